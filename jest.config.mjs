@@ -1,0 +1,15 @@
+// One run for the whole repository: unit tests read the TypeScript sources, tests under test/ start the built server.
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/packages', '<rootDir>/test'],
+  testMatch: ['**/test/**/*.test.ts', '<rootDir>/test/**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+  moduleNameMapper: { '^@sluice/([^/]+)/(.*)$': '<rootDir>/packages/$1/src/$2.ts' },
+  testTimeout: 30_000,
+};

@@ -1,0 +1,11 @@
+/**
+ * The machine's random-access state during one apply. Everything a batch of entries needs was fetched before
+ * (`neededRows`, then `furtherRows`), so reads are synchronous and `apply` stays a pure function of state and entry.
+ * Writes are seen by later reads of the same batch and reach the engine in one atomic write with the applied index.
+ * Keys are relative to the partition: the store puts its own prefix before them.
+ */
+export interface Rows {
+  get(key: Uint8Array): Uint8Array | undefined;
+  put(key: Uint8Array, value: Uint8Array): void;
+  delete(key: Uint8Array): void;
+}
