@@ -1,0 +1,53 @@
+import type { InflightRecord } from './inflight.ts';
+import type { RejectedRecords } from './redelivery-queue.ts';
+
+/**
+ * One consumer's credit: a window, and the records held against it, oldest first. Invariant: nothing is assigned while
+ * held >= window. A window lowered below what is held takes nothing back; it only stops new records until enough are
+ * settled.
+ */
+export class ConsumerCredit {
+  readonly consumerId: number;
+  window: number;
+  held = 0;
+  /** Its place in join order; moves when the seats are packed. */
+  seat = -1;
+  /** False from `detach` on; records waiting for redelivery may still name it as their rejecter. */
+  attached = true;
+  /** Held the longest; the others follow by `next`, in the order of their assignment. */
+  oldest: InflightRecord | undefined = undefined;
+  newest: InflightRecord | undefined = undefined;
+  /** What it rejected and another consumer is to take; undefined until it first rejects. */
+  rejected: RejectedRecords | undefined = undefined;
+
+  constructor(consumerId: number, window: number) {
+    this.consumerId = consumerId;
+    this.window = window;
+  }
+
+  get room(): number {
+    return this.window > this.held ? this.window - this.held : 0;
+  }
+
+  hold(record: InflightRecord, nowMs: number): void {
+    record.holder = this;
+    record.heldSinceMs = nowMs;
+    record.previous = this.newest;
+    record.next = undefined;
+    if (this.newest === undefined) this.oldest = record;
+    else this.newest.next = record;
+    this.newest = record;
+    this.held++;
+  }
+
+  release(record: InflightRecord): void {
+    if (record.previous === undefined) this.oldest = record.next;
+    else record.previous.next = record.next;
+    if (record.next === undefined) this.newest = record.previous;
+    else record.next.previous = record.previous;
+    record.previous = undefined;
+    record.next = undefined;
+    record.holder = undefined;
+    this.held--;
+  }
+}

@@ -1,0 +1,71 @@
+import { assert } from '@sluice/common/assert';
+import type { ConsumerCredit } from './consumer-credit.ts';
+import type { DeliveryRef } from './delivery-ref.ts';
+import type { HeapItem } from './indexed-heap.ts';
+import type { RejectedRecords } from './redelivery-queue.ts';
+
+/** Spare records kept for reuse; beyond it they are left to the collector. */
+const SPARES_MAX = 4096;
+
+/**
+ * A record that was handed out and is not settled. It is in one of two places: held by a consumer (`holder` set), or
+ * waiting for redelivery (`heapIndex` >= 0).
+ */
+export class InflightRecord implements HeapItem {
+  ref: DeliveryRef;
+  /** Doubly linked with what the same consumer holds. */
+  holder: ConsumerCredit | undefined = undefined;
+  previous: InflightRecord | undefined = undefined;
+  next: InflightRecord | undefined = undefined;
+  heldSinceMs = 0;
+  /** Its value is obsolete: when it is given back it is forgotten. */
+  superseded = false;
+  heapIndex = -1;
+  /** The rejecter's records it waits among; undefined while it waits for its time, or for anybody. */
+  group: RejectedRecords | undefined = undefined;
+  /** While it waits among the delayed. */
+  delayed = false;
+  /** Who is to be passed over for as long as another consumer can take it. */
+  rejecter: ConsumerCredit | undefined = undefined;
+  /** When its rejecter may have it again if no other consumer can. */
+  dueMs = 0;
+
+  constructor(ref: DeliveryRef) {
+    this.ref = ref;
+  }
+}
+
+/**
+ * Everything handed out and not settled, by offset. Its size is bounded by the sum of all windows plus the bound of the
+ * redelivery queue; records are reused, so a steady flow allocates nothing.
+ * @hotpath
+ */
+export class Inflight {
+  readonly #byOffset = new Map<number, InflightRecord>();
+  readonly #spares: InflightRecord[] = [];
+
+  get size(): number {
+    return this.#byOffset.size;
+  }
+
+  get(offset: number): InflightRecord | undefined {
+    return this.#byOffset.get(offset);
+  }
+
+  add(ref: DeliveryRef): InflightRecord {
+    assert(!this.#byOffset.has(ref.offset), 'a record is offered once: two holders of one record could both settle it');
+    let record = this.#spares.pop();
+    if (record === undefined) record = new InflightRecord(ref);
+    else record.ref = ref;
+    this.#byOffset.set(ref.offset, record);
+    return record;
+  }
+
+  /** Forgets a record that is neither held nor waiting any more. */
+  remove(record: InflightRecord): void {
+    this.#byOffset.delete(record.ref.offset);
+    record.superseded = false;
+    record.rejecter = undefined;
+    if (this.#spares.length < SPARES_MAX) this.#spares.push(record);
+  }
+}
