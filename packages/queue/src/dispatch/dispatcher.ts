@@ -116,7 +116,6 @@ export class Dispatcher {
     if (consumer.window > 0) this.#willing--;
     this.#seating.leave(consumer, consumer.room > 0);
     consumer.attached = false;
-    this.#waiting.freeRejectedBy(consumer);
     for (let record = consumer.oldest; record !== undefined; record = consumer.oldest) {
       consumer.release(record);
       if (record.superseded) {

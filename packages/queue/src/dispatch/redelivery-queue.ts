@@ -34,7 +34,7 @@ export class RejectedRecords implements HeapItem {
  * | state   | meaning                                             | leaves by                                |
  * |---------|-----------------------------------------------------|------------------------------------------|
  * | anybody | due, for every consumer                             | assignment, withdrawal                   |
- * | group   | due, for every consumer but its rejecter            | the same; rejecter leaves or is alone    |
+ * | group   | due, for every consumer but its rejecter, if any    | the same; its rejecter is left alone     |
  * | delayed | rejected while nobody else was there to take it     | its time comes; withdrawal               |
  */
 export class RedeliveryQueue {
@@ -109,14 +109,6 @@ export class RedeliveryQueue {
       this.remove(record);
       record.rejecter = undefined;
       this.addDelayed(record);
-    }
-  }
-
-  /** The rejecter is gone: what passed over it is for anybody. */
-  freeRejectedBy(consumer: ConsumerCredit): void {
-    for (let record = consumer.rejected?.records.first(); record; record = consumer.rejected?.records.first()) {
-      this.remove(record);
-      this.addForAnybody(record);
     }
   }
 
