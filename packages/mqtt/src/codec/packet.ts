@@ -97,11 +97,7 @@ export interface PublishPacket {
   properties?: Properties;
 }
 export interface AckPacket {
-  type:
-    | typeof PacketType.PUBACK
-    | typeof PacketType.PUBREC
-    | typeof PacketType.PUBREL
-    | typeof PacketType.PUBCOMP;
+  type: typeof PacketType.PUBACK | typeof PacketType.PUBREC | typeof PacketType.PUBREL | typeof PacketType.PUBCOMP;
   packetId: number;
   reasonCode: number;
   properties?: Properties;
