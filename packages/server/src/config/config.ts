@@ -1,0 +1,109 @@
+import type { ApiKeyRecord } from '@sluice/api/auth/api-key-file';
+import { parseDuration } from '@sluice/common/human-duration';
+import { parseSize } from '@sluice/common/human-size';
+import { type Address, parseAddress } from './address.ts';
+import type { LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
+import type { WrittenUser } from './setting.ts';
+
+/** What a node runs with: every value checked, in milliseconds and bytes, every decision of `auto` taken. */
+export interface ServerConfig {
+  node: { roles: ReadonlySet<Role>; dataDirectory: string; join: readonly Address[]; drainTimeoutMs: number };
+  /** null: the listener is off. */
+  listeners: {
+    mqtt: Address | null;
+    mqtts: Address | null;
+    ws: Address | null;
+    wss: Address | null;
+    http: Address | null;
+    grpc: Address | null;
+  };
+  tls: { certificateFile: string | null; keyFile: string | null; clientCaFile: string | null };
+  mqtt: {
+    maximumPacketBytes: number;
+    receiveMaximum: number;
+    topicAliasMaximum: number;
+    keepAliveMaxMs: number;
+    connectTimeoutMs: number;
+    connectionsMax: number;
+    sendBufferBytesMax: number;
+    liveQueueMessagesMax: number;
+    sessionExpiryMaxMs: number;
+  };
+  auth: { anonymous: boolean; users: readonly MqttUser[] };
+  api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
+  queues: { countMax: number; partitionCount: number; publishBufferBytes: number; readCacheBytes: number };
+  storage: { segmentBytes: number; sync: boolean; logVerify: (typeof LOG_VERIFY_MODES)[number] };
+  log: { level: (typeof LOG_LEVELS)[number]; format: (typeof LOG_FORMATS)[number] };
+}
+
+export type MqttUser = Readonly<WrittenUser>;
+
+/** What the files named in the configuration contain, and what `auto` means with them. */
+export interface Credentials {
+  mqttAnonymous: boolean;
+  users: readonly MqttUser[];
+  apiAnonymous: boolean;
+  keys: readonly ApiKeyRecord[];
+}
+
+/** `written` has passed the validation: nothing here can fail. */
+export function resolveConfig(written: WrittenConfig, credentials: Credentials): ServerConfig {
+  const { node, listeners, tls, mqtt, queues, storage, log } = written;
+  return {
+    node: {
+      roles: new Set(node.roles),
+      dataDirectory: node.dataDirectory,
+      join: node.join.map((text) => toAddress(text)).filter((address) => address !== null),
+      drainTimeoutMs: toMs(node.drainTimeout),
+    },
+    listeners: {
+      mqtt: toAddress(listeners.mqtt),
+      mqtts: toAddress(listeners.mqtts),
+      ws: toAddress(listeners.ws),
+      wss: toAddress(listeners.wss),
+      http: toAddress(listeners.http),
+      grpc: toAddress(listeners.grpc),
+    },
+    tls: {
+      certificateFile: tls.certificateFile ?? null,
+      keyFile: tls.keyFile ?? null,
+      clientCaFile: tls.clientCaFile ?? null,
+    },
+    mqtt: {
+      maximumPacketBytes: toBytes(mqtt.maximumPacketSize),
+      receiveMaximum: mqtt.receiveMaximum,
+      topicAliasMaximum: mqtt.topicAliasMaximum,
+      keepAliveMaxMs: toMs(mqtt.keepAliveMax),
+      connectTimeoutMs: toMs(mqtt.connectTimeout),
+      connectionsMax: mqtt.connectionsMax,
+      sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
+      liveQueueMessagesMax: mqtt.liveQueueMax,
+      sessionExpiryMaxMs: toMs(mqtt.sessionExpiryMax),
+    },
+    auth: { anonymous: credentials.mqttAnonymous, users: credentials.users },
+    api: { anonymous: credentials.apiAnonymous, keys: credentials.keys },
+    queues: {
+      countMax: queues.maxCount,
+      partitionCount: queues.partitions,
+      publishBufferBytes: toBytes(queues.publishBuffer),
+      readCacheBytes: toBytes(queues.readCache),
+    },
+    storage: { segmentBytes: toBytes(storage.segmentSize), sync: storage.sync, logVerify: storage.logVerify },
+    log: { level: log.level, format: log.format },
+  };
+}
+
+export function toMs(text: string | number): number {
+  const parsed = parseDuration(String(text));
+  return parsed.ok ? parsed.ms : 0;
+}
+
+export function toBytes(text: string | number): number {
+  const parsed = parseSize(String(text));
+  return parsed.ok ? parsed.bytes : 0;
+}
+
+export function toAddress(text: string): Address | null {
+  const parsed = parseAddress(text);
+  return parsed.ok ? parsed.address : null;
+}

@@ -1,0 +1,216 @@
+import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
+import { formatSize } from '@sluice/common/human-size';
+import { type MqttUser, resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
+import { decideExposure, findAddressClashes } from './exposure.ts';
+import { layerFromEnv } from './from-env.ts';
+import { layerFromFile } from './from-file.ts';
+import { layerFromFlags, type ServerFlags } from './from-flags.ts';
+import type { ConfigProblem, Layer } from './layer.ts';
+import { parsePasswordFile } from './password-file.ts';
+import type { WrittenConfig } from './schema.ts';
+import { SETTINGS } from './settings.ts';
+import { validateLayer } from './validate.ts';
+
+/**
+ * Everything a node is told, checked before anything is opened: a wrong value found after the listeners are up is an
+ * outage, found here it is a sentence. All problems are reported at once. Pure but for `readFile`.
+ */
+export interface ConfigSources {
+  flags: ServerFlags;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Throws as `fs.readFileSync` does. Relative paths are the working directory's. */
+  readFile: (path: string) => string;
+}
+
+export type LoadedConfig =
+  | { ok: true; config: ServerConfig; settings: Layer; warnings: string[] }
+  | { ok: false; problems: ConfigProblem[] };
+
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const problems: ConfigProblem[] = [];
+  const merged: Layer = new Map();
+  for (const { key, rule } of SETTINGS) {
+    if (rule.default !== undefined) merged.set(key, { value: rule.default, origin: 'default' });
+  }
+
+  const fileName = sources.flags.config ?? nonEmpty(sources.env.SLUICE_CONFIG);
+  if (fileName !== undefined) {
+    const origin = sources.flags.config === undefined ? 'environment variable SLUICE_CONFIG' : 'flag --config';
+    const text = readNamedFile(sources, fileName, '', origin, problems);
+    if (text !== undefined) mergeInto(merged, layerFromFile(fileName, text), problems);
+  }
+  mergeInto(merged, layerFromEnv(sources.env), problems);
+  mergeInto(merged, layerFromFlags(sources.flags), problems);
+
+  const checked = validateLayer(merged);
+  if (!checked.ok) problems.push(...checked.problems);
+  if (!checked.ok || problems.length > 0) return { ok: false, problems };
+  return finish(checked.written, merged, sources);
+}
+
+/** The rules that concern more than one setting, and the files that settings name. */
+function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources): LoadedConfig {
+  const problems = [
+    ...findAddressClashes(written, settings),
+    ...checkTls(written, settings),
+    ...checkBuffers(written, settings),
+  ];
+  const users = gatherUsers(written, settings, sources, problems);
+  const keys = gatherKeys(written, settings, sources, problems);
+  if (problems.length > 0) return { ok: false, problems };
+
+  const exposure = decideExposure(written, settings, users.length, keys.length);
+  if (exposure.problems.length > 0) return { ok: false, problems: exposure.problems };
+  const warnings = [...exposure.warnings];
+  if (!written.storage.sync) {
+    warnings.push(
+      'storage.sync is false: acknowledged messages are LOST when this machine or its power fails; for tests only',
+    );
+  }
+  const config = resolveConfig(written, {
+    mqttAnonymous: exposure.mqttAnonymous,
+    users,
+    apiAnonymous: exposure.apiAnonymous,
+    keys,
+  });
+  return { ok: true, config, settings, warnings };
+}
+
+function checkTls(written: WrittenConfig, settings: Layer): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const listener of ['mqtts', 'wss'] as const) {
+    if (toAddress(written.listeners[listener]) === null) continue;
+    for (const name of ['certificateFile', 'keyFile'] as const) {
+      if (written.tls[name] !== undefined) continue;
+      const key = `listeners.${listener}`;
+      problems.push({
+        key,
+        origin: settings.get(key)?.origin ?? '',
+        message: `= "${written.listeners[listener]}" needs tls.${name}, which is not set`,
+        hint: `Name a PEM file in tls.${name}, or set ${key} to none`,
+      });
+    }
+  }
+  return problems;
+}
+
+function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] {
+  const packet = toBytes(written.mqtt.maximumPacketSize);
+  const problems: ConfigProblem[] = [];
+  for (const [key, bytes] of [
+    ['mqtt.sendBufferMax', toBytes(written.mqtt.sendBufferMax)],
+    ['queues.publishBuffer', toBytes(written.queues.publishBuffer)],
+    ['storage.segmentSize', toBytes(written.storage.segmentSize)],
+  ] as const) {
+    if (bytes >= packet) continue;
+    problems.push({
+      key,
+      origin: settings.get(key)?.origin ?? '',
+      message: `= ${formatSize(bytes)} is smaller than mqtt.maximumPacketSize (${formatSize(packet)}): one such packet would not fit`,
+      hint: `Raise ${key} or lower mqtt.maximumPacketSize`,
+    });
+  }
+  return problems;
+}
+
+function gatherUsers(
+  written: WrittenConfig,
+  settings: Layer,
+  sources: ConfigSources,
+  problems: ConfigProblem[],
+): MqttUser[] {
+  const users = new Map<string, MqttUser>(written.auth.users.map((user) => [user.username, user]));
+  const path = written.auth.passwordFile;
+  if (path === undefined) return [...users.values()];
+  const key = 'auth.passwordFile';
+  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
+  if (text === undefined) return [];
+  const parsed = parsePasswordFile(text);
+  if (!parsed.ok) {
+    for (const { line, message } of parsed.problems)
+      problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": line ${line} ${message}`, hint: '' });
+    return [];
+  }
+  if (parsed.users.length === 0)
+    problems.push({
+      key,
+      origin: path,
+      message: 'names a file without a single user',
+      hint: 'Add a line username:password, or remove the setting',
+    });
+  for (const user of parsed.users) {
+    if (users.has(user.username)) {
+      problems.push({
+        key,
+        origin: path,
+        message: `names the user ${JSON.stringify(user.username)}, who is in auth.users as well`,
+        hint: 'Keep one of the two',
+      });
+    }
+    users.set(user.username, user);
+  }
+  return [...users.values()];
+}
+
+function gatherKeys(
+  written: WrittenConfig,
+  settings: Layer,
+  sources: ConfigSources,
+  problems: ConfigProblem[],
+): ApiKeyRecord[] {
+  const path = written.api.keysFile;
+  if (path === undefined) return [];
+  const key = 'api.keysFile';
+  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
+  if (text === undefined) return [];
+  const parsed = parseApiKeyFile(text);
+  if (!parsed.ok) {
+    for (const { line, message } of parsed.problems)
+      problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": line ${line} ${message}`, hint: '' });
+    return [];
+  }
+  if (parsed.keys.length === 0)
+    problems.push({
+      key,
+      origin: path,
+      message: 'names a file without a single key',
+      hint: 'Add a line key:secret, or remove the setting',
+    });
+  return parsed.keys;
+}
+
+function readNamedFile(
+  sources: ConfigSources,
+  path: string,
+  key: string,
+  origin: string,
+  problems: ConfigProblem[],
+): string | undefined {
+  try {
+    return sources.readFile(path);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    const reason =
+      code === 'ENOENT'
+        ? 'does not exist'
+        : code === 'EACCES'
+          ? 'may not be read by this user'
+          : `cannot be read (${String(code ?? error)})`;
+    problems.push({
+      key,
+      origin,
+      message: key === '' ? `the configuration file "${path}" ${reason}` : `= "${path}" ${reason}`,
+      hint: '',
+    });
+    return undefined;
+  }
+}
+
+function mergeInto(merged: Layer, from: { layer: Layer; problems: ConfigProblem[] }, problems: ConfigProblem[]): void {
+  for (const [key, given] of from.layer) merged.set(key, given);
+  problems.push(...from.problems);
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

@@ -1,0 +1,32 @@
+import type { MqttUser } from './config.ts';
+
+export type ParsedPasswordFile =
+  | { ok: true; users: MqttUser[] }
+  | { ok: false; problems: { line: number; message: string }[] };
+
+/**
+ * MQTT users, `username:password` a line; the password may contain colons, the name may not. Blank lines and lines that
+ * begin with `#` are skipped. One wrong line refuses the file, and no message repeats what stands in it.
+ */
+export function parsePasswordFile(text: string): ParsedPasswordFile {
+  const users = new Map<string, MqttUser>();
+  const problems: { line: number; message: string }[] = [];
+  for (const [i, raw] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
+    const line = raw.replace(/\r$/, '');
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const colon = line.indexOf(':');
+    const username = line.slice(0, Math.max(colon, 0));
+    const password = line.slice(colon + 1);
+    let message: string | undefined;
+    if (colon < 0) message = 'has no colon: expected username:password';
+    else if (username === '' || password === '')
+      message = `has an empty ${username === '' ? 'username' : 'password'}: expected username:password`;
+    else if (users.has(username)) message = 'repeats the user of an earlier line';
+    if (message === undefined) users.set(username, { username, password });
+    else problems.push({ line: i + 1, message });
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, users: [...users.values()] };
+}
