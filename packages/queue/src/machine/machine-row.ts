@@ -1,0 +1,20 @@
+import { ByteReader } from '@sluice/common/bytes/byte-reader';
+import { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import { SluiceError } from '@sluice/common/errors';
+import { MACHINE_VERSION } from './versions.ts';
+
+/** varint machine version, u53 time. Returns the time of the partition. */
+export function decodeMachineRow(value: Uint8Array): number {
+  const reader = new ByteReader(value);
+  const version = reader.varint();
+  if (version === 0 || version > MACHINE_VERSION) {
+    throw new SluiceError('MACHINE_VERSION_UNKNOWN', `the partition is of machine version ${version}`, {
+      hint: `this release knows versions up to ${MACHINE_VERSION}: upgrade this node`,
+    });
+  }
+  return reader.u53();
+}
+
+export function encodeMachineRow(nowMs: number): Uint8Array {
+  return new ByteWriter(12).varint(MACHINE_VERSION).u53(nowMs).finish();
+}

@@ -1,0 +1,57 @@
+import { RecordCursor } from '../record/record-cursor.ts';
+import { IndexRowBuilder } from './index-row-builder.ts';
+import type { QueueState } from './queue-state.ts';
+import { SettleCursor } from './settle-cursor.ts';
+
+/** Everything of a partition that is resident, as the `apply-…` files share it. */
+export class MachineState {
+  readonly queues = new Map<number, QueueState>();
+  /** The partition's time: the highest stamp seen. */
+  nowMs = 0;
+  isTimeDirty = false;
+  /** Queues changed since the last flush; also those that are gone. */
+  readonly dirty: QueueState[] = [];
+
+  readonly records = new RecordCursor();
+  readonly settlements = new SettleCursor();
+  /** Queues with an open row in the batch that is being applied. */
+  readonly touched: QueueState[] = [];
+  readonly #spareBuilders: IndexRowBuilder[] = [];
+
+  markDirty(queue: QueueState): void {
+    if (queue.isDirty) return;
+    queue.isDirty = true;
+    this.dirty.push(queue);
+  }
+
+  /** A removed queue whose last record is settled. */
+  forget(queue: QueueState): void {
+    this.markDirty(queue);
+    this.queues.delete(queue.queueId);
+  }
+
+  /** The queue's row in this batch, begun if it was not. */
+  open(queue: QueueState): IndexRowBuilder {
+    if (queue.open !== undefined) return queue.open;
+    const builder = this.#spareBuilders.pop() ?? new IndexRowBuilder();
+    builder.reset(queue.tail);
+    queue.open = builder;
+    this.touched.push(queue);
+    return builder;
+  }
+
+  closeAll(): void {
+    for (let i = 0; i < this.touched.length; i++) {
+      const queue = this.touched[i] as QueueState;
+      const builder = queue.open;
+      queue.open = undefined;
+      if (builder === undefined || this.#spareBuilders.length >= SPARE_BUILDERS_MAX) continue;
+      builder.reset(0);
+      this.#spareBuilders.push(builder);
+    }
+    this.touched.length = 0;
+  }
+}
+
+/** A batch touches few queues, or as many as it has records; beyond this number builders are left to the collector. */
+const SPARE_BUILDERS_MAX = 256;

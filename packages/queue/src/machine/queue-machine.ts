@@ -1,0 +1,110 @@
+import { applyAppend } from './apply-append.ts';
+import { applyConfigure, applyRemove } from './apply-config.ts';
+import { applyDrop } from './apply-drop.ts';
+import type { ApplyReply } from './apply-reply.ts';
+import { NOTED } from './apply-reply.ts';
+import { applySettle } from './apply-settle.ts';
+import { assertCommandKnown, COMMAND_HEADER_BYTES, CommandKind, commandMalformed, stampOf } from './command-header.ts';
+import type { Effect } from './effects.ts';
+import { decodeMachineRow, encodeMachineRow } from './machine-row.ts';
+import { MachineState } from './machine-state.ts';
+import { furtherRows, neededRows } from './prefetch.ts';
+import { decodeQueueRow, encodeQueueRow } from './queue-row.ts';
+import type { QueueState } from './queue-state.ts';
+import { machineRowKey, queueRowKey, RowTable, tableOf } from './row-keys.ts';
+import type { Rows } from './rows.ts';
+
+/**
+ * The replicated machine of one partition: every queue that lives in it. A million messages in memory on each replica
+ * would be the obvious answer and the wrong one; resident are only the states of the queues, and the rows that a batch
+ * of entries needs are fetched for the whole batch before. The order of one batch is that of the host's machine
+ * contract: `neededRows`, `furtherRows`, `apply` once an entry, `flush`.
+ *
+ * An exception out of `apply` means that state and rows of this batch are worthless: the host stops the partition,
+ * writes nothing and, once the reason is gone, restores.
+ */
+export class QueueMachine {
+  readonly #state: MachineState;
+
+  private constructor(state: MachineState) {
+    this.#state = state;
+  }
+
+  /** From the queue rows and the machine row, as an engine or a snapshot holds them; other rows are passed over. */
+  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): QueueMachine {
+    const state = new MachineState();
+    for (const { key, value } of rows) {
+      const table = tableOf(key);
+      if (table === RowTable.MACHINE) {
+        state.nowMs = decodeMachineRow(value);
+      } else if (table === RowTable.QUEUE) {
+        const queue = decodeQueueRow(value);
+        state.queues.set(queue.queueId, queue);
+      }
+    }
+    return new QueueMachine(state);
+  }
+
+  /** Keys of the rows that the commands name. May name one twice. */
+  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
+    return neededRows(this.#state, commands);
+  }
+
+  /** Keys of the rows that those point to; to be fetched as well before the first `apply`. May name one twice. */
+  furtherRows(commands: readonly Uint8Array[], rows: Pick<Rows, 'get'>): Uint8Array[] {
+    return furtherRows(this.#state, commands, rows);
+  }
+
+  /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
+  apply(index: number, data: Uint8Array, rows: Rows, effects: Effect[]): ApplyReply {
+    assertCommandKnown(data);
+    const state = this.#state;
+    const stampMs = stampOf(data);
+    if (stampMs > state.nowMs) {
+      state.nowMs = stampMs;
+      state.isTimeDirty = true;
+    }
+    switch (data[0]) {
+      case CommandKind.RECORD_BATCH:
+        return applyAppend(state, index, data, rows, effects);
+      case CommandKind.SETTLE:
+        return applySettle(state, data, rows, effects);
+      case CommandKind.CONFIGURE_QUEUE:
+        return applyConfigure(state, data, effects);
+      case CommandKind.DROP_ROWS:
+        return applyDrop(state, data, rows, effects);
+      case CommandKind.REMOVE_QUEUE:
+        return applyRemove(state, data, effects);
+      default:
+        if (data.length !== COMMAND_HEADER_BYTES) throw commandMalformed('a time command is nothing but its header');
+        return NOTED;
+    }
+  }
+
+  /** Writes the queues that changed and the time, once a batch of entries. */
+  flush(rows: Rows): void {
+    const state = this.#state;
+    for (const queue of state.dirty) {
+      queue.isDirty = false;
+      const key = queueRowKey(queue.queueId);
+      if (state.queues.get(queue.queueId) === queue) rows.put(key, encodeQueueRow(queue));
+      else if (!state.queues.has(queue.queueId)) rows.delete(key);
+    }
+    state.dirty.length = 0;
+    if (state.isTimeDirty) rows.put(machineRowKey(), encodeMachineRow(state.nowMs));
+    state.isTimeDirty = false;
+  }
+
+  /** The partition's time: the highest stamp applied. */
+  get nowMs(): number {
+    return this.#state.nowMs;
+  }
+
+  queue(queueId: number): Readonly<QueueState> | undefined {
+    return this.#state.queues.get(queueId);
+  }
+
+  queues(): IterableIterator<Readonly<QueueState>> {
+    return this.#state.queues.values();
+  }
+}

@@ -1,0 +1,84 @@
+import { SluiceError } from '@sluice/common/errors';
+import { readU53, writeU53 } from '../record/byte-cursor.ts';
+
+/**
+ * Every row of a partition, relative to the partition. Integers are 8 bytes, big-endian, so rows of a queue lie
+ * together and in offset order.
+ *
+ * 'B' queue id, base offset   index row: which entry holds the records [base, base + count) of the queue, what is live
+ * 'K' queue id, key           last-value queues: where the live record of the key is
+ * 'E' entry index             how many index rows still refer to the entry, and its size
+ * 'Q' queue id                configuration and counters of the queue
+ * 'M'                         time of the partition, version of its rows
+ */
+export const RowTable = { INDEX: 0x42, KEY: 0x4b, ENTRY: 0x45, QUEUE: 0x51, MACHINE: 0x4d } as const;
+export type RowTable = (typeof RowTable)[keyof typeof RowTable];
+
+export function indexRowKey(queueId: number, rowBase: number): Uint8Array {
+  const key = new Uint8Array(17);
+  key[0] = RowTable.INDEX;
+  writeU53(key, 1, queueId);
+  writeU53(key, 9, rowBase);
+  return key;
+}
+
+export function keyRowKey(queueId: number, key: Uint8Array): Uint8Array {
+  const full = new Uint8Array(9 + key.length);
+  full[0] = RowTable.KEY;
+  writeU53(full, 1, queueId);
+  full.set(key, 9);
+  return full;
+}
+
+export function entryRowKey(entryIndex: number): Uint8Array {
+  return tableKey(RowTable.ENTRY, entryIndex);
+}
+
+export function queueRowKey(queueId: number): Uint8Array {
+  return tableKey(RowTable.QUEUE, queueId);
+}
+
+export function machineRowKey(): Uint8Array {
+  return Uint8Array.of(RowTable.MACHINE);
+}
+
+/** [from, to) of a queue's index rows whose base is at least `fromOffset`: seek at the known head, never before it. */
+export function indexRange(queueId: number, fromOffset: number): { from: Uint8Array; to: Uint8Array } {
+  return { from: indexRowKey(queueId, fromOffset), to: indexRowKey(queueId + 1, 0) };
+}
+
+/** [from, to) of all entry rows: the census of live entries. */
+export function entryRange(): { from: Uint8Array; to: Uint8Array } {
+  return { from: Uint8Array.of(RowTable.ENTRY), to: Uint8Array.of(RowTable.ENTRY + 1) };
+}
+
+/** [from, to) of everything `QueueMachine.restore` reads. */
+export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
+  { from: Uint8Array.of(RowTable.MACHINE), to: Uint8Array.of(RowTable.MACHINE + 1) },
+  { from: Uint8Array.of(RowTable.QUEUE), to: Uint8Array.of(RowTable.QUEUE + 1) },
+];
+
+export function tableOf(key: Uint8Array): RowTable {
+  const table = key[0];
+  for (const known of Object.values(RowTable)) {
+    if (known === table) return known;
+  }
+  throw new SluiceError('ROW_UNKNOWN', `no row of this machine begins with byte ${table}`, {
+    hint: 'this node runs an older release than the one that wrote its data: upgrade it',
+  });
+}
+
+export function indexRowKeyOf(key: Uint8Array): { queueId: number; rowBase: number } {
+  return { queueId: readU53(key, 1), rowBase: readU53(key, 9) };
+}
+
+export function entryIndexOf(key: Uint8Array): number {
+  return readU53(key, 1);
+}
+
+function tableKey(table: RowTable, id: number): Uint8Array {
+  const key = new Uint8Array(9);
+  key[0] = table;
+  writeU53(key, 1, id);
+  return key;
+}

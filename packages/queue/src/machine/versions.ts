@@ -1,0 +1,9 @@
+/**
+ * What the machine does with an entry never changes once a release wrote such entries: a change is a new number here
+ * and a branch on it where it matters, and the old branch stays.
+ *
+ * | version | date       | what changed |
+ * | ------- | ---------- | ------------ |
+ * | 1       | 2026-11-20 | first        |
+ */
+export const MACHINE_VERSION = 1;

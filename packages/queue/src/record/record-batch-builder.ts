@@ -1,0 +1,188 @@
+import { assert } from '@sluice/common/assert';
+import { SluiceError } from '@sluice/common/errors';
+import { CommandKind, writeCommandHeader } from '../machine/command-header.ts';
+import { varintBytes, writeU32, writeU53, writeVarint } from './byte-cursor.ts';
+import type { RecordInput, RecordProperties, RecordTarget } from './record.ts';
+import {
+  BATCH_COUNT_AT,
+  BATCH_FLAGS_AT,
+  BATCH_HEADER_BYTES,
+  BATCH_KEYED,
+  BATCH_RECORDS_MAX,
+  KEY_BYTES_MAX,
+  RECORD_EXPIRES,
+  RECORD_PROPERTIES,
+  RECORD_RETAIN,
+  TEXT_BYTES_MAX,
+} from './record-format.ts';
+import { propertiesBytesMax, writeProperties, writeText16 } from './record-properties.ts';
+
+/** Small batches share a slab, one behind the other: no allocation and no zeroing a batch. */
+const SLAB_BYTES = 64 * 1024;
+/** A batch that outgrew its slab tells how large the next one may get; more than this is not reserved on suspicion. */
+const FORESIGHT_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Encodes records as they arrive. A payload often lies in a socket's buffer that is read into again soon, so it cannot
+ * be kept until the batch is sent: `add` copies it at once, to where it stays. Growing in the middle of a batch would
+ * copy again, so room for a batch is reserved by the size of the one before. `finish` hands the bytes out without
+ * copying them and starts anew; nothing is written into them afterwards but the leader's stamp.
+ */
+export class RecordBatchBuilder {
+  #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #start = 0;
+  #at = BATCH_HEADER_BYTES;
+  #count = 0;
+  #isKeyed = false;
+  #lastBytes = 0;
+
+  /** Of the batch so far, its header included. */
+  get sizeBytes(): number {
+    return this.#at - this.#start;
+  }
+  get count(): number {
+    return this.#count;
+  }
+  /** `BATCH_RECORDS_MAX` is reached: finish before the next record. */
+  get isFull(): boolean {
+    return this.#count >= BATCH_RECORDS_MAX;
+  }
+
+  /**
+   * Returns the record's slot in the batch.
+   * @throws SluiceError `RECORD_INVALID` for what the format cannot carry; the batch is as it was.
+   */
+  add(record: RecordInput): number {
+    assert(this.#count < BATCH_RECORDS_MAX, 'a full batch is finished before the next record');
+    const targets = ascending(record.targets);
+    this.#reserve(checkedBytesMax(record, targets));
+    const bytes = this.#slab;
+    const start = this.#at;
+    let flags: number = record.qos;
+    if (record.retain) flags |= RECORD_RETAIN;
+    let at = writeU53(bytes, start + 5, record.publishedAtMs);
+    if (record.expiresAtMs !== 0) {
+      flags |= RECORD_EXPIRES;
+      at = writeU53(bytes, at, record.expiresAtMs);
+    }
+    at = writeVarint(bytes, at, targets.length);
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i] as RecordTarget;
+      at = writeVarint(bytes, at, target.queueId);
+      if (target.key === undefined) {
+        bytes[at++] = 0;
+      } else {
+        this.#isKeyed = true;
+        at = writeVarint(bytes, at, target.key.length + 1);
+        bytes.set(target.key, at);
+        at += target.key.length;
+      }
+    }
+    at = writeText16(bytes, at, record.publisher);
+    at = writeText16(bytes, at, record.topic);
+    if (record.properties !== undefined) {
+      flags |= RECORD_PROPERTIES;
+      const end = writeProperties(bytes, at + 4, record.properties);
+      writeU32(bytes, at, end - at - 4);
+      at = end;
+    }
+    bytes.set(record.payload, at);
+    at += record.payload.length;
+    bytes[start + 4] = flags;
+    writeU32(bytes, start, at - start - 4);
+    this.#at = at;
+    return this.#count++;
+  }
+
+  /** The batch, ready to be proposed; the builder is empty again. */
+  finish(): Uint8Array {
+    assert(this.#count > 0, 'an empty batch is not worth an entry');
+    const start = this.#start;
+    const end = this.#at;
+    const batch = new Uint8Array(this.#slab.buffer, this.#slab.byteOffset + start, end - start);
+    writeCommandHeader(batch, CommandKind.RECORD_BATCH);
+    batch[BATCH_FLAGS_AT] = this.#isKeyed ? BATCH_KEYED : 0;
+    writeU32(batch, BATCH_COUNT_AT, this.#count);
+    this.#lastBytes = end - start;
+    this.#start = end;
+    this.#at = end + BATCH_HEADER_BYTES;
+    this.#count = 0;
+    this.#isKeyed = false;
+    return batch;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#slab.length) return;
+    const used = this.#at - this.#start;
+    let capacity = Math.max(SLAB_BYTES, used + bytes, Math.min(this.#lastBytes + bytes, FORESIGHT_BYTES_MAX));
+    if (this.#count > 0) capacity = Math.max(capacity, used * 2);
+    const grown = Buffer.allocUnsafeSlow(capacity);
+    if (this.#count > 0) grown.set(this.#slab.subarray(this.#start, this.#at));
+    this.#slab = grown;
+    this.#start = 0;
+    this.#at = used;
+  }
+}
+
+/** An upper bound of the record's encoded size, once everything in it is known to fit the format. */
+function checkedBytesMax(record: RecordInput, targets: readonly RecordTarget[]): number {
+  if (targets.length === 0) throw invalid('it has no target');
+  checkTime(record.publishedAtMs, 'publish time');
+  checkTime(record.expiresAtMs, 'expiry');
+  checkText(record.publisher, 'publisher');
+  checkText(record.topic, 'topic');
+  let bytes = 4 + 1 + 8 + 8 + varintBytes(targets.length) + record.payload.length;
+  bytes += 4 + (record.publisher.length + record.topic.length) * 3;
+  let before = 0;
+  for (let i = 0; i < targets.length; i++) {
+    const { queueId, key } = targets[i] as RecordTarget;
+    if (!Number.isSafeInteger(queueId) || queueId <= 0) throw invalid(`queue id ${queueId} is not a positive integer`);
+    if (queueId === before) throw invalid(`queue ${queueId} is a target twice`);
+    before = queueId;
+    const keyBytes = key === undefined ? 0 : key.length;
+    if (keyBytes > KEY_BYTES_MAX) throw invalid(`a key has ${keyBytes} bytes, more than ${KEY_BYTES_MAX}`);
+    bytes += 8 + 3 + keyBytes;
+  }
+  if (record.properties !== undefined) {
+    checkProperties(record.properties);
+    bytes += 4 + propertiesBytesMax(record.properties);
+  }
+  if (bytes > 0x7fff_ffff) throw invalid(`${bytes} bytes do not fit a batch`);
+  return bytes;
+}
+
+function checkProperties(properties: RecordProperties): void {
+  if (properties.contentType !== undefined) checkText(properties.contentType, 'content type');
+  if (properties.responseTopic !== undefined) checkText(properties.responseTopic, 'response topic');
+  if (properties.correlationData !== undefined && properties.correlationData.length > TEXT_BYTES_MAX) {
+    throw invalid(`correlation data of ${properties.correlationData.length} bytes`);
+  }
+  const texts = properties.userProperties;
+  if (texts === undefined) return;
+  if (texts.length % 2 !== 0 || texts.length > 0xffff) throw invalid(`${texts.length} strings of user properties`);
+  for (const text of texts) checkText(text, 'user property');
+}
+
+function checkText(text: string, what: string): void {
+  if (text.length * 3 > TEXT_BYTES_MAX && Buffer.byteLength(text) > TEXT_BYTES_MAX) {
+    throw invalid(`${what} is longer than ${TEXT_BYTES_MAX} bytes`);
+  }
+}
+
+function checkTime(timeMs: number, what: string): void {
+  if (!Number.isSafeInteger(timeMs) || timeMs < 0) throw invalid(`${what} ${timeMs} is no time in whole milliseconds`);
+}
+
+/** The format wants targets ascending; most records have one. */
+function ascending(targets: readonly RecordTarget[]): readonly RecordTarget[] {
+  for (let i = 1; i < targets.length; i++) {
+    if ((targets[i] as RecordTarget).queueId < (targets[i - 1] as RecordTarget).queueId) {
+      return [...targets].sort((a, b) => a.queueId - b.queueId);
+    }
+  }
+  return targets;
+}
+
+function invalid(why: string): SluiceError {
+  return new SluiceError('RECORD_INVALID', `the record cannot be kept: ${why}`);
+}

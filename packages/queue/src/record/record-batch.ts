@@ -1,0 +1,74 @@
+import { assert } from '@sluice/common/assert';
+import { RecordCursor } from './record-cursor.ts';
+import { EncodedRecord } from './record-view.ts';
+
+/** All records of a batch, in slot order. */
+export function* iterateRecords(batch: Uint8Array): Generator<EncodedRecord, void, undefined> {
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  while (cursor.next()) yield new EncodedRecord(batch, cursor.start);
+}
+
+/**
+ * Where the records that a queue took begin: the n-th of them is the n-th of the queue's index row. `rejectedSlots`
+ * (ascending, from that row) target the queue but were refused by it. For readers of many records of one batch.
+ */
+export function recordPositions(batch: Uint8Array, queueId: number, rejectedSlots: readonly number[]): number[] {
+  const positions: number[] = [];
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  let rejected = 0;
+  while (cursor.next()) {
+    if (rejectedSlots[rejected] === cursor.slot) {
+      rejected++;
+      continue;
+    }
+    while (cursor.nextTarget()) {
+      if (cursor.queueId < queueId) continue;
+      if (cursor.queueId === queueId) positions.push(cursor.start);
+      break;
+    }
+  }
+  return positions;
+}
+
+/** The n-th record of the batch that targets the queue and was not rejected by it. */
+export function recordAt(
+  batch: Uint8Array,
+  queueId: number,
+  n: number,
+  rejectedSlots: readonly number[],
+): EncodedRecord {
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  let rejected = 0;
+  let left = n;
+  while (cursor.next()) {
+    if (rejectedSlots[rejected] === cursor.slot) {
+      rejected++;
+      continue;
+    }
+    while (cursor.nextTarget()) {
+      if (cursor.queueId < queueId) continue;
+      if (cursor.queueId === queueId && left-- === 0) return new EncodedRecord(batch, cursor.start);
+      break;
+    }
+  }
+  assert(false, 'an index row counts only records its entry holds');
+}
+
+/**
+ * Reads every field of a batch that came over the wire. A leader calls it before it proposes: a committed batch that
+ * no replica can apply stops the partition.
+ *
+ * @throws SluiceError `RECORD_BATCH_MALFORMED` or `BYTES_MALFORMED`
+ */
+export function checkRecordBatch(batch: Uint8Array): { count: number } {
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  while (cursor.next()) {
+    for (let left = cursor.targetCount; left > 0; left--) cursor.nextTarget();
+    new EncodedRecord(batch, cursor.start).check();
+  }
+  return { count: cursor.count };
+}

@@ -1,0 +1,120 @@
+import { COMMAND_VERSION, CommandKind } from '../machine/command-header.ts';
+import { ByteCursor } from './byte-cursor.ts';
+import {
+  BATCH_COUNT_AT,
+  BATCH_FLAGS_AT,
+  BATCH_HEADER_BYTES,
+  BATCH_KEYED,
+  BATCH_RECORDS_MAX,
+  batchMalformed,
+  KEY_BYTES_MAX,
+  RECORD_EXPIRES,
+  RECORD_FLAGS_KNOWN,
+  RECORD_QOS,
+} from './record-format.ts';
+
+/**
+ * Walks the records of a batch and the targets of each, reading what a store needs and nothing else; publisher, topic,
+ * properties and payload stay unread. Its fields describe the record, and the target, it stands on. One cursor is reset
+ * for each batch, so a walk allocates nothing. @hotpath
+ */
+export class RecordCursor {
+  readonly #cursor = new ByteCursor();
+  #next = 0;
+  #count = 0;
+  #batchEnd = 0;
+  #targetsLeft = 0;
+
+  isKeyed = false;
+  /** Number of the record in its batch; -1 before the first `next`. */
+  slot = -1;
+  /** Where the record begins in the batch. */
+  start = 0;
+  sizeBytes = 0;
+  flags = 0;
+  /** 0 for never. */
+  expiresAtMs = 0;
+  targetCount = 0;
+
+  queueId = 0;
+  keyAt = 0;
+  /** -1 without a key. */
+  keyLength = -1;
+
+  reset(batch: Uint8Array): void {
+    if (batch.length < BATCH_HEADER_BYTES) throw batchMalformed(`a batch of ${batch.length} bytes has no header`);
+    if (batch[0] !== CommandKind.RECORD_BATCH || batch[1] !== COMMAND_VERSION) {
+      throw batchMalformed(`kind ${batch[0]} version ${batch[1]} is no record batch known here`);
+    }
+    const flags = batch[BATCH_FLAGS_AT] as number;
+    if (flags > BATCH_KEYED) throw batchMalformed(`unknown batch flags ${flags}`);
+    this.isKeyed = flags === BATCH_KEYED;
+    this.#cursor.reset(batch, BATCH_COUNT_AT);
+    this.#count = this.#cursor.u32();
+    if (this.#count === 0 || this.#count > BATCH_RECORDS_MAX) {
+      throw batchMalformed(`a batch has 1 to ${BATCH_RECORDS_MAX} records, not ${this.#count}`);
+    }
+    this.#next = BATCH_HEADER_BYTES;
+    this.#batchEnd = batch.length;
+    this.#targetsLeft = 0;
+    this.slot = -1;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** To the next record, whether or not the targets of this one were read; false behind the last. */
+  next(): boolean {
+    const cursor = this.#cursor;
+    const start = this.#next;
+    this.#targetsLeft = 0;
+    if (this.slot + 1 >= this.#count) {
+      if (start !== this.#batchEnd) throw batchMalformed(`${this.#batchEnd - start} bytes after the last record`);
+      this.slot = this.#count;
+      return false;
+    }
+    cursor.at = start;
+    cursor.end = this.#batchEnd;
+    const length = cursor.u32();
+    const end = cursor.at + length;
+    if (end > this.#batchEnd) throw batchMalformed(`record ${this.slot + 1} ends behind its batch`);
+    cursor.end = end;
+    this.flags = cursor.u8();
+    if ((this.flags & ~RECORD_FLAGS_KNOWN) !== 0 || (this.flags & RECORD_QOS) === RECORD_QOS) {
+      throw batchMalformed(`record ${this.slot + 1} has unknown flags ${this.flags}`);
+    }
+    cursor.skip(8);
+    this.expiresAtMs = this.flags & RECORD_EXPIRES ? cursor.u53() : 0;
+    this.targetCount = cursor.varint();
+    if (this.targetCount === 0) throw batchMalformed(`record ${this.slot + 1} has no target`);
+    this.#targetsLeft = this.targetCount;
+    this.queueId = 0;
+    this.start = start;
+    this.sizeBytes = length + 4;
+    this.#next = end;
+    this.slot++;
+    return true;
+  }
+
+  nextTarget(): boolean {
+    if (this.#targetsLeft === 0) return false;
+    this.#targetsLeft--;
+    const cursor = this.#cursor;
+    const queueId = cursor.varint();
+    if (queueId <= this.queueId) throw batchMalformed(`targets of record ${this.slot} do not ascend`);
+    this.queueId = queueId;
+    const keyLength = cursor.varint() - 1;
+    this.keyLength = keyLength;
+    if (keyLength >= 0) {
+      if (!this.isKeyed || keyLength > KEY_BYTES_MAX) throw batchMalformed(`unexpected key in record ${this.slot}`);
+      this.keyAt = cursor.skip(keyLength);
+    }
+    return true;
+  }
+
+  /** A view into the batch; only when `keyLength` is not -1. */
+  key(): Uint8Array {
+    return this.#cursor.bytes.subarray(this.keyAt, this.keyAt + this.keyLength);
+  }
+}
