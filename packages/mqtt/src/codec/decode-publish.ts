@@ -3,7 +3,7 @@ import { PacketType } from './packet.ts';
 import type { PacketBody } from './packet-body.ts';
 import { decodeProperties } from './properties.ts';
 import { ReasonCode } from './reason-code.ts';
-import { readTopicName } from './topic-syntax.ts';
+import { readPublishTopic } from './topic-syntax.ts';
 
 /**
  * PUBLISH, MQTT 5 section 3.3. The payload is whatever is left, as a view: it is neither copied nor looked at.
@@ -11,17 +11,15 @@ import { readTopicName } from './topic-syntax.ts';
  * @hotpath
  */
 export function decodePublish(body: PacketBody, flags: number): PublishPacket {
-  const topic = readTopicName(body, ReasonCode.TOPIC_NAME_INVALID);
+  const topic = readPublishTopic(body);
   const qos = ((flags >>> 1) & 3) as QoS;
   const packetId = qos === 0 ? 0 : body.packetId();
   const properties = body.version === 5 ? decodeProperties(body, PacketType.PUBLISH) : undefined;
   if (topic === '' && properties?.topicAlias === undefined) refuseEmptyTopic(body);
-  const payload = body.bytes.subarray(body.at, body.end);
-  body.at = body.end;
   return {
     type: PacketType.PUBLISH,
     topic,
-    payload,
+    payload: body.rest(),
     qos,
     retain: (flags & 1) !== 0,
     dup: (flags & 8) !== 0,

@@ -1,3 +1,4 @@
+import { TOPIC_LEVELS_MAX } from '../topic/topic-name.ts';
 import { decodeBody } from './decode-body.ts';
 import { FIXED_HEADER_VERDICTS, type FixedHeaderVerdict } from './fixed-header.ts';
 import type { Packet, ProtocolVersion } from './packet.ts';
@@ -14,7 +15,7 @@ export interface DecoderOptions {
   preConnectBytesMax?: number;
   /** The side this decoder stands on. Default `server`. */
   role?: Role;
-  /** Default 128. */
+  /** At most, and by default, 128. */
   topicLevelsMax?: number;
   /** Default 8192. */
   userPropertiesMax?: number;
@@ -23,7 +24,6 @@ export interface DecoderOptions {
 }
 
 export const PRE_CONNECT_BYTES_MAX = 16 * 1024;
-export const TOPIC_LEVELS_MAX = 128;
 export const USER_PROPERTIES_MAX = 8192;
 export const FILTERS_MAX = 8192;
 

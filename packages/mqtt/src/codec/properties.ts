@@ -39,12 +39,13 @@ export function decodeProperties(body: PacketBody, packet: number): Properties |
     if (id === USER_PROPERTY) {
       if (userProperties === undefined) {
         userProperties = [];
+        body.textBegins(end);
         properties.userProperties = userProperties;
       }
       if (userProperties.length >= 2 * body.limits.userPropertiesMax) {
         body.fail(ReasonCode.QUOTA_EXCEEDED, `more than ${body.limits.userPropertiesMax} user properties`);
       }
-      userProperties.push(body.string(), body.string());
+      userProperties.push(body.textString(), body.textString());
       continue;
     }
     const spec = id < PROPERTY_BY_ID.length ? PROPERTY_BY_ID[id] : undefined;
@@ -61,6 +62,7 @@ export function decodeProperties(body: PacketBody, packet: number): Properties |
     seen |= spec.bit;
     (properties as Values)[spec.name] = decodeValue(body, spec, packet);
   }
+  if (userProperties !== undefined) body.textEnds();
   body.end = packetEnd;
   return properties;
 }

@@ -1,11 +1,12 @@
+import { topicFilterProblem } from '../topic/topic-filter.ts';
 import type { PacketBody } from './packet-body.ts';
 import { ReasonCode } from './reason-code.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 /**
- * The syntax of topic names and filters, MQTT 5 section 4.7. A name that holds a wildcard must not get in: it would
- * later be matched, logged and authorised as if it were a filter. The topic of a PUBLISH is read and checked in one
- * pass over its bytes, since that is the most frequent string a broker sees.
+ * Topic names and filters as they come off the wire, MQTT 5 section 4.7. A name that holds a wildcard must not get in:
+ * it would later be matched, logged and authorised as if it were a filter. Names are checked in one pass over their
+ * bytes, since the topic of a PUBLISH is the most frequent string a broker sees; filters are rare and checked as text.
  *
  * @hotpath
  */
@@ -16,17 +17,33 @@ const SLASH = 0x2f;
 
 const SHARE_PREFIX = '$share/';
 
-/**
- * Reads a topic name. An empty one is returned: only the caller knows whether a topic alias stands in for it.
- * `reasonCode` is what a wildcard or too many levels give.
- */
-export function readTopicName(body: PacketBody, reasonCode: number): string {
+/** The topic of a PUBLISH. An empty one is returned: only the caller knows whether a topic alias stands in for it. */
+export function readPublishTopic(body: PacketBody): string {
   const length = body.u16();
   const start = body.at;
   const end = start + length;
   if (end > body.end) body.endsEarly();
+  const repeated = body.repeatedTopic(length);
+  if (repeated !== undefined) {
+    body.at = end;
+    return repeated;
+  }
+  const topic = decodeTopicName(body, start, end, ReasonCode.TOPIC_NAME_INVALID);
+  body.rememberTopic(topic, start, length);
+  return topic;
+}
+
+/** Another topic name, which may be empty too. `reasonCode` is what a wildcard or too many levels give. */
+export function readTopicName(body: PacketBody, reasonCode: number): string {
+  const length = body.u16();
+  const end = body.at + length;
+  if (end > body.end) body.endsEarly();
+  return decodeTopicName(body, body.at, end, reasonCode);
+}
+
+function decodeTopicName(body: PacketBody, start: number, end: number, reasonCode: number): string {
   body.at = end;
-  if (length === 0) return '';
+  if (start === end) return '';
   const bytes = body.bytes;
   let bits = 0;
   let levels = 1;
@@ -49,11 +66,14 @@ export function readTopicName(body: PacketBody, reasonCode: number): string {
   return topic;
 }
 
-/** Reads a topic filter, `$share/<group>/<filter>` included. */
+/**
+ * Reads a topic filter, `$share/<group>/<filter>` included, in both protocol versions. What the broker's own prefixes
+ * ask for is not syntax of MQTT and left to the connection.
+ */
 export function readTopicFilter(body: PacketBody): string {
   const filter = body.string();
-  const objection = topicFilterObjection(filter, body.limits.topicLevelsMax);
-  if (objection !== undefined) body.fail(ReasonCode.TOPIC_FILTER_INVALID, objection);
+  const problem = topicFilterProblem(filter) ?? sharedFilterProblem(filter) ?? levelsProblem(filter, body);
+  if (problem !== undefined) body.fail(ReasonCode.TOPIC_FILTER_INVALID, problem);
   return filter;
 }
 
@@ -61,32 +81,20 @@ export function isSharedFilter(filter: string): boolean {
   return filter.startsWith(SHARE_PREFIX);
 }
 
-/** Why this is no topic filter; undefined when it is one. The shared form is understood in both protocol versions. */
-export function topicFilterObjection(filter: string, levelsMax: number): string | undefined {
-  let start = 0;
-  if (isSharedFilter(filter)) {
-    const groupStart = SHARE_PREFIX.length;
-    const groupEnd = filter.indexOf('/', groupStart);
-    if (groupEnd === -1) return 'a shared subscription has no topic filter [MQTT-4.8.2-2]';
-    if (groupEnd === groupStart) return 'a shared subscription has an empty share name [MQTT-4.8.2-1]';
-    for (let at = groupStart; at < groupEnd; at++) {
-      const code = filter.charCodeAt(at);
-      if (code === PLUS || code === HASH) return 'a share name contains a wildcard [MQTT-4.8.2-2]';
-    }
-    start = groupEnd + 1;
-  }
-  if (start === filter.length) return 'a topic filter is empty [MQTT-4.7.3-1]';
+/** Of a valid filter: the share name and the filter behind it, section 4.8.2. */
+function sharedFilterProblem(filter: string): string | undefined {
+  if (!isSharedFilter(filter)) return undefined;
+  const groupEnd = filter.indexOf('/', SHARE_PREFIX.length);
+  const group = groupEnd < 0 ? '' : filter.slice(SHARE_PREFIX.length, groupEnd);
+  if (group === '') return 'a shared subscription has a share name and a filter [MQTT-4.8.2-1]';
+  if (group === '+' || group === '#') return 'a share name holds no wildcard [MQTT-4.8.2-2]';
+  if (groupEnd + 1 === filter.length) return 'a shared subscription has a filter behind its share name [MQTT-4.8.2-2]';
+  return undefined;
+}
+
+function levelsProblem(filter: string, body: PacketBody): string | undefined {
   let levels = 1;
-  for (let at = start; at < filter.length; at++) {
-    const code = filter.charCodeAt(at);
-    if (code === SLASH) levels++;
-    else if (code === HASH || code === PLUS) {
-      if (at > start && filter.charCodeAt(at - 1) !== SLASH) return 'a wildcard does not fill its level [MQTT-4.7.1-1]';
-      if (code === HASH && at + 1 < filter.length) return 'a # is not the last character [MQTT-4.7.1-1]';
-      if (at + 1 < filter.length && filter.charCodeAt(at + 1) !== SLASH) {
-        return 'a wildcard does not fill its level [MQTT-4.7.1-2]';
-      }
-    }
-  }
+  for (let at = filter.indexOf('/'); at >= 0; at = filter.indexOf('/', at + 1)) levels++;
+  const levelsMax = body.limits.topicLevelsMax;
   return levels > levelsMax ? `a topic filter has more than ${levelsMax} levels` : undefined;
 }
