@@ -1,0 +1,118 @@
+import { type ConnackPacket, type ConnectPacket, PacketType, type Properties } from '../codec/packet.ts';
+import { ReasonCode } from '../codec/reason-code.ts';
+import { OutboundTopicAliases } from '../topic/topic-alias.ts';
+import { ConnectionPhase, type ConnectionState } from './connection-state.ts';
+import { resumeExchanges } from './handle-ack.ts';
+import { effectiveKeepAliveS } from './keepalive.ts';
+import { willRefusal } from './will.ts';
+
+/** What a CONNECT leaves to be done once its sender is authenticated. */
+export interface PendingConnect {
+  packet: ConnectPacket;
+  clientId: string;
+  assigned: boolean;
+}
+
+/**
+ * CONNECT, MQTT 5 section 3.1. What can be refused without asking anybody is refused first, so that an authenticator
+ * sees only connections that could succeed; the session is opened only after it has agreed [MQTT-3.1.4-2], or anyone
+ * could throw a client off by naming it.
+ */
+export function handleConnect(connection: ConnectionState, packet: ConnectPacket): void {
+  connection.version = packet.protocolVersion;
+  const properties = packet.properties;
+  if (properties?.authenticationMethod !== undefined) {
+    connection.refuseConnect(
+      ReasonCode.BAD_AUTHENTICATION_METHOD,
+      'enhanced authentication is not offered',
+      packet.protocolVersion,
+    );
+    return;
+  }
+  const refusal = willRefusal(packet);
+  if (refusal !== undefined) {
+    connection.refuseConnect(refusal, 'nobody may publish to the topic of this will', packet.protocolVersion);
+    return;
+  }
+  if (properties?.receiveMaximum === 0 || properties?.maximumPacketSizeBytes === 0) {
+    connection.refuseConnect(
+      ReasonCode.PROTOCOL_ERROR,
+      'Receive Maximum and Maximum Packet Size are not 0 [MQTT-3.1.2-24]',
+      packet.protocolVersion,
+    );
+    return;
+  }
+  const assigned = packet.clientId === '';
+  if (assigned && !packet.cleanStart) {
+    connection.refuseConnect(
+      ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+      'an empty client identifier needs Clean Start [MQTT-3.1.3-8]',
+      packet.protocolVersion,
+    );
+    return;
+  }
+  const clientId = assigned ? connection.effects.assignClientId() : packet.clientId;
+  connection.pendingConnect = { packet, clientId, assigned };
+  connection.phase = ConnectionPhase.AUTHENTICATING;
+  connection.effects.authenticate(packet);
+}
+
+export function handleAuthenticated(
+  connection: ConnectionState,
+  reasonCode: number,
+  identity: string | undefined,
+  nowMs: number,
+): void {
+  const pending = connection.pendingConnect;
+  if (pending === undefined) return;
+  const { packet, clientId } = pending;
+  if (reasonCode !== ReasonCode.SUCCESS) {
+    connection.refuseConnect(reasonCode, 'not authenticated', packet.protocolVersion);
+    return;
+  }
+  adoptConnect(connection, packet);
+  const opened = connection.effects.openSession(clientId, packet.cleanStart, identity);
+  if (typeof opened === 'number') {
+    connection.refuseConnect(opened, 'the session cannot be opened', packet.protocolVersion);
+    return;
+  }
+  connection.pendingConnect = undefined;
+  connection.session = opened.session;
+  connection.will = packet.will;
+  connection.phase = ConnectionPhase.OPEN;
+  connection.effects.send(connack(connection, pending, opened.present));
+  if (opened.present) resumeExchanges(opened.session, connection, nowMs);
+}
+
+/** What the client said of itself, in force from here on. */
+function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void {
+  const { limits } = connection;
+  const properties = packet.properties;
+  connection.username = packet.username;
+  connection.keepAliveS = effectiveKeepAliveS(packet.keepAliveS, limits.keepAliveMaxS, packet.protocolVersion);
+  connection.sessionExpiryAskedS = properties?.sessionExpiryIntervalS ?? 0;
+  connection.requestProblemInformation = properties?.requestProblemInformation !== 0;
+  connection.clientMaximumPacketSizeBytes = properties?.maximumPacketSizeBytes;
+  connection.sendWindow = Math.min(properties?.receiveMaximum ?? 65_535, limits.inflightMax);
+  const aliasMax = Math.min(properties?.topicAliasMaximum ?? 0, limits.topicAliasMaximum);
+  connection.outboundAliases = aliasMax > 0 ? new OutboundTopicAliases(aliasMax) : undefined;
+}
+
+/** Limits are announced even where they equal the default: clients log what they are told. */
+function connack(connection: ConnectionState, pending: PendingConnect, present: boolean): ConnackPacket {
+  const packet: ConnackPacket = { type: PacketType.CONNACK, sessionPresent: present, reasonCode: ReasonCode.SUCCESS };
+  if (connection.version !== 5) return packet;
+  const { limits } = connection;
+  const properties: Properties = {
+    receiveMaximum: limits.receiveMaximum,
+    maximumPacketSizeBytes: limits.maximumPacketSizeBytes,
+    topicAliasMaximum: limits.topicAliasMaximum,
+    sharedSubscriptionAvailable: 1,
+  };
+  if (pending.assigned) properties.assignedClientIdentifier = pending.clientId;
+  if (connection.keepAliveS !== pending.packet.keepAliveS) properties.serverKeepAliveS = connection.keepAliveS;
+  // Sessions end with their connection, whatever was asked for [MQTT-3.2.2.3.2].
+  if (connection.sessionExpiryAskedS !== 0) properties.sessionExpiryIntervalS = 0;
+  packet.properties = properties;
+  return packet;
+}

@@ -1,0 +1,94 @@
+import { assert } from '@sluice/common/assert';
+import { type OutboundMessage, OutboundPhase } from './outbound-message.ts';
+
+const PACKET_ID_MAX = 65_535;
+
+/**
+ * What was sent at QoS 1 and 2 and is not finished, by packet id. Two numbers bound it: the ids, which stay taken until
+ * the exchange is over also across connections [MQTT-2.2.1-3], and the client's Receive Maximum, which counts only what
+ * is on the wire of this connection [MQTT-3.3.4-9].
+ *
+ * A map keeps the order in which messages were first sent, which is the order to send them again in [MQTT-4.6.0-1].
+ *
+ * @hotpath
+ */
+export class InflightWindow {
+  #capacity: number;
+  #onWire = 0;
+  #lastId = 0;
+  readonly #messages = new Map<number, OutboundMessage>();
+
+  constructor(capacity: number) {
+    assert(capacity >= 1 && capacity <= PACKET_ID_MAX, 'Receive Maximum is 1 to 65535 [MQTT-3.1.2.11.3]');
+    this.#capacity = capacity;
+  }
+
+  /** Unfinished exchanges, on the wire or waiting to be sent again. */
+  get size(): number {
+    return this.#messages.size;
+  }
+  get capacity(): number {
+    return this.#capacity;
+  }
+  get hasRoom(): boolean {
+    return this.#onWire < this.#capacity && this.#messages.size < PACKET_ID_MAX;
+  }
+  /** A message that already has its packet id needs no free one. */
+  hasRoomFor(outbound: OutboundMessage): boolean {
+    return this.#onWire < this.#capacity && (outbound.packetId !== 0 || this.#messages.size < PACKET_ID_MAX);
+  }
+
+  /** Takes a free packet id, or keeps the one the message already has, and counts it as on the wire. */
+  open(outbound: OutboundMessage): void {
+    assert(this.#onWire < this.#capacity, 'the caller asks hasRoom first');
+    this.#onWire++;
+    if (outbound.packetId === 0) {
+      assert(this.#messages.size < PACKET_ID_MAX, 'the caller asks hasRoom first');
+      outbound.packetId = this.#freeId();
+      this.#messages.set(outbound.packetId, outbound);
+    }
+    outbound.phase = outbound.qos === 1 ? OutboundPhase.AWAITING_PUBACK : OutboundPhase.AWAITING_PUBREC;
+  }
+
+  get(packetId: number): OutboundMessage | undefined {
+    return this.#messages.get(packetId);
+  }
+
+  /** The client answers on this connection what it received on an earlier one: sending it again is not needed. */
+  reclaim(outbound: OutboundMessage): void {
+    if (outbound.phase === OutboundPhase.WAITING) this.#onWire++;
+  }
+
+  /** The exchange is over: the id is free again. */
+  close(outbound: OutboundMessage): void {
+    if (!this.#messages.delete(outbound.packetId)) return;
+    if (outbound.phase !== OutboundPhase.WAITING && this.#onWire > 0) this.#onWire--;
+    outbound.phase = OutboundPhase.SETTLED;
+  }
+
+  /** In the order of first sending. */
+  messages(): IterableIterator<OutboundMessage> {
+    return this.#messages.values();
+  }
+
+  /**
+   * The session goes on over a new connection: nothing is on its wire yet. Messages wait to be sent again, except those
+   * the client has received, for which a PUBREL is repeated.
+   */
+  rewind(capacity: number): void {
+    this.#capacity = capacity;
+    this.#onWire = 0;
+    for (const outbound of this.#messages.values()) {
+      if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) this.#onWire++;
+      else outbound.phase = OutboundPhase.WAITING;
+    }
+  }
+
+  #freeId(): number {
+    let id = this.#lastId;
+    do id = id === PACKET_ID_MAX ? 1 : id + 1;
+    while (this.#messages.has(id));
+    this.#lastId = id;
+    return id;
+  }
+}

@@ -1,0 +1,71 @@
+import type { QoS } from '../codec/packet.ts';
+import type { DeliverableMessage } from './deliverable-message.ts';
+
+/** Whoever handed a message to the session and wants to know what became of it. Told exactly one of the three. */
+export interface DeliverySource {
+  /** The subscription is gone: what still waits is forgotten, what was sent is finished without telling anybody. */
+  readonly withdrawn: boolean;
+  /** The client has taken it. */
+  accepted(): void;
+  /** The client has refused it. */
+  rejected(): void;
+  /** The session ended, or the subscription, before the client said anything. */
+  returned(): void;
+}
+
+export const OutboundPhase = {
+  /** Waits for room: not on the wire of this connection. */
+  WAITING: 0,
+  AWAITING_PUBACK: 1,
+  AWAITING_PUBREC: 2,
+  AWAITING_PUBCOMP: 3,
+  /** Told to its source: whoever still holds it forgets it. */
+  SETTLED: 4,
+} as const;
+export type OutboundPhase = (typeof OutboundPhase)[keyof typeof OutboundPhase];
+
+/**
+ * One message for one receiver, from the moment the session takes it until it is settled.
+ *
+ *   WAITING -> AWAITING_PUBACK | AWAITING_PUBREC -> AWAITING_PUBCOMP -> SETTLED
+ *   any     -> WAITING    the session went on to a new connection: sent again with the same packet id and DUP
+ *   any     -> SETTLED    unsubscribed or ended
+ */
+export class OutboundMessage {
+  readonly message: DeliverableMessage;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** 0 for none. */
+  readonly subscriptionIdentifier: number;
+  /** Undefined for a live message that nobody would send again. */
+  readonly source: DeliverySource | undefined;
+  /** Counts against the bounds of live traffic; a queue's deliveries are bounded by its window. */
+  readonly live: boolean;
+  phase: OutboundPhase = OutboundPhase.WAITING;
+  /** 0 until it was first sent; kept when it is sent again. */
+  packetId = 0;
+
+  constructor(
+    message: DeliverableMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIdentifier: number,
+    source: DeliverySource | undefined,
+    live: boolean,
+  ) {
+    this.message = message;
+    this.qos = qos;
+    this.retain = retain;
+    this.subscriptionIdentifier = subscriptionIdentifier;
+    this.source = source;
+    this.live = live;
+  }
+
+  /** What it costs to hold, for the byte bounds. */
+  get heldBytes(): number {
+    return this.message.payload.length + this.message.topic.length + HELD_OVERHEAD_BYTES;
+  }
+}
+
+/** Objects around a held message; measured roughly, so that a million empty messages do not count as nothing. */
+const HELD_OVERHEAD_BYTES = 200;

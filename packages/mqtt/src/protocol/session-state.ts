@@ -1,0 +1,127 @@
+import type { QoS } from '../codec/packet.ts';
+import type { TopicFilterRequest } from '../topic/topic-filter.ts';
+import type { ConnectionState } from './connection-state.ts';
+import type { DeliverableMessage } from './deliverable-message.ts';
+import type { ProtocolLimits } from './effects.ts';
+import { InflightWindow } from './inflight-window.ts';
+import { OutboundBacklog } from './outbound-backlog.ts';
+import { type DeliverySource, OutboundMessage, OutboundPhase } from './outbound-message.ts';
+import { pumpBacklog, sendAtMostOnce, sendOrWait } from './outbound-publish.ts';
+import { Qos2Dedup } from './qos2-dedup.ts';
+
+/**
+ * What a client keeps when its connection is replaced: subscriptions, unfinished exchanges in both directions and what
+ * waits for it. A session has exactly one connection, and ends with it, unless another connection of the same client
+ * takes it over first (Clean Start 0 while the old one is still open); the host then moves it with `moveTo`.
+ *
+ * Routes and queue attachments point at the session and survive the move.
+ */
+export class SessionState {
+  readonly clientId: string;
+  /** Who authenticated; only the same identity may take the session over. */
+  readonly identity: string | undefined;
+  readonly limits: ProtocolLimits;
+  /** By the text of the filter, as the client wrote it. */
+  readonly subscriptions = new Map<string, SessionSubscription>();
+  readonly inflight: InflightWindow;
+  readonly backlog = new OutboundBacklog();
+  readonly received = new Qos2Dedup();
+  /** Bytes of live QoS 1 and 2 messages, waiting or unacknowledged. */
+  liveBytes = 0;
+  ended = false;
+  connection: ConnectionState;
+
+  constructor(clientId: string, identity: string | undefined, limits: ProtocolLimits, connection: ConnectionState) {
+    this.clientId = clientId;
+    this.identity = identity;
+    this.limits = limits;
+    this.connection = connection;
+    this.inflight = new InflightWindow(connection.sendWindow);
+  }
+
+  /** Most queue deliveries this client can hold: what a queue attachment is told as its window. */
+  get queueWindow(): number {
+    return this.inflight.capacity;
+  }
+
+  /**
+   * A live or retained message. `qos` is the granted one already lowered to the publisher's.
+   * At QoS 0 it goes out in this turn or never, and `source` is not told.
+   */
+  deliverLive(
+    message: DeliverableMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIdentifier: number,
+    source: DeliverySource | undefined,
+    nowMs: number,
+  ): void {
+    if (this.ended) {
+      source?.returned();
+      return;
+    }
+    if (qos === 0) sendAtMostOnce(this, message, retain, subscriptionIdentifier, nowMs);
+    else sendOrWait(this, new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, true), nowMs);
+  }
+
+  /** A queue's delivery. At QoS 0 its source is told `accepted` once it was handed to the socket. */
+  deliverFromQueue(
+    message: DeliverableMessage,
+    qos: 0 | 1,
+    subscriptionIdentifier: number,
+    source: DeliverySource,
+    nowMs: number,
+  ): void {
+    if (this.ended) return; // its attachment is detached: everything goes back by that
+    sendOrWait(this, new OutboundMessage(message, qos, false, subscriptionIdentifier, source, false), nowMs);
+  }
+
+  /** Sends what waits, as far as window and socket allow. */
+  pump(nowMs: number): void {
+    if (!this.ended) pumpBacklog(this, nowMs);
+  }
+
+  /** The client goes on over `connection`; everything unfinished is sent again there [MQTT-4.4.0-1]. */
+  moveTo(connection: ConnectionState): void {
+    this.connection = connection;
+    this.inflight.rewind(connection.sendWindow);
+    const waiting = this.backlog.takeAll();
+    for (const outbound of this.inflight.messages()) {
+      if (outbound.phase === OutboundPhase.WAITING) this.backlog.push(outbound);
+    }
+    for (const outbound of waiting) {
+      if (outbound.packetId === 0 && outbound.phase === OutboundPhase.WAITING) this.backlog.push(outbound);
+    }
+  }
+
+  /**
+   * The end: what nobody has acknowledged goes back to where it came from. The host has taken the session out of its
+   * routes before, so that nothing comes back here. A QoS 2 message that the client has received is not returned: it
+   * would be delivered twice.
+   */
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    for (const outbound of this.inflight.messages()) {
+      if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) outbound.source?.accepted();
+      else outbound.source?.returned();
+    }
+    for (const outbound of this.backlog.takeAll()) {
+      if (outbound.phase === OutboundPhase.WAITING && outbound.packetId === 0) outbound.source?.returned();
+    }
+    this.subscriptions.clear();
+  }
+}
+
+export interface SessionSubscription {
+  /** As the client wrote it. */
+  readonly text: string;
+  readonly request: Exclude<TopicFilterRequest, { kind: 'invalid' }>;
+  qos: QoS;
+  noLocal: boolean;
+  retainAsPublished: boolean;
+  /** 0 for none. */
+  subscriptionIdentifier: number;
+  /** The host's own: its route or attachment. */
+  handle: unknown;
+}
