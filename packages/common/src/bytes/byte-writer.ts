@@ -15,6 +15,7 @@ export class ByteWriter {
     return this.#length;
   }
 
+  /** May replace bytes and view: name them only after it has returned. */
   #reserve(count: number): number {
     const at = this.#length;
     const need = at + count;
@@ -29,15 +30,18 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#reserve(1), value);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
     return this;
   }
   u16(value: number): this {
-    this.#view.setUint16(this.#reserve(2), value);
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value);
     return this;
   }
   u32(value: number): this {
-    this.#view.setUint32(this.#reserve(4), value);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
     return this;
   }
   /** A safe integer from 0 to 2^53 - 1 in 8 bytes; byte order equals numeric order, so it may end a key. */
@@ -58,7 +62,8 @@ export class ByteWriter {
     return this.u8(rest);
   }
   raw(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#reserve(bytes.length));
+    const at = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, at);
     return this;
   }
   /** Varint length, then the bytes. */
