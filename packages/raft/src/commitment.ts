@@ -1,0 +1,53 @@
+import { encodeMembership, isJoint, isVoter, leaveJoint } from './conf-change.ts';
+import { becomeFollower } from './election.ts';
+import type { GroupState } from './group-state.ts';
+import { quorumIndex } from './quorum.ts';
+import { appendMembership, sendHeartbeat, sendHeartbeats } from './replication.ts';
+
+/**
+ * What a leader does when a majority has the log: move the commit index, and carry a membership change to its end. The
+ * leader counts what is durable at itself, not what it wrote, and does not count itself at all once the newest
+ * membership has removed it.
+ */
+
+/** Only an entry of the own term is committed by counting (thesis 3.6.2, figure 8). */
+export function maybeCommit(group: GroupState): boolean {
+  const { log } = group;
+  const index = quorumIndex(group.membership, group.reached);
+  const before = log.commit;
+  if (index <= before || log.term(index) !== group.term) return false;
+  for (let at = before + 1; at <= index; at++) group.uncommittedBytes -= log.sizeBytes(at);
+  log.commitTo(index);
+  if (group.memberships.latestIndex > before && group.memberships.latestIndex <= index) membershipCommitted(group);
+  else maybeLeaveJoint(group);
+  return true;
+}
+
+/** Peers that the committed membership has left behind are told so once; a leader among them hands over. */
+function membershipCommitted(group: GroupState): void {
+  for (const [peer, progress] of group.progress) {
+    const { voters, votersOutgoing, learners } = group.membership;
+    const stays = voters.includes(peer) || votersOutgoing.includes(peer) || learners.includes(peer);
+    if (!stays && peer !== group.self) sendHeartbeat(group, peer, progress);
+  }
+  if (!isVoter(group.membership, group.self)) {
+    resign(group);
+    return;
+  }
+  group.syncProgress();
+  maybeLeaveJoint(group);
+}
+
+function resign(group: GroupState): void {
+  let best = 0;
+  for (const peer of group.membership.voters) if (best === 0 || group.reached(peer) > group.reached(best)) best = peer;
+  sendHeartbeats(group);
+  group.messages.push({ type: 'timeout-now', from: group.self, to: best, term: group.term });
+  becomeFollower(group, group.term, 0);
+}
+
+/** The second half of a joint change follows by itself, also under a leader that did not start it (thesis 4.3). */
+function maybeLeaveJoint(group: GroupState): void {
+  if (!isJoint(group.membership) || group.log.commit < group.memberships.latestIndex) return;
+  appendMembership(group, encodeMembership(leaveJoint(group.membership)));
+}

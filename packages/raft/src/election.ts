@@ -1,0 +1,123 @@
+import { assert } from '@sluice/common/assert';
+import { EntryKind } from './entry.ts';
+import type { GroupState } from './group-state.ts';
+import { Progress } from './progress.ts';
+import { quorumVotes } from './quorum.ts';
+import { appendOwn } from './replication.ts';
+
+/**
+ * Changes of role. What must not happen, and why it does not:
+ * - Two votes in one term: the vote is cleared only together with a new term, never by a change of role.
+ * - A vote that a crash forgets: requests and granted answers leave after the write that holds the vote.
+ * - A rejoining peer that raises the term of a healthy group: it asks first (pre-vote), which changes nothing anywhere.
+ * - A failed request that postpones the election of a better peer: only a granted vote or a leader resets the timer.
+ */
+export type CampaignKind = 'pre-vote' | 'vote' | 'transfer';
+
+export function campaign(group: GroupState, kind: CampaignKind): void {
+  if (group.role === 'leader' || !group.mayCampaign()) return;
+  if (group.isSoleVoter()) {
+    becomeCandidate(group);
+    becomeLeader(group);
+    group.silentUntil = group.log.lastIndex;
+    return;
+  }
+  if (kind === 'pre-vote' && group.config.preVote) becomePreCandidate(group);
+  else becomeCandidate(group);
+  requestVotes(group, kind === 'transfer');
+}
+
+function becomePreCandidate(group: GroupState): void {
+  group.role = 'pre-candidate';
+  startElection(group);
+}
+
+function becomeCandidate(group: GroupState): void {
+  group.role = 'candidate';
+  group.term++;
+  group.vote = group.self;
+  startElection(group);
+}
+
+function startElection(group: GroupState): void {
+  group.leader = 0;
+  group.votes.clear();
+  group.votes.set(group.self, true);
+  group.drawElectionTimeout();
+}
+
+function requestVotes(group: GroupState, force: boolean): void {
+  const { self, membership, log } = group;
+  const asked = new Set([...membership.voters, ...membership.votersOutgoing]);
+  const lastIndex = log.lastIndex;
+  const lastTerm = log.lastTerm();
+  for (const to of asked) {
+    if (to === self) continue;
+    if (group.role === 'pre-candidate') {
+      group.messages.push({ type: 'pre-vote', from: self, to, term: group.term + 1, lastIndex, lastTerm, force });
+    } else {
+      group.messagesAfterPersist.push({ type: 'vote', from: self, to, term: group.term, lastIndex, lastTerm, force });
+    }
+  }
+}
+
+/** Counts the answers; called after each one. */
+export function settleElection(group: GroupState): void {
+  switch (quorumVotes(group.membership, group.votes)) {
+    case 'won':
+      if (group.role === 'candidate') {
+        becomeLeader(group);
+      } else {
+        becomeCandidate(group);
+        requestVotes(group, false);
+      }
+      return;
+    case 'lost':
+      becomeFollower(group, group.term, 0);
+      return;
+    case 'pending':
+      return;
+  }
+}
+
+export function becomeFollower(group: GroupState, term: number, leader: number): void {
+  assert(term >= group.term, 'a term never goes back');
+  if (term > group.term) {
+    group.term = term;
+    group.vote = 0;
+  }
+  if (group.role === 'leader') {
+    group.drawElectionTimeout();
+    group.progress.clear();
+    group.reads.clear();
+    group.transferee = 0;
+    group.uncommittedBytes = 0;
+    group.silentUntil = 0;
+    group.appendsWanted = false;
+  }
+  group.role = 'follower';
+  group.leader = leader;
+  group.quiesced = false;
+  group.votes.clear();
+}
+
+function becomeLeader(group: GroupState): void {
+  const { log, config } = group;
+  group.role = 'leader';
+  group.leader = group.self;
+  group.votes.clear();
+  group.reads.clear();
+  group.transferee = 0;
+  group.electionElapsed = 0;
+  group.heartbeatElapsed = 0;
+  group.silentUntil = 0;
+  group.progress.clear();
+  const own = new Progress(log.lastIndex + 1, config.inflightAppendsMax);
+  own.match = log.persistedIndex;
+  group.progress.set(group.self, own);
+  group.syncProgress();
+  group.uncommittedBytes = 0;
+  for (let index = log.commit + 1; index <= log.lastIndex; index++) group.uncommittedBytes += log.sizeBytes(index);
+  // Entries of earlier terms commit only underneath one of this term (thesis 3.6.2): give them one.
+  appendOwn(group, EntryKind.NO_OP, [new Uint8Array(0)]);
+}

@@ -1,0 +1,127 @@
+import { isVoter, members } from './conf-change.ts';
+import type { ResolvedConfig } from './config.ts';
+import type { Entry, HardState, Membership } from './entry.ts';
+import { EntryKind } from './entry.ts';
+import type { MembershipHistory } from './membership-history.ts';
+import type { Message } from './message.ts';
+import { Progress } from './progress.ts';
+import type { RaftLog } from './raft-log.ts';
+import { ReadIndexQueue } from './read-index.ts';
+import type { ReadState } from './ready.ts';
+
+/**
+ * Everything a group remembers, shared by the files that decide: `election`, `replication`, the three `step-*` files
+ * and the face `raft`. It decides nothing itself. What it holds beyond the log is either in the hard state, so that it
+ * survives, or belongs to one role and is cleared by whoever changes the role.
+ */
+export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
+
+export class GroupState {
+  readonly config: ResolvedConfig;
+  readonly log: RaftLog;
+  readonly memberships: MembershipHistory;
+  role: Role = 'follower';
+  term: number;
+  vote: number;
+  /** 0 while unknown. */
+  leader = 0;
+
+  /** Ticks since the leader was heard, or, at the leader, since the last quorum check. */
+  electionElapsed = 0;
+  /** An election starts at this many ticks; drawn anew for each. */
+  electionTimeout = 0;
+  heartbeatElapsed = 0;
+  quiesced = false;
+
+  /** Answers to the running (pre-)election. */
+  readonly votes = new Map<number, boolean>();
+
+  /** Leader: one for every peer that must get the log, itself included. */
+  readonly progress = new Map<number, Progress>();
+  readonly reads: ReadIndexQueue;
+  transferee = 0;
+  transferElapsed = 0;
+  uncommittedBytes = 0;
+  /** A sole voter leads before its own vote is durable: until this index is, nothing of its term may leave the node. */
+  silentUntil = 0;
+  /** Something changed that may let an append go out; settled in `ready`. */
+  appendsWanted = false;
+
+  messages: Message[] = [];
+  messagesAfterPersist: Message[] = [];
+  readStates: ReadState[] = [];
+  /** The hard state last handed out. */
+  saved: HardState;
+
+  constructor(config: ResolvedConfig, log: RaftLog, memberships: MembershipHistory, hardState: HardState) {
+    this.config = config;
+    this.log = log;
+    this.memberships = memberships;
+    this.term = hardState.term;
+    this.vote = hardState.vote;
+    this.reads = new ReadIndexQueue(config.readsPendingMax);
+    this.saved = { term: hardState.term, vote: hardState.vote, commit: log.commit };
+    this.drawElectionTimeout();
+  }
+
+  get self(): number {
+    return this.config.peerId;
+  }
+  get membership(): Membership {
+    return this.memberships.latest;
+  }
+
+  drawElectionTimeout(): void {
+    const { electionTicks, prng } = this.config;
+    this.electionElapsed = 0;
+    this.electionTimeout = electionTicks + prng.below(electionTicks);
+  }
+
+  /** The only voter of both halves: it needs nobody's answer. */
+  isSoleVoter(): boolean {
+    const { voters, votersOutgoing } = this.membership;
+    return voters.length === 1 && voters[0] === this.self && votersOutgoing.every((peer) => peer === this.self);
+  }
+
+  /**
+   * May this peer start an election? A voter that the newest membership removes still may while that membership is not
+   * committed: it can be the only one whose log is long enough to win (thesis 4.2.2).
+   */
+  mayCampaign(): boolean {
+    if (this.log.unstable.snapshot !== undefined) return false;
+    for (const membership of this.memberships.since(this.log.commit)) {
+      if (isVoter(membership, this.self)) return true;
+    }
+    return false;
+  }
+
+  reached = (peer: number): number => this.progress.get(peer)?.match ?? 0;
+  readReached = (peer: number): number =>
+    peer === this.self ? Number.POSITIVE_INFINITY : (this.progress.get(peer)?.readRound ?? 0);
+
+  /** The peers to send the log to: also those that an uncommitted membership removes, until they know. */
+  syncProgress(): void {
+    const wanted = new Set<number>();
+    for (const membership of this.memberships.since(this.log.commit)) {
+      for (const peer of members(membership)) wanted.add(peer);
+    }
+    for (const peer of this.progress.keys()) if (!wanted.has(peer)) this.progress.delete(peer);
+    for (const peer of wanted) {
+      if (this.progress.has(peer)) continue;
+      const progress = new Progress(this.log.lastIndex + 1, this.config.inflightAppendsMax);
+      // A newcomer is not silent yet: give it a whole period before it counts as lost.
+      progress.recentlyActive = true;
+      this.progress.set(peer, progress);
+    }
+    this.appendsWanted = true;
+  }
+
+  /** The leader's own entries and a follower's accepted ones both enter the log here. */
+  appendToLog(entries: readonly Entry[]): void {
+    const first = entries[0];
+    if (first === undefined) return;
+    this.memberships.truncateFrom(first.index);
+    this.log.append(entries);
+    for (const entry of entries) if (entry.kind === EntryKind.MEMBERSHIP) this.memberships.append(entry);
+  }
+}
