@@ -1,0 +1,66 @@
+import { expect, test } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
+import { JsonLogger } from '@sluice/telemetry/json-logger';
+import { readableLogLine } from '@sluice/telemetry/log-line';
+
+function capture(pretty: boolean, level: 'debug' | 'info' = 'info') {
+  const lines: string[] = [];
+  const sink = { write: (line: string) => void lines.push(line) };
+  return { lines, logger: JsonLogger.open({ level, pretty, fields: { node: 'n1' }, sink }) };
+}
+
+test('an event is one line of JSON with time, level, fields and message', () => {
+  const { lines, logger } = capture(false);
+  logger.child({ partition: 3 }).info({ epoch: 7 }, 'leader elected');
+  expect(lines).toHaveLength(1);
+  const line = JSON.parse(lines[0] as string);
+  expect(line).toMatchObject({ level: 'info', node: 'n1', partition: 3, epoch: 7, msg: 'leader elected' });
+  expect(line.time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  expect(lines[0]).toMatch(/}\n$/);
+});
+
+test('lines below the level are not written', () => {
+  const quiet = capture(false);
+  quiet.logger.debug({}, 'x');
+  expect(quiet.lines).toEqual([]);
+  const loud = capture(false, 'debug');
+  loud.logger.debug({}, 'x');
+  expect(loud.lines).toHaveLength(1);
+});
+
+test('an error keeps its code, hint, stack and cause', () => {
+  const { lines, logger } = capture(false);
+  const err = new SluiceError('DISK_FULL', 'no space', { hint: 'make room', cause: new Error('ENOSPC') });
+  logger.error({ err }, 'stopping');
+  const line = JSON.parse(lines[0] as string);
+  expect(line.err).toMatchObject({ code: 'DISK_FULL', hint: 'make room' });
+  expect(line.err.stack).toContain('no space');
+  expect(line.err.stack).toContain('ENOSPC');
+});
+
+test('a client id full of control characters stays inside its line', () => {
+  const { lines, logger } = capture(true);
+  logger.warn({ client: 'a\n\u001b[31mb' }, 'taken over');
+  expect((lines[0] as string).split('\n')).toHaveLength(2);
+  expect(lines[0]).not.toContain('\u001b');
+});
+
+test('people read time of day, level, message, fields, and the hint below', () => {
+  const line = JSON.stringify({
+    level: 'error',
+    time: '2026-11-20T10:20:30.456Z',
+    node: 'n1',
+    path: 'a b',
+    err: { message: 'no space', hint: 'make room' },
+    msg: 'stopping',
+  });
+  expect(readableLogLine(line, false)).toBe(
+    '10:20:30.456 ERROR stopping node=n1 path="a b"\n  no space\n  hint: make room\n',
+  );
+  expect(readableLogLine(line, true)).toContain('\u001b[31mERROR\u001b[0m');
+  expect(readableLogLine('not json\n', true)).toBe('not json\n');
+});
+
+test('flush may be called at any time', () => {
+  expect(() => JsonLogger.open({ level: 'error' }).flush()).not.toThrow();
+});
