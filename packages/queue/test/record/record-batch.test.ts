@@ -1,0 +1,239 @@
+import { describe, expect, test } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
+import fc from 'fast-check';
+import { CommandKind, stampCommand, stampOf } from '../../src/machine/command-header.ts';
+import type { RecordInput } from '../../src/record/record.ts';
+import { checkRecordBatch, iterateRecords, recordAt, recordPositions } from '../../src/record/record-batch.ts';
+import { RecordBatchBuilder } from '../../src/record/record-batch-builder.ts';
+import { BATCH_RECORDS_MAX } from '../../src/record/record-format.ts';
+import { EncodedRecord } from '../../src/record/record-view.ts';
+import { goldenBytes, hexOf } from '../golden.ts';
+import { arbitraryRecord } from './record-arbitrary.ts';
+
+const plain: RecordInput = {
+  targets: [{ queueId: 7, key: undefined }],
+  topic: 'plant/line/7',
+  payload: Buffer.from('on'),
+  qos: 1,
+  retain: false,
+  publisher: 'device-1',
+  publishedAtMs: 1_700_000_000_000,
+  expiresAtMs: 0,
+  properties: undefined,
+};
+const rich: RecordInput = {
+  targets: [
+    { queueId: 300, key: Buffer.from('') },
+    { queueId: 7, key: undefined },
+    { queueId: Number.MAX_SAFE_INTEGER, key: Buffer.from('k/ü') },
+  ],
+  topic: 'plant/öl',
+  payload: new Uint8Array(0),
+  qos: 2,
+  retain: true,
+  publisher: '',
+  publishedAtMs: 0,
+  expiresAtMs: Number.MAX_SAFE_INTEGER,
+  properties: {
+    payloadFormatIndicator: 1,
+    contentType: 'text/plain',
+    responseTopic: 'answers',
+    correlationData: Uint8Array.of(0, 255),
+    userProperties: ['b', '2', 'a', '1', 'b', '3'],
+  },
+};
+
+function batchOf(records: readonly RecordInput[]): Uint8Array {
+  const builder = new RecordBatchBuilder();
+  for (const record of records) builder.add(record);
+  return builder.finish();
+}
+
+/** What a view says, in the shape of what went in. */
+function readBack(record: EncodedRecord): RecordInput {
+  const { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties } = record;
+  return { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties };
+}
+
+function asWritten(record: RecordInput): RecordInput {
+  return {
+    ...record,
+    payload: new Uint8Array(record.payload),
+    targets: record.targets
+      .map(({ queueId, key }) => ({ queueId, key: key === undefined ? undefined : new Uint8Array(key) }))
+      .sort((a, b) => a.queueId - b.queueId),
+  };
+}
+
+function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SluiceError) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+describe('a batch', () => {
+  test('has the bytes of the golden file', () => {
+    expect(hexOf(batchOf([plain, rich]))).toBe(hexOf(goldenBytes('record-batch-v1.hex')));
+  });
+
+  test('of the golden file can be read', () => {
+    const records = [...iterateRecords(goldenBytes('record-batch-v1.hex'))];
+    expect(records.map(readBack)).toEqual([asWritten(plain), asWritten(rich)]);
+  });
+
+  test('gives back any records as they were', () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryRecord, { minLength: 1, maxLength: 5 }), (records) => {
+        const batch = batchOf(records);
+        expect(checkRecordBatch(batch)).toEqual({ count: records.length });
+        const views = [...iterateRecords(batch)];
+        expect(views.map(readBack)).toEqual(records.map(asWritten));
+        // A delivery carries one record alone.
+        expect(views.map((view) => readBack(new EncodedRecord(view.encoded)))).toEqual(records.map(asWritten));
+        expect(views.map((view) => view.encoded.length)).toEqual(views.map((view) => view.sizeBytes));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('carries the stamp of its leader and nothing else changes', () => {
+    const batch = batchOf([plain]);
+    const before = hexOf(batch.subarray(10));
+    stampCommand(batch, 1_700_000_000_123);
+    expect(stampOf(batch)).toBe(1_700_000_000_123);
+    expect(batch[0]).toBe(CommandKind.RECORD_BATCH);
+    expect(hexOf(batch.subarray(10))).toBe(before);
+  });
+
+  test('finds the n-th record a queue took', () => {
+    const to = (topic: string, ...queues: number[]): RecordInput => ({
+      ...plain,
+      topic,
+      targets: queues.map((queueId) => ({ queueId, key: undefined })),
+    });
+    const batch = batchOf([to('a', 1), to('b', 2), to('c', 1, 2), to('d', 3, 1), to('e', 2), to('f', 1)]);
+    const topics = (queueId: number, rejected: number[]): string[] =>
+      recordPositions(batch, queueId, rejected).map((at) => new EncodedRecord(batch, at).topic);
+    expect(topics(1, [])).toEqual(['a', 'c', 'd', 'f']);
+    expect(topics(2, [])).toEqual(['b', 'c', 'e']);
+    expect(topics(1, [0, 3])).toEqual(['c', 'f']);
+    expect(topics(4, [])).toEqual([]);
+    expect(recordAt(batch, 1, 1, [0, 3]).topic).toBe('f');
+    expect(recordAt(batch, 2, 2, []).topic).toBe('e');
+    expect(() => recordAt(batch, 2, 3, [])).toThrow('an index row counts only records its entry holds');
+  });
+});
+
+describe('the check of a batch from the wire', () => {
+  const batch = batchOf([plain, rich]);
+
+  test('finds any cut', () => {
+    for (let length = 0; length < batch.length; length++) {
+      expect(codeOf(() => checkRecordBatch(batch.subarray(0, length)))).toMatch(/_MALFORMED$/);
+    }
+    expect(codeOf(() => checkRecordBatch(Buffer.concat([batch, Buffer.alloc(1)])))).toBe('RECORD_BATCH_MALFORMED');
+  });
+
+  test('answers flipped bits with a typed error, or with a batch that can be read', () => {
+    for (let bit = 0; bit < batch.length * 8; bit++) {
+      const flipped = batch.slice();
+      flipped[bit >>> 3] = (flipped[bit >>> 3] as number) ^ (1 << (bit & 7));
+      const code = codeOf(() => checkRecordBatch(flipped));
+      if (code !== 'none') expect(code).toMatch(/_MALFORMED$/);
+      else for (const record of iterateRecords(flipped)) readBack(record);
+    }
+  });
+
+  test.each([
+    ['another kind', 0, 2],
+    ['another version', 1, 2],
+    ['unknown batch flags', 10, 2],
+    ['no record', 14, 0],
+    ['more records than it says', 14, 1],
+    ['fewer records than it says', 14, 3],
+    ['QoS 3', 19, 3],
+    ['unknown record flags', 19, 0x21],
+    ['no target', 28, 0],
+    ['a queue id of 0', 29, 0],
+    ['a key in a batch without keys', 30, 1],
+  ])('refuses %s', (_what, at, value) => {
+    const plainOnly = batchOf([plain, plain]);
+    plainOnly[at] = value;
+    expect(codeOf(() => checkRecordBatch(plainOnly))).toMatch(/_MALFORMED$/);
+  });
+
+  test('refuses targets that do not ascend', () => {
+    const two = batchOf([{ ...plain, targets: [1, 2].map((queueId) => ({ queueId, key: undefined })) }]);
+    expect(hexOf(two.subarray(28, 33))).toBe('0201000200');
+    two[31] = 1;
+    expect(codeOf(() => checkRecordBatch(two))).toBe('RECORD_BATCH_MALFORMED');
+  });
+});
+
+describe('the builder', () => {
+  test('copies payloads at once and never touches a finished batch again', () => {
+    const builder = new RecordBatchBuilder();
+    const socketBuffer = Buffer.from('first');
+    builder.add({ ...plain, payload: socketBuffer });
+    socketBuffer.fill('x');
+    const first = builder.finish();
+    const sum = hexOf(first);
+    for (let round = 0; round < 2000; round++) {
+      builder.add({ ...plain, payload: Buffer.from(`round ${round}`) });
+      if (round % 7 === 0) builder.finish();
+    }
+    expect(hexOf(first)).toBe(sum);
+    expect(Buffer.from(recordAt(first, 7, 0, []).payload).toString()).toBe('first');
+  });
+
+  test('grows within a batch and over batches of large payloads', () => {
+    const builder = new RecordBatchBuilder();
+    for (let round = 0; round < 4; round++) {
+      const payloads = [10, 256 * 1024, 70_000, 1, 3 * 1024 * 1024].map((size, i) => Buffer.alloc(size, round * 8 + i));
+      for (const [slot, payload] of payloads.entries()) expect(builder.add({ ...plain, payload })).toBe(slot);
+      const sizeBytes = builder.sizeBytes;
+      const batch = builder.finish();
+      expect(batch.length).toBe(sizeBytes);
+      expect(builder.count).toBe(0);
+      const read = [...iterateRecords(batch)].map((record) => Buffer.from(record.payload));
+      expect(read.every((payload, i) => payload.equals(payloads[i] as Buffer))).toBe(true);
+    }
+  });
+
+  test('is full at the limit of the format', () => {
+    const builder = new RecordBatchBuilder();
+    while (!builder.isFull) builder.add(plain);
+    expect(builder.count).toBe(BATCH_RECORDS_MAX);
+    expect(() => builder.add(plain)).toThrow('a full batch is finished');
+    expect(checkRecordBatch(builder.finish()).count).toBe(BATCH_RECORDS_MAX);
+  });
+
+  test.each<[string, Partial<RecordInput>]>([
+    ['no target', { targets: [] }],
+    ['a queue twice', { targets: [plain.targets[0], { queueId: 1, key: undefined }, plain.targets[0]] as never }],
+    ['a queue id of 0', { targets: [{ queueId: 0, key: undefined }] }],
+    ['a long key', { targets: [{ queueId: 1, key: new Uint8Array(65_536) }] }],
+    ['a long topic', { topic: 'ü'.repeat(32_768) }],
+    ['a long publisher', { publisher: 'x'.repeat(65_536) }],
+    ['a negative time', { publishedAtMs: -1 }],
+    ['a broken time', { expiresAtMs: 1.5 }],
+    ['half a user property', { properties: { userProperties: ['a'] } }],
+    ['long correlation data', { properties: { correlationData: new Uint8Array(65_536) } }],
+  ])('refuses %s and keeps the batch as it was', (_what, wrong) => {
+    const builder = new RecordBatchBuilder();
+    builder.add(plain);
+    expect(codeOf(() => builder.add({ ...plain, ...wrong }))).toBe('RECORD_INVALID');
+    builder.add(rich);
+    expect(hexOf(builder.finish())).toBe(hexOf(batchOf([plain, rich])));
+  });
+
+  test('takes the longest texts there are', () => {
+    const topic = 'ü'.repeat(32_767);
+    const record = { ...plain, topic, properties: { userProperties: [topic, 'x'.repeat(65_535)] } };
+    expect([...iterateRecords(batchOf([record]))].map(readBack)).toEqual([asWritten(record)]);
+  });
+});
