@@ -1,0 +1,190 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Counter, Metrics } from '@sluice/common/metrics';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import type { Topology } from '@sluice/meta/topology';
+import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { RecordProperties, RecordTarget } from '@sluice/queue/record/record';
+import type { PartitionProducer, RecordCompletion, RecordFailure } from '@sluice/store-client/partition-producer';
+import type { DurablePublish, PendingPublish, Publisher } from './durable-publish.ts';
+import type { QueueKeys } from './queue-keys.ts';
+
+/**
+ * Which queues keep a message, and when its publisher may be told so.
+ *
+ * Queues of one partition share one record, so the payload is written once for all of them; a message for several
+ * partitions is acknowledged when the last has committed it, or refused as soon as one refuses. What the publisher is
+ * told is never better than the truth: a refusal by one queue stands although others may have kept the message, because
+ * an acknowledgement covers all of them [MQTT-4.3.2-1].
+ *
+ * @hotpath
+ */
+export class PublishRouter implements DurablePublish {
+  readonly #topology: Topology;
+  readonly #producer: PartitionProducer;
+  readonly #keys: QueueKeys;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #keyFailures: Counter;
+  readonly #refused: Counter;
+  #lastKeyWarningMs = Number.NEGATIVE_INFINITY;
+
+  /** A key that cannot be computed is a mistake in a definition: said, but not once a message. */
+  static readonly KEY_WARNING_INTERVAL_MS = 10_000;
+
+  constructor(options: {
+    topology: Topology;
+    producer: PartitionProducer;
+    keys: QueueKeys;
+    clock: Clock;
+    logger: Logger;
+    metrics: Metrics;
+  }) {
+    this.#topology = options.topology;
+    this.#producer = options.producer;
+    this.#keys = options.keys;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#keyFailures = options.metrics.counter(
+      'sluice_gateway_key_failures_total',
+      'Messages a last-value queue did not keep because their key could not be computed',
+    );
+    this.#refused = options.metrics.counter(
+      'sluice_gateway_publish_refused_total',
+      'Publishes that a queue refused, or of which nobody knows',
+    );
+  }
+
+  get congested(): boolean {
+    return this.#producer.congested;
+  }
+
+  onRelief(listener: () => void): void {
+    this.#producer.onRelief(listener);
+  }
+
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean {
+    const queues = this.#topology.queuesFor(packet.topic);
+    if (queues.length === 0) return false;
+    const nowMs = this.#clock.nowMs();
+    const only = queues.length === 1 ? (queues[0] as QueueDefinition) : undefined;
+    if (only !== undefined && !only.isLastValue) {
+      const targets = [{ queueId: only.queueId, key: undefined }];
+      this.#add(only.partitions[0] as number, targets, packet, publisher, nowMs, new Completion(pending, 1, this.#refused));
+      return true;
+    }
+    return this.#publishToMany(queues, packet, publisher, pending, nowMs);
+  }
+
+  #publishToMany(
+    queues: readonly QueueDefinition[],
+    packet: PublishPacket,
+    publisher: Publisher,
+    pending: PendingPublish,
+    nowMs: number,
+  ): boolean {
+    const byPartition = new Map<number, RecordTarget[]>();
+    for (const queue of queues) {
+      let key: Uint8Array | undefined;
+      if (queue.isLastValue) {
+        const outcome = this.#keys.keyFor(queue, packet, publisher, nowMs);
+        if (!outcome.ok) {
+          this.#keyFailed(queue, outcome.reason);
+          continue;
+        }
+        key = outcome.key;
+      }
+      const partition = queue.partitions[0] as number;
+      const targets = byPartition.get(partition);
+      if (targets === undefined) byPartition.set(partition, [{ queueId: queue.queueId, key }]);
+      else targets.push({ queueId: queue.queueId, key });
+    }
+    if (byPartition.size === 0) return false;
+    const completion = new Completion(pending, byPartition.size, this.#refused);
+    for (const [partition, targets] of byPartition) this.#add(partition, targets, packet, publisher, nowMs, completion);
+    return true;
+  }
+
+  #add(
+    partition: number,
+    targets: readonly RecordTarget[],
+    packet: PublishPacket,
+    publisher: Publisher,
+    nowMs: number,
+    completion: Completion,
+  ): void {
+    const expiryS = packet.properties?.messageExpiryIntervalS;
+    const record = {
+      targets,
+      topic: packet.topic,
+      payload: packet.payload,
+      qos: packet.qos,
+      retain: packet.retain,
+      publisher: publisher.clientId,
+      publishedAtMs: nowMs,
+      expiresAtMs: expiryS === undefined ? 0 : nowMs + expiryS * 1000,
+      properties: travelling(packet),
+    };
+    this.#producer.add(partition, record, completion);
+  }
+
+  #keyFailed(queue: QueueDefinition, reason: string): void {
+    this.#keyFailures.add();
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#lastKeyWarningMs < PublishRouter.KEY_WARNING_INTERVAL_MS) return;
+    this.#lastKeyWarningMs = nowMs;
+    this.#logger.warn(
+      { queue: queue.name, keyExpression: queue.keyExpression, reason },
+      'a message has no key: this last-value queue does not keep it',
+    );
+  }
+}
+
+/** Counts down the partitions of one message; the first refusal decides. */
+class Completion implements RecordCompletion {
+  readonly #pending: PendingPublish;
+  readonly #refused: Counter;
+  #left: number;
+
+  constructor(pending: PendingPublish, partitions: number, refused: Counter) {
+    this.#pending = pending;
+    this.#left = partitions;
+    this.#refused = refused;
+  }
+
+  recordStored(): void {
+    if (--this.#left === 0) this.#pending.complete(ReasonCode.SUCCESS);
+  }
+
+  recordFailed(failure: RecordFailure): void {
+    // Several queues of a partition may each refuse: one answer all the same.
+    if (this.#left <= 0) return;
+    this.#left = 0;
+    this.#refused.add();
+    this.#pending.complete(REASON_BY_FAILURE[failure]);
+  }
+}
+
+const REASON_BY_FAILURE: Readonly<Record<RecordFailure, number>> = {
+  'queue-full': ReasonCode.QUOTA_EXCEEDED,
+  'storage-full': ReasonCode.QUOTA_EXCEEDED,
+  busy: ReasonCode.SERVER_BUSY,
+  // Defined a moment ago, or removed a moment ago: the topology of this gateway is behind, a retry finds the truth.
+  'queue-unknown': ReasonCode.SERVER_BUSY,
+  'queue-removed': ReasonCode.SERVER_BUSY,
+  unavailable: ReasonCode.UNSPECIFIED_ERROR,
+};
+
+/** What belongs to the message and not to this hop of it [MQTT-3.3.2-4 … 3.3.2-20]. */
+function travelling(packet: PublishPacket): RecordProperties | undefined {
+  const { properties } = packet;
+  if (properties === undefined) return undefined;
+  const record: RecordProperties = {};
+  if (properties.payloadFormatIndicator !== undefined) record.payloadFormatIndicator = properties.payloadFormatIndicator;
+  if (properties.contentType !== undefined) record.contentType = properties.contentType;
+  if (properties.responseTopic !== undefined) record.responseTopic = properties.responseTopic;
+  if (properties.correlationData !== undefined) record.correlationData = properties.correlationData;
+  if (properties.userProperties !== undefined) record.userProperties = properties.userProperties;
+  return record;
+}

@@ -1,0 +1,265 @@
+import { assert } from '@sluice/common/assert';
+import type { Logger } from '@sluice/common/logger';
+import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
+import type { Clock } from '@sluice/common/clock';
+import { type Entry, EntryKind } from '@sluice/raft/entry';
+import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
+import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { appliedKey, encodeApplied, encodeLogMark, journalWrite, type LogMark, logMarkKey } from './keyspace.ts';
+import type { Replica } from './replica.ts';
+import { FetchList, RowBatch } from './row-batch.ts';
+
+/**
+ * Applies committed entries to their machines, all groups of a node in one batch.
+ *
+ * Applying inside the store loop would make every sync wait for the reads of the entries before it. So this is a second
+ * loop beside it: fetch the rows of the batch (two `getMany`), apply synchronously, answer the proposers, then write
+ * rows, applied indexes and the witness of the log's end in one atomic, unsynced write. Effects follow that write, so
+ * whoever reads rows because of an effect finds them.
+ *
+ * The answers need not wait for the write: the entries are durable in the log, the rows can be made again from them.
+ */
+export class ApplyLoop {
+  readonly #engine: Engine;
+  readonly #entryLog: EntryLog;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #logMark: () => LogMark;
+  readonly #wake: (replica: Replica) => void;
+  readonly #onFailed: (cause: Error) => void;
+  readonly #applySeconds: Histogram;
+  #waiting: Replica[] = [];
+  readonly #listed = new Set<Replica>();
+  #running = false;
+  #batchSequence: number;
+  #failed: Error | undefined;
+  /** Run between two batches, when engine and machines agree. */
+  #betweenBatches: (() => void)[] = [];
+
+  /** Entries and bytes of one batch: long enough to share the fetch and the write, short enough to answer soon. */
+  static readonly BATCH_ENTRIES_MAX = 1024;
+  static readonly BATCH_BYTES_MAX = 8 * 1024 * 1024;
+
+  constructor(options: {
+    engine: Engine;
+    entryLog: EntryLog;
+    logger: Logger;
+    metrics: Metrics;
+    clock: Clock;
+    batchSequence: number;
+    logMark: () => LogMark;
+    wake: (replica: Replica) => void;
+    onFailed: (cause: Error) => void;
+  }) {
+    this.#engine = options.engine;
+    this.#entryLog = options.entryLog;
+    this.#logger = options.logger;
+    this.#clock = options.clock;
+    this.#batchSequence = options.batchSequence;
+    this.#logMark = options.logMark;
+    this.#wake = options.wake;
+    this.#onFailed = options.onFailed;
+    this.#applySeconds = options.metrics.histogram(
+      'sluice_raft_apply_seconds',
+      'One batch of committed entries, from fetching rows to the write of the new ones',
+      SYNC_SECONDS_BOUNDS,
+    );
+  }
+
+  /** Entries up to `index` may be applied. */
+  commit(replica: Replica, index: number): void {
+    if (index > replica.committedIndex) replica.committedIndex = index;
+    this.#list(replica);
+  }
+
+  leadershipMayHaveMoved(replica: Replica): void {
+    const isLeader = replica.raft.role === 'leader';
+    if (!replica.leads && isLeader) this.#list(replica);
+    else if (replica.leads && !isLeader) {
+      replica.leads = false;
+      for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
+      replica.listener.leadership(false);
+    }
+  }
+
+  /** Resolves between two batches, when every applied entry's rows are in the engine. */
+  betweenBatches<T>(act: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#betweenBatches.push(() => {
+        try {
+          resolve(act());
+        } catch (cause) {
+          reject(cause as Error);
+        }
+      });
+      this.#start();
+    });
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #list(replica: Replica): void {
+    if (this.#listed.has(replica)) return;
+    this.#listed.add(replica);
+    this.#waiting.push(replica);
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#running || this.#failed !== undefined) return;
+    this.#running = true;
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0 || this.#betweenBatches.length > 0) {
+        const tasks = this.#betweenBatches;
+        this.#betweenBatches = [];
+        for (const task of tasks) task();
+        const replicas = this.#waiting;
+        this.#waiting = [];
+        this.#listed.clear();
+        if (replicas.length > 0) await this.#batch(replicas);
+      }
+    } catch (cause) {
+      this.#failed = cause as Error;
+      this.#logger.error({ err: cause }, 'applying failed: this node serves nothing more');
+      this.#onFailed(this.#failed);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #batch(replicas: readonly Replica[]): Promise<void> {
+    const startedMs = this.#clock.monotonicMs();
+    const works: Work[] = [];
+    for (const replica of replicas) {
+      if (replica.stopped !== undefined) continue;
+      works.push(await this.#entriesFor(replica));
+    }
+    const rows = new RowBatch();
+    await this.#fetchRows(works, rows);
+    for (const work of works) this.#apply(work, rows);
+    await this.#write(works, rows);
+    for (const work of works) this.#finish(work);
+    this.#applySeconds.observe((this.#clock.monotonicMs() - startedMs) / 1000);
+  }
+
+  async #entriesFor(replica: Replica): Promise<Work> {
+    const work: Work = { replica, entries: [], commands: [], effects: [] };
+    let bytes = 0;
+    let next = replica.appliedIndex + 1;
+    while (
+      next <= replica.committedIndex &&
+      work.entries.length < ApplyLoop.BATCH_ENTRIES_MAX &&
+      bytes < ApplyLoop.BATCH_BYTES_MAX
+    ) {
+      const recent = replica.recent.get(next);
+      const entries =
+        recent === undefined
+          ? await this.#entryLog.read(replica.groupId, next, replica.committedIndex, ApplyLoop.BATCH_BYTES_MAX - bytes)
+          : [recent];
+      for (const entry of entries) {
+        work.entries.push(entry);
+        if (entry.kind === EntryKind.NORMAL) work.commands.push(entry.data);
+        bytes += entry.data.length;
+      }
+      next += entries.length;
+    }
+    return work;
+  }
+
+  async #fetchRows(works: readonly Work[], rows: RowBatch): Promise<void> {
+    const wanted = new FetchList();
+    for (const { replica, commands } of works) {
+      if (commands.length === 0) continue;
+      for (const key of replica.machine.neededRows(commands)) wanted.add(rows, replica.groupId, key);
+    }
+    await wanted.run(this.#engine, rows);
+    for (const { replica, commands } of works) {
+      if (commands.length === 0) continue;
+      const view = rows.view(replica.groupId);
+      for (const key of replica.machine.furtherRows(commands, view)) wanted.add(rows, replica.groupId, key);
+    }
+    await wanted.run(this.#engine, rows);
+  }
+
+  #apply(work: Work, rows: RowBatch): void {
+    const { replica } = work;
+    const view = rows.view(replica.groupId);
+    for (const entry of work.entries) {
+      assert(entry.index === replica.appliedIndex + 1, 'entries are applied in order, each once');
+      let reply: unknown;
+      if (entry.kind === EntryKind.NORMAL) {
+        try {
+          reply = replica.machine.apply(entry.index, entry.data, view, work.effects);
+        } catch (cause) {
+          this.#stop(replica, entry, cause as Error);
+          rows.discard(replica.groupId);
+          return;
+        }
+      }
+      if (entry.kind === EntryKind.MEMBERSHIP) replica.membershipMoved();
+      replica.appliedIndex = entry.index;
+      replica.appliedTerm = entry.term;
+      replica.recent.delete(entry.index);
+      const pending = replica.pending.take(entry.index, entry.term);
+      if (pending?.lost === true) replica.listener.dropped(pending.token, 'not-leader');
+      else if (entry.kind === EntryKind.NORMAL) replica.listener.applied(entry.index, reply, pending?.token);
+    }
+    replica.machine.flush(view);
+  }
+
+  /** A group that met an entry it cannot apply stops alone, and nothing of this batch is written for it. */
+  #stop(replica: Replica, entry: Entry, cause: Error): void {
+    replica.stopped = cause;
+    this.#logger.error({ err: cause, group: replica.groupId, index: entry.index }, 'an entry cannot be applied: the group stops');
+    for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
+    replica.leads = false;
+    replica.listener.leadership(false);
+  }
+
+  async #write(works: readonly Work[], rows: RowBatch): Promise<void> {
+    const writes: KeyValueWrite[] = rows.writes();
+    let applied = false;
+    for (const { replica, entries } of works) {
+      if (entries.length === 0 || replica.stopped !== undefined) continue;
+      applied = true;
+      writes.push({
+        key: appliedKey(replica.groupId),
+        value: encodeApplied({ index: replica.appliedIndex, term: replica.appliedTerm }),
+      });
+    }
+    if (!applied) return;
+    writes.push(journalWrite(++this.#batchSequence));
+    writes.push({ key: logMarkKey, value: encodeLogMark(this.#logMark()) });
+    await this.#engine.write(writes, { sync: false });
+  }
+
+  #finish(work: Work): void {
+    const { replica } = work;
+    if (replica.stopped !== undefined) return;
+    if (work.entries.length > 0) {
+      replica.raft.applied(replica.appliedIndex);
+      if (replica.raft.hasReady()) this.#wake(replica);
+    }
+    if (work.effects.length > 0) replica.listener.effects(work.effects);
+    if (replica.appliedIndex < replica.committedIndex) this.#list(replica);
+    // A new leader serves once its own term's first entry is applied: everything acknowledged before is then known.
+    if (!replica.leads && replica.raft.role === 'leader' && replica.appliedTerm === replica.raft.term) {
+      replica.leads = true;
+      replica.listener.leadership(true);
+    }
+  }
+}
+
+interface Work {
+  replica: Replica;
+  entries: Entry[];
+  /** Data of the normal entries, in order: what machines are asked about. */
+  commands: Uint8Array[];
+  effects: unknown[];
+}

@@ -1,0 +1,36 @@
+/**
+ * What a replicated machine looks like to the host that runs it, whatever it keeps. The order of one batch of entries:
+ * `neededRows` and, once those are fetched, `furtherRows` say which rows to bring; then `apply` runs once an entry,
+ * synchronously, as a pure function of state, rows and entry; `flush` writes the resident state that changed. All rows
+ * of the batch and the new applied index reach the engine in one atomic write, so a crash between two batches replays
+ * entries and never half of one.
+ */
+export interface GroupMachine<Reply, Effect> {
+  neededRows(commands: readonly Uint8Array[]): readonly Uint8Array[];
+  furtherRows(commands: readonly Uint8Array[], rows: RowAccess): readonly Uint8Array[];
+  /** @throws SluiceError when the entry was written by a newer version: the group stops, it never guesses. */
+  apply(index: number, command: Uint8Array, rows: RowAccess, effects: Effect[]): Reply;
+  flush(rows: RowAccess): void;
+}
+
+/** Synchronous rows of one group; reads see earlier writes of the same batch. Only prefetched keys may be read. */
+export interface RowAccess {
+  get(key: Uint8Array): Uint8Array | undefined;
+  put(key: Uint8Array, value: Uint8Array): void;
+  delete(key: Uint8Array): void;
+}
+
+/** Told what happened to its group, on the host's turn. Must not throw. */
+export interface GroupListener<Reply, Effect> {
+  /**
+   * An entry was applied: it is committed, so a majority has it on disk. `token` is what `propose` was given; undefined
+   * for entries of another leader, of an earlier life, or without one.
+   */
+  applied(index: number, reply: Reply, token: unknown): void;
+  /** The proposal will not be applied under this leadership, or nobody knows whether it will be. */
+  dropped(token: unknown, reason: 'not-leader' | 'unavailable'): void;
+  /** After the batch has reached the engine: rows read from now on show it. */
+  effects(effects: readonly Effect[]): void;
+  /** Leadership of this node over the group began (and every earlier entry is applied) or ended. */
+  leadership(leads: boolean): void;
+}

@@ -1,0 +1,71 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@sluice/common/logger';
+import { listImages, writeImage } from '@sluice/storage/image-file';
+import type { KeyValue } from '@sluice/storage/engine';
+import type { ApplyLoop } from './apply-loop.ts';
+import { groupRange, machineKey } from './keyspace.ts';
+import type { NodeStorage } from './node-storage.ts';
+import type { Replica } from './replica.ts';
+
+/**
+ * Images of machines: what makes it safe to give a log's front back. The engine alone would not do, because it is
+ * derived: without the entries it was derived from, a damaged engine could not be made again.
+ *
+ * The cut is taken between two batches, when the engine's rows and the applied index agree, as a snapshot iterator;
+ * applying goes on while it is written. Only then may the log be compacted to the image's index.
+ */
+export class ImageKeeper {
+  readonly #storage: NodeStorage;
+  readonly #applyLoop: ApplyLoop;
+  readonly #logger: Logger;
+  /** Bytes of the newest image a group, as far as this process wrote one. */
+  readonly #sizes = new Map<number, number>();
+
+  static readonly CHUNK_ROWS = 1024;
+
+  constructor(options: { storage: NodeStorage; applyLoop: ApplyLoop; logger: Logger }) {
+    this.#storage = options.storage;
+    this.#applyLoop = options.applyLoop;
+    this.#logger = options.logger;
+  }
+
+  sizeBytes(groupId: number): number {
+    return this.#sizes.get(groupId) ?? 0;
+  }
+
+  /** Writes an image as of now, then compacts the log to it. */
+  async take(replica: Replica): Promise<void> {
+    const { engine, entryLog, imageDirectory } = this.#storage;
+    const { groupId } = replica;
+    const range = groupRange(groupId);
+    const cut = await this.#applyLoop.betweenBatches(() => ({
+      index: replica.appliedIndex,
+      term: replica.appliedTerm,
+      rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS),
+    }));
+    if (cut.index < entryLog.firstIndex(groupId)) return;
+    const counted = { bytes: 0 };
+    const path = join(imageDirectory, `${groupId}-${String(cut.index).padStart(16, '0')}.image`);
+    await writeImage(path, { groupId, index: cut.index, term: cut.term }, machineRows(cut.rows, counted));
+    // The engine must not fall behind its image after a power loss: that would only cost a reload, but for nothing.
+    await engine.write([], { sync: true });
+    entryLog.compact(groupId, cut.index, cut.term);
+    this.#sizes.set(groupId, counted.bytes);
+    await this.#dropOlder(groupId, cut.index);
+    this.#logger.debug({ group: groupId, index: cut.index, bytes: counted.bytes }, 'image written, log compacted');
+  }
+
+  async #dropOlder(groupId: number, index: number): Promise<void> {
+    for (const image of await listImages(this.#storage.imageDirectory)) {
+      if (image.groupId === groupId && image.index < index) await rm(image.path, { force: true });
+    }
+  }
+}
+
+async function* machineRows(rows: AsyncIterable<KeyValue[]>, counted: { bytes: number }): AsyncIterable<KeyValue[]> {
+  for await (const chunk of rows) {
+    for (const { key, value } of chunk) counted.bytes += key.length + value.length;
+    yield chunk.map(({ key, value }) => ({ key: machineKey(key), value }));
+  }
+}

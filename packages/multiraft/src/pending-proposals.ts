@@ -1,0 +1,35 @@
+/**
+ * Proposals of this leader that wait for their entry to be applied, by index. An entry at that index of another term is
+ * somebody else's: the proposal was lost with the leadership, and is reported as such, never as done.
+ */
+export class PendingProposals {
+  readonly #byIndex = new Map<number, Pending>();
+
+  get size(): number {
+    return this.#byIndex.size;
+  }
+
+  add(index: number, term: number, token: unknown): void {
+    this.#byIndex.set(index, { term, token });
+  }
+
+  /** What waited for exactly this entry; `lost` waited at this index under another term. */
+  take(index: number, term: number): { token: unknown; lost: boolean } | undefined {
+    const pending = this.#byIndex.get(index);
+    if (pending === undefined) return undefined;
+    this.#byIndex.delete(index);
+    return { token: pending.token, lost: pending.term !== term };
+  }
+
+  /** Empties it; the tokens in index order. */
+  takeAll(): unknown[] {
+    const tokens = [...this.#byIndex.values()].map((pending) => pending.token);
+    this.#byIndex.clear();
+    return tokens;
+  }
+}
+
+interface Pending {
+  term: number;
+  token: unknown;
+}

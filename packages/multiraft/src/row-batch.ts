@@ -1,0 +1,111 @@
+import { assert } from '@sluice/common/assert';
+import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
+import { groupKey } from './keyspace.ts';
+import type { RowAccess } from './group-machine.ts';
+
+/**
+ * The rows of one batch of entries over all groups of a node: fetched together before, written together after. A read
+ * of a row that was not fetched is a bug in the machine's `neededRows` and must not look like "no such row".
+ */
+export class RowBatch {
+  readonly #rows = new Map<string, Row>();
+  #written: Row[] = [];
+
+  has(id: string): boolean {
+    return this.#rows.has(id);
+  }
+
+  fetched(id: string, key: Uint8Array, value: Uint8Array | undefined): void {
+    if (!this.#rows.has(id)) this.#rows.set(id, { key, value, dirty: false });
+  }
+
+  view(groupId: number): RowAccess {
+    return new GroupRows(this, groupId);
+  }
+
+  get(groupId: number, key: Uint8Array): Uint8Array | undefined {
+    const row = this.#rows.get(rowId(groupKey(groupId, key)));
+    assert(row !== undefined, 'a machine reads only rows it asked for beforehand');
+    return row.value;
+  }
+
+  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    const full = groupKey(groupId, key);
+    const id = rowId(full);
+    let row = this.#rows.get(id);
+    if (row === undefined) {
+      row = { key: full, value, dirty: false };
+      this.#rows.set(id, row);
+    }
+    row.value = value;
+    if (!row.dirty) {
+      row.dirty = true;
+      this.#written.push(row);
+    }
+  }
+
+  /** Forgets what a group wrote in this batch. */
+  discard(groupId: number): void {
+    this.#written = this.#written.filter((row) => (((row.key[0] as number) << 8) | (row.key[1] as number)) !== groupId);
+  }
+
+  /** What the engine is to write, in the order of first change. */
+  writes(): KeyValueWrite[] {
+    return this.#written;
+  }
+}
+
+interface Row extends KeyValueWrite {
+  dirty: boolean;
+}
+
+/** Keys wanted of several groups, for one `getMany`. */
+export class FetchList {
+  #keys: Uint8Array[] = [];
+  #ids: string[] = [];
+  readonly #wanted = new Set<string>();
+
+  add(batch: RowBatch, groupId: number, key: Uint8Array): void {
+    const full = groupKey(groupId, key);
+    const id = rowId(full);
+    if (batch.has(id) || this.#wanted.has(id)) return;
+    this.#wanted.add(id);
+    this.#keys.push(full);
+    this.#ids.push(id);
+  }
+
+  async run(engine: Engine, batch: RowBatch): Promise<void> {
+    if (this.#keys.length === 0) return;
+    const keys = this.#keys;
+    const ids = this.#ids;
+    this.#keys = [];
+    this.#ids = [];
+    this.#wanted.clear();
+    const values = await engine.getMany(keys);
+    for (let i = 0; i < keys.length; i++) batch.fetched(ids[i] as string, keys[i] as Uint8Array, values[i]);
+  }
+}
+
+class GroupRows implements RowAccess {
+  readonly #batch: RowBatch;
+  readonly #groupId: number;
+
+  constructor(batch: RowBatch, groupId: number) {
+    this.#batch = batch;
+    this.#groupId = groupId;
+  }
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#batch.get(this.#groupId, key);
+  }
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#batch.set(this.#groupId, key, value);
+  }
+  delete(key: Uint8Array): void {
+    this.#batch.set(this.#groupId, key, undefined);
+  }
+}
+
+/** Bytes as a string of the same length: the cheapest exact map key. */
+function rowId(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+}

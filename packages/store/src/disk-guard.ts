@@ -1,0 +1,114 @@
+import { open, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
+
+/**
+ * Refuses publishes before the disk is full, so that settling can go on: only settled messages give space back, and a
+ * disk filled to its last byte by publishes could never take the entries that free it.
+ *
+ * The reserve is what publishes may not touch. The ballast is a file given up when something else filled the disk
+ * anyway: its space lets the entries through that were under way, and those that settle.
+ */
+export class DiskGuard {
+  readonly #directory: string;
+  readonly #logger: Logger;
+  readonly #reserveBytes: number | undefined;
+  #freeBytes = Number.POSITIVE_INFINITY;
+  #totalBytes = Number.POSITIVE_INFINITY;
+  #writtenSince = 0;
+  #low = false;
+  #ballast = false;
+  #timer: NodeJS.Timeout | undefined;
+  #looking = false;
+
+  static readonly INTERVAL_MS = 250;
+  /** The reserve unless configured: a share of the disk, but no more than this. */
+  static readonly RESERVE_BYTES_MAX = 512 * 1024 * 1024;
+  static readonly RESERVE_SHARE = 0.05;
+  static readonly BALLAST_BYTES = 4 * 1024 * 1024;
+
+  constructor(options: { directory: string; logger: Logger; metrics: Metrics; reserveBytes: number | undefined }) {
+    this.#directory = options.directory;
+    this.#logger = options.logger;
+    this.#reserveBytes = options.reserveBytes;
+    options.metrics.collect('sluice_storage_disk_bytes', 'The disk below the data directory', 'gauge', () => [
+      [{ kind: 'total' }, this.#totalBytes],
+      [{ kind: 'free' }, this.#freeBytes],
+    ]);
+    options.metrics.collect('sluice_storage_low', '1 while publishes are refused for want of space', 'gauge', () => [
+      [{}, this.#low ? 1 : 0],
+    ]);
+  }
+
+  async start(): Promise<void> {
+    await this.#look();
+    this.#timer = setInterval(() => void this.#look(), DiskGuard.INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Whether `bytes` more may be written for a publish. Counts them until the next look at the disk. */
+  admits(bytes: number): boolean {
+    if (this.#freeBytes - this.#writtenSince - bytes < this.#reserve) {
+      this.#enter(true);
+      return false;
+    }
+    this.#writtenSince += bytes;
+    return true;
+  }
+
+  get low(): boolean {
+    return this.#low;
+  }
+
+  /** Something filled the disk to the end: gives the ballast up. */
+  async giveUpBallast(): Promise<void> {
+    if (!this.#ballast) return;
+    this.#ballast = false;
+    await rm(join(this.#directory, 'ballast'), { force: true });
+    this.#logger.warn({ bytes: DiskGuard.BALLAST_BYTES }, 'the disk is full to the end: the ballast was given up');
+  }
+
+  get #reserve(): number {
+    return this.#reserveBytes ?? Math.min(DiskGuard.RESERVE_BYTES_MAX, this.#totalBytes * DiskGuard.RESERVE_SHARE);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.#directory);
+      this.#freeBytes = bavail * bsize;
+      this.#totalBytes = blocks * bsize;
+      this.#writtenSince = 0;
+      this.#enter(this.#freeBytes < this.#reserve);
+      if (!this.#ballast && this.#freeBytes > this.#reserve + 4 * DiskGuard.BALLAST_BYTES) await this.#layBallast();
+    } catch (cause) {
+      this.#logger.warn({ err: cause }, 'the disk cannot be asked for its free space');
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** Real zeros, not a hole: a sparse file would hold no space to give up. */
+  async #layBallast(): Promise<void> {
+    const file = await open(join(this.#directory, 'ballast'), 'w');
+    try {
+      await file.write(Buffer.alloc(DiskGuard.BALLAST_BYTES));
+      this.#ballast = true;
+    } finally {
+      await file.close();
+    }
+  }
+
+  #enter(low: boolean): void {
+    if (low === this.#low) return;
+    this.#low = low;
+    const fields = { freeBytes: this.#freeBytes, reserveBytes: this.#reserve };
+    if (low) this.#logger.error(fields, 'the disk is almost full: publishes into queues are refused (0x97), settling goes on');
+    else this.#logger.info(fields, 'the disk has space again: publishes into queues are accepted');
+  }
+}

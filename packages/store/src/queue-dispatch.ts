@@ -1,0 +1,302 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Prng } from '@sluice/common/prng';
+import type { DispatchStrategy } from '@sluice/meta/queue-definition';
+import { type DeliveryRef, Dispatcher } from '@sluice/queue/dispatch/dispatcher';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { recordPositions } from '@sluice/queue/record/record-batch';
+import { EncodedRecord } from '@sluice/queue/record/record-view';
+import type { DeliverItem } from '@sluice/rpc/contract/consume';
+import type { IndexReader } from './index-reader.ts';
+import type { RecordReader } from './record-reader.ts';
+import type { SettleBatcher } from './settle-batcher.ts';
+
+/**
+ * Hands one queue's records to its consumers, on the leader of its partition.
+ *
+ * Nothing of the backlog is resident: index rows are read from where the cursor stands, only as far as consumers have
+ * room, and the bytes of a record only once somebody is to get it. What was given back comes first. One pump runs at a
+ * time; whatever happens meanwhile (an append, an acknowledgement, a newcomer) makes it look once more.
+ */
+export class QueueDispatch {
+  readonly queueId: number;
+  readonly #groupId: number;
+  readonly #index: IndexReader;
+  readonly #records: RecordReader;
+  readonly #settles: SettleBatcher;
+  readonly #clock: Clock;
+  readonly #onTrouble: (cause: Error) => void;
+  readonly #dispatcher: Dispatcher;
+  readonly #consumers = new Map<number, DispatchConsumer>();
+  /** The next fresh offset, and the base of the row it may lie in. */
+  #cursor: number;
+  #cursorRowBase: number;
+  #pumping = false;
+  #again = false;
+  #dueTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** Superseded while a pump was on its way to deliver them. */
+  readonly #withdrawn = new Set<number>();
+  deliveredTotal = 0;
+  redeliveredTotal = 0;
+
+  /** Rows and bytes of one step of the pump: enough to share reads, little enough to be soon with the consumers. */
+  static readonly STEP_ROWS_MAX = 64;
+  static readonly STEP_RECORDS_MAX = 512;
+  static readonly STEP_BYTES_MAX = 4 * 1024 * 1024;
+
+  constructor(options: {
+    queueId: number;
+    groupId: number;
+    head: number;
+    strategy: DispatchStrategy;
+    redispatchIntervalMs: number;
+    index: IndexReader;
+    records: RecordReader;
+    settles: SettleBatcher;
+    clock: Clock;
+    prng: Prng;
+    onTrouble: (cause: Error) => void;
+  }) {
+    this.queueId = options.queueId;
+    this.#groupId = options.groupId;
+    this.#cursor = options.head;
+    this.#cursorRowBase = options.head;
+    this.#index = options.index;
+    this.#records = options.records;
+    this.#settles = options.settles;
+    this.#clock = options.clock;
+    this.#onTrouble = options.onTrouble;
+    this.#dispatcher = new Dispatcher({
+      strategy: options.strategy,
+      prng: options.prng,
+      redispatchIntervalMs: options.redispatchIntervalMs,
+    });
+  }
+
+  /** A changed definition acts on the next assignment. */
+  redefine(strategy: DispatchStrategy): void {
+    this.#dispatcher.setStrategy(strategy);
+  }
+
+  attach(consumer: DispatchConsumer, window: number): void {
+    this.#consumers.set(consumer.dispatchId, consumer);
+    this.#dispatcher.attach(consumer.dispatchId, window);
+    this.wake();
+  }
+
+  setWindow(dispatchId: number, window: number): void {
+    this.#dispatcher.setWindow(dispatchId, window);
+    this.wake();
+  }
+
+  /** Everything it held is available to others at once, its delivery count raised. */
+  detach(dispatchId: number): void {
+    if (!this.#consumers.delete(dispatchId)) return;
+    const returned: DeliveryRef[] = [];
+    this.#dispatcher.detach(dispatchId, returned);
+    for (const ref of returned) this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
+    this.wake();
+  }
+
+  accept(dispatchId: number, offset: number): void {
+    const ref = this.#dispatcher.accept(dispatchId, offset);
+    if (ref === undefined) return;
+    this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
+    this.wake();
+  }
+
+  reject(dispatchId: number, offset: number): void {
+    const ref = this.#dispatcher.reject(dispatchId, offset, this.#clock.monotonicMs());
+    if (ref === undefined) return;
+    this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
+    this.wake();
+  }
+
+  /** A newer value of its key was committed: what was not handed out yet never will be. */
+  supersede(offset: number): void {
+    if (this.#dispatcher.supersede(offset) === 'in-flight' && this.#pumping) this.#withdrawn.add(offset);
+  }
+
+  /** The queue is gone. Its consumers are told by the caller. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#dueTimer);
+  }
+
+  get inflight(): number {
+    return this.#dispatcher.inflight;
+  }
+
+  get consumerCount(): number {
+    return this.#dispatcher.consumerCount;
+  }
+
+  consumers(): Iterable<DispatchConsumer> {
+    return this.#consumers.values();
+  }
+
+  isHeld(offset: number): boolean {
+    return this.#dispatcher.isHeld(offset);
+  }
+
+  /** Something may be deliverable. Cheap, and callable any number of times a turn. */
+  wake(): void {
+    if (this.#closed) return;
+    this.#again = true;
+    if (this.#pumping || this.#consumers.size === 0) return;
+    this.#pumping = true;
+    queueMicrotask(this.#pumpOnce);
+  }
+
+  readonly #pumpOnce = (): void => {
+    void this.#pump();
+  };
+
+  async #pump(): Promise<void> {
+    try {
+      while (this.#again && !this.#closed) {
+        this.#again = false;
+        while (await this.#step());
+      }
+    } catch (cause) {
+      this.#onTrouble(cause as Error);
+    } finally {
+      this.#pumping = false;
+      this.#withdrawn.clear();
+    }
+    if (this.#again) this.wake();
+    else this.#wakeWhenDue();
+  }
+
+  /** Assigns and delivers once; true when there may be more to do. */
+  async #step(): Promise<boolean> {
+    const assigned: Assigned[] = [];
+    const rows = new Map<number, IndexRow | undefined>();
+    let bytes = this.#assignRedeliveries(assigned);
+    if (this.#dispatcher.room() > 0 && assigned.length < QueueDispatch.STEP_RECORDS_MAX) {
+      bytes += await this.#assignFresh(assigned, rows, QueueDispatch.STEP_BYTES_MAX - bytes);
+    }
+    if (assigned.length === 0) return false;
+    await this.#deliver(assigned, rows);
+    return true;
+  }
+
+  #assignRedeliveries(assigned: Assigned[]): number {
+    const nowMs = this.#clock.monotonicMs();
+    let bytes = 0;
+    while (assigned.length < QueueDispatch.STEP_RECORDS_MAX && bytes < QueueDispatch.STEP_BYTES_MAX) {
+      const next = this.#dispatcher.nextRedelivery(nowMs);
+      if (next === undefined) break;
+      assigned.push({ dispatchId: next.consumerId, ref: next.ref });
+      bytes += next.ref.sizeBytes;
+      this.redeliveredTotal++;
+    }
+    return bytes;
+  }
+
+  async #assignFresh(assigned: Assigned[], rows: Map<number, IndexRow | undefined>, bytesMax: number): Promise<number> {
+    const found = await this.#index.rowsFrom(this.queueId, this.#cursorRowBase, QueueDispatch.STEP_ROWS_MAX);
+    const nowMs = this.#clock.monotonicMs();
+    let bytes = 0;
+    for (const row of found) {
+      rows.set(row.base, row);
+      for (let offset = row.nextLive(this.#cursor); offset !== -1; offset = row.nextLive(offset + 1)) {
+        if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0)) return bytes;
+        const sizeBytes = row.sizeBytesOf(offset);
+        const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
+        const dispatchId = this.#dispatcher.offer(ref, nowMs);
+        if (dispatchId === 0) return bytes;
+        this.#cursor = offset + 1;
+        this.#cursorRowBase = row.base;
+        assigned.push({ dispatchId, ref });
+        bytes += sizeBytes;
+      }
+      this.#cursor = Math.max(this.#cursor, row.base + row.count);
+      this.#cursorRowBase = this.#cursor;
+    }
+    // More rows than one scan brings: look on, even if all of these were settled already.
+    if (found.length === QueueDispatch.STEP_ROWS_MAX) this.#again = true;
+    return bytes;
+  }
+
+  async #deliver(assigned: readonly Assigned[], rows: Map<number, IndexRow | undefined>): Promise<void> {
+    for (const { ref } of assigned) {
+      if (!rows.has(ref.rowBase)) rows.set(ref.rowBase, await this.#index.row(this.queueId, ref.rowBase));
+    }
+    const batches = new Map<number, Batch>();
+    for (const { ref } of assigned) {
+      const row = rows.get(ref.rowBase);
+      if (row === undefined || batches.has(row.entryIndex)) continue;
+      const data =
+        this.#records.recent(this.#groupId, row.entryIndex) ?? (await this.#records.read(this.#groupId, row.entryIndex));
+      batches.set(row.entryIndex, { data, positions: recordPositions(data, this.queueId, row.rejectedSlots) });
+    }
+    this.#send(assigned, rows, batches);
+  }
+
+  #send(
+    assigned: readonly Assigned[],
+    rows: ReadonlyMap<number, IndexRow | undefined>,
+    batches: ReadonlyMap<number, Batch>,
+  ): void {
+    const nowMs = this.#clock.nowMs();
+    const outgoing = new Map<DispatchConsumer, DeliverItem[]>();
+    for (const { dispatchId, ref } of assigned) {
+      const consumer = this.#consumers.get(dispatchId);
+      const row = rows.get(ref.rowBase);
+      if (consumer === undefined) continue;
+      if (row === undefined || !row.isLive(ref.offset) || this.#withdrawn.has(ref.offset)) {
+        // Purged, expired or superseded since it was assigned: nobody is to have it, and its place is free again.
+        this.#dispatcher.supersede(ref.offset);
+        this.#dispatcher.accept(dispatchId, ref.offset);
+        this.#again = true;
+        continue;
+      }
+      const expiresAtMs = row.expiresAtMsOf(ref.offset);
+      if (expiresAtMs !== 0 && expiresAtMs <= nowMs) {
+        this.#dispatcher.accept(dispatchId, ref.offset);
+        this.#settles.expired(this.queueId, ref.rowBase, ref.offset);
+        this.#again = true;
+        continue;
+      }
+      const { data, positions } = batches.get(row.entryIndex) as Batch;
+      const record = new EncodedRecord(data, positions[row.n(ref.offset)] as number).encoded;
+      let items = outgoing.get(consumer);
+      if (items === undefined) {
+        items = [];
+        outgoing.set(consumer, items);
+      }
+      items.push({ offset: ref.offset, rowBase: ref.rowBase, deliveryCount: ref.deliveryCount, record });
+      this.deliveredTotal++;
+    }
+    for (const [consumer, items] of outgoing) consumer.deliver(items);
+  }
+
+  /** A record that rests after a rejection needs a wake-up; everything else is woken by what happens. */
+  #wakeWhenDue(): void {
+    const dueMs = this.#dispatcher.earliestDueMs();
+    if (this.#closed || dueMs === Number.POSITIVE_INFINITY) return;
+    clearTimeout(this.#dueTimer);
+    const delayMs = Math.max(1, dueMs - this.#clock.monotonicMs());
+    this.#dueTimer = setTimeout(() => this.wake(), delayMs);
+  }
+}
+
+/** A consumer as its queue sees it. `dispatchId` is unique in the store. */
+export interface DispatchConsumer {
+  readonly dispatchId: number;
+  readonly clientId: string;
+  deliver(items: readonly DeliverItem[]): void;
+  /** The store dispatches to it no more. */
+  dismissed(reason: 'queue-removed' | 'not-leader'): void;
+}
+
+interface Assigned {
+  dispatchId: number;
+  ref: DeliveryRef;
+}
+
+interface Batch {
+  data: Uint8Array;
+  positions: number[];
+}

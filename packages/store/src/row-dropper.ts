@@ -1,0 +1,146 @@
+import type { Logger } from '@sluice/common/logger';
+import type { DropReason } from '@sluice/queue/machine/commands';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { Partition } from './partition.ts';
+
+/**
+ * How records leave a queue other than by being consumed: retention, purge, trimming to a limit, and the sweep of a
+ * removed queue. Each is a walk from the head in bounded steps, every step one replicated command that names its rows,
+ * so that all replicas drop exactly the same and a long queue never makes one long stall.
+ */
+export class RowDropper {
+  readonly #partition: Partition;
+  readonly #logger: Logger;
+  /** One walk a queue and reason at a time. */
+  readonly #walking = new Set<string>();
+
+  static readonly STEP_ROWS_MAX = 512;
+
+  constructor(partition: Partition, logger: Logger) {
+    this.#partition = partition;
+    this.#logger = logger;
+  }
+
+  /** Everything stored before now, delivered or not. Returns how many records went. */
+  async purge(queueId: number): Promise<number> {
+    const end = this.#partition.machine.queue(queueId)?.tail ?? 0;
+    return this.#walk(queueId, 'purged', (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined));
+  }
+
+  /** Records appended before `beforeMs`. Returns when the oldest one left was appended; 0 when none is. */
+  async expire(queueId: number, beforeMs: number): Promise<number> {
+    let oldestMs = 0;
+    await this.#walk(queueId, 'expired', (row) => {
+      if (row.appendedAtMs < beforeMs) return row.base + row.count;
+      oldestMs = row.appendedAtMs;
+      return undefined;
+    });
+    return oldestMs;
+  }
+
+  /** The oldest records until the queue is within its limits. */
+  trim(queueId: number): void {
+    void this.#once(queueId, 'overflow', async () => {
+      for (;;) {
+        const queue = this.#partition.machine.queue(queueId);
+        if (queue === undefined || !queue.isOverLimit) return;
+        const excess = excessOf(queue);
+        const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess));
+        if (dropped === undefined) return;
+      }
+    });
+  }
+
+  /** A removed queue's rows, all of them. */
+  sweepRemoved(queueId: number): void {
+    void this.#once(queueId, 'removed', async () => {
+      await this.#walk(queueId, 'removed', (row) => row.base + row.count);
+    });
+  }
+
+  async #walk(queueId: number, reason: DropReason, cut: Cut): Promise<number> {
+    let dropped = 0;
+    let from = this.#partition.machine.queue(queueId)?.head ?? 0;
+    for (;;) {
+      const step = await this.#step(queueId, reason, from, cut);
+      if (step === undefined) return dropped;
+      dropped += step.count;
+      from = step.next;
+    }
+  }
+
+  /** Drops what `cut` says of the next rows; undefined when there is nothing (more) to drop. */
+  async #step(queueId: number, reason: DropReason, from: number, cut: Cut): Promise<Step | undefined> {
+    const rows = await this.#partition.index.rowsFrom(queueId, from, RowDropper.STEP_ROWS_MAX);
+    const rowBases: number[] = [];
+    let upperOffset: number | undefined;
+    let next = from;
+    for (const row of rows) {
+      const upper = cut(row);
+      if (upper === undefined || upper <= row.base) break;
+      rowBases.push(row.base);
+      next = upper;
+      if (upper < row.base + row.count) {
+        upperOffset = upper;
+        break;
+      }
+    }
+    if (rowBases.length === 0) return undefined;
+    const reply = await this.#partition.execute({
+      type: 'drop-rows',
+      queueId,
+      reason,
+      rowBases,
+      ...(upperOffset === undefined ? {} : { upperOffset }),
+    });
+    // Not the leader any more: the next one does it.
+    if (reply?.type !== 'dropped') return undefined;
+    return { count: reply.count, next };
+  }
+
+  async #once(queueId: number, reason: DropReason, walk: () => Promise<void>): Promise<void> {
+    const id = `${queueId}:${reason}`;
+    if (this.#walking.has(id)) return;
+    this.#walking.add(id);
+    try {
+      await walk();
+    } catch (cause) {
+      this.#logger.error({ err: cause, queue: queueId, reason }, 'dropping records failed');
+    } finally {
+      this.#walking.delete(id);
+    }
+  }
+}
+
+/** Records before the returned offset go; undefined leaves the row and all that follow. */
+type Cut = (row: IndexRow) => number | undefined;
+
+interface Step {
+  count: number;
+  next: number;
+}
+
+interface Excess {
+  count: number;
+  bytes: number;
+}
+
+function excessOf(queue: Readonly<QueueState>): Excess {
+  return {
+    count: queue.countMax === null ? 0 : queue.depth - queue.countMax,
+    bytes: queue.bytesMax === null ? 0 : queue.depthBytes - queue.bytesMax,
+  };
+}
+
+/** As many of the row's live records as the excess asks for; takes them off it. */
+function cutFor(row: IndexRow, excess: Excess): number | undefined {
+  let upper: number | undefined;
+  for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
+    if (excess.count <= 0 && excess.bytes <= 0) return upper;
+    excess.count--;
+    excess.bytes -= row.sizeBytesOf(offset);
+    upper = offset + 1;
+  }
+  return row.base + row.count;
+}
