@@ -28,10 +28,17 @@ export interface RecoveredGroup {
  * (`ENTRY_LOG_FULL`): nothing of the frame counts, the tail is cut back, and a later append may succeed.
  */
 export interface EntryLog {
+  /** Live: later appends and compactions show in it. */
   readonly groups: ReadonlyMap<number, RecoveredGroup>;
 
-  /** Resolves when all writes are durable. Only one append may be in flight. */
+  /**
+   * Resolves when all writes, and the compactions before the call, are durable. Only one append may be in flight, with
+   * at most one write a group. Payloads must not change until it settles.
+   */
   append(writes: readonly LogWrite[]): Promise<void>;
+
+  /** End of what is durable. Kept in a second place and given back at the next open, it tells a lost end from a torn one. */
+  mark(): LogMark;
 
   /** Term of an entry of the contiguous log or of the one before it; undefined outside. No I/O. */
   term(groupId: number, index: number): number | undefined;
@@ -47,12 +54,28 @@ export interface EntryLog {
    */
   read(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]>;
 
-  /** Ends the contiguous log at its front: indexes up to `index` are covered by a durable image. Durable with the next append. */
+  /**
+   * Ends the contiguous log at its front: indexes up to `index` are covered by a durable image. Durable with the next
+   * append. Where the log does not hold this index in this term it becomes empty after `index`, and every older entry of
+   * the group is gone, also those below its start; no append may be in flight then.
+   */
   compact(groupId: number, index: number, term: number): void;
+  /**
+   * Stores entries below the start of the contiguous log: the live ones that came with an image. Ascending, gaps allowed.
+   * Durable when it resolves; the compaction it follows is durable too.
+   */
+  adopt(groupId: number, entries: readonly Entry[]): Promise<void>;
+  /** Forgets a group, hard state included; for a replica that moved away. Durable when it resolves. */
+  remove(groupId: number): Promise<void>;
 
   /** Sealed segments, oldest first, for the reclaimer. */
   sealedSegments(): readonly SegmentSummary[];
-  /** Moves live entries forward (durably), then unlinks the segment: `live` lists what must survive. */
+  /** Starts a new segment, so that the present one may be released. Nothing happens while it is empty. */
+  seal(): Promise<void>;
+  /**
+   * Moves live entries forward (durably), then unlinks the segment: `live` lists what must survive. Entries of the
+   * contiguous log survive unasked, those that are not in the segment are ignored. Appends go on meanwhile.
+   */
   release(segmentId: number, live: ReadonlyArray<{ groupId: number; index: number }>): Promise<void>;
 
   /** Reads and verifies every sealed segment; throws as `read`. For `sluice verify` and the background scrub. */
@@ -62,9 +85,15 @@ export interface EntryLog {
   close(): Promise<void>;
 }
 
+/** A place in the log: everything before `position` in segment `segmentId`, and all earlier segments. */
+export interface LogMark {
+  segmentId: number;
+  position: number;
+}
+
 export interface SegmentSummary {
   segmentId: number;
   bytes: number;
-  /** Inclusive index ranges this segment holds, by group, moved-forward entries included. */
+  /** Lowest and highest index this segment holds, by group, moved-forward entries included, superseded ones not. */
   groups: ReadonlyMap<number, { first: number; last: number }>;
 }

@@ -1,0 +1,24 @@
+import { type Counter, type Gauge, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
+
+export interface LogMetrics {
+  syncSeconds: Histogram;
+  syncErrors: Counter;
+  writtenBytes: Counter;
+  diskBytes: Gauge;
+}
+
+export function logMetrics(metrics: Metrics): LogMetrics {
+  return {
+    syncSeconds: metrics.histogram(
+      'sluice_storage_fsync_seconds',
+      'Time of one fdatasync of the entry log',
+      SYNC_SECONDS_BOUNDS,
+    ),
+    syncErrors: metrics.counter(
+      'sluice_storage_fsync_errors_total',
+      'Failed fdatasync calls; each one ends the writing',
+    ),
+    writtenBytes: metrics.counter('sluice_storage_written_bytes_total', 'Bytes written to the entry log'),
+    diskBytes: metrics.gauge('sluice_storage_disk_bytes', 'Bytes on the disk', { kind: 'entry_log' }),
+  };
+}

@@ -1,0 +1,140 @@
+import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+import { type FileOperations, isFullDisk } from '../files/file-operations.ts';
+import { type ActiveSegment, createSegment, ShortWrite } from './active-segment.ts';
+import type { BaseState } from './base-state.ts';
+import { FrameBuilder } from './frame-builder.ts';
+import { fenced, full } from './log-errors.ts';
+import type { LogMetrics } from './log-metrics.ts';
+import type { SegmentFiles } from './segment-files.ts';
+
+export interface WriterSettings {
+  files: FileOperations;
+  directory: string;
+  segmentBytes: number;
+  sync: boolean;
+  logger: Logger;
+  clock: Clock;
+  metrics: LogMetrics;
+}
+
+/** What the writer asks back when a segment is full. */
+export interface SegmentSealer {
+  base(): BaseState;
+  sealed(segment: ActiveSegment): void;
+}
+
+/**
+ * Puts frames on the disk, one at a time: one write, one fdatasync. It alone knows what an error of either means. A full
+ * disk leaves the file as it was. Anything else fences the log for ever, because after a failed write-back the system
+ * may hold pages it calls clean that never reached the disk, and a second sync would succeed and prove nothing.
+ */
+export class LogWriter {
+  readonly builder = new FrameBuilder();
+  active: ActiveSegment;
+  sequence: number;
+  readonly #settings: WriterSettings;
+  readonly #segmentFiles: SegmentFiles;
+  #fence: SluiceError | undefined = undefined;
+
+  constructor(settings: WriterSettings, segmentFiles: SegmentFiles, active: ActiveSegment, sequence: number) {
+    this.#settings = settings;
+    this.#segmentFiles = segmentFiles;
+    this.active = active;
+    this.sequence = sequence;
+    segmentFiles.pin(active.segmentId, active.fd);
+  }
+
+  /** @throws the error that ended the writing */
+  assertWritable(): void {
+    if (this.#fence !== undefined) throw this.#fence;
+  }
+
+  /**
+   * Writes what the builder holds, rolling to a new segment when it does not fit. Resolves, when it is durable, to the
+   * position of the first payload byte; `active` is then the segment that holds it.
+   */
+  async writeFrame(sealer: SegmentSealer): Promise<number> {
+    this.assertWritable();
+    const { builder } = this;
+    const { frameBytes } = builder;
+    if (this.active.frames > 0 && this.active.end + frameBytes > this.#settings.segmentBytes) await this.roll(sealer);
+    const { active } = this;
+    const { files, metrics } = this.#settings;
+    const buffers = builder.finish(this.sequence + 1, active.seed);
+    try {
+      const written = await files.writev(active.fd, buffers, active.end);
+      if (written !== frameBytes) throw new ShortWrite(written, frameBytes);
+    } catch (error) {
+      if (!isFullDisk(error)) throw this.#endWriting(error);
+      await this.#cutBack(active);
+      throw full(this.#settings.directory, error);
+    }
+    await this.#sync(active.fd);
+    const payloadsAt = active.end + builder.payloadStart;
+    active.end += frameBytes;
+    active.frames++;
+    this.sequence++;
+    metrics.writtenBytes.add(frameBytes);
+    metrics.diskBytes.add(frameBytes);
+    return payloadsAt;
+  }
+
+  /** Every frame of the old segment is durable by now; the new one is before its first frame counts. */
+  async roll(sealer: SegmentSealer): Promise<void> {
+    this.assertWritable();
+    const { files, directory, sync, metrics, logger } = this.#settings;
+    const old = this.active;
+    let next: ActiveSegment;
+    try {
+      next = await createSegment(files, directory, old.segmentId + 1, this.sequence + 1, sealer.base(), sync);
+    } catch (error) {
+      if (!isFullDisk(error)) throw this.#endWriting(error);
+      throw full(directory, error);
+    }
+    this.sequence++;
+    this.active = next;
+    this.#segmentFiles.pin(next.segmentId, next.fd);
+    await this.#segmentFiles.unpin(old.segmentId);
+    metrics.writtenBytes.add(next.end);
+    metrics.diskBytes.add(next.end);
+    logger.debug({ segmentId: next.segmentId, sealedBytes: old.end }, 'started an entry log segment');
+    sealer.sealed(old);
+  }
+
+  async #sync(fd: number): Promise<void> {
+    const { files, sync, clock, metrics } = this.#settings;
+    if (!sync) return;
+    const startMs = clock.monotonicMs();
+    try {
+      await files.datasync(fd);
+    } catch (error) {
+      metrics.syncErrors.add();
+      throw this.#endWriting(error);
+    }
+    metrics.syncSeconds.observe((clock.monotonicMs() - startMs) / 1000);
+  }
+
+  async #cutBack(active: ActiveSegment): Promise<void> {
+    try {
+      await this.#settings.files.truncate(active.fd, active.end);
+    } catch (error) {
+      throw this.#endWriting(error);
+    }
+  }
+
+  #endWriting(error: unknown): SluiceError {
+    this.#fence ??= fenced(error);
+    this.#settings.logger.error(
+      { err: error, file: this.#segmentFiles.path(this.active.segmentId) },
+      this.#fence.message,
+    );
+    return this.#fence;
+  }
+
+  /** After this nothing is written any more. */
+  close(): void {
+    this.#fence ??= new SluiceError('ENTRY_LOG_CLOSED', 'the entry log is closed');
+  }
+}

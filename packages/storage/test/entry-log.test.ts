@@ -1,0 +1,118 @@
+import { readdir } from 'node:fs/promises';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
+import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';
+
+afterAll(removeTemporaryDirectories);
+
+describe('entry log', () => {
+  test('gives back what was appended, before and after a reopen', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory);
+    await log.append([
+      write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')], { term: 1, vote: 3, commit: 0 }),
+      write(7, [entry(1, 4, 'x')], { term: 4, vote: 2, commit: 1 }),
+    ]);
+    await log.append([write(1, [entry(3, 2, ''), entry(4, 2, 'd'.repeat(5000))], undefined)]);
+    await log.append([write(7, [], { term: 5, vote: 0, commit: 1 })]);
+    const check = async (subject: typeof log) => {
+      expect(await readTexts(subject, 1, 1, 4)).toEqual(['a', 'b', '', 'd'.repeat(5000)]);
+      expect(await readTexts(subject, 7, 1, 1)).toEqual(['x']);
+      expect([subject.firstIndex(1), subject.lastIndex(1), subject.lastIndex(7)]).toEqual([1, 4, 1]);
+      expect([0, 1, 2, 3, 4, 5].map((index) => subject.term(1, index))).toEqual([0, 1, 1, 2, 2, undefined]);
+      expect(subject.sizeBytes(1, 4)).toBe(5000);
+      expect(subject.groups.get(1)?.hardState).toEqual({ term: 1, vote: 3, commit: 0 });
+      expect(subject.groups.get(7)?.hardState).toEqual({ term: 5, vote: 0, commit: 1 });
+    };
+    await check(log);
+    await log.close();
+    const reopened = await openTestLog(directory);
+    await check(reopened.log);
+    expect(reopened.logger.lines).toEqual([]);
+    await reopened.log.close();
+  });
+
+  test('an entry at or below the last index supersedes the tail', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { segmentBytes: 1024 });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b'), entry(3, 1, 'c')])]);
+    await log.seal();
+    await log.append([write(1, [entry(2, 2, 'B')])]);
+    expect(log.lastIndex(1)).toBe(2);
+    expect(await codeOf(log.read(1, 3, 3, 100))).toBe('ENTRY_MISSING');
+    await log.close();
+    const reopened = await openTestLog(directory);
+    expect(await readTexts(reopened.log, 1, 1, 2)).toEqual(['a', 'B']);
+    expect(await codeOf(reopened.log.read(1, 3, 3, 100))).toBe('ENTRY_MISSING');
+    expect(reopened.log.sealedSegments()[0]?.groups.get(1)).toEqual({ first: 1, last: 1 });
+    await reopened.log.close();
+  });
+
+  test('compaction moves the start; entries below it stay readable until released', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory);
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b'), entry(3, 2, 'c')])]);
+    log.compact(1, 2, 1);
+    expect([log.firstIndex(1), log.lastIndex(1), log.term(1, 2), log.term(1, 1)]).toEqual([3, 3, 1, undefined]);
+    await log.append([]);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory);
+    expect([reopened.firstIndex(1), reopened.lastIndex(1), reopened.term(1, 2)]).toEqual([3, 3, 1]);
+    expect(await readTexts(reopened, 1, 1, 3)).toEqual(['a', 'b', 'c']);
+    await reopened.seal();
+    const [segment] = reopened.sealedSegments();
+    await reopened.release(segment?.segmentId ?? 0, [{ groupId: 1, index: 1 }]);
+    // 3 belongs to the contiguous log: it survives unasked.
+    expect(await readTexts(reopened, 1, 1, 1)).toEqual(['a']);
+    expect(await codeOf(reopened.read(1, 2, 2, 100))).toBe('ENTRY_MISSING');
+    expect(await readTexts(reopened, 1, 3, 3)).toEqual(['c']);
+    await reopened.close();
+    const { log: again } = await openTestLog(directory);
+    expect(await readTexts(again, 1, 1, 1)).toEqual(['a']);
+    expect(await codeOf(again.read(1, 2, 2, 100))).toBe('ENTRY_MISSING');
+    expect(await readTexts(again, 1, 3, 3)).toEqual(['c']);
+    expect((await readdir(directory)).filter((name) => name.endsWith('.log'))).toHaveLength(1);
+    await again.close();
+  });
+
+  test('an image beyond the log voids it; live entries that come with the image are adopted', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory);
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    log.compact(1, 10, 3);
+    expect(await codeOf(log.read(1, 1, 1, 100))).toBe('ENTRY_MISSING');
+    await log.adopt(1, [entry(2, 2, 'live two'), entry(9, 3, 'live nine')]);
+    await log.append([write(1, [entry(11, 3, 'next')])]);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory);
+    expect([reopened.firstIndex(1), reopened.lastIndex(1), reopened.term(1, 10)]).toEqual([11, 11, 3]);
+    expect(await readTexts(reopened, 1, 2, 2)).toEqual(['live two']);
+    expect(await readTexts(reopened, 1, 9, 9)).toEqual(['live nine']);
+    expect(await readTexts(reopened, 1, 11, 11)).toEqual(['next']);
+    expect(await codeOf(reopened.read(1, 1, 1, 100))).toBe('ENTRY_MISSING');
+    await reopened.close();
+  });
+
+  test('a removed group is gone', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory);
+    await log.append([write(1, [entry(1, 1, 'a')], { term: 1, vote: 1, commit: 1 }), write(2, [entry(1, 1, 'b')])]);
+    await log.seal();
+    await log.remove(1);
+    expect(log.groups.has(1)).toBe(false);
+    expect(await codeOf(log.read(1, 1, 1, 100))).toBe('ENTRY_MISSING');
+    await log.close();
+    const { log: reopened } = await openTestLog(directory);
+    expect([...reopened.groups.keys()]).toEqual([2]);
+    await reopened.close();
+  });
+
+  test('read stops at the byte bound, after at least one entry', async () => {
+    const { log } = await openTestLog(await temporaryDirectory());
+    await log.append([write(1, [entry(1, 1, 'aaaa'), entry(2, 1, 'bbbb'), entry(3, 1, 'cccc')])]);
+    expect(await log.read(1, 1, 3, 1)).toHaveLength(1);
+    expect(await log.read(1, 1, 3, 8)).toHaveLength(2);
+    expect(await log.read(1, 1, 3, 12)).toHaveLength(3);
+    await log.close();
+  });
+});
