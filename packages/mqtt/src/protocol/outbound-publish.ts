@@ -68,7 +68,8 @@ function admitLive(session: SessionState, outbound: OutboundMessage): boolean {
   const limits = session.limits;
   if (session.backlog.liveCount >= limits.liveQueueMax || (session.liveBytes > 0 && bytes > limits.liveQueueBytesMax)) {
     session.connection.effects.dropped('queue_full');
-    outbound.source?.returned();
+    // Not `returned`: in a shared group whose members are all full it would go round for ever.
+    outbound.source?.rejected();
     return false;
   }
   session.liveBytes = bytes;

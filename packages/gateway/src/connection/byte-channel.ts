@@ -1,0 +1,34 @@
+/**
+ * A network connection as the gateway sees it: bytes in order, both ways. TCP, TLS and WebSocket are adapters, tests may
+ * bring their own. All calls are made in the event loop's turn that caused them; nothing is called after `closed`.
+ */
+export interface ByteChannel {
+  readonly transport: Transport;
+  /** `127.0.0.1` */
+  readonly peerHost: string;
+  /** `127.0.0.1:50123` */
+  readonly peerName: string;
+  /** Written and not yet taken by the operating system. */
+  readonly bufferedBytes: number;
+  /** Begins to deliver bytes. Called once. */
+  open(sink: ByteSink): void;
+  /** One write for all chunks of a turn. They do not change afterwards. */
+  write(chunks: readonly Uint8Array[]): void;
+  /** No more bytes than those on their way. */
+  pause(): void;
+  resume(): void;
+  /** Closes once everything written has been taken. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+}
+
+export interface ByteSink {
+  bytes(chunk: Uint8Array): void;
+  /** Everything written has been taken, after it was not at once. */
+  drained(): void;
+  /** The last call. */
+  closed(): void;
+}
+
+export type Transport = 'tcp' | 'tls' | 'ws' | 'wss';

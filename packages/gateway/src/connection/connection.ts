@@ -1,0 +1,438 @@
+import { AssertionFailed } from '@sluice/common/assert';
+import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
+import { MqttProtocolError } from '@sluice/mqtt/codec/protocol-error';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
+import { ConnectionPhase, ConnectionState } from '@sluice/mqtt/protocol/connection-state';
+import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/protocol/effects';
+import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
+import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import type { AuthenticationOutcome } from '../auth/authenticator.ts';
+import type { Relievable } from '../backpressure.ts';
+import type { GatewaySession } from '../deliver/gateway-session.ts';
+import { reasonName } from '../gateway-metrics.ts';
+import type { GatewayServices } from '../gateway-services.ts';
+import type { Publisher } from '../publish/durable-publish.ts';
+import type { ByteChannel, ByteSink } from './byte-channel.ts';
+import { assignClientId } from './client-id.ts';
+import { Deadline } from './deadline-wheel.ts';
+import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
+import { closeSession, openSession } from './takeover.ts';
+import type { TurnTaker } from './turn-flusher.ts';
+
+/**
+ * One network connection: performs what its `ConnectionState` decides. Bytes come in by the channel, are decoded by the
+ * read loop, and what there is to write is gathered and written once, in the connection's turn.
+ *
+ * Everything that may hold memory for a client that does not keep up is decided here and in the session: the socket
+ * (`sendBufferBytesMax`, then deliveries wait or are dropped), our answers (`answerBytesMax`, then the client is not
+ * read), its unacknowledged publishes (`inflightBytesMax`, then likewise).
+ *
+ * The end comes once: by the protocol (`close`, which lets the last bytes out and cuts the connection after `lingerMs`)
+ * or by the network (`closed`).
+ *
+ * @hotpath
+ */
+export class Connection extends Deadline implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable {
+  readonly #services: GatewayServices;
+  readonly #channel: ByteChannel;
+  readonly #writer = new PacketWriter();
+  readonly #reader: ReadLoop;
+  readonly state: ConnectionState;
+  readonly publisher: ConnectionPublisher;
+  readonly connectedAtMs: number;
+  turnRequested = false;
+  /** Monotonic time of the last bytes. */
+  #lastHeardMs: number;
+  /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
+  #cutAtMs: number;
+  #closing = false;
+  #gone = false;
+  #announced = false;
+  /** Bytes of answers since the client had taken everything. */
+  #answerBytes = 0;
+  #overBound = false;
+  #pausedSinceMs = 0;
+  #endReason = 'closed';
+
+  constructor(services: GatewayServices, channel: ByteChannel) {
+    super();
+    this.#services = services;
+    this.#channel = channel;
+    this.#reader = new ReadLoop(this, services.limits);
+    this.state = new ConnectionState(this, services.limits);
+    this.publisher = new ConnectionPublisher(channel.peerHost, channel.peerName);
+    this.connectedAtMs = services.clock.nowMs();
+    this.#lastHeardMs = services.clock.monotonicMs();
+    this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
+    services.table.add(this);
+    services.wheel.arm(this, this.#cutAtMs);
+    channel.open(this);
+  }
+
+  get channel(): ByteChannel {
+    return this.#channel;
+  }
+  get session(): GatewaySession | undefined {
+    return this.state.session as GatewaySession | undefined;
+  }
+
+  // ---- bytes in
+
+  bytes(chunk: Uint8Array): void {
+    if (this.#closing) return;
+    this.#lastHeardMs = this.#services.clock.monotonicMs();
+    this.#services.metrics.bytesIn.add(chunk.length);
+    this.#reader.push(chunk);
+    this.#read();
+  }
+
+  #read(): void {
+    try {
+      this.#reader.run();
+    } catch (error) {
+      this.#readFailed(error);
+    }
+    if (this.session?.replaying === true) this.#services.flusher.request(this);
+  }
+
+  #readFailed(error: unknown): void {
+    if (error instanceof MqttProtocolError) {
+      if (this.state.phase === ConnectionPhase.AWAITING_CONNECT) {
+        this.#refuseStranger(error);
+      } else this.state.fail(error.reasonCode, error.message);
+      return;
+    }
+    if (error instanceof AssertionFailed) throw error;
+    this.#services.logger.error({ err: error, peer: this.#channel.peerName }, 'a packet could not be handled');
+    this.state.fail(ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, 'internal error');
+  }
+
+  /** Only what names itself a CONNECT gets an answer; for anything else MQTT is not spoken there. */
+  #refuseStranger(error: MqttProtocolError): void {
+    const version = this.#reader.protocolVersion;
+    const known = version === 5 || error.reasonCode === ReasonCode.UNSUPPORTED_PROTOCOL_VERSION;
+    if (known || error.reasonCode === ReasonCode.CLIENT_IDENTIFIER_NOT_VALID) {
+      this.state.refuseConnect(error.reasonCode, error.message, version);
+    } else this.state.fail(error.reasonCode, error.message);
+  }
+
+  packet(packet: Packet): boolean {
+    this.#services.metrics.packetsIn[packet.type]?.add();
+    this.state.receive(packet, this.#services.clock.nowMs());
+    if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
+    return !this.#closing;
+  }
+
+  #checkPublishBounds(): void {
+    const { acks } = this.state;
+    const { limits, backpressure } = this.#services;
+    if (acks.bytes >= limits.inflightBytesMax || acks.count >= limits.receiveMaximum) {
+      // An MQTT 5 client at its Receive Maximum has nothing to send but what must be read.
+      if (this.state.version === 4 || acks.bytes >= limits.inflightBytesMax) this.#pause(ReadPause.UNACKNOWLEDGED);
+    }
+    if (backpressure.congested && !this.#reader.isPausedFor(ReadPause.CONGESTED)) {
+      backpressure.hold(this);
+      this.#pause(ReadPause.CONGESTED);
+    }
+  }
+
+  relieved(): void {
+    this.#unpause(ReadPause.CONGESTED);
+  }
+
+  /** Stops reading for good: outstanding publishes may still be answered. */
+  drain(): void {
+    this.#pause(ReadPause.DRAINING);
+  }
+
+  #pause(pause: ReadPause): void {
+    if (this.#closing || !this.#reader.pause(pause)) return;
+    this.#pausedSinceMs = this.#services.clock.monotonicMs();
+    this.#channel.pause();
+  }
+
+  #unpause(pause: ReadPause): void {
+    if (!this.#reader.unpause(pause) || this.#closing) return;
+    const pausedMs = this.#services.clock.monotonicMs() - this.#pausedSinceMs;
+    if (pause !== ReadPause.AUTHENTICATING) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
+    this.#channel.resume();
+    this.#services.flusher.request(this);
+  }
+
+  // ---- the connection's turn
+
+  takeTurn(): void {
+    if (this.#gone) return;
+    if (!this.#closing && !this.#reader.paused) this.#read();
+    const { session } = this;
+    if (session?.replaying === true && !this.#closing && session.connection === this.state) {
+      if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
+    }
+    this.#flush();
+    if (this.#closing) this.#channel.end();
+  }
+
+  #flush(): void {
+    const sizeBytes = this.#writer.sizeBytes;
+    if (sizeBytes === 0) return;
+    this.#services.metrics.bytesOut.add(sizeBytes);
+    this.#channel.write(this.#writer.take());
+    const bufferedBytes = this.#channel.bufferedBytes;
+    if (bufferedBytes === 0) this.#answerBytes = 0;
+    else if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#pause(ReadPause.ANSWERS_UNREAD);
+    if (bufferedBytes > this.#services.limits.sendBufferBytesMax && !this.#overBound) {
+      this.#overBound = true;
+      if (!this.#closing) this.session?.paceQueues(true);
+    }
+  }
+
+  drained(): void {
+    if (this.#closing) return;
+    this.#answerBytes = 0;
+    this.#unpause(ReadPause.ANSWERS_UNREAD);
+    const { session } = this;
+    if (this.#overBound) {
+      this.#overBound = false;
+      session?.paceQueues(false);
+    }
+    if (session === undefined) return;
+    session.pump(this.#services.clock.nowMs());
+    if (session.replaying) this.#services.flusher.request(this);
+  }
+
+  closed(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#closing = true;
+    this.#services.wheel.disarm(this);
+    this.#services.backpressure.forget(this);
+    this.#services.table.delete(this);
+    this.#reader.stop();
+    this.state.closed();
+    if (this.#announced) {
+      this.#services.metrics.connections(this.state.version, this.#channel.transport).add(-1);
+      this.#services.metrics.disconnects(this.#endReason).add();
+    }
+  }
+
+  // ---- deadlines
+
+  expired(nowMs: number): void {
+    if (this.#cutAtMs !== 0) {
+      if (nowMs < this.#cutAtMs) this.#services.wheel.arm(this, this.#cutAtMs);
+      else if (this.#closing) this.#channel.destroy();
+      else {
+        this.#endReason = 'connect_timeout';
+        this.state.fail(ReasonCode.MAXIMUM_CONNECT_TIME, 'no complete CONNECT in time');
+      }
+      return;
+    }
+    const timeoutMs = keepAliveTimeoutMs(this.state.keepAliveS);
+    // Whoever is not read cannot be heard.
+    const heardMs = this.#reader.paused ? nowMs : this.#lastHeardMs;
+    if (nowMs - heardMs < timeoutMs) this.#services.wheel.arm(this, heardMs + timeoutMs);
+    else this.state.fail(ReasonCode.KEEP_ALIVE_TIMEOUT, 'silent for one and a half times its Keep Alive');
+  }
+
+  // ---- effects
+
+  send(packet: Packet): void {
+    if (this.#gone) return;
+    const writer = this.#writer;
+    writer.version = this.state.version;
+    const before = writer.sizeBytes;
+    if (!writer.append(packet)) return;
+    if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
+    this.#services.metrics.packetsOut[packet.type]?.add();
+    this.#services.flusher.request(this);
+  }
+
+  get writable(): boolean {
+    if (this.#closing) return false;
+    return this.#writer.sizeBytes + this.#channel.bufferedBytes <= this.#services.limits.sendBufferBytesMax;
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#services.backpressure.forget(this);
+    this.#reader.stop();
+    if (this.#gone) return;
+    // What still arrives is read and thrown away: unread bytes would make the close a reset, and our last words lost.
+    this.#channel.resume();
+    this.#cutAtMs = this.#services.clock.monotonicMs() + this.#services.limits.lingerMs;
+    this.#services.wheel.arm(this, this.#cutAtMs);
+    this.#services.flusher.request(this);
+  }
+
+  authenticate(packet: ConnectPacket): void {
+    this.#writer.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
+    const clientId = this.state.pendingConnect?.clientId ?? packet.clientId;
+    this.publisher.identify(clientId, packet);
+    const { authenticator } = this.#services;
+    const request = {
+      clientId,
+      username: packet.username,
+      password: packet.password,
+      peerHost: this.#channel.peerHost,
+    };
+    const startedMs = this.#services.clock.monotonicMs();
+    const outcome = authenticator.authenticate(request);
+    if (!(outcome instanceof Promise)) {
+      this.#authenticated(outcome, startedMs);
+      return;
+    }
+    this.#pause(ReadPause.AUTHENTICATING);
+    outcome.then(
+      (answer) => this.#authenticated(answer, startedMs),
+      (error: unknown) => {
+        this.#services.logger.warn({ err: error }, 'the authenticator failed; nobody is let in by that');
+        this.#authenticated(UNAVAILABLE, startedMs);
+      },
+    );
+  }
+
+  #authenticated(outcome: AuthenticationOutcome, startedMs: number): void {
+    const { metrics, clock, authenticator, wheel } = this.#services;
+    const nowMs = clock.monotonicMs();
+    metrics.authSeconds.observe((nowMs - startedMs) / 1000);
+    metrics.auth(authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
+    if (this.#closing) return;
+    this.state.authenticated(outcome.reasonCode, outcome.identity, clock.nowMs());
+    if (this.state.phase === ConnectionPhase.OPEN) {
+      this.#announced = true;
+      metrics.connects(ReasonCode.SUCCESS).add();
+      metrics.connections(this.state.version, this.#channel.transport).add(1);
+      this.#cutAtMs = 0;
+      wheel.disarm(this);
+      if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));
+    }
+    this.#unpause(ReadPause.AUTHENTICATING);
+  }
+
+  assignClientId(): string {
+    return assignClientId();
+  }
+
+  openSession(clientId: string, cleanStart: boolean, identity: string | undefined): OpenedSession | number {
+    return openSession(this.#services, this.state, clientId, cleanStart, identity);
+  }
+
+  endSession(session: GatewaySession): void {
+    closeSession(this.#services, session);
+  }
+
+  publish(packet: PublishPacket, ack: InboundAck | undefined): void {
+    this.#services.ingress.publish(packet, this.publisher, ack, this.#services.clock.nowMs());
+  }
+
+  publishWill(packet: PublishPacket): void {
+    this.#services.ingress.publish(packet, this.publisher, undefined, this.#services.clock.nowMs());
+  }
+
+  subscribe(session: GatewaySession, subscription: SessionSubscription): number {
+    return session.route(subscription);
+  }
+
+  subscribed(session: GatewaySession, subscription: SessionSubscription, retained: boolean): void {
+    session.begin(subscription, retained);
+    this.#services.flusher.request(this);
+  }
+
+  unsubscribe(session: GatewaySession, subscription: SessionSubscription): void {
+    session.unroute(subscription);
+  }
+
+  acknowledged(qos: 1 | 2, receivedAtMs: number): void {
+    const { metrics, limits, clock } = this.#services;
+    const seconds = Math.max(0, clock.nowMs() - receivedAtMs) / 1000;
+    (qos === 1 ? metrics.publishAckQos1 : metrics.publishAckQos2).observe(seconds);
+    if (!this.#reader.isPausedFor(ReadPause.UNACKNOWLEDGED)) return;
+    const { acks } = this.state;
+    // Half, so that a connection at its bound does not stop and go for every message.
+    if (acks.bytes <= limits.inflightBytesMax / 2 && acks.count <= limits.receiveMaximum / 2) {
+      this.#unpause(ReadPause.UNACKNOWLEDGED);
+    }
+  }
+
+  dropped(reason: DropReason): void {
+    this.#services.metrics.dropped(reason);
+  }
+
+  failed(reasonCode: number, why: string): void {
+    const { metrics, logger } = this.#services;
+    metrics.protocolErrors(reasonCode).add();
+    if (this.state.phase !== ConnectionPhase.OPEN) metrics.connects(reasonCode).add();
+    this.#endReason = reasonName(reasonCode);
+    logger.debug(
+      { client: this.publisher.clientId, peer: this.#channel.peerName, reason: this.#endReason, why },
+      'connection ended by the server',
+    );
+  }
+
+  /** For the table of connections; nothing here is secret. */
+  summary(): ConnectionSummary {
+    const { state, session } = this;
+    return {
+      clientId: this.publisher.clientId,
+      username: state.username,
+      peerName: this.#channel.peerName,
+      transport: this.#channel.transport,
+      protocolVersion: state.version,
+      connectedAtMs: this.connectedAtMs,
+      keepAliveS: state.keepAliveS,
+      subscriptions: session?.subscriptions.size ?? 0,
+      inflight: session?.inflight.size ?? 0,
+      waiting: session?.backlog.size ?? 0,
+      unacknowledgedPublishes: state.acks.count,
+      sendBufferBytes: this.#writer.sizeBytes + this.#channel.bufferedBytes,
+      readPaused: this.#reader.paused,
+    };
+  }
+
+  get isOpen(): boolean {
+    return this.state.phase === ConnectionPhase.OPEN;
+  }
+}
+
+export interface ConnectionSummary {
+  clientId: string;
+  username: string | undefined;
+  peerName: string;
+  transport: string;
+  protocolVersion: 4 | 5;
+  connectedAtMs: number;
+  keepAliveS: number;
+  subscriptions: number;
+  /** Outbound QoS 1 and 2 messages that are not finished. */
+  inflight: number;
+  /** Messages that wait for the client's window or socket. */
+  waiting: number;
+  unacknowledgedPublishes: number;
+  sendBufferBytes: number;
+  readPaused: boolean;
+}
+
+const UNAVAILABLE: AuthenticationOutcome = { reasonCode: ReasonCode.SERVER_UNAVAILABLE, identity: undefined };
+
+/** What key expressions and records may know of the connection that publishes. */
+class ConnectionPublisher implements Publisher {
+  readonly peerHost: string;
+  readonly peerName: string;
+  clientId = '';
+  username: string | undefined = undefined;
+  protocolVersion: 4 | 5 = 4;
+
+  constructor(peerHost: string, peerName: string) {
+    this.peerHost = peerHost;
+    this.peerName = peerName;
+  }
+
+  identify(clientId: string, packet: ConnectPacket): void {
+    this.clientId = clientId;
+    this.username = packet.username;
+    this.protocolVersion = packet.protocolVersion;
+  }
+}

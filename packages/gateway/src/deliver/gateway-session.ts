@@ -1,0 +1,174 @@
+import type { QoS } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
+import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
+import type { DeliverySource } from '@sluice/mqtt/protocol/outbound-message';
+import { SessionState, type SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import type { GatewayServices } from '../gateway-services.ts';
+import type { LiveMessage, LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
+import { QueueConsumerLink } from './queue-consumer-link.ts';
+import { RetainedReplay, StoredMessage } from './retained-replay.ts';
+
+/**
+ * A session with its places in the gateway: live routes, queue attachments, running replays of retained messages. All
+ * of them refer to the session, not to a connection, so that a client that takes its own session over keeps them.
+ */
+export class GatewaySession extends SessionState implements LiveSubscriber {
+  readonly #services: GatewayServices;
+  readonly #queues = new Map<string, QueueConsumerLink>();
+  #replays: RetainedReplay[] = [];
+  /** The socket is over its bound: queues are asked for nothing until it is empty. */
+  slow = false;
+
+  constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {
+    super(clientId, identity, services.limits, connection);
+    this.#services = services;
+  }
+
+  nowMs(): number {
+    return this.#services.clock.nowMs();
+  }
+
+  get queueCount(): number {
+    return this.#queues.size;
+  }
+
+  // ---- live routes
+
+  get ready(): boolean {
+    return !this.ended && this.connection.effects.writable && this.inflight.hasRoom && this.backlog.size === 0;
+  }
+
+  receive(message: LiveMessage, subscription: LiveSubscription): void {
+    const qos = Math.min(message.qos, subscription.qos) as QoS;
+    const source =
+      qos > 0 && subscription.group !== undefined && message instanceof PublishedMessage
+        ? new SharedDelivery(this, message, subscription.topicFilter)
+        : undefined;
+    this.deliverLive(
+      message instanceof PublishedMessage ? message : new StoredMessage(message),
+      qos,
+      message.retain && subscription.retainAsPublished,
+      subscription.identifier ?? 0,
+      source,
+      this.nowMs(),
+    );
+  }
+
+  /** A message this member did not finish: another member gets it, or nobody. */
+  passOn(message: PublishedMessage, topicFilter: string): void {
+    if (!this.#services.live.redeliverShared(message, topicFilter, this)) this.#services.metrics.dropped('no_member');
+  }
+
+  // ---- subscriptions
+
+  /** A reason code of 0x80 and above refuses. Queues are attached later, in `begin`. */
+  route(subscription: SessionSubscription): number {
+    const { request, text } = subscription;
+    if (request.kind !== 'plain' && request.kind !== 'shared') return ReasonCode.SUCCESS;
+    const identifier = subscription.subscriptionIdentifier === 0 ? undefined : subscription.subscriptionIdentifier;
+    const outcome = this.#services.live.subscribe(this, {
+      topicFilter: text,
+      filter: request.filter,
+      group: request.kind === 'shared' ? request.group : undefined,
+      qos: subscription.qos,
+      noLocal: subscription.noLocal,
+      retainAsPublished: subscription.retainAsPublished,
+      retainHandling: 0,
+      identifier,
+    });
+    if (outcome === 'refused') return ReasonCode.QUOTA_EXCEEDED;
+    if (outcome === 'added') this.#services.metrics.subscriptionGauge(request.kind).add(1);
+    return ReasonCode.SUCCESS;
+  }
+
+  begin(subscription: SessionSubscription, retained: boolean): void {
+    const { request, text } = subscription;
+    if (request.kind === 'queue-by-filter' || request.kind === 'queue-by-name') {
+      // Subscribed again: the link reads its options from the subscription.
+      if (this.#queues.has(text)) return;
+      this.#services.metrics.subscriptionGauge('queue').add(1);
+      this.#queues.set(text, new QueueConsumerLink(this, subscription, this.#services.queues));
+      return;
+    }
+    if (!retained) return;
+    this.#stopReplay(text);
+    const cursor = this.#services.retained.open(request.filter);
+    if (!cursor.done) this.#replays.push(new RetainedReplay(text, cursor));
+  }
+
+  unroute(subscription: SessionSubscription): void {
+    const { request, text } = subscription;
+    if (request.kind === 'plain' || request.kind === 'shared') {
+      if (this.#services.live.unsubscribe(this, text)) this.#services.metrics.subscriptionGauge(request.kind).add(-1);
+      this.#stopReplay(text);
+      return;
+    }
+    const link = this.#queues.get(text);
+    if (link === undefined) return;
+    this.#queues.delete(text);
+    this.#services.metrics.subscriptionGauge('queue').add(-1);
+    link.detach();
+  }
+
+  /** Out of every route and queue. */
+  leave(): void {
+    for (const subscription of this.subscriptions.values()) this.unroute(subscription);
+  }
+
+  // ---- pace
+
+  /** The connection's socket went over its bound, or was emptied, or the client's window is another one now. */
+  paceQueues(slow: boolean): void {
+    this.slow = slow;
+    const window = slow ? 0 : this.queueWindow;
+    for (const link of this.#queues.values()) link.setWindow(window);
+  }
+
+  get replaying(): boolean {
+    return this.#replays.length > 0;
+  }
+
+  /** Sends the next portion of retained messages if there is room. True when another turn would send more. */
+  replay(nowMs: number): boolean {
+    const next = this.#replays[0];
+    if (next === undefined || !this.ready) return false;
+    const subscription = this.subscriptions.get(next.text);
+    if (next.done || subscription === undefined) {
+      this.#replays.shift();
+      return this.#replays.length > 0;
+    }
+    const portion: LiveMessage[] = [];
+    next.read(portion, nowMs);
+    for (const message of portion) {
+      const qos = Math.min(message.qos, subscription.qos) as QoS;
+      const identifier = subscription.subscriptionIdentifier;
+      this.deliverLive(new StoredMessage(message), qos, true, identifier, undefined, nowMs);
+    }
+    return true;
+  }
+
+  #stopReplay(text: string): void {
+    if (this.#replays.length > 0) this.#replays = this.#replays.filter((replay) => replay.text !== text);
+  }
+}
+
+/** A `$share` message in the hands of one member [MQTT-4.8.2-5]; a refusal ends it [MQTT-4.8.2-6]. */
+class SharedDelivery implements DeliverySource {
+  readonly withdrawn = false;
+  readonly #member: GatewaySession;
+  readonly #message: PublishedMessage;
+  readonly #topicFilter: string;
+
+  constructor(member: GatewaySession, message: PublishedMessage, topicFilter: string) {
+    this.#member = member;
+    this.#message = message;
+    this.#topicFilter = topicFilter;
+  }
+
+  accepted(): void {}
+  rejected(): void {}
+  returned(): void {
+    this.#member.passOn(this.#message, this.#topicFilter);
+  }
+}

@@ -1,0 +1,33 @@
+import { DEFAULT_PROTOCOL_LIMITS, type ProtocolLimits } from '@sluice/mqtt/protocol/effects';
+
+/** Every bound of the gateway in one place, beside those of the protocol. */
+export interface GatewayLimits extends ProtocolLimits {
+  /** Further connections are closed when they arrive. */
+  connectionsMax: number;
+  /** From the first byte to a complete CONNECT, and then to the authenticator's answer. */
+  connectTimeoutMs: number;
+  /** Size of a CONNECT: a will and a password of 64 KiB each, and some properties. */
+  connectBytesMax: number;
+  /** What a socket may hold before deliveries to it wait (queues, QoS 1 and 2) or are dropped (live QoS 0). */
+  sendBufferBytesMax: number;
+  /** Answers (everything but deliveries) a client may leave unread before it is not read itself. */
+  answerBytesMax: number;
+  /** Published bytes of one connection without an acknowledgement before it is not read. */
+  inflightBytesMax: number;
+  /** From the last packet written to a connection until it is cut, whether or not the client took it. */
+  lingerMs: number;
+  /** Precision of keep-alive and the other deadlines. */
+  tickMs: number;
+}
+
+export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
+  ...DEFAULT_PROTOCOL_LIMITS,
+  connectionsMax: 100_000,
+  connectTimeoutMs: 10_000,
+  connectBytesMax: 144 * 1024,
+  sendBufferBytesMax: 1024 * 1024,
+  answerBytesMax: 256 * 1024,
+  inflightBytesMax: 16 * 1024 * 1024,
+  lingerMs: 5_000,
+  tickMs: 250,
+};

@@ -1,0 +1,30 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Authenticator } from './auth/authenticator.ts';
+import type { Backpressure } from './backpressure.ts';
+import type { ConnectionTable } from './connection/connection-table.ts';
+import type { DeadlineWheel } from './connection/deadline-wheel.ts';
+import type { TurnFlusher } from './connection/turn-flusher.ts';
+import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
+import type { GatewayLimits } from './gateway-limits.ts';
+import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { LiveRouter } from './live/live-router.ts';
+import type { RetainedStore } from './live/retained-store.ts';
+import type { PublishIngress } from './publish/publish-ingress.ts';
+
+/** What all connections of one gateway share. */
+export interface GatewayServices {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits: GatewayLimits;
+  readonly metrics: GatewayMetrics;
+  readonly authenticator: Authenticator;
+  readonly live: LiveRouter;
+  readonly retained: RetainedStore;
+  readonly ingress: PublishIngress;
+  readonly queues: QueueSubscriptions;
+  readonly backpressure: Backpressure;
+  readonly table: ConnectionTable;
+  readonly flusher: TurnFlusher;
+  readonly wheel: DeadlineWheel;
+}

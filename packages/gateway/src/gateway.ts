@@ -1,0 +1,181 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { Authenticator } from './auth/authenticator.ts';
+import { Backpressure } from './backpressure.ts';
+import type { ByteChannel } from './connection/byte-channel.ts';
+import { Connection, type ConnectionSummary } from './connection/connection.ts';
+import { ConnectionTable } from './connection/connection-table.ts';
+import { DeadlineWheel } from './connection/deadline-wheel.ts';
+import { TurnFlusher } from './connection/turn-flusher.ts';
+import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
+import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
+import type { GatewayServices } from './gateway-services.ts';
+import type { Address, Listener } from './listener/listener.ts';
+import { listenTcp } from './listener/tcp-listener.ts';
+import { listenWebSocket } from './listener/websocket-listener.ts';
+import { LiveRouter } from './live/live-router.ts';
+import { RetainedStore } from './live/retained-store.ts';
+import type { DurablePublish } from './publish/durable-publish.ts';
+import { PublishIngress } from './publish/publish-ingress.ts';
+
+export interface GatewayOptions {
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  authenticator: Authenticator;
+  durable: DurablePublish;
+  queues: QueueSubscriptions;
+  limits?: Partial<GatewayLimits>;
+}
+
+/**
+ * The MQTT tier of one process: its listeners, its connections, and the state that ends with them. What must outlive
+ * it goes through the two durable ports. It knows nothing of partitions and leaders.
+ */
+export class Gateway {
+  readonly #services: GatewayServices;
+  readonly #listeners: Listener[] = [];
+  readonly #ticker: NodeJS.Timeout;
+  #sweepAtMs = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: GatewayOptions) {
+    const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
+    const { clock, logger, authenticator, durable, queues } = options;
+    const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });
+    const retained = new RetainedStore();
+    const metrics = new GatewayMetrics(options.metrics);
+    this.#services = {
+      clock,
+      logger,
+      limits,
+      metrics,
+      authenticator,
+      live,
+      retained,
+      ingress: new PublishIngress(live, retained, durable),
+      queues,
+      backpressure: new Backpressure(durable),
+      table: new ConnectionTable(limits.connectionsMax),
+      flusher: new TurnFlusher(),
+      wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
+    };
+    metrics.connectionsLimit.set(limits.connectionsMax);
+    metrics.sendBuffer(() => {
+      let bytes = 0;
+      for (const connection of this.#services.table.connections()) bytes += connection.channel.bufferedBytes;
+      return bytes;
+    });
+    this.#ticker = setInterval(() => this.#tick(), limits.tickMs);
+    this.#ticker.unref();
+  }
+
+  async listenTcp(address: Address): Promise<Address> {
+    return this.#listening(
+      await listenTcp(
+        address,
+        (channel) => this.accept(channel),
+        () => this.#isFull(),
+      ),
+    );
+  }
+
+  /** Path `/mqtt`. */
+  async listenWebSocket(address: Address): Promise<Address> {
+    return this.#listening(
+      await listenWebSocket(
+        address,
+        this.#services.limits.maximumPacketSizeBytes,
+        (channel) => this.accept(channel),
+        () => this.#isFull(),
+      ),
+    );
+  }
+
+  /** A connection from any transport. */
+  accept(channel: ByteChannel): void {
+    new Connection(this.#services, channel);
+  }
+
+  *connections(): IterableIterator<ConnectionSummary> {
+    for (const connection of this.#services.table.connections()) {
+      if (connection.isOpen) yield connection.summary();
+    }
+  }
+
+  /** Live subscriptions, retained messages and sessions, for status pages. */
+  counts(): { connections: number; sessions: number; liveSubscriptions: number; retained: number } {
+    const { table, live, retained } = this.#services;
+    return {
+      connections: table.size,
+      sessions: table.sessions,
+      liveSubscriptions: live.subscriptions,
+      retained: retained.count,
+    };
+  }
+
+  /**
+   * Stops listening and reading, waits for publishes under way to be acknowledged, tells everybody to go elsewhere, and
+   * lets the last bytes out. Whatever is left after `drainMs` is cut. Wills are due: the sessions end.
+   */
+  close(options: { drainMs: number }): Promise<void> {
+    this.#closing ??= this.#drain(options.drainMs);
+    return this.#closing;
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    const { table, clock, metrics, logger } = this.#services;
+    metrics.draining.set(1);
+    for (const listener of this.#listeners) listener.stop();
+    const untilMs = clock.monotonicMs() + drainMs;
+    for (const connection of table.connections()) connection.drain();
+    await this.#until(untilMs, () => this.#acknowledged());
+    for (const connection of [...table.connections()]) connection.state.disconnect(ReasonCode.SERVER_SHUTTING_DOWN);
+    await this.#until(Math.max(untilMs, clock.monotonicMs() + FAREWELL_MS), () => table.size === 0);
+    const cut = table.size;
+    for (const connection of [...table.connections()]) connection.channel.destroy();
+    await this.#until(clock.monotonicMs() + FAREWELL_MS, () => table.size === 0);
+    clearInterval(this.#ticker);
+    if (cut > 0) logger.warn({ connections: cut }, 'connections were cut at the end of the drain');
+  }
+
+  #acknowledged(): boolean {
+    for (const connection of this.#services.table.connections()) if (connection.state.acks.count > 0) return false;
+    return true;
+  }
+
+  /** Polled: shutdown happens once, and nothing on the hot path has to remember that somebody may wait. */
+  async #until(deadlineMs: number, done: () => boolean): Promise<void> {
+    while (!done() && this.#services.clock.monotonicMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  #isFull(): boolean {
+    if (this.#closing === undefined && !this.#services.table.isFull) return false;
+    this.#services.metrics.connectionsRefused.add();
+    return true;
+  }
+
+  #listening(listener: Listener): Address {
+    this.#listeners.push(listener);
+    return listener.address;
+  }
+
+  #tick(): void {
+    const nowMs = this.#services.clock.monotonicMs();
+    this.#services.wheel.advance(nowMs);
+    if (nowMs < this.#sweepAtMs) return;
+    this.#sweepAtMs = nowMs + SWEEP_MS;
+    this.#services.retained.sweep(this.#services.clock.nowMs());
+  }
+}
+
+/** Expired retained messages are looked for this often. */
+const SWEEP_MS = 1_000;
+const POLL_MS = 10;
+/** Even a drain of 0 lets the DISCONNECT out. */
+const FAREWELL_MS = 250;

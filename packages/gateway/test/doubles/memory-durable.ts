@@ -1,0 +1,44 @@
+import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { matches } from '@sluice/mqtt/topic/topic-filter';
+import type { DurablePublish, PendingPublish, Publisher } from '../../src/publish/durable-publish.ts';
+
+export interface StoredPublish {
+  packet: PublishPacket;
+  publisher: Publisher;
+  pending: PendingPublish;
+}
+
+/** A durable side in memory: topics matching one of `filters` wait until the test commits or refuses them. */
+export class MemoryDurable implements DurablePublish {
+  filters: string[] = [];
+  stored: StoredPublish[] = [];
+  congested = false;
+  /** Set to complete in the next microtask, as a fast store would. */
+  autoCommit: number | undefined = undefined;
+  #relief: (() => void)[] = [];
+
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean {
+    if (!this.filters.some((filter) => matches(filter, packet.topic))) return false;
+    this.stored.push({
+      packet: { ...packet, payload: new Uint8Array(packet.payload) },
+      publisher: { ...publisher },
+      pending,
+    });
+    const reasonCode = this.autoCommit;
+    if (reasonCode !== undefined) queueMicrotask(() => pending.complete(reasonCode));
+    return true;
+  }
+
+  onRelief(listener: () => void): void {
+    this.#relief.push(listener);
+  }
+
+  relieve(): void {
+    this.congested = false;
+    for (const listener of this.#relief) listener();
+  }
+
+  topics(): string[] {
+    return this.stored.map((s) => s.packet.topic);
+  }
+}

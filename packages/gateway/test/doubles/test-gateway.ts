@@ -1,0 +1,103 @@
+import { type Clock, systemClock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authenticator.ts';
+import { Gateway } from '../../src/gateway.ts';
+import type { GatewayLimits } from '../../src/gateway-limits.ts';
+import { MemoryDurable } from './memory-durable.ts';
+import { MemoryQueues } from './memory-queues.ts';
+import { RawClient } from './raw-client.ts';
+
+/** Wall and monotonic time that a test may push forward; it runs with real time otherwise. */
+export class ShiftedClock implements Clock {
+  shiftMs = 0;
+  nowMs(): number {
+    return systemClock.nowMs() + this.shiftMs;
+  }
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.shiftMs;
+  }
+}
+
+export interface Received {
+  topic: string;
+  payload: string;
+  packet: IPublishPacket;
+}
+
+/** A gateway on real sockets with in-memory durable sides, and the clients of one test. */
+export class TestGateway {
+  readonly durable = new MemoryDurable();
+  readonly queues = new MemoryQueues();
+  readonly metrics = new PlainMetrics();
+  readonly clock = new ShiftedClock();
+  readonly gateway: Gateway;
+  port = 0;
+  wsPort = 0;
+  readonly #clients: MqttClient[] = [];
+  readonly #raw: RawClient[] = [];
+
+  constructor(limits: Partial<GatewayLimits> = {}, authenticator: Authenticator = anonymousAuthenticator) {
+    this.gateway = new Gateway({
+      clock: this.clock,
+      logger: silentLogger,
+      metrics: this.metrics,
+      authenticator,
+      durable: this.durable,
+      queues: this.queues,
+      limits: { tickMs: 20, ...limits },
+    });
+  }
+
+  static async start(limits: Partial<GatewayLimits> = {}, authenticator?: Authenticator): Promise<TestGateway> {
+    const test = new TestGateway(limits, authenticator);
+    test.port = (await test.gateway.listenTcp({ host: '127.0.0.1', port: 0 })).port;
+    test.wsPort = (await test.gateway.listenWebSocket({ host: '127.0.0.1', port: 0 })).port;
+    return test;
+  }
+
+  async connect(options: IClientOptions & { ws?: boolean } = {}): Promise<MqttClient> {
+    const url = options.ws === true ? `ws://127.0.0.1:${this.wsPort}/mqtt` : `mqtt://127.0.0.1:${this.port}`;
+    const client = await mqtt.connectAsync(url, { reconnectPeriod: 0, protocolVersion: 5, ...options });
+    client.on('error', () => {});
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Bytes by hand. */
+  async raw(): Promise<RawClient> {
+    const raw = await RawClient.connect(this.port);
+    this.#raw.push(raw);
+    return raw;
+  }
+
+  counter(name: string, labels?: Record<string, string>): number {
+    return this.metrics.counter(`sluice_gateway_${name}`, '', labels).value;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.end(true);
+    for (const raw of this.#raw) raw.destroy();
+    await this.gateway.close({ drainMs: 0 });
+  }
+}
+
+export function collect(client: MqttClient): Received[] {
+  const received: Received[] = [];
+  client.on('message', (topic, payload, packet) => {
+    received.push({ topic, payload: payload.toString(), packet });
+  });
+  return received;
+}
+
+/** Waits on state; fails by the test's own timeout with what it saw last. */
+export async function until<T>(read: () => T, wanted: (value: T) => boolean = Boolean, withinMs = 5000): Promise<T> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const value = read();
+    if (wanted(value)) return value;
+    if (Date.now() > deadline) throw new Error(`never came true: ${read.toString()}; last value ${String(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
