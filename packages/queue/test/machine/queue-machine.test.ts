@@ -4,7 +4,7 @@ import { MachineScript } from './machine-script.ts';
 
 const directory = new URL('../testdata/machine/', import.meta.url);
 /** Set to write what the machine does now into the scripts; the difference is then read by a human. */
-const rewrite = process.env['SLUICE_REWRITE_SCRIPTS'] === '1';
+const rewrite = process.env.SLUICE_REWRITE_SCRIPTS === '1';
 
 describe('scripts', () => {
   for (const file of readdirSync(directory).sort()) {
