@@ -1,5 +1,4 @@
 import { assert } from '@sluice/common/assert';
-import { SeededPrng } from '@sluice/common/prng';
 import { decodeMembership } from '../../src/conf-change.ts';
 import type { RaftConfig } from '../../src/config.ts';
 import type { Entry, Membership } from '../../src/entry.ts';
@@ -26,7 +25,7 @@ interface PendingWrite {
 export class Peer {
   readonly id: number;
   readonly log: MemoryLog;
-  readonly #config: Omit<RaftConfig, 'peerId' | 'prng'>;
+  readonly #config: Omit<RaftConfig, 'peerId'>;
   readonly #send: (packet: Packet) => void;
   group: RaftGroup;
   alive = true;
@@ -40,12 +39,11 @@ export class Peer {
   #recent = new Map<number, Entry>();
   readonly writes: PendingWrite[] = [];
   #incoming = new Map<number, string[]>();
-  #incarnation = 0;
 
   constructor(
     id: number,
     membership: Membership,
-    config: Omit<RaftConfig, 'peerId' | 'prng'>,
+    config: Omit<RaftConfig, 'peerId'>,
     send: (packet: Packet) => void,
   ) {
     this.id = id;
@@ -64,8 +62,7 @@ export class Peer {
     this.#recent = new Map();
     this.writes.length = 0;
     this.#incoming = new Map();
-    const prng = new SeededPrng(this.id * 7919 + this.#incarnation++);
-    return new RaftGroup({ ...this.#config, peerId: this.id, prng }, this.log, {
+    return new RaftGroup({ ...this.#config, peerId: this.id }, this.log, {
       hardState: { ...hardState },
       membership: snapshot.membership,
       membershipEntries: this.log.membershipEntriesAfter(snapshot.index),
@@ -81,6 +78,11 @@ export class Peer {
   restart(): void {
     this.alive = true;
     this.group = this.#open();
+  }
+
+  /** As the core sees it after a turn: what is under way to the disk hides what is there. */
+  entry(index: number): Entry | undefined {
+    return this.#recent.get(index) ?? this.log.entry(index);
   }
 
   receive(packet: Packet): void {
@@ -120,6 +122,7 @@ export class Peer {
       this.machine = [...(write.machine ?? [])];
       this.appliedIndex = meta.index;
       this.membership = meta.membership;
+      for (const index of this.#recent.keys()) if (index <= meta.index) this.#recent.delete(index);
     }
     for (const packet of write.after) this.#send(packet);
     const last = entries[entries.length - 1];
@@ -146,7 +149,7 @@ export class Peer {
     if (message.type !== 'append') return { message, machine: [] };
     const entries: Entry[] = [];
     for (let index = message.first; index <= message.last; index++) {
-      const entry = this.#recent.get(index) ?? this.log.entry(index);
+      const entry = this.entry(index);
       assert(entry !== undefined, 'what the core sends, the host still has');
       entries.push(entry);
     }
