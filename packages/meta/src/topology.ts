@@ -16,6 +16,8 @@ export class Topology {
   #leaders: readonly number[] = [];
   readonly #byId = new Map<number, QueueDefinition>();
   readonly #byName = new Map<string, QueueDefinition>();
+  /** Oldest first. */
+  readonly #byFilter = new Map<string, QueueDefinition[]>();
   readonly #bindings = new TopicTrie<QueueDefinition>();
   #matches = new Map<string, readonly QueueDefinition[]>();
   #list: readonly QueueDefinition[] | undefined;
@@ -27,6 +29,7 @@ export class Topology {
     for (const definition of this.#byId.values()) this.#bindings.remove(definition.topicFilter, definition);
     this.#byId.clear();
     this.#byName.clear();
+    this.#byFilter.clear();
     this.clusterId = image.clusterId;
     this.partitionCount = image.partitionCount;
     this.#leaders = image.leaders;
@@ -59,14 +62,7 @@ export class Topology {
    * stock consumer finds a queue whichever generation of the API created it.
    */
   queueByFilter(filter: string): QueueDefinition | undefined {
-    const legacy = this.#byName.get(`/${filter}`);
-    if (legacy !== undefined) return legacy;
-    let oldest: QueueDefinition | undefined;
-    for (const definition of this.#byId.values()) {
-      if (definition.topicFilter !== filter) continue;
-      if (oldest === undefined || definition.queueId < oldest.queueId) oldest = definition;
-    }
-    return oldest;
+    return this.#byName.get(`/${filter}`) ?? this.#byFilter.get(filter)?.[0];
   }
 
   /** In the order of their creation; the same array while the image has not changed. */
@@ -98,6 +94,9 @@ export class Topology {
     this.#byId.set(definition.queueId, definition);
     this.#byName.set(definition.name, definition);
     this.#bindings.add(definition.topicFilter, definition);
+    const same = this.#byFilter.get(definition.topicFilter);
+    if (same === undefined) this.#byFilter.set(definition.topicFilter, [definition]);
+    else this.#byFilter.set(definition.topicFilter, [...same, definition].sort((a, b) => a.queueId - b.queueId));
   }
 
   #remove(queueId: number): void {
@@ -106,6 +105,9 @@ export class Topology {
     this.#byId.delete(queueId);
     if (this.#byName.get(earlier.name) === earlier) this.#byName.delete(earlier.name);
     this.#bindings.remove(earlier.topicFilter, earlier);
+    const same = this.#byFilter.get(earlier.topicFilter)?.filter((definition) => definition !== earlier) ?? [];
+    if (same.length === 0) this.#byFilter.delete(earlier.topicFilter);
+    else this.#byFilter.set(earlier.topicFilter, same);
   }
 
   #moved(epoch: number): void {

@@ -8,7 +8,10 @@ import type { Channel, Transport } from '@sluice/rpc/transport';
  */
 export class TopologyWatcher {
   readonly topology: Topology;
-  readonly #channel: Channel<TopologyFeedRequest, TopologyUpdate>;
+  readonly #transport: Transport;
+  readonly #coordinatorNodeId: number;
+  #channel: Channel<TopologyFeedRequest, TopologyUpdate> | undefined;
+  #imaged: (() => void) | undefined;
   readonly #listeners: ((topology: Topology) => void)[] = [];
   readonly #acted: () => Promise<void> | undefined;
 
@@ -21,9 +24,22 @@ export class TopologyWatcher {
   }) {
     this.topology = options.topology;
     this.#acted = options.acted;
-    this.#channel = options.transport.open(options.coordinatorNodeId, 'topology');
+    this.#transport = options.transport;
+    this.#coordinatorNodeId = options.coordinatorNodeId;
+  }
+
+  start(): void {
+    this.#channel = this.#transport.open<TopologyFeedRequest, TopologyUpdate>(this.#coordinatorNodeId, 'topology');
     this.#channel.onMessage((update) => this.#receive(update));
     this.#channel.send({ type: 'watch', fromEpoch: this.topology.epoch });
+  }
+
+  /** Resolves when this node has an image. */
+  imaged(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#imaged = resolve;
+      if (this.topology.epoch > 0) resolve();
+    });
   }
 
   /** Called after every change, and at once when there is an image already. */
@@ -33,18 +49,19 @@ export class TopologyWatcher {
   }
 
   close(): void {
-    this.#channel.close();
+    this.#channel?.close();
   }
 
   #receive(update: TopologyUpdate): void {
     if (update.type === 'image') this.topology.reset(update);
     else if (update.epoch > this.topology.epoch) this.topology.applyDelta(update);
     for (const listener of this.#listeners) listener(this.topology);
+    this.#imaged?.();
     void this.#acknowledge(this.topology.epoch);
   }
 
   async #acknowledge(epoch: number): Promise<void> {
     await this.#acted();
-    this.#channel.send({ type: 'reached', epoch });
+    this.#channel?.send({ type: 'reached', epoch });
   }
 }

@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+import { registerQueueCommands } from '@sluice/admin/register-queue-commands';
+import { Command } from 'commander';
+import { BUILD } from './build.ts';
+import { registerServerCommand } from './server-command.ts';
+
+/** The `sluice` command. What each subcommand does stands in its own file. */
+const program = new Command('sluice')
+  .description('A clustered MQTT broker with native durable message queues')
+  .version(BUILD.version)
+  .showHelpAfterError('(sluice --help lists the commands)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+
+const EXIT_USAGE = 2;
+
+registerServerCommand(program);
+registerQueueCommands(program);
+await program.parseAsync(process.argv);

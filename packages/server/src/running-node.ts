@@ -1,0 +1,220 @@
+import { type Clock, systemClock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+import { SeededPrng } from '@sluice/common/prng';
+import { Coordinator } from '@sluice/coordinator/coordinator';
+import { QueueAdministration } from '@sluice/coordinator/queue-administration';
+import { Topology } from '@sluice/meta/topology';
+import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
+import { RaftHost } from '@sluice/multiraft/raft-host';
+import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
+import { openRocksdbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
+import { QueueMetrics } from '@sluice/store/queue-metrics';
+import { Store } from '@sluice/store/store';
+import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import { type HealthCheck, Health } from '@sluice/telemetry/health';
+import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
+import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
+import type { ServerConfig } from './config/config.ts';
+import { type GatewayRole, startGateway } from './roles/gateway-role.ts';
+import { BUILD } from './build.ts';
+
+/**
+ * One process of a cluster: the roles it hosts, composed on one transport over one storage. All-in-one is nothing but
+ * all of them at once.
+ */
+export class RunningNode {
+  readonly health: Health;
+  readonly metrics: PrometheusMetrics;
+  readonly queues: QueueAdministration;
+  readonly gateway: GatewayRole;
+  readonly topology: Topology;
+  readonly #parts: Parts;
+  readonly #storageCheck: HealthCheck;
+  readonly #timer: NodeJS.Timeout;
+
+  static readonly HEALTH_INTERVAL_MS = 500;
+
+  private constructor(parts: Parts, gateway: GatewayRole) {
+    this.#parts = parts;
+    this.gateway = gateway;
+    this.health = parts.health;
+    this.metrics = parts.metrics;
+    this.topology = parts.topology;
+    this.queues = new QueueAdministration({
+      coordinator: parts.coordinator,
+      topology: parts.topology,
+      transport: parts.transport,
+      clock: parts.clock,
+    });
+    this.#storageCheck = parts.health.register('storage', 'ready', '');
+    this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
+  }
+
+  /** Resolves when the node serves: storage recovered, groups led, queues configured, MQTT listeners open. */
+  static async start(config: ServerConfig, logger: Logger): Promise<RunningNode> {
+    refuseWhatIsNotHere(config);
+    const parts = await openParts(config, logger);
+    try {
+      const { coordinator, store, host, watcher } = parts;
+      await coordinator.open();
+      await store.open();
+      store.serve(parts.transport);
+      host.start();
+      await Promise.all([coordinator.formed(), store.allLead()]);
+      watcher.start();
+      await watcher.imaged();
+      await store.settled();
+      const gateway = await startGateway({ config, logger, ...parts });
+      watcher.onChange(() => {
+        store.topologyChanged();
+        gateway.topologyChanged();
+      });
+      return new RunningNode(parts, gateway);
+    } catch (cause) {
+      await parts.host.close();
+      throw cause;
+    }
+  }
+
+  async metricsPage(): Promise<string> {
+    await this.#parts.queueMetrics.refresh();
+    return this.metrics.page();
+  }
+
+  /** Gateways first, so that everything accepted is answered; then the storage. */
+  async stop(drainMs: number): Promise<void> {
+    clearInterval(this.#timer);
+    await this.gateway.stop(drainMs);
+    this.#parts.watcher.close();
+    this.#parts.store.close();
+    await this.#parts.host.close();
+    this.#parts.processMetrics.close();
+  }
+
+  /** Tells the health page what is wrong, from memory. */
+  #look(): void {
+    const { host, store } = this.#parts;
+    const problems = store.problems();
+    if (host.failure !== undefined) problems.unshift(`the storage failed: ${host.failure.message}`);
+    for (const { groupId, cause } of host.stoppedGroups()) problems.push(`group ${groupId} stopped: ${cause.message}`);
+    if (host.diskFull) store.diskFull();
+    if (problems.length === 0) this.#storageCheck.pass();
+    else this.#storageCheck.fail(problems.join('; '));
+  }
+}
+
+interface Parts {
+  clock: Clock;
+  health: Health;
+  metrics: PrometheusMetrics;
+  processMetrics: ProcessMetrics;
+  transport: InprocTransport;
+  storage: NodeStorage;
+  host: RaftHost;
+  topology: Topology;
+  coordinator: Coordinator;
+  store: Store;
+  queueMetrics: QueueMetrics;
+  watcher: TopologyWatcher;
+}
+
+/** Until nodes join each other, every node is its own cluster and has this id. */
+export const SOLE_NODE_ID = 1;
+const SOLE_MEMBERSHIP = { voters: [SOLE_NODE_ID], votersOutgoing: [], learners: [], learnersNext: [] };
+
+async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
+  const clock = systemClock;
+  const metrics = new PrometheusMetrics();
+  const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
+  const transport = new InprocTransport({ isolate: false });
+  const storage = await openNodeStorage({
+    directory: config.node.dataDirectory,
+    logger,
+    metrics,
+    openEngine: (directory) => openRocksdbEngine({ directory, logger }),
+    openEntryLog: (directory, durableMark) =>
+      openEntryLog({
+        directory,
+        durableMark,
+        logger,
+        metrics,
+        segmentBytes: config.storage.segmentBytes,
+        sync: config.storage.sync,
+      }),
+  });
+  const topology = new Topology();
+  const host: RaftHost = new RaftHost(storage, {
+    nodeId: SOLE_NODE_ID,
+    clock,
+    logger,
+    metrics,
+    prng,
+    peers: { send: (replica) => logger.error({ group: replica.groupId }, 'a message to a peer that does not exist') },
+    liveEntries: (groupId, first, last, limit) => store.liveEntries(groupId, first, last, limit),
+  });
+  const coordinator = new Coordinator({
+    nodeId: SOLE_NODE_ID,
+    host,
+    membership: SOLE_MEMBERSHIP,
+    partitionCount: config.queues.partitionCount,
+    clock,
+    logger,
+    reachedTimeoutMs: 5_000,
+  });
+  const store: Store = new Store({
+    storage,
+    host,
+    topology,
+    membership: SOLE_MEMBERSHIP,
+    partitionCount: config.queues.partitionCount,
+    clock,
+    logger,
+    metrics,
+    prng,
+    readCacheBytesMax: config.queues.readCacheBytes,
+    diskReserveBytes: undefined,
+  });
+  coordinator.serve(transport);
+  return {
+    clock,
+    health: new Health(clock),
+    metrics,
+    processMetrics: new ProcessMetrics(metrics, BUILD),
+    transport,
+    storage,
+    host,
+    topology,
+    coordinator,
+    store,
+    queueMetrics: new QueueMetrics({ admin: store.admin, topology, clock, metrics }),
+    watcher: new TopologyWatcher({
+      topology,
+      transport,
+      coordinatorNodeId: SOLE_NODE_ID,
+      acted: () => store.settled(),
+    }),
+  };
+}
+
+/** Says no to what this version cannot do, instead of pretending. */
+function refuseWhatIsNotHere(config: ServerConfig): void {
+  const refuse = (what: string, hint: string): never => {
+    throw new SluiceError('NOT_IN_THIS_VERSION', what, { hint });
+  };
+  const { listeners, node } = config;
+  if (listeners.mqtts !== null || listeners.wss !== null) {
+    refuse('TLS listeners (mqtts, wss) are not in this version', 'set them to none, and end TLS in front of the broker');
+  }
+  if (listeners.grpc !== null || node.join.length > 0) {
+    refuse('joining nodes into a cluster is not in this version', 'leave --grpc and --join out');
+  }
+  if (node.roles.size !== 3) {
+    refuse(
+      `a node of this version hosts all three roles, not only ${[...node.roles].join(', ')}`,
+      'leave --roles out, or set it to gateway,store,coordinator',
+    );
+  }
+}
+
