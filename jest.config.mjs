@@ -12,4 +12,5 @@ export default {
   },
   moduleNameMapper: { '^@sluice/([^/]+)/(.*)$': '<rootDir>/packages/$1/src/$2.ts' },
   testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/test/harness/left-out-reporter.mjs'],
 };
