@@ -23,7 +23,7 @@ describe.each(SIDES)('MQTT %i from a %s', (version, sender) => {
         const packets = decodeAll(receiverOf(version, sender), [bytes]);
         expect(packets.map(plain)).toEqual([plain(packet)]);
       }),
-      { seed: 11, numRuns: 1500 },
+      { seed: 11, numRuns: 600 },
     );
   });
 
@@ -34,7 +34,7 @@ describe.each(SIDES)('MQTT %i from a %s', (version, sender) => {
         const bytes = Buffer.concat(packets.map((packet) => encode(packet, version)));
         expect(decodeAll(receiverOf(version, sender), cut(bytes, cuts)).map(plain)).toEqual(packets.map(plain));
       }),
-      { seed: 12, numRuns: 500 },
+      { seed: 12, numRuns: 250 },
     );
   });
 
@@ -48,7 +48,7 @@ describe.each(SIDES)('MQTT %i from a %s', (version, sender) => {
         for (const chunk of single) waiting.push(chunk);
         expect(decodeAll(waiting, [new Uint8Array(0)]).map(plain)).toEqual(packets.map(plain));
       }),
-      { seed: 13, numRuns: 100 },
+      { seed: 13, numRuns: 60 },
     );
   });
 
@@ -69,7 +69,7 @@ describe.each(SIDES)('MQTT %i from a %s', (version, sender) => {
         const expected = Buffer.concat(turn.flat().map((packet) => encode(packet, version)));
         expect(Buffer.concat(taken).equals(expected)).toBe(true);
       }),
-      { seed: 14, numRuns: 300 },
+      { seed: 14, numRuns: 150 },
     );
   });
 });
@@ -83,7 +83,7 @@ test.each([4, 5] as const)('CONNECT of MQTT %i', (version) => {
       expect(decodeAll(decoder, cut(bytes, cuts)).map(plain)).toEqual([plain(packet)]);
       expect(decoder.protocolVersion).toBe(version);
     }),
-    { seed: 15, numRuns: 1500 },
+    { seed: 15, numRuns: 600 },
   );
 });
 
