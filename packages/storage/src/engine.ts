@@ -1,5 +1,6 @@
 /**
- * The key-value port under the derived state. Keys are ordered bytewise. Nothing above it knows RocksDB.
+ * The key-value port under the derived state. Keys are ordered bytewise, not empty, and do not start with 0xff, which is
+ * the engine's own. Nothing above it knows RocksDB.
  * Rules from measurement: never seek from the start of a consumed prefix (seek at the known head), and never call
  * after close (the engine asserts; the native binding would crash the process).
  */
@@ -7,13 +8,19 @@ export interface Engine {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** One answer a key, in order. */
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
-  /** Atomic. `sync` also makes every earlier write durable. An undefined value deletes. */
+  /**
+   * Atomic, in the order of the calls. `sync` also makes every earlier write durable. An undefined value deletes. Without
+   * sync a crash may lose the last writes, never one and not a later one.
+   */
   write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void>;
   /** Rows with from <= key < to, ascending, at most `limit`, read in one go. */
   scan(from: Uint8Array, to: Uint8Array, limit: number): Promise<KeyValue[]>;
   /** A consistent view of [from, to) at the moment of the call, in chunks of about `chunkRows`. */
   snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]>;
-  /** Removes a consumed range and gives its space back, in the background. */
+  /**
+   * Removes a consumed range and gives its space back; durable when it resolves, if it was large. Not atomic. Off the
+   * event loop, one range at a time: do not wait for it on the data path.
+   */
   clearRange(from: Uint8Array, to: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }

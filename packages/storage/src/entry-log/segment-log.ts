@@ -317,6 +317,10 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     return undefined;
   }
 
+  async segmentOf(groupId: number, index: number): Promise<number | undefined> {
+    return (await this.locate(groupId, index))?.segmentId;
+  }
+
   sealedSegments(): readonly SegmentSummary[] {
     return this.#sealed.summaries();
   }

@@ -1,0 +1,251 @@
+import { assert } from '@sluice/common/assert';
+import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
+import { makeRocksDb, type RocksDb, type RocksDbIterator } from './rocksdb-binding.ts';
+import { rocksDbError, stateDamaged } from './rocksdb-errors.ts';
+import { ROCKSDB_OPTIONS, SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
+import { openValue, SEAL_BYTES, sealValue } from './sealed-value.ts';
+import { RESERVED_BYTE, RING_FROM, RING_TO, RingCheck, ringKey, ringValue } from './write-ring.ts';
+
+/** Ranges of fewer rows are deleted like any row: a compaction writes whole files to give back a few bytes. */
+const COMPACT_FROM_ROWS = 1000;
+
+/**
+ * @throws SluiceError `STATE_DAMAGED`: remove the directory and rebuild; `STATE_LOCKED`: another process has it
+ */
+export async function openRocksDbEngine(directory: string): Promise<Engine> {
+  const db = makeRocksDb(directory);
+  await called(directory, (done) => db.open({ ...ROCKSDB_OPTIONS }, done));
+  const engine = new RocksDbEngine(directory, db);
+  try {
+    await engine.checkRing();
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  return engine;
+}
+
+/** RocksDB behind the engine port, kept from the calls that would end the process. */
+class RocksDbEngine implements Engine {
+  readonly #directory: string;
+  readonly #db: RocksDb;
+  readonly #iterators = new Set<RocksDbIterator>();
+  readonly #running = new Set<Promise<unknown>>();
+  #writes: Promise<unknown> = Promise.resolve();
+  #clears: Promise<unknown> = Promise.resolve();
+  #sequence = 0;
+  #closed: Promise<void> | undefined = undefined;
+
+  constructor(directory: string, db: RocksDb) {
+    this.#directory = directory;
+    this.#db = db;
+  }
+
+  async checkRing(): Promise<void> {
+    const check = new RingCheck();
+    for await (const rows of this.snapshotScan(RING_FROM, RING_TO, 1000)) for (const row of rows) check.add(row);
+    const missing = check.missing();
+    if (missing !== undefined) {
+      throw stateDamaged(this.#directory, `write ${missing} is gone while write ${check.last} is there`);
+    }
+    this.#sequence = check.last;
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return (await this.getMany([key]))[0];
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#run(async () => {
+      if (keys.length === 0) return [];
+      const buffers = keys.map(bufferOf);
+      const found = await called<(Buffer | undefined)[]>(this.#directory, (done) =>
+        this.#db.getMany(buffers, { asBuffer: true, fillCache: true }, done),
+      );
+      return found.map((sealed, i) => (sealed === undefined ? undefined : this.#open(buffers[i] as Buffer, sealed)));
+    });
+  }
+
+  /** One at a time: only then is a gap in their numbers a loss, see `write-ring`. */
+  write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void> {
+    return this.#run(() => {
+      const written = this.#writes.then(() => this.#write(batch, options.sync));
+      this.#writes = written.catch(() => {});
+      return written;
+    });
+  }
+
+  async #write(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {
+    let sizeBytes = SEAL_BYTES + 8;
+    for (const { key, value } of batch) {
+      assert(key.length > 0 && key[0] !== RESERVED_BYTE, 'keys are not empty, and 0xff starts those of the engine');
+      if (value !== undefined) sizeBytes += SEAL_BYTES + value.length;
+    }
+    const sealed = Buffer.allocUnsafe(sizeBytes);
+    const changes = this.#db.batch();
+    let at = 0;
+    const put = (key: Buffer, value: Uint8Array) => {
+      const end = at + sealValue(key, value, sealed, at);
+      changes.put(key, sealed.subarray(at, end));
+      at = end;
+    };
+    for (const { key, value } of batch) {
+      if (value === undefined) changes.del(bufferOf(key));
+      else put(bufferOf(key), value);
+    }
+    const sequence = this.#sequence + 1;
+    put(ringKey(sequence), ringValue(sequence));
+    await called<void>(this.#directory, (done) => changes.write({ sync }, done));
+    this.#sequence = sequence;
+  }
+
+  scan(from: Uint8Array, to: Uint8Array, limit: number): Promise<KeyValue[]> {
+    return this.#run(async () => {
+      if (limit <= 0) return [];
+      const iterator = this.#iterate(from, to, limit, true);
+      try {
+        return await this.#take(iterator, limit, true);
+      } finally {
+        await this.#end(iterator);
+      }
+    });
+  }
+
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
+    this.#assertOpen();
+    // Made now: the view is that of the call, not of the first step.
+    const iterator = this.#iterate(from, to, -1, false);
+    const chunks = this.#chunks(iterator, chunkRows);
+    return { [Symbol.asyncIterator]: () => chunks };
+  }
+
+  async *#chunks(iterator: RocksDbIterator, chunkRows: number): AsyncGenerator<KeyValue[]> {
+    try {
+      for (;;) {
+        const rows = await this.#run(() => this.#take(iterator, chunkRows, true));
+        if (rows.length > 0) yield rows;
+        if (rows.length < chunkRows) return;
+      }
+    } finally {
+      // After a close the iterator is gone already.
+      if (this.#iterators.has(iterator)) await this.#run(() => this.#end(iterator));
+    }
+  }
+
+  clearRange(from: Uint8Array, to: Uint8Array): Promise<void> {
+    return this.#run(() => {
+      const cleared = this.#clears.then(() => this.#clear(bufferOf(from), bufferOf(to)));
+      this.#clears = cleared.catch(() => {});
+      return cleared;
+    });
+  }
+
+  /**
+   * Resolves when the rows are gone for good: large ranges are deleted beside the numbered writes, so it waits until the
+   * compaction has put that into table files.
+   */
+  async #clear(from: Buffer, to: Buffer): Promise<void> {
+    const iterator = this.#iterate(from, to, COMPACT_FROM_ROWS, false);
+    let rows: KeyValue[];
+    try {
+      rows = await this.#take(iterator, COMPACT_FROM_ROWS, false);
+    } finally {
+      await this.#end(iterator);
+    }
+    if (rows.length < COMPACT_FROM_ROWS) {
+      const deletes = rows.map(({ key }) => ({ key, value: undefined }));
+      const written = this.#writes.then(() => this.#write(deletes, false));
+      this.#writes = written.catch(() => {});
+      return written;
+    }
+    await called<void>(this.#directory, (done) => this.#db.clear({ gte: from, lt: to }, done));
+    await called<void>(this.#directory, (done) => this.#db.compactRange(from, to, done));
+  }
+
+  /** Waits for what runs, then ends what is open. Calls from now on are bugs. */
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
+      for (const iterator of [...this.#iterators]) await this.#end(iterator);
+      await called<void>(this.#directory, (done) => this.#db.close(done));
+    })();
+    return this.#closed;
+  }
+
+  #assertOpen(): void {
+    assert(this.#closed === undefined, 'nobody may use an engine that was closed: the native code would crash');
+  }
+
+  /** Runs an operation that the close must wait for. */
+  async #run<T>(operation: () => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    const running = operation();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  #iterate(from: Uint8Array, to: Uint8Array, limit: number, fillCache: boolean): RocksDbIterator {
+    const range = { gte: bufferOf(from), lt: bufferOf(to), limit, values: true, fillCache };
+    const iterator = this.#db.iterator({ ...range, highWaterMark: SCAN_AHEAD_BYTES });
+    this.#iterators.add(iterator);
+    return iterator;
+  }
+
+  async #end(iterator: RocksDbIterator): Promise<void> {
+    if (!this.#iterators.delete(iterator)) return;
+    await called<void>(this.#directory, (done) => iterator.end(done));
+  }
+
+  /** Up to `count` rows; fewer at the end of the range. */
+  async #take(iterator: RocksDbIterator, count: number, verified: boolean): Promise<KeyValue[]> {
+    const rows: KeyValue[] = [];
+    const add = (key: Buffer, sealed: Buffer) => rows.push({ key, value: verified ? this.#open(key, sealed) : sealed });
+    while (rows.length < count) {
+      const { cache } = iterator;
+      const key = cache?.pop();
+      const sealed = cache?.pop();
+      if (key !== undefined && sealed !== undefined) {
+        add(key, sealed);
+        continue;
+      }
+      const more = await nextRow(this.#directory, iterator);
+      if (more === undefined) break;
+      add(more.key, more.sealed);
+    }
+    return rows;
+  }
+
+  #open(key: Buffer, sealed: Buffer): Uint8Array {
+    const value = openValue(key, sealed);
+    if (value === undefined) {
+      throw stateDamaged(this.#directory, `the row of key ${key.toString('hex')} does not match its checksum`);
+    }
+    return value;
+  }
+}
+
+function nextRow(directory: string, iterator: RocksDbIterator): Promise<{ key: Buffer; sealed: Buffer } | undefined> {
+  return new Promise((resolve, reject) => {
+    iterator.next((error, key, sealed) => {
+      if (error) reject(rocksDbError(directory, error));
+      else resolve(key === undefined || sealed === undefined ? undefined : { key, sealed });
+    });
+  });
+}
+
+function called<T>(
+  directory: string,
+  call: (done: (error: Error | null | undefined, value: T) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, value) => (error ? reject(rocksDbError(directory, error)) : resolve(value)));
+  });
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
