@@ -1,0 +1,140 @@
+import type { AddressInfo } from 'node:net';
+import swagger from '@fastify/swagger';
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { badRequest, ERROR_SCHEMA } from './api-error.ts';
+import type { ApiKeyStore } from './auth/api-key-store.ts';
+import { authenticate, authorize } from './auth/authenticate.ts';
+import { guardAgainstBrowsers } from './auth/browser-guard.ts';
+import { addConfigRoutes, configSchema } from './config/config-routes.ts';
+import { addDocsRoutes } from './docs/docs-routes.ts';
+import { documentHead } from './docs/document-head.ts';
+import { addErrorHandlers, addJsonParser, BODY_BYTES_MAX, errorAnswer } from './errors.ts';
+import { addMethodFallbacks, addNotFoundHandler, collectMethods } from './fallbacks.ts';
+import { addHealthRoutes, HEALTH_SCHEMA, type HealthSource } from './ops/health-routes.ts';
+import { addMetricsRoute } from './ops/metrics-routes.ts';
+import { type ApiNode, addNodeRoutes, NODES_SCHEMA } from './ops/node-routes.ts';
+import { addMessageRoutes, MESSAGE_PAGE_SCHEMA, PURGE_SCHEMA } from './queue/message-routes.ts';
+import type { ValidateKeyExpression } from './queue/queue-fields.ts';
+import { createQueueInput } from './queue/queue-input.ts';
+import { addQueueRoutes } from './queue/queue-routes.ts';
+import { QUEUE_PAGE_SCHEMA, QUEUE_SCHEMA } from './queue/queue-view.ts';
+import { addStatisticsRoutes, QUEUE_STATISTICS_SCHEMA, STATISTICS_PAGE_SCHEMA } from './queue/statistics-routes.ts';
+
+export interface ApiOptions {
+  queues: QueueManagement;
+  validateKeyExpression: ValidateKeyExpression;
+  apiKeys: ApiKeyStore;
+  /** Whether calls without a key are an administrator's. */
+  anonymous: boolean;
+  health: HealthSource;
+  nodes: () => readonly ApiNode[];
+  /** The node that answers. */
+  nodeName: string;
+  version: string;
+  logger: Logger;
+  clock: Clock;
+  /** The page for Prometheus; without it there is no /metrics. */
+  metricsText?: () => Promise<string>;
+}
+
+export interface Api {
+  /** Resolves with where it listens: port 0 lets the system choose. */
+  listen(address: { host: string; port: number }): Promise<{ host: string; port: number }>;
+  /** Answers what has begun, then closes. */
+  close(): Promise<void>;
+  /** Requests without a socket, for tests. */
+  inject: FastifyInstance['inject'];
+}
+
+/** Connections of operators and scrapers: a thousand is a mistake, not a load. */
+const CONNECTIONS_MAX = 1_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** A filter may be long and each of its bytes three characters; Node refuses request lines beyond 16 KB. */
+const PARAMETER_CHARACTERS_MAX = 16_384;
+
+/**
+ * The HTTP side of a node: REST as EMQX's clients know it, our additions, health, metrics, and the document that
+ * describes them. It holds no state: everything is asked of the ports in `ApiOptions`.
+ */
+export function createApi(options: ApiOptions): Api {
+  const { queues, logger, clock } = options;
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: PARAMETER_CHARACTERS_MAX },
+    // What cannot even be routed gets an answer of the same shape.
+    frameworkErrors: (error, request, reply) => {
+      const answer = errorAnswer(error, request) ?? badRequest('The request cannot be read');
+      (reply as FastifyReply).code(answer.status).send(answer.body());
+    },
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  // Bodies are read by their fields (see field.ts), answers are built from our own objects: the schemas describe.
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+
+  app.decorateRequest('identity', null);
+  addJsonParser(app);
+  addErrorHandlers(app, logger);
+  const methodsByPath = collectMethods(app);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
+    const access = request.routeOptions.config.access ?? 'public';
+    if (access === 'public') return;
+    reply.header('cache-control', 'no-store');
+    request.identity = authenticate(request.headers, options.apiKeys, options.anonymous);
+    if (request.identity.key === 'anonymous') guardAgainstBrowsers(request.headers, request.socket.localAddress);
+    authorize(request.identity, access);
+  });
+
+  const input = createQueueInput({ validateKeyExpression: options.validateKeyExpression });
+  const schemas = [
+    ERROR_SCHEMA,
+    QUEUE_SCHEMA,
+    QUEUE_PAGE_SCHEMA,
+    input.createSchema,
+    input.updateSchema,
+    configSchema(input),
+  ];
+  const moreSchemas = [
+    QUEUE_STATISTICS_SCHEMA,
+    STATISTICS_PAGE_SCHEMA,
+    MESSAGE_PAGE_SCHEMA,
+    PURGE_SCHEMA,
+    HEALTH_SCHEMA,
+    NODES_SCHEMA,
+  ];
+  for (const schema of [...schemas, ...moreSchemas]) app.addSchema(schema);
+
+  app.register(swagger, documentHead(options.version));
+  app.register(async (scope) => {
+    addQueueRoutes(scope, { queues, input, logger });
+    addMessageRoutes(scope, { queues, logger });
+    addStatisticsRoutes(scope, { queues, clock });
+    addConfigRoutes(scope, { queues, input, logger });
+    addNodeRoutes(scope, options);
+    addHealthRoutes(scope, options.health);
+    if (options.metricsText !== undefined) addMetricsRoute(scope, options.metricsText);
+    addDocsRoutes(scope, () => app.swagger() as unknown as Record<string, unknown>);
+    addMethodFallbacks(scope, methodsByPath);
+  });
+  addNotFoundHandler(app, methodsByPath);
+
+  return {
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      const bound = app.server.address() as AddressInfo;
+      if (options.anonymous) {
+        logger.warn({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
+      }
+      return { host: bound.address, port: bound.port };
+    },
+    close: () => app.close(),
+    inject: app.inject.bind(app) as FastifyInstance['inject'],
+  };
+}

@@ -1,0 +1,107 @@
+import { request } from 'node:http';
+import { afterEach } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
+import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
+import { createApiKeyStore } from '../src/auth/api-key-store.ts';
+import { type Api, type ApiOptions, createApi } from '../src/create-api.ts';
+import { MemoryQueueManagement } from './memory-queue-management.ts';
+
+export interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers whose shape is what they check.
+  body: any;
+  headers: Record<string, unknown>;
+  text: string;
+}
+
+export interface ApiFixture {
+  api: Api;
+  queues: MemoryQueueManagement;
+  call(method: string, url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+}
+
+export const NOW_MS = 1_800_000_000_000;
+
+export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyRecord[] } = {}): ApiFixture {
+  const { keys = [], ...rest } = options;
+  const queues = (rest.queues as MemoryQueueManagement | undefined) ?? new MemoryQueueManagement();
+  const check = { name: 'partitions', ok: true, reason: '', sinceMs: NOW_MS };
+  const api = createApi({
+    queues,
+    validateKeyExpression: (source) =>
+      source.includes('(') && !source.includes(')')
+        ? { ok: false, message: 'a parenthesis is not closed at 1:4', hint: 'Add a )' }
+        : { ok: true },
+    apiKeys: createApiKeyStore(keys),
+    anonymous: keys.length === 0,
+    health: { live: () => ({ ok: true, checks: [check] }), ready: () => ({ ok: true, checks: [check] }) },
+    nodes: () => [
+      {
+        name: 'sluice@n1',
+        roles: ['gateway'],
+        status: 'running',
+        version: '1.2.3',
+        startedAtMs: NOW_MS - 5_000,
+        connections: 7,
+      },
+    ],
+    nodeName: 'sluice@n1',
+    version: '1.2.3',
+    logger: silentLogger,
+    clock: { nowMs: () => NOW_MS, monotonicMs: () => 0 },
+    metricsText: async () => '# HELP sluice_up 1 while it runs\nsluice_up 1\n',
+    ...rest,
+    ...(rest.queues === undefined ? { queues } : {}),
+  });
+  let port: Promise<number> | undefined;
+  opened.push(api);
+  return {
+    api,
+    queues,
+    async call(method, url, body, headers = {}) {
+      port ??= api.listen({ host: '127.0.0.1', port: 0 }).then((address) => address.port);
+      const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+      const type = body === undefined ? {} : { 'content-type': 'application/json' };
+      return exchange(await port, method, url, payload, { ...type, ...headers });
+    },
+  };
+}
+
+const opened: Api[] = [];
+
+afterEach(async () => {
+  for (const api of opened.splice(0)) await api.close();
+});
+
+/** One request over a socket of its own: headers go out exactly as given. */
+function exchange(
+  port: number,
+  method: string,
+  path: string,
+  payload: string | undefined,
+  headers: Record<string, string>,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const length = payload === undefined ? {} : { 'content-length': String(Buffer.byteLength(payload)) };
+    const outgoing = request(
+      { host: '127.0.0.1', port, method, path, agent: false, headers: { ...length, ...headers } },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          const isJson = String(incoming.headers['content-type']).startsWith('application/json');
+          resolve({
+            status: incoming.statusCode ?? 0,
+            body: isJson && text !== '' ? JSON.parse(text) : text,
+            headers: incoming.headers,
+            text,
+          });
+        });
+        incoming.on('error', reject);
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(payload);
+  });
+}
