@@ -7,7 +7,6 @@ import { INDEX_ROW_VERSION, type IndexRow, IndexRowFlag } from './index-row.ts';
  */
 export class IndexRowBuilder {
   base = 0;
-  liveCount = 0;
   /** Rows of earlier batches whose records this batch supersedes, by base; written back when the batch is done. */
   readonly older = new Map<number, IndexRow>();
   readonly #sizes: number[] = [];
@@ -21,7 +20,6 @@ export class IndexRowBuilder {
 
   reset(base: number): void {
     this.base = base;
-    this.liveCount = 0;
     this.older.clear();
     this.#sizes.length = 0;
     this.#expiries.length = 0;
@@ -42,7 +40,6 @@ export class IndexRowBuilder {
     this.#keys.push(key);
     if (key !== undefined) this.#hasKeys = true;
     if (expiresAtMs !== 0) this.#hasExpiries = true;
-    this.liveCount++;
   }
 
   reject(slot: number): void {
@@ -55,7 +52,6 @@ export class IndexRowBuilder {
 
   settle(offset: number): void {
     this.#settled.push(offset - this.base);
-    this.liveCount--;
   }
 
   /** `entryBytes` is 0 when other rows share the entry. */

@@ -1,5 +1,5 @@
 import { decodeDropRows } from './command-codec.ts';
-import { CommandKind } from './command-header.ts';
+import { COMMAND_VERSION, CommandKind } from './command-header.ts';
 import { IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
@@ -11,10 +11,12 @@ import { SettleOutcome } from './settle-cursor.ts';
  * What a batch of entries will read, found without applying it: the rows its commands name first, then the rows those
  * point to. Both may ask for more than `apply` reads in the end (a queue may be full, a record settled before), never
  * for less, whatever entries stand together in a batch: a row that an earlier entry of the batch writes is seen there.
+ * Commands of another release are passed over; `apply` says what is wrong with them.
  */
 export function neededRows(state: MachineState, commands: readonly Uint8Array[]): Uint8Array[] {
   const keys: Uint8Array[] = [];
   for (const command of commands) {
+    if (command[1] !== COMMAND_VERSION) continue;
     switch (command[0]) {
       case CommandKind.RECORD_BATCH:
         appendKeys(state, command, keys);
@@ -42,6 +44,7 @@ export function furtherRows(
 ): Uint8Array[] {
   const keys: Uint8Array[] = [];
   for (const command of commands) {
+    if (command[1] !== COMMAND_VERSION) continue;
     switch (command[0]) {
       case CommandKind.RECORD_BATCH:
         supersededKeys(state, command, rows, keys);

@@ -45,7 +45,10 @@ export class QueueMachine {
     return new QueueMachine(state);
   }
 
-  /** Keys of the rows that the commands name. May name one twice. */
+  /**
+   * Keys of the rows that the commands name. May name one twice.
+   * @throws SluiceError for a command that cannot be read, as `apply` would.
+   */
   neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
     return neededRows(this.#state, commands);
   }

@@ -120,7 +120,11 @@ describe('commands', () => {
 describe('a command that cannot be applied stops the partition', () => {
   function codeOf(bytes: Uint8Array): string {
     try {
-      new MachineHarness().machine.apply(1, bytes, { get: () => undefined, put: () => {}, delete: () => {} }, []);
+      const { machine } = new MachineHarness();
+      const rows = { get: () => undefined, put: () => {}, delete: () => {} };
+      machine.neededRows([bytes]);
+      machine.furtherRows([bytes], rows);
+      machine.apply(1, bytes, rows, []);
     } catch (error) {
       if (error instanceof SluiceError) return error.code;
       throw error;

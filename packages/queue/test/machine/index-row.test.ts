@@ -161,12 +161,20 @@ describe('an index row', () => {
 
   test('finds the next live record over whole bytes of settled ones', () => {
     const row = new IndexRow(5, builderOf(5, new Array(40).fill(1)).encode(1, 1, 1));
-    for (let offset = 5; offset < 45; offset++) if (offset !== 20 && offset !== 44) row.settle(offset);
-    expect([row.nextLive(0), row.nextLive(20), row.nextLive(21), row.nextLive(44), row.nextLive(45)]).toEqual([
-      20, 20, 44, 44, -1,
-    ]);
+    for (let offset = 5; offset < 45; offset++) if (![13, 20, 44].includes(offset)) row.settle(offset);
+    expect([0, 14, 20, 21, 44, 45].map((from) => row.nextLive(from))).toEqual([13, 20, 20, 44, 44, -1]);
     expect(row.isLive(4) || row.isLive(45) || row.isLive(5)).toBe(false);
     expect(() => row.settle(5)).toThrow('a record is settled once');
+  });
+
+  test('keeps no delivery counts of what is settled', () => {
+    const row = new IndexRow(0, builderOf(0, [1, 1, 1]).encode(1, 1, 1));
+    const other = new IndexRow(0, builderOf(0, [1, 1, 1]).encode(1, 1, 1));
+    for (const offset of [2, 0, 1]) row.return(offset);
+    for (const offset of [0, 1]) row.settle(offset);
+    other.return(2);
+    for (const offset of [1, 0]) other.settle(offset);
+    expect(hexOf(row.encode())).toBe(hexOf(other.encode()));
   });
 
   test('counts deliveries up to a limit', () => {
