@@ -288,7 +288,7 @@ describe('the machine', () => {
         for (const one of all) run.take(one);
         run.endTurn();
       }),
-      { numRuns: 300, seed: 20261120 },
+      { numRuns: 200, seed: 20261120 },
     );
   });
 
@@ -309,7 +309,7 @@ describe('the machine', () => {
         same(replies, run.replies);
         expect(other.engine).toEqual(run.harness.engine);
       }),
-      { numRuns: 150, seed: 20261121 },
+      { numRuns: 80, seed: 20261121 },
     );
   });
 
@@ -337,7 +337,7 @@ describe('the machine', () => {
         }
         expect(run.harness.rowsOf(RowTable.QUEUE)).toHaveLength([...run.harness.machine.queues()].length);
       }),
-      { numRuns: 100, seed: 20261122 },
+      { numRuns: 60, seed: 20261122 },
     );
   });
 });
