@@ -106,7 +106,7 @@ export class UnstableLog {
     const entries = this.#fresh;
     const first = entries[0];
     const last = entries[entries.length - 1];
-    if (first === undefined || last === undefined) return entries;
+    if (first === undefined || last === undefined) return [];
     this.#fresh = [];
     this.#handed = this.#terms.length;
     this.#writes.push({ first: first.index, last: last.index, lastTerm: last.term, snapshot: false });

@@ -31,7 +31,7 @@ export class Cluster {
   addPeer(id: number, membership: Membership): Peer {
     const peer = new Peer(id, membership, { ...this.#config, prng: this.#prngOf(id) }, (packet) => {
       if (this.connected(packet.message.from, packet.message.to)) this.packets.push(packet);
-      else this.#lost(packet);
+      else this.lose(packet);
     });
     this.peers.set(id, peer);
     return peer;
@@ -58,7 +58,7 @@ export class Cluster {
   }
 
   /** A transport notices that a stream broke; appends that vanish are found by the core itself. */
-  #lost(packet: Packet): void {
+  lose(packet: Packet): void {
     if (packet.message.type !== 'snapshot') return;
     this.peers.get(packet.message.from)?.group.reportSnapshot(packet.message.to, false);
   }
@@ -72,14 +72,14 @@ export class Cluster {
   settle(peer: Peer): void {
     do {
       while (peer.alive && peer.group.hasReady()) peer.turn();
-      this.safety.check(peer);
+      this.safety.check(peer, [...this.peers.values()]);
     } while (!this.#heldDisks.has(peer.id) && peer.finishWrite());
   }
 
   deliver(packet: Packet): void {
     const peer = this.peers.get(packet.message.to);
     if (peer === undefined || !peer.alive || !this.connected(packet.message.from, packet.message.to)) {
-      this.#lost(packet);
+      this.lose(packet);
       return;
     }
     peer.receive(packet);

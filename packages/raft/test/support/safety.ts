@@ -29,13 +29,15 @@ export class Safety {
     return Math.max(0, this.#chosen.length - 1);
   }
 
-  check(peer: Peer): void {
+  /** `all` are all peers, living or not: what counts is their disks. */
+  check(peer: Peer, all: readonly Peer[]): void {
     if (!peer.alive) return;
     let seen = this.#seen.get(peer.id);
     if (seen === undefined || seen.incarnation !== peer.group) {
       seen = { incarnation: peer.group, commit: 0, term: 0, machine: [], machineLength: 0, applied: 0 };
       this.#seen.set(peer.id, seen);
     }
+    if (peer.group.role === 'leader' && peer.group.commit > seen.commit) checkDurable(peer, all);
     this.#checkCommitted(peer, seen);
     this.#checkLeader(peer);
     this.#checkMachine(peer, seen);
@@ -101,6 +103,22 @@ export class Safety {
     for (const a of peers) {
       for (const b of peers) if (a.id < b.id) checkMatching(a, b);
     }
+  }
+}
+
+/** What a leader commits is on the disks of a majority, of both halves of a joint membership, at that moment. */
+function checkDurable(leader: Peer, all: readonly Peer[]): void {
+  const index = leader.group.commit;
+  const entry = leader.entry(index);
+  if (entry === undefined) return;
+  const { voters, votersOutgoing } = leader.group.status().membership;
+  for (const half of [voters, votersOutgoing]) {
+    const holders = half.filter((id) => {
+      const peer = all.find((candidate) => candidate.id === id);
+      const held = peer?.log.entry(index);
+      return peer !== undefined && (index < peer.log.firstIndex() || (held !== undefined && same(held, entry)));
+    });
+    assert(2 * holders.length > half.length || half.length === 0, `index ${index} is committed on too few disks`);
   }
 }
 
