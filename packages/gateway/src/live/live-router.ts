@@ -1,6 +1,7 @@
 import type { Properties, QoS, Subscription } from '@sluice/mqtt/codec/packet';
 import { hasWildcard, type TopicFilterRequest } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
+import { MatchCache } from './match-cache.ts';
 import { SharedGroup } from './shared-group.ts';
 
 /**
@@ -13,8 +14,7 @@ import { SharedGroup } from './shared-group.ts';
  *
  * Publishers repeat their topics, so the list of matches is kept per topic. The cache holds no list that a change of
  * subscriptions has outdated: a filter without wildcards drops one topic from it, another one empties it, so that no
- * ended session is kept alive by it. It is bounded in topics, in their length and in the matches held; beyond that,
- * the oldest topics give way.
+ * ended session is kept alive by it.
  *
  * @hotpath
  */
@@ -23,8 +23,7 @@ export class LiveRouter {
   readonly #bySubscriber = new Map<LiveSubscriber, Map<string, Route>>();
   /** By topic filter with its `$share` prefix. */
   readonly #groups = new Map<string, SharedGroup>();
-  readonly #cache = new Map<string, readonly Route[]>();
-  #cachedMatches = 0;
+  readonly #cache = new MatchCache<Route>();
   #subscriptions = 0;
   readonly #perSubscriberMax: number;
   readonly #totalMax: number;
@@ -159,29 +158,13 @@ export class LiveRouter {
   #match(topic: string): readonly Route[] {
     const routes: Route[] = [];
     this.#trie.match(topic, (route) => routes.push(route));
-    if (topic.length <= CACHED_TOPIC_LENGTH_MAX && routes.length <= CACHED_MATCHES_MAX) {
-      while (this.#cache.size >= CACHED_TOPICS_MAX || this.#cachedMatches + routes.length > CACHED_MATCHES_MAX) {
-        this.#uncache(this.#cache.keys().next().value as string);
-      }
-      this.#cache.set(topic, routes);
-      this.#cachedMatches += routes.length;
-    }
+    this.#cache.put(topic, routes);
     return routes;
   }
 
   #outdate(filter: string): void {
-    if (!hasWildcard(filter)) this.#uncache(filter);
-    else if (this.#cache.size > 0) {
-      this.#cache.clear();
-      this.#cachedMatches = 0;
-    }
-  }
-
-  #uncache(topic: string): void {
-    const routes = this.#cache.get(topic);
-    if (routes === undefined) return;
-    this.#cachedMatches -= routes.length;
-    this.#cache.delete(topic);
+    if (hasWildcard(filter)) this.#cache.clear();
+    else this.#cache.drop(filter);
   }
 }
 
@@ -189,11 +172,6 @@ export class LiveRouter {
 export const SUBSCRIPTIONS_PER_SUBSCRIBER_MAX = 10_000;
 /** Measured at 770 bytes each with a device's name in the filter: three quarters of a gigabyte. */
 export const SUBSCRIPTIONS_MAX = 1_000_000;
-
-const CACHED_TOPICS_MAX = 8_192;
-const CACHED_TOPIC_LENGTH_MAX = 512;
-/** Matches over all cached topics: eight megabytes of references. */
-const CACHED_MATCHES_MAX = 1 << 20;
 
 /** One session's side. `receive` is called once for each matching subscription of it. */
 export interface LiveSubscriber {

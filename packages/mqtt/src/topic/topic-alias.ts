@@ -34,7 +34,10 @@ export class InboundTopicAliases {
   }
 }
 
-/** What we have defined towards a client: at most `aliasMax` topics, the least recently used one gives way. */
+/** Of what a client allows we use no more: each holds a topic, and a client's busy topics are few. */
+export const OUTBOUND_ALIASES_MAX = 64;
+
+/** What we have defined towards a client: the least recently used topic gives way. */
 export class OutboundTopicAliases {
   readonly #aliasMax: number;
   /** In order of use, the oldest first. */
@@ -43,7 +46,7 @@ export class OutboundTopicAliases {
   #used = 0;
 
   constructor(aliasMax: number) {
-    this.#aliasMax = aliasMax;
+    this.#aliasMax = Math.min(aliasMax, OUTBOUND_ALIASES_MAX);
   }
 
   /**

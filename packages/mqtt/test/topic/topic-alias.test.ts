@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import { InboundTopicAliases, OutboundTopicAliases } from '@sluice/mqtt/topic/topic-alias';
+import { InboundTopicAliases, OUTBOUND_ALIASES_MAX, OutboundTopicAliases } from '@sluice/mqtt/topic/topic-alias';
 import fc from 'fast-check';
 
 describe('aliases of a client', () => {
@@ -24,6 +24,12 @@ describe('aliases of a client', () => {
 describe('aliases towards a client', () => {
   test('are not drawn when it wants none', () => expect(new OutboundTopicAliases(0).draw('a')).toBe(0));
 
+  test('are bounded, whatever the client allows', () => {
+    const aliases = new OutboundTopicAliases(65_535);
+    const drawn = Array.from({ length: 1_000 }, (_, i) => Math.abs(aliases.draw(`t/${i}`)));
+    expect(Math.max(...drawn)).toBe(OUTBOUND_ALIASES_MAX);
+  });
+
   test('the least recently used topic gives way', () => {
     const aliases = new OutboundTopicAliases(2);
     expect([aliases.draw('a'), aliases.draw('b'), aliases.draw('a'), aliases.draw('c')]).toEqual([-1, -2, 1, -2]);
@@ -44,6 +50,7 @@ describe('aliases towards a client', () => {
           }
         },
       ),
+      { seed: 1120 },
     );
   });
 });
