@@ -119,6 +119,7 @@ def main():
         getattr(puppet, command["do"])(command)
     if puppet.client is not None:
         puppet.client.disconnect()
+        puppet.client.loop_stop()
 
 
 main()
