@@ -75,14 +75,14 @@ function sendAppend(group: GroupState, to: number, progress: Progress): void {
 function sendSnapshot(group: GroupState, to: number, progress: Progress): void {
   const index = group.log.applied;
   const term = group.log.term(index);
+  const membership = group.memberships.at(index);
   progress.poked = false;
-  if (term === undefined || !progress.recentlyActive) {
-    // Nobody there to take it: the next heartbeat response asks again.
+  // Nobody there to take it, or a leader that was a newcomer at that index and does not know who the members were: wait.
+  if (term === undefined || membership.voters.length === 0 || !progress.recentlyActive) {
     if (progress.state === 'replicate') progress.becomeProbe();
     progress.probeSent = true;
     return;
   }
-  const membership = group.memberships.at(index);
   progress.becomeSnapshot(index);
   group.messages.push({
     type: 'snapshot',

@@ -13,7 +13,8 @@ function live(seed: number): number {
     for (let i = 0; i < STEPS; i++) nemesis.step();
     nemesis.recover();
   } catch (error) {
-    throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    const why = error instanceof Error ? error.message : error;
+    throw new Error(`seed ${seed}: ${why}\n${nemesis.describe()}`, { cause: error });
   }
   return nemesis.trace;
 }

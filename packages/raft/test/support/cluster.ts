@@ -51,7 +51,9 @@ export class Cluster {
   }
   partition(islands: ReadonlySet<number>[]): void {
     this.#islands = islands;
-    this.packets = this.packets.filter(({ message }) => this.connected(message.from, message.to));
+    const packets = this.packets;
+    this.packets = packets.filter(({ message }) => this.connected(message.from, message.to));
+    for (const packet of packets) if (!this.packets.includes(packet)) this.lose(packet);
   }
   heal(): void {
     this.#islands = [];

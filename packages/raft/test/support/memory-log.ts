@@ -65,7 +65,10 @@ export class MemoryLog implements LogReader {
     }
     const first = write.entries[0];
     if (first !== undefined) {
-      assert(first.index > image.snapshot.index && first.index <= this.lastIndex() + 1, `a write from ${first.index} fits the log ${this.firstIndex()}..${this.lastIndex()}`);
+      assert(
+        first.index > image.snapshot.index && first.index <= this.lastIndex() + 1,
+        `a write from ${first.index} fits the log ${this.firstIndex()}..${this.lastIndex()}`,
+      );
       image.entries.length = first.index - this.firstIndex();
       image.entries.push(...write.entries);
     }

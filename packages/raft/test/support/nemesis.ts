@@ -1,6 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import { crc32c } from '@sluice/common/bytes/crc32c';
 import { SeededPrng } from '@sluice/common/prng';
+import { members } from '../../src/conf-change.ts';
 import type { QuiesceNotice } from '../../src/quiesce.ts';
 import { Cluster, NOBODY } from './cluster.ts';
 import type { Peer } from './peer.ts';
@@ -62,6 +63,12 @@ export class Nemesis {
     return this.pick(this.cluster.live.filter((peer) => peer.group.role === 'leader'));
   }
 
+  /** One line a peer, for the message of a failing seed. */
+  describe(): string {
+    const lines = [...this.cluster.peers.values()].map((peer) => JSON.stringify(peer.group.status()));
+    return lines.join('\n');
+  }
+
   step(): void {
     let draw = this.prng.below(TOTAL_WEIGHT);
     for (const { weight, run } of ACTIONS) {
@@ -96,7 +103,10 @@ export class Nemesis {
     for (const peer of this.cluster.peers.values()) {
       for (const { context, index } of peer.reads) {
         const floor = this.#readFloors[context] as number;
-        assert(index >= floor, `read ${context} at ${peer.id} is served at ${index}, but ${floor} was committed before`);
+        assert(
+          index >= floor,
+          `read ${context} at ${peer.id} is served at ${index}, but ${floor} was committed before`,
+        );
       }
       peer.reads.length = 0;
     }
@@ -129,7 +139,8 @@ export class Nemesis {
     }
     cluster.stabilize();
     for (let round = 0; round < 200; round++) {
-      for (const peer of cluster.peers.values()) peer.group.tick();
+      this.#stopRemoved();
+      for (const peer of cluster.live) peer.group.tick();
       cluster.stabilize();
       this.#checkReads();
     }
@@ -144,6 +155,18 @@ export class Nemesis {
     }
     cluster.stabilize();
     this.#checkAgreement(leader);
+  }
+
+  /** A host takes a removed peer down; one that does not know of its removal could disturb a group without pre-vote. */
+  #stopRemoved(): void {
+    // A newcomer that has the log but not yet the entry that adds it knows of nobody.
+    const informed = this.cluster.live.filter((peer) => peer.group.status().membership.voters.length > 0);
+    const ahead = informed.reduce((a, b) => (b.group.commit > a.group.commit ? b : a));
+    const kept = members(ahead.group.status().membership);
+    for (const peer of this.cluster.peers.values()) {
+      if (!kept.has(peer.id) && peer.group.role !== 'leader') peer.crash();
+      else if (!peer.alive) peer.restart();
+    }
   }
 
   #checkAgreement(leader: Peer): void {

@@ -40,12 +40,7 @@ export class Peer {
   readonly writes: PendingWrite[] = [];
   #incoming = new Map<number, string[]>();
 
-  constructor(
-    id: number,
-    membership: Membership,
-    config: Omit<RaftConfig, 'peerId'>,
-    send: (packet: Packet) => void,
-  ) {
+  constructor(id: number, membership: Membership, config: Omit<RaftConfig, 'peerId'>, send: (packet: Packet) => void) {
     this.id = id;
     this.log = new MemoryLog(membership);
     this.membership = membership;

@@ -54,7 +54,10 @@ export class Safety {
       const chosen = this.#chosen[index];
       if (chosen === undefined) this.#chosen[index] = entry;
       else
-        assert(same(entry, chosen), `index ${index} committed as ${text(chosen)}, at peer ${peer.id} as ${text(entry)}`);
+        assert(
+          same(entry, chosen),
+          `index ${index} committed as ${text(chosen)}, at peer ${peer.id} as ${text(entry)}`,
+        );
     }
     seen.commit = commit;
     seen.term = term;
