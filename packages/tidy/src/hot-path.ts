@@ -6,7 +6,11 @@ const TAG = /^\s*(\/?\*+|\/\/)\s*@hotpath/m;
 
 /** Costs that are paid once a call here are paid once a message. */
 const ANYWHERE: readonly { pattern: RegExp; message: string }[] = [
-  { pattern: /\basync\b|\bawait\b|\bPromise\b/g, message: 'completion is a range, not a promise a message' },
+  // Asking whether somebody gave one is no promise of ours.
+  {
+    pattern: /\basync\b|\bawait\b|(?<!\binstanceof\s)\bPromise\b/g,
+    message: 'completion is a range, not a promise a message',
+  },
 ];
 const IN_LOOPS: readonly { pattern: RegExp; message: string }[] = [
   { pattern: /=>|\bfunction\b/g, message: 'a closure for each turn of a loop' },
