@@ -31,12 +31,20 @@ export interface ApiRequest {
 }
 
 export function addRoute(app: FastifyInstance, route: Route): void {
-  for (const [i, url] of route.paths.entries()) {
+  const [documented, ...aliases] = route.paths;
+  const also =
+    aliases.length === 0
+      ? []
+      : [`Also at ${aliases.map((path) => `\`${path.replace(/:(\w+)/g, '{$1}')}\``).join(', ')}.`];
+  const description = [...(route.schema.description === undefined ? [] : [route.schema.description]), ...also].join(
+    '\n\n',
+  );
+  for (const url of route.paths) {
     app.route({
       method: route.method,
       url,
       config: { access: route.access },
-      schema: i === 0 ? route.schema : { hide: true },
+      schema: url === documented ? { ...route.schema, ...(description === '' ? {} : { description }) } : { hide: true },
       handler: (request: FastifyRequest, reply) => route.handle(request as FastifyRequest & ApiRequest, reply),
     });
   }

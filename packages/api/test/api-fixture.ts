@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { afterEach } from '@jest/globals';
+import { afterAll } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
 import { createApiKeyStore } from '../src/auth/api-key-store.ts';
@@ -69,7 +69,7 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
 
 const opened: Api[] = [];
 
-afterEach(async () => {
+afterAll(async () => {
   for (const api of opened.splice(0)) await api.close();
 });
 
