@@ -132,6 +132,13 @@ describe('the other bounds', () => {
     expect(refusal(() => decodeAll(refused, [bytes.subarray(0, 3)]))).toBe(ReasonCode.PACKET_TOO_LARGE);
   });
 
+  test('maximum packet size holds for the smallest packets too', () => {
+    const decoder = new Decoder({ maximumPacketSizeBytes: 15 });
+    decodeAll(decoder, [encode({ ...connectWithWill(0), will: undefined }, 4)]);
+    expect(decodeAll(decoder, [encode(publishOf(new Uint8Array(10)), 4)])).toHaveLength(1);
+    expect(refusal(() => decodeAll(decoder, [encode(publishOf(new Uint8Array(11)), 4)]))).toBe(0x95);
+  });
+
   test('levels of topics and filters', () => {
     const topic = Uint8Array.of(0x30, 7, 0, 5, ...Buffer.from('a/b/c'));
     expect(decodeAll(connectedDecoder(4, 'server', { topicLevelsMax: 3 }), [topic])).toHaveLength(1);
@@ -149,6 +156,21 @@ describe('the other bounds', () => {
     const filters = encode({ type: PacketType.UNSUBSCRIBE, packetId: 1, filters: ['a', 'b', 'c'] }, 4);
     expect(decodeAll(connectedDecoder(4, 'server', { filtersMax: 3 }), [filters])).toHaveLength(1);
     expect(refusal(() => decodeAll(connectedDecoder(4, 'server', { filtersMax: 2 }), [filters]))).toBe(0x97);
+  });
+
+  test('short and long runs of user properties, and strings that are not ASCII among them, do not mix', () => {
+    const runs = [
+      ['a', 'b'],
+      ['k', 'v'.repeat(600)],
+      ['c', 'd'],
+      ['é', 'ü', 'x', '', '', 'y'],
+      ['k', 'w'.repeat(600)],
+    ];
+    const bytes = runs.map((userProperties) =>
+      encode({ ...publishOf(new Uint8Array(0)), properties: { contentType: 'text', userProperties } }, 5),
+    );
+    const packets = decodeAll(connectedDecoder(5), [Buffer.concat(bytes)]) as PublishPacket[];
+    expect(packets.map((packet) => packet.properties!.userProperties)).toEqual(runs);
   });
 
   test('8000 user properties keep their order', () => {
