@@ -53,11 +53,15 @@ export class Inflight {
   }
 
   add(ref: DeliveryRef): InflightRecord {
-    assert(!this.#byOffset.has(ref.offset), 'a record is offered once: two holders of one record could both settle it');
     let record = this.#spares.pop();
     if (record === undefined) record = new InflightRecord(ref);
     else record.ref = ref;
+    const sizeBefore = this.#byOffset.size;
     this.#byOffset.set(ref.offset, record);
+    assert(
+      this.#byOffset.size > sizeBefore,
+      'a record is offered once: two holders of one record could both settle it',
+    );
     return record;
   }
 
