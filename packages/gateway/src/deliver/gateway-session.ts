@@ -129,29 +129,35 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     return this.#replays.length > 0;
   }
 
-  /** Sends the next portion of retained messages if there is room. True when another turn would send more. */
+  /** Sends retained messages while there is room, a portion at most. True when another turn would send more. */
   replay(nowMs: number): boolean {
-    const next = this.#replays[0];
-    if (next === undefined || !this.ready) return false;
-    const subscription = this.subscriptions.get(next.text);
-    if (next.done || subscription === undefined) {
-      this.#replays.shift();
-      return this.#replays.length > 0;
-    }
-    const portion: LiveMessage[] = [];
-    next.read(portion, nowMs);
-    for (const message of portion) {
+    const found: LiveMessage[] = [];
+    for (let i = 0; i < REPLAY_PORTION; i++) {
+      const next = this.#replays[0];
+      if (next === undefined || !this.ready) return false;
+      const subscription = this.subscriptions.get(next.text);
+      if (next.done || subscription === undefined) {
+        this.#replays.shift();
+        continue;
+      }
+      // One at a time: each may be the one that fills the socket.
+      next.read(found, nowMs);
+      const message = found.pop();
+      if (message === undefined) return true;
       const qos = Math.min(message.qos, subscription.qos) as QoS;
       const identifier = subscription.subscriptionIdentifier;
       this.deliverLive(new StoredMessage(message), qos, true, identifier, undefined, nowMs);
     }
-    return true;
+    return this.#replays.length > 0;
   }
 
   #stopReplay(text: string): void {
     if (this.#replays.length > 0) this.#replays = this.#replays.filter((replay) => replay.text !== text);
   }
 }
+
+/** Retained messages sent in one turn of one connection. */
+const REPLAY_PORTION = 64;
 
 /** A `$share` message in the hands of one member [MQTT-4.8.2-5]; a refusal ends it [MQTT-4.8.2-6]. */
 class SharedDelivery implements DeliverySource {

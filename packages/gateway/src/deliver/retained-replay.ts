@@ -22,12 +22,11 @@ export class RetainedReplay {
     return this.#cursor.done;
   }
 
+  /** Appends the next message; none, when those looked at in this step were expired, or at the end. */
   read(into: LiveMessage[], nowMs: number): void {
-    this.#cursor.read(into, PORTION, nowMs);
+    this.#cursor.read(into, 1, nowMs);
   }
 }
-
-const PORTION = 64;
 
 /** A message of the retained store: its bytes are its own and stay as they are. */
 export class StoredMessage implements DeliverableMessage {
