@@ -12,6 +12,7 @@ import { LogWriter } from './log-writer.ts';
 import { recover } from './recover.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { SegmentLog } from './segment-log.ts';
+import { SpaceReserve } from './space-reserve.ts';
 
 export interface EntryLogOptions {
   directory: string;
@@ -49,7 +50,10 @@ export async function openEntryLog(options: EntryLogOptions): Promise<EntryLog> 
     const writer = new LogWriter(settings, segmentFiles, found.active, found.sequence);
     const { sealed, groups, leftovers } = found;
     const diskGauge = settings.metrics.diskBytes;
+    const reserve = new SpaceReserve(files, directory);
+    await reserve.fill();
     const parts = {
+      reserve,
       files,
       logger,
       metrics,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { SluiceError } from '@sluice/common/errors';
 import type { Entry } from '@sluice/raft/entry';
 import { readRun } from './entry-reader.ts';
 import { RecordType } from './frame-format.ts';
@@ -29,14 +30,23 @@ export async function releaseSegment(
   for (const [groupId, indexes] of await survivors(log, sealed, segment, live)) {
     await moveGroup(log, writer, sealed, segment, groupId, indexes);
   }
-  await log.exclusive(async () => {
-    writer.assertWritable();
-    writer.builder.start();
-    writer.builder.note(RecordType.RELEASED, 0, 0, 0, segment.segmentId, 0);
-    await writer.writeFrame(log);
-    sealed.remove(segment.segmentId);
-  });
+  const note = () =>
+    log.exclusive(async () => {
+      writer.assertWritable();
+      writer.builder.start();
+      writer.builder.note(RecordType.RELEASED, 0, 0, 0, segment.segmentId, 0);
+      await writer.writeFrame(log);
+      sealed.remove(segment.segmentId);
+    });
+  const { reserve } = log.parts;
+  try {
+    await note();
+  } catch (error) {
+    if (!(error instanceof SluiceError && error.retriable && (await reserve.giveUp()))) throw error;
+    await note();
+  }
   await removeFiles(log, segment.segmentId);
+  await reserve.fill();
 }
 
 /** What of this segment must be kept, ascending: what the caller names, and its part of the contiguous logs. */

@@ -19,6 +19,7 @@ import { rowsOf, type SegmentRows } from './row-columns.ts';
 import { checkWhole, type SealedSegments } from './sealed-segments.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { scanSegment } from './segment-scan.ts';
+import type { SpaceReserve } from './space-reserve.ts';
 
 export interface SegmentLogParts {
   files: FileOperations;
@@ -30,7 +31,9 @@ export interface SegmentLogParts {
   segmentFiles: SegmentFiles;
   sealed: SealedSegments;
   groups: Map<number, GroupState>;
+  /** Released segments whose files could not be removed. */
   leftovers: number[];
+  reserve: SpaceReserve;
   diskGauge: Gauge;
 }
 
@@ -119,7 +122,9 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     this.#turn++;
     const marks = this.addMarks();
     const planned: PlannedWrite[] = [];
-    for (const write of writes) planned.push(this.#plan(write));
+    for (const write of writes) {
+      if (write.entries.length > 0 || write.hardState !== undefined) planned.push(this.#plan(write));
+    }
     if (builder.recordCount === 0) return;
     const payloadsAt = await this.#writer.writeFrame(this);
     this.settleMarks(marks);

@@ -1,0 +1,63 @@
+import type { FileOperations } from '@sluice/storage/files/file-operations';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+
+export function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: injected`), { code });
+}
+
+/** The real file system with faults that a test switches on. Counts what costs. */
+export class FaultyFiles implements FileOperations {
+  writes = 0;
+  syncs = 0;
+  opened = 0;
+  /** Consulted before each write: a code to fail with, or the bytes to write of a write cut short. */
+  onWrite: (sizeBytes: number) => string | number | undefined = () => undefined;
+  onSync: () => string | undefined = () => undefined;
+  onTruncate: () => string | undefined = () => undefined;
+  onUnlink: (path: string) => string | undefined = () => undefined;
+  onRead: (position: number) => string | undefined = () => undefined;
+
+  async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
+    this.writes++;
+    const all = Buffer.concat(buffers);
+    const fault = this.onWrite(all.length);
+    if (typeof fault === 'string') throw systemError(fault);
+    if (fault === undefined) return nodeFileOperations.writev(fd, buffers, position);
+    return nodeFileOperations.writev(fd, [all.subarray(0, fault)], position);
+  }
+  async datasync(fd: number): Promise<void> {
+    this.syncs++;
+    raise(this.onSync());
+    return nodeFileOperations.datasync(fd);
+  }
+  async truncate(fd: number, sizeBytes: number): Promise<void> {
+    raise(this.onTruncate());
+    return nodeFileOperations.truncate(fd, sizeBytes);
+  }
+  async unlink(path: string): Promise<void> {
+    raise(this.onUnlink(path));
+    return nodeFileOperations.unlink(path);
+  }
+  async read(fd: number, into: Uint8Array, position: number): Promise<number> {
+    raise(this.onRead(position));
+    return nodeFileOperations.read(fd, into, position);
+  }
+  async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
+    const fd = await nodeFileOperations.open(path, mode);
+    this.opened++;
+    return fd;
+  }
+  async close(fd: number): Promise<void> {
+    await nodeFileOperations.close(fd);
+    this.opened--;
+  }
+  sizeBytes = nodeFileOperations.sizeBytes;
+  rename = nodeFileOperations.rename;
+  list = nodeFileOperations.list;
+  makeDirectory = nodeFileOperations.makeDirectory;
+  syncDirectory = nodeFileOperations.syncDirectory;
+}
+
+function raise(code: string | undefined): void {
+  if (code !== undefined) throw systemError(code);
+}
