@@ -1,0 +1,128 @@
+import { readdir } from 'node:fs/promises';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { FaultyFiles } from './support/faulty-files.ts';
+import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
+import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';
+
+afterAll(removeTemporaryDirectories);
+
+describe('releasing segments', () => {
+  test('gives the space back while appends and reads go on, and keeps what lives', async () => {
+    const directory = await temporaryDirectory();
+    const { log, metrics } = await openTestLog(directory, { segmentBytes: 20_000, sync: false });
+    const text = (index: number) => `${index} `.repeat(50);
+    let next = 1;
+    const append = async () => {
+      await log.append([write(1, [entry(next, 1, text(next))])]);
+      next++;
+    };
+    while (next <= 1000) await append();
+    log.compact(1, 900, 1);
+    await append();
+    const before = log.diskBytes;
+    const live = [7, 8, 500, 899];
+    const release = async () => {
+      for (const { segmentId, groups } of log.sealedSegments()) {
+        if ((groups.get(1)?.first ?? 0) > 900) continue;
+        await log.release(
+          segmentId,
+          live.map((index) => ({ groupId: 1, index })),
+        );
+      }
+    };
+    const read = async () => {
+      for (let round = 0; round < 60; round++) {
+        expect(await readTexts(log, 1, 500, 500)).toEqual([text(500)]);
+        expect(await readTexts(log, 1, 905, 905)).toEqual([text(905)]);
+      }
+    };
+    const write200 = async () => {
+      while (next <= 1200) await append();
+    };
+    await Promise.all([release(), read(), write200()]);
+    expect(log.diskBytes).toBeLessThan(before / 2);
+    expect(metrics.gauge('sluice_storage_disk_bytes', '', { kind: 'entry_log' }).value).toBe(log.diskBytes);
+    const check = async (subject: typeof log) => {
+      for (const index of live) expect(await readTexts(subject, 1, index, index)).toEqual([text(index)]);
+      expect(await codeOf(subject.read(1, 9, 9, 1))).toBe('ENTRY_MISSING');
+      expect((await readTexts(subject, 1, 901, 1200)).every((found, i) => found === text(901 + i))).toBe(true);
+    };
+    await check(log);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    await check(reopened);
+    await reopened.close();
+  });
+
+  test('a crash between the note and the removal is finished at the next start', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    await log.seal();
+    log.compact(1, 1, 1);
+    await log.append([]);
+    files.onUnlink = () => 'EIO';
+    await log.release(1, []);
+    files.onUnlink = () => undefined;
+    await log.close();
+    expect(await readdir(directory)).toContain('0000000000000001.log');
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(await readdir(directory)).not.toContain('0000000000000001.log');
+    expect(await readTexts(reopened, 1, 2, 2)).toEqual(['b']);
+    await reopened.close();
+  });
+
+  test('a crash between the copies and the note leaves both copies, and either will do', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    await log.seal();
+    let writes = 0;
+    files.onWrite = () => (++writes > 1 ? 'EIO' : undefined);
+    expect(await codeOf(log.release(1, []))).toBe('ENTRY_LOG_FENCED');
+    expect(writes).toBe(2);
+    expect(await readTexts(log, 1, 1, 2)).toEqual(['a', 'b']);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(await readTexts(reopened, 1, 1, 2)).toEqual(['a', 'b']);
+    await reopened.release(1, []);
+    expect(await readTexts(reopened, 1, 1, 2)).toEqual(['a', 'b']);
+    await reopened.close();
+  });
+
+  test('votes survive the segments they were written in', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { sync: false });
+    await log.append([write(9, [], { term: 7, vote: 3, commit: 0 })]);
+    await log.seal();
+    await log.append([write(1, [entry(1, 1, 'a')])]);
+    await log.release(1, []);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(reopened.groups.get(9)?.hardState).toEqual({ term: 7, vote: 3, commit: 0 });
+    await reopened.close();
+  });
+
+  test('what a later segment superseded stays superseded when that segment is gone and the index is rebuilt', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'old'), entry(3, 1, 'old')])]);
+    await log.seal();
+    await log.append([write(1, [entry(2, 2, 'new'), entry(3, 2, 'new')])]);
+    await log.seal();
+    await log.append([write(1, [entry(4, 2, 'd')])]);
+    log.compact(1, 4, 2);
+    await log.append([write(1, [entry(5, 2, 'e')])]);
+    await log.release(2, []);
+    await log.seal();
+    await log.close();
+    const { rm } = await import('node:fs/promises');
+    await rm(`${directory}/0000000000000001.idx`);
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(await readTexts(reopened, 1, 1, 1)).toEqual(['a']);
+    expect(await codeOf(reopened.read(1, 2, 2, 100))).toBe('ENTRY_MISSING');
+    await reopened.close();
+  });
+});
