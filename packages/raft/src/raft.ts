@@ -210,6 +210,8 @@ export class RaftGroup {
     if (group.role === 'leader') {
       if (group.reads.open) sendHeartbeats(group);
       if (group.appendsWanted) sendAppends(group);
+      // A membership change may have made the answers that are in a majority.
+      confirmReads(group);
     }
     const snapshot = log.unstable.takeSnapshot();
     const entries = log.unstable.takeEntries();

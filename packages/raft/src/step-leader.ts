@@ -82,7 +82,6 @@ function handleHeartbeatResponse(group: GroupState, progress: Progress, readCont
   }
 }
 
-/** Also after a membership change: a smaller majority may have answered already. */
 export function confirmReads(group: GroupState): void {
   if (group.reads.pending === 0) return;
   group.reads.confirm(quorumIndex(group.membership, group.readReached), group.readStates);
