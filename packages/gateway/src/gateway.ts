@@ -64,6 +64,7 @@ export class Gateway {
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
     metrics.connectionsLimit.set(limits.connectionsMax);
+    metrics.retained(retained);
     metrics.sendBuffer(() => {
       let bytes = 0;
       for (const connection of this.#services.table.connections()) bytes += connection.channel.bufferedBytes;
@@ -85,10 +86,11 @@ export class Gateway {
 
   /** Path `/mqtt`. */
   async listenWebSocket(address: Address): Promise<Address> {
+    const { maximumPacketSizeBytes, connectionsMax } = this.#services.limits;
     return this.#listening(
       await listenWebSocket(
         address,
-        this.#services.limits.maximumPacketSizeBytes,
+        { frameBytesMax: maximumPacketSizeBytes, connectionsMax },
         (channel) => this.accept(channel),
         () => this.#isFull(),
       ),

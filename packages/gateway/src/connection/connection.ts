@@ -1,4 +1,5 @@
 import { AssertionFailed } from '@sluice/common/assert';
+import { SluiceError } from '@sluice/common/errors';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 import { MqttProtocolError } from '@sluice/mqtt/codec/protocol-error';
@@ -120,6 +121,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   packet(packet: Packet): boolean {
     this.#services.metrics.packetsIn[packet.type]?.add();
+    if (packet.type === PacketType.DISCONNECT) this.#endReason = 'client_disconnect';
     this.state.receive(packet, this.#services.clock.nowMs());
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     return !this.#closing;
@@ -243,10 +245,22 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
-    if (!writer.append(packet)) return;
+    if (!this.#append(packet)) return;
+    if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
+  }
+
+  /** A string that MQTT cannot carry costs its message, not the process. */
+  #append(packet: Packet): boolean {
+    try {
+      return this.#writer.append(packet);
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.#services.logger.error({ err: error, client: this.publisher.clientId }, 'a packet could not be written');
+      return false;
+    }
   }
 
   get writable(): boolean {

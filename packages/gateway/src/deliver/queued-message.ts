@@ -39,6 +39,9 @@ export class QueuedMessage implements DeliverableMessage, DeliverySource {
     counted.userProperties = [...(own?.userProperties ?? []), DELIVERY_COUNT, String(deliveryCount)];
     return counted;
   }
+  get heldBytes(): number {
+    return this.#delivery.record.sizeBytes;
+  }
   keep(): void {}
 
   get withdrawn(): boolean {

@@ -11,14 +11,14 @@ import { type Address, type Listener, listenOn, peerNameOf, stopListening } from
  */
 export async function listenWebSocket(
   address: Address,
-  frameBytesMax: number,
+  limits: { frameBytesMax: number; connectionsMax: number },
   accept: (channel: ByteChannel) => void,
   isFull: () => boolean,
 ): Promise<Listener> {
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: frameBytesMax,
+    maxPayload: limits.frameBytesMax,
     handleProtocols: () => SUB_PROTOCOL,
     // A chunk is handed on as it arrives, never joined and copied by the library.
     skipUTF8Validation: true,
@@ -29,6 +29,8 @@ export async function listenWebSocket(
       response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
     },
   );
+  // Those that never ask for an upgrade count as well.
+  server.maxConnections = limits.connectionsMax;
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const refusal = refusalOf(request, isFull());
     if (refusal !== undefined) {

@@ -12,6 +12,8 @@ export interface DeliverableMessage {
   readonly properties: Properties | undefined;
   /** Wall clock; 0 for never. */
   readonly expiresAtMs: number;
+  /** What it costs to hold on to it, for bounds. */
+  readonly heldBytes: number;
   /** Called when somebody keeps the message beyond this turn. Afterwards `payload` does not pin a receive buffer. */
   keep(): void;
 }
@@ -31,6 +33,7 @@ export class PublishedMessage implements DeliverableMessage {
   readonly expiresAtMs: number;
   payload: Uint8Array;
   #kept = false;
+  #heldBytes = 0;
 
   constructor(packet: PublishPacket, publisher: string, nowMs: number) {
     this.topic = packet.topic;
@@ -43,9 +46,38 @@ export class PublishedMessage implements DeliverableMessage {
     this.expiresAtMs = expiryS === undefined ? 0 : nowMs + expiryS * 1000;
   }
 
+  get heldBytes(): number {
+    if (this.#heldBytes === 0) {
+      this.#heldBytes =
+        HELD_OVERHEAD_BYTES + this.payload.length + this.topic.length + propertiesHeldBytes(this.properties);
+    }
+    return this.#heldBytes;
+  }
+
   keep(): void {
     if (this.#kept) return;
     this.#kept = true;
     this.payload = new Uint8Array(this.payload);
+    const { properties } = this;
+    if (properties?.correlationData !== undefined) {
+      properties.correlationData = new Uint8Array(properties.correlationData);
+    }
   }
+}
+
+/** Objects around a held message; measured roughly, so that a million empty messages do not count as nothing. */
+const HELD_OVERHEAD_BYTES = 200;
+const STRING_OVERHEAD_BYTES = 24;
+
+/** A packet may be all properties and no payload: a bound that looks at payloads alone bounds nothing. */
+export function propertiesHeldBytes(properties: Properties | undefined): number {
+  if (properties === undefined) return 0;
+  let bytes = 0;
+  if (properties.contentType !== undefined) bytes += STRING_OVERHEAD_BYTES + properties.contentType.length;
+  if (properties.responseTopic !== undefined) bytes += STRING_OVERHEAD_BYTES + properties.responseTopic.length;
+  if (properties.correlationData !== undefined) bytes += STRING_OVERHEAD_BYTES + properties.correlationData.length;
+  if (properties.userProperties !== undefined) {
+    for (const text of properties.userProperties) bytes += STRING_OVERHEAD_BYTES + text.length;
+  }
+  return bytes;
 }

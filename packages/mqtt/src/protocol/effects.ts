@@ -71,6 +71,8 @@ export interface ProtocolLimits {
   keepAliveMaxS: number | undefined;
   /** Subscriptions of one session. */
   subscriptionsMax: number;
+  /** Text of the filters of one session: their number alone would allow 640 MB. */
+  subscriptionBytesMax: number;
   /** Outbound QoS 1 and 2 messages on the wire at once, whatever larger Receive Maximum the client gave. */
   inflightMax: number;
   /** Live QoS 1 and 2 messages that wait for a slow client; further ones are dropped and counted. */
@@ -86,6 +88,7 @@ export const DEFAULT_PROTOCOL_LIMITS: ProtocolLimits = {
   topicAliasMaximum: 32,
   keepAliveMaxS: undefined,
   subscriptionsMax: 10_000,
+  subscriptionBytesMax: 2 * 1024 * 1024,
   inflightMax: 1024,
   liveQueueMax: 1000,
   liveQueueBytesMax: 16 * 1024 * 1024,

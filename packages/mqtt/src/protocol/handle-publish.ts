@@ -2,6 +2,7 @@ import type { PublishPacket } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
 import type { InboundAck } from './ack-order.ts';
 import type { ConnectionState } from './connection-state.ts';
+import { propertiesHeldBytes } from './deliverable-message.ts';
 import { publishRefusal } from './reserved-topic.ts';
 
 /**
@@ -84,7 +85,7 @@ function takeQuota(connection: ConnectionState): boolean {
 }
 
 function weightBytes(packet: PublishPacket): number {
-  return packet.payload.length + packet.topic.length + PUBLISH_OVERHEAD_BYTES;
+  return packet.payload.length + packet.topic.length + PUBLISH_OVERHEAD_BYTES + propertiesHeldBytes(packet.properties);
 }
 
 /** An empty message weighs something too. */

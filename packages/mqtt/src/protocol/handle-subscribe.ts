@@ -33,9 +33,9 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
     let subscription = session.subscriptions.get(asked.filter);
     const added = subscription === undefined;
     if (subscription === undefined) {
-      if (session.subscriptions.size >= session.limits.subscriptionsMax) {
+      if (!session.mayHold(asked.filter)) {
         reasonCodes.push(refusalCode(connection, ReasonCode.QUOTA_EXCEEDED));
-        problem ??= `more than ${session.limits.subscriptionsMax} subscriptions`;
+        problem ??= 'more subscriptions than one client may hold';
         continue;
       }
       subscription = {
@@ -47,12 +47,12 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
         subscriptionIdentifier: identifier,
         handle: undefined,
       };
-      session.subscriptions.set(asked.filter, subscription);
+      session.hold(subscription);
     }
     adopt(subscription, asked, asked.qos, identifier);
     const taken = connection.effects.subscribe(session, subscription);
     if (taken >= 0x80) {
-      if (added) session.subscriptions.delete(asked.filter);
+      if (added) session.release(subscription);
       reasonCodes.push(refusalCode(connection, taken));
       problem ??= 'the server holds as many subscriptions as it may';
       continue;

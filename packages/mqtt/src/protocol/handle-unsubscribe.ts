@@ -17,7 +17,7 @@ export function handleUnsubscribe(connection: ConnectionState, packet: Unsubscri
       reasonCodes.push(ReasonCode.NO_SUBSCRIPTION_EXISTED);
       continue;
     }
-    session.subscriptions.delete(text);
+    session.release(subscription);
     connection.effects.unsubscribe(session, subscription);
     reasonCodes.push(ReasonCode.SUCCESS);
   }

@@ -60,12 +60,4 @@ export class OutboundMessage {
     this.source = source;
     this.live = live;
   }
-
-  /** What it costs to hold, for the byte bounds. */
-  get heldBytes(): number {
-    return this.message.payload.length + this.message.topic.length + HELD_OVERHEAD_BYTES;
-  }
 }
-
-/** Objects around a held message; measured roughly, so that a million empty messages do not count as nothing. */
-const HELD_OVERHEAD_BYTES = 200;

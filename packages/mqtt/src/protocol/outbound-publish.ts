@@ -64,7 +64,7 @@ function canSend(session: SessionState, outbound: OutboundMessage): boolean {
 
 /** Live messages are dropped at the bound, the newest first: those that wait may be waited for. */
 function admitLive(session: SessionState, outbound: OutboundMessage): boolean {
-  const bytes = session.liveBytes + outbound.heldBytes;
+  const bytes = session.liveBytes + outbound.message.heldBytes;
   const limits = session.limits;
   if (session.backlog.liveCount >= limits.liveQueueMax || (session.liveBytes > 0 && bytes > limits.liveQueueBytesMax)) {
     session.connection.effects.dropped('queue_full');
@@ -77,7 +77,7 @@ function admitLive(session: SessionState, outbound: OutboundMessage): boolean {
 }
 
 function release(session: SessionState, outbound: OutboundMessage): void {
-  if (outbound.live) session.liveBytes -= outbound.heldBytes;
+  if (outbound.live) session.liveBytes -= outbound.message.heldBytes;
 }
 
 function sendNow(session: SessionState, outbound: OutboundMessage, nowMs: number): void {

@@ -26,6 +26,8 @@ export class SessionState {
   readonly inflight: InflightWindow;
   readonly backlog = new OutboundBacklog();
   readonly received = new Qos2Dedup();
+  /** Length of all filters. */
+  subscriptionBytes = 0;
   /** Bytes of live QoS 1 and 2 messages, waiting or unacknowledged. */
   liveBytes = 0;
   ended = false;
@@ -37,6 +39,19 @@ export class SessionState {
     this.limits = limits;
     this.connection = connection;
     this.inflight = new InflightWindow(connection.sendWindow);
+  }
+
+  /** False when this session may not hold another filter of this length. */
+  mayHold(text: string): boolean {
+    const { subscriptionsMax, subscriptionBytesMax } = this.limits;
+    return this.subscriptions.size < subscriptionsMax && this.subscriptionBytes + text.length <= subscriptionBytesMax;
+  }
+  hold(subscription: SessionSubscription): void {
+    this.subscriptions.set(subscription.text, subscription);
+    this.subscriptionBytes += subscription.text.length;
+  }
+  release(subscription: SessionSubscription): void {
+    if (this.subscriptions.delete(subscription.text)) this.subscriptionBytes -= subscription.text.length;
   }
 
   /** Most queue deliveries this client can hold: what a queue attachment is told as its window. */
