@@ -58,9 +58,9 @@ export function answers(success: Record<string, unknown>, ...errors: number[]): 
 }
 
 const ERROR_TEXTS: Readonly<Record<number, string>> = {
-  400: 'BAD_REQUEST and, on create, ALREADY_EXISTS or MAX_QUEUE_COUNT_REACHED: the message names the field and what is allowed',
-  401: 'AUTHORIZATION_HEADER_ERROR, BAD_API_KEY_OR_SECRET or BAD_TOKEN',
-  403: 'UNAUTHORIZED_ROLE: the key’s role or scopes do not reach',
-  404: 'NOT_FOUND',
-  503: 'SERVICE_UNAVAILABLE: not enabled, not ready, or no leader answered',
+  400: '`BAD_REQUEST`: the message names the field and what is allowed',
+  401: '`AUTHORIZATION_HEADER_ERROR`, `BAD_API_KEY_OR_SECRET` or `BAD_TOKEN`',
+  403: '`UNAUTHORIZED_ROLE`: the key’s role or scopes do not reach',
+  404: '`NOT_FOUND`: there is no such queue',
+  503: '`SERVICE_UNAVAILABLE`: not enabled, not ready, or no leader answered',
 };

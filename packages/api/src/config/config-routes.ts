@@ -167,7 +167,7 @@ export function addConfigRoutes(app: FastifyInstance, { queues, input, logger }:
     schema: {
       operationId: 'getQueuesConfig',
       tags,
-      summary: 'Read the configuration of queues',
+      summary: 'Read the configuration',
       description: 'Always available, also while queues are switched off.',
       response: answers({ 200: { description: 'The configuration', $ref: 'QueuesConfig#' } }, 401, 403, 503),
     },
@@ -181,7 +181,7 @@ export function addConfigRoutes(app: FastifyInstance, { queues, input, logger }:
     schema: {
       operationId: 'updateQueuesConfig',
       tags,
-      summary: 'Change the configuration of queues',
+      summary: 'Change the configuration',
       body: { $ref: 'QueuesConfig#' },
       response: answers({ 204: { description: 'Changed', type: 'null' } }, 400, 401, 403, 503),
     },

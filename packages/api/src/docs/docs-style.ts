@@ -26,6 +26,7 @@ a { color: var(--accent); text-decoration: none; }
 a:hover { text-decoration: underline; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
 code, pre { font-family: var(--mono); font-size: 0.88em; }
+pre code { font-size: inherit; }
 p code, td code { background: var(--code); color: var(--code-text); padding: 1px 5px; border-radius: 4px; }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 8px 12px; z-index: 2; }
@@ -113,7 +114,7 @@ th { text-align: left; font-weight: 600; font-size: 12.5px; color: var(--soft); 
 th, td { padding: 8px 16px 8px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 td .name { background: none; padding: 0; font-weight: 600; color: var(--text); font-size: 13px; }
-.fields td:first-child { min-width: 190px; }
+.fields td:first-child { width: 30%; min-width: 190px; }
 .fields .type { color: var(--soft); font-family: var(--mono); font-size: 12.5px; min-width: 130px; max-width: 230px; overflow-wrap: anywhere; }
 .range, .place, .required { display: block; font: 11.5px/1.5 system-ui, sans-serif; color: var(--soft); }
 .required { color: var(--bad); }
@@ -130,6 +131,13 @@ td .name { background: none; padding: 0; font-weight: 600; color: var(--text); f
   aside nav { display: none; }
   main { padding-top: 28px; }
   article { padding: 18px 16px; }
+  .curl pre { padding-right: 16px; padding-top: 40px; }
+  .fields thead { display: none; }
+  .fields, .fields tbody, .fields tr, .fields td { display: block; width: auto; max-width: none; min-width: 0; }
+  .fields tr { padding: 10px 0; border-bottom: 1px solid var(--line); }
+  .fields tr:last-child { border-bottom: 0; }
+  .fields td { border: 0; padding: 2px 0; }
+  .range, .place, .required { display: inline; margin-left: 10px; }
 }
 @media print {
   body { display: block; }

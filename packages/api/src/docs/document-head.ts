@@ -5,8 +5,9 @@ const DESCRIPTION = `Manage durable message queues.
 Publish with any MQTT client to a topic that matches a queue's filter. Consume by subscribing to \`$queue/<name>\` or
 \`$q/<topic_filter>\`; each message goes to one consumer and stays until that consumer acknowledges it.
 
-Paths and bodies are those of EMQX 6 for queues; what is ours beyond them says so. Durations are given as \`"7d"\` or as
-milliseconds and answered in milliseconds; sizes as \`"100MB"\` or as bytes and answered in bytes.
+Paths and bodies are those of EMQX 6 for queues; figures, looking into a queue, purging and \`limits.overflow\` come on top.
+Durations are given as \`"7d"\` or as milliseconds and answered in milliseconds; sizes as \`"100MB"\` or as bytes and answered
+in bytes.
 
 Every refusal is \`{"code", "message"}\`, with a \`hint\` where there is a next step to name.`;
 

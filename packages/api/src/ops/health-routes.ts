@@ -51,17 +51,19 @@ export function addHealthRoutes(app: FastifyInstance, health: HealthSource): voi
     {
       paths: ['/healthz', '/livez'],
       id: 'getLiveness',
-      summary: 'Is the process alive? A failure asks for a restart',
+      summary: 'Liveness',
+      description: 'A failure asks for a restart. Needs no API key.',
       read: () => health.live(),
     },
     {
       paths: ['/readyz'],
       id: 'getReadiness',
-      summary: 'Does it serve? A failure only asks for no new traffic',
+      summary: 'Readiness',
+      description: 'A failure only asks for no new traffic. Needs no API key.',
       read: () => health.ready(),
     },
   ] as const;
-  for (const { paths, id, summary, read } of rows) {
+  for (const { paths, id, summary, description, read } of rows) {
     addRoute(app, {
       method: 'GET',
       paths,
@@ -70,7 +72,7 @@ export function addHealthRoutes(app: FastifyInstance, health: HealthSource): voi
         operationId: id,
         tags: ['Operations'],
         summary,
-        description: 'Needs no API key.',
+        description,
         security: [],
         response: {
           200: { description: 'All is well', $ref: 'Health#' },

@@ -54,7 +54,7 @@ export function addNodeRoutes(
     schema: {
       operationId: 'listNodes',
       tags: ['Operations'],
-      summary: 'List the nodes of the cluster',
+      summary: 'List nodes',
       response: answers({ 200: { description: 'The nodes', $ref: 'Nodes#' } }, 401, 403),
     },
     handle: async () =>
@@ -75,8 +75,8 @@ export function addNodeRoutes(
     schema: {
       operationId: 'getStatus',
       tags: ['Operations'],
-      summary: 'Status of this node in one line',
-      description: 'Plain text, or JSON with `format=json`. 503 while the node is not ready.',
+      summary: 'Status of this node',
+      description: 'One line of plain text, or JSON with `format=json`. 503 while the node is not ready.',
       querystring: {
         type: 'object',
         properties: {

@@ -184,9 +184,9 @@ export function addMessageRoutes(
     schema: {
       operationId: 'peekMessages',
       tags,
-      summary: 'Look at messages without consuming them',
+      summary: 'Peek at messages',
       description:
-        'Oldest first. No delivery count rises and no consumer loses a message. A page holds at most 1 MiB of payloads.',
+        'Looks without consuming, oldest first. No delivery count rises and no consumer loses a message. A page holds at most 1 MiB of payloads.',
       params: NAME_PARAMETER,
       querystring: {
         type: 'object',
@@ -234,9 +234,9 @@ export function addMessageRoutes(
     schema: {
       operationId: 'purgeQueue',
       tags,
-      summary: 'Remove all messages of a queue',
+      summary: 'Purge a queue',
       description:
-        'Also those that consumers hold; their acknowledgements are then ignored. The queue and its consumers stay. Takes no body.',
+        'Removes all its messages, also those that consumers hold; their acknowledgements are then ignored. The queue and its consumers stay. Takes no body.',
       params: NAME_PARAMETER,
       response: answers({ 200: { description: 'How many went', $ref: 'Purged#' } }, 401, 403, 404, 503),
     },

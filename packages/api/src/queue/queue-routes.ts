@@ -40,6 +40,9 @@ export const PAGE_QUERY = {
   },
 };
 
+const CREATE_REFUSALS =
+  '`BAD_REQUEST`: the message names the field and what is allowed; `ALREADY_EXISTS`; `MAX_QUEUE_COUNT_REACHED`';
+
 export interface QueueRoutesOptions {
   queues: QueueManagement;
   input: QueueInput;
@@ -80,13 +83,10 @@ export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: 
       description:
         'Messages published from now on enter the queue. Consumers that subscribed before it existed start to receive.',
       body: { $ref: 'QueueCreate#' },
-      response: answers(
-        { 200: { description: 'The queue, with all defaults filled in', $ref: 'Queue#' } },
-        400,
-        401,
-        403,
-        503,
-      ),
+      response: {
+        ...answers({ 200: { description: 'The queue, with all defaults filled in', $ref: 'Queue#' } }, 401, 403, 503),
+        400: { description: CREATE_REFUSALS, $ref: 'Error#' },
+      },
     },
     handle: async ({ body, identity }) => {
       await requireEnabled(queues);
