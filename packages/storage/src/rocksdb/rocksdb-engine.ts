@@ -68,10 +68,11 @@ class RocksDbEngine implements Engine {
 
   /** One at a time: only then is a gap in their numbers a loss, see `write-ring`. */
   write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void> {
-    return this.#run(() => {
+    return this.#run(async () => {
+      if (batch.length === 0 && !options.sync) return;
       const written = this.#writes.then(() => this.#write(batch, options.sync));
       this.#writes = written.catch(() => {});
-      return written;
+      await written;
     });
   }
 
