@@ -1,0 +1,16 @@
+/** What scripts may rely on. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, notFound: 3, unauthorised: 4, unreachable: 5 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** Ends a command with a message, a way out and an exit code that tells the kinds apart. */
+export class CliFailure extends Error {
+  override readonly name = 'CliFailure';
+  readonly exitCode: ExitCode;
+  readonly hint: string;
+
+  constructor(exitCode: ExitCode, message: string, hint = '') {
+    super(message);
+    this.exitCode = exitCode;
+    this.hint = hint;
+  }
+}

@@ -1,0 +1,36 @@
+import { createInterface } from 'node:readline/promises';
+
+/** What the commands need of the process they run in; tests bring their own. */
+export interface CliHost {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether a person sits at the other end and can be asked. */
+  readonly interactive: boolean;
+  nowMs(): number;
+  print(text: string): void;
+  printError(text: string): void;
+  ask(question: string): Promise<string>;
+  setExitCode(code: number): void;
+  /** For the argument parser, which cannot go on after a mistake. */
+  exit(code: number): never;
+}
+
+export const processHost: CliHost = {
+  env: process.env,
+  interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+  nowMs: () => Date.now(),
+  print: (text) => void process.stdout.write(text),
+  printError: (text) => void process.stderr.write(text),
+  async ask(question) {
+    // On standard error, so that what is piped on from standard output stays clean.
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return await lines.question(question);
+    } finally {
+      lines.close();
+    }
+  },
+  setExitCode: (code) => {
+    process.exitCode = code;
+  },
+  exit: (code) => process.exit(code),
+};

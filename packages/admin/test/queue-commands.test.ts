@@ -1,0 +1,323 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Command } from 'commander';
+import { type ApiFixture, createFixture, NOW_MS } from '../../api/test/api-fixture.ts';
+import type { CliHost } from '../src/cli-host.ts';
+import { registerQueueCommands } from '../src/queue-commands.ts';
+
+interface Ran {
+  code: number;
+  out: string;
+  err: string;
+  asked: string[];
+}
+
+interface RunOptions {
+  env?: Record<string, string>;
+  interactive?: boolean;
+  answer?: string;
+}
+
+class Exited extends Error {}
+
+async function sluice(
+  line: string | string[],
+  { env = {}, interactive = false, answer = '' }: RunOptions = {},
+): Promise<Ran> {
+  const ran: Ran = { code: 0, out: '', err: '', asked: [] };
+  const host: CliHost = {
+    env,
+    interactive,
+    nowMs: () => NOW_MS,
+    print: (text) => {
+      ran.out += text;
+    },
+    printError: (text) => {
+      ran.err += text;
+    },
+    ask: async (question) => {
+      ran.asked.push(question);
+      return answer;
+    },
+    setExitCode: (code) => {
+      ran.code = code;
+    },
+    exit: (code) => {
+      ran.code = code;
+      throw new Exited();
+    },
+  };
+  const program = new Command('sluice');
+  registerQueueCommands(program, host);
+  try {
+    await program.parseAsync(['queues', ...(typeof line === 'string' ? line.split(' ') : line)], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof Exited)) throw error;
+  }
+  return ran;
+}
+
+let fixture: ApiFixture;
+let at: { env: Record<string, string> };
+
+async function serve(options: Parameters<typeof createFixture>[0] = {}) {
+  fixture = createFixture(options);
+  const { port } = await fixture.api.listen({ host: '127.0.0.1', port: 0 });
+  at = { env: { SLUICE_URL: `http://127.0.0.1:${port}` } };
+}
+
+beforeEach(() => serve());
+
+describe('create, list, describe', () => {
+  it('go together', async () => {
+    expect(await sluice('list', at)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('No queues. Create one: sluice queues create'),
+    });
+    expect(
+      await sluice(
+        'create orders --topic-filter orders/# --regular --max-message-bytes 1MB --max-message-count 1000 --overflow drop_oldest',
+        at,
+      ),
+    ).toMatchObject({
+      code: 0,
+      out: 'Created orders. Consumers subscribe to $queue/orders\n',
+    });
+    expect(await sluice('create -f sensors/+/t --last-value --key-expression message.topic', at)).toMatchObject({
+      out: 'Created /sensors/+/t. Consumers subscribe to $q/sensors/+/t\n',
+    });
+    for (let i = 0; i < 1_200; i++) fixture.queues.store('orders', 'x'.repeat(1_000));
+    fixture.queues.silent.add('/sensors/+/t');
+    expect((await sluice('list', at)).out).toBe(
+      [
+        'NAME          FILTER       KIND        DEPTH     SIZE  READY  INFLIGHT  CONSUMERS  OLDEST',
+        'orders        orders/#     regular     1,200  1.14 MB  1,200         0          2      1m',
+        '/sensors/+/t  sensors/+/t  last-value      ?        ?      ?         ?          ?       ?',
+        '',
+      ].join('\n'),
+    );
+    expect((await sluice('describe orders', at)).out).toBe(
+      [
+        'Name:          orders',
+        'Topic filter:  orders/#',
+        'Subscribe to:  $queue/orders',
+        'Kind:          regular',
+        'Dispatch:      random, at most 10 in flight per consumer',
+        'Retention:     7d',
+        'Messages:      at most 1,000, then drop_oldest',
+        'Bytes:         at most 1 MB, then drop_oldest',
+        'Partitions:    1',
+        'Created:       2027-01-15T08:00:00.000Z',
+        '',
+        'Depth:      1,200 messages, 1.14 MB',
+        'Ready:      1,200',
+        'In flight:  0 with 2 consumers',
+        'Oldest:     1m',
+        'Totals:     1,200 published',
+        '',
+        'PARTITION  HEAD   TAIL  DEPTH  LEADER',
+        '        0     0  1,200  1,200  n1',
+        '',
+      ].join('\n'),
+    );
+    expect((await sluice('describe sensors/+/t', at)).out).toMatch(
+      /Subscribe to: {2}\$q\/sensors[\s\S]*Its figures are not known/,
+    );
+  });
+
+  it('pass every option on', async () => {
+    await sluice(
+      'create q -f t --last-value --key-expression a --dispatch-strategy round_robin --data-retention-period 1h --local-max-inflight 3 --redispatch-interval 5s --partitions 2',
+      at,
+    );
+    expect(fixture.queues.queues.get('q')).toMatchObject({
+      keyExpression: 'a',
+      dispatchStrategy: 'round_robin',
+      dataRetentionMs: 3_600_000,
+      localMaxInflight: 3,
+      redispatchIntervalMs: 5_000,
+      partitions: [0, 1],
+    });
+  });
+
+  it('print JSON for programs', async () => {
+    const created = JSON.parse((await sluice('create q -f t --regular --json', at)).out);
+    expect(created).toMatchObject({ name: 'q', is_lastvalue: false });
+    expect(JSON.parse((await sluice('list --json', at)).out)).toEqual([
+      { ...created, statistics: expect.objectContaining({ depth_messages: 0 }) },
+    ]);
+    expect(JSON.parse((await sluice('describe q --json', at)).out)).toEqual({
+      ...created,
+      statistics: expect.objectContaining({ consumers: 2 }),
+    });
+  });
+
+  it('list gathers all pages', async () => {
+    await sluice('create q -f t --regular', at);
+    const first = fixture.queues.queues.get('q');
+    if (first === undefined) throw new Error('not created');
+    for (let i = 1; i < 1_005; i++) {
+      await fixture.queues.create({ ...first, name: `q${i}`, topicFilter: `t/${i}`, partitionCount: 1 });
+    }
+    expect(JSON.parse((await sluice('list --json', at)).out)).toHaveLength(1_005);
+  });
+});
+
+describe('delete and purge', () => {
+  beforeEach(async () => {
+    await sluice('create q -f t --regular', at);
+    for (let i = 0; i < 3; i++) fixture.queues.store('q', 'x');
+  });
+
+  it('ask at a terminal, saying what is at stake', async () => {
+    expect(await sluice('purge q', { ...at, interactive: true, answer: 'n' })).toMatchObject({
+      code: 1,
+      err: 'error: Nothing was done\n',
+      asked: ['Purge q with 3 messages (3 B)? This cannot be undone. [y/N] '],
+    });
+    expect(fixture.queues.messages.get('q')).toHaveLength(3);
+    expect(await sluice('purge q', { ...at, interactive: true, answer: 'y' })).toMatchObject({
+      code: 0,
+      out: 'Removed 3 messages from q\n',
+    });
+    expect(await sluice('delete q', { ...at, interactive: true, answer: 'YES' })).toMatchObject({
+      code: 0,
+      out: 'Deleted q\n',
+    });
+    expect(fixture.queues.queues.size).toBe(0);
+  });
+
+  it.each(['delete q', 'purge q'])('%s without a terminal needs --yes', async (line) => {
+    expect(await sluice(line, at)).toMatchObject({ code: 2, err: expect.stringContaining('Add --yes if you mean it') });
+    expect(fixture.queues.messages.get('q')).toHaveLength(3);
+    expect((await sluice(`${line} --yes --json`, at)).code).toBe(0);
+    expect(fixture.queues.messages.get('q')).toBeUndefined();
+  });
+});
+
+describe('peek', () => {
+  it('shows messages, harmless to the terminal', async () => {
+    await sluice('create q -f t --regular', at);
+    fixture.queues.store('q', '{"n":1}\nsecond', {
+      deliveryCount: 1,
+      state: 'inflight',
+      key: 'k',
+      properties: { contentType: 'text/plain', userProperties: [['trace', '\u001b[2J']] },
+    });
+    fixture.queues.store('q', new Uint8Array([0, 255]), { topic: 'a\u009bb' });
+    fixture.queues.store('q', '');
+    fixture.queues.store('q', 'y'.repeat(10));
+    expect((await sluice('peek q --max-payload-bytes 8', at)).out).toBe(
+      [
+        '#0 orders/1  (from p1, 1m ago, QoS 1, in flight, 1 delivery, key k, text/plain)',
+        '  trace: \\x1b[2J',
+        '  {"n":1}\\n… (14 B in all)',
+        '',
+        '#1 a\\x9bb  (from p1, 1m ago, QoS 1, ready, 0 deliveries)',
+        '  base64 AP8=',
+        '',
+        '#2 orders/1  (from p1, 1m ago, QoS 1, ready, 0 deliveries)',
+        '  (empty)',
+        '',
+        '#3 orders/1  (from p1, 1m ago, QoS 1, ready, 0 deliveries)',
+        '  yyyyyyyy… (10 B in all)',
+        '',
+      ].join('\n'),
+    );
+    expect((await sluice('peek q -n 1 --from 1', at)).out).toMatch(/^#1 [\s\S]*More follow: --from 2\n$/);
+    expect(JSON.parse((await sluice('peek q --json', at)).out).data).toHaveLength(4);
+  });
+
+  it('says when there is nothing', async () => {
+    await sluice('create q -f t --regular', at);
+    expect((await sluice('peek q', at)).out).toBe('No messages.\n');
+  });
+});
+
+describe('what goes wrong has an exit code and a way out', () => {
+  it.each<[string, number, string]>([
+    ['create q -f t', 2, 'Say which kind of queue: --regular or --last-value'],
+    ['create q -f t --regular --last-value', 2, 'Say which kind of queue'],
+    ['create q --regular', 2, 'The queue needs a topic filter'],
+    ['create q -f a/#/b --regular', 1, '"topic_filter" is not a valid topic filter'],
+    ['create q -f t --regular --local-max-inflight ten', 1, '"local_max_inflight" must be a whole number'],
+    [
+      'create q -f t --regular --max-message-count 0',
+      1,
+      '"limits.max_message_count" must be a whole number of at least 1',
+    ],
+    ['describe gone', 3, 'Message queue not found'],
+    ['delete gone --yes', 3, 'Message queue not found'],
+    ['purge gone -y', 3, 'Message queue not found'],
+    ['peek gone', 3, 'Message queue not found'],
+    ['peek gone --limit 1000', 1, '"limit" must be a whole number between 1 and 100'],
+    ['list --url nonsense', 2, '"nonsense" is not a URL'],
+    ['list --url mqtt://127.0.0.1:1883', 2, 'is not an HTTP URL'],
+    ['list --url http://a:hunter2@127.0.0.1', 2, 'The URL must not hold credentials'],
+    ['list --api-key hunter2', 2, 'The API key must be key:secret'],
+    ['list --url http://127.0.0.1:1', 5, 'No answer from http://127.0.0.1:1: '],
+    ['lst', 2, "unknown command 'lst'"],
+    ['list --jsn', 2, "unknown option '--jsn'"],
+    ['describe', 2, "missing required argument 'NAME'"],
+    ['describe a b', 2, 'too many arguments'],
+  ])('%s: %d', async (line, code, message) => {
+    const ran = await sluice(line, at);
+    expect([ran.code, ran.out]).toEqual([code, '']);
+    expect(ran.err).toContain(message);
+    expect(ran.err).not.toContain('hunter2');
+  });
+
+  it('help is not a mistake', async () => {
+    const ran = await sluice('create --help', at);
+    expect(ran.code).toBe(0);
+    expect(ran.out).toContain('--data-retention-period <DURATION>');
+  });
+
+  it('keys: from the variable or the option, and 4 when they do not open', async () => {
+    await serve({
+      keys: [
+        { key: 'k', secret: 's3cret', role: 'administrator', scopes: null },
+        { key: 'v', secret: 's', role: 'viewer', scopes: null },
+      ],
+    });
+    const withKey = (key: string) => ({ env: { ...at.env, SLUICE_API_KEY: key } });
+    expect(await sluice('list', at)).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('Give one as SLUICE_API_KEY=key:secret'),
+    });
+    expect(await sluice('list', withKey('k:wrong'))).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('Bad API key or secret'),
+    });
+    expect((await sluice('list', withKey('k:s3cret'))).code).toBe(0);
+    expect((await sluice('list --api-key k:s3cret', withKey('k:wrong'))).code).toBe(0);
+    expect(await sluice('create q -f t --regular', withKey('v:s'))).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('The role viewer may not do this'),
+    });
+  });
+
+  it('a server that is another one', async () => {
+    const server = createServer((request, response) => {
+      if (request.url?.includes('describe')) response.writeHead(302, { location: 'http://elsewhere.invalid/' }).end();
+      else response.end('hello');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const other = { env: { SLUICE_URL: `http://127.0.0.1:${port}/`, SLUICE_API_KEY: 'k:s' } };
+    try {
+      expect(await sluice('list', other)).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('something that is not JSON'),
+      });
+      expect(await sluice('describe describe', other)).toMatchObject({
+        code: 5,
+        err: expect.stringContaining('redirect'),
+      });
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});
