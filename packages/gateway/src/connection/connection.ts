@@ -14,9 +14,10 @@ import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import type { Publisher } from '../publish/durable-publish.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
+import { ConnectionPublisher } from './connection-publisher.ts';
+import type { ConnectionSummary } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { closeSession, openSession } from './takeover.ts';
@@ -411,42 +412,4 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   }
 }
 
-export interface ConnectionSummary {
-  clientId: string;
-  username: string | undefined;
-  peerName: string;
-  transport: string;
-  protocolVersion: 4 | 5;
-  connectedAtMs: number;
-  keepAliveS: number;
-  subscriptions: number;
-  /** Outbound QoS 1 and 2 messages that are not finished. */
-  inflight: number;
-  /** Messages that wait for the client's window or socket. */
-  waiting: number;
-  unacknowledgedPublishes: number;
-  sendBufferBytes: number;
-  readPaused: boolean;
-}
-
 const UNAVAILABLE: AuthenticationOutcome = { reasonCode: ReasonCode.SERVER_UNAVAILABLE, identity: undefined };
-
-/** What key expressions and records may know of the connection that publishes. */
-class ConnectionPublisher implements Publisher {
-  readonly peerHost: string;
-  readonly peerName: string;
-  clientId = '';
-  username: string | undefined = undefined;
-  protocolVersion: 4 | 5 = 4;
-
-  constructor(peerHost: string, peerName: string) {
-    this.peerHost = peerHost;
-    this.peerName = peerName;
-  }
-
-  identify(clientId: string, packet: ConnectPacket): void {
-    this.clientId = clientId;
-    this.username = packet.username;
-    this.protocolVersion = packet.protocolVersion;
-  }
-}
