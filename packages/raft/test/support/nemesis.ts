@@ -189,6 +189,7 @@ const ACTIONS: readonly Action[] = [
   { weight: 20, run: (nemesis) => withLeader(nemesis, (peer) => nemesis.read(peer)) },
   { weight: 12, run: crashOne },
   { weight: 24, run: restartOne },
+  { weight: 16, run: bounceOne },
   { weight: 6, run: partition },
   { weight: 8, run: (nemesis) => nemesis.cluster.heal() },
   { weight: 10, run: compactOne },
@@ -230,6 +231,14 @@ function tickOne(nemesis: Nemesis): void {
 
 function crashOne(nemesis: Nemesis): void {
   nemesis.anyPeer().crash();
+}
+
+/** A restart so quick that everybody else is still in the same term. */
+function bounceOne(nemesis: Nemesis): void {
+  const peer = nemesis.anyPeer();
+  peer.crash();
+  peer.restart();
+  nemesis.cluster.settle(peer);
 }
 
 function restartOne(nemesis: Nemesis): void {
