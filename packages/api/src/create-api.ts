@@ -38,6 +38,8 @@ export interface ApiOptions {
   clock: Clock;
   /** The page for Prometheus; without it there is no /metrics. */
   metricsText?: () => Promise<string>;
+  /** Whether gateways create queues for subscriptions; without it the setting is refused rather than ignored. */
+  autoCreate?: boolean;
 }
 
 export interface Api {
@@ -116,7 +118,7 @@ export function createApi(options: ApiOptions): Api {
     addQueueRoutes(scope, { queues, input, logger });
     addMessageRoutes(scope, { queues, logger });
     addStatisticsRoutes(scope, { queues, clock });
-    addConfigRoutes(scope, { queues, input, logger });
+    addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
     addNodeRoutes(scope, options);
     addHealthRoutes(scope, options.health);
     if (options.metricsText !== undefined) addMetricsRoute(scope, options.metricsText);

@@ -27,7 +27,6 @@ export interface ServerConfig {
     connectionsMax: number;
     sendBufferBytesMax: number;
     liveQueueMessagesMax: number;
-    sessionExpiryMaxMs: number;
   };
   auth: { anonymous: boolean; users: readonly MqttUser[] };
   api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
@@ -78,7 +77,6 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       connectionsMax: mqtt.connectionsMax,
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,
-      sessionExpiryMaxMs: toMs(mqtt.sessionExpiryMax),
     },
     auth: { anonymous: credentials.mqttAnonymous, users: credentials.users },
     api: { anonymous: credentials.apiAnonymous, keys: credentials.keys },

@@ -98,7 +98,6 @@ function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] 
   const packet = toBytes(written.mqtt.maximumPacketSize);
   const problems: ConfigProblem[] = [];
   for (const [key, bytes] of [
-    ['mqtt.sendBufferMax', toBytes(written.mqtt.sendBufferMax)],
     ['queues.publishBuffer', toBytes(written.queues.publishBuffer)],
     ['storage.segmentSize', toBytes(written.storage.segmentSize)],
   ] as const) {

@@ -289,9 +289,9 @@ describe('settings that must fit together', () => {
       'listeners.ws = "127.0.0.1:1883" is taken by listeners.mqtt (flag --ws)',
     ],
     [
-      'send buffer below packet',
-      { flags: { set: ['mqtt.sendBufferMax=1MB'] } },
-      'mqtt.sendBufferMax = 1MB is smaller than mqtt.maximumPacketSize (10MB)',
+      'publish buffer below packet',
+      { flags: { set: ['queues.publishBuffer=1MB'] } },
+      'queues.publishBuffer = 1MB is smaller than mqtt.maximumPacketSize (10MB)',
     ],
   ])('%s', (_name, given, text) => {
     expect(problemsOf(given).join('\n')).toContain(text);
