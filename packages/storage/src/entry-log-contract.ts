@@ -57,11 +57,11 @@ export interface EntryLog {
   /**
    * Ends the contiguous log at its front: indexes up to `index` are covered by a durable image. Durable with the next
    * append. Where the log does not hold this index in this term it becomes empty after `index`, and every older entry of
-   * the group is gone, also those below its start; no append may be in flight then.
+   * the group is gone, also those below its start; no append of this group may be in flight then.
    */
   compact(groupId: number, index: number, term: number): void;
   /**
-   * Stores entries below the start of the contiguous log: the live ones that came with an image. Ascending, gaps allowed.
+   * Stores, as one frame, entries below the start of the contiguous log: the live ones that came with an image. Ascending, gaps allowed.
    * Durable when it resolves; the compaction it follows is durable too.
    */
   adopt(groupId: number, entries: readonly Entry[]): Promise<void>;

@@ -219,6 +219,24 @@ describe('damage in the middle', () => {
     }
   });
 
+  test('a segment index that vanishes in service is made again, once for all readers', async () => {
+    const directory = await temporaryDirectory();
+    await cp(origin, directory, { recursive: true });
+    const { log, logger } = await openTestLog(directory, { sync: false });
+    log.compact(1, 12, 1);
+    log.compact(2, 12, 1);
+    await log.append([]);
+    await log.close();
+    const { log: reopened, logger: again } = await openTestLog(directory, { sync: false });
+    await rm(join(directory, '0000000000000001.idx'));
+    const texts = await Promise.all([1, 2, 3, 4].map((index) => readTexts(reopened, 1, index, index)));
+    expect(texts.flat()).toEqual([1, 2, 3, 4].map((index) => `payload ${index}`));
+    expect(logger.has('rebuilding')).toBe(false);
+    expect(again.lines.filter(({ message }) => message.includes('rebuilding'))).toHaveLength(1);
+    expect(await readdir(directory)).toContain('0000000000000001.idx');
+    await reopened.close();
+  });
+
   const changed = async (change: (directory: string) => Promise<void>) => {
     const directory = await temporaryDirectory();
     await cp(origin, directory, { recursive: true });

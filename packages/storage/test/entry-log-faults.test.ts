@@ -175,6 +175,15 @@ describe('a failing disk', () => {
     await log.close();
   });
 
+  test('no room to name a new segment fences: which of the two counts is unknown', async () => {
+    const { log, files, directory } = await faulty(400);
+    await append(log, 1, 'a'.repeat(300));
+    files.onRename = () => 'ENOSPC';
+    expect(await codeOf(append(log, 2, 'b'.repeat(300)))).toBe('ENTRY_LOG_FENCED');
+    await log.close();
+    expect(await reread(directory)).toEqual(['a'.repeat(300)]);
+  });
+
   test('an unreadable place is damage, told with file and offset, and counted', async () => {
     const { log, files, metrics, directory } = await faulty();
     await append(log, 1);
@@ -223,6 +232,25 @@ describe('bounds', () => {
     expect(again.opened).toBeLessThanOrEqual(66);
     await reopened.close();
     expect(again.opened).toBe(0);
+  });
+
+  test('a reader finds every entry while segments change under it', async () => {
+    const { log } = await faulty(300);
+    await append(log, 1, 'x'.repeat(200));
+    let done = false;
+    const write = async () => {
+      for (let index = 2; index <= 150; index++) await append(log, index, 'x'.repeat(200));
+      done = true;
+    };
+    const read = async () => {
+      while (!done) {
+        const last = log.lastIndex(1);
+        const [entry] = await log.read(1, last, last, 1);
+        expect(entry?.index).toBe(last);
+      }
+    };
+    await Promise.all([write(), read(), read()]);
+    await log.close();
   });
 
   test('entries of many frames come in few reads', async () => {

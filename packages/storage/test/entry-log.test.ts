@@ -107,6 +107,54 @@ describe('entry log', () => {
     await reopened.close();
   });
 
+  test('bugs of the caller are refused before anything is written', async () => {
+    const { log } = await openTestLog(await temporaryDirectory());
+    await log.append([write(1, [entry(1, 2, 'a'), entry(2, 2, 'b')])]);
+    log.compact(1, 1, 2);
+    const mark = log.mark();
+    const refused = async (writes: Parameters<typeof log.append>[0], why: string) =>
+      expect(log.append(writes)).rejects.toThrow(why);
+    await refused([write(1, [entry(4, 2, 'gap')])], 'gap');
+    await refused([write(1, [entry(3, 2, 'c'), entry(5, 2, 'gap')])], 'follow each other');
+    await refused([write(1, [entry(1, 2, 'compacted')])], 'committed');
+    await refused([write(1, [entry(3, 1, 'old term')])], 'terms never fall');
+    await refused([write(5, [entry(1, 1, 'x')]), write(5, [entry(2, 1, 'y')])], 'all writes of a group into one');
+    await refused([write(-1, [entry(1, 1, 'x')])], '32-bit');
+    const both = [log.append([write(1, [entry(3, 2, 'c')])]), log.append([write(1, [entry(4, 2, 'd')])])];
+    await expect(both[1]).rejects.toThrow('one append at a time');
+    await both[0];
+    expect(log.mark().position).toBeGreaterThan(mark.position);
+    expect(await readTexts(log, 1, 2, 3)).toEqual(['b', 'c']);
+    expect(log.groups.has(5)).toBe(false);
+    await log.close();
+    await expect(log.append([write(1, [entry(4, 2, 'd')])])).rejects.toMatchObject({ code: 'ENTRY_LOG_CLOSED' });
+  });
+
+  test('a log may be voided while other groups are written, and while its entries are moved', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { sync: false });
+    const entries = [...Array(40).keys()].map((i) => entry(i + 1, 1, 'x'.repeat(200_000)));
+    await log.append([write(1, entries)]);
+    await log.seal();
+    const [segment] = log.sealedSegments();
+    const release = log.release(segment?.segmentId ?? 0, []);
+    // Wait for a copy to be there.
+    const start = log.mark().position;
+    while (log.mark().position === start) await log.append([write(2, [entry(log.lastIndex(2) + 1, 1, 'y')])]);
+    const other = log.append([write(2, [entry(log.lastIndex(2) + 1, 1, 'y')])]);
+    log.compact(1, 100, 3);
+    await Promise.all([release, other]);
+    expect(await codeOf(log.read(1, 1, 1, 1))).toBe('ENTRY_MISSING');
+    await log.append([write(1, [entry(101, 3, 'after')])]);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    for (let index = 1; index <= 40; index++)
+      expect(await codeOf(reopened.read(1, index, index, 1))).toBe('ENTRY_MISSING');
+    expect(await readTexts(reopened, 1, 101, 101)).toEqual(['after']);
+    expect(reopened.lastIndex(2)).toBe(log.lastIndex(2));
+    await reopened.close();
+  });
+
   test('read stops at the byte bound, after at least one entry', async () => {
     const { log } = await openTestLog(await temporaryDirectory());
     await log.append([write(1, [entry(1, 1, 'aaaa'), entry(2, 1, 'bbbb'), entry(3, 1, 'cccc')])]);

@@ -56,12 +56,22 @@ export async function createSegment(
     const written = await files.writev(fd, buffers, 0);
     if (written !== end) throw new ShortWrite(written, end);
     if (sync) await files.datasync(fd);
+  } catch (error) {
+    await discard(files, fd, temporary);
+    throw error;
+  }
+  try {
     await files.rename(temporary, path);
     if (sync) await files.syncDirectory(directory);
   } catch (error) {
-    await files.close(fd).catch(() => {});
-    await files.unlink(temporary).catch(() => {});
-    throw error;
+    await discard(files, fd, temporary);
+    // Whether the new name counts is unknown. Even for want of space, the old segment must not be written on.
+    throw new Error(`could not name ${path}: ${String(error)}`, { cause: error });
   }
   return { segmentId, fd, seed, end, frames: 0, rows: new Map() };
+}
+
+async function discard(files: FileOperations, fd: number, path: string): Promise<void> {
+  await files.close(fd).catch(() => {});
+  await files.unlink(path).catch(() => {});
 }

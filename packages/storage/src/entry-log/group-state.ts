@@ -40,8 +40,8 @@ export class GroupState implements RecoveredGroup {
   pendingMark: PendingMark | undefined = undefined;
   /** Changes when the whole log is voided: what was being moved for the old one must not come back. */
   generation = ++generations;
-  /** Sequence of the frame that last planned a write of this group: one write a group and frame. */
-  plannedIn = -1;
+  /** A write of it is on its way to the disk. */
+  writing = false;
   readonly #window = new WindowColumns();
   /** Runs of equal term: run i starts at index #runStarts[i]. */
   #runStarts: number[] = [];

@@ -94,13 +94,14 @@ export class LogWriter {
       throw full(directory, error);
     }
     this.sequence++;
-    this.active = next;
     this.#segmentFiles.pin(next.segmentId, next.fd);
+    // Together: in between, a reader would find the old segment's entries nowhere.
+    this.active = next;
+    sealer.sealed(old);
     await this.#segmentFiles.unpin(old.segmentId);
     metrics.writtenBytes.add(next.end);
     metrics.diskBytes.add(next.end);
     logger.debug({ segmentId: next.segmentId, sealedBytes: old.end }, 'started an entry log segment');
-    sealer.sealed(old);
   }
 
   async #sync(fd: number): Promise<void> {

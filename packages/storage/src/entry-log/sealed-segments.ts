@@ -29,6 +29,7 @@ export class SealedSegments {
   readonly #logger: Logger;
   readonly #segments = new Map<number, SealedSegment>();
   readonly #cache = new Map<string, RowColumns>();
+  readonly #rebuilding = new Map<number, Promise<SegmentRows>>();
   #cachedBytes = 0;
   bytes = 0;
 
@@ -151,7 +152,18 @@ export class SealedSegments {
     segment.fresh = undefined;
   }
 
-  async #rebuild(segment: SealedSegment, why: string): Promise<SegmentRows> {
+  /** Once for all who ask meanwhile. */
+  #rebuild(segment: SealedSegment, why: string): Promise<SegmentRows> {
+    const { segmentId } = segment;
+    let rebuilding = this.#rebuilding.get(segmentId);
+    if (rebuilding === undefined) {
+      rebuilding = this.#scan(segment, why).finally(() => this.#rebuilding.delete(segmentId));
+      this.#rebuilding.set(segmentId, rebuilding);
+    }
+    return rebuilding;
+  }
+
+  async #scan(segment: SealedSegment, why: string): Promise<SegmentRows> {
     const path = join(this.#directory, segmentFile(segment.segmentId));
     this.#logger.warn({ file: this.#sidecarPath(segment), why }, 'a segment index is unusable; rebuilding it');
     const scan = await scanSegment(this.#files, path, segment.segmentId);

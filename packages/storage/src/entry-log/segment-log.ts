@@ -68,7 +68,6 @@ export class SegmentLog implements EntryLog, SegmentSealer {
   #tail: Promise<unknown> = Promise.resolve();
   #sidecars: Promise<void> = Promise.resolve();
   #releases: Promise<void> = Promise.resolve();
-  #turn = 0;
   #appending = false;
   #closed: Promise<void> | undefined = undefined;
 
@@ -119,25 +118,28 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     const { builder } = this.#writer;
     this.#writer.assertWritable();
     builder.start();
-    this.#turn++;
     const marks = this.addMarks();
     const planned: PlannedWrite[] = [];
-    for (const write of writes) {
-      if (write.entries.length > 0 || write.hardState !== undefined) planned.push(this.#plan(write));
+    try {
+      for (const write of writes) {
+        if (write.entries.length > 0 || write.hardState !== undefined) planned.push(this.#plan(write, planned));
+      }
+      if (builder.recordCount === 0) return;
+      const payloadsAt = await this.#writer.writeFrame(this);
+      this.settleMarks(marks);
+      for (const plan of planned) this.#show(plan, payloadsAt);
+    } finally {
+      for (const { group } of planned) group.writing = false;
     }
-    if (builder.recordCount === 0) return;
-    const payloadsAt = await this.#writer.writeFrame(this);
-    this.settleMarks(marks);
-    for (const plan of planned) this.#show(plan, payloadsAt);
   }
 
   /** Checks one group's write and adds its records. */
-  #plan({ groupId, hardState, entries }: LogWrite): PlannedWrite {
+  #plan({ groupId, hardState, entries }: LogWrite, before: readonly PlannedWrite[]): PlannedWrite {
     assert(Number.isInteger(groupId) && groupId >= 0 && groupId <= 0xffff_ffff, 'group ids are 32-bit');
-    const group = this.#groups.get(groupId) ?? new GroupState(groupId);
+    const known = this.#groups.get(groupId) ?? before.find((plan) => plan.group.groupId === groupId)?.group;
+    const group = known ?? new GroupState(groupId);
     const { builder } = this.#writer;
-    assert(group.plannedIn !== this.#turn, 'a turn gathers all writes of a group into one');
-    group.plannedIn = this.#turn;
+    assert(!group.writing, 'a turn gathers all writes of a group into one');
     const plan: PlannedWrite = { group, hardState, entries, dataCrcs: [], chains: [], offsets: [] };
     const [first] = entries;
     if (first !== undefined) {
@@ -162,6 +164,7 @@ export class SegmentLog implements EntryLog, SegmentSealer {
       }
     }
     if (hardState !== undefined) builder.hardState(groupId, hardState);
+    group.writing = true;
     return plan;
   }
 
@@ -194,7 +197,7 @@ export class SegmentLog implements EntryLog, SegmentSealer {
       group.compactTo(index);
     } else if (index < group.firstIndex) return;
     else {
-      assert(!this.#appending, 'a log is not voided under a write to it');
+      assert(!group.writing, 'a log is not voided under a write to it');
       // Its real chain is unknown here; any value all later ones start from will do.
       group.reset(index, term, chainOf(0, term, index, 0));
       this.#writer.active.rows.delete(groupId);

@@ -15,6 +15,7 @@ export class FaultyFiles implements FileOperations {
   onSync: () => string | undefined = () => undefined;
   onTruncate: () => string | undefined = () => undefined;
   onUnlink: (path: string) => string | undefined = () => undefined;
+  onRename: () => string | undefined = () => undefined;
   onRead: (position: number) => string | undefined = () => undefined;
 
   async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
@@ -42,6 +43,10 @@ export class FaultyFiles implements FileOperations {
     raise(this.onRead(position));
     return nodeFileOperations.read(fd, into, position);
   }
+  async rename(from: string, to: string): Promise<void> {
+    raise(this.onRename());
+    return nodeFileOperations.rename(from, to);
+  }
   async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
     const fd = await nodeFileOperations.open(path, mode);
     this.opened++;
@@ -52,7 +57,6 @@ export class FaultyFiles implements FileOperations {
     this.opened--;
   }
   sizeBytes = nodeFileOperations.sizeBytes;
-  rename = nodeFileOperations.rename;
   list = nodeFileOperations.list;
   makeDirectory = nodeFileOperations.makeDirectory;
   syncDirectory = nodeFileOperations.syncDirectory;
