@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { SluiceError } from '@sluice/common/errors';
 import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { encodeMetaCommand, type MetaCommand } from '@sluice/meta/meta-commands';
 import { MetaMachine, type MetaReply } from '@sluice/meta/meta-machine';
@@ -45,7 +45,8 @@ export class Coordinator implements GroupListener<MetaReply, never> {
   }
 
   get machine(): MetaMachine {
-    if (this.#machine === undefined) throw new SluiceError('NOT_READY', 'the metadata is not loaded yet', { retriable: true });
+    if (this.#machine === undefined)
+      throw new SluiceError('NOT_READY', 'the metadata is not loaded yet', { retriable: true });
     return this.#machine;
   }
 

@@ -59,7 +59,11 @@ export class QueueAdministration implements QueueManagement {
       return refuse('NOT_ENABLED', 'Not enabled', 'set "enable": "auto" with PUT /api/v5/message_queues/config');
     }
     if (spec.partitionCount !== 1) {
-      return refuse('BAD_REQUEST', 'A queue lives in one partition in this version', 'leave the number of partitions out');
+      return refuse(
+        'BAD_REQUEST',
+        'A queue lives in one partition in this version',
+        'leave the number of partitions out',
+      );
     }
     return this.#defined(await this.#coordinator.execute({ kind: 'define-queue', queue: spec }));
   }
@@ -140,7 +144,11 @@ export class QueueAdministration implements QueueManagement {
     if ('ok' in at) return at;
     const partition = at.definition.partitions[0] ?? 0;
     if (request.partition !== null && request.partition !== partition) {
-      return refuse('BAD_REQUEST', `The queue is not in partition ${request.partition}`, `it is in partition ${partition}`);
+      return refuse(
+        'BAD_REQUEST',
+        `The queue is not in partition ${request.partition}`,
+        `it is in partition ${partition}`,
+      );
     }
     const response = await this.#ask(at.node, {
       type: 'peek',
@@ -202,7 +210,11 @@ export class QueueAdministration implements QueueManagement {
       case 'done':
         return (await this.#coordinator.reached(reply.epoch)) ? undefined : NOT_EVERYWHERE;
       case 'already-exists':
-        return refuse('ALREADY_EXISTS', 'Message queue already exists', 'choose another name, or update the queue with PUT');
+        return refuse(
+          'ALREADY_EXISTS',
+          'Message queue already exists',
+          'choose another name, or update the queue with PUT',
+        );
       case 'too-many-queues':
         return refuse(
           'MAX_QUEUE_COUNT_REACHED',
@@ -214,7 +226,11 @@ export class QueueAdministration implements QueueManagement {
       case 'not-found':
         return NOT_FOUND;
       case 'queues-exist':
-        return refuse('BAD_REQUEST', 'Cannot disable MQ subsystem via API when there are existing queues', 'delete them first');
+        return refuse(
+          'BAD_REQUEST',
+          'Cannot disable MQ subsystem via API when there are existing queues',
+          'delete them first',
+        );
       case 'changed-meanwhile':
       case 'formed':
       case 'already-formed':
@@ -223,7 +239,11 @@ export class QueueAdministration implements QueueManagement {
   }
 }
 
-const NOT_FOUND: Refusal = refuse('NOT_FOUND', 'Message queue not found', 'list the queues with GET /api/v5/message_queues/queues');
+const NOT_FOUND: Refusal = refuse(
+  'NOT_FOUND',
+  'Message queue not found',
+  'list the queues with GET /api/v5/message_queues/queues',
+);
 const UNKNOWN_OUTCOME: Refusal = refuse(
   'UNAVAILABLE',
   'The metadata could not be changed, or nobody knows whether it was',

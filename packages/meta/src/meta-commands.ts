@@ -43,9 +43,13 @@ export function decodeMetaCommand(bytes: Uint8Array): { command: MetaCommand; st
   const version = reader.u8();
   const stampMs = reader.u53();
   if (kind === undefined || version !== VERSION) {
-    throw new SluiceError('META_COMMAND_UNKNOWN', `metadata entry of kind ${bytes[0]} version ${version} is not known`, {
-      hint: 'this log was written by a newer version of Sluice: start that version instead',
-    });
+    throw new SluiceError(
+      'META_COMMAND_UNKNOWN',
+      `metadata entry of kind ${bytes[0]} version ${version} is not known`,
+      {
+        hint: 'this log was written by a newer version of Sluice: start that version instead',
+      },
+    );
   }
   return { command: { kind, ...(JSON.parse(reader.text()) as object) } as MetaCommand, stampMs };
 }

@@ -25,7 +25,13 @@ export class Topology {
   /** Topics whose answer is remembered; a full cache is emptied, not trimmed: the next message refills what is in use. */
   static readonly MATCH_CACHE_TOPICS_MAX = 10_000;
 
-  reset(image: { epoch: number; clusterId: string; partitionCount: number; leaders: readonly number[]; queues: Iterable<QueueDefinition> }): void {
+  reset(image: {
+    epoch: number;
+    clusterId: string;
+    partitionCount: number;
+    leaders: readonly number[];
+    queues: Iterable<QueueDefinition>;
+  }): void {
     for (const definition of this.#byId.values()) this.#bindings.remove(definition.topicFilter, definition);
     this.#byId.clear();
     this.#byName.clear();
@@ -96,7 +102,11 @@ export class Topology {
     this.#bindings.add(definition.topicFilter, definition);
     const same = this.#byFilter.get(definition.topicFilter);
     if (same === undefined) this.#byFilter.set(definition.topicFilter, [definition]);
-    else this.#byFilter.set(definition.topicFilter, [...same, definition].sort((a, b) => a.queueId - b.queueId));
+    else
+      this.#byFilter.set(
+        definition.topicFilter,
+        [...same, definition].sort((a, b) => a.queueId - b.queueId),
+      );
   }
 
   #remove(queueId: number): void {

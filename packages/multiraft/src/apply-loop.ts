@@ -1,11 +1,11 @@
 import { assert } from '@sluice/common/assert';
+import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
-import type { Clock } from '@sluice/common/clock';
 import { type Entry, EntryKind } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { appliedKey, encodeApplied, encodeLogMark, journalWrite, type LogMark, logMarkKey } from './keyspace.ts';
+import { appliedKey, encodeApplied, encodeLogMark, type LogMark, logMarkKey } from './keyspace.ts';
 import type { Replica } from './replica.ts';
 import { FetchList, RowBatch } from './row-batch.ts';
 
@@ -31,7 +31,6 @@ export class ApplyLoop {
   #waiting: Replica[] = [];
   readonly #listed = new Set<Replica>();
   #running = false;
-  #batchSequence: number;
   #failed: Error | undefined;
   /** Run between two batches, when engine and machines agree. */
   #betweenBatches: (() => void)[] = [];
@@ -46,7 +45,6 @@ export class ApplyLoop {
     logger: Logger;
     metrics: Metrics;
     clock: Clock;
-    batchSequence: number;
     logMark: () => LogMark;
     wake: (replica: Replica) => void;
     onFailed: (cause: Error) => void;
@@ -55,7 +53,6 @@ export class ApplyLoop {
     this.#entryLog = options.entryLog;
     this.#logger = options.logger;
     this.#clock = options.clock;
-    this.#batchSequence = options.batchSequence;
     this.#logMark = options.logMark;
     this.#wake = options.wake;
     this.#onFailed = options.onFailed;
@@ -216,7 +213,10 @@ export class ApplyLoop {
   /** A group that met an entry it cannot apply stops alone, and nothing of this batch is written for it. */
   #stop(replica: Replica, entry: Entry, cause: Error): void {
     replica.stopped = cause;
-    this.#logger.error({ err: cause, group: replica.groupId, index: entry.index }, 'an entry cannot be applied: the group stops');
+    this.#logger.error(
+      { err: cause, group: replica.groupId, index: entry.index },
+      'an entry cannot be applied: the group stops',
+    );
     for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
     replica.leads = false;
     replica.listener.leadership(false);
@@ -234,7 +234,6 @@ export class ApplyLoop {
       });
     }
     if (!applied) return;
-    writes.push(journalWrite(++this.#batchSequence));
     writes.push({ key: logMarkKey, value: encodeLogMark(this.#logMark()) });
     await this.#engine.write(writes, { sync: false });
   }

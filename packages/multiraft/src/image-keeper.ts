@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
-import { listImages, writeImage } from '@sluice/storage/image-file';
+import { encodeMembership } from '@sluice/raft/conf-change';
 import type { KeyValue } from '@sluice/storage/engine';
+import { imageFileName, listImages, writeImage } from '@sluice/storage/image-file';
 import type { ApplyLoop } from './apply-loop.ts';
 import { groupRange, machineKey } from './keyspace.ts';
 import type { NodeStorage } from './node-storage.ts';
@@ -46,8 +47,9 @@ export class ImageKeeper {
     }));
     if (cut.index < entryLog.firstIndex(groupId)) return;
     const counted = { bytes: 0 };
-    const path = join(imageDirectory, `${groupId}-${String(cut.index).padStart(16, '0')}.image`);
-    await writeImage(path, { groupId, index: cut.index, term: cut.term }, machineRows(cut.rows, counted));
+    const path = join(imageDirectory, imageFileName(groupId, cut.index));
+    const meta = encodeMembership(replica.raft.status().membership);
+    await writeImage(path, { groupId, index: cut.index, term: cut.term, meta }, machineRows(cut.rows, counted));
     // The engine must not fall behind its image after a power loss: that would only cost a reload, but for nothing.
     await engine.write([], { sync: true });
     entryLog.compact(groupId, cut.index, cut.term);
@@ -57,8 +59,9 @@ export class ImageKeeper {
   }
 
   async #dropOlder(groupId: number, index: number): Promise<void> {
-    for (const image of await listImages(this.#storage.imageDirectory)) {
-      if (image.groupId === groupId && image.index < index) await rm(image.path, { force: true });
+    const { images } = await listImages(this.#storage.imageDirectory);
+    for (const { header, path } of images) {
+      if (header.groupId === groupId && header.index < index) await rm(path, { force: true });
     }
   }
 }

@@ -1,27 +1,16 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
-import type { KeyValueWrite } from '@sluice/storage/engine';
 
 /**
  * Every key of a node's engine. Two bytes of group id come before a machine's own keys; the host keeps its rows in a
- * group number no group may have.
+ * group number no group may have (keys that begin with 0xff belong to the engine itself).
  *
  * HOST 'A' group        -> applied index, its term and its time: atomic with the rows it accounts for
- * HOST 'J' slot         -> sequence number of a batch: a ring that shows whether a batch is missing in the middle
  * HOST 'L'              -> where the entry log ended when the batch was written: a second witness of what was durable
- * HOST 'C'              -> present after an orderly stop only: nothing needs checking
  */
-export const HOST_GROUP = 0xffff;
+export const HOST_GROUP = 0xfe00;
 const APPLIED = 0x41;
-const JOURNAL = 0x4a;
 const LOG_MARK = 0x4c;
-const CLEAN = 0x43;
-
-/**
- * Batches whose presence is checked after an unclean stop. A write-ahead log that lost a block opens without an error
- * and without the batches in it; the ring covers more batches than the engine's memtables can hold.
- */
-export const JOURNAL_SLOTS = 32_768;
 
 export function groupKey(groupId: number, key: Uint8Array): Uint8Array {
   const full = new Uint8Array(key.length + 2);
@@ -56,23 +45,7 @@ export function decodeApplied(bytes: Uint8Array): AppliedRow {
   return { index: reader.u53(), term: reader.u53() };
 }
 
-export function journalKey(slot: number): Uint8Array {
-  return new ByteWriter(8).u16(HOST_GROUP).u8(JOURNAL).u32(slot).finish();
-}
-export const journalRange = {
-  from: Uint8Array.of(0xff, 0xff, JOURNAL),
-  to: Uint8Array.of(0xff, 0xff, JOURNAL + 1),
-};
-export function journalWrite(sequence: number): KeyValueWrite {
-  return { key: journalKey(sequence % JOURNAL_SLOTS), value: new ByteWriter(8).u53(sequence).finish() };
-}
-export function decodeJournal(bytes: Uint8Array): number {
-  return new ByteReader(bytes).u53();
-}
-
-export const cleanKey = Uint8Array.of(0xff, 0xff, CLEAN);
-
-export const logMarkKey = Uint8Array.of(0xff, 0xff, LOG_MARK);
+export const logMarkKey = new ByteWriter(8).u16(HOST_GROUP).u8(LOG_MARK).finish();
 export interface LogMark {
   segmentId: number;
   position: number;

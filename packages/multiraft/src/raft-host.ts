@@ -8,7 +8,7 @@ import { RaftGroup } from '@sluice/raft/raft';
 import { ApplyLoop } from './apply-loop.ts';
 import type { GroupListener, GroupMachine } from './group-machine.ts';
 import { ImageKeeper } from './image-keeper.ts';
-import { appliedKey, cleanKey, decodeApplied, groupRange, machineKey } from './keyspace.ts';
+import { appliedKey, decodeApplied, groupRange, machineKey } from './keyspace.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { Replica } from './replica.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
@@ -45,7 +45,6 @@ export class RaftHost {
       logger: options.logger,
       metrics: options.metrics,
       clock: options.clock,
-      batchSequence: storage.batchSequence,
       logMark: () => storage.entryLog.mark(),
       wake: (replica) => this.#storeLoop.wake(replica),
       onFailed: fail,
@@ -68,7 +67,9 @@ export class RaftHost {
       metrics: options.metrics,
       liveEntries: options.liveEntries,
     });
-    options.metrics.collect('sluice_raft_groups', 'Raft groups on this node by role', 'gauge', () => this.#groupsByRole());
+    options.metrics.collect('sluice_raft_groups', 'Raft groups on this node by role', 'gauge', () =>
+      this.#groupsByRole(),
+    );
     options.metrics.collect('sluice_raft_fenced', '1 when a failed write stopped this node', 'gauge', () => [
       [{}, this.#failed === undefined ? 0 : 1],
     ]);
@@ -181,7 +182,7 @@ export class RaftHost {
     return stopped;
   }
 
-  /** Finishes the turn in flight and leaves a mark that nothing needs checking at the next start. */
+  /** Finishes the turn in flight; the derived state is synced, so that the next start has nothing to replay. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -189,9 +190,7 @@ export class RaftHost {
     await this.#reclaimer.stop();
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
-    if (this.#failed === undefined) {
-      await this.#storage.engine.write([{ key: cleanKey, value: Uint8Array.of(1) }], { sync: true });
-    }
+    if (this.#failed === undefined) await this.#storage.engine.write([], { sync: true });
     await this.#storage.close();
   }
 

@@ -1,7 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
-import { groupKey } from './keyspace.ts';
 import type { RowAccess } from './group-machine.ts';
+import { groupKey } from './keyspace.ts';
 
 /**
  * The rows of one batch of entries over all groups of a node: fetched together before, written together after. A read

@@ -123,7 +123,7 @@ export class SegmentReclaimer {
     for (const [groupId, range] of segment.groups) {
       const found = await this.#liveEntries(groupId, range.first, range.last, SegmentReclaimer.LIVE_ENTRIES_MAX);
       for (const { index, bytes } of found) {
-        if (this.#storage.entryLog.segmentOf(groupId, index) !== segment.segmentId) continue;
+        if ((await this.#storage.entryLog.segmentOf(groupId, index)) !== segment.segmentId) continue;
         live.entries.push({ groupId, index });
         live.bytes += bytes;
       }

@@ -1,7 +1,7 @@
+import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
-import type { Clock } from '@sluice/common/clock';
 import type { Message } from '@sluice/raft/message';
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
 import type { ApplyLoop } from './apply-loop.ts';
@@ -119,7 +119,13 @@ export class StoreLoop {
     const replicas = this.#dirty;
     if (replicas.length === 0) return undefined;
     this.#dirty = [];
-    const turn: Turn = { writes: [], persisted: [], afterPersist: [], startedMs: this.#clock.monotonicMs(), entries: 0 };
+    const turn: Turn = {
+      writes: [],
+      persisted: [],
+      afterPersist: [],
+      startedMs: this.#clock.monotonicMs(),
+      entries: 0,
+    };
     for (const replica of replicas) {
       replica.queued = false;
       if (replica.stopped !== undefined) continue;

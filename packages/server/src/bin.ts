@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { registerQueueCommands } from '@sluice/admin/register-queue-commands';
+import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
 import { registerServerCommand } from './server-command.ts';

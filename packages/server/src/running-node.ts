@@ -9,16 +9,16 @@ import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storag
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
-import { openRocksdbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
+import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { QueueMetrics } from '@sluice/store/queue-metrics';
 import { Store } from '@sluice/store/store';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
-import { type HealthCheck, Health } from '@sluice/telemetry/health';
+import { Health, type HealthCheck } from '@sluice/telemetry/health';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
 import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
+import { BUILD } from './build.ts';
 import type { ServerConfig } from './config/config.ts';
 import { type GatewayRole, startGateway } from './roles/gateway-role.ts';
-import { BUILD } from './build.ts';
 
 /**
  * One process of a cluster: the roles it hosts, composed on one transport over one storage. All-in-one is nothing but
@@ -133,7 +133,7 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
     directory: config.node.dataDirectory,
     logger,
     metrics,
-    openEngine: (directory) => openRocksdbEngine({ directory, logger }),
+    openEngine: openRocksDbEngine,
     openEntryLog: (directory, durableMark) =>
       openEntryLog({
         directory,
@@ -205,7 +205,10 @@ function refuseWhatIsNotHere(config: ServerConfig): void {
   };
   const { listeners, node } = config;
   if (listeners.mqtts !== null || listeners.wss !== null) {
-    refuse('TLS listeners (mqtts, wss) are not in this version', 'set them to none, and end TLS in front of the broker');
+    refuse(
+      'TLS listeners (mqtts, wss) are not in this version',
+      'set them to none, and end TLS in front of the broker',
+    );
   }
   if (listeners.grpc !== null || node.join.length > 0) {
     refuse('joining nodes into a cluster is not in this version', 'leave --grpc and --join out');
@@ -217,4 +220,3 @@ function refuseWhatIsNotHere(config: ServerConfig): void {
     );
   }
 }
-

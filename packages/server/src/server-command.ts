@@ -23,7 +23,10 @@ export function registerServerCommand(program: Command): void {
       process.exit(EXIT_USAGE);
     }
     const { config } = loaded;
-    const logger = JsonLogger.open({ level: config.log.level, ...(config.log.format === 'text' ? { pretty: true } : {}) });
+    const logger = JsonLogger.open({
+      level: config.log.level,
+      ...(config.log.format === 'text' ? { pretty: true } : {}),
+    });
     for (const warning of loaded.warnings) logger.warn({}, warning);
     await serve(config, logger);
   });
@@ -67,7 +70,7 @@ function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, 
   const bound: Record<string, string> = {};
   if (node.gateway.mqtt !== null) bound.mqtt = formatAddress(node.gateway.mqtt);
   if (node.gateway.ws !== null) bound.ws = formatAddress(node.gateway.ws);
-  if (api?.address !== undefined) bound.http = formatAddress(api.address);
+  if (api !== undefined) bound.http = formatAddress(api.address);
   return bound;
 }
 

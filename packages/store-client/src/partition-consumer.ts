@@ -20,7 +20,13 @@ export class PartitionConsumer {
   }
 
   /** Returns the consumer's id. Deliveries come to `sink` until `detach`, or until `sink.dismissed`. */
-  attach(request: { partition: number; queueId: number; window: number; clientId: string; sink: ConsumerSink }): number {
+  attach(request: {
+    partition: number;
+    queueId: number;
+    window: number;
+    clientId: string;
+    sink: ConsumerSink;
+  }): number {
     const consumerId = this.#nextConsumerId++;
     const store = this.#channelTo(this.#topology.leaderOf(request.partition));
     this.#consumers.set(consumerId, { sink: request.sink, store });

@@ -202,7 +202,10 @@ export class PartitionProducer {
       // Insertion order is close to age; one sweep late is no harm.
       if (nowMs - batch.sentMs <= this.#deadlineMs) break;
       this.#inflight.delete(batch.sequence);
-      this.#logger.warn({ partition: batch.partition, records: batch.completions.length }, 'a batch was not answered in time');
+      this.#logger.warn(
+        { partition: batch.partition, records: batch.completions.length },
+        'a batch was not answered in time',
+      );
       this.#fail(batch, 'unavailable');
     }
   }

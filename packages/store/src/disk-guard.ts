@@ -108,7 +108,8 @@ export class DiskGuard {
     if (low === this.#low) return;
     this.#low = low;
     const fields = { freeBytes: this.#freeBytes, reserveBytes: this.#reserve };
-    if (low) this.#logger.error(fields, 'the disk is almost full: publishes into queues are refused (0x97), settling goes on');
+    if (low)
+      this.#logger.error(fields, 'the disk is almost full: publishes into queues are refused (0x97), settling goes on');
     else this.#logger.info(fields, 'the disk has space again: publishes into queues are accepted');
   }
 }

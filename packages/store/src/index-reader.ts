@@ -1,7 +1,7 @@
 import { groupKey } from '@sluice/multiraft/keyspace';
-import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
 import { entryIndexOf, entryRowKey, indexRange, indexRowKey } from '@sluice/queue/machine/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 

@@ -201,7 +201,8 @@ export class QueueDispatch {
     for (const row of found) {
       rows.set(row.base, row);
       for (let offset = row.nextLive(this.#cursor); offset !== -1; offset = row.nextLive(offset + 1)) {
-        if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0)) return bytes;
+        if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0))
+          return bytes;
         const sizeBytes = row.sizeBytesOf(offset);
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
@@ -228,7 +229,8 @@ export class QueueDispatch {
       const row = rows.get(ref.rowBase);
       if (row === undefined || batches.has(row.entryIndex)) continue;
       const data =
-        this.#records.recent(this.#groupId, row.entryIndex) ?? (await this.#records.read(this.#groupId, row.entryIndex));
+        this.#records.recent(this.#groupId, row.entryIndex) ??
+        (await this.#records.read(this.#groupId, row.entryIndex));
       batches.set(row.entryIndex, { data, positions: recordPositions(data, this.queueId, row.rejectedSlots) });
     }
     this.#send(assigned, rows, batches);

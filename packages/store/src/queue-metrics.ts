@@ -48,7 +48,9 @@ export class QueueMetrics {
     metrics.collect('sluice_queue_rejected_total', 'Refused publishes, by reason', 'counter', () =>
       this.#shown.map(({ figures, labels }): [Labels, number] => [{ ...labels, reason: 'full' }, figures.refusedTotal]),
     );
-    metrics.collect('sluice_queue_limit_ratio', 'How far a queue is towards a limit, 0 to 1', 'gauge', () => this.#ratios());
+    metrics.collect('sluice_queue_limit_ratio', 'How far a queue is towards a limit, 0 to 1', 'gauge', () =>
+      this.#ratios(),
+    );
     metrics.collect('sluice_queue_info', 'Always 1; joins a queue to what it is', 'gauge', () =>
       this.#shown.map(({ definition, labels }): [Labels, number] => [
         { ...labels, type: definition.isLastValue ? 'last_value' : 'task', strategy: definition.dispatchStrategy },
@@ -97,23 +99,70 @@ const FAMILIES: readonly [name: string, type: 'gauge' | 'counter', help: string,
   ['sluice_queue_oldest_message_age_seconds', 'gauge', 'Age of the oldest unsettled message; 0 when empty', ageSeconds],
   ['sluice_queue_keys', 'gauge', 'Live keys of a last-value queue', (queue) => queue.keys],
   ['sluice_queue_published_total', 'counter', 'Messages committed', (queue) => queue.publishedTotal],
-  ['sluice_queue_published_bytes_total', 'counter', 'Bytes of messages committed', (queue) => queue.publishedBytesTotal],
-  ['sluice_queue_expired_total', 'counter', 'Messages that expired, by their own or the queue period', (queue) => queue.expiredTotal],
-  ['sluice_queue_overwritten_total', 'counter', 'Values replaced by a newer one of their key', (queue) => queue.overwrittenTotal],
-  ['sluice_queue_dropped_total', 'counter', 'Messages given up for newer ones by drop_oldest', (queue) => queue.droppedTotal],
+  [
+    'sluice_queue_published_bytes_total',
+    'counter',
+    'Bytes of messages committed',
+    (queue) => queue.publishedBytesTotal,
+  ],
+  [
+    'sluice_queue_expired_total',
+    'counter',
+    'Messages that expired, by their own or the queue period',
+    (queue) => queue.expiredTotal,
+  ],
+  [
+    'sluice_queue_overwritten_total',
+    'counter',
+    'Values replaced by a newer one of their key',
+    (queue) => queue.overwrittenTotal,
+  ],
+  [
+    'sluice_queue_dropped_total',
+    'counter',
+    'Messages given up for newer ones by drop_oldest',
+    (queue) => queue.droppedTotal,
+  ],
   ['sluice_queue_purged_total', 'counter', 'Messages purged by an operator', (queue) => queue.purgedTotal],
-  ['sluice_consumer_lag_messages', 'gauge', 'Committed and not acknowledged, in flight included', (queue) => queue.depth],
-  ['sluice_consumer_lag_seconds', 'gauge', 'Age of the oldest message not acknowledged; 0 when there is none', ageSeconds],
+  [
+    'sluice_consumer_lag_messages',
+    'gauge',
+    'Committed and not acknowledged, in flight included',
+    (queue) => queue.depth,
+  ],
+  [
+    'sluice_consumer_lag_seconds',
+    'gauge',
+    'Age of the oldest message not acknowledged; 0 when there is none',
+    ageSeconds,
+  ],
   ['sluice_consumer_members', 'gauge', 'Consumers attached', (queue) => queue.consumers],
-  ['sluice_consumer_delivered_total', 'counter', 'Deliveries, since this leader leads', (queue) => queue.deliveredTotal],
-  ['sluice_consumer_redelivered_total', 'counter', 'Deliveries of messages given back, since this leader leads', (queue) => queue.redeliveredTotal],
+  [
+    'sluice_consumer_delivered_total',
+    'counter',
+    'Deliveries, since this leader leads',
+    (queue) => queue.deliveredTotal,
+  ],
+  [
+    'sluice_consumer_redelivered_total',
+    'counter',
+    'Deliveries of messages given back, since this leader leads',
+    (queue) => queue.redeliveredTotal,
+  ],
   ['sluice_consumer_acked_total', 'counter', 'Messages acknowledged', (queue) => queue.acceptedTotal],
-  ['sluice_consumer_returned_total', 'counter', 'Messages rejected, or given back by a consumer that left', (queue) => queue.returnedTotal],
+  [
+    'sluice_consumer_returned_total',
+    'counter',
+    'Messages rejected, or given back by a consumer that left',
+    (queue) => queue.returnedTotal,
+  ],
 ];
 
 /** Half by age, half by depth: a short queue that nobody serves is worse than a long one that moves. */
 function worst(all: Shown[], count: number): Shown[] {
-  const byAge = [...all].sort((a, b) => (a.figures.oldestAppendedAtMs || Infinity) - (b.figures.oldestAppendedAtMs || Infinity));
+  const byAge = [...all].sort(
+    (a, b) => (a.figures.oldestAppendedAtMs || Infinity) - (b.figures.oldestAppendedAtMs || Infinity),
+  );
   const shown = new Set(byAge.slice(0, count / 2));
   const byDepth = [...all].sort((a, b) => b.figures.depth - a.figures.depth);
   for (const queue of byDepth) {

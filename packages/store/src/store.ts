@@ -111,7 +111,12 @@ export class Store {
   }
 
   /** Which entries still hold live records; for the reclaimer. */
-  liveEntries(groupId: number, first: number, last: number, limit: number): Promise<{ index: number; bytes: number }[]> {
+  liveEntries(
+    groupId: number,
+    first: number,
+    last: number,
+    limit: number,
+  ): Promise<{ index: number; bytes: number }[]> {
     return this.#partitions.get(groupId)?.index.liveEntries(first, last, limit) ?? Promise.resolve([]);
   }
 

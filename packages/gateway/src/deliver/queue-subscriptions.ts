@@ -10,7 +10,9 @@ export interface QueueSubscriptions {
 }
 
 /** `$q/<filter>`: by filter. `$queue/<name>[/<filter>]`: by name, and only if the filter is equal when given. */
-export type QueueReference = { by: 'filter'; filter: string } | { by: 'name'; name: string; filter: string | undefined };
+export type QueueReference =
+  | { by: 'filter'; filter: string }
+  | { by: 'name'; name: string; filter: string | undefined };
 
 export interface QueueAttachment {
   /** Consumed: it will not come again, also after a restart once this has been replicated. */

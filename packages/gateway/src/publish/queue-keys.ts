@@ -1,7 +1,7 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { MessageBindings } from '@sluice/queue/key-expression/bindings';
-import { compileKeyExpression, type KeyExpression } from '@sluice/queue/key-expression/compile';
+import { compileKeyExpression, type KeyExpression } from '@sluice/queue/key-expression/key-expression';
 import type { KeyEnvironment } from '@sluice/queue/key-expression/environment';
 import type { Publisher } from './durable-publish.ts';
 

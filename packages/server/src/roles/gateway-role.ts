@@ -1,7 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
-import { anonymousAuthenticator, type Authenticator, PasswordAuthenticator } from '@sluice/gateway/auth/authenticator';
+import { type Authenticator, anonymousAuthenticator, PasswordAuthenticator } from '@sluice/gateway/auth/authenticator';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import { Gateway } from '@sluice/gateway/gateway';
 import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
@@ -69,6 +69,7 @@ export async function startGateway(parts: {
       connectTimeoutMs: config.mqtt.connectTimeoutMs,
       connectionsMax: config.mqtt.connectionsMax,
       sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
+      liveQueueMax: config.mqtt.liveQueueMessagesMax,
     },
   });
   const { listeners } = config;

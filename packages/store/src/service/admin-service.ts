@@ -152,8 +152,7 @@ export class AdminService {
     payloadBytesMax: number,
   ): Promise<PeekedRecord> {
     const { groupId } = partition;
-    const batch =
-      this.#records.recent(groupId, row.entryIndex) ?? (await this.#records.read(groupId, row.entryIndex));
+    const batch = this.#records.recent(groupId, row.entryIndex) ?? (await this.#records.read(groupId, row.entryIndex));
     const record = recordAt(batch, queueId, row.n(offset), row.rejectedSlots);
     return {
       offset,
@@ -180,7 +179,6 @@ export class AdminService {
     }
     return undefined;
   }
-
 }
 
 const UNKNOWN: StoreAdminResponse = {

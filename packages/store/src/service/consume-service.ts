@@ -31,8 +31,12 @@ export class ConsumeService {
   ): void {
     switch (request.type) {
       case 'attach': {
-        const consumer = new ChannelConsumer(this.#nextDispatchId++, request.consumerId, request.clientId, channel, () =>
-          consumers.delete(request.consumerId),
+        const consumer = new ChannelConsumer(
+          this.#nextDispatchId++,
+          request.consumerId,
+          request.clientId,
+          channel,
+          () => consumers.delete(request.consumerId),
         );
         const dispatch = this.#partitions.get(request.partition)?.attach(request.queueId, consumer, request.window);
         if (dispatch === undefined) {

@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '@sluice/common/clock';
+import { type Logger, silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import { SeededPrng } from '@sluice/common/prng';
+import type { Engine } from '@sluice/storage/engine';
+import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
+import type { GroupListener } from '../../src/group-machine.ts';
+import { type NodeStorage, openNodeStorage } from '../../src/node-storage.ts';
+import { RaftHost } from '../../src/raft-host.ts';
+import { TALLY_RESIDENT, type TallyEffect, TallyMachine, type TallyReply } from './tally-machine.ts';
+
+/** One node over a directory, as a test restarts it: real files, real engine, one voter a group. */
+export class TestNode {
+  readonly directory: string;
+  readonly metrics = new PlainMetrics();
+  readonly machines = new Map<number, TallyMachine>();
+  readonly listeners = new Map<number, TallyListener>();
+  host!: RaftHost;
+  storage!: NodeStorage;
+  engine!: Engine;
+  files = { ...nodeFileOperations };
+  live: (groupId: number, first: number, last: number) => { index: number; bytes: number }[] = () => [];
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async create(): Promise<TestNode> {
+    return new TestNode(await mkdtemp(join(tmpdir(), 'sluice-multiraft-')));
+  }
+
+  async start(groups: number, options: { segmentBytes?: number; logger?: Logger } = {}): Promise<void> {
+    const logger = options.logger ?? silentLogger;
+    const { metrics } = this;
+    this.storage = await openNodeStorage({
+      directory: this.directory,
+      logger,
+      metrics,
+      openEngine: async (directory) => {
+        this.engine = await openRocksDbEngine(directory);
+        return this.engine;
+      },
+      openEntryLog: (directory, durableMark) =>
+        openEntryLog({
+          directory,
+          logger,
+          metrics,
+          durableMark,
+          files: this.files,
+          segmentBytes: options.segmentBytes ?? 1024 * 1024,
+        }),
+    });
+    this.host = new RaftHost(this.storage, {
+      nodeId: 1,
+      clock: systemClock,
+      logger,
+      metrics,
+      prng: new SeededPrng(1),
+      peers: {
+        send: () => {
+          throw new Error('a sole voter has no peers');
+        },
+      },
+      liveEntries: async (groupId, first, last) => this.live(groupId, first, last),
+    });
+    for (let groupId = 1; groupId <= groups; groupId++) {
+      const listener = new TallyListener();
+      this.listeners.set(groupId, listener);
+      const machine = await this.host.addGroup({
+        groupId,
+        membership: { voters: [1], votersOutgoing: [], learners: [], learnersNext: [] },
+        residentRanges: TALLY_RESIDENT,
+        restore: (rows) => TallyMachine.restore(rows),
+        listener,
+      });
+      this.machines.set(groupId, machine);
+    }
+    this.host.start();
+    for (const listener of this.listeners.values()) await listener.leading;
+  }
+
+  /** Proposes and resolves with the reply once applied. */
+  propose(groupId: number, command: Uint8Array): Promise<TallyReply> {
+    return new Promise((resolve, reject) => {
+      const token: Token = { resolve, reject };
+      const outcome = this.host.propose(groupId, command, token);
+      if (outcome !== 'proposed') reject(new Error(outcome));
+    });
+  }
+
+  /** As a crash leaves it: nothing is finished, files stay. The lock is given up so that the next start finds a dead process. */
+  async crash(): Promise<void> {
+    await this.host.close();
+  }
+
+  async stop(): Promise<void> {
+    await this.host.close();
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+interface Token {
+  resolve(reply: TallyReply): void;
+  reject(cause: Error): void;
+}
+
+export class TallyListener implements GroupListener<TallyReply, TallyEffect> {
+  readonly effectsSeen: TallyEffect[] = [];
+  leads = false;
+  #led: (() => void) | undefined;
+  readonly leading = new Promise<void>((resolve) => {
+    this.#led = resolve;
+  });
+
+  applied(_index: number, reply: TallyReply, token: unknown): void {
+    (token as Token | undefined)?.resolve(reply);
+  }
+  dropped(token: unknown, reason: string): void {
+    (token as Token).reject(new Error(reason));
+  }
+  effects(effects: readonly TallyEffect[]): void {
+    this.effectsSeen.push(...effects);
+  }
+  leadership(leads: boolean): void {
+    this.leads = leads;
+    if (leads) this.#led?.();
+  }
+}
+
+export async function until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`not reached in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
