@@ -101,7 +101,7 @@ class SegmentScan {
       const found = await this.#frame(end, header.seed, lastSequence);
       if ('expected' in found) {
         if (this.#base === undefined) throw damaged(this.#path, found.position, found.expected);
-        const laterFrameAt = await this.#laterFrame(end + 1, header.seed, lastSequence);
+        const laterFrameAt = await this.#laterFrame(end, header.seed, lastSequence);
         stop = { ...found, laterFrameAt };
         break;
       }
@@ -259,8 +259,8 @@ class SegmentScan {
       let at = view.indexOf(magic);
       while (at >= 0 && at + FRAME_HEADER_BYTES <= view.length) {
         const header = decodeFrameHeader(view.subarray(at, at + FRAME_HEADER_BYTES), seed);
-        // The torn frame itself has lastSequence + 1, but it starts at `from - 1`.
-        if (header !== undefined && header.sequence > lastSequence) return position + at;
+        const isTorn = position + at === from && header?.sequence === lastSequence + 1;
+        if (header !== undefined && header.sequence > lastSequence && !isTorn) return position + at;
         at = view.indexOf(magic, at + 1);
       }
       position += Math.max(1, count - FRAME_HEADER_BYTES + 1);
