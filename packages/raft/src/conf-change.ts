@@ -32,6 +32,15 @@ export function isVoter(membership: Membership, peer: number): boolean {
   return membership.voters.includes(peer) || membership.votersOutgoing.includes(peer);
 }
 
+export function copyMembership(membership: Membership): Membership {
+  return {
+    voters: [...membership.voters],
+    votersOutgoing: [...membership.votersOutgoing],
+    learners: [...membership.learners],
+    learnersNext: [...membership.learnersNext],
+  };
+}
+
 export function members(membership: Membership): Set<number> {
   return new Set([
     ...membership.voters,

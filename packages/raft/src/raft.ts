@@ -1,7 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import { maybeCommit } from './commitment.ts';
 import type { MembershipChange } from './conf-change.ts';
-import { encodeMembership, enterChange, isJoint, isVoter } from './conf-change.ts';
+import { copyMembership, encodeMembership, enterChange, isJoint, isVoter } from './conf-change.ts';
 import type { RaftConfig } from './config.ts';
 import { resolveConfig } from './config.ts';
 import { campaign } from './election.ts';
@@ -41,7 +41,7 @@ export interface Restored {
   hardState: HardState;
   /** As of `appliedIndex`; for a newcomer that waits to be added, empty. */
   membership: Membership;
-  /** The membership entries of the log after `appliedIndex`, in order: they are in force though not applied. */
+  /** The membership entries of the log after `appliedIndex`, in order: they are in force though not applied. Others are skipped. */
   membershipEntries?: readonly Entry[];
   /** What the log starts after; zeros for a log that starts at index 1. */
   snapshot: { index: number; term: number };
@@ -73,7 +73,8 @@ export class RaftGroup {
   constructor(config: RaftConfig, reader: LogReader, restored: Restored) {
     const { hardState = NOTHING_SAVED, membership, membershipEntries = [], snapshot, appliedIndex } = restored;
     const log = new RaftLog(reader, hardState.commit, snapshot, appliedIndex);
-    const memberships = new MembershipHistory(appliedIndex, membership, membershipEntries);
+    const later = membershipEntries.filter((entry) => entry.index > appliedIndex);
+    const memberships = new MembershipHistory(appliedIndex, copyMembership(membership), later);
     this.#group = new GroupState(resolveConfig(config), log, memberships, hardState);
   }
 
@@ -92,6 +93,11 @@ export class RaftGroup {
   }
   get lastIndex(): number {
     return this.#group.log.lastIndex;
+  }
+
+  /** In force, committed or not; a view that the next change replaces. */
+  get membership(): Readonly<Membership> {
+    return this.#group.membership;
   }
 
   tick(): void {

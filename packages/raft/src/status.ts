@@ -1,3 +1,4 @@
+import { copyMembership } from './conf-change.ts';
 import type { Membership } from './entry.ts';
 import type { GroupState, Role } from './group-state.ts';
 import type { ProgressState } from './progress.ts';
@@ -56,7 +57,7 @@ export function statusOf(group: GroupState): Status {
     firstIndex: log.firstIndex(),
     lastIndex: log.lastIndex,
     persistedIndex: log.persistedIndex,
-    membership: structuredClone(memberships.latest),
+    membership: copyMembership(memberships.latest),
     membershipIndex: memberships.latestIndex,
     quiesced: group.quiesced,
     transferee: group.transferee,
