@@ -125,6 +125,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     if (packet.type === PacketType.DISCONNECT) this.#endReason = 'client_disconnect';
     this.state.receive(packet, this.#services.clock.nowMs());
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
+    // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
+    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#pause(ReadPause.ANSWERS_UNREAD);
     return !this.#closing;
   }
 
@@ -183,8 +185,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
-    if (bufferedBytes === 0) this.#answerBytes = 0;
-    else if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#pause(ReadPause.ANSWERS_UNREAD);
+    if (bufferedBytes === 0) this.#answersTaken();
     if (bufferedBytes > this.#services.limits.sendBufferBytesMax && !this.#overBound) {
       this.#overBound = true;
       if (!this.#closing) this.session?.paceQueues(true);
@@ -193,8 +194,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   drained(): void {
     if (this.#closing) return;
-    this.#answerBytes = 0;
-    this.#unpause(ReadPause.ANSWERS_UNREAD);
+    this.#answersTaken();
     const { session } = this;
     if (this.#overBound) {
       this.#overBound = false;
@@ -203,6 +203,11 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     if (session === undefined) return;
     session.pump(this.#services.clock.nowMs());
     if (session.replaying) this.#services.flusher.request(this);
+  }
+
+  #answersTaken(): void {
+    this.#answerBytes = 0;
+    this.#unpause(ReadPause.ANSWERS_UNREAD);
   }
 
   closed(): void {

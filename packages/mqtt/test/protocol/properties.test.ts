@@ -151,6 +151,29 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('socket' as const), full: fc.boolean() }) },
 );
 
+test('a message that is kept holds its own bytes, and nothing of the chunk it came in', () => {
+  const chunk = Buffer.alloc(65_536, 7);
+  const packet: PublishPacket = {
+    type: PacketType.PUBLISH,
+    topic: 't',
+    payload: chunk.subarray(10, 15),
+    qos: 1,
+    retain: false,
+    dup: false,
+    packetId: 1,
+    properties: { correlationData: chunk.subarray(20, 23) },
+  };
+  const kept = new PublishedMessage(packet, 'somebody', 0);
+  kept.keep();
+  const { payload } = kept;
+  kept.keep();
+  expect(kept.payload).toBe(payload);
+  chunk.fill(0);
+  expect([...kept.payload]).toEqual([7, 7, 7, 7, 7]);
+  expect(kept.payload.buffer.byteLength).toBe(5);
+  expect(kept.properties?.correlationData?.buffer.byteLength).toBe(3);
+});
+
 describe('deliveries', () => {
   test('keep order and bounds, and lose nothing but what was counted', () => {
     fc.assert(
