@@ -1,5 +1,6 @@
 // Appends of the entry log on the built package: rate, latency, CPU and write amplification. `node bench/entry-log.mjs [dir] [seconds]`.
 import { mkdtempSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@sluice/common/logger';
@@ -16,6 +17,23 @@ const shapes = [
   { name: '1 x 256 KB', count: 1, sizeBytes: 256 * 1024 },
 ];
 const groups = 16;
+
+/** The floor: the same bytes by one write and one fdatasync, nothing else. */
+async function bare(directory, sizeBytes) {
+  const file = await open(join(directory, 'bare'), 'w');
+  const bytes = Buffer.alloc(sizeBytes, 1);
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  let appends = 0;
+  for (; performance.now() - start < seconds * 500 && appends * sizeBytes < 1e9; appends++) {
+    await file.write(bytes, 0, sizeBytes, appends * sizeBytes);
+    await file.datasync();
+  }
+  const cpu = process.cpuUsage(cpuBefore);
+  const rate = appends / ((performance.now() - start) / 1000);
+  await file.close();
+  return `${rate.toFixed(0)} writes/s, CPU ${((cpu.user + cpu.system) / appends).toFixed(0)} us`;
+}
 
 for (const { name, count, sizeBytes } of shapes) {
   const directory = mkdtempSync(join(parent, 'sluice-bench-'));
@@ -83,5 +101,6 @@ for (const { name, count, sizeBytes } of shapes) {
     'MB',
   );
   await reopened.close();
+  console.log('  bare file:', await bare(directory, count * sizeBytes));
   rmSync(directory, { recursive: true });
 }

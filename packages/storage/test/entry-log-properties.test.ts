@@ -172,7 +172,7 @@ describe('entry log against a plain model', () => {
           await rm(directory, { recursive: true });
         }
       }),
-      { seed: 20261120, numRuns: 120 },
+      { seed: 20261120, numRuns: 80 },
     );
   });
 });

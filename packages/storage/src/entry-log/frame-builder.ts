@@ -10,7 +10,10 @@ import {
 } from './frame-format.ts';
 import { writeU53 } from './integers.ts';
 
-/** Below this a copy into the frame's own buffer is cheaper than one more vector of the write; measured. */
+/**
+ * Below this a copy into the frame's own buffer costs no more than one more vector of the write, and keeps a frame of
+ * thousands of small entries within the 1024 vectors of one system call.
+ */
 const COPY_BELOW_BYTES = 2048;
 /** A larger scratch buffer is given back after the frame that needed it. */
 const SCRATCH_KEPT_BYTES = 256 * 1024;

@@ -34,8 +34,11 @@ export async function releaseSegment(
     log.exclusive(async () => {
       writer.assertWritable();
       writer.builder.start();
+      // The front cuts that make this segment dispensable must be durable no later than its end.
+      const marks = log.addMarks();
       writer.builder.note(RecordType.RELEASED, 0, 0, 0, segment.segmentId, 0);
       await writer.writeFrame(log);
+      log.settleMarks(marks);
       sealed.remove(segment.segmentId);
     });
   const { reserve } = log.parts;
