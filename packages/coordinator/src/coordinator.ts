@@ -23,7 +23,8 @@ export class Coordinator implements GroupListener<MetaReply, never> {
   readonly #feed: TopologyFeed;
   #machine: MetaMachine | undefined;
   #leads = false;
-  #formed: (() => void) | undefined;
+  #formed: { resolve: () => void; reject: (cause: Error) => void } | undefined;
+  #stopped: Error | undefined;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -54,10 +55,11 @@ export class Coordinator implements GroupListener<MetaReply, never> {
     return this.#leads;
   }
 
-  /** Resolves when this node leads the metadata and the cluster has its identity. */
+  /** Resolves when this node leads the metadata and the cluster has its identity; rejects when it never will. */
   formed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#formed = resolve;
+    return new Promise((resolve, reject) => {
+      this.#formed = { resolve, reject };
+      if (this.#stopped !== undefined) reject(this.#stopped);
       this.#maybeFormed();
     });
   }
@@ -95,6 +97,11 @@ export class Coordinator implements GroupListener<MetaReply, never> {
 
   effects(): void {}
 
+  stopped(cause: Error): void {
+    this.#stopped = cause;
+    this.#formed?.reject(cause);
+  }
+
   leadership(leads: boolean): void {
     this.#leads = leads;
     if (!leads) return;
@@ -110,7 +117,7 @@ export class Coordinator implements GroupListener<MetaReply, never> {
 
   #maybeFormed(): void {
     if (this.#formed === undefined || !this.#leads || this.machine.clusterId === '') return;
-    this.#formed();
+    this.#formed.resolve();
     this.#formed = undefined;
   }
 

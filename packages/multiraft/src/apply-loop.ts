@@ -220,6 +220,7 @@ export class ApplyLoop {
     for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
     replica.leads = false;
     replica.listener.leadership(false);
+    replica.listener.stopped(cause);
   }
 
   async #write(works: readonly Work[], rows: RowBatch): Promise<void> {

@@ -31,6 +31,8 @@ export interface GroupListener<Reply, Effect> {
   dropped(token: unknown, reason: 'not-leader' | 'unavailable'): void;
   /** After the batch has reached the engine: rows read from now on show it. */
   effects(effects: readonly Effect[]): void;
+  /** An entry could not be applied: the group serves nothing more in this life. */
+  stopped(cause: Error): void;
   /** Leadership of this node over the group began (and every earlier entry is applied) or ended. */
   leadership(leads: boolean): void;
 }

@@ -118,6 +118,10 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     this.#parts.onLeading(this);
   }
 
+  stopped(): void {
+    this.#parts.onStopped(this);
+  }
+
   /** The dispatch of a queue, made when its first consumer comes. Undefined while this node does not lead. */
   dispatchFor(queueId: number): QueueDispatch | undefined {
     if (!this.#leads) return undefined;
@@ -217,6 +221,7 @@ export interface PartitionParts {
   prng: Prng;
   logger: Logger;
   onLeading: (partition: Partition) => void;
+  onStopped: (partition: Partition) => void;
   onDispatchFailed: (groupId: number, queueId: number, cause: Error) => void;
 }
 

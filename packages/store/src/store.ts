@@ -32,6 +32,7 @@ export class Store {
   readonly #disk: DiskGuard;
   readonly #configurator: QueueConfigurator;
   readonly #sweeper: RetentionSweeper;
+  readonly #stopped = new Set<Partition>();
   readonly #dispatchFailures = new Map<string, Error>();
   #allLead: (() => void) | undefined;
 
@@ -65,6 +66,7 @@ export class Store {
         prng: this.#options.prng,
         logger: this.#options.logger,
         onLeading: () => this.#leadershipMoved(),
+        onStopped: (stopped) => this.#partitionStopped(stopped),
         onDispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
       });
       partition.machine = await this.#options.host.addGroup({
@@ -93,7 +95,7 @@ export class Store {
     this.#sweeper.start();
   }
 
-  /** Resolves when every partition that has this node as its only voter is led here. */
+  /** Resolves when every partition that has this node as its only voter is led here, or cannot be. */
   allLead(): Promise<void> {
     return new Promise((resolve) => {
       this.#allLead = resolve;
@@ -143,9 +145,16 @@ export class Store {
     this.#maybeAllLead();
   }
 
+  #partitionStopped(partition: Partition): void {
+    this.#stopped.add(partition);
+    this.#maybeAllLead();
+  }
+
   #maybeAllLead(): void {
     if (this.#allLead === undefined) return;
-    for (const partition of this.#partitions.values()) if (!partition.leads) return;
+    for (const partition of this.#partitions.values()) {
+      if (!partition.leads && !this.#stopped.has(partition)) return;
+    }
     this.#allLead();
     this.#allLead = undefined;
   }

@@ -93,11 +93,6 @@ export class TestNode {
     });
   }
 
-  /** As a crash leaves it: nothing is finished, files stay. The lock is given up so that the next start finds a dead process. */
-  async crash(): Promise<void> {
-    await this.host.close();
-  }
-
   async stop(): Promise<void> {
     await this.host.close();
   }
@@ -116,6 +111,7 @@ export class TallyListener implements GroupListener<TallyReply, TallyEffect> {
   readonly effectsSeen: TallyEffect[] = [];
   leads = false;
   #led: (() => void) | undefined;
+  /** Resolves when it leads, or when it stopped. */
   readonly leading = new Promise<void>((resolve) => {
     this.#led = resolve;
   });
@@ -132,6 +128,9 @@ export class TallyListener implements GroupListener<TallyReply, TallyEffect> {
   leadership(leads: boolean): void {
     this.leads = leads;
     if (leads) this.#led?.();
+  }
+  stopped(): void {
+    this.#led?.();
   }
 }
 
