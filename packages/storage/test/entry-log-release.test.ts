@@ -92,6 +92,24 @@ describe('releasing segments', () => {
     await reopened.close();
   });
 
+  test('an entry that is superseded while it is about to be moved does not come back', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'old'), entry(3, 1, 'old')])]);
+    await log.seal();
+    await Promise.all([log.release(1, []), log.append([write(1, [entry(2, 2, 'new')])])]);
+    const check = async (subject: typeof log) => {
+      expect(subject.sealedSegments()).toEqual([]);
+      expect(await readTexts(subject, 1, 1, 2)).toEqual(['a', 'new']);
+      expect(await codeOf(subject.read(1, 3, 3, 100))).toBe('ENTRY_MISSING');
+    };
+    await check(log);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    await check(reopened);
+    await reopened.close();
+  });
+
   test('votes survive the segments they were written in', async () => {
     const directory = await temporaryDirectory();
     const { log } = await openTestLog(directory, { sync: false });
