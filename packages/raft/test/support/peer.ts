@@ -156,6 +156,9 @@ export class Peer {
     const index = this.appliedIndex;
     const term = this.log.term(index);
     assert(term !== undefined && index >= message.snapshot.index, 'the machine holds at least what the core named');
+    const named = message.snapshot;
+    const same = JSON.stringify(named.membership) === JSON.stringify(this.membership);
+    assert(same || index > named.index, 'the core names the membership of the index it names');
     const snapshot = { index, term, membership: this.membership };
     return { message: { ...message, snapshot }, machine: [...this.machine] };
   }
