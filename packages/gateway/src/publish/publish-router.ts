@@ -71,7 +71,14 @@ export class PublishRouter implements DurablePublish {
     const only = queues.length === 1 ? (queues[0] as QueueDefinition) : undefined;
     if (only !== undefined && !only.isLastValue) {
       const targets = [{ queueId: only.queueId, key: undefined }];
-      this.#add(only.partitions[0] as number, targets, packet, publisher, nowMs, new Completion(pending, 1, this.#refused));
+      this.#add(
+        only.partitions[0] as number,
+        targets,
+        packet,
+        publisher,
+        nowMs,
+        new Completion(pending, 1, this.#refused),
+      );
       return true;
     }
     return this.#publishToMany(queues, packet, publisher, pending, nowMs);
@@ -181,7 +188,8 @@ function travelling(packet: PublishPacket): RecordProperties | undefined {
   const { properties } = packet;
   if (properties === undefined) return undefined;
   const record: RecordProperties = {};
-  if (properties.payloadFormatIndicator !== undefined) record.payloadFormatIndicator = properties.payloadFormatIndicator;
+  if (properties.payloadFormatIndicator !== undefined)
+    record.payloadFormatIndicator = properties.payloadFormatIndicator;
   if (properties.contentType !== undefined) record.contentType = properties.contentType;
   if (properties.responseTopic !== undefined) record.responseTopic = properties.responseTopic;
   if (properties.correlationData !== undefined) record.correlationData = properties.correlationData;

@@ -1,8 +1,8 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { MessageBindings } from '@sluice/queue/key-expression/bindings';
-import { compileKeyExpression, type KeyExpression } from '@sluice/queue/key-expression/key-expression';
 import type { KeyEnvironment } from '@sluice/queue/key-expression/environment';
+import { compileKeyExpression, type KeyExpression } from '@sluice/queue/key-expression/key-expression';
 import type { Publisher } from './durable-publish.ts';
 
 /**
