@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
