@@ -59,7 +59,9 @@ describe('frames that are intact and wrong', () => {
   test('an entry that does not follow the one before it', async () => {
     const { path, frame, open } = await twoEntries();
     await appendFile(path, frame(3, 3, 0, chain(ONE, 3, 'forged')));
-    await expect(open()).rejects.toThrow(/at byte \d+: expected entry 3 of group 1 chained to the one before it/);
+    await expect(open()).rejects.toThrow(
+      /0001\.log is damaged at byte \d+: expected entry 3 of group 1 chained to the one before it/,
+    );
   });
 
   test('an entry that supersedes, and does not follow the one it is put behind', async () => {

@@ -9,6 +9,12 @@ import { removeTemporaryDirectories, temporaryDirectory } from './support/tempor
 
 afterAll(removeTemporaryDirectories);
 
+/** How a log is opened again; other numbers mean the first. */
+const FLUSHED = 0;
+const WITHOUT_INDEXES = 1;
+/** Front cuts may be lost, and whatever they would have cut off, and was not released, is there again. */
+const CRASHED = 2;
+
 const GROUPS = 3;
 const OPTIONS = { segmentBytes: 1500, sync: false };
 
@@ -34,7 +40,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), groupId: fc.nat(GROUPS - 1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('seal' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), nth: fc.nat(5), give: fc.nat(3) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('reopen' as const), forget: fc.nat(2) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('reopen' as const), how: fc.nat(3) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 type Part = typeof part extends fc.Arbitrary<infer T> ? T : never;
@@ -96,7 +102,7 @@ class Run {
       case 'release':
         return this.release(step.nth, step.give);
       case 'reopen':
-        return this.reopen(step.forget);
+        return this.reopen(step.how);
     }
   }
 
@@ -134,22 +140,31 @@ class Run {
     expect(log.sealedSegments().map(({ segmentId }) => segmentId)).not.toContain(segment.segmentId);
   }
 
-  async reopen(forget: number): Promise<void> {
+  /** What a host does that finds its images ahead of the log. */
+  compactAgain(): void {
+    const { log } = this.current;
+    for (const [groupId, { first, compactedTerm }] of this.model) {
+      if (log.firstIndex(groupId) < first) log.compact(groupId, first - 1, compactedTerm);
+    }
+  }
+
+  async reopen(how: number): Promise<void> {
     const { log } = this.current;
     // A front cut is durable with the next append, and only then.
-    await log.append([]);
+    if (how !== CRASHED) await log.append([]);
     const durableMark = log.mark();
     await log.close();
-    if (forget === 0) {
+    if (how === WITHOUT_INDEXES) {
       for (const name of await readdir(this.directory)) {
         if (name.endsWith('.idx')) await rm(join(this.directory, name));
       }
     }
     this.current = await openTestLog(this.directory, { ...OPTIONS, durableMark });
     const unexpected = this.current.logger.lines.filter(
-      ({ message }) => !message.includes('NOT SYNCED') && !(forget === 0 && message.includes('rebuilding')),
+      ({ message }) => !message.includes('NOT SYNCED') && !(how === WITHOUT_INDEXES && message.includes('rebuilding')),
     );
     expect(unexpected).toEqual([]);
+    if (how === CRASHED) this.compactAgain();
   }
 }
 
@@ -165,7 +180,7 @@ describe('entry log against a plain model', () => {
             await expectLike(run.current.log, run.model);
           }
           await run.current.log.verify();
-          await run.reopen(1);
+          await run.reopen(FLUSHED);
           await expectLike(run.current.log, run.model);
         } finally {
           await run.current.log.close();

@@ -92,12 +92,36 @@ describe('releasing segments', () => {
     await reopened.close();
   });
 
-  test('an entry that is superseded while it is about to be moved does not come back', async () => {
+  test('a front cut that only memory knows becomes durable with the release that relies on it', async () => {
     const directory = await temporaryDirectory();
     const { log } = await openTestLog(directory, { sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    await log.seal();
+    await log.append([write(1, [entry(3, 1, 'c')])]);
+    log.compact(1, 2, 1);
+    await log.release(1, []);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(reopened.firstIndex(1)).toBe(3);
+    expect(await readTexts(reopened, 1, 3, 3)).toEqual(['c']);
+    await reopened.close();
+  });
+
+  test('an entry that is superseded while it is about to be moved does not come back', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
     await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'old'), entry(3, 1, 'old')])]);
     await log.seal();
-    await Promise.all([log.release(1, []), log.append([write(1, [entry(2, 2, 'new')])])]);
+    let append: Promise<void> | undefined;
+    files.onRead = () => {
+      // While the entries are being read that are to be moved.
+      append ??= log.append([write(1, [entry(2, 2, 'new')])]);
+      return undefined;
+    };
+    await log.release(1, []);
+    await append;
+    files.onRead = () => undefined;
     const check = async (subject: typeof log) => {
       expect(subject.sealedSegments()).toEqual([]);
       expect(await readTexts(subject, 1, 1, 2)).toEqual(['a', 'new']);
