@@ -110,6 +110,7 @@ export class Coordinator implements GroupListener<MetaReply, never> {
         kind: 'form-cluster',
         clusterId: randomUUID(),
         partitionCount: this.#options.partitionCount,
+        queueCountMax: this.#options.queueCountMax,
       });
     } else this.#feed.sendImage();
     this.#maybeFormed();
@@ -141,6 +142,7 @@ export interface CoordinatorOptions {
   membership: Parameters<RaftHost['addGroup']>[0]['membership'];
   /** Of a cluster that is formed now; one that exists keeps its own. */
   partitionCount: number;
+  queueCountMax: number;
   clock: Clock;
   logger: Logger;
   /** How long a change waits for every node to act on it. */

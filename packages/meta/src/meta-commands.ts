@@ -11,7 +11,7 @@ import type { QueueSubsystemConfig } from './queue-subsystem-config.ts';
  */
 export type MetaCommand =
   /** Once in a cluster's life; a second one is refused. */
-  | { kind: 'form-cluster'; clusterId: string; partitionCount: number }
+  | { kind: 'form-cluster'; clusterId: string; partitionCount: number; queueCountMax: number }
   | { kind: 'define-queue'; queue: QueueDraft }
   | { kind: 'update-queue'; queueId: number; expectedVersion: number; queue: QueueDraft }
   | { kind: 'remove-queue'; queueId: number }

@@ -85,6 +85,7 @@ export class MetaMachine {
     if (this.clusterId !== '') return { result: 'already-formed', epoch: this.epoch };
     this.clusterId = command.clusterId;
     this.partitionCount = command.partitionCount;
+    this.config = { ...this.config, queueCountMax: command.queueCountMax };
     return this.#changed('formed', undefined, undefined);
   }
 

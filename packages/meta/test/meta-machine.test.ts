@@ -41,16 +41,21 @@ class Fixture {
 
 function formed(): Fixture {
   const fixture = new Fixture();
-  expect(fixture.apply({ kind: 'form-cluster', clusterId: 'c1', partitionCount: 4 }).result).toBe('formed');
+  expect(fixture.apply({ kind: 'form-cluster', clusterId: 'c1', partitionCount: 4, queueCountMax: 7 }).result).toBe(
+    'formed',
+  );
   return fixture;
 }
 
 describe('the metadata machine', () => {
   test('forms a cluster once', () => {
     const fixture = formed();
-    expect(fixture.apply({ kind: 'form-cluster', clusterId: 'c2', partitionCount: 9 }).result).toBe('already-formed');
+    expect(fixture.apply({ kind: 'form-cluster', clusterId: 'c2', partitionCount: 9, queueCountMax: 9 }).result).toBe(
+      'already-formed',
+    );
     expect(fixture.machine.clusterId).toBe('c1');
     expect(fixture.machine.partitionCount).toBe(4);
+    expect(fixture.machine.config.queueCountMax).toBe(7);
   });
 
   test('gives queues identities that are never used again, and spreads them over partitions', () => {

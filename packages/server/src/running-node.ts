@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
-import { Coordinator } from '@sluice/coordinator/coordinator';
+import { Coordinator, META_GROUP_ID } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import { Topology } from '@sluice/meta/topology';
 import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
@@ -87,6 +87,7 @@ export class RunningNode {
   async stop(drainMs: number): Promise<void> {
     clearInterval(this.#timer);
     await this.gateway.stop(drainMs);
+    await this.#parts.store.drain();
     this.#parts.watcher.close();
     this.#parts.store.close();
     await this.#parts.host.close();
@@ -144,6 +145,7 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
         sync: config.storage.sync,
       }),
   });
+  const partitionCount = partitionCountOf(storage, config, logger);
   const topology = new Topology();
   const host: RaftHost = new RaftHost(storage, {
     nodeId: SOLE_NODE_ID,
@@ -158,7 +160,8 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
     nodeId: SOLE_NODE_ID,
     host,
     membership: SOLE_MEMBERSHIP,
-    partitionCount: config.queues.partitionCount,
+    partitionCount,
+    queueCountMax: config.queues.countMax,
     clock,
     logger,
     reachedTimeoutMs: 5_000,
@@ -168,7 +171,7 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
     host,
     topology,
     membership: SOLE_MEMBERSHIP,
-    partitionCount: config.queues.partitionCount,
+    partitionCount,
     clock,
     logger,
     metrics,
@@ -196,6 +199,19 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
       acted: () => store.settled(),
     }),
   };
+}
+
+/** A cluster keeps the number of partitions it was formed with: a setting that says otherwise would hide queues. */
+function partitionCountOf(storage: NodeStorage, config: ServerConfig, logger: Logger): number {
+  const formed = Math.max(...storage.entryLog.groups.keys(), META_GROUP_ID);
+  if (formed === META_GROUP_ID) return config.queues.partitionCount;
+  if (formed !== config.queues.partitionCount) {
+    logger.warn(
+      { configured: config.queues.partitionCount, partitions: formed },
+      'the number of partitions is fixed when a cluster is formed: queues.partitions is ignored',
+    );
+  }
+  return formed;
 }
 
 /** Says no to what this version cannot do, instead of pretending. */

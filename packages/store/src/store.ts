@@ -135,6 +135,13 @@ export class Store {
     return problems;
   }
 
+  /** After the last gateway has left: what consumers settled or gave back is proposed. */
+  async drain(): Promise<void> {
+    // Channels hand their last messages over in microtasks of this turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const partition of this.#partitions.values()) partition.settles.flush();
+  }
+
   close(): void {
     this.#sweeper.stop();
     this.#disk.stop();
