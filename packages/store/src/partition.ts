@@ -139,7 +139,8 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         settles: this.settles,
         clock: this.#parts.clock,
         prng: this.#parts.prng,
-        onTrouble: (cause) => this.#dispatchFailed(queueId, cause),
+        onTrouble: (cause) => this.#parts.onDispatchFailed(this.groupId, queueId, cause),
+        onRecovered: () => this.#parts.onDispatchRecovered(queueId),
       });
       this.#dispatches.set(queueId, dispatch);
     }
@@ -158,7 +159,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
 
   /** A definition changed: dispatch follows at once. */
   redefined(definition: QueueDefinition): void {
-    this.#dispatches.get(definition.queueId)?.redefine(definition.dispatchStrategy);
+    this.#dispatches.get(definition.queueId)?.redefine(definition.dispatchStrategy, definition.redispatchIntervalMs);
   }
 
   /**
@@ -198,11 +199,6 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     dispatch.close();
     for (const consumer of dispatch.consumers()) consumer.dismissed(reason);
   }
-
-  /** A record could not be read: the queue stands still rather than skip what was acknowledged. */
-  #dispatchFailed(queueId: number, cause: Error): void {
-    this.#parts.onDispatchFailed(this.groupId, queueId, cause);
-  }
 }
 
 /** What a proposer gives along and hears back through. One a batch. */
@@ -222,7 +218,9 @@ export interface PartitionParts {
   logger: Logger;
   onLeading: (partition: Partition) => void;
   onStopped: (partition: Partition) => void;
+  /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
   onDispatchFailed: (groupId: number, queueId: number, cause: Error) => void;
+  onDispatchRecovered: (queueId: number) => void;
 }
 
 const SETTLED_SILENTLY: Proposal = { applied: () => {}, dropped: () => {} };

@@ -16,6 +16,12 @@ import type { SettleBatcher } from './settle-batcher.ts';
  * Nothing of the backlog is resident: index rows are read from where the cursor stands, only as far as consumers have
  * room, and the bytes of a record only once somebody is to get it. What was given back comes first. One pump runs at a
  * time; whatever happens meanwhile (an append, an acknowledgement, a newcomer) makes it look once more.
+ *
+ * The pump reads the disk, and what it has read is old when it arrives: a value superseded since the read began must not
+ * go out. So everything superseded during a step is remembered for that step, whether or not it was assigned yet.
+ *
+ * A record that cannot be read holds the queue still: what was assigned stays assigned and is tried again, after looking
+ * anew whether it still lives. Going on with the next records would skip what was acknowledged.
  */
 export class QueueDispatch {
   readonly queueId: number;
@@ -25,6 +31,7 @@ export class QueueDispatch {
   readonly #settles: SettleBatcher;
   readonly #clock: Clock;
   readonly #onTrouble: (cause: Error) => void;
+  readonly #onRecovered: () => void;
   readonly #dispatcher: Dispatcher;
   readonly #consumers = new Map<number, DispatchConsumer>();
   /** The next fresh offset, and the base of the row it may lie in. */
@@ -34,8 +41,12 @@ export class QueueDispatch {
   #again = false;
   #dueTimer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Superseded while a pump was on its way to deliver them. */
+  /** Superseded since the current step began. */
   readonly #withdrawn = new Set<number>();
+  /** Assigned by the current step, or by one that failed, and not handed over yet. */
+  #unsent: Assigned[] = [];
+  #isTroubled = false;
+  #retryTimer: NodeJS.Timeout | undefined;
   deliveredTotal = 0;
   redeliveredTotal = 0;
 
@@ -43,6 +54,8 @@ export class QueueDispatch {
   static readonly STEP_ROWS_MAX = 64;
   static readonly STEP_RECORDS_MAX = 512;
   static readonly STEP_BYTES_MAX = 4 * 1024 * 1024;
+  /** A disk that said no is asked again after this long. */
+  static readonly RETRY_MS = 500;
 
   constructor(options: {
     queueId: number;
@@ -55,7 +68,9 @@ export class QueueDispatch {
     settles: SettleBatcher;
     clock: Clock;
     prng: Prng;
+    /** A record cannot be read; it is tried again until `onRecovered`. */
     onTrouble: (cause: Error) => void;
+    onRecovered: () => void;
   }) {
     this.queueId = options.queueId;
     this.#groupId = options.groupId;
@@ -66,6 +81,7 @@ export class QueueDispatch {
     this.#settles = options.settles;
     this.#clock = options.clock;
     this.#onTrouble = options.onTrouble;
+    this.#onRecovered = options.onRecovered;
     this.#dispatcher = new Dispatcher({
       strategy: options.strategy,
       prng: options.prng,
@@ -73,9 +89,10 @@ export class QueueDispatch {
     });
   }
 
-  /** A changed definition acts on the next assignment. */
-  redefine(strategy: DispatchStrategy): void {
+  /** A changed definition acts on the next assignment and the next rejection. */
+  redefine(strategy: DispatchStrategy, redispatchIntervalMs: number): void {
     this.#dispatcher.setStrategy(strategy);
+    this.#dispatcher.setRedispatchInterval(redispatchIntervalMs);
   }
 
   attach(consumer: DispatchConsumer, window: number): void {
@@ -114,13 +131,14 @@ export class QueueDispatch {
 
   /** A newer value of its key was committed: what was not handed out yet never will be. */
   supersede(offset: number): void {
-    if (this.#dispatcher.supersede(offset) === 'in-flight' && this.#pumping) this.#withdrawn.add(offset);
+    if (this.#dispatcher.supersede(offset) !== 'withdrawn' && this.#pumping) this.#withdrawn.add(offset);
   }
 
   /** The queue is gone. Its consumers are told by the caller. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#dueTimer);
+    this.#recovered();
   }
 
   get inflight(): number {
@@ -143,7 +161,7 @@ export class QueueDispatch {
   wake(): void {
     if (this.#closed) return;
     this.#again = true;
-    if (this.#pumping || this.#consumers.size === 0) return;
+    if (this.#pumping || this.#retryTimer !== undefined || this.#consumers.size === 0) return;
     this.#pumping = true;
     queueMicrotask(this.#pumpOnce);
   }
@@ -154,12 +172,13 @@ export class QueueDispatch {
 
   async #pump(): Promise<void> {
     try {
+      await this.#deliverUnsent();
       while (this.#again && !this.#closed) {
         this.#again = false;
         while (await this.#step());
       }
     } catch (cause) {
-      this.#onTrouble(cause as Error);
+      this.#failed(cause as Error);
     } finally {
       this.#pumping = false;
       this.#withdrawn.clear();
@@ -170,7 +189,9 @@ export class QueueDispatch {
 
   /** Assigns and delivers once; true when there may be more to do. */
   async #step(): Promise<boolean> {
+    this.#withdrawn.clear();
     const assigned: Assigned[] = [];
+    this.#unsent = assigned;
     const rows = new Map<number, IndexRow | undefined>();
     let bytes = this.#assignRedeliveries(assigned);
     if (this.#dispatcher.room() > 0 && assigned.length < QueueDispatch.STEP_RECORDS_MAX) {
@@ -178,7 +199,39 @@ export class QueueDispatch {
     }
     if (assigned.length === 0) return false;
     await this.#deliver(assigned, rows);
-    return true;
+    this.#unsent = [];
+    return !this.#closed;
+  }
+
+  /** What a failed step had assigned, as far as its consumers are still there: the others gave it back when they left. */
+  async #deliverUnsent(): Promise<void> {
+    this.#unsent = this.#unsent.filter(({ dispatchId }) => this.#consumers.has(dispatchId));
+    if (this.#unsent.length > 0) {
+      this.#withdrawn.clear();
+      await this.#deliver(this.#unsent, new Map());
+      this.#unsent = [];
+      this.#again = true;
+    }
+    this.#recovered();
+  }
+
+  #failed(cause: Error): void {
+    if (this.#closed) return;
+    this.#isTroubled = true;
+    this.#onTrouble(cause);
+    this.#again = true;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.wake();
+    }, QueueDispatch.RETRY_MS);
+  }
+
+  #recovered(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    if (!this.#isTroubled) return;
+    this.#isTroubled = false;
+    this.#onRecovered();
   }
 
   #assignRedeliveries(assigned: Assigned[]): number {

@@ -1,3 +1,4 @@
+import { SluiceError } from '@sluice/common/errors';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 
@@ -83,9 +84,10 @@ export class RecordReader {
   async #readOnce(groupId: number, index: number): Promise<Uint8Array> {
     this.#misses.add();
     const [entry] = await this.#entryLog.read(groupId, index, index, 0);
-    const data = entry?.data ?? new Uint8Array(0);
-    this.remember(groupId, index, data);
-    return data;
+    if (entry === undefined)
+      throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
+    this.remember(groupId, index, entry.data);
+    return entry.data;
   }
 
   #evict(): void {

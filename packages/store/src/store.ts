@@ -33,7 +33,8 @@ export class Store {
   readonly #configurator: QueueConfigurator;
   readonly #sweeper: RetentionSweeper;
   readonly #stopped = new Set<Partition>();
-  readonly #dispatchFailures = new Map<string, Error>();
+  /** By queue id. */
+  readonly #dispatchFailures = new Map<number, { queue: string; cause: Error }>();
   #allLead: (() => void) | undefined;
 
   constructor(options: StoreOptions) {
@@ -68,6 +69,7 @@ export class Store {
         onLeading: () => this.#leadershipMoved(),
         onStopped: (stopped) => this.#partitionStopped(stopped),
         onDispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
+        onDispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
       });
       partition.machine = await this.#options.host.addGroup({
         groupId,
@@ -131,7 +133,7 @@ export class Store {
   problems(): string[] {
     const problems: string[] = [];
     if (this.#disk.low) problems.push('the disk is almost full: publishes into queues are refused');
-    for (const [where, cause] of this.#dispatchFailures) problems.push(`${where}: ${cause.message}`);
+    for (const { queue, cause } of this.#dispatchFailures.values()) problems.push(`queue ${queue}: ${cause.message}`);
     return problems;
   }
 
@@ -168,11 +170,20 @@ export class Store {
 
   #dispatchFailed(groupId: number, queueId: number, cause: Error): void {
     const queue = this.#options.topology.queue(queueId)?.name ?? String(queueId);
-    this.#dispatchFailures.set(`queue ${queue}`, cause);
+    const known = this.#dispatchFailures.get(queueId);
+    this.#dispatchFailures.set(queueId, { queue, cause });
+    if (known?.cause.message === cause.message) return;
     this.#options.logger.error(
       { err: cause, partition: groupId, queue },
-      'a stored record cannot be read: this queue stands still rather than skip it',
+      'a stored record cannot be read: this queue stands still rather than skip it, and tries again',
     );
+  }
+
+  #dispatchRecovered(queueId: number): void {
+    const known = this.#dispatchFailures.get(queueId);
+    if (known === undefined) return;
+    this.#dispatchFailures.delete(queueId);
+    this.#options.logger.info({ queue: known.queue }, 'the stored record could be read: this queue goes on');
   }
 }
 

@@ -62,7 +62,7 @@ export class Dispatcher {
   readonly #consumers = new Map<number, ConsumerCredit>();
   readonly #records = new Inflight();
   readonly #waiting = new RedeliveryQueue();
-  readonly #redispatchIntervalMs: number;
+  #redispatchIntervalMs: number;
   readonly #redeliveryMax: number;
   readonly #assignment: Assignment;
   #room = 0;
@@ -79,6 +79,11 @@ export class Dispatcher {
   /** Acts on the next assignment; the turn of `round_robin` is kept. */
   setStrategy(strategy: DispatchStrategyName): void {
     this.#seating.setStrategy(strategy);
+  }
+
+  /** Acts on the next rejection. */
+  setRedispatchInterval(redispatchIntervalMs: number): void {
+    this.#redispatchIntervalMs = redispatchIntervalMs;
   }
 
   /** `consumerId` is a positive integer, not attached yet. */

@@ -1,0 +1,296 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { rest, TestStore, until } from './support/test-store.ts';
+
+let store: TestStore;
+beforeEach(async () => {
+  store = await TestStore.start();
+});
+afterEach(() => store.remove());
+
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i + 1));
+
+describe('handing out', () => {
+  test('in order, up to the window, the next as soon as one is accepted', async () => {
+    await store.define();
+    await store.publish(1, numbers(5));
+    const consumer = store.attach(1, 2);
+    expect(await consumer.received(2)).toEqual(['1', '2']);
+    await rest();
+    expect(consumer.texts).toEqual(['1', '2']);
+    consumer.accept(0);
+    expect(await consumer.received(3)).toEqual(['1', '2', '3']);
+    expect(await store.statistics(1)).toMatchObject({ inflight: 2, consumers: 1 });
+  });
+
+  test('a window of 0 takes nothing, and everything once it is opened', async () => {
+    await store.define();
+    const consumer = store.attach(1, 0);
+    await store.publish(1, numbers(3));
+    await rest();
+    expect(consumer.texts).toEqual([]);
+    consumer.window(10);
+    expect(await consumer.received(3)).toEqual(['1', '2', '3']);
+  });
+
+  test('a window lowered below what is held takes nothing back and stops', async () => {
+    await store.define();
+    await store.publish(1, numbers(6));
+    const consumer = store.attach(1, 3);
+    await consumer.received(3);
+    consumer.window(1);
+    consumer.accept(0, 1);
+    await rest();
+    expect(consumer.texts).toEqual(['1', '2', '3']);
+    consumer.accept(2);
+    expect(await consumer.received(4)).toEqual(['1', '2', '3', '4']);
+  });
+
+  test('a backlog of many rows goes out whole and in order, whatever the steps of the pump', async () => {
+    await store.define();
+    const texts = numbers(300);
+    await store.publishEach(1, texts.slice(0, 200));
+    await store.publish(1, texts.slice(200));
+    const consumer = store.attach(1, 1000);
+    expect(await consumer.received(300)).toEqual(texts);
+    consumer.acceptAll();
+    await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
+  });
+
+  test('rows that were settled out of order are passed over, more of them than one step reads', async () => {
+    await store.define();
+    await store.publishEach(1, numbers(200));
+    const first = store.attach(1, 200);
+    await first.received(200);
+    first.accept(...Array.from({ length: 199 }, (_, i) => i + 1));
+    await until(async () => (await store.statistics(1)).depth === 1, 'all but the first are settled');
+    await store.restart();
+    expect(await store.attach(1).received(1)).toEqual(['1']);
+    await store.publish(1, ['new']);
+    const next = store.attach(1);
+    expect(await next.received(1)).toEqual(['new']);
+  });
+
+  test('an expired record is not delivered, and its place is free for the next', async () => {
+    await store.define();
+    await store.publish(1, ['old'], { expiresAtMs: store.clock.nowMs() + 1000 });
+    await store.publish(1, ['new']);
+    store.skewMs = 2000;
+    const consumer = store.attach(1, 1);
+    expect(await consumer.received(1)).toEqual(['new']);
+    await until(async () => (await store.statistics(1)).expiredTotal === 1, 'it counts as expired');
+  });
+
+  test('a changed strategy acts on the next record', async () => {
+    await store.define();
+    const [a, b] = [store.attach(1, 10), store.attach(1, 10)];
+    await store.publish(1, numbers(4));
+    await a.received(2);
+    await b.received(2);
+    a.acceptAll();
+    await until(async () => (await store.statistics(1)).inflight === 2, 'a holds nothing');
+    await store.define({ dispatchStrategy: 'least_inflight' });
+    await store.publish(1, ['5', '6']);
+    expect(await a.received(4)).toEqual(['1', '3', '5', '6']);
+  });
+});
+
+describe('giving back', () => {
+  test('what a consumer held when it left goes to another at once, counted', async () => {
+    await store.define();
+    await store.publish(1, numbers(3));
+    const leaving = store.attach(1);
+    await leaving.received(3);
+    const staying = store.attach(1);
+    leaving.detach();
+    expect(await staying.received(3)).toEqual(['1', '2', '3']);
+    expect(staying.delivered.map(({ count }) => count)).toEqual([2, 2, 2]);
+    await until(async () => (await store.statistics(1)).returnedTotal === 3, 'the log knows');
+  });
+
+  test('an answer after leaving says nothing', async () => {
+    await store.define();
+    await store.publish(1, ['1']);
+    const leaving = store.attach(1);
+    await leaving.received(1);
+    leaving.detach();
+    leaving.accept(0);
+    expect(await store.attach(1).received(1)).toEqual(['1']);
+  });
+
+  test('a gateway that dies gives back what all its consumers held', async () => {
+    await store.define();
+    await store.publish(1, numbers(4));
+    const consumers = [store.attach(1, 2), store.attach(1, 2)];
+    for (const consumer of consumers) await consumer.received(2);
+    store.reconnect();
+    expect(await store.attach(1).received(4)).toEqual(['1', '2', '3', '4']);
+  });
+
+  test('a rejected record goes to the other consumer at once, and not to the rejecter', async () => {
+    await store.define({ redispatchIntervalMs: 60_000 });
+    const [a, b] = [store.attach(1), store.attach(1)];
+    await store.publish(1, ['1']);
+    await a.received(1);
+    a.reject(0);
+    expect(await b.received(1)).toEqual(['1']);
+    expect(b.delivered[0]?.count).toBe(2);
+    expect(a.texts).toEqual(['1']);
+  });
+
+  test('a sole rejecter gets it again, not before the interval, with the count raised', async () => {
+    await store.define({ redispatchIntervalMs: 80 });
+    const consumer = store.attach(1);
+    await store.publish(1, ['1']);
+    await consumer.received(1);
+    const rejectedMs = performance.now();
+    consumer.reject(0);
+    await consumer.received(2);
+    expect(performance.now() - rejectedMs).toBeGreaterThanOrEqual(79);
+    expect(consumer.delivered.map(({ count }) => count)).toEqual([1, 2]);
+  });
+
+  test('an interval that was changed acts on the next rejection', async () => {
+    await store.define({ redispatchIntervalMs: 60_000 });
+    const consumer = store.attach(1);
+    await store.publish(1, ['1']);
+    await consumer.received(1);
+    await store.define({ redispatchIntervalMs: 1 });
+    consumer.reject(0);
+    expect(await consumer.received(2)).toEqual(['1', '1']);
+  });
+
+  test('counts and the order survive a restart', async () => {
+    await store.define();
+    await store.publish(1, numbers(3));
+    const consumer = store.attach(1);
+    await consumer.received(3);
+    consumer.accept(1);
+    consumer.detach();
+    await until(async () => (await store.statistics(1)).returnedTotal === 2, 'the log knows');
+    await store.restart();
+    const again = store.attach(1);
+    expect(await again.received(2)).toEqual(['1', '3']);
+    expect(again.delivered.map(({ count }) => count)).toEqual([2, 2]);
+  });
+});
+
+describe('while a pump waits for the disk', () => {
+  /** A pump has read the rows of queue 1 and waits for the answer. */
+  async function pumpThatWaits(): Promise<ReturnType<TestStore['attach']>> {
+    store.engine.hold();
+    const consumer = store.attach(1);
+    await until(() => store.engine.waiting > 0, 'the pump reads');
+    return consumer;
+  }
+
+  test('a value superseded meanwhile is handed to nobody', async () => {
+    await store.define({ isLastValue: true });
+    await store.publish(1, ['a=1']);
+    const consumer = await pumpThatWaits();
+    await store.publish(1, ['a=2']);
+    await rest();
+    store.engine.release();
+    await until(() => consumer.texts.includes('a=2'), 'the new value');
+    await rest();
+    expect(consumer.texts).toEqual(['a=2']);
+    consumer.acceptAll();
+    await until(async () => (await store.statistics(1)).inflight === 0, 'no place is lost');
+  });
+
+  test('a consumer that leaves meanwhile gets nothing, and nothing is lost', async () => {
+    await store.define();
+    await store.publish(1, numbers(3));
+    const leaving = await pumpThatWaits();
+    leaving.detach();
+    await rest();
+    const staying = store.attach(1);
+    store.engine.release();
+    expect(await staying.received(3)).toEqual(['1', '2', '3']);
+    expect(leaving.texts).toEqual([]);
+  });
+
+  test('purged records are not delivered later, and their places are free', async () => {
+    await store.define();
+    await store.publish(1, numbers(20));
+    const consumer = store.attach(1, 3);
+    await consumer.received(3);
+    expect(await store.purge(1)).toBe(20);
+    consumer.acceptAll();
+    await rest();
+    expect(consumer.texts).toEqual(['1', '2', '3']);
+    expect(await store.statistics(1)).toMatchObject({ depth: 0, inflight: 0, purgedTotal: 20 });
+    await store.publish(1, ['new']);
+    expect((await consumer.received(4))[3]).toBe('new');
+  });
+
+  test('a purged record that was given back is redelivered to nobody', async () => {
+    await store.define();
+    await store.publish(1, numbers(3));
+    const leaving = store.attach(1);
+    await leaving.received(3);
+    leaving.detach();
+    await rest();
+    expect(await store.purge(1)).toBe(3);
+    const next = store.attach(1, 1);
+    await store.publish(1, ['new']);
+    expect(await next.received(1)).toEqual(['new']);
+  });
+
+  test('a queue that is removed tells its consumers, and one of the same name begins empty', async () => {
+    await store.define();
+    await store.publish(1, numbers(3));
+    const consumer = await pumpThatWaits();
+    const removed = store.undefine(1);
+    store.engine.release();
+    await removed;
+    await until(() => consumer.detachedBecause === 'queue-removed', 'it is told');
+    await store.define({ queueId: 2 });
+    await store.publish(2, ['new']);
+    expect(await store.attach(2).received(1)).toEqual(['new']);
+    expect(await store.stored(2)).toEqual(['new']);
+  });
+});
+
+describe('a record that cannot be read', () => {
+  test('holds the queue still, says so, and goes on when it can be read again', async () => {
+    await store.define();
+    await store.publishEach(1, ['1', '2']);
+    await store.restart();
+    const read = store.entryLog.read.bind(store.entryLog);
+    let failing = true;
+    let attempts = 0;
+    store.entryLog.read = async (...args) => {
+      attempts++;
+      if (failing) throw new Error('EIO: the disk says no');
+      return await read(...args);
+    };
+    const consumer = store.attach(1, 1);
+    await until(() => store.store.problems().length > 0, 'health knows');
+    expect(store.store.problems()[0]).toContain('EIO');
+    await store.publish(1, ['3']);
+    await rest();
+    expect(consumer.texts).toEqual([]);
+    failing = false;
+    expect(await consumer.received(1)).toEqual(['1']);
+    expect(attempts).toBeGreaterThan(1);
+    await until(() => store.store.problems().length === 0, 'health recovers');
+    consumer.accept(0);
+    expect((await consumer.received(2))[1]).toBe('2');
+    expect(consumer.delivered.map(({ count }) => count)).toEqual([1, 1]);
+  });
+
+  test('and that was purged meanwhile holds up nobody', async () => {
+    await store.define();
+    await store.publishEach(1, ['1', '2']);
+    await store.restart();
+    store.entryLog.read = async () => {
+      throw new Error('ENTRY_MISSING');
+    };
+    const consumer = store.attach(1, 1);
+    await until(() => store.store.problems().length > 0, 'health knows');
+    await store.purge(1);
+    await store.publish(1, ['new']);
+    expect(await consumer.received(1)).toEqual(['new']);
+    await until(() => store.store.problems().length === 0, 'health recovers');
+  });
+});
