@@ -1,0 +1,24 @@
+import { parseArgs } from 'node:util';
+import { killRounds } from './kill-rounds.ts';
+import { formatVerdict, isClean } from './queue-checker.ts';
+
+// npm run faults:kill -- --rounds 20 --seed 1
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    load: { type: 'string', default: '3000' },
+  },
+});
+
+const verdict = await killRounds({
+  rounds: Number(values.rounds),
+  seed: Number(values.seed),
+  loadMsMax: Number(values.load),
+  onRound({ round, loadMs, downMs, restartMs, verdict }) {
+    const times = `killed after ${loadMs} ms, down ${downMs} ms, ready in ${Math.round(restartMs)} ms`;
+    console.log(`round ${round}: ${times}; so far ${formatVerdict(verdict)}`);
+  },
+});
+console.log(`${isClean(verdict) ? 'held' : 'BROKEN'}: ${values.rounds} rounds of SIGKILL: ${formatVerdict(verdict)}`);
+process.exit(isClean(verdict) ? 0 : 1);
