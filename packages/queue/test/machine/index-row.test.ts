@@ -6,7 +6,6 @@ import { IndexRowBuilder } from '../../src/machine/index-row-builder.ts';
 import { encodeKeyRow } from '../../src/machine/key-row.ts';
 import { decodeMachineRow, encodeMachineRow } from '../../src/machine/machine-row.ts';
 import { decodeIndexEntry } from '../../src/machine/offset-index.ts';
-import { queueFigures } from '../../src/machine/queries.ts';
 import { QueueMachine } from '../../src/machine/queue-machine.ts';
 import { decodeQueueRow, encodeQueueRow } from '../../src/machine/queue-row.ts';
 import { QueueState } from '../../src/machine/queue-state.ts';
@@ -188,25 +187,5 @@ describe('an index row', () => {
     for (let length = 0; length < value.length; length++) {
       expect(() => new IndexRow(1000, value.subarray(0, length))).toThrow(SluiceError);
     }
-  });
-});
-
-describe('the figures of a queue', () => {
-  test('speak of the first live record', () => {
-    const queue = fullQueue();
-    Object.assign(queue, { head: 900, tail: 1010, depth: 3, depthBytes: 70_011 });
-    expect(queueFigures(queue, fullRow(), 1_700_000_002_500)).toEqual({
-      depth: 3,
-      depthBytes: 70_011,
-      oldestAgeMs: 2500,
-      lag: 9,
-    });
-    expect(queueFigures(queue, undefined, 1_700_000_002_500)).toMatchObject({ oldestAgeMs: 0, lag: 110 });
-  });
-
-  test('of an empty queue are nothing', () => {
-    const queue = fullQueue();
-    Object.assign(queue, { depth: 0, depthBytes: 0 });
-    expect(queueFigures(queue, undefined, 5)).toEqual({ depth: 0, depthBytes: 0, oldestAgeMs: 0, lag: 0 });
   });
 });
