@@ -34,7 +34,8 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   readonly #settleBacklog: Uint8Array[] = [];
   #settleTimer: NodeJS.Timeout | undefined;
 
-  static readonly SETTLE_RETRY_MS = 20;
+  /** How soon something is proposed again that the log did not take. */
+  static readonly BUSY_RETRY_MS = 20;
 
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
@@ -63,14 +64,23 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     return this.#parts.host.propose(this.groupId, command, proposal);
   }
 
-  /** For what is rare. Resolves with the reply once applied; undefined when it was refused or lost. */
+  /**
+   * For what is rare: definitions and drops. Resolves with the reply once applied; undefined when this node does not
+   * lead any more. While the log takes nothing it waits: nobody else would configure the queue, or drop what is due.
+   */
   execute(command: Command): Promise<ApplyReply | undefined> {
+    const bytes = encodeCommand(command);
     return new Promise((resolve) => {
-      const outcome = this.propose(encodeCommand(command), {
+      const proposal: Proposal = {
         applied: (_index, reply) => resolve(reply),
         dropped: () => resolve(undefined),
-      });
-      if (outcome !== 'proposed') resolve(undefined);
+      };
+      const attempt = (): void => {
+        const outcome = this.propose(bytes, proposal);
+        if (outcome === 'busy') setTimeout(attempt, Partition.BUSY_RETRY_MS);
+        else if (outcome !== 'proposed') resolve(undefined);
+      };
+      attempt();
     });
   }
 
@@ -179,7 +189,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         this.#settleTimer ??= setTimeout(() => {
           this.#settleTimer = undefined;
           this.#drainSettles();
-        }, Partition.SETTLE_RETRY_MS);
+        }, Partition.BUSY_RETRY_MS);
         return;
       }
       // Not the leader any more, or fenced: the records stay unsettled and the next leader delivers them again.

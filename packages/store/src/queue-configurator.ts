@@ -14,8 +14,10 @@ export class QueueConfigurator {
   readonly #logger: Logger;
   #running: Promise<void> | undefined;
   #again = false;
-  /** The epoch each queue's definition was last looked at, to look only at what moved. */
+  /** The image that every partition led here follows; -1 when that is not known. */
   #epoch = -1;
+  /** Leadership moved since the pass began: it may have gone by a partition that leads now. */
+  #moved = false;
 
   /** Proposals under way at once: a first start with many queues must not fill the log's buffer. */
   static readonly CONCURRENCY = 256;
@@ -38,6 +40,7 @@ export class QueueConfigurator {
   /** Leadership moved: everything is looked at again. */
   leadershipMoved(): Promise<void> {
     this.#epoch = -1;
+    this.#moved = true;
     return this.settle();
   }
 
@@ -46,10 +49,11 @@ export class QueueConfigurator {
       this.#again = false;
       if (this.#topology.epoch === 0 || this.#topology.epoch === this.#epoch) continue;
       const epoch = this.#topology.epoch;
+      this.#moved = false;
       try {
         await this.#configureAll();
         await this.#removeUndefined();
-        this.#epoch = epoch;
+        if (!this.#moved) this.#epoch = epoch;
       } catch (cause) {
         this.#logger.error({ err: cause }, 'queues could not be configured');
       }

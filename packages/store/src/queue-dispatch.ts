@@ -37,6 +37,8 @@ export class QueueDispatch {
   /** The next fresh offset, and the base of the row it may lie in. */
   #cursor: number;
   #cursorRowBase: number;
+  /** Records of the row read last: what the next ones are expected to hold. */
+  #rowRecords = 1;
   #pumping = false;
   #again = false;
   #dueTimer: NodeJS.Timeout | undefined;
@@ -248,11 +250,15 @@ export class QueueDispatch {
   }
 
   async #assignFresh(assigned: Assigned[], rows: Map<number, IndexRow | undefined>, bytesMax: number): Promise<number> {
-    const found = await this.#index.rowsFrom(this.queueId, this.#cursorRowBase, QueueDispatch.STEP_ROWS_MAX);
+    // A row of a busy queue holds a thousand records: decoding 64 of them to hand out ten would be most of the work.
+    const rowsWanted = 1 + Math.ceil(this.#dispatcher.room() / this.#rowRecords);
+    const rowsMax = Math.min(QueueDispatch.STEP_ROWS_MAX, rowsWanted);
+    const found = await this.#index.rowsFrom(this.queueId, this.#cursorRowBase, rowsMax);
     const nowMs = this.#clock.monotonicMs();
     let bytes = 0;
     for (const row of found) {
       rows.set(row.base, row);
+      this.#rowRecords = row.count;
       for (let offset = row.nextLive(this.#cursor); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0))
           return bytes;
@@ -269,7 +275,7 @@ export class QueueDispatch {
       this.#cursorRowBase = this.#cursor;
     }
     // More rows than one scan brings: look on, even if all of these were settled already.
-    if (found.length === QueueDispatch.STEP_ROWS_MAX) this.#again = true;
+    if (found.length === rowsMax) this.#again = true;
     return bytes;
   }
 

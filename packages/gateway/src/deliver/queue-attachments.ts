@@ -22,6 +22,13 @@ export class QueueAttachments implements QueueSubscriptions {
   readonly #topology: Topology;
   readonly #consumers: PartitionConsumer;
   readonly #attachments = new Set<Attachment>();
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  /**
+   * How soon a store is asked again that did not lead. At once would be a loop: in one process question and refusal
+   * follow each other without the event loop ever turning.
+   */
+  static readonly RETRY_MS = 100;
 
   constructor(options: { topology: Topology; consumers: PartitionConsumer }) {
     this.#topology = options.topology;
@@ -29,9 +36,7 @@ export class QueueAttachments implements QueueSubscriptions {
   }
 
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment {
-    const attachment = new Attachment(reference, consumer, this.#consumers, (detached) =>
-      this.#attachments.delete(detached),
-    );
+    const attachment = new Attachment(reference, consumer, this.#consumers, this);
     this.#attachments.add(attachment);
     attachment.bind(this.#resolve(reference));
     return attachment;
@@ -40,6 +45,18 @@ export class QueueAttachments implements QueueSubscriptions {
   /** The image of the cluster changed. */
   topologyChanged(): void {
     for (const attachment of this.#attachments) attachment.bind(this.#resolve(attachment.reference));
+  }
+
+  /** A store does not lead the partition (any more): looked at again in a moment, all such attachments together. */
+  refused(): void {
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.topologyChanged();
+    }, QueueAttachments.RETRY_MS);
+  }
+
+  detached(attachment: Attachment): void {
+    this.#attachments.delete(attachment);
   }
 
   /** Queue subscriptions, and how many of them wait for their queue. */
@@ -62,7 +79,7 @@ class Attachment implements QueueAttachment, ConsumerSink {
   readonly reference: QueueReference;
   readonly #consumer: QueueConsumer;
   readonly #consumers: PartitionConsumer;
-  readonly #onDetached: (attachment: Attachment) => void;
+  readonly #attachments: QueueAttachments;
   #window: number;
   #definition: QueueDefinition | undefined;
   #consumerId = 0;
@@ -72,12 +89,12 @@ class Attachment implements QueueAttachment, ConsumerSink {
     reference: QueueReference,
     consumer: QueueConsumer,
     consumers: PartitionConsumer,
-    onDetached: (attachment: Attachment) => void,
+    attachments: QueueAttachments,
   ) {
     this.reference = reference;
     this.#consumer = consumer;
     this.#consumers = consumers;
-    this.#onDetached = onDetached;
+    this.#attachments = attachments;
     this.#window = consumer.window;
   }
 
@@ -127,10 +144,9 @@ class Attachment implements QueueAttachment, ConsumerSink {
 
   dismissed(reason: 'queue-removed' | 'not-leader'): void {
     this.#consumerId = 0;
-    const definition = this.#definition;
     this.#definition = undefined;
-    // The queue still exists and has another leader: attach there. A removed one is bound again by the topology.
-    if (reason === 'not-leader' && !this.#detached) this.bind(definition);
+    // The queue still exists and has another leader, now or soon. A removed one is bound again by the topology.
+    if (reason === 'not-leader' && !this.#detached) this.#attachments.refused();
   }
 
   accept(delivery: QueueDelivery): void {
@@ -151,7 +167,7 @@ class Attachment implements QueueAttachment, ConsumerSink {
     if (this.#detached) return;
     this.#detached = true;
     this.#release();
-    this.#onDetached(this);
+    this.#attachments.detached(this);
   }
 
   /** An answer to a delivery of an earlier binding says nothing to the present one. */

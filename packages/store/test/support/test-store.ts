@@ -237,7 +237,7 @@ export async function until(
   }
 }
 
-const DEFINITION: QueueDefinition = {
+export const DEFINITION: QueueDefinition = {
   queueId: 1,
   name: 'q',
   topicFilter: 't',
