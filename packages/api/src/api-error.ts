@@ -1,5 +1,4 @@
 import type { Refusal, RefusalCode } from '@sluice/rpc/contract/queue-management';
-import { Type } from 'typebox';
 import type { FieldProblem } from './field/field.ts';
 
 /** Every answer that is not a success has this shape: `{"code", "message"}` as in EMQX, and a hint where there is one. */
@@ -22,7 +21,7 @@ export class ApiError extends Error {
   }
 }
 
-export const ERROR_SCHEMA = Type.Unsafe<{ code: string; message: string; hint?: string }>({
+export const ERROR_SCHEMA = {
   $id: 'Error',
   type: 'object',
   required: ['code', 'message'],
@@ -35,7 +34,7 @@ export const ERROR_SCHEMA = Type.Unsafe<{ code: string; message: string; hint?: 
     },
     hint: { type: 'string', description: 'What to do next, where there is something to say.' },
   },
-});
+};
 
 export function badRequest(message: string, hint = ''): ApiError {
   return new ApiError(400, 'BAD_REQUEST', message, hint);

@@ -8,7 +8,6 @@ import {
 } from '@sluice/meta/queue-subsystem-config';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { badFields, badRequest } from '../api-error.ts';
 import { accept, type Field, type FieldResult, objectSchema, readFields, reject, show } from '../field/field.ts';
 import { durationField, INFINITY, integerField } from '../field/scalar-fields.ts';
@@ -44,12 +43,12 @@ function intervalField(description: string, standard: DurationSetting): Field<Du
 
 function createConfigFields(input: QueueInput) {
   const template = (isLastValue: boolean): Field<QueueTemplate | false> => ({
-    schema: Type.Unsafe({
+    schema: {
       oneOf: [
         { type: 'boolean', enum: [false] },
         isLastValue ? input.lastValueTemplateSchema : input.regularTemplateSchema,
       ],
-    }),
+    },
     read: (value): FieldResult<QueueTemplate | false> => {
       if (value === false) return accept(false as const);
       if (typeof value !== 'object' || value === null)
@@ -61,12 +60,12 @@ function createConfigFields(input: QueueInput) {
   const defaults = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
   return {
     enable: {
-      schema: Type.Unsafe({
+      schema: {
         description:
           'false switches queues off, which is possible only while there are none. `auto` is the same as true.',
         default: 'auto',
         oneOf: [{ type: 'boolean' }, { type: 'string', enum: ['auto'] }],
-      }),
+      },
       read: (value: unknown) =>
         value === 'auto' || typeof value === 'boolean'
           ? accept(value as boolean | 'auto')

@@ -1,4 +1,4 @@
-import { type TSchema, Type } from 'typebox';
+import type { JsonSchema } from '../json-schema.ts';
 
 /**
  * One field of a request body: how the document describes it and how it is read. A JSON-schema validator alone can say
@@ -7,7 +7,7 @@ import { type TSchema, Type } from 'typebox';
  * every answer against.
  */
 export interface Field<T> {
-  readonly schema: TSchema;
+  readonly schema: JsonSchema;
   read(value: unknown): FieldResult<T>;
 }
 
@@ -88,9 +88,9 @@ export function objectSchema(
   fields: FieldTable,
   required: readonly string[],
   options: Record<string, unknown>,
-): TSchema {
-  const properties: Record<string, TSchema> = {};
+): JsonSchema {
+  const properties: Record<string, JsonSchema> = {};
   for (const [name, field] of Object.entries(fields)) properties[name] = field.schema;
   const lists = required.length > 0 ? { required: [...required] } : {};
-  return Type.Unsafe({ type: 'object', additionalProperties: false, properties, ...lists, ...options });
+  return { type: 'object', additionalProperties: false, properties, ...lists, ...options };
 }

@@ -1,6 +1,5 @@
 import { DURATION_FORM, formatDuration, parseDuration } from '@sluice/common/human-duration';
 import { parseSize, SIZE_FORM } from '@sluice/common/human-size';
-import { Type } from 'typebox';
 import { accept, type Field, type FieldResult, reject, show } from './field.ts';
 
 interface Description {
@@ -21,7 +20,7 @@ export const INFINITY = 'infinity';
 export function textField(about: Description & { charactersMax: number }): Field<string> {
   const { charactersMax, ...description } = about;
   return {
-    schema: Type.Unsafe({ type: 'string', minLength: 1, maxLength: charactersMax, ...description }),
+    schema: { type: 'string', minLength: 1, maxLength: charactersMax, ...description },
     read: (value) => {
       if (typeof value !== 'string') return reject(`must be a text, not ${show(value)}`);
       if (value === '') return reject('must not be empty');
@@ -50,7 +49,7 @@ export function checkedTextField(
 
 export function booleanField(about: Description): Field<boolean> {
   return {
-    schema: Type.Unsafe({ type: 'boolean', ...about }),
+    schema: { type: 'boolean', ...about },
     read: (value) => (typeof value === 'boolean' ? accept(value) : reject(`must be true or false, not ${show(value)}`)),
   };
 }
@@ -58,7 +57,7 @@ export function booleanField(about: Description): Field<boolean> {
 export function choiceField<const T extends readonly string[]>(choices: T, about: Description): Field<T[number]> {
   const allowed = choices.map((choice) => `"${choice}"`).join(', ');
   return {
-    schema: Type.Unsafe({ type: 'string', enum: [...choices], ...about }),
+    schema: { type: 'string', enum: [...choices], ...about },
     read: (value) =>
       choices.includes(value as string)
         ? accept(value as T[number])
@@ -69,7 +68,7 @@ export function choiceField<const T extends readonly string[]>(choices: T, about
 export function integerField(about: Description & Range): Field<number> {
   const { min, max, ...description } = about;
   return {
-    schema: Type.Unsafe({ type: 'integer', minimum: min, maximum: max, ...description }),
+    schema: { type: 'integer', minimum: min, maximum: max, ...description },
     read: (value) => {
       if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
         return reject(`must be a whole number between ${min} and ${max}, not ${show(value)}`);
@@ -83,13 +82,13 @@ export function integerField(about: Description & Range): Field<number> {
 export function durationField(about: Description & { minMs: number; maxMs: number }): Field<number> {
   const { minMs, maxMs, ...description } = about;
   return {
-    schema: Type.Unsafe({
+    schema: {
       ...description,
       oneOf: [
         { type: 'integer', minimum: minMs, maximum: maxMs, description: 'Milliseconds' },
         { type: 'string', description: `A duration: ${DURATION_FORM}` },
       ],
-    }),
+    },
     read: (value) => {
       const result = readDurationMs(value);
       if (!result.ok) return result;
@@ -114,13 +113,13 @@ function readDurationMs(value: unknown): FieldResult<number> {
 /** A positive whole number, or `"infinity"` for none. */
 export function countLimitField(about: Description): Field<number | null> {
   return {
-    schema: Type.Unsafe({
+    schema: {
       ...about,
       oneOf: [
         { type: 'integer', minimum: 1 },
         { type: 'string', enum: [INFINITY] },
       ],
-    }),
+    },
     read: (value) => {
       if (value === INFINITY) return accept(null);
       if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return accept(value);
@@ -132,13 +131,13 @@ export function countLimitField(about: Description): Field<number | null> {
 /** Bytes as a whole number or `"100MB"`, or `"infinity"` for none. */
 export function sizeLimitField(about: Description): Field<number | null> {
   return {
-    schema: Type.Unsafe({
+    schema: {
       ...about,
       oneOf: [
         { type: 'integer', minimum: 1, description: 'Bytes' },
         { type: 'string', description: `A size ("100MB", powers of 1024) or "${INFINITY}"` },
       ],
-    }),
+    },
     read: (value) => {
       if (value === INFINITY) return accept(null);
       const allowed = `must be at least one byte: ${SIZE_FORM}; or "${INFINITY}"`;

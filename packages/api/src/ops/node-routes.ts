@@ -1,6 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { textFromQuery } from '../query.ts';
 import { addRoute, answers } from '../route.ts';
 import type { HealthSource } from './health-routes.ts';
@@ -15,7 +14,7 @@ export interface ApiNode {
   connections: number;
 }
 
-export const NODES_SCHEMA = Type.Unsafe({
+export const NODES_SCHEMA = {
   $id: 'Nodes',
   title: 'Nodes of the cluster',
   type: 'array',
@@ -32,7 +31,7 @@ export const NODES_SCHEMA = Type.Unsafe({
       roles: { type: 'array', items: { type: 'string', enum: ['gateway', 'store', 'coordinator'] } },
     },
   },
-});
+};
 
 export interface NodeRoutesOptions {
   nodes: () => readonly ApiNode[];

@@ -6,7 +6,6 @@ import {
   type QueueManagement,
 } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { integerFromQuery } from '../query.ts';
 import { addRoute, answers } from '../route.ts';
 import { findQueue, unwrap } from './queue-access.ts';
@@ -139,7 +138,7 @@ const MESSAGE_SCHEMA = {
   },
 };
 
-export const MESSAGE_PAGE_SCHEMA = Type.Unsafe({
+export const MESSAGE_PAGE_SCHEMA = {
   $id: 'MessagePage',
   title: 'A page of messages',
   type: 'object',
@@ -160,16 +159,16 @@ export const MESSAGE_PAGE_SCHEMA = Type.Unsafe({
       },
     },
   },
-});
+};
 
-export const PURGE_SCHEMA = Type.Unsafe({
+export const PURGE_SCHEMA = {
   $id: 'Purged',
   title: 'What a purge removed',
   type: 'object',
   required: ['purged'],
   additionalProperties: false,
   properties: { purged: { type: 'integer', minimum: 0, description: 'Messages removed.' } },
-});
+};
 
 export function addMessageRoutes(
   app: FastifyInstance,

@@ -1,5 +1,4 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Type } from 'typebox';
 import { INFINITY } from '../field/scalar-fields.ts';
 
 /** A queue as every answer shows it: durations in milliseconds, sizes in bytes. */
@@ -47,7 +46,7 @@ const limit = (description: string) => ({
 });
 const COMPATIBILITY = 'Kept for compatibility with EMQX; has no effect.';
 
-export const QUEUE_SCHEMA = Type.Unsafe({
+export const QUEUE_SCHEMA = {
   $id: 'Queue',
   title: 'A queue',
   type: 'object',
@@ -115,7 +114,7 @@ export const QUEUE_SCHEMA = Type.Unsafe({
     partitions: { type: 'integer', minimum: 1, description: 'How many partitions hold it.' },
     created_at: { type: 'string', format: 'date-time', description: 'When it was created.' },
   },
-});
+};
 
 export const PAGE_META_SCHEMA = {
   type: 'object',
@@ -127,11 +126,11 @@ export const PAGE_META_SCHEMA = {
   },
 };
 
-export const QUEUE_PAGE_SCHEMA = Type.Unsafe({
+export const QUEUE_PAGE_SCHEMA = {
   $id: 'QueuePage',
   title: 'A page of queues',
   type: 'object',
   required: ['data', 'meta'],
   additionalProperties: false,
   properties: { data: { type: 'array', items: { $ref: 'Queue#' } }, meta: PAGE_META_SCHEMA },
-});
+};

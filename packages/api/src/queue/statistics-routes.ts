@@ -2,7 +2,6 @@ import type { Clock } from '@sluice/common/clock';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueManagement, QueueStatistics } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import { ApiError } from '../api-error.ts';
 import { PAGE_LIMIT_DEFAULT, pageOfQueues } from '../page-cursor.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
@@ -115,7 +114,7 @@ const STATISTICS = {
   },
 };
 
-export const QUEUE_STATISTICS_SCHEMA = Type.Unsafe({
+export const QUEUE_STATISTICS_SCHEMA = {
   $id: 'QueueStatistics',
   title: 'Figures of a queue',
   type: 'object',
@@ -127,16 +126,16 @@ export const QUEUE_STATISTICS_SCHEMA = Type.Unsafe({
     is_lastvalue: { type: 'boolean' },
     statistics: STATISTICS,
   },
-});
+};
 
-export const STATISTICS_PAGE_SCHEMA = Type.Unsafe({
+export const STATISTICS_PAGE_SCHEMA = {
   $id: 'QueueStatisticsPage',
   title: 'Figures of a page of queues',
   type: 'object',
   required: ['data', 'meta'],
   additionalProperties: false,
   properties: { data: { type: 'array', items: { $ref: 'QueueStatistics#' } }, meta: PAGE_META_SCHEMA },
-});
+};
 
 export function addStatisticsRoutes(
   app: FastifyInstance,

@@ -1,8 +1,14 @@
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { createRequire } from 'node:module';
+import type { Node } from 'yaml';
 import type { ConfigProblem, Layer } from './layer.ts';
+
+const load = createRequire(import.meta.url);
 
 /** Reads the YAML text of a configuration file. Sections hold keys, keys hold values; each remembers its line. */
 export function layerFromFile(fileName: string, text: string): { layer: Layer; problems: ConfigProblem[] } {
+  // Loaded here: most nodes are configured by flags and variables, and it takes 30 ms.
+  const { isMap, isScalar, LineCounter, parseDocument } = load('yaml') as typeof import('yaml');
+  const keyText = (key: unknown): string => (isScalar(key) ? String(key.value) : String(key));
   const layer: Layer = new Map();
   const problems: ConfigProblem[] = [];
   const lines = new LineCounter();
@@ -69,10 +75,6 @@ export function layerFromFile(fileName: string, text: string): { layer: Layer; p
 /** A configuration has no use for YAML aliases that multiply. */
 const ALIASES_MAX = 100;
 const EXAMPLE_HINT = 'For example: "log:" and on the next line "  level: debug"';
-
-function keyText(key: unknown): string {
-  return isScalar(key) ? String(key.value) : String(key);
-}
 
 function offsetOf(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;

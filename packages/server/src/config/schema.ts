@@ -1,5 +1,4 @@
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
-import { type Static, Type } from 'typebox';
 import {
   address,
   addresses,
@@ -9,6 +8,7 @@ import {
   duration,
   file,
   integer,
+  type Leaf,
   size,
   toggle,
   triState,
@@ -31,247 +31,220 @@ const MB = 1024 * KB;
 const GB = 1024 * MB;
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
-const strict = { additionalProperties: false };
 
-const node = Type.Object(
-  {
-    roles: choices(ROLES, {
-      about: 'What this process does: gateway speaks MQTT, store keeps messages, coordinator keeps the definitions.',
-      default: [...ROLES],
-      why: 'One process is a complete broker.',
-    }),
-    dataDirectory: directory({
-      default: './data',
-      about: 'Where the entry log and the derived state live. One process at a time.',
-      why: 'Visible next to where it was started, and not in a temporary directory that a reboot clears.',
-    }),
-    join: addresses({
-      about: 'gRPC addresses of nodes of the cluster to join.',
-      default: [],
-      why: 'Empty founds a cluster of its own.',
-    }),
-    drainTimeout: duration({
-      about: 'How long a stop waits for deliveries in progress and for connections to leave.',
-      default: '25s',
-      min: 0,
-      max: HOUR_MS,
-      why: 'Below the 30 seconds after which process managers kill.',
-    }),
-  },
-  strict,
-);
+const node = {
+  roles: choices(ROLES, {
+    about: 'What this process does: gateway speaks MQTT, store keeps messages, coordinator keeps the definitions.',
+    default: [...ROLES],
+    why: 'One process is a complete broker.',
+  }),
+  dataDirectory: directory({
+    default: './data',
+    about: 'Where the entry log and the derived state live. One process at a time.',
+    why: 'Visible next to where it was started, and not in a temporary directory that a reboot clears.',
+  }),
+  join: addresses({
+    about: 'gRPC addresses of nodes of the cluster to join.',
+    default: [],
+    why: 'Empty founds a cluster of its own.',
+  }),
+  drainTimeout: duration({
+    about: 'How long a stop waits for deliveries in progress and for connections to leave.',
+    default: '25s',
+    min: 0,
+    max: HOUR_MS,
+    why: 'Below the 30 seconds after which process managers kill.',
+  }),
+};
 
 const LOOPBACK_WHY = 'Reachable from this machine only until somebody says who may connect.';
 
-const listeners = Type.Object(
-  {
-    mqtt: address({ about: 'MQTT over TCP.', default: '127.0.0.1:1883', why: LOOPBACK_WHY }),
-    mqtts: address({ about: 'MQTT over TLS, customarily on 8883.', default: 'none', why: 'It needs a certificate.' }),
-    ws: address({ about: 'MQTT over WebSocket, path /mqtt.', default: '127.0.0.1:8083', why: LOOPBACK_WHY }),
-    wss: address({
-      about: 'MQTT over secure WebSocket, customarily on 8084.',
-      default: 'none',
-      why: 'It needs a certificate.',
-    }),
-    http: address({
-      about: 'REST API, its documentation, metrics and health.',
-      default: '127.0.0.1:18083',
-      why: LOOPBACK_WHY,
-    }),
-    grpc: address({
-      about: 'Traffic between nodes.',
-      default: 'none',
-      why: 'A node with all roles talks to itself in memory.',
-    }),
-  },
-  strict,
-);
+const listeners = {
+  mqtt: address({ about: 'MQTT over TCP.', default: '127.0.0.1:1883', why: LOOPBACK_WHY }),
+  mqtts: address({ about: 'MQTT over TLS, customarily on 8883.', default: 'none', why: 'It needs a certificate.' }),
+  ws: address({ about: 'MQTT over WebSocket, path /mqtt.', default: '127.0.0.1:8083', why: LOOPBACK_WHY }),
+  wss: address({
+    about: 'MQTT over secure WebSocket, customarily on 8084.',
+    default: 'none',
+    why: 'It needs a certificate.',
+  }),
+  http: address({
+    about: 'REST API, its documentation, metrics and health.',
+    default: '127.0.0.1:18083',
+    why: LOOPBACK_WHY,
+  }),
+  grpc: address({
+    about: 'Traffic between nodes.',
+    default: 'none',
+    why: 'A node with all roles talks to itself in memory.',
+  }),
+};
 
-const tls = Type.Object(
-  {
-    certificateFile: file({ about: 'PEM certificate chain for mqtts and wss.', why: 'There is none to assume.' }),
-    keyFile: file({ about: 'PEM private key of the certificate.', why: 'There is none to assume.' }),
-    clientCaFile: file({
-      about: 'PEM certificates of the authorities whose client certificates are required.',
-      why: 'Without it clients need no certificate.',
-    }),
-  },
-  strict,
-);
+const tls = {
+  certificateFile: file({ about: 'PEM certificate chain for mqtts and wss.', why: 'There is none to assume.' }),
+  keyFile: file({ about: 'PEM private key of the certificate.', why: 'There is none to assume.' }),
+  clientCaFile: file({
+    about: 'PEM certificates of the authorities whose client certificates are required.',
+    why: 'Without it clients need no certificate.',
+  }),
+};
 
-const mqtt = Type.Object(
-  {
-    maximumPacketSize: size({
-      about: 'Largest MQTT packet accepted; announced to MQTT 5 clients.',
-      default: '10MB',
-      min: KB,
-      max: 256 * MB - 1,
-      why: 'Room for images and documents, while a thousand of them at once still fit into memory buffers.',
-    }),
-    receiveMaximum: integer({
-      about: 'QoS 1 and 2 publishes a client may have unacknowledged.',
-      default: 1_024,
-      min: 1,
-      max: 65_535,
-      why: 'Enough to keep a disk busy from one connection; each costs about a hundred bytes.',
-    }),
-    topicAliasMaximum: integer({
-      about: 'Topic aliases a client may define.',
-      default: 32,
-      min: 0,
-      max: 65_535,
-      why: 'Each may hold a topic of 64 KB: 2 MB a connection, where the protocol’s maximum would be 4 GB.',
-    }),
-    keepAliveMax: duration({
-      about: 'Longest keep-alive of MQTT 5 clients; those that ask for more, or for none, are told this one.',
-      default: '65535s',
-      min: SECOND_MS,
-      max: 65_535 * SECOND_MS,
-      why: 'The protocol’s own maximum: only a client that wants none gets less, as a peer that vanished would be held for ever.',
-    }),
-    connectTimeout: duration({
-      about: 'How long a connection may take to send its CONNECT.',
-      default: '10s',
-      min: 100,
-      max: HOUR_MS,
-      why: 'Slow radio links need seconds; a socket that says nothing longer is not a client.',
-    }),
-    connectionsMax: integer({
-      about: 'Connections a gateway accepts; more are closed at once.',
-      default: 100_000,
-      min: 1,
-      max: 10_000_000,
-      why: 'About 2 GB of memory when idle; raise the limit of open files with it.',
-    }),
-    sendBufferMax: size({
-      about: 'Bytes a socket may hold for a slow reader before its QoS 0 messages are dropped and its deliveries wait.',
-      default: '1MB',
-      min: 64 * KB,
-      max: GB,
-      why: 'Fills a fast link for several milliseconds; ten thousand stuck readers hold 10 GB at most. One larger message still fits.',
-    }),
-    liveQueueMax: integer({
-      about: 'Messages that wait per client outside of queues (ordinary subscriptions) while it is slow or away.',
-      default: 1_000,
-      min: 0,
-      max: 1_000_000,
-      why: 'What ordinary subscriptions got elsewhere; what must not be lost belongs into a queue.',
-    }),
-  },
-  strict,
-);
+const mqtt = {
+  maximumPacketSize: size({
+    about: 'Largest MQTT packet accepted; announced to MQTT 5 clients.',
+    default: '10MB',
+    min: KB,
+    max: 256 * MB - 1,
+    why: 'Room for images and documents, while a thousand of them at once still fit into memory buffers.',
+  }),
+  receiveMaximum: integer({
+    about: 'QoS 1 and 2 publishes a client may have unacknowledged.',
+    default: 1_024,
+    min: 1,
+    max: 65_535,
+    why: 'Enough to keep a disk busy from one connection; each costs about a hundred bytes.',
+  }),
+  topicAliasMaximum: integer({
+    about: 'Topic aliases a client may define.',
+    default: 32,
+    min: 0,
+    max: 65_535,
+    why: 'Each may hold a topic of 64 KB: 2 MB a connection, where the protocol’s maximum would be 4 GB.',
+  }),
+  keepAliveMax: duration({
+    about: 'Longest keep-alive of MQTT 5 clients; those that ask for more, or for none, are told this one.',
+    default: '65535s',
+    min: SECOND_MS,
+    max: 65_535 * SECOND_MS,
+    why: 'The protocol’s own maximum: only a client that wants none gets less, as a peer that vanished would be held for ever.',
+  }),
+  connectTimeout: duration({
+    about: 'How long a connection may take to send its CONNECT.',
+    default: '10s',
+    min: 100,
+    max: HOUR_MS,
+    why: 'Slow radio links need seconds; a socket that says nothing longer is not a client.',
+  }),
+  connectionsMax: integer({
+    about: 'Connections a gateway accepts; more are closed at once.',
+    default: 100_000,
+    min: 1,
+    max: 10_000_000,
+    why: 'About 2 GB of memory when idle; raise the limit of open files with it.',
+  }),
+  sendBufferMax: size({
+    about: 'Bytes a socket may hold for a slow reader before its QoS 0 messages are dropped and its deliveries wait.',
+    default: '1MB',
+    min: 64 * KB,
+    max: GB,
+    why: 'Fills a fast link for several milliseconds; ten thousand stuck readers hold 10 GB at most. One larger message still fits.',
+  }),
+  liveQueueMax: integer({
+    about: 'Messages that wait per client outside of queues (ordinary subscriptions) while it is slow or away.',
+    default: 1_000,
+    min: 0,
+    max: 1_000_000,
+    why: 'What ordinary subscriptions got elsewhere; what must not be lost belongs into a queue.',
+  }),
+};
 
-const auth = Type.Object(
-  {
-    anonymous: triState({
-      about: 'Whether MQTT clients may connect without credentials.',
-      default: 'auto',
-      why: 'auto allows it while no user is configured and every MQTT listener is bound to loopback.',
-    }),
-    users: users({
-      about: 'MQTT users: a list of {username, password}.',
-      default: [],
-      secret: true,
-      why: 'No default account that everybody knows.',
-    }),
-    passwordFile: file({
-      about: 'MQTT users, username:password a line, beside those in users.',
-      why: 'Keeps secrets out of this file.',
-    }),
-  },
-  strict,
-);
+const auth = {
+  anonymous: triState({
+    about: 'Whether MQTT clients may connect without credentials.',
+    default: 'auto',
+    why: 'auto allows it while no user is configured and every MQTT listener is bound to loopback.',
+  }),
+  users: users({
+    about: 'MQTT users: a list of {username, password}.',
+    default: [],
+    secret: true,
+    why: 'No default account that everybody knows.',
+  }),
+  passwordFile: file({
+    about: 'MQTT users, username:password a line, beside those in users.',
+    why: 'Keeps secrets out of this file.',
+  }),
+};
 
-const api = Type.Object(
-  {
-    keysFile: file({
-      about: 'API keys, key:secret[:role[:scopes]] a line; roles administrator, viewer, publisher.',
-      why: 'No default key that everybody knows.',
-    }),
-    anonymous: triState({
-      about: 'Whether the REST API answers without an API key.',
-      default: 'auto',
-      why: 'auto allows it while no key file is given and the HTTP listener is bound to loopback.',
-    }),
-  },
-  strict,
-);
+const api = {
+  keysFile: file({
+    about: 'API keys, key:secret[:role[:scopes]] a line; roles administrator, viewer, publisher.',
+    why: 'No default key that everybody knows.',
+  }),
+  anonymous: triState({
+    about: 'Whether the REST API answers without an API key.',
+    default: 'auto',
+    why: 'auto allows it while no key file is given and the HTTP listener is bound to loopback.',
+  }),
+};
 
-const queues = Type.Object(
-  {
-    maxCount: integer({
-      about:
-        'Queues that may exist when the cluster is founded; later it is changed by PUT /api/v5/message_queues/config.',
-      default: DEFAULT_QUEUE_SUBSYSTEM_CONFIG.queueCountMax,
-      min: 1,
-      max: 10_000_000,
-      why: 'A queue costs a few hundred bytes; the bound stops a script that ran away.',
-    }),
-    partitions: integer({
-      about: 'Partitions of the cluster, chosen once when it is founded; queues are tenants of them.',
-      default: 16,
-      min: 1,
-      max: 4_096,
-      why: 'Enough leaders for a dozen machines; each costs little while idle.',
-    }),
-    publishBuffer: size({
-      about: 'Bytes of publishes that may wait for their commit in a gateway before it stops reading from sockets.',
-      default: '64MB',
-      min: MB,
-      max: 16 * GB,
-      why: 'About a third of a second of what one disk writes.',
-    }),
-    readCache: size({
-      about: 'Memory for messages read from disk, in a store.',
-      default: '64MB',
-      min: 0,
-      max: 64 * GB,
-      why: 'What was just written is delivered from memory; a backlog is read in order, where more would not help.',
-    }),
-  },
-  strict,
-);
+const queues = {
+  maxCount: integer({
+    about:
+      'Queues that may exist when the cluster is founded; later it is changed by PUT /api/v5/message_queues/config.',
+    default: DEFAULT_QUEUE_SUBSYSTEM_CONFIG.queueCountMax,
+    min: 1,
+    max: 10_000_000,
+    why: 'A queue costs a few hundred bytes; the bound stops a script that ran away.',
+  }),
+  partitions: integer({
+    about: 'Partitions of the cluster, chosen once when it is founded; queues are tenants of them.',
+    default: 16,
+    min: 1,
+    max: 4_096,
+    why: 'Enough leaders for a dozen machines; each costs little while idle.',
+  }),
+  publishBuffer: size({
+    about: 'Bytes of publishes that may wait for their commit in a gateway before it stops reading from sockets.',
+    default: '64MB',
+    min: MB,
+    max: 16 * GB,
+    why: 'About a third of a second of what one disk writes.',
+  }),
+  readCache: size({
+    about: 'Memory for messages read from disk, in a store.',
+    default: '64MB',
+    min: 0,
+    max: 64 * GB,
+    why: 'What was just written is delivered from memory; a backlog is read in order, where more would not help.',
+  }),
+};
 
-const storage = Type.Object(
-  {
-    segmentSize: size({
-      about: 'Size of one file of the entry log.',
-      default: '64MB',
-      min: MB,
-      max: 2 * GB,
-      why: 'Space is given back by whole files: small enough to come back soon, large enough to be few.',
-    }),
-    sync: toggle({
-      about: 'Whether a write is on disk before it is acknowledged. Switch it off only for tests.',
-      default: true,
-      why: 'An acknowledged message survives a power failure.',
-    }),
-    logVerify: choice(LOG_VERIFY_MODES, {
-      about: 'What is checked at the start: tail reads the newest segment, full every one.',
-      default: 'tail',
-      why: 'Only the tail can be torn by a crash; every later read is checked as well.',
-    }),
-  },
-  strict,
-);
+const storage = {
+  segmentSize: size({
+    about: 'Size of one file of the entry log.',
+    default: '64MB',
+    min: MB,
+    max: 2 * GB,
+    why: 'Space is given back by whole files: small enough to come back soon, large enough to be few.',
+  }),
+  sync: toggle({
+    about: 'Whether a write is on disk before it is acknowledged. Switch it off only for tests.',
+    default: true,
+    why: 'An acknowledged message survives a power failure.',
+  }),
+  logVerify: choice(LOG_VERIFY_MODES, {
+    about: 'What is checked at the start: tail reads the newest segment, full every one.',
+    default: 'tail',
+    why: 'Only the tail can be torn by a crash; every later read is checked as well.',
+  }),
+};
 
-const log = Type.Object(
-  {
-    level: choice(LOG_LEVELS, {
-      about: 'The least important lines that are written.',
-      default: 'info',
-      why: 'A line per change of state, none per message.',
-    }),
-    format: choice(LOG_FORMATS, {
-      about: 'json for machines, text for a terminal.',
-      default: 'json',
-      why: 'What log collectors take as it is.',
-    }),
-  },
-  strict,
-);
+const log = {
+  level: choice(LOG_LEVELS, {
+    about: 'The least important lines that are written.',
+    default: 'info',
+    why: 'A line per change of state, none per message.',
+  }),
+  format: choice(LOG_FORMATS, {
+    about: 'json for machines, text for a terminal.',
+    default: 'json',
+    why: 'What log collectors take as it is.',
+  }),
+};
 
-export const CONFIG_SCHEMA = Type.Object({ node, listeners, tls, mqtt, auth, api, queues, storage, log }, strict);
+export const CONFIG_SCHEMA = { node, listeners, tls, mqtt, auth, api, queues, storage, log };
 
 /** The configuration as written, complete with defaults: durations and sizes are still text. */
-export type WrittenConfig = Static<typeof CONFIG_SCHEMA>;
+export type WrittenConfig = { [S in keyof typeof CONFIG_SCHEMA]: WrittenSection<(typeof CONFIG_SCHEMA)[S]> };
+type WrittenSection<S> = { [K in keyof S]: S[K] extends Leaf<infer T> ? T : never };

@@ -1,6 +1,5 @@
 import { DURATION_FORM, formatDuration, parseDuration } from '@sluice/common/human-duration';
 import { formatSize, parseSize, SIZE_FORM } from '@sluice/common/human-size';
-import { type TUnsafe, Type } from 'typebox';
 import { parseAddress } from './address.ts';
 
 /**
@@ -43,29 +42,31 @@ export interface WrittenUser {
 }
 type Rest = Omit<SettingRule, 'kind'>;
 
-export const duration = (rest: Rest): TUnsafe<string> => leaf<string>('duration', rest);
-export const size = (rest: Rest): TUnsafe<string | number> => leaf<string | number>('size', rest);
-export const integer = (rest: Rest): TUnsafe<number> => leaf<number>('integer', rest);
-export const toggle = (rest: Rest): TUnsafe<boolean> => leaf<boolean>('boolean', rest);
-export const triState = (rest: Rest): TUnsafe<boolean | 'auto'> => leaf<boolean | 'auto'>('tri-state', rest);
-export const address = (rest: Rest): TUnsafe<string> => leaf<string>('address', rest);
-export const addresses = (rest: Rest): TUnsafe<string[]> => leaf<string[]>('addresses', rest);
-export const users = (rest: Rest): TUnsafe<WrittenUser[]> => leaf<WrittenUser[]>('users', rest);
+/** A rule, and for the compiler what is written where it was obeyed. */
+export interface Leaf<T> {
+  readonly rule: SettingRule;
+  readonly written?: T;
+}
+
+export const duration = (rest: Rest): Leaf<string> => leaf<string>('duration', rest);
+export const size = (rest: Rest): Leaf<string | number> => leaf<string | number>('size', rest);
+export const integer = (rest: Rest): Leaf<number> => leaf<number>('integer', rest);
+export const toggle = (rest: Rest): Leaf<boolean> => leaf<boolean>('boolean', rest);
+export const triState = (rest: Rest): Leaf<boolean | 'auto'> => leaf<boolean | 'auto'>('tri-state', rest);
+export const address = (rest: Rest): Leaf<string> => leaf<string>('address', rest);
+export const addresses = (rest: Rest): Leaf<string[]> => leaf<string[]>('addresses', rest);
+export const users = (rest: Rest): Leaf<WrittenUser[]> => leaf<WrittenUser[]>('users', rest);
 /** Has no default: absent means that no file was given. */
-export const file = (rest: Omit<Rest, 'default'>) =>
-  Type.Optional(leaf<string>('file', { ...rest, default: undefined }));
-export const directory = (rest: Rest): TUnsafe<string> => leaf<string>('directory', rest);
-export const choice = <T extends string>(choices: readonly T[], rest: Rest): TUnsafe<T> =>
+export const file = (rest: Omit<Rest, 'default'>): Leaf<string | undefined> =>
+  leaf<string | undefined>('file', { ...rest, default: undefined });
+export const directory = (rest: Rest): Leaf<string> => leaf<string>('directory', rest);
+export const choice = <T extends string>(choices: readonly T[], rest: Rest): Leaf<T> =>
   leaf<T>('choice', { ...rest, choices });
-export const choices = <T extends string>(allowed: readonly T[], rest: Rest): TUnsafe<T[]> =>
+export const choices = <T extends string>(allowed: readonly T[], rest: Rest): Leaf<T[]> =>
   leaf<T[]>('choices', { ...rest, choices: allowed });
 
-/** The keyword under which the rule stands in the JSON schema. */
-export const SETTING_KEYWORD = 'sluiceSetting';
-
-function leaf<T>(kind: SettingKind, rest: Rest): TUnsafe<T> {
-  const rule: SettingRule = { kind, ...rest };
-  return Type.Unsafe<T>({ description: rest.about, [SETTING_KEYWORD]: rule });
+function leaf<T>(kind: SettingKind, rest: Rest): Leaf<T> {
+  return { rule: { kind, ...rest } };
 }
 
 /** Undefined when the value obeys the rule, otherwise what is allowed, to be read after the key and the value. */

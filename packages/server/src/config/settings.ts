@@ -1,5 +1,5 @@
 import { CONFIG_SCHEMA } from './schema.ts';
-import { SETTING_KEYWORD, type SettingRule } from './setting.ts';
+import type { Leaf, SettingRule } from './setting.ts';
 
 /** A setting with the names it goes by. */
 export interface Setting {
@@ -13,13 +13,13 @@ export interface Setting {
 }
 
 /** Every setting in the order of the schema, which is the order in which they are printed. */
-export const SETTINGS: readonly Setting[] = Object.entries(CONFIG_SCHEMA.properties).flatMap(([section, schema]) =>
-  Object.entries<object>(schema.properties).map(([name, leaf]) => ({
+export const SETTINGS: readonly Setting[] = Object.entries(CONFIG_SCHEMA).flatMap(([section, leaves]) =>
+  Object.entries<Leaf<unknown>>(leaves).map(([name, { rule }]) => ({
     key: `${section}.${name}`,
     section,
     name,
     variable: `SLUICE_${capitals(section)}__${capitals(name)}`,
-    rule: (leaf as { [SETTING_KEYWORD]: SettingRule })[SETTING_KEYWORD],
+    rule,
   })),
 );
 

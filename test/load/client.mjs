@@ -1,0 +1,223 @@
+import { createConnection } from 'node:net';
+import { Decoder } from '../../packages/mqtt/dist/codec/decoder.js';
+import { encode } from '../../packages/mqtt/dist/codec/encoder.js';
+import { PacketType } from '../../packages/mqtt/dist/codec/packet.js';
+
+const VERSION = 4;
+const PUBACK_BYTES = 4;
+/** The sequence number in the payload, and when it was published. */
+const STAMP_BYTES = 16;
+
+/**
+ * MQTT 3.1.1 on a raw socket with the broker's own codec, so that the generator costs less than what it measures. All
+ * packets of a chunk are handled in one go and answered by one write.
+ */
+class Client {
+  socket;
+  #decoder = new Decoder({ maximumPacketSizeBytes: 256 * 1024 * 1024, role: 'client' });
+  #waiting = [];
+
+  async connect({ host, port }, clientId, receiveBufferBytes) {
+    this.socket = createConnection({ host, port, noDelay: true, highWaterMark: receiveBufferBytes });
+    await new Promise((resolve, reject) => this.socket.once('connect', resolve).once('error', reject));
+    this.socket.on('error', () => {});
+    this.socket.on('data', (chunk) => this.#receive(chunk));
+    this.send({ type: PacketType.CONNECT, protocolVersion: VERSION, cleanStart: true, keepAliveS: 0, clientId });
+    const connack = await this.answer(PacketType.CONNACK);
+    if (connack.reasonCode !== 0) throw new Error(`refused with ${connack.reasonCode}`);
+  }
+
+  send(packet) {
+    this.socket.write(encode(packet, VERSION));
+  }
+
+  answer(type) {
+    return new Promise((resolve) => this.#waiting.push({ type, resolve }));
+  }
+
+  close() {
+    this.socket.destroy();
+  }
+
+  #receive(chunk) {
+    this.#decoder.push(chunk);
+    for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
+      if (packet.type === PacketType.PUBLISH || packet.type === PacketType.PUBACK) this.packet(packet);
+      else {
+        const at = this.#waiting.findIndex(({ type }) => type === packet.type);
+        if (at !== -1) this.#waiting.splice(at, 1)[0].resolve(packet);
+      }
+    }
+    this.chunkDone();
+  }
+}
+
+/** Publishes `count` messages of QoS 1, at most `window` of them without an answer. */
+export class Publisher extends Client {
+  acknowledged = 0;
+  #sent = 0;
+  #first;
+  #count;
+  #window;
+  #template;
+  #idAt;
+  #payloadAt;
+  #done;
+
+  async run(address, { clientId, topic, payloadBytes, first, count, window }) {
+    this.#first = first;
+    this.#count = count;
+    this.#window = Math.min(window, count);
+    const payload = Buffer.alloc(payloadBytes, 'abcdefghijklmnopqrstuvwxyz0123456789');
+    const packet = { type: PacketType.PUBLISH, topic, payload, qos: 1, retain: false, dup: false, packetId: 1 };
+    this.#template = Buffer.from(encode(packet, VERSION));
+    this.#payloadAt = this.#template.length - payloadBytes;
+    this.#idAt = this.#payloadAt - 2;
+    await this.connect(address, clientId);
+    const done = new Promise((resolve, reject) => {
+      this.#done = resolve;
+      this.socket.once('close', () => reject(new Error(`closed after ${this.acknowledged} answers`)));
+    });
+    this.#publish();
+    await done;
+    this.close();
+  }
+
+  packet() {
+    this.acknowledged++;
+  }
+
+  chunkDone() {
+    if (this.#template === undefined) return;
+    if (this.acknowledged === this.#count) this.#done();
+    else this.#publish();
+  }
+
+  #publish() {
+    const room = Math.min(this.#window - (this.#sent - this.acknowledged), this.#count - this.#sent);
+    if (room <= 0) return;
+    const size = this.#template.length;
+    const bytes = Buffer.allocUnsafe(room * size);
+    const nowMs = Date.now();
+    for (let i = 0; i < room; i++) {
+      const at = i * size;
+      this.#template.copy(bytes, at);
+      bytes.writeUInt16BE(1 + (this.#sent % 65_535), at + this.#idAt);
+      bytes.writeDoubleLE(this.#first + this.#sent, at + this.#payloadAt);
+      bytes.writeDoubleLE(nowMs, at + this.#payloadAt + 8);
+      this.#sent++;
+    }
+    this.socket.write(bytes);
+  }
+}
+
+/** Consumes a queue; `acknowledges: false` takes what it is given and never answers. */
+export class Consumer extends Client {
+  received = 0;
+  /** From the SUBSCRIBE to the first message. */
+  firstMs = 0;
+  #ledger;
+  #acknowledges;
+  #acks = Buffer.allocUnsafe(64 * 1024);
+  #ackBytes = 0;
+  #subscribedMs = 0;
+
+  async subscribe(address, { clientId, filter, ledger, acknowledges = true, receiveBufferBytes }) {
+    this.#ledger = ledger;
+    this.#acknowledges = acknowledges;
+    await this.connect(address, clientId, receiveBufferBytes);
+    this.#subscribedMs = performance.now();
+    const subscription = { filter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 };
+    this.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] });
+    const suback = await this.answer(PacketType.SUBACK);
+    if (suback.reasonCodes[0] > 1) throw new Error(`the subscription was refused: ${suback.reasonCodes}`);
+  }
+
+  packet({ packetId, payload }) {
+    if (this.received++ === 0) this.firstMs = performance.now() - this.#subscribedMs;
+    if (payload.length >= STAMP_BYTES) this.#ledger.note(payload);
+    if (!this.#acknowledges || packetId === 0) return;
+    if (this.#ackBytes + PUBACK_BYTES > this.#acks.length) this.#flush();
+    const at = this.#ackBytes;
+    this.#acks[at] = 0x40;
+    this.#acks[at + 1] = 2;
+    this.#acks.writeUInt16BE(packetId, at + 2);
+    this.#ackBytes += PUBACK_BYTES;
+  }
+
+  chunkDone() {
+    this.#flush();
+  }
+
+  #flush() {
+    if (this.#ackBytes === 0) return;
+    this.socket.write(Buffer.from(this.#acks.subarray(0, this.#ackBytes)));
+    this.#ackBytes = 0;
+  }
+}
+
+/** Which sequence numbers came, and how often: what "exactly once" is counted with. */
+export class Ledger {
+  seen = 0;
+  duplicates = 0;
+  foreign = 0;
+  latenciesMs = [];
+  #counts;
+  #views = new DataView(new ArrayBuffer(0));
+
+  constructor(count) {
+    this.#counts = new Uint8Array(count);
+  }
+
+  note(payload) {
+    this.#views = new DataView(payload.buffer, payload.byteOffset, STAMP_BYTES);
+    const sequence = this.#views.getFloat64(0, true);
+    if (!(sequence >= 0 && sequence < this.#counts.length)) {
+      this.foreign++;
+      return;
+    }
+    if (sequence % 64 === 0) this.latenciesMs.push(Date.now() - this.#views.getFloat64(8, true));
+    if (this.#counts[sequence]++ === 0) this.seen++;
+    else this.duplicates++;
+  }
+
+  get complete() {
+    return this.seen === this.#counts.length;
+  }
+
+  quantileMs(share) {
+    const sorted = this.latenciesMs.sort((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  }
+}
+
+/** `count` messages from `connections` publishers side by side. */
+export async function publish(address, { topic, payloadBytes, count, connections, window, onProgress }) {
+  const publishers = [];
+  const runs = [];
+  let first = 0;
+  for (let i = 0; i < connections; i++) {
+    const share = Math.floor(count / connections) + (i < count % connections ? 1 : 0);
+    const publisher = new Publisher();
+    publishers.push(publisher);
+    runs.push(
+      publisher.run(address, { clientId: `publisher-${i}`, topic, payloadBytes, first, count: share, window }),
+    );
+    first += share;
+  }
+  const timer = setInterval(() => onProgress?.(publishers.reduce((sum, p) => sum + p.acknowledged, 0)), 1000);
+  try {
+    await Promise.all(runs);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Resolves when `condition` holds; throws after `timeoutMs`. */
+export async function until(what, condition, timeoutMs, everyMs = 20) {
+  const endMs = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`within ${timeoutMs / 1000} s this did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}

@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Broker } from './broker.mjs';
+import { Consumer, Ledger, publish, until } from './client.mjs';
+import { Figures, MB } from './figures.mjs';
+
+/**
+ * Publishers and consumers of one queue side by side: messages a second, and the broker's processor time for the whole
+ * life of a message, publish to acknowledgement.
+ *
+ *   node test/load/throughput.mjs [messages] [--profile FOLDER]
+ */
+const COUNT = Number(process.argv[2] ?? 400_000);
+const PAYLOAD_BYTES = 256;
+const CONNECTIONS = Number(process.env.SLUICE_LOAD_CONNECTIONS ?? 4);
+const WINDOW = Number(process.env.SLUICE_LOAD_WINDOW ?? 500);
+const CONSUMERS = 4;
+const profileAt = process.argv.indexOf('--profile');
+const nodeFlags = profileAt === -1 ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.argv[profileAt + 1]}`];
+
+const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-throughput-'));
+const figures = new Figures();
+const broker = new Broker(join(folder, 'data'), { nodeFlags });
+try {
+  await broker.start();
+  await broker.createQueue({
+    topic_filter: 'load/#',
+    dispatch_strategy: 'round_robin',
+    is_lastvalue: false,
+    local_max_inflight: 500,
+  });
+  const ledger = new Ledger(COUNT);
+  const consumers = [];
+  for (let i = 0; i < CONSUMERS; i++) {
+    const consumer = new Consumer();
+    await consumer.subscribe(broker.mqtt, { clientId: `consumer-${i}`, filter: '$q/load/#', ledger });
+    consumers.push(consumer);
+  }
+  const cpuMs = await broker.cpuMs();
+  const ownCpu = process.cpuUsage();
+  const startedMs = performance.now();
+  const load = { topic: 'load/a', payloadBytes: PAYLOAD_BYTES, count: COUNT, connections: CONNECTIONS, window: WINDOW };
+  await publish(broker.mqtt, load);
+  const publishedMs = performance.now() - startedMs;
+  await until('everything consumed', () => ledger.complete, 120_000, 5);
+  const seconds = (performance.now() - startedMs) / 1000;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const { user, system } = process.cpuUsage(ownCpu);
+  figures.note('messages a second, published to consumed', Math.round(COUNT / seconds));
+  figures.note('  published a second', Math.round(COUNT / (publishedMs / 1000)));
+  figures.note('broker CPU per message', (((await broker.cpuMs()) - cpuMs) * 1000) / COUNT, 'us');
+  figures.note('  generator CPU per message', (user + system) / COUNT, 'us');
+  figures.note('latency, median', ledger.quantileMs(0.5), 'ms');
+  figures.note('latency, 99 %', ledger.quantileMs(0.99), 'ms');
+  figures.note('resident, highest', (await broker.rssPeakBytes()) / MB, 'MB');
+  figures.note('bytes written to the disk per message', (await broker.written()).disk / COUNT);
+  figures.equal('came twice', ledger.duplicates, 0);
+  for (const consumer of consumers) consumer.close();
+} finally {
+  await broker.stop();
+  await rm(folder, { recursive: true, force: true });
+}
+figures.finish();
