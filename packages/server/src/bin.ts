@@ -1,6 +1,7 @@
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
+import { registerConfigCommand } from './config-command.ts';
 import { registerServerCommand } from './server-command.ts';
 
 /** The `sluice` command. What each subcommand does stands in its own file. */
@@ -13,5 +14,6 @@ const program = new Command('sluice')
 const EXIT_USAGE = 2;
 
 registerServerCommand(program);
+registerConfigCommand(program);
 registerQueueCommands(program);
 await program.parseAsync(process.argv);
