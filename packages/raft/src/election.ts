@@ -106,17 +106,12 @@ function becomeLeader(group: GroupState): void {
   group.role = 'leader';
   group.leader = group.self;
   group.votes.clear();
-  group.reads.clear();
-  group.transferee = 0;
   group.electionElapsed = 0;
   group.heartbeatElapsed = 0;
-  group.silentUntil = 0;
-  group.progress.clear();
   const own = new Progress(log.lastIndex + 1, config.inflightAppendsMax);
   own.match = log.persistedIndex;
   group.progress.set(group.self, own);
   group.syncProgress();
-  group.uncommittedBytes = 0;
   for (let index = log.commit + 1; index <= log.lastIndex; index++) group.uncommittedBytes += log.sizeBytes(index);
   // Entries of earlier terms commit only underneath one of this term (thesis 3.6.2): give them one.
   appendOwn(group, EntryKind.NO_OP, [new Uint8Array(0)]);

@@ -37,7 +37,7 @@ export class Nemesis {
     this.prng = new SeededPrng(seed);
     this.#size = this.chance(50) ? 3 : 5;
     const config = {
-      electionTicks: 5,
+      electionTicks: this.chance(50) ? 5 : 2,
       preVote: this.chance(70),
       checkQuorum: this.chance(70),
       appendBytesMax: 1 + this.prng.below(12),

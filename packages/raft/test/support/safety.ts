@@ -48,7 +48,9 @@ export class Safety {
     const { commit, term } = peer.group;
     assert(commit >= seen.commit, `commit of ${peer.id} went back from ${seen.commit} to ${commit}`);
     assert(term >= seen.term, `term of ${peer.id} went back from ${seen.term} to ${term}`);
-    for (let index = Math.max(peer.log.firstIndex(), seen.commit + 1); index <= commit; index++) {
+    // While a snapshot is being installed, the disk still holds the log that it replaces.
+    const first = commit > seen.commit ? peer.group.status().firstIndex : 0;
+    for (let index = Math.max(first, seen.commit + 1); index <= commit; index++) {
       const entry = peer.entry(index);
       if (entry === undefined) continue;
       const chosen = this.#chosen[index];
