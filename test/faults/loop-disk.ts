@@ -6,6 +6,7 @@ import type { Tool } from '../harness/left-out.ts';
 
 /** `PATH` of a plain user lacks where Debian keeps the file system tools. */
 const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const UNMOUNT_ATTEMPTS = 50;
 
 /**
@@ -28,13 +29,14 @@ export class LoopDisk {
   readonly #image: string;
   #mounted = false;
   readonly #atExit = () => this.dispose();
+  readonly #onSignal = () => process.exit(1);
 
   constructor(sizeBytes: number) {
     this.#folder = mkdtempSync(join(tmpdir(), 'sluice-disk-'));
     this.#image = join(this.#folder, 'image');
     this.mountPoint = join(this.#folder, 'mount');
     process.once('exit', this.#atExit);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+    for (const signal of SIGNALS) process.once(signal, this.#onSignal);
     try {
       writeFileSync(this.#image, '');
       truncateSync(this.#image, sizeBytes);
@@ -80,6 +82,7 @@ export class LoopDisk {
 
   dispose(): void {
     process.off('exit', this.#atExit);
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     this.unmount();
     rmSync(this.#folder, { recursive: true, force: true });
   }

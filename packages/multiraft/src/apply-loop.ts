@@ -1,5 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import { type Entry, EntryKind } from '@sluice/raft/entry';
@@ -18,6 +19,9 @@ import { FetchList, RowBatch } from './row-batch.ts';
  * whoever reads rows because of an effect finds them.
  *
  * The answers need not wait for the write: the entries are durable in the log, the rows can be made again from them.
+ *
+ * So a full disk (`STATE_FULL`) is no reason to give up either: the batch keeps its rows and asks the engine again with
+ * every `retry`. Machines are then ahead of the engine, which only this loop could notice, and it stands still.
  */
 export class ApplyLoop {
   readonly #engine: Engine;
@@ -32,8 +36,12 @@ export class ApplyLoop {
   readonly #listed = new Set<Replica>();
   #running = false;
   #failed: Error | undefined;
+  /** Set while a batch waits for space; called to try again. */
+  #held: (() => void) | undefined;
   /** Run between two batches, when engine and machines agree. */
-  #betweenBatches: (() => void)[] = [];
+  #betweenBatches: { act: () => void; reject: (cause: Error) => void }[] = [];
+  /** A full disk is waited for no longer. */
+  #closing = false;
 
   /** Entries and bytes of one batch: long enough to share the fetch and the write, short enough to answer soon. */
   static readonly BATCH_ENTRIES_MAX = 1024;
@@ -79,18 +87,39 @@ export class ApplyLoop {
     }
   }
 
-  /** Resolves between two batches, when every applied entry's rows are in the engine. */
+  /** Resolves between two batches, when every applied entry's rows are in the engine; rejects when there are no more. */
   betweenBatches<T>(act: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#betweenBatches.push(() => {
+      if (this.#failed !== undefined) {
+        reject(this.#failed);
+        return;
+      }
+      const task = () => {
         try {
           resolve(act());
         } catch (cause) {
           reject(cause as Error);
         }
-      });
+      };
+      this.#betweenBatches.push({ act: task, reject });
       this.#start();
     });
+  }
+
+  /** True while a full disk holds a batch back. */
+  get full(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Tries a held batch again; called on the host's tick. */
+  retry(): void {
+    this.#held?.();
+  }
+
+  /** The node stops: a batch that waits for space gets one more try, then is given up; the log has it for the next start. */
+  stopWaiting(): void {
+    this.#closing = true;
+    this.#held?.();
   }
 
   async idle(): Promise<void> {
@@ -115,7 +144,7 @@ export class ApplyLoop {
       while (this.#waiting.length > 0 || this.#betweenBatches.length > 0) {
         const tasks = this.#betweenBatches;
         this.#betweenBatches = [];
-        for (const task of tasks) task();
+        for (const { act } of tasks) act();
         const replicas = this.#waiting;
         this.#waiting = [];
         this.#listed.clear();
@@ -123,6 +152,9 @@ export class ApplyLoop {
       }
     } catch (cause) {
       this.#failed = cause as Error;
+      for (const { reject } of this.#betweenBatches) reject(this.#failed);
+      this.#betweenBatches = [];
+      if (this.#closing && isFull(cause)) return;
       this.#logger.error({ err: cause }, 'applying failed: this node serves nothing more');
       this.#onFailed(this.#failed);
     } finally {
@@ -175,13 +207,13 @@ export class ApplyLoop {
       if (commands.length === 0) continue;
       for (const key of replica.machine.neededRows(commands)) wanted.add(rows, replica.groupId, key);
     }
-    await wanted.run(this.#engine, rows);
+    await this.#patiently(() => wanted.run(this.#engine, rows));
     for (const { replica, commands } of works) {
       if (commands.length === 0) continue;
       const view = rows.view(replica.groupId);
       for (const key of replica.machine.furtherRows(commands, view)) wanted.add(rows, replica.groupId, key);
     }
-    await wanted.run(this.#engine, rows);
+    await this.#patiently(() => wanted.run(this.#engine, rows));
   }
 
   #apply(work: Work, rows: RowBatch): void {
@@ -236,7 +268,27 @@ export class ApplyLoop {
     }
     if (!applied) return;
     writes.push({ key: logMarkKey, value: encodeLogMark(this.#logMark()) });
-    await this.#engine.write(writes, { sync: false });
+    await this.#patiently(() => this.#engine.write(writes, { sync: false }));
+  }
+
+  /** Asks the engine until it has space. Each batch does this a few times, whatever the number of its entries. */
+  async #patiently(ask: () => Promise<void>): Promise<void> {
+    let waited = false;
+    for (;;) {
+      try {
+        await ask();
+        if (waited) this.#logger.info({}, 'the disk has space again for the derived state: applying goes on');
+        return;
+      } catch (cause) {
+        if (!isFull(cause) || this.#closing) throw cause;
+        if (!waited) this.#logger.error({ err: cause }, 'the disk is full: applying waits until space returns');
+        waited = true;
+        await new Promise<void>((resolve) => {
+          this.#held = resolve;
+        });
+        this.#held = undefined;
+      }
+    }
   }
 
   #finish(work: Work): void {
@@ -254,6 +306,10 @@ export class ApplyLoop {
       replica.listener.leadership(true);
     }
   }
+}
+
+function isFull(cause: unknown): boolean {
+  return cause instanceof SluiceError && cause.code === 'STATE_FULL';
 }
 
 interface Work {

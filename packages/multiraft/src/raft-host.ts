@@ -1,5 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
@@ -28,6 +29,7 @@ export class RaftHost {
   readonly #reclaimer: SegmentReclaimer;
   #timer: NodeJS.Timeout | undefined;
   #failed: Error | undefined;
+  readonly #failureListeners: ((cause: Error) => void)[] = [];
   #closing = false;
 
   /** One Raft tick. Ten of them make an election timeout, so a dead leader is noticed within one to two seconds. */
@@ -168,9 +170,17 @@ export class RaftHost {
     return this.#failed;
   }
 
+  /** Rejects with the cause when this node fails; never resolves. */
+  failing(): Promise<never> {
+    return new Promise((_, reject) => {
+      if (this.#failed !== undefined) reject(this.#failed);
+      else this.#failureListeners.push(reject);
+    });
+  }
+
   /** True while a write waits for space on the disk. */
   get diskFull(): boolean {
-    return this.#storeLoop.full;
+    return this.#storeLoop.full || this.#applyLoop.full;
   }
 
   /** Groups that stopped because an entry could not be applied. */
@@ -187,15 +197,26 @@ export class RaftHost {
     if (this.#closing) return;
     this.#closing = true;
     clearInterval(this.#timer);
+    this.#applyLoop.stopWaiting();
     await this.#reclaimer.stop();
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
-    if (this.#failed === undefined) await this.#storage.engine.write([], { sync: true });
+    if (this.#failed === undefined) await this.#syncState();
     await this.#storage.close();
+  }
+
+  async #syncState(): Promise<void> {
+    try {
+      await this.#storage.engine.write([], { sync: true });
+    } catch (cause) {
+      if (!(cause instanceof SluiceError) || cause.code !== 'STATE_FULL') throw cause;
+      this.#options.logger.warn({ err: cause }, 'the derived state is not synced; the next start replays more');
+    }
   }
 
   #tick(): void {
     this.#storeLoop.retry();
+    this.#applyLoop.retry();
     for (const replica of this.#replicas.values()) {
       // A sole voter has nobody to hear from: it was elected in the first turn and its ticks would only cost.
       if (replica.soleVoter && replica.raft.role === 'leader') continue;
@@ -208,6 +229,7 @@ export class RaftHost {
     assert(cause instanceof Error, 'a failure has a cause');
     if (this.#failed !== undefined) return;
     this.#failed = cause;
+    for (const listener of this.#failureListeners) listener(cause);
     for (const replica of this.#replicas.values()) {
       for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
     }

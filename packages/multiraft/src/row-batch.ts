@@ -74,14 +74,15 @@ export class FetchList {
     this.#ids.push(id);
   }
 
+  /** When it throws, the list is as before and may be run again. */
   async run(engine: Engine, batch: RowBatch): Promise<void> {
     if (this.#keys.length === 0) return;
     const keys = this.#keys;
     const ids = this.#ids;
+    const values = await engine.getMany(keys);
     this.#keys = [];
     this.#ids = [];
     this.#wanted.clear();
-    const values = await engine.getMany(keys);
     for (let i = 0; i < keys.length; i++) batch.fetched(ids[i] as string, keys[i] as Uint8Array, values[i]);
   }
 }

@@ -1,8 +1,11 @@
 import { assert } from '@sluice/common/assert';
+import { SluiceError } from '@sluice/common/errors';
 import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
-import { makeRocksDb, type RocksDb, type RocksDbIterator } from './rocksdb-binding.ts';
-import { rocksDbError, stateDamaged } from './rocksdb-errors.ts';
-import { ROCKSDB_OPTIONS, SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
+import { DamageNote } from './damage-note.ts';
+import type { RocksDbIterator, RocksDbRange } from './rocksdb-binding.ts';
+import { stateDamaged, stateLost } from './rocksdb-errors.ts';
+import { RocksDbHandle } from './rocksdb-handle.ts';
+import { SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
 import { openValue, SEAL_BYTES, sealValue } from './sealed-value.ts';
 import { RESERVED_BYTE, RING_FROM, RING_TO, RingCheck, ringKey, ringValue } from './write-ring.ts';
 
@@ -13,9 +16,10 @@ const COMPACT_FROM_ROWS = 1000;
  * @throws SluiceError `STATE_DAMAGED`: remove the directory and rebuild; `STATE_LOCKED`: another process has it
  */
 export async function openRocksDbEngine(directory: string): Promise<Engine> {
-  const db = makeRocksDb(directory);
-  await called(directory, (done) => db.open({ ...ROCKSDB_OPTIONS }, done));
-  const engine = new RocksDbEngine(directory, db);
+  const note = new DamageNote(directory);
+  const found = await note.read();
+  if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
+  const engine = new RocksDbEngine(directory, await RocksDbHandle.open(directory), note);
   try {
     await engine.checkRing();
   } catch (error) {
@@ -28,17 +32,20 @@ export async function openRocksDbEngine(directory: string): Promise<Engine> {
 /** RocksDB behind the engine port, kept from the calls that would end the process. */
 class RocksDbEngine implements Engine {
   readonly #directory: string;
-  readonly #db: RocksDb;
-  readonly #iterators = new Set<RocksDbIterator>();
+  readonly #db: RocksDbHandle;
+  readonly #note: DamageNote;
   readonly #running = new Set<Promise<unknown>>();
   #writes: Promise<unknown> = Promise.resolve();
   #clears: Promise<unknown> = Promise.resolve();
   #sequence = 0;
+  /** A write met a full disk: the next one opens the database anew first. */
+  #isFull = false;
   #closed: Promise<void> | undefined = undefined;
 
-  constructor(directory: string, db: RocksDb) {
+  constructor(directory: string, db: RocksDbHandle, note: DamageNote) {
     this.#directory = directory;
     this.#db = db;
+    this.#note = note;
   }
 
   async checkRing(): Promise<void> {
@@ -59,8 +66,8 @@ class RocksDbEngine implements Engine {
     return this.#run(async () => {
       if (keys.length === 0) return [];
       const buffers = keys.map(bufferOf);
-      const found = await called<(Buffer | undefined)[]>(this.#directory, (done) =>
-        this.#db.getMany(buffers, { asBuffer: true, fillCache: true }, done),
+      const found = await this.#db.call<(Buffer | undefined)[]>((db, done) =>
+        db.getMany(buffers, { asBuffer: true, fillCache: true }, done),
       );
       return found.map((sealed, i) => (sealed === undefined ? undefined : this.#open(buffers[i] as Buffer, sealed)));
     });
@@ -77,37 +84,59 @@ class RocksDbEngine implements Engine {
   }
 
   async #write(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {
+    if (this.#isFull) await this.#recover();
+    try {
+      await this.#writeOnce(batch, sync);
+    } catch (cause) {
+      if (cause instanceof SluiceError && cause.code === 'STATE_FULL') this.#isFull = true;
+      throw cause;
+    }
+  }
+
+  /** After a full disk: opens the database anew, and checks that it has everything that was written before. */
+  async #recover(): Promise<void> {
+    await this.#db.reopen();
+    const expected = this.#sequence;
+    await this.checkRing();
+    if (this.#sequence < expected) throw stateLost(this.#directory, expected, this.#sequence);
+    this.#isFull = false;
+  }
+
+  async #writeOnce(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {
     let sizeBytes = SEAL_BYTES + 8;
     for (const { key, value } of batch) {
       assert(key.length > 0 && key[0] !== RESERVED_BYTE, 'keys are not empty, and 0xff starts those of the engine');
       if (value !== undefined) sizeBytes += SEAL_BYTES + value.length;
     }
     const sealed = Buffer.allocUnsafe(sizeBytes);
-    const changes = this.#db.batch();
-    let at = 0;
-    const put = (key: Buffer, value: Uint8Array) => {
-      const end = at + sealValue(key, value, sealed, at);
-      changes.put(key, sealed.subarray(at, end));
-      at = end;
-    };
-    for (const { key, value } of batch) {
-      if (value === undefined) changes.del(bufferOf(key));
-      else put(bufferOf(key), value);
-    }
     const sequence = this.#sequence + 1;
-    put(ringKey(sequence), ringValue(sequence));
-    await called<void>(this.#directory, (done) => changes.write({ sync }, done));
+    await this.#db.call<void>((db, done) => {
+      const changes = db.batch();
+      let at = 0;
+      const put = (key: Buffer, value: Uint8Array) => {
+        const end = at + sealValue(key, value, sealed, at);
+        changes.put(key, sealed.subarray(at, end));
+        at = end;
+      };
+      for (const { key, value } of batch) {
+        if (value === undefined) changes.del(bufferOf(key));
+        else put(bufferOf(key), value);
+      }
+      put(ringKey(sequence), ringValue(sequence));
+      changes.write({ sync }, done);
+    });
+    // After a failed write the number may stand on the disk or not: the next write takes the same.
     this.#sequence = sequence;
   }
 
   scan(from: Uint8Array, to: Uint8Array, limit: number): Promise<KeyValue[]> {
     return this.#run(async () => {
       if (limit <= 0) return [];
-      const iterator = this.#iterate(from, to, limit, true);
+      const iterator = await this.#db.iterateSoon(rangeOf(from, to, limit, true));
       try {
         return await this.#take(iterator, limit, true);
       } finally {
-        await this.#end(iterator);
+        await this.#db.end(iterator);
       }
     });
   }
@@ -115,7 +144,7 @@ class RocksDbEngine implements Engine {
   snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
     this.#assertOpen();
     // Made now: the view is that of the call, not of the first step.
-    const iterator = this.#iterate(from, to, -1, false);
+    const iterator = this.#db.iterate(rangeOf(from, to, -1, false));
     const chunks = this.#chunks(iterator, chunkRows);
     return { [Symbol.asyncIterator]: () => chunks };
   }
@@ -128,8 +157,8 @@ class RocksDbEngine implements Engine {
         if (rows.length < chunkRows) return;
       }
     } finally {
-      // After a close the iterator is gone already.
-      if (this.#iterators.has(iterator)) await this.#run(() => this.#end(iterator));
+      // After a close it is gone already.
+      await this.#db.end(iterator);
     }
   }
 
@@ -146,12 +175,12 @@ class RocksDbEngine implements Engine {
    * compaction has put that into table files.
    */
   async #clear(from: Buffer, to: Buffer): Promise<void> {
-    const iterator = this.#iterate(from, to, COMPACT_FROM_ROWS, false);
+    const iterator = await this.#db.iterateSoon(rangeOf(from, to, COMPACT_FROM_ROWS, false));
     let rows: KeyValue[];
     try {
       rows = await this.#take(iterator, COMPACT_FROM_ROWS, false);
     } finally {
-      await this.#end(iterator);
+      await this.#db.end(iterator);
     }
     if (rows.length < COMPACT_FROM_ROWS) {
       const deletes = rows.map(({ key }) => ({ key, value: undefined }));
@@ -159,16 +188,16 @@ class RocksDbEngine implements Engine {
       this.#writes = written.catch(() => {});
       return written;
     }
-    await called<void>(this.#directory, (done) => this.#db.clear({ gte: from, lt: to }, done));
-    await called<void>(this.#directory, (done) => this.#db.compactRange(from, to, done));
+    await this.#db.call<void>((db, done) => db.clear({ gte: from, lt: to }, done));
+    await this.#db.call<void>((db, done) => db.compactRange(from, to, done));
   }
 
   /** Waits for what runs, then ends what is open. Calls from now on are bugs. */
   close(): Promise<void> {
     this.#closed ??= (async () => {
       while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
-      for (const iterator of [...this.#iterators]) await this.#end(iterator);
-      await called<void>(this.#directory, (done) => this.#db.close(done));
+      await this.#db.close();
+      await this.#note.written();
     })();
     return this.#closed;
   }
@@ -184,21 +213,12 @@ class RocksDbEngine implements Engine {
     this.#running.add(running);
     try {
       return await running;
+    } catch (cause) {
+      if (cause instanceof SluiceError && cause.code === 'STATE_DAMAGED') this.#note.write(cause.message);
+      throw cause;
     } finally {
       this.#running.delete(running);
     }
-  }
-
-  #iterate(from: Uint8Array, to: Uint8Array, limit: number, fillCache: boolean): RocksDbIterator {
-    const range = { gte: bufferOf(from), lt: bufferOf(to), limit, values: true, fillCache };
-    const iterator = this.#db.iterator({ ...range, highWaterMark: SCAN_AHEAD_BYTES });
-    this.#iterators.add(iterator);
-    return iterator;
-  }
-
-  async #end(iterator: RocksDbIterator): Promise<void> {
-    if (!this.#iterators.delete(iterator)) return;
-    await called<void>(this.#directory, (done) => iterator.end(done));
   }
 
   /** Up to `count` rows; fewer at the end of the range. */
@@ -213,7 +233,7 @@ class RocksDbEngine implements Engine {
         add(key, sealed);
         continue;
       }
-      const more = await nextRow(this.#directory, iterator);
+      const more = await this.#db.next(iterator);
       if (more === undefined) break;
       add(more.key, more.sealed);
     }
@@ -229,22 +249,8 @@ class RocksDbEngine implements Engine {
   }
 }
 
-function nextRow(directory: string, iterator: RocksDbIterator): Promise<{ key: Buffer; sealed: Buffer } | undefined> {
-  return new Promise((resolve, reject) => {
-    iterator.next((error, key, sealed) => {
-      if (error) reject(rocksDbError(directory, error));
-      else resolve(key === undefined || sealed === undefined ? undefined : { key, sealed });
-    });
-  });
-}
-
-function called<T>(
-  directory: string,
-  call: (done: (error: Error | null | undefined, value: T) => void) => void,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    call((error, value) => (error ? reject(rocksDbError(directory, error)) : resolve(value)));
-  });
+function rangeOf(from: Uint8Array, to: Uint8Array, limit: number, fillCache: boolean): RocksDbRange {
+  return { gte: bufferOf(from), lt: bufferOf(to), limit, values: true, fillCache, highWaterMark: SCAN_AHEAD_BYTES };
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -7,6 +7,40 @@ export function stateDamaged(directory: string, what: string, cause?: unknown): 
   });
 }
 
+/** Nothing of the write is kept, and it may be tried again. */
+export function stateFull(directory: string, cause?: unknown): SluiceError {
+  return new SluiceError('STATE_FULL', `no space left for the state in ${directory}`, {
+    hint: 'Free space on that disk. Nothing acknowledged is lost, and what waits goes on by itself.',
+    retriable: true,
+    cause,
+  });
+}
+
+export function stateLost(directory: string, written: number, found: number): SluiceError {
+  return new SluiceError(
+    'STATE_FAILED',
+    `the state in ${directory} ends at write ${found}, after ${written} were made`,
+    {
+      hint: 'Restart this process: it makes the state again from the entry log.',
+    },
+  );
+}
+
+/** What is wrong with the machine rather than with the files. */
+const ENVIRONMENT =
+  /Permission denied|Operation not permitted|Read-only file system|Too many open files|Input\/output error|Cannot allocate memory/;
+
+/**
+ * At the open everything else is damage: files that are missing, short, or of another database. The state is derived, so
+ * the answer is the same for all of them.
+ */
+export function rocksDbOpenError(directory: string, error: Error): SluiceError {
+  const known = rocksDbError(directory, error);
+  return known.code === 'STATE_FAILED' && !ENVIRONMENT.test(error.message)
+    ? stateDamaged(directory, error.message, error)
+    : known;
+}
+
 /** RocksDB tells its errors apart by the first words of their message. */
 export function rocksDbError(directory: string, error: Error): SluiceError {
   const { message } = error;
@@ -17,12 +51,7 @@ export function rocksDbError(directory: string, error: Error): SluiceError {
       cause: error,
     });
   }
-  if (message.includes('No space left') || message.includes('quota exceeded')) {
-    return new SluiceError('STATE_FULL', `no space left for the state in ${directory}`, {
-      hint: 'Free space on that disk. The state takes no writes until it was opened again.',
-      cause: error,
-    });
-  }
+  if (message.includes('No space left') || message.includes('quota exceeded')) return stateFull(directory, error);
   return new SluiceError('STATE_FAILED', `the state in ${directory} failed: ${message}`, {
     hint: 'Check the disk and the permissions of the directory.',
     cause: error,

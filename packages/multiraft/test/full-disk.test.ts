@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
+import { add } from './support/tally-machine.ts';
+import { TestNode, until } from './support/test-node.ts';
+
+let node: TestNode;
+beforeEach(async () => {
+  node = await TestNode.create();
+});
+afterEach(async () => {
+  await node.remove();
+});
+
+/** From now on the engine finds no space, until the returned function is called. Counts what was tried. */
+function fillDisk(of: 'write' | 'getMany'): { tries: number; free(): void } {
+  const disk = { tries: 0, free: () => Object.assign(node.engine, { [of]: original }) };
+  const original = node.engine[of].bind(node.engine);
+  const fail = async (): Promise<never> => {
+    disk.tries++;
+    throw new SluiceError('STATE_FULL', 'no space left', { retriable: true });
+  };
+  Object.assign(node.engine, { [of]: fail });
+  return disk;
+}
+
+describe('a disk too full for the derived state', () => {
+  test.each(['write', 'getMany'] as const)('holds applying back at %s, and lets it go on by itself', async (of) => {
+    await node.start(2);
+    await node.propose(1, add(1, 1));
+    const disk = fillDisk(of);
+    const proposed = [1, 2, 3].map((amount) => node.propose(1, add(1, amount)));
+    const other = node.propose(2, add(1, 5));
+    await until(() => disk.tries > 2, 'it is tried again');
+    expect(node.host.diskFull).toBe(true);
+    expect(node.host.failure).toBeUndefined();
+    disk.free();
+    expect((await Promise.all(proposed)).map(({ value }) => value)).toEqual([2, 4, 7]);
+    expect((await other).value).toBe(5);
+    await until(() => !node.host.diskFull, 'nothing is held back');
+    expect(node.machines.get(1)?.total).toBe(7);
+    await node.stop();
+    await node.start(2);
+    expect(node.machines.get(1)?.total).toBe(7);
+    await node.stop();
+  });
+
+  test('is no reason not to stop; the next start replays what was held back', async () => {
+    await node.start(1);
+    const disk = fillDisk('write');
+    await node.propose(1, add(1, 4));
+    await until(() => disk.tries > 0, 'the write is held');
+    await node.stop();
+    await node.start(1);
+    expect(node.machines.get(1)?.total).toBe(4);
+    await node.stop();
+  });
+});
+
+test('any other failure of the engine fails the node, and whoever waits for it hears why', async () => {
+  await node.start(1);
+  const failing = node.host.failing();
+  Object.assign(node.engine, {
+    write: async () => {
+      throw new SluiceError('STATE_FAILED', 'the disk is gone');
+    },
+  });
+  await node.propose(1, add(1, 1));
+  await expect(failing).rejects.toThrow('the disk is gone');
+  expect(node.host.propose(1, add(1, 1), undefined)).toBe('unavailable');
+  await node.stop();
+});
