@@ -114,12 +114,13 @@ describe('releasing segments', () => {
     await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'old'), entry(3, 1, 'old')])]);
     await log.seal();
     let append: Promise<void> | undefined;
-    files.onRead = () => {
+    files.onRead = (_position, sizeBytes) => {
       // While the entries are being read that are to be moved.
-      append ??= log.append([write(1, [entry(2, 2, 'new')])]);
+      if (sizeBytes === 'aoldold'.length) append = log.append([write(1, [entry(2, 2, 'new')])]);
       return undefined;
     };
     await log.release(1, []);
+    expect(append).toBeDefined();
     await append;
     files.onRead = () => undefined;
     const check = async (subject: typeof log) => {

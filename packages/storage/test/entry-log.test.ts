@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
@@ -91,6 +92,40 @@ describe('entry log', () => {
     expect(await readTexts(reopened, 1, 9, 9)).toEqual(['live nine']);
     expect(await readTexts(reopened, 1, 11, 11)).toEqual(['next']);
     expect(await codeOf(reopened.read(1, 1, 1, 100))).toBe('ENTRY_MISSING');
+    await reopened.close();
+  });
+
+  test('a voided log stays void although its segment was sealed before that was written, and its index is rebuilt', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory, { segmentBytes: 1000, sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    log.compact(1, 10, 3);
+    await log.append([write(2, [entry(1, 1, 'x'.repeat(900))])]);
+    await log.seal();
+    await log.close();
+    await rm(join(directory, '0000000000000001.idx'));
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(reopened.firstIndex(1)).toBe(11);
+    expect(await codeOf(reopened.read(1, 1, 1, 100))).toBe('ENTRY_MISSING');
+    await reopened.close();
+  });
+
+  test('a compaction during a write is not taken for written', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b'), entry(3, 1, 'c')])]);
+    log.compact(1, 1, 1);
+    files.onWrite = () => {
+      log.compact(1, 2, 1);
+      return undefined;
+    };
+    await log.append([]);
+    files.onWrite = () => undefined;
+    await log.append([]);
+    await log.close();
+    const { log: reopened } = await openTestLog(directory, { sync: false });
+    expect(reopened.firstIndex(1)).toBe(3);
     await reopened.close();
   });
 

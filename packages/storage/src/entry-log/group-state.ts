@@ -113,7 +113,6 @@ export class GroupState implements RecoveredGroup {
     this.firstIndex = index + 1;
     let runs = 0;
     while (runs + 1 < this.#runStarts.length && (this.#runStarts[runs + 1] as number) <= this.firstIndex) runs++;
-    if (this.lastIndex < this.firstIndex) runs = this.#runStarts.length;
     this.#runStarts.splice(0, runs);
     this.#runTerms.splice(0, runs);
   }

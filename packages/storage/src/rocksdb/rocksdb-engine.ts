@@ -17,10 +17,11 @@ const COMPACT_FROM_ROWS = 1000;
  */
 export async function openRocksDbEngine(directory: string): Promise<Engine> {
   const note = new DamageNote(directory);
-  const found = await note.read();
-  if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
   const engine = new RocksDbEngine(directory, await RocksDbHandle.open(directory), note);
   try {
+    // Now that the database is locked: whoever is told of damage removes the directory.
+    const found = await note.read();
+    if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
     await engine.checkRing();
   } catch (error) {
     await engine.close();

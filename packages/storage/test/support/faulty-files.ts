@@ -16,7 +16,7 @@ export class FaultyFiles implements FileOperations {
   onTruncate: () => string | undefined = () => undefined;
   onUnlink: (path: string) => string | undefined = () => undefined;
   onRename: () => string | undefined = () => undefined;
-  onRead: (position: number) => string | undefined = () => undefined;
+  onRead: (position: number, sizeBytes: number) => string | undefined = () => undefined;
 
   async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
     this.writes++;
@@ -40,7 +40,7 @@ export class FaultyFiles implements FileOperations {
     return nodeFileOperations.unlink(path);
   }
   async read(fd: number, into: Uint8Array, position: number): Promise<number> {
-    raise(this.onRead(position));
+    raise(this.onRead(position, into.length));
     return nodeFileOperations.read(fd, into, position);
   }
   async rename(from: string, to: string): Promise<void> {
