@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { RequestListener, Server } from 'node:http';
 import swagger from '@fastify/swagger';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
@@ -43,30 +43,27 @@ export interface ApiOptions {
 }
 
 export interface Api {
-  /** Resolves with where it listens: port 0 lets the system choose. */
-  listen(address: { host: string; port: number }): Promise<{ host: string; port: number }>;
-  /** Answers what has begun, then closes. */
+  /** Resolves when requests are answered. */
+  ready(): Promise<void>;
   close(): Promise<void>;
   /** Requests without a socket, for tests. */
   inject: FastifyInstance['inject'];
 }
 
-/** Connections of operators and scrapers: a thousand is a mistake, not a load. */
-const CONNECTIONS_MAX = 1_000;
-const REQUEST_TIMEOUT_MS = 30_000;
 /** A filter may be long and each of its bytes three characters; Node refuses request lines beyond 16 KB. */
 const PARAMETER_CHARACTERS_MAX = 16_384;
 
 /**
  * The HTTP side of a node: REST as EMQX's clients know it, our additions, health, metrics, and the document that
- * describes them. It holds no state: everything is asked of the ports in `ApiOptions`.
+ * describes them. It holds no state: everything is asked of the ports in `ApiOptions`. `attach` gives its handler to the
+ * server of an `ApiListener`; without it requests come through `inject` only.
  */
-export function createApi(options: ApiOptions): Api {
+export function createApi(options: ApiOptions, attach?: (handler: RequestListener) => Server): Api {
   const { queues, logger, clock } = options;
   const app = fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    ...(attach === undefined ? {} : { serverFactory: (handler: RequestListener) => attach(handler) }),
     routerOptions: { maxParamLength: PARAMETER_CHARACTERS_MAX },
     // What cannot even be routed gets an answer of the same shape.
     frameworkErrors: (error, request, reply) => {
@@ -74,7 +71,6 @@ export function createApi(options: ApiOptions): Api {
       (reply as FastifyReply).code(answer.status).send(answer.body());
     },
   });
-  app.server.maxConnections = CONNECTIONS_MAX;
   // Bodies are read by their fields (see field.ts), answers are built from our own objects: the schemas describe.
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
@@ -128,13 +124,8 @@ export function createApi(options: ApiOptions): Api {
   addNotFoundHandler(app, methodsByPath);
 
   return {
-    async listen({ host, port }) {
-      await app.listen({ host, port });
-      const bound = app.server.address() as AddressInfo;
-      if (options.anonymous) {
-        logger.warn({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
-      }
-      return { host: bound.address, port: bound.port };
+    async ready() {
+      await app.ready();
     },
     close: () => app.close(),
     inject: app.inject.bind(app) as FastifyInstance['inject'],

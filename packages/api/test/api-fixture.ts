@@ -1,9 +1,10 @@
 import { request } from 'node:http';
 import { afterAll } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
+import { ApiListener } from '../src/api-listener.ts';
 import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
 import { createApiKeyStore } from '../src/auth/api-key-store.ts';
-import { type Api, type ApiOptions, createApi } from '../src/create-api.ts';
+import type { ApiOptions } from '../src/create-api.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
 
 export interface Answer {
@@ -15,7 +16,7 @@ export interface Answer {
 }
 
 export interface ApiFixture {
-  api: Api;
+  api: ApiListener;
   queues: MemoryQueueManagement;
   call(method: string, url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
 }
@@ -26,7 +27,7 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
   const { keys = [], ...rest } = options;
   const queues = (rest.queues as MemoryQueueManagement | undefined) ?? new MemoryQueueManagement();
   const check = { name: 'partitions', ok: true, reason: '', sinceMs: NOW_MS };
-  const api = createApi({
+  const api = new ApiListener({
     queues,
     validateKeyExpression: (source) =>
       source.includes('(') && !source.includes(')')
@@ -54,12 +55,11 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
     ...(rest.queues === undefined ? { queues } : {}),
   });
   let port: Promise<number> | undefined;
-  opened.push(api);
   return {
     api,
     queues,
     async call(method, url, body, headers = {}) {
-      port ??= api.listen({ host: '127.0.0.1', port: 0 }).then((address) => address.port);
+      port ??= listen(api);
       const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       const type = body === undefined ? {} : { 'content-type': 'application/json' };
       return exchange(await port, method, url, payload, { ...type, ...headers });
@@ -67,7 +67,12 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
   };
 }
 
-const opened: Api[] = [];
+const opened: ApiListener[] = [];
+
+export async function listen(api: ApiListener): Promise<number> {
+  opened.push(api);
+  return (await api.listen({ host: '127.0.0.1', port: 0 })).port;
+}
 
 afterAll(async () => {
   for (const api of opened.splice(0)) await api.close();

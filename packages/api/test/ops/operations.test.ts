@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
-import { createFixture, NOW_MS } from '../api-fixture.ts';
+import { createFixture, listen, NOW_MS } from '../api-fixture.ts';
 import { MemoryQueueManagement } from '../memory-queue-management.ts';
 
 describe('health', () => {
@@ -103,7 +103,7 @@ it('what breaks inside is 500, logged, and not shown', async () => {
 
 it('bytes that are no HTTP are answered and closed', async () => {
   const { api } = createFixture();
-  const { port } = await api.listen({ host: '127.0.0.1', port: 0 });
+  const port = await listen(api);
   const text = await new Promise<string>((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.end('\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00'));
     let all = '';
@@ -114,4 +114,50 @@ it('bytes that are no HTTP are answered and closed', async () => {
     socket.on('error', reject);
   });
   expect(text).toMatch(/^HTTP\/1\.1 400 /);
+});
+
+it('the first requests wait for the routes together, each is answered once', async () => {
+  const { call } = createFixture();
+  const answers = await Promise.all(Array.from({ length: 20 }, () => call('GET', '/api/v5/queues')));
+  expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
+});
+
+it('closing answers what has begun, and does not wait for connections that are kept alive', async () => {
+  let entered = () => {};
+  let release = () => {};
+  const begun = new Promise<void>((resolve) => {
+    entered = resolve;
+  });
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  class Slow extends MemoryQueueManagement {
+    override async list(...list: Parameters<MemoryQueueManagement['list']>) {
+      entered();
+      await released;
+      return super.list(...list);
+    }
+  }
+  const { api } = createFixture({ queues: new Slow() });
+  const { port } = await api.listen({ host: '127.0.0.1', port: 0 });
+  const answer = new Promise<string>((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('GET /api/v5/queues HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'));
+    let all = '';
+    socket.on('data', (chunk) => {
+      all += chunk.toString();
+    });
+    socket.on('close', () => resolve(all));
+    socket.on('error', reject);
+  });
+  await begun;
+  const closed = api.close();
+  release();
+  expect(await answer).toMatch(/^HTTP\/1\.1 200 /);
+  await closed;
+});
+
+it('closing before anybody asked anything loads nothing and ends', async () => {
+  const { api } = createFixture();
+  await api.listen({ host: '127.0.0.1', port: 0 });
+  await api.close();
 });

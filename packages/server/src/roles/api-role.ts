@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
+import { ApiListener } from '@sluice/api/api-listener';
 import { createApiKeyStore } from '@sluice/api/auth/api-key-store';
-import { type Api, createApi } from '@sluice/api/create-api';
 import { systemClock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { compileKeyExpression } from '@sluice/queue/key-expression/key-expression';
@@ -20,7 +20,7 @@ export async function startApi(config: ServerConfig, node: RunningNode, logger: 
   if (config.listeners.http === null) return undefined;
   const startedAtMs = systemClock.nowMs();
   const name = `sluice@${hostname()}`;
-  const api: Api = createApi({
+  const api = new ApiListener({
     queues: node.queues,
     validateKeyExpression,
     apiKeys: createApiKeyStore(config.api.keys),

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Api, ApiOptions } from './create-api.ts';
+
+/** Connections of operators and scrapers: a thousand is a mistake, not a load. */
+const CONNECTIONS_MAX = 1_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than the idle time of common load balancers, so that they close first. */
+const KEEP_ALIVE_MS = 72_000;
+/** While closing: how often connections that became idle are looked for. */
+const CLOSE_LOOK_MS = 50;
+
+/**
+ * The port of the API, open at once; what answers on it is loaded by the first request.
+ *
+ * A broker is started to move messages, often on a small device, and most are asked something over HTTP rarely or never.
+ * The routes with their framework and their document are a third of all code of a node: a sixth of a second of each
+ * start and twenty megabytes for as long as it runs. The first request waits for them, all others do not.
+ */
+export class ApiListener {
+  readonly #options: ApiOptions;
+  readonly #server: Server;
+  #api: Promise<Api> | undefined;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, this.#first);
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** Resolves with where it listens: port 0 lets the system choose. */
+  async listen({ host, port }: { host: string; port: number }): Promise<{ host: string; port: number }> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    const bound = this.#server.address() as AddressInfo;
+    if (this.#options.anonymous) {
+      this.#options.logger.warn({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
+    }
+    return { host: bound.address, port: bound.port };
+  }
+
+  /** Answers what has begun, then closes. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const timer = setInterval(() => this.#server.closeIdleConnections(), CLOSE_LOOK_MS);
+    await closed;
+    clearInterval(timer);
+    await (await this.#api)?.close();
+  }
+
+  /** Answers until the framework has taken the server over; requests of that moment are handed on to it. */
+  readonly #first = (request: IncomingMessage, response: ServerResponse): void => {
+    this.#api ??= this.#load();
+    this.#api.then(
+      () => this.#server.emit('request', request, response),
+      (cause: unknown) => {
+        this.#options.logger.error({ err: cause }, 'the REST API cannot be loaded');
+        response.writeHead(500).end();
+      },
+    );
+  };
+
+  async #load(): Promise<Api> {
+    const { createApi } = await import('./create-api.ts');
+    const api = createApi(this.#options, (handler) => this.#server.on('request', handler));
+    await api.ready();
+    this.#server.off('request', this.#first);
+    return api;
+  }
+}
