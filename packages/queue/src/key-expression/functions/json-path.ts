@@ -1,4 +1,5 @@
 import { Failure, type Value } from '../value.ts';
+import { findInJson, JSON_DEPTH_MAX } from './json-scan.ts';
 import { quoted } from './key-function.ts';
 
 /**
@@ -7,24 +8,25 @@ import { quoted } from './key-function.ts';
  */
 export function readJsonPath(json: string, path: string): Value | Failure {
   if (json.length > JSON_LENGTH_MAX) return new Failure(`a JSON text of more than ${JSON_LENGTH_MAX} characters`);
-  let node: unknown;
-  try {
-    node = JSON.parse(json);
-    // Only what has parsed is searched: the pattern below is linear on well-formed JSON.
-    if (LONG_INTEGER.test(json)) node = JSON.parse(json.replace(STRING_OR_LONG_INTEGER, quoteLongInteger));
-  } catch {
-    return new Failure('a text that is not JSON');
+  const place = findInJson(json, path.split('.'));
+  if (place === 'malformed') return NOT_JSON;
+  if (place === 'too-deep') return TOO_DEEP;
+  if (place === 'absent') return new Failure(`the JSON has nothing at ${quoted(path)}`, true);
+  const value = json.slice(place.start, place.end);
+  if (value.startsWith('{')) return new Failure(`the JSON has an object at ${quoted(path)}: name one of its members`);
+  if (value.startsWith('[') && value.length > LIST_CHARACTERS_MAX) {
+    return new Failure(`the JSON has a list of more than ${LIST_CHARACTERS_MAX} characters at ${quoted(path)}`);
   }
-  for (const name of path.split('.')) {
-    if (typeof node !== 'object' || node === null || Array.isArray(node) || !Object.hasOwn(node, name)) {
-      return new Failure(`the JSON has nothing at ${quoted(path)}`, true);
-    }
-    node = (node as Record<string, unknown>)[name];
-  }
-  return asValue(node, path);
+  // Only what is well-formed is searched: the pattern is linear on it.
+  const exact = LONG_INTEGER.test(value) ? value.replace(STRING_OR_LONG_INTEGER, quoteLongInteger) : value;
+  return asValue(JSON.parse(exact), path);
 }
 
+const NOT_JSON = new Failure('a text that is not JSON');
+const TOO_DEEP = new Failure(`a JSON text with more than ${JSON_DEPTH_MAX} containers within each other`);
 const JSON_LENGTH_MAX = 1024 * 1024;
+/** A list is built as a whole, and each element costs more than its characters. */
+const LIST_CHARACTERS_MAX = 64 * 1024;
 const LONG_INTEGER = /[1-9]\d{15}/;
 const STRING_OR_LONG_INTEGER = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
 
