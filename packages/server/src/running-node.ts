@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import { Coordinator, META_GROUP_ID } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
@@ -9,7 +10,9 @@ import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storag
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
+import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
+import { DiskGuard } from '@sluice/store/disk-guard';
 import { QueueMetrics } from '@sluice/store/queue-metrics';
 import { Store } from '@sluice/store/store';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
@@ -62,7 +65,8 @@ export class RunningNode {
       await store.open();
       store.serve(parts.transport);
       host.start();
-      await Promise.all([coordinator.formed(), store.allLead()]);
+      // A node that fails now would never lead, and the wait would have no end.
+      await Promise.race([Promise.all([coordinator.formed(), store.allLead()]), host.failing()]);
       watcher.start();
       await watcher.imaged();
       await store.settled();
@@ -130,20 +134,13 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
   const metrics = new PrometheusMetrics();
   const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
   const transport = new InprocTransport({ isolate: false });
+  await DiskGuard.makeRoomToStart(config.node.dataDirectory, logger);
   const storage = await openNodeStorage({
     directory: config.node.dataDirectory,
     logger,
     metrics,
     openEngine: openRocksDbEngine,
-    openEntryLog: (directory, durableMark) =>
-      openEntryLog({
-        directory,
-        durableMark,
-        logger,
-        metrics,
-        segmentBytes: config.storage.segmentBytes,
-        sync: config.storage.sync,
-      }),
+    openEntryLog: (directory, durableMark) => openLog(config, directory, durableMark, logger, metrics),
   });
   const partitionCount = partitionCountOf(storage, config, logger);
   const topology = new Topology();
@@ -212,6 +209,27 @@ function partitionCountOf(storage: NodeStorage, config: ServerConfig, logger: Lo
     );
   }
   return formed;
+}
+
+/** Opens the entry log; with `storage.logVerify: full` every byte of it is read before the node serves. */
+async function openLog(
+  config: ServerConfig,
+  directory: string,
+  durableMark: LogMark | undefined,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<EntryLog> {
+  const { segmentBytes, sync, logVerify } = config.storage;
+  const entryLog = await openEntryLog({ directory, durableMark, logger, metrics, segmentBytes, sync });
+  if (logVerify === 'tail') return entryLog;
+  try {
+    await entryLog.verify();
+    logger.info({ bytes: entryLog.diskBytes }, 'the entry log was read and verified to its end');
+    return entryLog;
+  } catch (cause) {
+    await entryLog.close();
+    throw cause;
+  }
 }
 
 /** Says no to what this version cannot do, instead of pretending. */

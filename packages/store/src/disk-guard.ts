@@ -1,4 +1,4 @@
-import { open, rm, statfs } from 'node:fs/promises';
+import { open, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
@@ -41,7 +41,21 @@ export class DiskGuard {
     ]);
   }
 
+  /**
+   * Before the storage is opened: on a disk that is full to its end not even that would go. The ballast of the run
+   * before makes the room.
+   */
+  static async makeRoomToStart(directory: string, logger: Logger): Promise<void> {
+    const path = join(directory, BALLAST);
+    if (!(await exists(path))) return;
+    const { bavail, bsize } = await statfs(directory);
+    if (bavail * bsize >= DiskGuard.BALLAST_BYTES) return;
+    await rm(path, { force: true });
+    logger.warn({ freeBytes: bavail * bsize }, 'the disk is full: the ballast was given up to start at all');
+  }
+
   async start(): Promise<void> {
+    this.#ballast = await exists(join(this.#directory, BALLAST));
     await this.#look();
     this.#timer = setInterval(() => void this.#look(), DiskGuard.INTERVAL_MS);
   }
@@ -68,7 +82,7 @@ export class DiskGuard {
   async giveUpBallast(): Promise<void> {
     if (!this.#ballast) return;
     this.#ballast = false;
-    await rm(join(this.#directory, 'ballast'), { force: true });
+    await rm(join(this.#directory, BALLAST), { force: true });
     this.#logger.warn({ bytes: DiskGuard.BALLAST_BYTES }, 'the disk is full to the end: the ballast was given up');
   }
 
@@ -95,7 +109,7 @@ export class DiskGuard {
 
   /** Real zeros, not a hole: a sparse file would hold no space to give up. */
   async #layBallast(): Promise<void> {
-    const file = await open(join(this.#directory, 'ballast'), 'w');
+    const file = await open(join(this.#directory, BALLAST), 'w');
     try {
       await file.write(Buffer.alloc(DiskGuard.BALLAST_BYTES));
       this.#ballast = true;
@@ -112,4 +126,13 @@ export class DiskGuard {
       this.#logger.error(fields, 'the disk is almost full: publishes into queues are refused (0x97), settling goes on');
     else this.#logger.info(fields, 'the disk has space again: publishes into queues are accepted');
   }
+}
+
+const BALLAST = 'ballast';
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
 }
