@@ -162,6 +162,8 @@ describe('what fails for one message, and says why', () => {
     ["iif(message.qos, 'a', 'b')", 'condition is a number'],
     ['ascii(rm_prefix(message.topic, message.topic))', 'empty text'],
     ["unescape(concat('\\', 'q', message.topic))", 'not an escape'],
+    ["unescape(pad(message.topic, 4096, 'trailing', '..................................'))", 'more than 131072'],
+    ["sprintf_s(pad(message.topic, 4096, 'trailing', '~n'))", 'more than 4096'],
   ])('%s: %s', (source, reason) => expect(keyOf(source)).toMatch(new RegExp(`^<.*${reason}`)));
 });
 

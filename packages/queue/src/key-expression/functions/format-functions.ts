@@ -21,6 +21,7 @@ export const FORMAT_FUNCTIONS: readonly KeyFunction[] = [
     ...scalarFunction('sprintf_s', [1, ANY_NUMBER], ([format, ...values]) => {
       const pattern = textOf(format as Value);
       if (pattern instanceof Failure) return pattern;
+      if (pattern.length > FORMAT_LENGTH_MAX) return TOO_LONG;
       const first = values[0];
       return sprintf(pattern, values.length === 1 && first !== undefined && isList(first) ? first : values);
     }),
@@ -28,10 +29,13 @@ export const FORMAT_FUNCTIONS: readonly KeyFunction[] = [
   },
 ];
 
+/** A format is written by whoever writes the expression; one that is a payload could hold a million sequences. */
+const FORMAT_LENGTH_MAX = 4_096;
 const FIELD_WIDTH_MAX = 4_096;
 const PRECISION_MAX = 60;
 const CONTROL = /~(?:(-?\d{1,6})?(?:\.(\d{1,6})?)?(?:\.(.))?[tl]*([a-zA-Z~+#]))?/gsu;
 
+const TOO_LONG = new Failure(`a format of more than ${FORMAT_LENGTH_MAX} characters`);
 const TOO_FEW = new Failure('sprintf_s has more control sequences than values');
 const TOO_MANY = new Failure('sprintf_s has more values than control sequences');
 

@@ -173,7 +173,11 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['a', '\u0007'],
 ]);
 
+/** An escape costs fifty times what a character does. */
+const ESCAPED_LENGTH_MAX = 128 * 1024;
+
 function withoutEscapes(text: string): string | Failure {
+  if (text.length > ESCAPED_LENGTH_MAX) return new Failure(`a text of more than ${ESCAPED_LENGTH_MAX} characters`);
   let wrong: string | undefined;
   const plain = text.replace(/\\(?:x([0-9a-fA-F]+)|(.?))/gs, (sequence, hexadecimal?: string, single?: string) => {
     if (hexadecimal === undefined) {
