@@ -11,9 +11,11 @@ afterAll(removeTemporaryDirectories);
 
 const key = (i: number) => Buffer.from(`key${String(i).padStart(6, '0')}`);
 
+const value = (i: number) => Buffer.from(`value ${i} `.repeat(20));
+
 async function fill(engine: Engine, from: number, to: number): Promise<void> {
   for (let i = from; i < to; i++) {
-    await engine.write([{ key: key(i), value: Buffer.from(`value ${i} `.repeat(20)) }], { sync: false });
+    await engine.write([{ key: key(i), value: value(i) }], { sync: false });
   }
 }
 
@@ -33,12 +35,12 @@ async function flip(path: string, fraction: number): Promise<void> {
 /** Opens and reads everything: damage must show at one of the two. */
 async function openAndReadAll(directory: string): Promise<string[]> {
   const engine = await openRocksDbEngine(directory);
-  const keys: string[] = [];
+  const rows: string[] = [];
   try {
-    for await (const rows of engine.snapshotScan(Buffer.from('a'), Buffer.from('z'), 100)) {
-      for (const { key } of rows) keys.push(Buffer.from(key).toString());
+    for await (const chunk of engine.snapshotScan(Buffer.from('a'), Buffer.from('z'), 100)) {
+      for (const { key, value } of chunk) rows.push(`${Buffer.from(key)}=${Buffer.from(value)}`);
     }
-    return keys;
+    return rows;
   } finally {
     await engine.close();
   }
@@ -109,7 +111,8 @@ describe('rocksdb engine', () => {
       await flip(path, fraction);
       const outcome = await openAndReadAll(directory).catch((error: { code?: string }) => error.code);
       // A bit of a deleted row or of padding changes nothing that can be read.
-      if (Array.isArray(outcome)) expect(outcome).toEqual([...Array(100).keys()].map((i) => String(key(1100 + i))));
+      if (Array.isArray(outcome))
+        expect(outcome).toEqual([...Array(100).keys()].map((i) => `${key(1100 + i)}=${value(1100 + i)}`));
       else expect(outcome).toBe('STATE_DAMAGED');
       if (outcome === 'STATE_DAMAGED') found++;
       await writeFile(path, intact);
