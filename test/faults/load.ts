@@ -6,7 +6,7 @@ import { type Delivery, History, type QueueUnderTest } from './history.ts';
 import { drawSize, hashOf, idOf, makePayload } from './payload.ts';
 import type { QueueFigures } from './queue-checker.ts';
 
-const API = '/api/v5/message_queues/queues';
+export const API = '/api/v5/message_queues/queues';
 /** Publishes of one client without an answer. */
 const OUTSTANDING_MAX = 16;
 /** A client is back soon after the broker is. */
@@ -156,7 +156,8 @@ async function drained(rest: RestClient): Promise<Map<string, QueueFigures> | un
   return figures;
 }
 
-async function until<T>(what: string, untilMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
+/** Looks until it finds something; throws when the time is over. */
+export async function until<T>(what: string, untilMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
@@ -246,10 +247,20 @@ class Publisher {
   }
 }
 
-class Consumer {
+/** Takes everything a queue gives, and writes it down. */
+export class Consumer {
   readonly #client: MqttClient;
+  accepted = 0;
 
-  constructor(name: string, version: 4 | 5, queue: string, address: Address, history: History) {
+  /** It acknowledges `acceptMax` deliveries, then no more. */
+  constructor(
+    name: string,
+    version: 4 | 5,
+    queue: string,
+    address: Address,
+    history: History,
+    acceptMax: number = Number.POSITIVE_INFINITY,
+  ) {
     this.#client = connect(`con-${name}`, version, address);
     const noted = new WeakMap<object, Delivery>();
     this.#client.on('message', (topic, payload, packet) => {
@@ -257,6 +268,8 @@ class Consumer {
       noted.set(packet, history.delivered({ ...seen, atMs: performance.now() }));
     });
     this.#client.handleMessage = (packet, done) => {
+      if (this.accepted >= acceptMax) return;
+      this.accepted++;
       const delivery = noted.get(packet);
       if (delivery !== undefined) delivery.acceptedAtMs = performance.now();
       done();
@@ -269,7 +282,8 @@ class Consumer {
   }
 }
 
-function connect(clientId: string, protocolVersion: 4 | 5, { host, port }: Address): MqttClient {
+/** A stock client that comes back by itself. */
+export function connect(clientId: string, protocolVersion: 4 | 5, { host, port }: Address): MqttClient {
   const client = mqtt.connect({
     host,
     port,

@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tool } from '../harness/left-out.ts';
@@ -7,6 +17,7 @@ import type { Tool } from '../harness/left-out.ts';
 /** `PATH` of a plain user lacks where Debian keeps the file system tools. */
 const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+const FILL_BYTES = 1024 * 1024;
 const UNMOUNT_ATTEMPTS = 50;
 
 /**
@@ -27,6 +38,7 @@ export class LoopDisk {
   readonly mountPoint: string;
   readonly #folder: string;
   readonly #image: string;
+  readonly #filler: string;
   #mounted = false;
   readonly #atExit = () => this.dispose();
   readonly #onSignal = () => process.exit(1);
@@ -35,6 +47,7 @@ export class LoopDisk {
     this.#folder = mkdtempSync(join(tmpdir(), 'sluice-disk-'));
     this.#image = join(this.#folder, 'image');
     this.mountPoint = join(this.#folder, 'mount');
+    this.#filler = join(this.mountPoint, 'filler');
     process.once('exit', this.#atExit);
     for (const signal of SIGNALS) process.once(signal, this.#onSignal);
     try {
@@ -72,6 +85,33 @@ export class LoopDisk {
 
   losePower(): void {
     run('python3', ['-c', SHUTDOWN, this.mountPoint]);
+  }
+
+  /** Something else takes the space, to the last byte. It may be called again when space came back. */
+  fill(): void {
+    const fd = openSync(this.#filler, 'a');
+    try {
+      for (let bytes = FILL_BYTES; bytes >= 1; ) {
+        try {
+          if (writeSync(fd, Buffer.alloc(bytes)) < bytes) bytes >>= 1;
+        } catch (cause) {
+          if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+          bytes >>= 1;
+        }
+      }
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  removeFiller(): void {
+    rmSync(this.#filler, { force: true });
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.mountPoint);
+    return bavail * bsize;
   }
 
   /** Comes back as after a power failure: the journal is replayed. */

@@ -70,6 +70,8 @@ export interface EntryLog {
 
   /** Sealed segments, oldest first, for the reclaimer. */
   sealedSegments(): readonly SegmentSummary[];
+  /** The segment that is written; it may be released once it is sealed. */
+  activeSegment(): SegmentSummary;
   /** The segment that holds the newest copy of an entry; undefined when there is none. */
   segmentOf(groupId: number, index: number): Promise<number | undefined>;
   /** Starts a new segment, so that the present one may be released. Nothing happens while it is empty. */

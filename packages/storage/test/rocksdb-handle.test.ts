@@ -29,7 +29,7 @@ async function get(handle: RocksDbHandle, i: number): Promise<string | undefined
 
 describe('a database that is opened anew under its users', () => {
   test('keeps its rows; reads wait for it, scans that were under way end with an error', async () => {
-    const handle = await RocksDbHandle.open(await temporaryDirectory());
+    const handle = await RocksDbHandle.open(await temporaryDirectory(), 0);
     await put(handle, 0, 1000);
     const scan = handle.iterate(ALL);
     expect((await handle.next(scan))?.key).toEqual(key(0));
@@ -56,7 +56,7 @@ describe('a database that is opened anew under its users', () => {
 
   test('that cannot be opened refuses its users, and is asked again by the next reopen', async () => {
     const directory = await temporaryDirectory();
-    const handle = await RocksDbHandle.open(directory);
+    const handle = await RocksDbHandle.open(directory, 0);
     await put(handle, 0, 10);
     const current = join(directory, 'CURRENT');
     const good = await readFile(current);
@@ -69,6 +69,20 @@ describe('a database that is opened anew under its users', () => {
     expect(await get(handle, 1)).toBe('1');
     await handle.close();
   });
+});
+
+test('room must last before a database is closed for it', async () => {
+  const handle = await RocksDbHandle.open(await temporaryDirectory(), 50);
+  await put(handle, 0, 10);
+  const startedMs = performance.now();
+  let refusals = 0;
+  while ((await codeOf(handle.reopen())) === 'STATE_FULL') {
+    refusals++;
+    expect(await get(handle, 1)).toBe('1');
+  }
+  expect(refusals).toBeGreaterThan(0);
+  expect(performance.now() - startedMs).toBeGreaterThanOrEqual(50);
+  await handle.close();
 });
 
 describe('damage that a read finds', () => {

@@ -26,6 +26,8 @@ export class DiskGuard {
   /** The reserve unless configured: a share of the disk, but no more than this. */
   static readonly RESERVE_BYTES_MAX = 512 * 1024 * 1024;
   static readonly RESERVE_SHARE = 0.05;
+  /** Publishes are accepted again when this much of the reserve is free: no coming and going at its edge. */
+  static readonly RESUME_FACTOR = 1.125;
   static readonly BALLAST_BYTES = 4 * 1024 * 1024;
 
   constructor(options: { directory: string; logger: Logger; metrics: Metrics; reserveBytes: number | undefined }) {
@@ -66,7 +68,7 @@ export class DiskGuard {
 
   /** Whether `bytes` more may be written for a publish. Counts them until the next look at the disk. */
   admits(bytes: number): boolean {
-    if (this.#freeBytes - this.#writtenSince - bytes < this.#reserve) {
+    if (this.#low || this.#freeBytes - this.#writtenSince - bytes < this.#reserve) {
       this.#enter(true);
       return false;
     }
@@ -98,7 +100,7 @@ export class DiskGuard {
       this.#freeBytes = bavail * bsize;
       this.#totalBytes = blocks * bsize;
       this.#writtenSince = 0;
-      this.#enter(this.#freeBytes < this.#reserve);
+      this.#enter(this.#freeBytes < this.#reserve * (this.#low ? DiskGuard.RESUME_FACTOR : 1));
       if (!this.#ballast && this.#freeBytes > this.#reserve + 4 * DiskGuard.BALLAST_BYTES) await this.#layBallast();
     } catch (cause) {
       this.#logger.warn({ err: cause }, 'the disk cannot be asked for its free space');

@@ -333,6 +333,16 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     return this.#sealed.summaries();
   }
 
+  activeSegment(): SegmentSummary {
+    const { segmentId, end, rows } = this.#writer.active;
+    const groups = new Map<number, { first: number; last: number }>();
+    for (const [groupId, columns] of rows) {
+      if (columns.length === 0) continue;
+      groups.set(groupId, { first: columns.indexAt(0), last: columns.indexAt(columns.length - 1) });
+    }
+    return { segmentId, bytes: end, groups };
+  }
+
   async seal(): Promise<void> {
     await this.exclusive(async () => {
       if (this.#writer.active.frames > 0) await this.#writer.roll(this);

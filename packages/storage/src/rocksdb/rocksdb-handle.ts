@@ -1,12 +1,15 @@
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '@sluice/common/assert';
+import { systemClock } from '@sluice/common/clock';
 import { makeRocksDb, type RocksDb, type RocksDbIterator, type RocksDbRange } from './rocksdb-binding.ts';
 import { rocksDbError, rocksDbOpenError, stateFull } from './rocksdb-errors.ts';
 import { ROCKSDB_OPTIONS } from './rocksdb-options.ts';
 
 /** An open writes a manifest, and what it replays from the write-ahead log, before anything else. */
 const OPEN_BYTES = 1024 * 1024;
+/** Whatever fills a disk often goes on: a database that was closed for room that vanished could not even read. */
+const ROOM_STEADY_MS = 1_000;
 
 /**
  * The native database, which may be replaced under its users. After a write met a full disk RocksDB takes no more of
@@ -19,16 +22,19 @@ export class RocksDbHandle {
   /** False when it was closed for a reopen that failed. */
   #isOpen = true;
   #reopening: Promise<void> | undefined;
+  readonly #roomSteadyMs: number;
+  #roomSinceMs: number | undefined;
   readonly #calls = new Set<Promise<unknown>>();
   readonly #iterators = new Set<RocksDbIterator>();
 
-  private constructor(directory: string, db: RocksDb) {
+  private constructor(directory: string, db: RocksDb, roomSteadyMs: number) {
     this.directory = directory;
     this.#db = db;
+    this.#roomSteadyMs = roomSteadyMs;
   }
 
-  static async open(directory: string): Promise<RocksDbHandle> {
-    return new RocksDbHandle(directory, await openDb(directory));
+  static async open(directory: string, roomSteadyMs: number = ROOM_STEADY_MS): Promise<RocksDbHandle> {
+    return new RocksDbHandle(directory, await openDb(directory), roomSteadyMs);
   }
 
   /** @throws SluiceError `STATE_FULL` while a reopen has failed */
@@ -71,10 +77,10 @@ export class RocksDbHandle {
 
   /**
    * Closes and opens it. Nothing may be written meanwhile.
-   * @throws SluiceError `STATE_FULL` while there is too little room; reads go on unless the room vanished in between
+   * @throws SluiceError `STATE_FULL` until there was enough room for a while; reads go on unless it vanished in between
    */
   async reopen(): Promise<void> {
-    if (!(await this.#hasRoom())) throw stateFull(this.directory);
+    if (!(await this.#hasSteadyRoom())) throw stateFull(this.directory);
     let done = (): void => {};
     this.#reopening = new Promise((resolve) => {
       done = resolve;
@@ -86,6 +92,7 @@ export class RocksDbHandle {
       }
       this.#db = await openDb(this.directory);
       this.#isOpen = true;
+      this.#roomSinceMs = undefined;
     } finally {
       this.#reopening = undefined;
       done();
@@ -114,6 +121,16 @@ export class RocksDbHandle {
     } finally {
       this.#calls.delete(call);
     }
+  }
+
+  async #hasSteadyRoom(): Promise<boolean> {
+    if (!(await this.#hasRoom())) {
+      this.#roomSinceMs = undefined;
+      return false;
+    }
+    const nowMs = systemClock.monotonicMs();
+    this.#roomSinceMs ??= nowMs;
+    return !this.#isOpen || nowMs - this.#roomSinceMs >= this.#roomSteadyMs;
   }
 
   async #hasRoom(): Promise<boolean> {
