@@ -12,8 +12,10 @@ import type { Replica } from './replica.ts';
  * because an image covers what it did. Deleting on the consumer's position alone would let one message that nobody
  * acknowledges pin everything after it; so a segment that is mostly dead has its few live entries moved forward.
  *
- * Which entries are live is asked of the rows, segment by segment from the oldest, and only after enough has died to
- * make it worth asking.
+ * Which entries are live is asked of the rows, and only after something has died. Messages mostly die in their order, so
+ * the oldest segments are always looked at; of the others a few a pass, in turn, or a long backlog would be counted anew
+ * every second. The segment that is written is looked at when things are quiet: a queue that was drained must not keep
+ * its last megabytes until somebody publishes again.
  */
 export class SegmentReclaimer {
   readonly #storage: NodeStorage;
@@ -26,6 +28,12 @@ export class SegmentReclaimer {
   #deadBytes = 0;
   /** Nothing was noted since the last pass, yet something may be left: look once more when things are quiet. */
   #restless = true;
+  /** Something died since the segment that is written was last looked at. */
+  #activeMayBeDead = true;
+  /** Where the turn of the segments that are not the oldest stands. */
+  #turnSegmentId = 0;
+  /** Of the others, how many have not had their turn since something died. */
+  #othersLeft = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
   #stopping = false;
@@ -35,8 +43,15 @@ export class SegmentReclaimer {
   static readonly LIVE_SHARE_MAX = 0.25;
   /** More live entries than this in one segment are not counted to the end: it is not mostly dead. */
   static readonly LIVE_ENTRIES_MAX = 4096;
-  /** Segments looked at in one pass, so that a pass over a large log stays short. */
+  /** Asked first: with entries of some size they tell already that too much is alive. */
+  static readonly LIVE_ENTRIES_FIRST = 128;
+  /** Segments released in one pass, so that a pass over a large log stays short. */
   static readonly SEGMENTS_PER_PASS = 16;
+  /** Looked at and found alive in one pass: the oldest ones, and of the others in turn. */
+  static readonly OLDEST_LOOKED_AT = 8;
+  static readonly OTHERS_LOOKED_AT = 8;
+  /** A segment that is still written is worth ending from this size on. */
+  static readonly SEAL_FROM_BYTES = 4 * 1024 * 1024;
 
   constructor(options: {
     storage: NodeStorage;
@@ -64,6 +79,8 @@ export class SegmentReclaimer {
 
   noteDeadBytes(bytes: number): void {
     this.#deadBytes += bytes;
+    this.#activeMayBeDead = true;
+    this.#othersLeft = Number.POSITIVE_INFINITY;
   }
 
   async stop(): Promise<void> {
@@ -74,29 +91,54 @@ export class SegmentReclaimer {
 
   #maybePass(): void {
     if (this.#pass !== undefined || this.#stopping) return;
-    const sealed = this.#storage.entryLog.sealedSegments();
-    if (sealed.length === 0) return;
-    if (this.#deadBytes === 0 && !this.#restless) return;
+    const quiet = this.#deadBytes === 0 && !this.#restless;
+    if (quiet && !this.#activeMayBeDead) return;
     this.#restless = this.#deadBytes > 0;
     this.#deadBytes = 0;
-    this.#pass = this.#run(sealed)
+    this.#pass = (quiet ? this.#sealDead() : this.#run(this.#storage.entryLog.sealedSegments()))
       .catch((cause: unknown) => this.#logger.warn({ err: cause }, 'giving space back failed; it is tried again'))
       .finally(() => {
         this.#pass = undefined;
       });
   }
 
+  /** Ends the segment that is written when nearly all in it is dead, so that the next pass can release it. */
+  async #sealDead(): Promise<void> {
+    this.#activeMayBeDead = false;
+    const active = this.#storage.entryLog.activeSegment();
+    if (active.bytes < SegmentReclaimer.SEAL_FROM_BYTES) return;
+    const live = await this.#liveIn(active);
+    if (live === undefined || this.#stopping) return;
+    if (active.bytes - live.bytes < this.#imageBytesFor([{ segment: active, live }])) return;
+    await this.#storage.entryLog.seal();
+    this.#restless = true;
+  }
+
   async #run(sealed: readonly SegmentSummary[]): Promise<void> {
-    const candidates: { segment: SegmentSummary; live: LiveList }[] = [];
+    const candidates: Candidate[] = [];
     let gain = 0;
-    for (const segment of sealed) {
-      if (this.#stopping || candidates.length >= SegmentReclaimer.SEGMENTS_PER_PASS) break;
+    let alive = 0;
+    const look = async (segment: SegmentSummary): Promise<void> => {
       const live = await this.#liveIn(segment);
-      if (live === undefined) continue;
+      if (live === undefined) {
+        alive++;
+        return;
+      }
       candidates.push({ segment, live });
       gain += segment.bytes - live.bytes;
+    };
+    // An image costs its size: what is given back must be worth it, however many segments that takes.
+    const isEnough = (): boolean =>
+      this.#stopping ||
+      (candidates.length >= SegmentReclaimer.SEGMENTS_PER_PASS && gain >= this.#imageBytesFor(candidates));
+    let next = 0;
+    while (next < sealed.length && alive < SegmentReclaimer.OLDEST_LOOKED_AT && !isEnough()) {
+      await look(sealed[next++] as SegmentSummary);
     }
-    // An image costs its size: it must give back more than it writes.
+    for (const segment of this.#othersInTurn(sealed.slice(next))) {
+      if (isEnough()) break;
+      await look(segment);
+    }
     if (gain === 0 || gain < this.#imageBytesFor(candidates)) return;
     for (const { segment } of candidates) await this.#coverByImages(segment);
     for (const { segment, live } of candidates) {
@@ -107,9 +149,25 @@ export class SegmentReclaimer {
       this.#logger.debug({ segment: segment.segmentId, bytes: segment.bytes, moved: live.bytes }, 'segment given back');
     }
     this.#restless = true;
+    this.#othersLeft = Number.POSITIVE_INFINITY;
   }
 
-  #imageBytesFor(candidates: readonly { segment: SegmentSummary }[]): number {
+  /** Some of the segments behind the oldest; when nothing more dies, the passes go on until each had its turn. */
+  #othersInTurn(others: readonly SegmentSummary[]): SegmentSummary[] {
+    this.#othersLeft = Math.min(this.#othersLeft, others.length);
+    const from = Math.max(
+      0,
+      others.findIndex(({ segmentId }) => segmentId > this.#turnSegmentId),
+    );
+    const count = Math.min(SegmentReclaimer.OTHERS_LOOKED_AT, this.#othersLeft);
+    const looked = [...others.slice(from), ...others.slice(0, from)].slice(0, count);
+    this.#turnSegmentId = looked.at(-1)?.segmentId ?? 0;
+    this.#othersLeft -= looked.length;
+    if (this.#othersLeft > 0) this.#restless = true;
+    return looked;
+  }
+
+  #imageBytesFor(candidates: readonly Candidate[]): number {
     const groups = new Set<number>();
     for (const { segment } of candidates) for (const groupId of segment.groups.keys()) groups.add(groupId);
     let bytes = 0;
@@ -120,15 +178,21 @@ export class SegmentReclaimer {
   /** The live entries of a segment that is dead or mostly dead; undefined when it is neither. */
   async #liveIn(segment: SegmentSummary): Promise<LiveList | undefined> {
     const live: LiveList = { entries: [], bytes: 0 };
-    for (const [groupId, range] of segment.groups) {
-      const found = await this.#liveEntries(groupId, range.first, range.last, SegmentReclaimer.LIVE_ENTRIES_MAX);
-      for (const { index, bytes } of found) {
-        if ((await this.#storage.entryLog.segmentOf(groupId, index)) !== segment.segmentId) continue;
-        live.entries.push({ groupId, index });
-        live.bytes += bytes;
+    let counted = 0;
+    for (const [groupId, { first, last }] of segment.groups) {
+      let limit = SegmentReclaimer.LIVE_ENTRIES_FIRST;
+      for (let from = first; from <= last; limit = SegmentReclaimer.LIVE_ENTRIES_MAX) {
+        const found = await this.#liveEntries(groupId, from, last, limit);
+        for (const { index, bytes } of found) {
+          if ((await this.#storage.entryLog.segmentOf(groupId, index)) !== segment.segmentId) continue;
+          live.entries.push({ groupId, index });
+          live.bytes += bytes;
+        }
+        counted += found.length;
+        if (counted >= SegmentReclaimer.LIVE_ENTRIES_MAX) return undefined;
+        if (live.bytes > segment.bytes * SegmentReclaimer.LIVE_SHARE_MAX) return undefined;
+        from = found.length < limit ? last + 1 : (found[found.length - 1] as { index: number }).index + 1;
       }
-      if (found.length >= SegmentReclaimer.LIVE_ENTRIES_MAX) return undefined;
-      if (live.bytes > segment.bytes * SegmentReclaimer.LIVE_SHARE_MAX) return undefined;
     }
     return live;
   }
@@ -149,6 +213,11 @@ type LiveEntries = (
   last: number,
   limit: number,
 ) => Promise<{ index: number; bytes: number }[]>;
+
+interface Candidate {
+  segment: SegmentSummary;
+  live: LiveList;
+}
 
 interface LiveList {
   entries: { groupId: number; index: number }[];

@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { SegmentReclaimer } from '../src/segment-reclaimer.ts';
+import { add } from './support/tally-machine.ts';
+import { TestNode, until } from './support/test-node.ts';
+
+const MB = 1024 * 1024;
+let node: TestNode;
+
+function everyEntry(_groupId: number, first: number, last: number): { index: number; bytes: number }[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => ({ index: first + i, bytes: MB }));
+}
+
+beforeEach(async () => {
+  node = await TestNode.create();
+  node.live = everyEntry;
+});
+afterEach(async () => {
+  await node.stop();
+  await node.remove();
+});
+
+async function write(bytes: number): Promise<void> {
+  for (let written = 0; written < bytes; written += MB) await node.propose(1, add(1, 1, MB));
+}
+
+it('the segment that is written is given back once everything in it is dead and nothing happens', async () => {
+  await node.start(1, { segmentBytes: 64 * MB });
+  await write(SegmentReclaimer.SEAL_FROM_BYTES + MB);
+  const { segmentId } = node.storage.entryLog.activeSegment();
+  node.live = () => [];
+  node.host.noteDeadBytes(SegmentReclaimer.SEAL_FROM_BYTES);
+  await until(() => node.storage.entryLog.activeSegment().segmentId > segmentId, 'the segment is sealed');
+  await until(() => node.storage.entryLog.sealedSegments().length === 0, 'the sealed segment is released');
+  expect(node.storage.entryLog.diskBytes).toBeLessThan(MB);
+});
+
+it('a segment that is written and mostly alive, or small, is left alone', async () => {
+  await node.start(1, { segmentBytes: 64 * MB });
+  await write(SegmentReclaimer.SEAL_FROM_BYTES + MB);
+  const { segmentId } = node.storage.entryLog.activeSegment();
+  let asked = 0;
+  node.live = (...range) => {
+    asked++;
+    return everyEntry(...range);
+  };
+  node.host.noteDeadBytes(1);
+  await until(() => asked > 0, 'it was looked at');
+  await node.propose(1, add(1, 1));
+  expect(node.storage.entryLog.activeSegment().segmentId).toBe(segmentId);
+});
+
+it('a long log of live messages is looked at in turns, and the dead segment in its middle is found', async () => {
+  await node.start(1, { segmentBytes: MB });
+  const segments = SegmentReclaimer.OLDEST_LOOKED_AT + 3 * SegmentReclaimer.OTHERS_LOOKED_AT;
+  await write(segments * MB);
+  const sealed = node.storage.entryLog.sealedSegments();
+  const deadSegment = sealed[sealed.length - 3];
+  const dead = deadSegment?.groups.get(1)?.last;
+  expect(dead).toBeGreaterThan(0);
+  const looked: number[] = [];
+  node.live = (...range) => {
+    looked.push(range[1]);
+    return everyEntry(...range).filter(({ index }) => index !== dead);
+  };
+  node.host.noteDeadBytes(1);
+  const isReleased = () =>
+    !node.storage.entryLog.sealedSegments().some(({ segmentId }) => segmentId === deadSegment?.segmentId);
+  await until(isReleased, 'the dead one is released', 15_000);
+  // Each pass looked at a bounded number: nobody was asked of the whole log at once.
+  const first = new Set(looked.slice(0, SegmentReclaimer.OLDEST_LOOKED_AT + SegmentReclaimer.OTHERS_LOOKED_AT));
+  expect(first.size).toBeLessThan(sealed.length);
+});
