@@ -78,12 +78,15 @@ test.each(NAMES.filter((name) => !name.startsWith('_')))('B1: a queue named %s',
   expect((await broker.rest.delete(`${QUEUES}/${name}`)).status).toBe(204);
 });
 
-test.each(['__proto__', '__defineGetter__'])('B1: a queue cannot be named %s, and asking for one finds nothing', async (name) => {
-  expect((await broker.rest.post(QUEUES, { name, topic_filter: 't' })).status).toBe(400);
-  expect((await broker.rest.get(`${QUEUES}/${name}`)).status).toBe(404);
-  expect((await broker.rest.get(`${QUEUES}/${name}/statistics`)).status).toBe(404);
-  expect((await broker.rest.delete(`${QUEUES}/${name}`)).status).toBe(404);
-});
+test.each(['__proto__', '__defineGetter__'])(
+  'B1: a queue cannot be named %s, and asking for one finds nothing',
+  async (name) => {
+    expect((await broker.rest.post(QUEUES, { name, topic_filter: 't' })).status).toBe(400);
+    expect((await broker.rest.get(`${QUEUES}/${name}`)).status).toBe(404);
+    expect((await broker.rest.get(`${QUEUES}/${name}/statistics`)).status).toBe(404);
+    expect((await broker.rest.delete(`${QUEUES}/${name}`)).status).toBe(404);
+  },
+);
 
 test('B1: fields of a body called __proto__ and constructor are unknown fields, and change nothing', async () => {
   const { host, port } = broker.server.address('http');

@@ -3,6 +3,7 @@ import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { DropReason } from '@sluice/mqtt/protocol/effects';
 import type { Transport } from './connection/byte-channel.ts';
+import type { HandshakeRefusal } from './listener/handshake.ts';
 
 /** Every handle of the gateway, looked up once; labels are small closed sets, never a client's text. */
 export class GatewayMetrics {
@@ -89,6 +90,14 @@ export class GatewayMetrics {
   protocolErrors(reasonCode: number): Counter {
     const kind = reasonName(reasonCode);
     return this.#metrics.counter('sluice_gateway_protocol_errors_total', 'Connections failed by the server', { kind });
+  }
+
+  handshakesRefused(reason: HandshakeRefusal): Counter {
+    return this.#metrics.counter(
+      'sluice_gateway_handshakes_refused_total',
+      'WebSocket handshakes refused before MQTT was spoken',
+      { reason },
+    );
   }
 
   auth(method: string, admitted: boolean): Counter {

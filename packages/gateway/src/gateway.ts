@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { Authenticator } from './auth/authenticator.ts';
+import { type Authenticator, anonymousAuthenticator } from './auth/authenticator.ts';
 import { Backpressure } from './backpressure.ts';
 import type { ByteChannel } from './connection/byte-channel.ts';
 import { Connection } from './connection/connection.ts';
@@ -87,14 +87,17 @@ export class Gateway {
 
   /** Path `/mqtt`. */
   async listenWebSocket(address: Address): Promise<Address> {
-    const { maximumPacketSizeBytes, connectionsMax } = this.#services.limits;
+    const { limits, authenticator, metrics } = this.#services;
     return this.#listening(
-      await listenWebSocket(
-        address,
-        { frameBytesMax: maximumPacketSizeBytes, connectionsMax },
-        (channel) => this.accept(channel),
-        () => this.#isFull(),
-      ),
+      await listenWebSocket(address, {
+        frameBytesMax: limits.maximumPacketSizeBytes,
+        connectionsMax: limits.connectionsMax,
+        handshakeMs: limits.connectTimeoutMs,
+        anonymous: authenticator.method === anonymousAuthenticator.method,
+        accept: (channel) => this.accept(channel),
+        isFull: () => this.#isFull(),
+        refused: (reason) => metrics.handshakesRefused(reason).add(),
+      }),
     );
   }
 

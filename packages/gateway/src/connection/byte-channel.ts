@@ -24,7 +24,11 @@ export interface ByteChannel {
 }
 
 export interface ByteSink {
+  /** What a transport may keep of a piece that it has not handed on; less before anybody is admitted. */
+  readonly pieceBytesMax: number;
   bytes(chunk: Uint8Array): void;
+  /** The transport's own rules were broken; nothing that follows is handed on. */
+  misused(why: string): void;
   /** Everything written has been taken, after it was not at once. */
   drained(): void;
   /** The last call. */

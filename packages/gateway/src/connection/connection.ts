@@ -90,6 +90,14 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.#read();
   }
 
+  get pieceBytesMax(): number {
+    return this.isOpen ? Number.POSITIVE_INFINITY : this.#services.limits.connectBytesMax;
+  }
+
+  misused(why: string): void {
+    if (!this.#closing) this.state.fail(ReasonCode.MALFORMED_PACKET, why);
+  }
+
   #read(): void {
     try {
       this.#reader.run();

@@ -1,59 +1,85 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { ByteChannel, ByteSink } from '../connection/byte-channel.ts';
+import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
 import { type Address, type Listener, listenOn, peerNameOf, stopListening } from './listener.ts';
 
 /**
  * MQTT over WebSocket: path `/mqtt`, sub-protocol `mqtt` [MQTT-6.0.0-3], binary frames [MQTT-6.0.0-1]. Frames are only
  * pieces of the byte stream [MQTT-6.0.0-2]: a packet may span many, and one may hold many packets. Compression is off,
  * since a few bytes could unpack to gigabytes before anybody has authenticated.
+ *
+ * The library keeps a message until it is whole, and answers every ping: both are bounded here, as a stranger's bytes
+ * are bounded on a plain socket.
  */
-export async function listenWebSocket(
-  address: Address,
-  limits: { frameBytesMax: number; connectionsMax: number },
-  accept: (channel: ByteChannel) => void,
-  isFull: () => boolean,
-): Promise<Listener> {
+export interface WebSocketOptions {
+  frameBytesMax: number;
+  connectionsMax: number;
+  /** From the first byte to a complete request. */
+  handshakeMs: number;
+  /** Nobody is asked who they are. */
+  anonymous: boolean;
+  accept: (channel: ByteChannel) => void;
+  isFull: () => boolean;
+  refused: (reason: HandshakeRefusal) => void;
+}
+
+export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Listener> {
+  const { connectionsMax, handshakeMs } = options;
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: limits.frameBytesMax,
+    maxPayload: options.frameBytesMax,
     handleProtocols: () => SUB_PROTOCOL,
     // A chunk is handed on as it arrives, never joined and copied by the library.
     skipUTF8Validation: true,
+    autoPong: false,
   });
   const server = createServer(
-    { headersTimeout: HANDSHAKE_MS, requestTimeout: HANDSHAKE_MS, maxHeaderSize: HEADER_BYTES_MAX, noDelay: true },
+    {
+      headersTimeout: handshakeMs,
+      requestTimeout: handshakeMs,
+      // Deadlines are looked at this often; by default only every 30 seconds.
+      connectionsCheckingInterval: Math.min(handshakeMs, CHECK_MS),
+      maxHeaderSize: HEADER_BYTES_MAX,
+      noDelay: true,
+    },
     (_request, response) => {
+      options.refused('no_upgrade');
       response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
     },
   );
   // Those that never ask for an upgrade count as well.
-  server.maxConnections = limits.connectionsMax;
+  server.maxConnections = connectionsMax;
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const refusal = refusalOf(request, isFull());
+    const refusal = handshakeRefusal(request, { anonymous: options.anonymous, full: options.isFull() });
     if (refusal !== undefined) {
-      socket.on('error', () => {});
-      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      options.refused(refusal);
+      refuse(socket, refusal);
       return;
     }
-    sockets.handleUpgrade(request, socket, head, (client) => accept(new WebSocketChannel(client, socket)));
+    sockets.handleUpgrade(request, socket, head, (client) => options.accept(new WebSocketChannel(client, socket)));
+  });
+  sockets.on('wsClientError', (_error: Error, socket: Duplex) => {
+    options.refused('malformed');
+    refuse(socket, 'malformed');
   });
   const bound = await listenOn(server, address);
   return { address: bound, stop: () => stopListening(server) };
 }
 
-export const SUB_PROTOCOL = 'mqtt';
-const PATH = '/mqtt';
-const HANDSHAKE_MS = 10_000;
+const CHECK_MS = 1_000;
 const HEADER_BYTES_MAX = 16 * 1024;
+/** Pings are answered while no more than this waits to be sent; only the newest needs an answer (RFC 6455, 5.5.3). */
+const PONG_BUFFER_BYTES_MAX = 64 * 1024;
+/** Frame headers, and the chunk that completed the last message. */
+const PIECE_SLACK_BYTES = 128 * 1024;
 
-function refusalOf(request: IncomingMessage, full: boolean): string | undefined {
-  if ((request.url ?? '').split('?', 1)[0] !== PATH) return '404 Not Found';
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
-  if (!offered.some((protocol) => protocol.trim() === SUB_PROTOCOL)) return '400 Bad Request';
-  return full ? '503 Service Unavailable' : undefined;
+function refuse(socket: Duplex, refusal: HandshakeRefusal): void {
+  socket.on('error', () => {});
+  socket.end(`HTTP/1.1 ${HANDSHAKE_STATUS[refusal]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 class WebSocketChannel implements ByteChannel {
@@ -62,6 +88,7 @@ class WebSocketChannel implements ByteChannel {
   readonly peerName: string;
   readonly #client: WebSocket;
   readonly #socket: Socket;
+  #closeCode = NORMAL_CLOSURE;
 
   constructor(client: WebSocket, socket: Socket) {
     this.#client = client;
@@ -76,13 +103,31 @@ class WebSocketChannel implements ByteChannel {
   }
 
   open(sink: ByteSink): void {
-    this.#client.on('message', (data: Buffer, isBinary: boolean) => {
+    const client = this.#client;
+    let kept = 0;
+    client.on('message', (data: Buffer, isBinary: boolean) => {
+      kept = 0;
+      if (this.#closeCode !== NORMAL_CLOSURE) return;
       if (isBinary) sink.bytes(data);
-      else this.#client.close(UNSUPPORTED_DATA, 'binary frames only');
+      else {
+        this.#closeCode = UNSUPPORTED_DATA;
+        sink.misused('a text frame [MQTT-6.0.0-1]');
+      }
     });
-    this.#client.on('error', () => {});
-    this.#client.on('close', () => sink.closed());
+    client.on('ping', (data: Buffer) => {
+      if (client.bufferedAmount <= PONG_BUFFER_BYTES_MAX) client.pong(data);
+    });
+    // Frames that break their own rules. The library has answered them.
+    client.on('error', (error) => sink.misused(`WebSocket: ${error.message}`));
+    client.on('close', () => sink.closed());
     this.#socket.on('drain', () => sink.drained());
+    // Behind the library's own listener: what it did not hand on, it keeps.
+    this.#socket.on('data', (chunk: Buffer) => {
+      kept += chunk.length;
+      if (kept <= sink.pieceBytesMax + PIECE_SLACK_BYTES) return;
+      sink.misused('a frame larger than any CONNECT');
+      client.terminate();
+    });
   }
 
   write(chunks: readonly Uint8Array[]): void {
@@ -99,7 +144,7 @@ class WebSocketChannel implements ByteChannel {
     this.#client.resume();
   }
   end(): void {
-    this.#client.close(NORMAL_CLOSURE);
+    this.#client.close(this.#closeCode);
   }
   destroy(): void {
     this.#client.terminate();

@@ -1,0 +1,45 @@
+import type { IncomingMessage } from 'node:http';
+
+/**
+ * Which requests become WebSockets. A browser opens one to any address for any page, loopback included, and sends no
+ * question first: where nobody is asked who they are, every page somebody visits could read and write his broker. So an
+ * anonymous listener that is reached over loopback takes pages of this machine only; programs send no Origin.
+ */
+export type HandshakeRefusal = 'path' | 'sub_protocol' | 'origin' | 'full' | 'malformed' | 'no_upgrade';
+
+export const HANDSHAKE_STATUS: Readonly<Record<HandshakeRefusal, string>> = {
+  path: '404 Not Found',
+  sub_protocol: '400 Bad Request',
+  origin: '403 Forbidden',
+  full: '503 Service Unavailable',
+  malformed: '400 Bad Request',
+  no_upgrade: '426 Upgrade Required',
+};
+
+export const SUB_PROTOCOL = 'mqtt';
+const PATH = '/mqtt';
+
+export function handshakeRefusal(
+  request: IncomingMessage,
+  { anonymous, full }: { anonymous: boolean; full: boolean },
+): HandshakeRefusal | undefined {
+  if ((request.url ?? '').split('?', 1)[0] !== PATH) return 'path';
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
+  if (!offered.some((protocol) => protocol.trim() === SUB_PROTOCOL)) return 'sub_protocol';
+  const { origin } = request.headers;
+  if (anonymous && origin !== undefined && isLoopback(request.socket.localAddress ?? '') && !isLocalPage(origin)) {
+    return 'origin';
+  }
+  return full ? 'full' : undefined;
+}
+
+/** A page that this machine serves to itself. `null` is the origin of files and of frames that hide theirs. */
+function isLocalPage(origin: string): boolean {
+  const host = /^https?:\/\/(\[[^\]]*\]|[^:/]*)(:\d+)?$/i.exec(origin)?.[1]?.toLowerCase();
+  if (host === undefined) return false;
+  return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host.replace(/^\[|\]$/g, ''));
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
