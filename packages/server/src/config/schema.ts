@@ -99,10 +99,10 @@ const mqtt = {
   }),
   receiveMaximum: integer({
     about: 'QoS 1 and 2 publishes a client may have unacknowledged.',
-    default: 1_024,
+    default: 65_535,
     min: 1,
     max: 65_535,
-    why: 'Enough to keep a disk busy from one connection; each costs about a hundred bytes.',
+    why: 'Common clients do not keep to less and would be disconnected; a client with too many bytes unacknowledged is not read, whatever their number.',
   }),
   topicAliasMaximum: integer({
     about: 'Topic aliases a client may define.',
