@@ -8,6 +8,7 @@ export interface HandClientOptions {
   clientId?: string;
   receiveMaximum?: number;
   clean?: boolean;
+  will?: { topic: string; payload: string };
 }
 
 export interface HandDelivery {
@@ -38,7 +39,7 @@ export class HandClient {
   }
 
   static async connect(address: { host: string; port: number }, options: HandClientOptions = {}): Promise<HandClient> {
-    const { version = 5, clientId = '', clean = true, receiveMaximum } = options;
+    const { version = 5, clientId = '', clean = true, receiveMaximum, will } = options;
     const socket = connect(address.port, address.host);
     await once(socket, 'connect');
     const client = new HandClient(socket, version);
@@ -50,6 +51,7 @@ export class HandClient {
       clean,
       keepalive: 0,
       ...(receiveMaximum === undefined ? {} : { properties: { receiveMaximum } }),
+      ...(will === undefined ? {} : { will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: false } }),
     });
     await client.#answer('connack');
     return client;
@@ -87,6 +89,14 @@ export class HandClient {
 
   ackAll(): void {
     for (let n = 0; n < this.deliveries.length; n++) this.ack(n);
+  }
+
+  /** The reason code of the answer. */
+  async publishQoS1(topic: string, text: string): Promise<number> {
+    const messageId = ++this.#packetId;
+    this.#send({ cmd: 'publish', topic, payload: text, qos: 1, dup: false, retain: false, messageId });
+    const answer = await this.#answer('puback');
+    return (answer as { reasonCode?: number }).reasonCode ?? 0;
   }
 
   /** A QoS 2 publish: PUBLISH alone, with a packet id of the test's choice. The answer is awaited. */

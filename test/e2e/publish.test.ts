@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { MOSQUITTO, testWith } from '../harness/left-out.ts';
+import { mosquittoPub } from '../harness/mosquitto.ts';
+import { ServerProcess } from '../harness/server-process.ts';
+import { Client } from './support/client.ts';
+import { HandClient } from './support/hand-client.ts';
+import { Queues } from './support/queues.ts';
+import { numbered } from './support/until.ts';
+
+let server: ServerProcess;
+let queues: Queues;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ flags: ['--ws', '127.0.0.1:0'] });
+  queues = new Queues(server);
+});
+
+afterAll(() => server?.dispose());
+
+async function stored(name: string): Promise<string[]> {
+  return (await queues.peek(name)).map(({ payload_text }) => payload_text);
+}
+
+describe.each([4, 5] as const)('MQTT version %i', (version) => {
+  test.each([0, 1, 2] as const)('a publish at QoS %i is stored once', async (qos) => {
+    const name = await queues.create({ name: `v${version}-q${qos}`, topic_filter: `v${version}/q${qos}` });
+    const publisher = await Client.connect(server.mqtt, { version });
+    await publisher.publishAll(`v${version}/q${qos}`, numbered(20), { qos });
+    await queues.depth(name, 20);
+    expect(await stored(name)).toEqual(numbered(20));
+    await publisher.close();
+  });
+
+  test('a QoS 2 publish that is sent again on its connection is stored once, whatever stage it is at', async () => {
+    const topic = `v${version}/again`;
+    const name = await queues.create({ name: `v${version}-again`, topic_filter: topic });
+    const publisher = await HandClient.connect(server.mqtt, { version });
+    await publisher.publishQoS2(topic, 'once', 7, false);
+    await publisher.publishQoS2(topic, 'once', 7, true);
+    await publisher.releaseQoS2(7);
+    await publisher.releaseQoS2(7);
+    await publisher.publishQoS2(topic, 'another', 7, false);
+    await publisher.releaseQoS2(7);
+    expect(await stored(name)).toEqual(['once', 'another']);
+    publisher.destroy();
+  });
+});
+
+test('a publish that a queue alone wants is a success, one that nobody wants says so', async () => {
+  await queues.create({ topic_filter: 'wanted' });
+  const publisher = await HandClient.connect(server.mqtt);
+  expect(await publisher.publishQoS1('wanted', 'x')).toBe(0x00);
+  expect(await publisher.publishQoS1('unwanted', 'x')).toBe(0x10);
+  publisher.destroy();
+});
+
+test('a binary and an empty payload arrive as they were', async () => {
+  const name = await queues.create({ name: 'binary', topic_filter: 'binary' });
+  const publisher = await Client.connect(server.mqtt);
+  const payload = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+  await publisher.publish('binary', payload);
+  await publisher.publish('binary', '');
+  const peeked = (await queues.peek(name)) as unknown as { payload: string; payload_size: number }[];
+  expect(Buffer.from(peeked[0]?.payload ?? '', 'base64')).toEqual(payload);
+  expect(peeked[1]?.payload_size).toBe(0);
+  await publisher.close();
+});
+
+test('a will enters the queues of its topic', async () => {
+  const name = await queues.create({ name: 'wills', topic_filter: 'wills/#' });
+  const dying = await HandClient.connect(server.mqtt, { will: { topic: 'wills/a', payload: 'I am gone' } });
+  dying.destroy();
+  await queues.depth(name, 1);
+  expect(await stored(name)).toEqual(['I am gone']);
+});
+
+describe('over WebSocket', () => {
+  test.each([4, 5] as const)('MQTT version %i: publish and consume', async (version) => {
+    await queues.create({ name: `ws${version}`, topic_filter: `ws${version}` });
+    const at = server.address('ws');
+    const publisher = await Client.connect(at, { version, transport: 'ws' });
+    await publisher.publishAll(`ws${version}`, numbered(50));
+    const consumer = await Client.connect(at, { version, transport: 'ws' });
+    await consumer.subscribe(`$q/ws${version}`);
+    expect(await consumer.texted(50)).toEqual(numbered(50));
+    await queues.depth(`ws${version}`, 0);
+    await Promise.all([publisher.close(), consumer.close()]);
+  });
+});
+
+testWith(MOSQUITTO, 'mosquitto_pub hears of a full queue by its reason code', async () => {
+  await queues.create({ topic_filter: 'tiny', limits: { max_message_count: 1 } });
+  const five = ['-q', '1', '-V', '5'];
+  expect(await mosquittoPub(server.mqtt, 'tiny', '1', five)).toEqual({ code: 0, errors: '' });
+  const refused = await mosquittoPub(server.mqtt, 'tiny', '2', five);
+  expect(refused.errors + refused.code).toMatch(/quota exceeded|151/i);
+});
