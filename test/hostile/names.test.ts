@@ -83,7 +83,7 @@ test.each(['__proto__', '__defineGetter__'])(
   async (name) => {
     expect((await broker.rest.post(QUEUES, { name, topic_filter: 't' })).status).toBe(400);
     expect((await broker.rest.get(`${QUEUES}/${name}`)).status).toBe(404);
-    expect((await broker.rest.get(`${QUEUES}/${name}/statistics`)).status).toBe(404);
+    expect((await broker.rest.get(`${QUEUES}/${name}/stats`)).status).toBe(404);
     expect((await broker.rest.delete(`${QUEUES}/${name}`)).status).toBe(404);
   },
 );
