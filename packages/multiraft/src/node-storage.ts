@@ -4,6 +4,7 @@ import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
+import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { listImages, readImage } from '@sluice/storage/image-file';
 import {
@@ -48,22 +49,28 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   for (const directory of [options.directory, logDirectory, imageDirectory])
     await mkdir(directory, { recursive: true });
 
-  const derived = await openDerived(stateDirectory, options);
+  // First of all: damaged state is removed, and must not be that of a process that lives.
+  const lock = await lockDirectory(options.directory);
+  let derived: Derived | undefined;
   let entryLog: EntryLog;
   try {
+    derived = await openDerived(stateDirectory, options);
     entryLog = await options.openEntryLog(logDirectory, derived.logMark);
   } catch (cause) {
-    await derived.engine.close();
+    await derived?.engine.close();
+    await lock.release();
     throw cause;
   }
+  const { engine } = derived;
   const storage = {
     directory: options.directory,
     imageDirectory,
-    engine: derived.engine,
+    engine,
     entryLog,
     async close(): Promise<void> {
       await entryLog.close();
-      await derived.engine.close();
+      await engine.close();
+      await lock.release();
     },
   };
   try {

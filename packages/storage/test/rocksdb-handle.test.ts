@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { RocksDb } from '@sluice/storage/rocksdb/rocksdb-binding';
@@ -98,11 +98,41 @@ describe('damage that a read finds', () => {
     const bytes = await readFile(join(directory, table));
     bytes[2_000] = (bytes[2_000] ?? 0) ^ 1;
     await writeFile(join(directory, table), bytes);
+    // As of a table that was not noted yet: only a read can tell.
+    await rm(join(directory, 'SUMS'));
     engine = await openRocksDbEngine(directory);
     const reads = Array.from({ length: 2_000 }, (_, i) => codeOf(engine.get(key(i))));
     expect(await Promise.all(reads)).toContain('STATE_DAMAGED');
     await engine.close();
     expect(await codeOf(openRocksDbEngine(directory))).toBe('STATE_DAMAGED');
+  });
+
+  test('in a table is found at the open, by its name; what the sums say of other tables does not matter', async () => {
+    const directory = await temporaryDirectory();
+    for (let round = 0; round < 2; round++) {
+      const engine = await openRocksDbEngine(directory);
+      await engine.write([{ key: key(round), value: Buffer.alloc(2_000, round) }], { sync: true });
+      await engine.close();
+    }
+    const table = (await readdir(directory)).find((name) => name.endsWith('.sst')) as string;
+    const path = join(directory, table);
+    const good = await readFile(path);
+    for (let at = 0; at < good.length; at += 37) {
+      const bytes = Buffer.from(good);
+      bytes[at] = (bytes[at] ?? 0) ^ 0x80;
+      await writeFile(path, bytes);
+      expect(await codeOf(openRocksDbEngine(directory))).toBe('STATE_DAMAGED');
+    }
+    await writeFile(path, good);
+    const sums = await readFile(join(directory, 'SUMS'), 'utf8');
+    expect(sums).toContain(table);
+    for (const text of ['', sums.slice(0, -3), sums.replace(table, '999999.sst')]) {
+      await writeFile(join(directory, 'SUMS'), text);
+      const engine = await openRocksDbEngine(directory);
+      expect((await engine.get(key(0)))?.length).toBe(2_000);
+      await engine.close();
+    }
+    expect(await readFile(join(directory, 'SUMS'), 'utf8')).toContain(table);
   });
 
   test.each([/^CURRENT$/, /\.sst$/, /^MANIFEST/])('a missing or empty file (%p) is damage', async (pattern) => {

@@ -7,7 +7,11 @@ import { stateDamaged, stateLost } from './rocksdb-errors.ts';
 import { RocksDbHandle } from './rocksdb-handle.ts';
 import { SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
 import { openValue, SEAL_BYTES, sealValue } from './sealed-value.ts';
+import { TableSums } from './table-sums.ts';
 import { RESERVED_BYTE, RING_FROM, RING_TO, RingCheck, ringKey, ringValue } from './write-ring.ts';
+
+/** How often new table files are looked for. */
+const NOTE_TABLES_MS = 10_000;
 
 /** Ranges of fewer rows are deleted like any row: a compaction writes whole files to give back a few bytes. */
 const COMPACT_FROM_ROWS = 1000;
@@ -16,13 +20,17 @@ const COMPACT_FROM_ROWS = 1000;
  * @throws SluiceError `STATE_DAMAGED`: remove the directory and rebuild; `STATE_LOCKED`: another process has it
  */
 export async function openRocksDbEngine(directory: string): Promise<Engine> {
+  // What may end the process when RocksDB reads it must be known before.
   const note = new DamageNote(directory);
-  const engine = new RocksDbEngine(directory, await RocksDbHandle.open(directory), note);
+  const sums = new TableSums(directory);
+  const found = await note.read();
+  if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
+  const table = await sums.damagedTable();
+  if (table !== undefined) throw stateDamaged(directory, `${table} has other bytes than were written`);
+  const engine = new RocksDbEngine(directory, await RocksDbHandle.open(directory), note, sums);
   try {
-    // Now that the database is locked: whoever is told of damage removes the directory.
-    const found = await note.read();
-    if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
     await engine.checkRing();
+    engine.beginNoting();
   } catch (error) {
     await engine.close();
     throw error;
@@ -35,6 +43,9 @@ class RocksDbEngine implements Engine {
   readonly #directory: string;
   readonly #db: RocksDbHandle;
   readonly #note: DamageNote;
+  readonly #sums: TableSums;
+  #noting: NodeJS.Timeout | undefined;
+  #noted: Promise<void> = Promise.resolve();
   readonly #running = new Set<Promise<unknown>>();
   #writes: Promise<unknown> = Promise.resolve();
   #clears: Promise<unknown> = Promise.resolve();
@@ -43,10 +54,19 @@ class RocksDbEngine implements Engine {
   #isFull = false;
   #closed: Promise<void> | undefined = undefined;
 
-  constructor(directory: string, db: RocksDbHandle, note: DamageNote) {
+  constructor(directory: string, db: RocksDbHandle, note: DamageNote, sums: TableSums) {
     this.#directory = directory;
     this.#db = db;
     this.#note = note;
+    this.#sums = sums;
+  }
+
+  /** Keeps the checksums of table files up to date. */
+  beginNoting(): void {
+    this.#noting = setInterval(() => {
+      this.#noted = this.#noted.then(() => this.#sums.note(false)).catch(() => {});
+    }, NOTE_TABLES_MS);
+    this.#noting.unref();
   }
 
   async checkRing(): Promise<void> {
@@ -197,7 +217,11 @@ class RocksDbEngine implements Engine {
   close(): Promise<void> {
     this.#closed ??= (async () => {
       while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
+      clearInterval(this.#noting);
+      await this.#noted;
       await this.#db.close();
+      // Only of an engine that was opened for good. A full disk may refuse it: the tables are noted another time.
+      if (this.#noting !== undefined) await this.#sums.note(true).catch(() => {});
       await this.#note.written();
     })();
     return this.#closed;
