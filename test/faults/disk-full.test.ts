@@ -157,16 +157,19 @@ scenario(
     const publisher = client(5);
     for (let n = 0; n < 150; n++) expect(await scene.publish(publisher, 1, 50_000)).toBe(0);
     const { pid } = server as ServerProcess;
-    // Again and again, so that the ballast and everything else that is given up goes too.
-    for (let time = 0; time < 5; time++) {
-      (disk as LoopDisk).fill();
-      await scene.consume(10);
-    }
+    // Twice, so that the ballast which is given up goes too.
+    (disk as LoopDisk).fill();
+    await scene.consume(10);
+    await until('the ballast', performance.now() + WAIT_MS, async () => server?.log.includes('ballast was given up'));
+    (disk as LoopDisk).fill();
+    await scene.consume(10);
     (disk as LoopDisk).fill();
     expect((disk as LoopDisk).freeBytes).toBe(0);
     expect(await scene.publish(publisher, 1, 100)).toBe(QUOTA_EXCEEDED);
     await scene.consume(20);
-    expect((await scene.readiness()).text).toMatch(/disk/);
+    await until('readiness to fail', performance.now() + WAIT_MS, async () => {
+      return (await scene.readiness()).text.includes('disk is almost full');
+    });
     expect((server as ServerProcess).pid).toBe(pid);
 
     (disk as LoopDisk).removeFiller();
