@@ -1,3 +1,4 @@
+import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { SegmentSummary } from '@sluice/storage/entry-log-contract';
@@ -25,6 +26,8 @@ export class SegmentReclaimer {
   readonly #liveEntries: LiveEntries;
   readonly #reclaimed: Counter;
   readonly #moved: Counter;
+  /** Segments with a live entry that is damaged. At most as many as there are segments. */
+  readonly #unreadable = new Set<number>();
   #deadBytes = 0;
   /** Nothing was noted since the last pass, yet something may be left: look once more when things are quiet. */
   #restless = true;
@@ -120,7 +123,7 @@ export class SegmentReclaimer {
     let alive = 0;
     const look = async (segment: SegmentSummary): Promise<void> => {
       const live = await this.#liveIn(segment);
-      if (live === undefined) {
+      if (live === undefined || (live.entries.length > 0 && this.#unreadable.has(segment.segmentId))) {
         alive++;
         return;
       }
@@ -143,13 +146,31 @@ export class SegmentReclaimer {
     for (const { segment } of candidates) await this.#coverByImages(segment);
     for (const { segment, live } of candidates) {
       if (this.#stopping) return;
-      await this.#storage.entryLog.release(segment.segmentId, live.entries);
+      if (!(await this.#release(segment, live))) continue;
       this.#reclaimed.add(segment.bytes);
       this.#moved.add(live.bytes);
       this.#logger.debug({ segment: segment.segmentId, bytes: segment.bytes, moved: live.bytes }, 'segment given back');
     }
     this.#restless = true;
     this.#othersLeft = Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * False when a live entry in it cannot be read, hence not be moved: the segment stays as it is, until that entry is
+   * dead. It must not keep the others from being given back, or one flipped bit would fill the disk.
+   */
+  async #release(segment: SegmentSummary, live: LiveList): Promise<boolean> {
+    const { segmentId } = segment;
+    try {
+      await this.#storage.entryLog.release(segmentId, live.entries);
+      this.#unreadable.delete(segmentId);
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
+      this.#unreadable.add(segmentId);
+      this.#logger.error({ err: cause, segment: segmentId }, 'a live entry cannot be moved: its segment is kept');
+      return false;
+    }
   }
 
   /** Some of the segments behind the oldest; when nothing more dies, the passes go on until each had its turn. */

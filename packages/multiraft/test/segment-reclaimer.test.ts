@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { SegmentReclaimer } from '../src/segment-reclaimer.ts';
 import { add } from './support/tally-machine.ts';
@@ -69,4 +71,26 @@ it('a long log of live messages is looked at in turns, and the dead segment in i
   // Each pass looked at a bounded number: nobody was asked of the whole log at once.
   const first = new Set(looked.slice(0, SegmentReclaimer.OLDEST_LOOKED_AT + SegmentReclaimer.OTHERS_LOOKED_AT));
   expect(first.size).toBeLessThan(sealed.length);
+});
+
+it('a segment whose last live entry is damaged is kept, and the others are given back all the same', async () => {
+  await node.start(1, { segmentBytes: MB });
+  await write(6 * MB);
+  const { entryLog } = node.storage;
+  const [oldest] = entryLog.sealedSegments();
+  const kept = oldest?.groups.get(1)?.first as number;
+  const path = join(node.directory, 'log', `${String(oldest?.segmentId).padStart(16, '0')}.log`);
+  const bytes = await readFile(path);
+  bytes[bytes.length - 1000] = (bytes[bytes.length - 1000] as number) ^ 1;
+  await writeFile(path, bytes);
+  const isLive = (_groupId: number, first: number, last: number) =>
+    first <= kept && kept <= last ? [{ index: kept, bytes: 1000 }] : [];
+  node.live = isLive;
+  node.host.noteDeadBytes(6 * MB);
+  await until(() => entryLog.sealedSegments().length === 1, 'all others are released');
+  expect(entryLog.sealedSegments()[0]?.segmentId).toBe(oldest?.segmentId);
+  // Nothing in it is wanted any more: it needs no reading to go.
+  node.live = () => [];
+  node.host.noteDeadBytes(1);
+  await until(() => entryLog.sealedSegments().length === 0, 'it is released as well');
 });
