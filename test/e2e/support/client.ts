@@ -60,7 +60,7 @@ export class Client {
     client.handleMessage = (packet, done) => {
       self.received.push(receivedOf(packet as IPublishPacket));
       if (workMs === 0) done();
-      else setTimeout(done, workMs);
+      else setTimeout(done, workMs).unref();
     };
     await new Promise<void>((resolve, reject) => {
       client.once('connect', () => resolve());
