@@ -15,8 +15,8 @@ const verdict = await killRounds({
   rounds: Number(values.rounds),
   seed: Number(values.seed),
   loadMsMax: Number(values.load),
-  onRound({ round, loadMs, downMs, restartMs, verdict }) {
-    const times = `killed after ${loadMs} ms, down ${downMs} ms, ready in ${Math.round(restartMs)} ms`;
+  onRound({ round, loadMs, downMs, startKills, restartMs, verdict }) {
+    const times = `killed after ${loadMs} ms, down ${downMs} ms, killed ${startKills} times while starting, ready in ${Math.round(restartMs)} ms`;
     console.log(`round ${round}: ${times}; so far ${formatVerdict(verdict)}`);
   },
 });
