@@ -192,6 +192,14 @@ describe('damage in the derived state', () => {
     await expectEverything(await start());
   });
 
+  test('gone while the log is damaged as well: the start is refused, it has nothing to prove the state from', async () => {
+    await copy();
+    await rm(join(data, 'state'), { recursive: true });
+    const path = (await segments())[1] as string;
+    await flipByte(path, lastPayload);
+    expect(await refusal()).toMatch(new RegExp(`${path} is damaged at byte \\d+: .*ENTRY_LOG_DAMAGED`));
+  });
+
   test('any file of it: all messages are there, at once or after the restart that it asks for', async () => {
     await copy();
     const names = (await readdir(join(data, 'state'))).filter((name) => /^MANIFEST|^CURRENT$|\.(sst|log)$/.test(name));
