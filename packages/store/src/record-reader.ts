@@ -40,7 +40,7 @@ export class RecordReader {
       this.#groups.set(groupId, group);
     }
     if (group.has(index)) return;
-    group.set(index, data);
+    group.set(index, ownBytes(data));
     this.#ages.set(`${groupId}:${index}`, { groupId, index, bytes: data.length });
     this.#bytes += data.length;
     this.#evict();
@@ -98,4 +98,12 @@ export class RecordReader {
       this.#bytes -= age.bytes;
     }
   }
+}
+
+/** A view of more than so many times its size is copied: it would keep the whole block alive that it lies in. */
+const BLOCK_FACTOR_MAX = 4;
+
+/** Small batches are encoded side by side in one block, and the one that lives long would pin all of it. */
+function ownBytes(data: Uint8Array): Uint8Array {
+  return data.buffer.byteLength > BLOCK_FACTOR_MAX * data.length ? new Uint8Array(data) : data;
 }

@@ -12,7 +12,8 @@ export class RetentionSweeper {
   readonly #topology: Topology;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #nextLookMs = new Map<number, number>();
+  /** Replaced when definitions change: what a sweep under way still finds out then goes nowhere. */
+  #nextLookMs = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
 
@@ -40,7 +41,7 @@ export class RetentionSweeper {
 
   /** A definition may have shortened a period: nothing is known any more. */
   definitionsChanged(): void {
-    this.#nextLookMs.clear();
+    this.#nextLookMs = new Map();
   }
 
   async sweep(): Promise<void> {
@@ -57,12 +58,13 @@ export class RetentionSweeper {
 
   async #sweepPartition(partition: Partition): Promise<void> {
     const nowMs = this.#clock.nowMs();
+    const nextLookMs = this.#nextLookMs;
     for (const queue of partition.machine.queues()) {
       if (queue.depth === 0 || queue.isRemoved) continue;
       const retentionMs = this.#topology.queue(queue.queueId)?.dataRetentionMs;
-      if (retentionMs === undefined || nowMs < (this.#nextLookMs.get(queue.queueId) ?? 0)) continue;
+      if (retentionMs === undefined || nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - retentionMs);
-      this.#nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + retentionMs);
+      nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + retentionMs);
     }
   }
 }

@@ -175,8 +175,9 @@ describe('giving back', () => {
 });
 
 describe('while a pump waits for the disk', () => {
-  /** A pump has read the rows of queue 1 and waits for the answer. */
+  /** A pump has read the rows of queue 1 and waits for the answer. After a restart: what was just written is not read. */
   async function pumpThatWaits(): Promise<ReturnType<TestStore['attach']>> {
+    await store.restart();
     store.engine.hold();
     const consumer = store.attach(1);
     await until(() => store.engine.waiting > 0, 'the pump reads');
@@ -248,6 +249,53 @@ describe('while a pump waits for the disk', () => {
     await store.publish(2, ['new']);
     expect(await store.attach(2).received(1)).toEqual(['new']);
     expect(await store.stored(2)).toEqual(['new']);
+  });
+});
+
+describe('rows at hand', () => {
+  test('consumers that keep up read nothing', async () => {
+    await store.define();
+    const consumer = store.attach(1);
+    await rest();
+    // A pump that asks the engine now would wait for ever.
+    store.engine.hold();
+    for (const text of numbers(30)) {
+      await store.publish(1, [text]);
+      await consumer.received(Number(text));
+      consumer.acceptAll();
+    }
+    expect(consumer.texts).toEqual(numbers(30));
+    expect(store.engine.waiting).toBe(0);
+  });
+
+  test('a value superseded while it waits in them for room is handed to nobody', async () => {
+    for (const restarted of [false, true]) {
+      const queueId = restarted ? 2 : 1;
+      await store.define({ queueId, isLastValue: true });
+      await store.publish(queueId, ['a=1', 'b=1', 'c=1']);
+      if (restarted) await store.restart();
+      const consumer = store.attach(queueId, 1);
+      expect(await consumer.received(1)).toEqual(['a=1']);
+      await store.publish(queueId, ['b=2']);
+      consumer.window(10);
+      expect(await consumer.received(3)).toEqual(['a=1', 'c=1', 'b=2']);
+      await rest();
+      expect(consumer.texts).toEqual(['a=1', 'c=1', 'b=2']);
+    }
+  });
+
+  test('a purge while the rest of a row waits for room, and new records behind it', async () => {
+    await store.define();
+    await store.publish(1, numbers(10));
+    await store.restart();
+    const consumer = store.attach(1, 1);
+    await consumer.received(1);
+    expect(await store.purge(1)).toBe(10);
+    await store.publish(1, ['new']);
+    consumer.window(10);
+    expect(await consumer.received(2)).toEqual(['1', 'new']);
+    await rest();
+    expect(consumer.texts).toEqual(['1', 'new']);
   });
 });
 

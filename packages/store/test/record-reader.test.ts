@@ -1,0 +1,87 @@
+import { describe, expect, test } from '@jest/globals';
+import { PlainMetrics } from '@sluice/common/metrics';
+import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { RecordReader } from '../src/record-reader.ts';
+
+function setUp(bytesMax: number) {
+  const asked: number[] = [];
+  let answer = async (index: number): Promise<Uint8Array | undefined> => Buffer.from(`entry ${index}`);
+  const entryLog = {
+    read: async (_groupId: number, index: number) => {
+      asked.push(index);
+      const data = await answer(index);
+      return data === undefined ? [] : [{ index, term: 1, kind: 0, data }];
+    },
+  } as unknown as EntryLog;
+  const metrics = new PlainMetrics();
+  const reader = new RecordReader({ entryLog, bytesMax, metrics });
+  const answerWith = (next: typeof answer): void => {
+    answer = next;
+  };
+  return { reader, asked, answerWith };
+}
+
+const text = (data: Uint8Array | undefined): string | undefined =>
+  data === undefined ? undefined : Buffer.from(data).toString();
+
+describe('entries in memory', () => {
+  test('what was just written is there, until it is dead', () => {
+    const { reader, asked } = setUp(1000);
+    reader.remember(1, 7, Buffer.from('seven'));
+    expect(text(reader.recent(1, 7))).toBe('seven');
+    expect(reader.recent(2, 7)).toBeUndefined();
+    reader.forget(1, 7);
+    expect(reader.recent(1, 7)).toBeUndefined();
+    reader.forget(1, 7);
+    expect(asked).toEqual([]);
+  });
+
+  test('the bound in bytes holds, the least recently used go first', () => {
+    const { reader } = setUp(100);
+    for (let index = 1; index <= 10; index++) reader.remember(1, index, Buffer.alloc(10));
+    expect(reader.recent(1, 1)).toBeDefined();
+    reader.remember(1, 11, Buffer.alloc(15));
+    expect([1, 2, 3, 4].map((index) => reader.recent(1, index) !== undefined)).toEqual([true, false, false, true]);
+  });
+
+  test('what is larger than the bound, or comes twice, leaves the others alone', () => {
+    const { reader } = setUp(100);
+    reader.remember(1, 1, Buffer.alloc(60));
+    reader.remember(1, 1, Buffer.alloc(60));
+    reader.remember(1, 2, Buffer.alloc(101));
+    reader.remember(1, 3, Buffer.alloc(40));
+    expect([1, 2, 3].map((index) => reader.recent(1, index) !== undefined)).toEqual([true, false, true]);
+  });
+
+  test('a small entry does not keep the large block alive that it was written into', () => {
+    const { reader } = setUp(1000);
+    const block = Buffer.allocUnsafeSlow(64 * 1024);
+    block.write('small');
+    reader.remember(1, 1, block.subarray(0, 5));
+    const kept = reader.recent(1, 1) as Uint8Array;
+    expect(text(kept)).toBe('small');
+    expect(kept.buffer.byteLength).toBeLessThan(1024);
+  });
+});
+
+describe('entries on disk', () => {
+  test('are read once for all who want them, and are then in memory', async () => {
+    const { reader, asked } = setUp(1000);
+    const all = await Promise.all([reader.read(1, 5), reader.read(1, 5), reader.read(1, 6)]);
+    expect(all.map(text)).toEqual(['entry 5', 'entry 5', 'entry 6']);
+    expect(asked).toEqual([5, 6]);
+    expect(text(reader.recent(1, 5))).toBe('entry 5');
+  });
+
+  test('an entry that is not there is an error with its number, and is asked for again', async () => {
+    const { reader, asked, answerWith } = setUp(1000);
+    answerWith(async () => undefined);
+    await expect(reader.read(1, 5)).rejects.toMatchObject({
+      code: 'ENTRY_MISSING',
+      message: expect.stringContaining('5'),
+    });
+    answerWith(async () => Buffer.from('back'));
+    expect(text(await reader.read(1, 5))).toBe('back');
+    expect(asked).toEqual([5, 5]);
+  });
+});

@@ -1,0 +1,100 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
+import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
+import type { IndexReader } from '../src/index-reader.ts';
+import { RowCursor } from '../src/row-cursor.ts';
+
+/** Rows of three records each; which of them are in memory, and what a read does meanwhile, is said by the test. */
+const rows = new Map<number, Uint8Array>();
+let recent: Set<number>;
+let reads: number;
+let meanwhile: () => void;
+let tail: number;
+let cursor: RowCursor;
+
+const index = {
+  recent: (_queueId: number, base: number) => (recent.has(base) ? row(base) : undefined),
+  async rowsFrom(_queueId: number, base: number, limit: number) {
+    reads++;
+    const bases = [...rows.keys()].filter((at) => at >= base).slice(0, limit);
+    const found = bases.map((at) => row(at) as IndexRow);
+    await Promise.resolve();
+    meanwhile();
+    return found;
+  },
+} as unknown as IndexReader;
+
+function row(base: number): IndexRow | undefined {
+  const value = rows.get(base);
+  return value === undefined ? undefined : decodeIndexRow(base, value);
+}
+
+beforeEach(() => {
+  rows.clear();
+  for (let base = 0; base < 12; base += 3) {
+    const builder = new IndexRowBuilder();
+    builder.reset(base);
+    for (let i = 0; i < 3; i++) builder.add(10, 0, undefined);
+    rows.set(base, builder.encode(1 + base, 1, 100));
+  }
+  recent = new Set();
+  reads = 0;
+  meanwhile = () => {};
+  tail = 12;
+  cursor = new RowCursor({ queueId: 1, head: 0, tail: () => tail, index });
+});
+
+const NOTHING: ReadonlySet<number> = new Set();
+
+/** What dispatch would hand out of the next rows. */
+async function takeAll(superseded = NOTHING): Promise<number[]> {
+  const taken: number[] = [];
+  for (;;) {
+    const next = cursor.atHand() ?? (await cursor.read(64, superseded));
+    if (next === undefined) return taken;
+    for (let at = next.nextLive(cursor.offset); at !== -1; at = next.nextLive(at + 1)) {
+      taken.push(at);
+      cursor.passRecord(next, at);
+    }
+    cursor.passRow(next);
+  }
+}
+
+test('rows in memory are not read, the others by one scan, and nothing beyond the tail is asked for', async () => {
+  recent = new Set([0, 3]);
+  expect(await takeAll()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(reads).toBe(1);
+  await takeAll();
+  expect(reads).toBe(1);
+});
+
+test('it goes on in the middle of a row, and a row that is gone is passed over', async () => {
+  const first = (await cursor.read(64, NOTHING)) as IndexRow;
+  cursor.passRecord(first, 1);
+  rows.delete(6);
+  cursor.dropped();
+  expect(await takeAll()).toEqual([2, 3, 4, 5, 9, 10, 11]);
+});
+
+test('superseded: in rows at hand, and in rows that were on their way', async () => {
+  await cursor.read(64, NOTHING);
+  cursor.supersede(4);
+  expect(await takeAll()).toEqual([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]);
+  cursor = new RowCursor({ queueId: 1, head: 0, tail: () => tail, index });
+  const superseded = new Set<number>();
+  meanwhile = () => superseded.add(7);
+  await cursor.read(64, superseded);
+  // The step that knew of it is over; the rows at hand still know.
+  expect(await takeAll()).toEqual([0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11]);
+});
+
+test('dropped while they were on their way: they are read again', async () => {
+  meanwhile = () => {
+    rows.delete(0);
+    rows.delete(3);
+    meanwhile = () => {};
+    cursor.dropped();
+  };
+  expect(await takeAll()).toEqual([6, 7, 8, 9, 10, 11]);
+});
