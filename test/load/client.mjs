@@ -200,9 +200,7 @@ export async function publish(address, { topic, payloadBytes, count, connections
     const share = Math.floor(count / connections) + (i < count % connections ? 1 : 0);
     const publisher = new Publisher();
     publishers.push(publisher);
-    runs.push(
-      publisher.run(address, { clientId: `publisher-${i}`, topic, payloadBytes, first, count: share, window }),
-    );
+    runs.push(publisher.run(address, { clientId: `publisher-${i}`, topic, payloadBytes, first, count: share, window }));
     first += share;
   }
   const timer = setInterval(() => onProgress?.(publishers.reduce((sum, p) => sum + p.acknowledged, 0)), 1000);

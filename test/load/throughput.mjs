@@ -16,6 +16,7 @@ const PAYLOAD_BYTES = 256;
 const CONNECTIONS = Number(process.env.SLUICE_LOAD_CONNECTIONS ?? 4);
 const WINDOW = Number(process.env.SLUICE_LOAD_WINDOW ?? 500);
 const CONSUMERS = 4;
+const INFLIGHT = Number(process.env.SLUICE_LOAD_INFLIGHT ?? 500);
 const profileAt = process.argv.indexOf('--profile');
 const nodeFlags = profileAt === -1 ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.argv[profileAt + 1]}`];
 
@@ -28,7 +29,7 @@ try {
     topic_filter: 'load/#',
     dispatch_strategy: 'round_robin',
     is_lastvalue: false,
-    local_max_inflight: 500,
+    local_max_inflight: INFLIGHT,
   });
   const ledger = new Ledger(COUNT);
   const consumers = [];

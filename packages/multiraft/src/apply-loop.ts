@@ -6,15 +6,16 @@ import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/commo
 import { type Entry, EntryKind } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { appliedKey, encodeApplied, encodeLogMark, type LogMark, logMarkKey } from './keyspace.ts';
+import { appliedKey, encodeApplied, encodeLogMark, groupKey, type LogMark, logMarkKey } from './keyspace.ts';
 import type { Replica } from './replica.ts';
-import { FetchList, RowBatch } from './row-batch.ts';
+import { FetchList, RowBatch, rowId } from './row-batch.ts';
+import { RowCache } from './row-cache.ts';
 
 /**
  * Applies committed entries to their machines, all groups of a node in one batch.
  *
  * Applying inside the store loop would make every sync wait for the reads of the entries before it. So this is a second
- * loop beside it: fetch the rows of the batch (two `getMany`), apply synchronously, answer the proposers, then write
+ * loop beside it: fetch the rows of the batch (two `getMany`, for what `RowCache` does not have), apply synchronously, answer the proposers, then write
  * rows, applied indexes and the witness of the log's end in one atomic, unsynced write. Effects follow that write, so
  * whoever reads rows because of an effect finds them.
  *
@@ -32,6 +33,7 @@ export class ApplyLoop {
   readonly #wake: (replica: Replica) => void;
   readonly #onFailed: (cause: Error) => void;
   readonly #applySeconds: Histogram;
+  readonly #cache = new RowCache();
   #waiting: Replica[] = [];
   readonly #listed = new Set<Replica>();
   #running = false;
@@ -85,6 +87,11 @@ export class ApplyLoop {
       for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
       replica.listener.leadership(false);
     }
+  }
+
+  /** A row that was written lately, as the last applied entry left it; undefined says nothing about the row. */
+  recentRow(groupId: number, key: Uint8Array): Uint8Array | undefined {
+    return this.#cache.get(rowId(groupKey(groupId, key)));
   }
 
   /** Resolves between two batches, when every applied entry's rows are in the engine; rejects when there are no more. */
@@ -169,7 +176,7 @@ export class ApplyLoop {
       if (replica.stopped !== undefined) continue;
       works.push(await this.#entriesFor(replica));
     }
-    const rows = new RowBatch();
+    const rows = new RowBatch(this.#cache);
     await this.#fetchRows(works, rows);
     for (const work of works) this.#apply(work, rows);
     await this.#write(works, rows);
@@ -245,6 +252,7 @@ export class ApplyLoop {
   /** A group that met an entry it cannot apply stops alone, and nothing of this batch is written for it. */
   #stop(replica: Replica, entry: Entry, cause: Error): void {
     replica.stopped = cause;
+    this.#cache.forgetGroup(replica.groupId);
     this.#logger.error(
       { err: cause, group: replica.groupId, index: entry.index },
       'an entry cannot be applied: the group stops',

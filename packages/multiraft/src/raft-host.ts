@@ -156,6 +156,11 @@ export class RaftHost {
     return 'proposed';
   }
 
+  /** A row of a group's machine that was written lately; undefined says nothing about the row: ask the engine. */
+  recentRow(groupId: number, key: Uint8Array): Uint8Array | undefined {
+    return this.#applyLoop.recentRow(groupId, key);
+  }
+
   /** An entry of a group died: a hint that space may be given back. */
   noteDeadBytes(bytes: number): void {
     this.#reclaimer.noteDeadBytes(bytes);

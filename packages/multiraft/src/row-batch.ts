@@ -2,21 +2,33 @@ import { assert } from '@sluice/common/assert';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { RowAccess } from './group-machine.ts';
 import { groupKey } from './keyspace.ts';
+import type { RowCache } from './row-cache.ts';
 
 /**
- * The rows of one batch of entries over all groups of a node: fetched together before, written together after. A read
- * of a row that was not fetched is a bug in the machine's `neededRows` and must not look like "no such row".
+ * The rows of one batch of entries over all groups of a node: fetched together before, from the cache what it has, and
+ * written together after. A read of a row that was not fetched is a bug in the machine's `neededRows` and must not look
+ * like "no such row".
  */
 export class RowBatch {
+  readonly #cache: RowCache;
   readonly #rows = new Map<string, Row>();
   #written: Row[] = [];
 
-  has(id: string): boolean {
-    return this.#rows.has(id);
+  constructor(cache: RowCache) {
+    this.#cache = cache;
+  }
+
+  /** Whether the row is here now; what the cache knows is taken from there. */
+  bring(id: string, key: Uint8Array): boolean {
+    if (this.#rows.has(id)) return true;
+    const value = this.#cache.get(id);
+    if (value === undefined) return false;
+    this.#rows.set(id, { id, key, value, dirty: false });
+    return true;
   }
 
   fetched(id: string, key: Uint8Array, value: Uint8Array | undefined): void {
-    if (!this.#rows.has(id)) this.#rows.set(id, { key, value, dirty: false });
+    if (!this.#rows.has(id)) this.#rows.set(id, { id, key, value, dirty: false });
   }
 
   view(groupId: number): RowAccess {
@@ -34,7 +46,7 @@ export class RowBatch {
     const id = rowId(full);
     let row = this.#rows.get(id);
     if (row === undefined) {
-      row = { key: full, value, dirty: false };
+      row = { id, key: full, value, dirty: false };
       this.#rows.set(id, row);
     }
     row.value = value;
@@ -49,13 +61,18 @@ export class RowBatch {
     this.#written = this.#written.filter((row) => (((row.key[0] as number) << 8) | (row.key[1] as number)) !== groupId);
   }
 
-  /** What the engine is to write, in the order of first change. */
+  /** What the engine is to write, in the order of first change; the cache has it from now on. */
   writes(): KeyValueWrite[] {
+    for (const { id, value } of this.#written) {
+      if (value === undefined) this.#cache.delete(id);
+      else this.#cache.set(id, value);
+    }
     return this.#written;
   }
 }
 
 interface Row extends KeyValueWrite {
+  readonly id: string;
   dirty: boolean;
 }
 
@@ -68,7 +85,7 @@ export class FetchList {
   add(batch: RowBatch, groupId: number, key: Uint8Array): void {
     const full = groupKey(groupId, key);
     const id = rowId(full);
-    if (batch.has(id) || this.#wanted.has(id)) return;
+    if (this.#wanted.has(id) || batch.bring(id, full)) return;
     this.#wanted.add(id);
     this.#keys.push(full);
     this.#ids.push(id);
@@ -107,6 +124,6 @@ class GroupRows implements RowAccess {
 }
 
 /** Bytes as a string of the same length: the cheapest exact map key. */
-function rowId(key: Uint8Array): string {
+export function rowId(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
 }

@@ -9,10 +9,18 @@ import type { Engine } from '@sluice/storage/engine';
 export class IndexReader {
   readonly #engine: Engine;
   readonly #groupId: number;
+  readonly #recentRow: (key: Uint8Array) => Uint8Array | undefined;
 
-  constructor(engine: Engine, groupId: number) {
+  constructor(engine: Engine, groupId: number, recentRow: (key: Uint8Array) => Uint8Array | undefined) {
     this.#engine = engine;
     this.#groupId = groupId;
+    this.#recentRow = recentRow;
+  }
+
+  /** A row that was written lately, from memory; undefined says nothing about it. */
+  recent(queueId: number, rowBase: number): IndexRow | undefined {
+    const value = this.#recentRow(indexRowKey(queueId, rowBase));
+    return value === undefined ? undefined : decodeIndexRow(rowBase, value);
   }
 
   /** Index rows of a queue from a row base on, ascending. Seek at the known head: before it lie only tombstones. */

@@ -40,7 +40,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
     this.#parts = parts;
-    this.index = new IndexReader(parts.engine, parts.groupId);
+    this.index = new IndexReader(parts.engine, parts.groupId, (key) => parts.host.recentRow(parts.groupId, key));
     this.settles = new SettleBatcher((command) => this.#proposeSettle(command));
     this.dropper = new RowDropper(this, parts.logger);
   }
@@ -101,6 +101,9 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         case 'superseded':
           this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
           break;
+        case 'dropped':
+          this.#dispatches.get(effect.queueId)?.rowsDropped();
+          break;
         case 'entry-dead':
           this.#parts.host.noteDeadBytes(effect.bytes);
           this.#parts.records.forget(this.groupId, effect.index);
@@ -142,6 +145,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         queueId,
         groupId: this.groupId,
         head: this.machine.queue(queueId)?.head ?? 0,
+        tail: () => this.machine.queue(queueId)?.tail ?? 0,
         strategy: definition?.dispatchStrategy ?? 'random',
         redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
         index: this.index,

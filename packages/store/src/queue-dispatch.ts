@@ -8,13 +8,14 @@ import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import type { IndexReader } from './index-reader.ts';
 import type { RecordReader } from './record-reader.ts';
+import { RowCursor } from './row-cursor.ts';
 import type { SettleBatcher } from './settle-batcher.ts';
 
 /**
  * Hands one queue's records to its consumers, on the leader of its partition.
  *
- * Nothing of the backlog is resident: index rows are read from where the cursor stands, only as far as consumers have
- * room, and the bytes of a record only once somebody is to get it. What was given back comes first. One pump runs at a
+ * Nothing of the backlog is resident: index rows are read from where the cursor stands (`row-cursor`), only as far as
+ * consumers have room, and the bytes of a record only once somebody is to get it. What was given back comes first. One pump runs at a
  * time; whatever happens meanwhile (an append, an acknowledgement, a newcomer) makes it look once more.
  *
  * The pump reads the disk, and what it has read is old when it arrives: a value superseded since the read began must not
@@ -34,9 +35,10 @@ export class QueueDispatch {
   readonly #onRecovered: () => void;
   readonly #dispatcher: Dispatcher;
   readonly #consumers = new Map<number, DispatchConsumer>();
-  /** The next fresh offset, and the base of the row it may lie in. */
-  #cursor: number;
-  #cursorRowBase: number;
+  readonly #cursor: RowCursor;
+  /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
+  #entryIndex = -1;
+  #positions: number[] = [];
   /** Records of the row read last: what the next ones are expected to hold. */
   #rowRecords = 1;
   #pumping = false;
@@ -63,6 +65,8 @@ export class QueueDispatch {
     queueId: number;
     groupId: number;
     head: number;
+    /** The next offset to be given. */
+    tail: () => number;
     strategy: DispatchStrategy;
     redispatchIntervalMs: number;
     index: IndexReader;
@@ -76,8 +80,7 @@ export class QueueDispatch {
   }) {
     this.queueId = options.queueId;
     this.#groupId = options.groupId;
-    this.#cursor = options.head;
-    this.#cursorRowBase = options.head;
+    this.#cursor = new RowCursor(options);
     this.#index = options.index;
     this.#records = options.records;
     this.#settles = options.settles;
@@ -134,6 +137,12 @@ export class QueueDispatch {
   /** A newer value of its key was committed: what was not handed out yet never will be. */
   supersede(offset: number): void {
     if (this.#dispatcher.supersede(offset) !== 'withdrawn' && this.#pumping) this.#withdrawn.add(offset);
+    this.#cursor.supersede(offset);
+  }
+
+  /** Records were purged, expired or trimmed. */
+  rowsDropped(): void {
+    this.#cursor.dropped();
   }
 
   /** The queue is gone. Its consumers are told by the caller. */
@@ -253,35 +262,36 @@ export class QueueDispatch {
     // A row of a busy queue holds a thousand records: decoding 64 of them to hand out ten would be most of the work.
     const rowsWanted = 1 + Math.ceil(this.#dispatcher.room() / this.#rowRecords);
     const rowsMax = Math.min(QueueDispatch.STEP_ROWS_MAX, rowsWanted);
-    const found = await this.#index.rowsFrom(this.queueId, this.#cursorRowBase, rowsMax);
     const nowMs = this.#clock.monotonicMs();
     let bytes = 0;
-    for (const row of found) {
+    for (let looked = 0; looked < QueueDispatch.STEP_ROWS_MAX; looked++) {
+      const row = this.#cursor.atHand() ?? (await this.#cursor.read(rowsMax, this.#withdrawn));
+      if (row === undefined) return bytes;
       rows.set(row.base, row);
       this.#rowRecords = row.count;
-      for (let offset = row.nextLive(this.#cursor); offset !== -1; offset = row.nextLive(offset + 1)) {
+      for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0))
           return bytes;
         const sizeBytes = row.sizeBytesOf(offset);
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
         if (dispatchId === 0) return bytes;
-        this.#cursor = offset + 1;
-        this.#cursorRowBase = row.base;
+        this.#cursor.passRecord(row, offset);
         assigned.push({ dispatchId, ref });
         bytes += sizeBytes;
       }
-      this.#cursor = Math.max(this.#cursor, row.base + row.count);
-      this.#cursorRowBase = this.#cursor;
+      this.#cursor.passRow(row);
     }
-    // More rows than one scan brings: look on, even if all of these were settled already.
-    if (found.length === rowsMax) this.#again = true;
+    // Enough for one step: look on, even if all of these were settled already.
+    this.#again = true;
     return bytes;
   }
 
   async #deliver(assigned: readonly Assigned[], rows: Map<number, IndexRow | undefined>): Promise<void> {
     for (const { ref } of assigned) {
-      if (!rows.has(ref.rowBase)) rows.set(ref.rowBase, await this.#index.row(this.queueId, ref.rowBase));
+      if (rows.has(ref.rowBase)) continue;
+      const recent = this.#index.recent(this.queueId, ref.rowBase);
+      rows.set(ref.rowBase, recent ?? (await this.#index.row(this.queueId, ref.rowBase)));
     }
     const batches = new Map<number, Batch>();
     for (const { ref } of assigned) {
@@ -290,7 +300,11 @@ export class QueueDispatch {
       const data =
         this.#records.recent(this.#groupId, row.entryIndex) ??
         (await this.#records.read(this.#groupId, row.entryIndex));
-      batches.set(row.entryIndex, { data, positions: recordPositions(data, this.queueId, row.rejectedSlots) });
+      if (row.entryIndex !== this.#entryIndex) {
+        this.#positions = recordPositions(data, this.queueId, row.rejectedSlots);
+        this.#entryIndex = row.entryIndex;
+      }
+      batches.set(row.entryIndex, { data, positions: this.#positions });
     }
     this.#send(assigned, rows, batches);
   }

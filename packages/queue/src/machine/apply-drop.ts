@@ -30,7 +30,10 @@ export function applyDrop(state: MachineState, data: Uint8Array, rows: Rows, eff
     }
     if (row.isChanged) writeBack(queue, row, rows, effects);
   }
-  if (count > 0) state.markDirty(queue);
+  if (count > 0) {
+    state.markDirty(queue);
+    effects.push({ type: 'dropped', queueId });
+  }
   if (queue.isRemoved && queue.depth === 0) state.forget(queue);
   return { type: 'dropped', count };
 }

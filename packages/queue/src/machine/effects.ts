@@ -7,6 +7,8 @@ export type Effect =
   | { type: 'appended'; queueId: number; tail: number }
   /** Leader: withdraw it if it waits and was not handed out. Lost: an old value is delivered once more than needed. */
   | { type: 'superseded'; queueId: number; offset: number }
+  /** Leader: what dispatch knows of rows beyond its cursor is old. Lost: a dropped record may be handed out once more. */
+  | { type: 'dropped'; queueId: number }
   /** All: `records` of the entry are live; its bytes count as live in the entry log. Lost: rebuilt by the census of live entries. */
   | { type: 'entry-live'; index: number; bytes: number }
   /** All: nothing of the entry is live any more. Lost: as above. */

@@ -192,7 +192,11 @@ class Run {
     const upperOffset = upper === undefined ? 0 : (rowBases.at(-1) ?? 0) + upper;
     const command: DropRowsCommand = { type: 'drop-rows', queueId: id, reason, rowBases };
     if (upperOffset > 0) command.upperOffset = upperOffset;
-    this.#propose(encodeCommand(command), () => ({ reply: this.naive.drop(command), effects: [] }));
+    this.#propose(encodeCommand(command), () => {
+      const reply = this.naive.drop(command);
+      const isAny = reply.type === 'dropped' && reply.count > 0;
+      return { reply, effects: isAny ? [{ type: 'dropped', queueId: id }] : [] };
+    });
   }
 
   #bases(id: number): number[] {

@@ -1,0 +1,51 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { RowCache } from '../src/row-cache.ts';
+
+const id = (group: number, name: number) => String.fromCharCode(group >>> 8, group & 0xff, name);
+
+test('what it answers is what was written last, or nothing', () => {
+  const step = fc.record({
+    do: fc.constantFrom('set', 'set', 'set', 'get', 'get', 'delete', 'forget'),
+    group: fc.constantFrom(1, 2, 0x1ff),
+    name: fc.integer({ min: 0, max: 20 }),
+    bytes: fc.integer({ min: 0, max: RowCache.BYTES_MAX / 8 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const cache = new RowCache();
+      const written = new Map<string, Uint8Array>();
+      for (const { do: what, group, name, bytes } of steps) {
+        const key = id(group, name);
+        if (what === 'set') {
+          const value = new Uint8Array(bytes);
+          cache.set(key, value);
+          written.set(key, value);
+        } else if (what === 'delete') {
+          cache.delete(key);
+          written.delete(key);
+        } else if (what === 'forget') {
+          cache.forgetGroup(group);
+          for (const other of written.keys()) if (other.startsWith(key.slice(0, 2))) written.delete(other);
+        }
+        const found = cache.get(key);
+        if (found !== undefined) expect(found).toBe(written.get(key));
+      }
+      let held = 0;
+      for (const key of written.keys()) held += cache.get(key)?.length ?? 0;
+      expect(held).toBeLessThanOrEqual(RowCache.BYTES_MAX);
+    }),
+    { seed: 20261120, numRuns: 300 },
+  );
+});
+
+test('a row in use outlives many that are not', () => {
+  const cache = new RowCache();
+  cache.set('in use', new Uint8Array(10));
+  for (let i = 0; i < 100_000; i++) {
+    cache.set(`row ${i}`, new Uint8Array(100));
+    expect(cache.get('in use')).toBeDefined();
+  }
+  expect(cache.get('row 1')).toBeUndefined();
+  expect(cache.get('row 99999')).toBeDefined();
+});

@@ -1,0 +1,82 @@
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { IndexReader } from './index-reader.ts';
+
+/**
+ * Where a queue's dispatch stands in the index rows, and the few rows at hand from there on.
+ *
+ * Reading rows from the engine for each step of the pump would be simple, and most of what a message costs: consumers
+ * that keep up want the row that was written a moment ago, and those with small windows want one row in many steps. So
+ * rows come from memory while they are there, as the apply wrote them, and what a scan brought is kept, decoded, until the
+ * cursor has passed it.
+ *
+ * A row beyond the cursor changes only by what supersedes or drops its records; settlements concern what was handed out.
+ * The first is noted in the rows at hand, the second makes them be read again, also when it comes during the read.
+ */
+export class RowCursor {
+  /** The next fresh offset. */
+  offset: number;
+  readonly #queueId: number;
+  readonly #index: IndexReader;
+  readonly #tail: () => number;
+  /** The base of the row the next offset lies in, or the offset itself when no row is known to hold it. */
+  #rowBase: number;
+  /** Ascending; at most what one scan brings. */
+  #ahead: IndexRow[] = [];
+  #drops = 0;
+
+  constructor(options: { queueId: number; head: number; tail: () => number; index: IndexReader }) {
+    this.#queueId = options.queueId;
+    this.offset = options.head;
+    this.#rowBase = options.head;
+    this.#tail = options.tail;
+    this.#index = options.index;
+  }
+
+  /** The row with the next offset, or the first one behind it, without reading; undefined when it is not at hand. */
+  atHand(): IndexRow | undefined {
+    while (this.#ahead.length > 0) {
+      const row = this.#ahead[0] as IndexRow;
+      if (row.base + row.count > this.offset) return row;
+      this.#ahead.shift();
+    }
+    if (this.#rowBase >= this.#tail()) return undefined;
+    const row = this.#index.recent(this.#queueId, this.#rowBase);
+    if (row !== undefined) this.#ahead.push(row);
+    return row;
+  }
+
+  /** As `atHand`, from the engine: up to `rowsMax` rows, less what was superseded since the caller's step began. */
+  async read(rowsMax: number, superseded: ReadonlySet<number>): Promise<IndexRow | undefined> {
+    for (;;) {
+      if (this.#rowBase >= this.#tail()) return undefined;
+      const drops = this.#drops;
+      const rows = await this.#index.rowsFrom(this.#queueId, this.#rowBase, rowsMax);
+      if (drops !== this.#drops) continue;
+      this.#ahead = rows;
+      for (const offset of superseded) this.supersede(offset);
+      return rows.length === 0 ? undefined : this.atHand();
+    }
+  }
+
+  /** A record of this row was handed out. */
+  passRecord(row: IndexRow, offset: number): void {
+    this.offset = offset + 1;
+    this.#rowBase = row.base;
+  }
+
+  /** Nothing in this row is left to hand out. */
+  passRow(row: IndexRow): void {
+    this.offset = Math.max(this.offset, row.base + row.count);
+    this.#rowBase = this.offset;
+  }
+
+  supersede(offset: number): void {
+    for (const row of this.#ahead) if (row.isLive(offset)) row.settle(offset);
+  }
+
+  /** Records were purged, expired or trimmed: rows at hand may be among theirs. */
+  dropped(): void {
+    this.#ahead = [];
+    this.#drops++;
+  }
+}
