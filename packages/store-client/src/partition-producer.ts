@@ -87,6 +87,11 @@ export class PartitionProducer {
     return this.#congested;
   }
 
+  /** Of records open or unanswered. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
   onRelief(listener: () => void): void {
     this.#reliefListeners.push(listener);
   }
