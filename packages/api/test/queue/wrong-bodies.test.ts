@@ -179,7 +179,13 @@ describe('what is not an object of JSON', () => {
     ["{'topic_filter': 't'}", 'The body is not valid JSON: '],
     ['{"topic_filter": "t",}', 'The body is not valid JSON: '],
     ['{"topic_filter": "t", "__proto__": {"name": "x"}}', '"__proto__" is not a known field'],
-  ])('%j', async (payload, message) => {
+    ['['.repeat(500_000), 'The body has more than 32 objects or lists within each other'],
+    [`{"topic_filter": "[[", "limits": ${'{"a":'.repeat(32)}`, 'The body has more than 32 objects or lists'],
+    [
+      `{"topic_filter": "${'['.repeat(100)}\\"${'{'.repeat(100)}", "limits": ${'['.repeat(20)}${']'.repeat(20)}}`,
+      '"limits" must be',
+    ],
+  ])('%.60j', async (payload, message) => {
     const answer = await post(payload);
     expect([answer.status, answer.body.code]).toEqual([400, 'BAD_REQUEST']);
     expect(answer.body.message).toContain(message);
