@@ -15,7 +15,7 @@ export class GatedEngine implements Engine {
 
   /** From now on answers of scans wait. */
   hold(): void {
-    this.#gate = new Promise((resolve) => {
+    this.#gate ??= new Promise((resolve) => {
       this.#open = resolve;
     });
   }
