@@ -42,12 +42,32 @@ export interface NodeStorageOptions {
   openEntryLog(directory: string, durableMark: LogMark | undefined): Promise<EntryLog>;
 }
 
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new SluiceError('DATA_DIRECTORY', `the data directory cannot be made: ${message}`, {
+      hint: DIRECTORY_HINTS.get(code ?? '') ?? 'choose another directory, for example --data ./data',
+      cause,
+    });
+  }
+}
+
+const DIRECTORY_HINTS: ReadonlyMap<string, string> = new Map([
+  ['EEXIST', 'a file stands there: choose another directory, or move the file away'],
+  ['ENOTDIR', 'a file stands in its path: choose another directory, or move the file away'],
+  ['EACCES', 'this user may not write there: choose another directory, or give it to this user'],
+  ['EPERM', 'nobody may write there: choose another directory'],
+  ['EROFS', 'the file system is read-only: choose another directory'],
+  ['ENOSPC', 'the disk is full'],
+]);
+
 export async function openNodeStorage(options: NodeStorageOptions): Promise<NodeStorage> {
   const stateDirectory = join(options.directory, 'state');
   const logDirectory = join(options.directory, 'log');
   const imageDirectory = join(options.directory, 'images');
-  for (const directory of [options.directory, logDirectory, imageDirectory])
-    await mkdir(directory, { recursive: true });
+  for (const directory of [options.directory, logDirectory, imageDirectory]) await makeDirectory(directory);
 
   // First of all: damaged state is removed, and must not be that of a process that lives.
   const lock = await lockDirectory(options.directory);
