@@ -17,8 +17,8 @@ const CONNECTIONS = 4;
 const WINDOW = 32;
 /** Publish buffer, read cache and one socket's send buffer, as configured, and what the empty process needs. */
 const BUFFERS_MB = 64 + 64 + 1;
-/** Room for what the garbage collector has not looked at yet. */
-const SLACK_MB = 128;
+/** Chunks, copies and fragments that the garbage collector and the allocator have not given back yet. */
+const SLACK_MB = 160;
 const SETTLE_MS = 3000;
 
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-images-'));

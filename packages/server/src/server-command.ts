@@ -1,16 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { SluiceError } from '@sluice/common/errors';
-import { JsonLogger } from '@sluice/telemetry/json-logger';
 import type { Command } from 'commander';
-import { formatAddress } from './config/address.ts';
-import type { ServerConfig } from './config/config.ts';
 import { addServerFlags, type ServerFlags } from './config/from-flags.ts';
 import { formatProblem } from './config/layer.ts';
 import { loadConfig } from './config/load-config.ts';
-import { type ApiRole, startApi } from './roles/api-role.ts';
-import { RunningNode } from './running-node.ts';
 
-const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 /** `sluice server`: runs a node until SIGTERM or SIGINT, which drain it; exit 0 then. */
@@ -22,67 +15,8 @@ export function registerServerCommand(program: Command): void {
       for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
       process.exit(EXIT_USAGE);
     }
-    const { config } = loaded;
-    const logger = JsonLogger.open({
-      level: config.log.level,
-      ...(config.log.format === 'text' ? { pretty: true } : {}),
-    });
-    for (const warning of loaded.warnings) logger.warn({}, warning);
-    await serve(config, logger);
+    // Loaded here: the other commands need nothing of a broker, and answer in a third of the time without it.
+    const { serve } = await import('./serve.ts');
+    await serve(loaded.config, loaded.warnings);
   });
-}
-
-async function serve(config: ServerConfig, logger: JsonLogger): Promise<void> {
-  let node: RunningNode;
-  let api: ApiRole | undefined;
-  try {
-    node = await RunningNode.start(config, logger);
-    api = await startApi(config, node, logger);
-  } catch (cause) {
-    logger.flush();
-    process.stderr.write(`${startFailure(cause)}\n`);
-    process.exit(EXIT_FAILED);
-  }
-  let stopping = false;
-  const stop = async (signal: string): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'draining');
-    try {
-      await api?.stop();
-      await node.stop(config.node.drainTimeoutMs);
-      logger.info({}, 'stopped');
-      logger.flush();
-      process.exit(0);
-    } catch (cause) {
-      logger.error({ err: cause }, 'stopping failed; what was acknowledged is on the disk');
-      logger.flush();
-      process.exit(EXIT_FAILED);
-    }
-  };
-  process.on('SIGTERM', () => void stop('SIGTERM'));
-  process.on('SIGINT', () => void stop('SIGINT'));
-  process.stdout.write(`ready ${JSON.stringify(addresses(node, api))}\n`);
-}
-
-/** Where the listeners are bound; a listener that is off is left out. */
-function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, string> {
-  const bound: Record<string, string> = {};
-  if (node.gateway.mqtt !== null) bound.mqtt = formatAddress(node.gateway.mqtt);
-  if (node.gateway.ws !== null) bound.ws = formatAddress(node.gateway.ws);
-  if (api !== undefined) bound.http = formatAddress(api.address);
-  return bound;
-}
-
-/** For people: what went wrong and what to do. The stack is for bugs only. */
-function startFailure(cause: unknown): string {
-  if (cause instanceof SluiceError) {
-    return `sluice: ${cause.message} (${cause.code})${cause.hint === '' ? '' : `\n  ${cause.hint}`}`;
-  }
-  const error = cause as NodeJS.ErrnoException;
-  if (error.code === 'EADDRINUSE') {
-    return `sluice: ${error.message}\n  another program listens there: stop it, or choose another address, for example --mqtt 127.0.0.1:2883`;
-  }
-  if (error.code === 'EACCES' || error.code === 'EPERM') return `sluice: ${error.message}\n  this user may not do that`;
-  return `sluice: ${error.stack ?? String(cause)}`;
 }

@@ -1,6 +1,8 @@
-import { stringify } from 'yaml';
+import { createRequire } from 'node:module';
 import type { Layer } from './layer.ts';
 import { SETTINGS, type Setting } from './settings.ts';
+
+const load = createRequire(import.meta.url);
 
 /**
  * The effective configuration as YAML that could be given back with `--config`, each line saying where its value came
@@ -43,6 +45,8 @@ function write(render: (setting: Setting) => { line: string; note?: string; abov
 const NOTE_COLUMN = 44;
 
 function inline(value: unknown): string {
+  // Loaded here: whoever starts a node prints no configuration.
+  const { stringify } = load('yaml') as typeof import('yaml');
   return stringify(value, { collectionStyle: 'flow', lineWidth: 0, defaultStringType: 'PLAIN' }).trimEnd();
 }
 
