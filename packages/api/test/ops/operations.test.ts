@@ -141,7 +141,9 @@ it('closing answers what has begun, and does not wait for connections that are k
   const { api } = createFixture({ queues: new Slow() });
   const { port } = await api.listen({ host: '127.0.0.1', port: 0 });
   const answer = new Promise<string>((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('GET /api/v5/queues HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'));
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write('GET /api/v5/queues HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'),
+    );
     let all = '';
     socket.on('data', (chunk) => {
       all += chunk.toString();
