@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 import type { ByteChannel, ByteSink } from '../connection/byte-channel.ts';
 import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
 import { type Address, type Listener, listenOn, peerNameOf, stopListening } from './listener.ts';
@@ -12,7 +13,8 @@ import { type Address, type Listener, listenOn, peerNameOf, stopListening } from
  * since a few bytes could unpack to gigabytes before anybody has authenticated.
  *
  * The library keeps a message until it is whole, and answers every ping: both are bounded here, as a stranger's bytes
- * are bounded on a plain socket.
+ * are bounded on a plain socket. It is loaded by the first handshake: most brokers never see one, and it is a sixth of the
+ * time of a start.
  */
 export interface WebSocketOptions {
   frameBytesMax: number;
@@ -28,15 +30,7 @@ export interface WebSocketOptions {
 
 export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Listener> {
   const { connectionsMax, handshakeMs } = options;
-  const sockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: options.frameBytesMax,
-    handleProtocols: () => SUB_PROTOCOL,
-    // A chunk is handed on as it arrives, never joined and copied by the library.
-    skipUTF8Validation: true,
-    autoPong: false,
-  });
+  let sockets: WebSocketServer | undefined;
   const server = createServer(
     {
       headersTimeout: handshakeMs,
@@ -60,16 +54,32 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
       refuse(socket, refusal);
       return;
     }
+    sockets ??= makeSockets(options);
     sockets.handleUpgrade(request, socket, head, (client) => options.accept(new WebSocketChannel(client, socket)));
-  });
-  sockets.on('wsClientError', (_error: Error, socket: Duplex) => {
-    options.refused('malformed');
-    refuse(socket, 'malformed');
   });
   const bound = await listenOn(server, address);
   return { address: bound, stop: () => stopListening(server) };
 }
 
+function makeSockets(options: WebSocketOptions): WebSocketServer {
+  const library = load('ws') as typeof import('ws');
+  const sockets = new library.WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: options.frameBytesMax,
+    handleProtocols: () => SUB_PROTOCOL,
+    // A chunk is handed on as it arrives, never joined and copied by the library.
+    skipUTF8Validation: true,
+    autoPong: false,
+  });
+  sockets.on('wsClientError', (_error: Error, socket: Duplex) => {
+    options.refused('malformed');
+    refuse(socket, 'malformed');
+  });
+  return sockets;
+}
+
+const load = createRequire(import.meta.url);
 const CHECK_MS = 1_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Pings are answered while no more than this waits to be sent; only the newest needs an answer (RFC 6455, 5.5.3). */
@@ -131,7 +141,7 @@ class WebSocketChannel implements ByteChannel {
   }
 
   write(chunks: readonly Uint8Array[]): void {
-    if (this.#client.readyState !== WebSocket.OPEN) return;
+    if (this.#client.readyState !== this.#client.OPEN) return;
     this.#socket.cork();
     for (const chunk of chunks) this.#client.send(chunk);
     this.#socket.uncork();
