@@ -31,11 +31,13 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   readonly #dispatches = new Map<number, QueueDispatch>();
   #machine: QueueMachine | undefined;
   #leads = false;
+  #isStopped = false;
   readonly #settleBacklog: Uint8Array[] = [];
   #settleTimer: NodeJS.Timeout | undefined;
 
   /** How soon something is proposed again that the log did not take. */
   static readonly BUSY_RETRY_MS = 20;
+  static readonly WRITTEN_MS_MAX = 1000;
 
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
@@ -56,6 +58,11 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
 
   get leads(): boolean {
     return this.#leads;
+  }
+
+  /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Stamps the command with the leader's time and proposes it; `proposal` hears of its fate. */
@@ -82,6 +89,20 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
       };
       attempt();
     });
+  }
+
+  /**
+   * Waits until the rows of everything acknowledged by now can be read, so that whoever publishes and then looks sees
+   * it. Not longer than a moment: on a full disk the rows wait for space, and a look must not wait with them.
+   */
+  async written(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, Partition.WRITTEN_MS_MAX);
+    });
+    // A node that failed writes no more rows: what is there is there.
+    await Promise.race([this.#parts.host.written().catch(() => {}), patience]);
+    clearTimeout(timer);
   }
 
   applied(index: number, reply: ApplyReply, token: unknown): void {
@@ -132,6 +153,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   }
 
   stopped(): void {
+    this.#isStopped = true;
     this.#parts.onStopped(this);
   }
 

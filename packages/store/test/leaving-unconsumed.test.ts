@@ -21,6 +21,18 @@ describe('purge', () => {
     expect(await store.purge(1)).toBe(0);
   });
 
+  test('and a look see what was acknowledged, also when its rows are not written yet', async () => {
+    await store.define();
+    await store.publish(1, ['1']);
+    for (const look of [() => store.stored(1), () => store.purge(1)]) {
+      store.engine.holdWrites();
+      await store.publish(1, ['2']);
+      const looking = look();
+      setTimeout(() => store.engine.release(), 30);
+      expect([['1', '2'], 3]).toContainEqual(await looking);
+    }
+  });
+
   test('counts what it took, not what was settled before', async () => {
     await store.define();
     await store.publish(1, numbers(10));

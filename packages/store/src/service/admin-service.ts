@@ -106,6 +106,7 @@ export class AdminService {
   async #purge(queueId: number): Promise<StoreAdminResponse> {
     const at = this.#locate(queueId);
     if (at === undefined) return UNKNOWN;
+    await at.partition.written();
     return { type: 'purged', count: await at.partition.dropper.purge(queueId) };
   }
 
@@ -113,6 +114,7 @@ export class AdminService {
     const at = this.#locate(request.queueId);
     if (at === undefined) return UNKNOWN;
     const { partition, queue } = at;
+    await partition.written();
     const records: PeekedRecord[] = [];
     let from = Math.max(request.fromOffset, queue.head);
     let rowBase = await this.#rowHolding(partition, queue, from);

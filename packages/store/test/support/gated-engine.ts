@@ -3,7 +3,7 @@ import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 
 /**
  * The engine in memory with a gate before the answers of scans: what was read stays as it was at the time of the read,
- * and arrives when the test opens the gate. That is what a busy disk does.
+ * and arrives when the test opens the gate. That is what a busy disk does. Writes have a gate of their own.
  */
 export class GatedEngine implements Engine {
   readonly #rows = new MemoryEngine();
@@ -12,6 +12,16 @@ export class GatedEngine implements Engine {
   #closed = false;
   /** Scans whose answer waits. */
   waiting = 0;
+
+  #writeGate: Promise<void> | undefined;
+  #openWrites: (() => void) | undefined;
+
+  /** From now on writes wait. */
+  holdWrites(): void {
+    this.#writeGate ??= new Promise((resolve) => {
+      this.#openWrites = resolve;
+    });
+  }
 
   /** From now on answers of scans wait. */
   hold(): void {
@@ -23,6 +33,8 @@ export class GatedEngine implements Engine {
   release(): void {
     this.#gate = undefined;
     this.#open?.();
+    this.#writeGate = undefined;
+    this.#openWrites?.();
   }
 
   reopen(): void {
@@ -51,6 +63,7 @@ export class GatedEngine implements Engine {
 
   async write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void> {
     if (this.#closed) throw new Error('written after it was closed');
+    await this.#writeGate;
     await this.#rows.write(batch, options);
   }
 
