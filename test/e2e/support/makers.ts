@@ -41,6 +41,18 @@ export interface Maker {
 }
 
 let clients = 0;
+const running = new Set<Worker>();
+
+/** So that a test that fails leaves no client behind. */
+export async function killAll(): Promise<void> {
+  await Promise.all([...running].map((worker) => worker.kill()));
+  running.clear();
+}
+
+function started(worker: Worker): Worker {
+  running.add(worker);
+  return worker;
+}
 
 function mqttJs(version: 4 | 5): Maker {
   return {
@@ -51,7 +63,7 @@ function mqttJs(version: 4 | 5): Maker {
     async subscribe(address, filter, workSeconds = 0) {
       const client = await Client.connect(address, { version, workMs: workSeconds * 1000 });
       await client.subscribe(filter);
-      return {
+      return started({
         get texts() {
           return client.texts;
         },
@@ -63,7 +75,7 @@ function mqttJs(version: 4 | 5): Maker {
         },
         leave: () => client.close(),
         kill: async () => client.destroy(),
-      };
+      });
     },
     async publish(address, topic, jobs) {
       const client = await Client.connect(address, { version });
@@ -88,7 +100,7 @@ function paho(version: 4 | 5): Maker {
       const client = await PahoClient.connect({ ...address, clientId: `worker-${++clients}`, version });
       client.work(workSeconds);
       await client.subscribe(filter, 0);
-      return {
+      return started({
         get texts() {
           return client.messages.map(({ text }) => text);
         },
@@ -100,7 +112,7 @@ function paho(version: 4 | 5): Maker {
         },
         leave: () => client.close(),
         kill: () => client.kill(),
-      };
+      });
     },
     async publish(address, topic, jobs) {
       const client = await PahoClient.connect({ ...address, clientId: `producer-${++clients}`, version });
@@ -126,7 +138,7 @@ function mosquitto(version: 4 | 5): Maker {
     works: false,
     async subscribe(address, filter) {
       const sub = await MosquittoSub.start(address, filter, protocol);
-      return {
+      return started({
         get texts() {
           return sub.messages.map(({ payload }) => payload);
         },
@@ -138,7 +150,7 @@ function mosquitto(version: 4 | 5): Maker {
         },
         leave: () => sub.stop(),
         kill: () => sub.stop('SIGKILL'),
-      };
+      });
     },
     async publish(address, topic, jobs) {
       const where = ['-h', address.host, '-p', String(address.port), '-t', topic, '-q', '1', ...protocol];
