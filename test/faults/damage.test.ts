@@ -2,6 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { MqttClient } from 'mqtt';
 import { ServerProcess } from '../harness/server-process.ts';
 import { History } from './history.ts';
 import { API, Consumer, connect, until } from './load.ts';
@@ -21,6 +22,7 @@ let original = '';
 let data = '';
 let server: ServerProcess | undefined;
 let consumer: Consumer | undefined;
+let publisher: MqttClient | undefined;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-damage-'));
@@ -41,6 +43,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   consumer?.end();
+  publisher?.end(true);
   await server?.dispose();
   server = undefined;
   consumer = undefined;
@@ -160,7 +163,7 @@ describe('damage in the entry log', () => {
     expect(ids).toEqual(Array.from({ length: ids.length }, (_, n) => `m${n}`));
     expect(ids.length).toBeLessThan(MESSAGES);
     // The rest of the broker works.
-    const publisher = connect('publisher', 5, broker.mqtt);
+    publisher = connect('publisher', 5, broker.mqtt);
     await publisher.publishAsync('kept/a', makePayload('later', 100), { qos: 1 });
     publisher.end(true);
     expect((await readFile(path)).equals(damaged)).toBe(true);
@@ -192,12 +195,34 @@ describe('damage in the derived state', () => {
     await expectEverything(await start());
   });
 
-  test('gone while the log is damaged as well: the start is refused, it has nothing to prove the state from', async () => {
+  test('gone while the log is damaged as well: what cannot be proved is not served, and the rest is', async () => {
     await copy();
     await rm(join(data, 'state'), { recursive: true });
     const path = (await segments())[1] as string;
+    const whole = await readFile(path);
     await flipByte(path, lastPayload);
-    expect(await refusal()).toMatch(new RegExp(`${path} is damaged at byte \\d+: .*ENTRY_LOG_DAMAGED`));
+    const broker = await start();
+    const says = await until('readiness to fail', performance.now() + WAIT_MS, async () => {
+      const { status, body } = await broker.rest('anonymous').get('/readyz');
+      return status === 503 && JSON.stringify(body);
+    });
+    expect(says).toMatch(new RegExp(`group \\d+ stopped: ${path} is damaged at byte \\d+`));
+    publisher = connect('publisher', 5, broker.mqtt);
+    await expect(publisher.publishAsync('kept/a', 'more', { qos: 1 })).rejects.toThrow('Unspecified error');
+    // Queues are spread over the partitions; those of the others are served.
+    let stored = 0;
+    for (let n = 0; n < 16; n++) {
+      const topic = `other/${n}`;
+      await broker.rest().post(API, { topic_filter: topic, is_lastvalue: false });
+      await publisher.publishAsync(topic, 'x', { qos: 1 }).catch(() => {});
+      const { body } = await broker.rest().get(`${API}/${encodeURIComponent(`/${topic}`)}/stats`);
+      if ((body as { statistics?: { depth_messages: number } }).statistics?.depth_messages === 1) stored++;
+    }
+    expect(stored).toBeGreaterThan(8);
+    publisher.end(true);
+    await writeFile(path, whole);
+    await broker.restart();
+    await expectEverything(broker);
   });
 
   test('any file of it: all messages are there, at once or after the restart that it asks for', async () => {

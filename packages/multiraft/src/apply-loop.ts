@@ -174,7 +174,8 @@ export class ApplyLoop {
     const works: Work[] = [];
     for (const replica of replicas) {
       if (replica.stopped !== undefined) continue;
-      works.push(await this.#entriesFor(replica));
+      const work = await this.#entriesFor(replica);
+      if (work !== undefined) works.push(work);
     }
     const rows = new RowBatch(this.#cache);
     await this.#fetchRows(works, rows);
@@ -184,7 +185,18 @@ export class ApplyLoop {
     this.#applySeconds.observe((this.#clock.monotonicMs() - startedMs) / 1000);
   }
 
-  async #entriesFor(replica: Replica): Promise<Work> {
+  /** What is to be applied next; undefined when it cannot be read: its group stops, the others go on. */
+  async #entriesFor(replica: Replica): Promise<Work | undefined> {
+    try {
+      return await this.#readEntries(replica);
+    } catch (cause) {
+      if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
+      this.#stop(replica, replica.appliedIndex + 1, cause);
+      return undefined;
+    }
+  }
+
+  async #readEntries(replica: Replica): Promise<Work> {
     const work: Work = { replica, entries: [], commands: [], effects: [] };
     let bytes = 0;
     let next = replica.appliedIndex + 1;
@@ -233,7 +245,7 @@ export class ApplyLoop {
         try {
           reply = replica.machine.apply(entry.index, entry.data, view, work.effects);
         } catch (cause) {
-          this.#stop(replica, entry, cause as Error);
+          this.#stop(replica, entry.index, cause as Error);
           rows.discard(replica.groupId);
           return;
         }
@@ -250,13 +262,10 @@ export class ApplyLoop {
   }
 
   /** A group that met an entry it cannot apply stops alone, and nothing of this batch is written for it. */
-  #stop(replica: Replica, entry: Entry, cause: Error): void {
+  #stop(replica: Replica, index: number, cause: Error): void {
     replica.stopped = cause;
     this.#cache.forgetGroup(replica.groupId);
-    this.#logger.error(
-      { err: cause, group: replica.groupId, index: entry.index },
-      'an entry cannot be applied: the group stops',
-    );
+    this.#logger.error({ err: cause, group: replica.groupId, index }, 'an entry cannot be applied: the group stops');
     for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
     replica.leads = false;
     replica.listener.leadership(false);

@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { add } from './support/tally-machine.ts';
@@ -71,6 +71,30 @@ describe('the Raft host on one node', () => {
     expect(node.machines.get(1)?.total).toBe(5);
     await node.stop();
   });
+});
+
+test('an entry that is damaged and still to be applied stops its group, and no other', async () => {
+  const segmentBytes = 16 * 1024;
+  await node.start(2, { segmentBytes });
+  for (let i = 0; i < 20; i++) {
+    await node.propose(1, add(1, 1, 4_000));
+    await node.propose(2, add(1, 1, 4_000));
+  }
+  const [segment] = node.storage.entryLog.sealedSegments();
+  await node.stop();
+  // Everything is to be applied anew, and one payload of group 1 is not what was written.
+  await rm(join(node.directory, 'state'), { recursive: true });
+  const path = join(node.directory, 'log', `${String(segment?.segmentId).padStart(16, '0')}.log`);
+  const bytes = await readFile(path);
+  const at = bytes.indexOf(Buffer.from(add(1, 1, 4_000))) + 2_000;
+  bytes[at] = 1;
+  await writeFile(path, bytes);
+  await node.start(2, { segmentBytes });
+  const stopped = node.host.stoppedGroups();
+  expect(stopped.map(({ groupId }) => groupId)).toEqual([1]);
+  expect(stopped[0]?.cause.message).toContain(`${path} is damaged at byte`);
+  expect((await node.propose(2, add(1, 0))).value).toBe(20);
+  await node.stop();
 });
 
 describe('giving space back', () => {

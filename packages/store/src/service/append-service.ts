@@ -54,6 +54,8 @@ export class AppendService {
   /** Undefined when proposed: the answer follows. */
   #propose(channel: Channel<AppendResponse, AppendRequest>, request: AppendRequest): AppendStatus | undefined {
     const partition = this.#partitions.get(request.partition);
+    // Waiting for a leader would be in vain.
+    if (partition?.isStopped === true) return 'unavailable';
     if (partition === undefined || !partition.leads) return 'not-leader';
     try {
       checkRecordBatch(request.batch);
