@@ -32,7 +32,6 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   #machine: QueueMachine | undefined;
   #leads = false;
   #isStopped = false;
-  #isStopped = false;
   readonly #settleBacklog: Uint8Array[] = [];
   #settleTimer: NodeJS.Timeout | undefined;
 
@@ -59,11 +58,6 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
 
   get leads(): boolean {
     return this.#leads;
-  }
-
-  /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
-  get isStopped(): boolean {
-    return this.#isStopped;
   }
 
   /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
