@@ -14,7 +14,7 @@ import { Figures, MB } from './figures.mjs';
 const COUNT = Number(process.argv[2] ?? 5_000_000);
 const PAYLOAD_BYTES = Number(process.argv[3] ?? 200);
 const CONNECTIONS = 4;
-const WINDOW = 1000;
+const WINDOW = Number(process.env.SLUICE_LOAD_WINDOW ?? 1000);
 const CONSUMERS = 4;
 const GIVEN_BACK_MS_MAX = 30_000;
 const GIVEN_BACK_BYTES = 16 * MB;

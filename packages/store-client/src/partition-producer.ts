@@ -45,6 +45,11 @@ export class PartitionProducer {
 
   /** A batch this large leaves before the turn ends: larger ones only make a longer stall of the disk. */
   static readonly BATCH_BYTES_MAX = 1024 * 1024;
+  /**
+   * A payload of this size is a batch of its own. In a shared one it would be copied again as the batch grows, and read
+   * again with all others whenever one of them is delivered from disk; the cost of an entry is small beside it.
+   */
+  static readonly LARGE_PAYLOAD_BYTES = 64 * 1024;
   /** How often deadlines and refused leaders are looked at. */
   static readonly SWEEP_MS = 50;
 
@@ -103,13 +108,15 @@ export class PartitionProducer {
       open = { partition, builder: new RecordBatchBuilder(), completions: [] };
       this.#open.set(partition, open);
     }
+    const isLarge = record.payload.length >= PartitionProducer.LARGE_PAYLOAD_BYTES;
+    if (isLarge) this.#send(open);
     const before = open.completions.length === 0 ? 0 : open.builder.sizeBytes;
     if (open.completions.length === 0) this.#dirty.push(open);
     open.builder.add(record);
     open.completions.push(completion);
     this.#bufferedBytes += open.builder.sizeBytes - before;
     if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
-    if (open.builder.isFull || open.builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#send(open);
+    if (isLarge || open.builder.isFull || open.builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#send(open);
     else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(this.#flush);

@@ -129,6 +129,13 @@ describe('batches', () => {
     return turn().then(() => expect(store.requests).toHaveLength(2));
   });
 
+  test('a large payload is a batch of its own, in its place among the others', async () => {
+    const large = 'x'.repeat(PartitionProducer.LARGE_PAYLOAD_BYTES);
+    for (const text of ['1', '2', large, large, '3']) add(text);
+    await turn();
+    expect(store.requests.map((_, i) => store.texts(i))).toEqual([['1', '2'], [large], [large], ['3']]);
+  });
+
   test('answers may come in any order', async () => {
     const first = add('1');
     await turn();
