@@ -18,12 +18,15 @@ export interface PowerLossOptions {
 export interface PowerLossReport {
   round: number;
   loadMs: number;
+  /** How often the power failed, with load in between. */
+  losses: number;
   verdict: Verdict;
   /** Why the broker refused to start again: all it had promised counts as lost. */
   refused: string | undefined;
 }
 
 const DISK_BYTES = 2 * 1024 * 1024 * 1024;
+const LOSSES_MAX = 3;
 const DRAIN_MS_MAX = 90_000;
 
 /**
@@ -36,8 +39,10 @@ export async function powerLossRounds(options: PowerLossOptions): Promise<Verdic
   let total: Verdict | undefined;
   for (let round = 1; round <= options.rounds; round++) {
     const loadMs = 300 + prng.below(options.loadMsMax - 300);
-    const { verdict, refused } = await powerLossRound(options.sync, options.seed + round, loadMs);
-    options.onRound({ round, loadMs, verdict, refused });
+    // Without syncing the first loss decides; with it, what was recovered must survive the next one too.
+    const losses = options.sync ? 1 + prng.below(LOSSES_MAX) : 1;
+    const { verdict, refused } = await powerLossRound(options.sync, options.seed + round, loadMs, losses);
+    options.onRound({ round, loadMs, losses, verdict, refused });
     total = total === undefined ? verdict : sum(total, verdict);
   }
   if (total === undefined) throw new Error('no round was asked for');
@@ -48,6 +53,7 @@ async function powerLossRound(
   sync: boolean,
   seed: number,
   loadMs: number,
+  losses: number,
 ): Promise<{ verdict: Verdict; refused: string | undefined }> {
   const disk = new LoopDisk(DISK_BYTES);
   let server: ServerProcess | undefined;
@@ -61,18 +67,20 @@ async function powerLossRound(
     if (!sync) disk.flush();
     load = new Load(running.mqtt, seed);
     load.start();
-    await pause(loadMs);
-    const lostMs = performance.now();
-    disk.losePower();
-    await running.kill('SIGKILL');
-    disk.restorePower();
-    try {
-      await running.restart();
-    } catch (cause) {
-      load.stop();
-      return { verdict: checkHistory(load.history, new Map()), refused: firstLines(cause) };
+    for (let loss = 1; loss <= losses; loss++) {
+      await pause(loadMs / loss);
+      const lostMs = performance.now();
+      disk.losePower();
+      await running.kill('SIGKILL');
+      disk.restorePower();
+      try {
+        await running.restart();
+      } catch (cause) {
+        load.stop();
+        return { verdict: checkHistory(load.history, new Map()), refused: firstLines(cause) };
+      }
+      load.fault('power loss', lostMs);
     }
-    load.fault('power loss', lostMs);
     const figures = await load.drain(() => running.rest(), DRAIN_MS_MAX);
     return { verdict: checkHistory(load.history, figures), refused: undefined };
   } catch (cause) {

@@ -19,10 +19,12 @@ const verdict = await powerLossRounds({
   seed: Number(values.seed),
   loadMsMax: Number(values.load),
   sync,
-  onRound({ round, loadMs, verdict, refused }) {
+  onRound({ round, loadMs, losses, verdict, refused }) {
     if (verdict.lost.length > 0) lossyRounds++;
     const refusal = refused === undefined ? '' : `; it refused to start: ${refused}`;
-    console.log(`round ${round}: power lost after ${loadMs} ms; ${formatVerdict(verdict)}${refusal}`);
+    console.log(
+      `round ${round}: power lost ${losses} times, first after ${loadMs} ms; ${formatVerdict(verdict)}${refusal}`,
+    );
   },
 });
 const figures = `${values.rounds} rounds of power loss: ${formatVerdict(verdict)}`;
