@@ -17,3 +17,8 @@ export class SluiceError extends Error {
     this.retriable = options.retriable ?? false;
   }
 }
+
+/** What is wrong, and what to do about it where that is known: for pages that operators read. */
+export function withHint(error: Error): string {
+  return error instanceof SluiceError && error.hint !== '' ? `${error.message}. ${error.hint}` : error.message;
+}

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@sluice/common/clock';
-import { SluiceError } from '@sluice/common/errors';
+import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
@@ -102,8 +102,9 @@ export class RunningNode {
   #look(): void {
     const { host, store } = this.#parts;
     const problems = store.problems();
-    if (host.failure !== undefined) problems.unshift(`the storage failed: ${host.failure.message}`);
-    for (const { groupId, cause } of host.stoppedGroups()) problems.push(`group ${groupId} stopped: ${cause.message}`);
+    if (host.failure !== undefined) problems.unshift(`the storage failed: ${withHint(host.failure)}`);
+    for (const { groupId, cause } of host.stoppedGroups())
+      problems.push(`group ${groupId} stopped: ${withHint(cause)}`);
     if (host.diskFull) store.diskFull();
     if (problems.length === 0) this.#storageCheck.pass();
     else this.#storageCheck.fail(problems.join('; '));

@@ -1,4 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
+import { withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
@@ -133,7 +134,7 @@ export class Store {
   problems(): string[] {
     const problems: string[] = [];
     if (this.#disk.low) problems.push('the disk is almost full: publishes into queues are refused');
-    for (const { queue, cause } of this.#dispatchFailures.values()) problems.push(`queue ${queue}: ${cause.message}`);
+    for (const { queue, cause } of this.#dispatchFailures.values()) problems.push(`queue ${queue}: ${withHint(cause)}`);
     return problems;
   }
 

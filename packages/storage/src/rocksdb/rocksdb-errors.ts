@@ -2,7 +2,7 @@ import { SluiceError } from '@sluice/common/errors';
 
 export function stateDamaged(directory: string, what: string, cause?: unknown): SluiceError {
   return new SluiceError('STATE_DAMAGED', `the state in ${directory} is damaged: ${what}`, {
-    hint: 'The state is derived: it can be removed and rebuilt from the entry log, the last image or the peers.',
+    hint: 'The state is derived: a restart makes it again from the last images and the entry log.',
     cause,
   });
 }
