@@ -7,8 +7,14 @@ const CONNECTIONS_MAX = 1_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than the idle time of common load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
+/** From the first byte, or from connecting without one, to the end of the headers. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** How often both deadlines are looked at; by default only every 30 seconds. */
+const DEADLINES_LOOK_MS = 1_000;
 /** While closing: how often connections that became idle are looked for. */
 const CLOSE_LOOK_MS = 50;
+/** While closing: how long requests that have begun may take. Nobody is to hold up a stop by not finishing his. */
+const CLOSE_GRACE_MS = 2_000;
 
 /**
  * The port of the API, open at once; what answers on it is loaded by the first request.
@@ -22,10 +28,18 @@ export class ApiListener {
   readonly #server: Server;
   #api: Promise<Api> | undefined;
 
-  constructor(options: ApiOptions) {
+  constructor(options: ApiOptions & { connectionsMax?: number }) {
     this.#options = options;
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, this.#first);
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server = createServer(
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: DEADLINES_LOOK_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      },
+      this.#first,
+    );
+    this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX;
   }
 
   /** Resolves with where it listens: port 0 lets the system choose. */
@@ -34,6 +48,8 @@ export class ApiListener {
       this.#server.once('error', reject);
       this.#server.listen(port, host, () => {
         this.#server.off('error', reject);
+        // Out of file descriptors, for one: new connections wait, the listener goes on.
+        this.#server.on('error', () => {});
         resolve();
       });
     });
@@ -44,12 +60,14 @@ export class ApiListener {
     return { host: bound.address, port: bound.port };
   }
 
-  /** Answers what has begun, then closes. */
+  /** Answers what has begun and is soon complete, then closes. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const timer = setInterval(() => this.#server.closeIdleConnections(), CLOSE_LOOK_MS);
+    const grace = setTimeout(() => this.#server.closeAllConnections(), CLOSE_GRACE_MS);
     await closed;
     clearInterval(timer);
+    clearTimeout(grace);
     await (await this.#api)?.close();
   }
 
@@ -59,6 +77,8 @@ export class ApiListener {
     this.#api.then(
       () => this.#server.emit('request', request, response),
       (cause: unknown) => {
+        // Tried again by the next request.
+        this.#api = undefined;
         this.#options.logger.error({ err: cause }, 'the REST API cannot be loaded');
         response.writeHead(500).end();
       },

@@ -41,6 +41,8 @@ export class Gateway {
   readonly #listeners: Listener[] = [];
   readonly #ticker: NodeJS.Timeout;
   #sweepAtMs = 0;
+  /** WebSockets to be. */
+  #handshakes = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
@@ -91,7 +93,9 @@ export class Gateway {
     return this.#listening(
       await listenWebSocket(address, {
         frameBytesMax: limits.maximumPacketSizeBytes,
-        connectionsMax: limits.connectionsMax,
+        waiting: (change) => {
+          this.#handshakes += change;
+        },
         handshakeMs: limits.connectTimeoutMs,
         anonymous: authenticator.method === anonymousAuthenticator.method,
         accept: (channel) => this.accept(channel),
@@ -161,7 +165,8 @@ export class Gateway {
   }
 
   #isFull(): boolean {
-    if (this.#closing === undefined && !this.#services.table.isFull) return false;
+    const { table } = this.#services;
+    if (this.#closing === undefined && table.size + this.#handshakes < table.connectionsMax) return false;
     this.#services.metrics.connectionsRefused.add();
     return true;
   }

@@ -14,9 +14,6 @@ export class ConnectionTable {
   get size(): number {
     return this.#connections.size;
   }
-  get isFull(): boolean {
-    return this.#connections.size >= this.connectionsMax;
-  }
 
   add(connection: Connection): void {
     this.#connections.add(connection);

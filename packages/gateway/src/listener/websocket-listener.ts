@@ -18,9 +18,10 @@ import { type Address, type Listener, listenOn, peerNameOf, stopListening } from
  */
 export interface WebSocketOptions {
   frameBytesMax: number;
-  connectionsMax: number;
   /** From the first byte to a complete request. */
   handshakeMs: number;
+  /** One socket more or less that has not asked for an upgrade yet; they count as connections. */
+  waiting: (change: 1 | -1) => void;
   /** Nobody is asked who they are. */
   anonymous: boolean;
   accept: (channel: ByteChannel) => void;
@@ -29,7 +30,7 @@ export interface WebSocketOptions {
 }
 
 export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Listener> {
-  const { connectionsMax, handshakeMs } = options;
+  const { handshakeMs } = options;
   let sockets: WebSocketServer | undefined;
   const server = createServer(
     {
@@ -45,9 +46,21 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
       response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
     },
   );
-  // Those that never ask for an upgrade count as well.
-  server.maxConnections = connectionsMax;
+  const waiting = new Set<Socket>();
+  const arrived = (socket: Socket): void => {
+    if (waiting.delete(socket)) options.waiting(-1);
+  };
+  server.on('connection', (socket: Socket) => {
+    if (options.isFull()) {
+      socket.destroy();
+      return;
+    }
+    waiting.add(socket);
+    options.waiting(1);
+    socket.once('close', () => arrived(socket));
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    arrived(socket);
     const refusal = handshakeRefusal(request, { anonymous: options.anonymous, full: options.isFull() });
     if (refusal !== undefined) {
       options.refused(refusal);

@@ -7,6 +7,7 @@ import { compileKeyExpression } from '@sluice/queue/key-expression/key-expressio
 import { BUILD } from '../build.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
+import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 import type { RunningNode } from '../running-node.ts';
 
 /** The management API of a node with the address it got. */
@@ -41,6 +42,7 @@ export async function startApi(config: ServerConfig, node: RunningNode, logger: 
     logger,
     clock: systemClock,
     metricsText: () => node.metricsPage(),
+    connectionsMax: shareOpenFiles(openFilesLimit(), config.mqtt.connectionsMax).apiConnectionsMax,
   });
   const address = await api.listen(config.listeners.http);
   return { address, stop: () => api.close() };

@@ -13,6 +13,7 @@ import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
+import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
@@ -35,6 +36,14 @@ export async function startGateway(parts: {
   metrics: Metrics;
 }): Promise<GatewayRole> {
   const { config, topology, transport, clock, logger, metrics } = parts;
+  const filesMax = openFilesLimit();
+  const { connectionsMax } = shareOpenFiles(filesMax, config.mqtt.connectionsMax);
+  if (connectionsMax < config.mqtt.connectionsMax) {
+    logger.warn(
+      { connectionsMax, asked: config.mqtt.connectionsMax, openFilesMax: filesMax },
+      'fewer MQTT connections than mqtt.connectionsMax are accepted: raise the limit of open files',
+    );
+  }
   const producer = new PartitionProducer({
     topology,
     transport,
@@ -67,7 +76,7 @@ export async function startGateway(parts: {
       topicAliasMaximum: config.mqtt.topicAliasMaximum,
       keepAliveMaxS: Math.floor(config.mqtt.keepAliveMaxMs / 1000),
       connectTimeoutMs: config.mqtt.connectTimeoutMs,
-      connectionsMax: config.mqtt.connectionsMax,
+      connectionsMax,
       sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
       liveQueueMax: config.mqtt.liveQueueMessagesMax,
     },
