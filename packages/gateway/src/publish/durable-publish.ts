@@ -9,7 +9,7 @@ export interface DurablePublish {
   /**
    * Starts to store the message in every queue whose filter matches. Returns false when none does: the caller answers
    * on its own. Otherwise `pending.complete(reasonCode)` follows, never before this call has returned, when every queue
-   * has committed it (SUCCESS) or as soon as one has refused (QUOTA_EXCEEDED, SERVER_BUSY, UNSPECIFIED_ERROR…).
+   * has committed it (SUCCESS) or as soon as one has refused (QUOTA_EXCEEDED, UNSPECIFIED_ERROR…).
    * The payload is copied before the call returns.
    */
   publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean;

@@ -173,13 +173,14 @@ class Completion implements RecordCompletion {
   }
 }
 
+/** Only what PUBACK and PUBREC may carry: "server busy" is none of it, and strict clients fail on it. */
 const REASON_BY_FAILURE: Readonly<Record<RecordFailure, number>> = {
   'queue-full': ReasonCode.QUOTA_EXCEEDED,
   'storage-full': ReasonCode.QUOTA_EXCEEDED,
-  busy: ReasonCode.SERVER_BUSY,
+  busy: ReasonCode.QUOTA_EXCEEDED,
   // Defined a moment ago, or removed a moment ago: the topology of this gateway is behind, a retry finds the truth.
-  'queue-unknown': ReasonCode.SERVER_BUSY,
-  'queue-removed': ReasonCode.SERVER_BUSY,
+  'queue-unknown': ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,
+  'queue-removed': ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,
   unavailable: ReasonCode.UNSPECIFIED_ERROR,
 };
 

@@ -1,0 +1,174 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { Topology } from '@sluice/meta/topology';
+import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import { PUBACK_REASON_CODES } from '@sluice/mqtt/codec/reason-code-table';
+import type { RecordInput } from '@sluice/queue/record/record';
+import type { PartitionProducer, RecordCompletion, RecordFailure } from '@sluice/store-client/partition-producer';
+import type { Publisher } from '../../src/publish/durable-publish.ts';
+import { NodeKeyEnvironment } from '../../src/publish/key-environment.ts';
+import { PublishRouter } from '../../src/publish/publish-router.ts';
+import { QueueKeys } from '../../src/publish/queue-keys.ts';
+
+interface Added {
+  partition: number;
+  record: RecordInput;
+  completion: RecordCompletion;
+}
+
+const DEFINITION: QueueDefinition = {
+  queueId: 1,
+  name: 'q',
+  topicFilter: 't',
+  isLastValue: false,
+  keyExpression: null,
+  dispatchStrategy: 'random',
+  dataRetentionMs: 1000,
+  limits: { countMax: null, bytesMax: null, overflow: 'refuse' },
+  localMaxInflight: 10,
+  redispatchIntervalMs: 100,
+  consumerMaxInactiveMs: 0,
+  pingIntervalMs: 0,
+  busySessionRetryIntervalMs: 0,
+  streamMaxBufferSize: 0,
+  streamMaxUnacked: 0,
+  consumerPersistenceIntervalMs: 0,
+  partitions: [1],
+  version: 1,
+  createdAtMs: 0,
+};
+const PUBLISHER = { clientId: 'p', username: undefined } as unknown as Publisher;
+
+let added: Added[];
+let topology: Topology;
+let router: PublishRouter;
+
+beforeEach(() => {
+  added = [];
+  topology = new Topology();
+  const producer = {
+    congested: false,
+    onRelief: () => {},
+    add: (partition: number, record: RecordInput, completion: RecordCompletion) =>
+      added.push({ partition, record, completion }),
+  } as unknown as PartitionProducer;
+  router = new PublishRouter({
+    topology,
+    producer,
+    keys: new QueueKeys(new NodeKeyEnvironment(systemClock, {})),
+    clock: systemClock,
+    logger: silentLogger,
+    metrics: new PlainMetrics(),
+  });
+});
+
+function define(...queues: Partial<QueueDefinition>[]): void {
+  const all = queues.map((over, i) => ({ ...DEFINITION, queueId: i + 1, name: `q${i + 1}`, ...over }));
+  topology.reset({ epoch: topology.epoch + 1, clusterId: 'c', partitionCount: 4, leaders: [1, 1, 1, 1], queues: all });
+}
+
+function publish(over: Partial<PublishPacket> = {}): { durable: boolean; said: number[] } {
+  const said: number[] = [];
+  const packet = { type: PacketType.PUBLISH, topic: 't', payload: Buffer.from('x'), qos: 1, retain: false, ...over };
+  const durable = router.publish(packet as PublishPacket, PUBLISHER, { complete: (code) => said.push(code) });
+  return { durable, said };
+}
+
+const targets = (): unknown[] =>
+  added.map(({ partition, record }) => [partition, record.targets.map(({ queueId }) => queueId)]);
+
+describe('a message', () => {
+  test('that no queue wants is nobody’s here', () => {
+    define({ topicFilter: 'other' });
+    expect(publish()).toEqual({ durable: false, said: [] });
+    expect(added).toEqual([]);
+  });
+
+  test('is one record for all queues of a partition, and acknowledged when every partition has it', () => {
+    define({}, { partitions: [2] }, {}, { topicFilter: '#', partitions: [2] });
+    const { durable, said } = publish();
+    expect(durable).toBe(true);
+    expect(targets()).toEqual([
+      [1, [1, 3]],
+      [2, [2, 4]],
+    ]);
+    added[1]?.completion.recordStored();
+    expect(said).toEqual([]);
+    added[0]?.completion.recordStored();
+    expect(said).toEqual([ReasonCode.SUCCESS]);
+  });
+
+  test('that one queue refuses is refused once, whatever the others say and in whatever order', () => {
+    define({}, { partitions: [2] });
+    const first = publish();
+    added[0]?.completion.recordFailed('queue-full');
+    added[0]?.completion.recordFailed('queue-full');
+    added[1]?.completion.recordStored();
+    expect(first.said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
+    const second = publish();
+    added[2]?.completion.recordStored();
+    added[3]?.completion.recordFailed('storage-full');
+    expect(second.said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
+  });
+
+  test.each<RecordFailure>(['queue-full', 'storage-full', 'busy', 'queue-unknown', 'queue-removed', 'unavailable'])(
+    'refused because of %s is answered with a code that PUBACK and PUBREC may carry',
+    (failure) => {
+      define({});
+      const { said } = publish();
+      added[0]?.completion.recordFailed(failure);
+      expect(said).toHaveLength(1);
+      expect(said[0]).toBeGreaterThanOrEqual(0x80);
+      expect([...PUBACK_REASON_CODES]).toContain(said[0]);
+    },
+  );
+
+  test('keeps what belongs to it and drops what belongs to this hop', () => {
+    define({});
+    const userProperties = ['b', '2', 'a', '1'];
+    publish({ properties: { userProperties, contentType: 'c', topicAlias: 3, messageExpiryIntervalS: 0 } });
+    const { properties, expiresAtMs, publishedAtMs } = (added[0] as Added).record;
+    expect(properties).toEqual({ userProperties, contentType: 'c' });
+    expect(expiresAtMs).toBe(publishedAtMs);
+    publish();
+    expect((added[1] as Added).record.expiresAtMs).toBe(0);
+  });
+});
+
+describe('a last-value queue', () => {
+  const lastValue = { isLastValue: true, keyExpression: 'message.headers.properties.User-Property.key' };
+
+  test('gets the key with its target; one without a key is left out, the others get it', () => {
+    define(lastValue, { partitions: [1] });
+    publish({ properties: { userProperties: ['key', 'k1'] } });
+    expect(added[0]?.record.targets).toEqual([
+      { queueId: 1, key: Buffer.from('k1') },
+      { queueId: 2, key: undefined },
+    ]);
+    expect(publish().durable).toBe(true);
+    expect(added[1]?.record.targets).toEqual([{ queueId: 2, key: undefined }]);
+  });
+
+  test('alone, and no key: the message is nobody’s here, so that its publisher is not kept waiting', () => {
+    define(lastValue);
+    expect(publish()).toEqual({ durable: false, said: [] });
+  });
+
+  test('with a key that is too long does not keep it', () => {
+    define({ isLastValue: true, keyExpression: 'pad(message.topic, 66000)' }, {});
+    publish();
+    expect(targets()).toEqual([[1, [2]]]);
+  });
+
+  test('follows a changed expression with the next message', () => {
+    define({ isLastValue: true, keyExpression: 'message.topic' });
+    publish();
+    define({ isLastValue: true, keyExpression: 'message.from', version: 2 });
+    publish();
+    expect(added.map(({ record }) => Buffer.from(record.targets[0]?.key as Uint8Array).toString())).toEqual(['t', 'p']);
+  });
+});
