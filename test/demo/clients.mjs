@@ -8,6 +8,14 @@ const python = process.argv.includes('--mqttjs') ? undefined : pythonWithPaho();
 /** Which client library plays; paho where the machine has it, because nobody here wrote it. */
 export const LIBRARY = python === undefined ? 'MQTT.js' : 'paho (Python)';
 
+/** How to play it again with other clients. */
+export const OTHER_LIBRARY =
+  python !== undefined
+    ? 'The same with MQTT.js: npm run demo -- --mqttjs'
+    : pythonWithPaho() === undefined
+      ? 'With paho as well, once it is there (apt-get install python3-paho-mqtt): npm run demo'
+      : 'The same with paho: npm run demo';
+
 function start(name, args) {
   const [command, file] = python === undefined ? [process.execPath, `${name}.mjs`] : [python, `${name}.py`];
   return new JsonLinesProcess(command, [join(import.meta.dirname, file), ...args.map(String)]);

@@ -5,8 +5,10 @@ const SETTLED_MS = 400;
 /** What was promised, and whether it held; printed as it comes and once more at the end. */
 export class Score {
   #checks = [];
+  #title = '';
 
   title(text) {
+    this.#title = text;
     process.stdout.write(`\n${text}\n`);
   }
 
@@ -15,16 +17,23 @@ export class Score {
   }
 
   check(ok, promise, seen) {
-    this.#checks.push({ ok, promise });
+    this.#checks.push({ ok, promise, title: this.#title });
     process.stdout.write(`  ${ok ? '✓' : '✗'} ${promise}${seen === undefined ? '' : ` (${seen})`}\n`);
   }
 
-  /** Says what was proved; true when everything held. */
-  summary() {
+  /** Says what was proved, and what was not; true when everything held. */
+  summary(clients) {
     const broken = this.#checks.filter((check) => !check.ok);
     const held = this.#checks.length - broken.length;
-    process.stdout.write(`\n${held} of ${this.#checks.length} promises held.\n`);
-    for (const { promise } of broken) process.stdout.write(`  ✗ ${promise}\n`);
+    process.stdout.write(`\n${held} of ${this.#checks.length} promises held, shown with ${clients}:\n`);
+    for (const title of new Set(this.#checks.map((check) => check.title))) {
+      const all = this.#checks.filter((check) => check.title === title);
+      const failed = all.filter((check) => !check.ok);
+      process.stdout.write(
+        `  ${failed.length === 0 ? '✓' : '✗'} ${title} (${all.length - failed.length} of ${all.length})\n`,
+      );
+      for (const { promise } of failed) process.stdout.write(`      ✗ ${promise}\n`);
+    }
     return broken.length === 0 && this.#checks.length > 0;
   }
 }
