@@ -34,10 +34,14 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   #isStopped = false;
   readonly #settleBacklog: Uint8Array[] = [];
   #settleTimer: NodeJS.Timeout | undefined;
+  /** The backlog reached its bound and is not empty yet. */
+  #settlesBehind = false;
 
   /** How soon something is proposed again that the log did not take. */
   static readonly BUSY_RETRY_MS = 20;
   static readonly WRITTEN_MS_MAX = 1000;
+  /** Commands, each of what one turn settled. */
+  static readonly SETTLE_BACKLOG_MAX = 256;
 
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
@@ -173,6 +177,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         index: this.index,
         records: this.#parts.records,
         settles: this.settles,
+        isHeldUp: () => this.#settlesBehind,
         clock: this.#parts.clock,
         prng: this.#parts.prng,
         onTrouble: (cause) => this.#parts.onDispatchFailed(this.groupId, queueId, cause),
@@ -200,12 +205,13 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
 
   /**
    * A settlement that cannot be proposed now (too much is uncommitted) is kept and tried again, in order: dispatch has
-   * forgotten the records, so nobody else would settle them under this leadership. Their number is bounded by what
-   * consumers may hold.
+   * forgotten the records, so nobody else would settle them under this leadership. From `SETTLE_BACKLOG_MAX` on
+   * nothing more is handed out, so no more can be settled than consumers hold.
    */
   #proposeSettle(command: Uint8Array): void {
     this.#settleBacklog.push(command);
-    this.#drainSettles();
+    if (this.#settleTimer === undefined) this.#drainSettles();
+    this.#settlesBehind ||= this.#settleBacklog.length >= Partition.SETTLE_BACKLOG_MAX;
   }
 
   #drainSettles(): void {
@@ -221,6 +227,9 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
       // Not the leader any more, or fenced: the records stay unsettled and the next leader delivers them again.
       this.#settleBacklog.shift();
     }
+    if (!this.#settlesBehind) return;
+    this.#settlesBehind = false;
+    for (const dispatch of this.#dispatches.values()) dispatch.wake();
   }
 
   #queueRemoved(queueId: number): void {

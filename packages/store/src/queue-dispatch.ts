@@ -30,6 +30,7 @@ export class QueueDispatch {
   readonly #index: IndexReader;
   readonly #records: RecordReader;
   readonly #settles: SettleBatcher;
+  readonly #isHeldUp: () => boolean;
   readonly #clock: Clock;
   readonly #onTrouble: (cause: Error) => void;
   readonly #onRecovered: () => void;
@@ -58,6 +59,8 @@ export class QueueDispatch {
   static readonly STEP_ROWS_MAX = 64;
   static readonly STEP_RECORDS_MAX = 512;
   static readonly STEP_BYTES_MAX = 4 * 1024 * 1024;
+  /** What one consumer may hold unanswered, besides its window: it is in the memory of its gateway until then. */
+  static readonly CONSUMER_BYTES_MAX = 16 * 1024 * 1024;
   /** A disk that said no is asked again after this long. */
   static readonly RETRY_MS = 500;
 
@@ -72,6 +75,8 @@ export class QueueDispatch {
     index: IndexReader;
     records: RecordReader;
     settles: SettleBatcher;
+    /** Too many settlements wait for the log: nothing is handed out until `wake`. */
+    isHeldUp: () => boolean;
     clock: Clock;
     prng: Prng;
     /** A record cannot be read; it is tried again until `onRecovered`. */
@@ -84,6 +89,7 @@ export class QueueDispatch {
     this.#index = options.index;
     this.#records = options.records;
     this.#settles = options.settles;
+    this.#isHeldUp = options.isHeldUp;
     this.#clock = options.clock;
     this.#onTrouble = options.onTrouble;
     this.#onRecovered = options.onRecovered;
@@ -91,6 +97,7 @@ export class QueueDispatch {
       strategy: options.strategy,
       prng: options.prng,
       redispatchIntervalMs: options.redispatchIntervalMs,
+      consumerBytesMax: QueueDispatch.CONSUMER_BYTES_MAX,
     });
   }
 
@@ -200,6 +207,7 @@ export class QueueDispatch {
 
   /** Assigns and delivers once; true when there may be more to do. */
   async #step(): Promise<boolean> {
+    if (this.#isHeldUp()) return false;
     this.#withdrawn.clear();
     const assigned: Assigned[] = [];
     this.#unsent = assigned;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Partition } from '../src/partition.ts';
 import { rest, TestStore, until } from './support/test-store.ts';
 
 let store: TestStore;
@@ -341,4 +342,28 @@ describe('a record that cannot be read', () => {
     expect(await consumer.received(1)).toEqual(['new']);
     await until(() => store.store.problems().length === 0, 'health recovers');
   });
+});
+
+test('settlements the log does not take are kept up to a bound, then nothing more is handed out until it takes them', async () => {
+  const count = 2 * Partition.SETTLE_BACKLOG_MAX;
+  await store.define();
+  await store.publish(1, numbers(count));
+  const propose = store.host.propose.bind(store.host);
+  store.host.propose = () => 'busy';
+  const consumer = store.attach(1, 1);
+  let seen = -1;
+  while (seen !== consumer.delivered.length) {
+    seen = consumer.delivered.length;
+    consumer.accept(seen - 1);
+    await rest(5);
+  }
+  expect(seen).toBeGreaterThanOrEqual(Partition.SETTLE_BACKLOG_MAX);
+  expect(seen).toBeLessThan(Partition.SETTLE_BACKLOG_MAX + 10);
+  store.host.propose = propose;
+  for (let n = seen; n < count; n++) {
+    await consumer.received(n + 1);
+    consumer.accept(n);
+  }
+  await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
+  expect(consumer.texts).toEqual(numbers(count));
 });

@@ -1,0 +1,68 @@
+import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import { DiskGuard } from '../src/disk-guard.ts';
+
+let directory: string;
+let guard: DiskGuard | undefined;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'sluice-disk-'));
+});
+
+afterEach(async () => {
+  guard?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function start(reserveBytes: number | undefined): Promise<DiskGuard> {
+  guard = new DiskGuard({ directory, logger: silentLogger, metrics: new PlainMetrics(), reserveBytes });
+  await guard.start();
+  return guard;
+}
+
+async function freeBytes(): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}
+
+describe('the reserve', () => {
+  test('is not touched: a publish that would is refused, and so is what follows, however small', async () => {
+    const disk = await start((await freeBytes()) - 64 * 1024 * 1024);
+    expect([disk.admits(1), disk.low]).toEqual([true, false]);
+    expect([disk.admits(1024 * 1024 * 1024), disk.low]).toEqual([false, true]);
+    // Refusals that come and go from one publish to the next would help nobody.
+    expect(disk.admits(1)).toBe(false);
+  });
+
+  test('counts what was admitted since the last look', async () => {
+    const disk = await start((await freeBytes()) - 64 * 1024 * 1024);
+    let admitted = 0;
+    while (disk.admits(4 * 1024 * 1024)) admitted++;
+    expect(admitted).toBeGreaterThan(4);
+    expect(admitted).toBeLessThanOrEqual(20);
+  });
+
+  test('larger than the disk refuses everything from the start', async () => {
+    const disk = await start((await freeBytes()) * 2);
+    expect([disk.low, disk.admits(0)]).toEqual([true, false]);
+  });
+});
+
+describe('the ballast', () => {
+  test('is laid while there is room, given up once, and found again by the next start', async () => {
+    const disk = await start(0);
+    expect(await readdir(directory)).toEqual(['ballast']);
+    await disk.giveUpBallast();
+    await disk.giveUpBallast();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('is not laid where it would take the last room', async () => {
+    await start((await freeBytes()) - DiskGuard.BALLAST_BYTES);
+    expect(await readdir(directory)).toEqual([]);
+  });
+});
