@@ -22,6 +22,7 @@ export class ImageKeeper {
   readonly #logger: Logger;
   /** Bytes of the newest image a group, as far as this process wrote one. */
   readonly #sizes = new Map<number, number>();
+  #last: Promise<void> = Promise.resolve();
 
   static readonly CHUNK_ROWS = 1024;
 
@@ -35,17 +36,33 @@ export class ImageKeeper {
     return this.#sizes.get(groupId) ?? 0;
   }
 
-  /** Writes an image as of now, then compacts the log to it. */
-  async take(replica: Replica): Promise<void> {
+  /** Writes an image as of now, then compacts the log to it. Nothing happens when nothing was applied since the last. */
+  take(replica: Replica): Promise<void> {
+    return this.#inTurn(() => this.#take(replica, this.#storage.entryLog.firstIndex(replica.groupId)));
+  }
+
+  /** Writes an image even when nothing was applied since the last: that one is damaged. */
+  renew(replica: Replica): Promise<void> {
+    return this.#inTurn(() => this.#take(replica, 0));
+  }
+
+  /** One at a time: two of one group at the same index would write the same file. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(step);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #take(replica: Replica, indexMin: number): Promise<void> {
     const { engine, entryLog, imageDirectory } = this.#storage;
     const { groupId } = replica;
     const range = groupRange(groupId);
-    const cut = await this.#applyLoop.betweenBatches(() => ({
-      index: replica.appliedIndex,
-      term: replica.appliedTerm,
-      rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS),
-    }));
-    if (cut.index < entryLog.firstIndex(groupId)) return;
+    const cut = await this.#applyLoop.betweenBatches(() => {
+      const { appliedIndex: index, appliedTerm: term } = replica;
+      if (index < indexMin) return undefined;
+      return { index, term, rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS) };
+    });
+    if (cut === undefined) return;
     const counted = { bytes: 0 };
     const path = join(imageDirectory, imageFileName(groupId, cut.index));
     const meta = encodeMembership(replica.raft.status().membership);

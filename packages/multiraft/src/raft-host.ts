@@ -8,6 +8,7 @@ import type { Membership } from '@sluice/raft/entry';
 import { RaftGroup } from '@sluice/raft/raft';
 import { ApplyLoop } from './apply-loop.ts';
 import type { GroupListener, GroupMachine } from './group-machine.ts';
+import { ImageCheck } from './image-check.ts';
 import { ImageKeeper } from './image-keeper.ts';
 import { appliedKey, decodeApplied, groupRange, machineKey } from './keyspace.ts';
 import type { NodeStorage } from './node-storage.ts';
@@ -26,6 +27,7 @@ export class RaftHost {
   readonly #storeLoop: StoreLoop;
   readonly #applyLoop: ApplyLoop;
   readonly #imageKeeper: ImageKeeper;
+  readonly #imageCheck: ImageCheck;
   readonly #reclaimer: SegmentReclaimer;
   #timer: NodeJS.Timeout | undefined;
   #failed: Error | undefined;
@@ -61,6 +63,14 @@ export class RaftHost {
       onFenced: fail,
     });
     this.#imageKeeper = new ImageKeeper({ storage, applyLoop: this.#applyLoop, logger: options.logger });
+    this.#imageCheck = new ImageCheck({
+      storage,
+      imageKeeper: this.#imageKeeper,
+      replicas: this.#replicas,
+      logger: options.logger,
+      metrics: options.metrics,
+      delayMs: options.imageCheckDelayMs ?? ImageCheck.DELAY_MS,
+    });
     this.#reclaimer = new SegmentReclaimer({
       storage,
       imageKeeper: this.#imageKeeper,
@@ -139,6 +149,7 @@ export class RaftHost {
     }
     this.#timer = setInterval(() => this.#tick(), RaftHost.TICK_MS);
     this.#reclaimer.start();
+    this.#imageCheck.start();
   }
 
   /**
@@ -208,6 +219,7 @@ export class RaftHost {
     this.#closing = true;
     clearInterval(this.#timer);
     this.#applyLoop.stopWaiting();
+    await this.#imageCheck.stop();
     await this.#reclaimer.stop();
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
@@ -266,6 +278,8 @@ export interface RaftHostOptions {
   metrics: Metrics;
   prng: Prng;
   peers: PeerSender;
+  /** When images are checked after the start; for tests. */
+  imageCheckDelayMs?: number;
   /**
    * Which entries of a group in [first, last] still hold live records, ascending, at most `limit`, with their bytes.
    * Asked of the group's owner by the reclaimer, because only its rows know.

@@ -24,6 +24,7 @@ export class TestNode {
   storage!: NodeStorage;
   engine!: Engine;
   files = { ...nodeFileOperations };
+  imageCheckDelayMs = 60_000;
   live: (groupId: number, first: number, last: number) => { index: number; bytes: number }[] = () => [];
 
   private constructor(directory: string) {
@@ -66,6 +67,7 @@ export class TestNode {
           throw new Error('a sole voter has no peers');
         },
       },
+      imageCheckDelayMs: this.imageCheckDelayMs,
       liveEntries: async (groupId, first, last) => this.live(groupId, first, last),
     });
     for (let groupId = 1; groupId <= groups; groupId++) {
