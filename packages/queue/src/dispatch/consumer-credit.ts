@@ -2,14 +2,18 @@ import type { InflightRecord } from './inflight.ts';
 import type { RejectedRecords } from './redelivery-queue.ts';
 
 /**
- * One consumer's credit: a window, and the records held against it, oldest first. Invariant: nothing is assigned while
- * held >= window. A window lowered below what is held takes nothing back; it only stops new records until enough are
+ * One consumer's credit: a window, a bound in bytes, and the records held against both, oldest first. Invariant: nothing
+ * is assigned while held >= window or heldBytes >= bytesMax, so it holds less than one record more than that. The window
+ * alone would bound nothing: a hundred records are twenty kilobytes or a gigabyte, and until they are answered they are
+ * in somebody's memory. A window lowered below what is held takes nothing back; it only stops new records until enough are
  * settled.
  */
 export class ConsumerCredit {
   readonly consumerId: number;
   window: number;
   held = 0;
+  heldBytes = 0;
+  readonly #bytesMax: number;
   /** Its place in join order; moves when the seats are packed. */
   seat = -1;
   /** False from `detach` on; records waiting for redelivery may still name it as their rejecter. */
@@ -20,13 +24,14 @@ export class ConsumerCredit {
   /** What it rejected and another consumer is to take; undefined until it first rejects. */
   rejected: RejectedRecords | undefined = undefined;
 
-  constructor(consumerId: number, window: number) {
+  constructor(consumerId: number, window: number, bytesMax: number) {
+    this.#bytesMax = bytesMax;
     this.consumerId = consumerId;
     this.window = window;
   }
 
   get room(): number {
-    return this.window > this.held ? this.window - this.held : 0;
+    return this.window > this.held && this.heldBytes < this.#bytesMax ? this.window - this.held : 0;
   }
 
   hold(record: InflightRecord, nowMs: number): void {
@@ -38,6 +43,7 @@ export class ConsumerCredit {
     else this.newest.next = record;
     this.newest = record;
     this.held++;
+    this.heldBytes += record.ref.sizeBytes;
   }
 
   release(record: InflightRecord): void {
@@ -49,5 +55,6 @@ export class ConsumerCredit {
     record.next = undefined;
     record.holder = undefined;
     this.held--;
+    this.heldBytes -= record.ref.sizeBytes;
   }
 }

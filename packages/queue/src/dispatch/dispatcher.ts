@@ -19,6 +19,8 @@ export interface DispatcherOptions {
   redispatchIntervalMs: number;
   /** From so many waiting on, no fresh record is assigned. */
   redeliveryMax?: number;
+  /** From so many bytes held on, a consumer is assigned nothing more, whatever its window. Default: no bound. */
+  consumerBytesMax?: number;
 }
 
 /** Who gets which record; the caller's until the next call. */
@@ -64,6 +66,7 @@ export class Dispatcher {
   readonly #waiting = new RedeliveryQueue();
   #redispatchIntervalMs: number;
   readonly #redeliveryMax: number;
+  readonly #consumerBytesMax: number;
   readonly #assignment: Assignment;
   #room = 0;
   /** Consumers whose window is not 0. */
@@ -73,6 +76,7 @@ export class Dispatcher {
     this.#seating = new Seating(options.strategy, options.prng);
     this.#redispatchIntervalMs = options.redispatchIntervalMs;
     this.#redeliveryMax = options.redeliveryMax ?? REDELIVERY_MAX;
+    this.#consumerBytesMax = options.consumerBytesMax ?? Number.POSITIVE_INFINITY;
     this.#assignment = { consumerId: 0, ref: { offset: 0, rowBase: 0, deliveryCount: 0, sizeBytes: 0 } };
   }
 
@@ -90,7 +94,7 @@ export class Dispatcher {
   attach(consumerId: number, windowMax: number): void {
     assert(consumerId > 0, '0 stands for nobody');
     assert(!this.#consumers.has(consumerId), 'attached twice, a consumer would have two windows');
-    const consumer = new ConsumerCredit(consumerId, windowMax);
+    const consumer = new ConsumerCredit(consumerId, windowMax, this.#consumerBytesMax);
     this.#consumers.set(consumerId, consumer);
     this.#room += consumer.room;
     if (windowMax > 0) this.#willing++;

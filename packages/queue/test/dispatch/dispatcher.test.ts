@@ -298,3 +298,70 @@ describe('statistics and misuse', () => {
     expect(() => dispatcher.offer(freshRef(0), 0)).toThrow('offered once');
   });
 });
+
+describe('the bound in bytes of what one consumer holds', () => {
+  const ref = (offset: number, sizeBytes: number): DeliveryRef => ({ ...freshRef(offset), sizeBytes });
+
+  for (const strategy of STRATEGIES) {
+    test(`${strategy}: others go on, and it has room again when it has answered`, () => {
+      const dispatcher = new Dispatcher({
+        strategy,
+        prng: new SeededPrng(1),
+        redispatchIntervalMs: 100,
+        consumerBytesMax: 100,
+      });
+      dispatcher.attach(1, 10);
+      expect([0, 1, 2].map((offset) => dispatcher.offer(ref(offset, 60), 0))).toEqual([1, 1, 0]);
+      expect(dispatcher.room()).toBe(0);
+      dispatcher.attach(2, 10);
+      expect(dispatcher.offer(ref(2, 1000), 0)).toBe(2);
+      // One record is handed out however large it is; nothing after it.
+      expect(dispatcher.offer(ref(3, 1), 0)).toBe(0);
+      expect(dispatcher.reject(1, 0, 0)?.sizeBytes).toBe(60);
+      expect(dispatcher.room()).toBe(9);
+      expect(dispatcher.offer(ref(3, 1), 0)).toBe(1);
+      dispatcher.accept(2, 2);
+      expect(dispatcher.nextRedelivery(0)).toMatchObject({ consumerId: 2, ref: { offset: 0 } });
+    });
+  }
+
+  test('a consumer never holds a record more than the bound allows, whatever happens', () => {
+    const happens = fc.record({
+      do: fc.constantFrom('offer', 'offer', 'offer', 'accept', 'reject', 'redeliver', 'detach'),
+      who: fc.constantFrom(1, 2, 3),
+      sizeBytes: fc.integer({ min: 0, max: 80 }),
+    });
+    fc.assert(
+      fc.property(fc.array(happens, { maxLength: 150 }), (all) => {
+        const dispatcher = new Dispatcher({
+          strategy: 'round_robin',
+          prng: new SeededPrng(1),
+          redispatchIntervalMs: 0,
+          consumerBytesMax: 100,
+        });
+        for (const who of [1, 2, 3]) dispatcher.attach(who, 5);
+        let offset = 0;
+        for (const [nowMs, { do: what, who, sizeBytes }] of all.entries()) {
+          const held = dispatcher.holdings(who)[0]?.offset ?? -1;
+          if (what === 'offer' && dispatcher.offer(ref(offset, sizeBytes), nowMs) !== 0) offset++;
+          else if (what === 'accept') dispatcher.accept(who, held);
+          else if (what === 'reject') dispatcher.reject(who, held, nowMs);
+          else if (what === 'redeliver') dispatcher.nextRedelivery(nowMs);
+          else if (what === 'detach') {
+            dispatcher.detach(who, []);
+            dispatcher.attach(who, 5);
+          }
+          let room = 0;
+          for (const consumer of [1, 2, 3]) {
+            const sizes = dispatcher.holdings(consumer).map((record) => record.sizeBytes);
+            const bytes = sizes.reduce((sum, size) => sum + size, 0);
+            expect(bytes).toBeLessThan(100 + 80);
+            if (bytes < 100) room += 5 - sizes.length;
+          }
+          expect(dispatcher.room()).toBe(room);
+        }
+      }),
+      { seed: 20261120, numRuns: 300 },
+    );
+  });
+});
