@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Command } from 'commander';
-import { type ApiFixture, createFixture, NOW_MS } from '../../api/test/api-fixture.ts';
+import { type ApiFixture, createFixture, listen, NOW_MS } from '../../api/test/api-fixture.ts';
 import type { CliHost } from '../src/cli-host.ts';
 import { registerQueueCommands } from '../src/queue-commands.ts';
 
@@ -63,7 +63,7 @@ let at: { env: Record<string, string> };
 
 async function serve(options: Parameters<typeof createFixture>[0] = {}) {
   fixture = createFixture(options);
-  const { port } = await fixture.api.listen({ host: '127.0.0.1', port: 0 });
+  const port = await listen(fixture.api);
   at = { env: { SLUICE_URL: `http://127.0.0.1:${port}` } };
 }
 
