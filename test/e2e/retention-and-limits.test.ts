@@ -26,12 +26,12 @@ async function stored(name: string): Promise<string[]> {
 
 describe('time', () => {
   test('what is older than the retention period is gone, what is newer is delivered', async () => {
-    await queues.create({ name: 'aging', topic_filter: 'aging', data_retention_period: '1s' });
+    await queues.create({ name: 'aging', topic_filter: 'aging', data_retention_period: '2s' });
+    const consumer = await Client.connect(server.mqtt);
     await publisher.publishAll('aging', numbered(10, 'old '));
     await queues.depth('aging', 0);
     expect((await queues.statistics('aging')).expired_total).toBe(10);
     await publisher.publishAll('aging', numbered(5, 'new '));
-    const consumer = await Client.connect(server.mqtt);
     await consumer.subscribe('$queue/aging', 1);
     expect(await consumer.texted(5)).toEqual(numbered(5, 'new '));
     expect(await settled(() => consumer.received.length)).toBe(5);
@@ -48,17 +48,17 @@ describe('time', () => {
   });
 
   test('what a worker holds when its time is over may still be acknowledged, and comes to nobody else', async () => {
-    await queues.create({ name: 'held', topic_filter: 'held', data_retention_period: '1s' });
-    await publisher.publish('held', '1');
+    await queues.create({ name: 'held', topic_filter: 'held', data_retention_period: '2s' });
     const worker = await HandClient.connect(server.mqtt);
+    const next = await Client.connect(server.mqtt);
     await worker.subscribe('$queue/held');
+    await publisher.publish('held', '1');
     await worker.received(1);
     await queues.depth('held', 0);
     worker.ack(0);
     await publisher.publish('held', '2');
     await worker.received(2);
     worker.destroy();
-    const next = await Client.connect(server.mqtt);
     await next.subscribe('$queue/held', 1);
     expect(await next.texted(1)).toEqual(['2']);
     await next.close();
