@@ -131,6 +131,7 @@ async function judge(dataDir: string, before: History): Promise<Outcome> {
     const said = /^sluice: .*$/m.exec(String(cause))?.[0];
     if (said !== undefined && /\(ENTRY_LOG_DAMAGED\)|\(STATE_UNRECOVERABLE\)/.test(said))
       return { kind: 'refused', text: said };
+    if (!String(cause).includes('before it was ready')) throw cause;
     return { kind: 'silent', text: String(cause).slice(0, 2_000) };
   }
   try {
