@@ -114,7 +114,11 @@ export class RecordBatchBuilder {
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#slab.length) return;
     const used = this.#at - this.#start;
-    let capacity = Math.max(SLAB_BYTES, used + bytes, Math.min(this.#lastBytes + bytes, FORESIGHT_BYTES_MAX));
+    let capacity = used + bytes;
+    // A large record has its memory for itself: room beside it would be held for as long as the record is.
+    if (bytes < SLAB_BYTES) {
+      capacity = Math.max(SLAB_BYTES, capacity, Math.min(this.#lastBytes + bytes, FORESIGHT_BYTES_MAX));
+    }
     if (this.#count > 0) capacity = Math.max(capacity, used * 2);
     const grown = Buffer.allocUnsafeSlow(capacity);
     if (this.#count > 0) grown.set(this.#slab.subarray(this.#start, this.#at));

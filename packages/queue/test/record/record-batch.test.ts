@@ -237,3 +237,28 @@ describe('the builder', () => {
     expect([...iterateRecords(batchOf([record]))].map(readBack)).toEqual([asWritten(record)]);
   });
 });
+
+test('a large record has its memory for itself, and small ones before and after it are whole', () => {
+  const builder = new RecordBatchBuilder();
+  const record = (payload: Buffer): RecordInput => ({
+    targets: [{ queueId: 1, key: undefined }],
+    topic: 't',
+    payload,
+    qos: 1,
+    retain: false,
+    publisher: 'p',
+    publishedAtMs: 1,
+    expiresAtMs: 0,
+    properties: undefined,
+  });
+  const sizes = [10, 300_000, 300_000, 10, 70_000, 10];
+  const batches = sizes.map((size, i) => {
+    builder.add(record(Buffer.alloc(size, i)));
+    return builder.finish();
+  });
+  for (const [i, batch] of batches.entries()) {
+    const size = sizes[i] as number;
+    expect(Buffer.from(recordAt(batch, 1, 0, []).payload).equals(Buffer.alloc(size, i))).toBe(true);
+    if (size > 64 * 1024) expect(batch.buffer.byteLength).toBeLessThan(size + 1024);
+  }
+});
