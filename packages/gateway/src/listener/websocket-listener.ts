@@ -12,9 +12,8 @@ import { type Address, type Listener, listenOn, peerNameOf, stopListening } from
  * pieces of the byte stream [MQTT-6.0.0-2]: a packet may span many, and one may hold many packets. Compression is off,
  * since a few bytes could unpack to gigabytes before anybody has authenticated.
  *
- * The library keeps a message until it is whole, and answers every ping: both are bounded here, as a stranger's bytes
- * are bounded on a plain socket. It is loaded by the first handshake: most brokers never see one, and it is a sixth of the
- * time of a start.
+ * The library keeps a message until it is whole: that is bounded here, as a stranger's bytes are bounded on a plain
+ * socket. Pings whose answers nobody reads it bounds itself.
  */
 export interface WebSocketOptions {
   frameBytesMax: number;
@@ -83,7 +82,6 @@ function makeSockets(options: WebSocketOptions): WebSocketServer {
     handleProtocols: () => SUB_PROTOCOL,
     // A chunk is handed on as it arrives, never joined and copied by the library.
     skipUTF8Validation: true,
-    autoPong: false,
   });
   sockets.on('wsClientError', (_error: Error, socket: Duplex) => {
     options.refused('malformed');
@@ -95,8 +93,6 @@ function makeSockets(options: WebSocketOptions): WebSocketServer {
 const load = createRequire(import.meta.url);
 const CHECK_MS = 1_000;
 const HEADER_BYTES_MAX = 16 * 1024;
-/** Pings are answered while no more than this waits to be sent; only the newest needs an answer (RFC 6455, 5.5.3). */
-const PONG_BUFFER_BYTES_MAX = 64 * 1024;
 /** Frame headers, and the chunk that completed the last message. */
 const PIECE_SLACK_BYTES = 128 * 1024;
 
@@ -136,9 +132,6 @@ class WebSocketChannel implements ByteChannel {
         this.#closeCode = UNSUPPORTED_DATA;
         sink.misused('a text frame [MQTT-6.0.0-1]');
       }
-    });
-    client.on('ping', (data: Buffer) => {
-      if (client.bufferedAmount <= PONG_BUFFER_BYTES_MAX) client.pong(data);
     });
     // Frames that break their own rules. The library has answered them.
     client.on('error', (error) => sink.misused(`WebSocket: ${error.message}`));
