@@ -18,7 +18,7 @@ const WINDOW = 32;
 /** Publish buffer, read cache and one socket's send buffer, as configured, and what the empty process needs. */
 const BUFFERS_MB = 64 + 64 + 1;
 /** Chunks, copies and fragments that the garbage collector and the allocator have not given back yet. */
-const SLACK_MB = 160;
+const SLACK_MB = 128;
 /** Consumers that never acknowledge, and what each may hold whatever its window. */
 const MUTES = 8;
 const HELD_MB = 16;

@@ -103,7 +103,8 @@ export class RecordBatchBuilder {
     writeCommandHeader(batch, CommandKind.RECORD_BATCH);
     batch[BATCH_FLAGS_AT] = this.#isKeyed ? BATCH_KEYED : 0;
     writeU32(batch, BATCH_COUNT_AT, this.#count);
-    this.#lastBytes = end - start;
+    // A lone record says nothing about how much comes together.
+    this.#lastBytes = this.#count === 1 ? 0 : end - start;
     this.#start = end;
     this.#at = end + BATCH_HEADER_BYTES;
     this.#count = 0;
