@@ -179,13 +179,23 @@ export class PartitionProducer {
     else this.#fail(batch, response.status);
   }
 
-  #complete(batch: InflightBatch, refused: readonly RefusedRecord[]): void {
+  #complete(batch: InflightBatch, answered: readonly RefusedRecord[]): void {
     const { completions } = batch;
+    const refused = answered.length === 0 ? answered : answered.filter((record) => this.#counts(record));
     for (const { slot, code } of refused) completions[slot]?.recordFailed(code);
     for (let slot = 0; slot < completions.length; slot++) {
       if (refused.length === 0 || !isRefused(refused, slot)) (completions[slot] as RecordCompletion).recordStored();
     }
     this.#release(batch);
+  }
+
+  /**
+   * A queue that was removed while the record was on its way refuses nothing: the record was there before the end, and
+   * went with the queue. Only one that is still defined here, and not there yet, is a reason to try again.
+   */
+  #counts({ queueId, code }: RefusedRecord): boolean {
+    if (code === 'queue-removed') return false;
+    return code !== 'queue-unknown' || this.#topology.queue(queueId) !== undefined;
   }
 
   #fail(batch: InflightBatch, failure: RecordFailure): void {

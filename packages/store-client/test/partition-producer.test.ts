@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { Topology } from '@sluice/meta/topology';
 import { recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
@@ -36,6 +37,28 @@ class HeldStore {
   }
 }
 
+const KNOWN: QueueDefinition = {
+  queueId: 7,
+  name: 'known',
+  topicFilter: 'known',
+  isLastValue: false,
+  keyExpression: null,
+  dispatchStrategy: 'random',
+  dataRetentionMs: 1000,
+  limits: { countMax: null, bytesMax: null, overflow: 'refuse' },
+  localMaxInflight: 10,
+  redispatchIntervalMs: 100,
+  consumerMaxInactiveMs: 0,
+  pingIntervalMs: 0,
+  busySessionRetryIntervalMs: 0,
+  streamMaxBufferSize: 0,
+  streamMaxUnacked: 0,
+  consumerPersistenceIntervalMs: 0,
+  partitions: [1],
+  version: 1,
+  createdAtMs: 0,
+};
+
 class Outcome implements RecordCompletion {
   readonly said: (RecordFailure | 'stored')[] = [];
   recordStored(): void {
@@ -49,6 +72,7 @@ class Outcome implements RecordCompletion {
 let store: HeldStore;
 let producer: PartitionProducer;
 let nowMs: number;
+let topology: Topology;
 let metrics: PlainMetrics;
 
 beforeEach(() => {
@@ -56,7 +80,7 @@ beforeEach(() => {
   nowMs = 1000;
   const transport = new InprocTransport({ isolate: true });
   transport.serveChannel<AppendRequest, AppendResponse>('append', (channel) => store.accept(channel));
-  const topology = new Topology();
+  topology = new Topology();
   topology.reset({ epoch: 1, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues: [] });
   metrics = new PlainMetrics();
   producer = new PartitionProducer({
@@ -157,6 +181,21 @@ describe('refusals', () => {
     store.answer(0, 'committed', [{ slot: 1, queueId: 1, code: 'queue-full' }]);
     await turn();
     expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['queue-full'], ['stored']]);
+  });
+
+  test('by a queue that is gone are none: the message was before the end of the queue, and went with it', async () => {
+    const outcomes = ['1', '2', '3', '4'].map((text) => add(text));
+    topology.reset({ epoch: 2, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues: [KNOWN] });
+    await turn();
+    store.answer(0, 'committed', [
+      { slot: 0, queueId: 8, code: 'queue-removed' },
+      { slot: 1, queueId: 8, code: 'queue-unknown' },
+      { slot: 2, queueId: 7, code: 'queue-unknown' },
+      { slot: 3, queueId: 8, code: 'queue-removed' },
+      { slot: 3, queueId: 7, code: 'queue-full' },
+    ]);
+    await turn();
+    expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['stored'], ['queue-unknown'], ['queue-full']]);
   });
 
   test.each(['storage-full', 'busy', 'unavailable'] as const)('%s fails every record of the batch', async (status) => {
