@@ -214,6 +214,10 @@ describe('B35: what a role may', () => {
   });
 });
 
+test('B34: nobody else on the machine may look into the data directory', async () => {
+  expect((await stat(server.dataDir)).mode & 0o077).toBe(0);
+});
+
 test('B34: no secret stands in the log, the metrics, an answer, or the data directory', async () => {
   // Errors about secrets, too.
   const wrong = await as('admin', PLANTED.admin).post(QUEUES, { topic_filter: 'x', password: PLANTED.tried });

@@ -44,7 +44,8 @@ export interface NodeStorageOptions {
 
 async function makeDirectory(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true });
+    // Messages of everybody are in there: for this user only. A directory that exists keeps the mode it was given.
+    await mkdir(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new SluiceError('DATA_DIRECTORY', `the data directory cannot be made: ${message}`, {
