@@ -20,12 +20,14 @@ const figures = new Figures();
 const first = [];
 const again = [];
 const resident = [];
+const processor = [];
 try {
   for (let run = 0; run < RUNS; run++) {
     const data = join(folder, `data-${run}`);
     const broker = new Broker(data);
     await broker.start();
     first.push(broker.readyMs);
+    processor.push(await broker.cpuMs());
     await broker.stop();
     await broker.start();
     again.push(broker.readyMs);
@@ -41,6 +43,7 @@ try {
 }
 figures.below(`first start to ready, median of ${RUNS}`, median(first) / 1000, 's', 0.5);
 figures.below(`start on a used directory to ready, median of ${RUNS}`, median(again) / 1000, 's', 0.5);
+figures.note('processor time of a first start, median', median(processor) / 1000, 's');
 figures.note('slowest of all', Math.max(...first, ...again) / 1000, 's');
 figures.below('resident after 5 s idle, median of 3', median(resident), 'MB', 90);
 figures.finish();
