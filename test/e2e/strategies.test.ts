@@ -144,6 +144,27 @@ describe('the window', () => {
     expect(await settled(() => worker.deliveries.length)).toBe(4);
   });
 
+  test('of a client with several queues is shared by them: it is assigned no more than it may be sent', async () => {
+    await define('shared-a', 'random');
+    await define('shared-b', 'random');
+    const hoarder = await HandClient.connect(server.mqtt, { receiveMaximum: 4 });
+    workers.push(hoarder);
+    for (const name of ['shared-a', 'shared-b']) await hoarder.subscribe(`$queue/${name}`);
+    for (const name of ['shared-a', 'shared-b']) await publisher.publishAll(name, numbered(10, `${name} `));
+    await hoarder.received(4);
+    expect(await settled(() => hoarder.deliveries.length)).toBe(4);
+    const joiner = await Client.connect(server.mqtt);
+    for (const name of ['shared-a', 'shared-b']) await joiner.subscribe(`$queue/${name}`, 1);
+    await joiner.texted(16);
+    // One of the two is left: the other may use all of the window.
+    await hoarder.unsubscribe('$queue/shared-a');
+    await joiner.close();
+    for (let n = 0; n < 4; n++) hoarder.ack(n);
+    await publisher.publishAll('shared-b', numbered(10, 'more '));
+    await hoarder.received(8);
+    expect(await settled(() => hoarder.deliveries.length)).toBe(8);
+  });
+
   test('of a session is shared with ordinary messages: they hold queue messages back, and all arrive in the end', async () => {
     await define('busy', 'random');
     const [worker] = (await join('busy', 1, 3)) as [HandClient];

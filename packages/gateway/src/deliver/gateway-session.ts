@@ -19,6 +19,12 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   #replays: RetainedReplay[] = [];
   /** The socket is over its bound: queues are asked for nothing until it is empty. */
   slow = false;
+  /**
+   * What each of its queues may assign to this client: an equal share of its window. With the whole of it each, several
+   * queues would assign what cannot be sent, and it would wait here while other workers are idle.
+   */
+  queueAllowance = 0;
+  #leaving = false;
 
   constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {
     super(clientId, identity, services.limits, connection);
@@ -88,6 +94,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
       // Subscribed again: the link reads its options from the subscription.
       if (this.#queues.has(text)) return;
       this.#services.metrics.subscriptionGauge('queue').add(1);
+      this.#shareWindow(this.#queues.size + 1);
       this.#queues.set(text, new QueueConsumerLink(this, subscription, this.#services.queues));
       return;
     }
@@ -109,10 +116,12 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     this.#queues.delete(text);
     this.#services.metrics.subscriptionGauge('queue').add(-1);
     link.detach();
+    if (!this.#leaving) this.#shareWindow(this.#queues.size);
   }
 
   /** Out of every route and queue. */
   leave(): void {
+    this.#leaving = true;
     for (const subscription of this.subscriptions.values()) this.unroute(subscription);
   }
 
@@ -121,8 +130,12 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   /** The connection's socket went over its bound, or was emptied, or the client's window is another one now. */
   paceQueues(slow: boolean): void {
     this.slow = slow;
-    const window = slow ? 0 : this.queueWindow;
-    for (const link of this.#queues.values()) link.setWindow(window);
+    this.#shareWindow(this.#queues.size);
+  }
+
+  #shareWindow(queues: number): void {
+    this.queueAllowance = this.slow ? 0 : Math.max(1, Math.floor(this.queueWindow / Math.max(1, queues)));
+    for (const link of this.#queues.values()) link.setWindow(this.queueAllowance);
   }
 
   get replaying(): boolean {

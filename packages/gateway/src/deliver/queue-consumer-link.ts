@@ -29,7 +29,7 @@ export class QueueConsumerLink implements QueueConsumer, QueueSettlement {
     this.clientId = session.clientId;
     this.#session = session;
     this.#subscription = subscription;
-    this.#window = session.slow ? 0 : session.queueWindow;
+    this.#window = session.queueAllowance;
     this.#attachment = queues.attach(referenceOf(subscription), this);
     const early = this.#early;
     this.#early = undefined;
