@@ -55,6 +55,40 @@ describe('several queues on one topic', () => {
   });
 });
 
+describe('queues made by subscribing to them', () => {
+  afterAll(() => queues.configure({ auto_create: { regular: false, lastvalue: false } }));
+
+  test('off by default: the subscription waits', async () => {
+    const consumer = await Client.connect(server.mqtt);
+    await consumer.subscribe('$queue/unmade/auto/unmade');
+    expect((await queues.names()).filter((name) => name === 'unmade')).toEqual([]);
+    await consumer.close();
+  });
+
+  test('auto_create: a filter in the subscription makes the queue, once, whoever else asks for it', async () => {
+    await queues.configure({ auto_create: { regular: { dispatch_strategy: 'round_robin' }, lastvalue: false } });
+    const consumers = await Promise.all([Client.connect(server.mqtt), Client.connect(server.mqtt)]);
+    for (const consumer of consumers) {
+      expect(await consumer.subscribe('$queue/made/auto/+', 1)).toBe(1);
+      await consumer.subscribe('$q/auto/filter');
+    }
+    await queues.exists('made', { topic_filter: 'auto/+', is_lastvalue: false, dispatch_strategy: 'round_robin' });
+    await queues.exists('/auto/filter', { topic_filter: 'auto/filter' });
+    await publisher.publishAll('auto/x', numbered(4));
+    const texts = await Promise.all(consumers.map((consumer) => consumer.texted(2)));
+    expect(sorted(texts.flat())).toEqual(sorted(numbered(4)));
+    for (const consumer of consumers) await consumer.close();
+  });
+
+  test('auto_create of last-value queues keeps the newest of each client', async () => {
+    await queues.configure({ auto_create: { regular: false, lastvalue: {} } });
+    const device = await Client.connect(server.mqtt);
+    await device.subscribe('$queue/newest/auto/newest', 1);
+    await queues.exists('newest', { is_lastvalue: true, key_expression: 'message.from' });
+    await device.close();
+  });
+});
+
 describe('a queue that comes, goes and comes again', () => {
   test('subscribed before it exists: delivers once it does', async () => {
     const consumer = await Client.connect(server.mqtt);

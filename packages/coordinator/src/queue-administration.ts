@@ -2,7 +2,11 @@ import type { Clock } from '@sluice/common/clock';
 import type { QueueDraft } from '@sluice/meta/meta-commands';
 import type { MetaReply } from '@sluice/meta/meta-machine';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
+import {
+  DEFAULT_KEY_EXPRESSION,
+  QUEUE_SETTING_DEFAULTS,
+  type QueueSubsystemConfig,
+} from '@sluice/meta/queue-subsystem-config';
 import type { Topology } from '@sluice/meta/topology';
 import {
   type Outcome,
@@ -16,6 +20,7 @@ import {
   type Refusal,
   refuse,
 } from '@sluice/rpc/contract/queue-management';
+import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
 import type {
   PeekedRecord,
   StoreAdminRequest,
@@ -66,6 +71,28 @@ export class QueueAdministration implements QueueManagement {
       );
     }
     return this.#defined(await this.#coordinator.execute({ kind: 'define-queue', queue: spec }));
+  }
+
+  /**
+   * Somebody subscribed to a queue that does not exist. Makes it when `auto_create` says of which kind; two subscribers
+   * at once make one queue, because the metadata refuses the second.
+   */
+  async wanted({ name, topicFilter }: QueueRegistryRequest): Promise<QueueRegistryResponse> {
+    if (this.#refuseUnlessReady() !== undefined) return { created: false };
+    const { regular, lastValue } = this.#coordinator.machine.config.autoCreate;
+    const template = regular === false ? lastValue : regular;
+    if (template === false) return { created: false };
+    const isLastValue = regular === false;
+    const outcome = await this.create({
+      ...QUEUE_SETTING_DEFAULTS,
+      ...template,
+      keyExpression: isLastValue ? (template.keyExpression ?? DEFAULT_KEY_EXPRESSION) : null,
+      name,
+      topicFilter,
+      isLastValue,
+      partitionCount: 1,
+    });
+    return { created: outcome.ok };
   }
 
   async update(name: string, patch: QueuePatch): Promise<Outcome<QueueDefinition>> {

@@ -8,6 +8,7 @@ import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import { Topology } from '@sluice/meta/topology';
 import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
+import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
@@ -45,12 +46,7 @@ export class RunningNode {
     this.health = parts.health;
     this.metrics = parts.metrics;
     this.topology = parts.topology;
-    this.queues = new QueueAdministration({
-      coordinator: parts.coordinator,
-      topology: parts.topology,
-      transport: parts.transport,
-      clock: parts.clock,
-    });
+    this.queues = parts.queues;
     this.#storageCheck = parts.health.register('storage', 'ready', '');
     this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
   }
@@ -70,7 +66,7 @@ export class RunningNode {
       watcher.start();
       await watcher.imaged();
       await store.settled();
-      const gateway = await startGateway({ config, logger, ...parts });
+      const gateway = await startGateway({ config, logger, coordinatorNodeId: SOLE_NODE_ID, ...parts });
       watcher.onChange(() => {
         store.topologyChanged();
         gateway.topologyChanged();
@@ -121,6 +117,7 @@ interface Parts {
   host: RaftHost;
   topology: Topology;
   coordinator: Coordinator;
+  queues: QueueAdministration;
   store: Store;
   queueMetrics: QueueMetrics;
   watcher: TopologyWatcher;
@@ -178,6 +175,10 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
     diskReserveBytes: undefined,
   });
   coordinator.serve(transport);
+  const queues = new QueueAdministration({ coordinator, topology, transport, clock });
+  transport.serveCall<QueueRegistryRequest, QueueRegistryResponse>('queue-registry', (request) =>
+    queues.wanted(request),
+  );
   return {
     clock,
     health: new Health(clock),
@@ -188,6 +189,7 @@ async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
     host,
     topology,
     coordinator,
+    queues,
     store,
     queueMetrics: new QueueMetrics({ admin: store.admin, topology, clock, metrics }),
     watcher: new TopologyWatcher({

@@ -1,3 +1,4 @@
+import { expect } from '@jest/globals';
 import type { RestAnswer, RestClient } from '../../harness/rest.ts';
 import type { ServerProcess } from '../../harness/server-process.ts';
 import { until } from './until.ts';
@@ -51,6 +52,22 @@ export class Queues {
 
   async update(name: string, patch: Record<string, unknown>): Promise<void> {
     expectOk(await this.#rest.put(pathOf(name), patch));
+  }
+
+  /** The object of the config endpoint. */
+  async configure(patch: Record<string, unknown>): Promise<void> {
+    expectOk(await this.#rest.put('/api/v5/message_queues/config', patch));
+  }
+
+  async names(): Promise<string[]> {
+    const page = expectOk(await this.#rest.get(PATH)) as { data: { name: string }[] };
+    return page.data.map(({ name }) => name);
+  }
+
+  /** Waits for a queue that nobody here created, and for it to be as expected. */
+  async exists(name: string, expected: Record<string, unknown>): Promise<void> {
+    await until(async () => (await this.names()).includes(name), `queue ${name} exists`);
+    expect(expectOk(await this.#rest.get(pathOf(name)))).toMatchObject(expected);
   }
 
   async remove(name: string): Promise<void> {

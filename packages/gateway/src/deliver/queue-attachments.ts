@@ -21,6 +21,7 @@ import type {
 export class QueueAttachments implements QueueSubscriptions {
   readonly #topology: Topology;
   readonly #consumers: PartitionConsumer;
+  readonly #wanted: (name: string, topicFilter: string) => void;
   readonly #attachments = new Set<Attachment>();
   #retryTimer: NodeJS.Timeout | undefined;
 
@@ -30,16 +31,31 @@ export class QueueAttachments implements QueueSubscriptions {
    */
   static readonly RETRY_MS = 100;
 
-  constructor(options: { topology: Topology; consumers: PartitionConsumer }) {
+  /** `wanted` is told of a subscription that names a queue, and its filter, which do not exist. */
+  constructor(options: {
+    topology: Topology;
+    consumers: PartitionConsumer;
+    wanted: (name: string, topicFilter: string) => void;
+  }) {
     this.#topology = options.topology;
     this.#consumers = options.consumers;
+    this.#wanted = options.wanted;
   }
 
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment {
     const attachment = new Attachment(reference, consumer, this.#consumers, this);
     this.#attachments.add(attachment);
-    attachment.bind(this.#resolve(reference));
+    const definition = this.#resolve(reference);
+    attachment.bind(definition);
+    if (definition === undefined) this.#want(reference);
     return attachment;
+  }
+
+  #want(reference: QueueReference): void {
+    if (reference.filter === undefined) return;
+    const name = reference.by === 'name' ? reference.name : `/${reference.filter}`;
+    // A queue of that name with another filter: the subscription waits until that one is gone.
+    if (this.#topology.queueByName(name) === undefined) this.#wanted(name, reference.filter);
   }
 
   /** The image of the cluster changed. */

@@ -63,6 +63,7 @@ class Collector implements QueueConsumer {
 }
 
 let attachments: QueueAttachments;
+let wanted: string[];
 
 function setUp(queues: QueueDefinition[]) {
   const topology = new Topology();
@@ -71,7 +72,12 @@ function setUp(queues: QueueDefinition[]) {
   const store = new RecordingStore();
   transport.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel) => store.accept(channel));
   const consumers = new PartitionConsumer({ topology, transport });
-  attachments = new QueueAttachments({ topology, consumers });
+  wanted = [];
+  attachments = new QueueAttachments({
+    topology,
+    consumers,
+    wanted: (name, topicFilter) => wanted.push(`${name} ${topicFilter}`),
+  });
   const change = (changed: QueueDefinition[], removed: number[] = []) => {
     topology.applyDelta({ epoch: topology.epoch + 1, changed, removed });
     attachments.topologyChanged();
@@ -230,5 +236,15 @@ describe('settling', () => {
     attachment.accept(collector.deliveries[0] as QueueDelivery);
     await turn();
     expect(store.of('settle')).toEqual([]);
+  });
+});
+
+describe('a queue that is subscribed to and does not exist', () => {
+  test('is wanted when the subscription says its filter, and not while its name is taken', () => {
+    setUp([]);
+    attachments.attach(BY_FILTER, new Collector());
+    attachments.attach({ by: 'name', name: 'q', filter: 'a/b' }, new Collector());
+    attachments.attach({ by: 'name', name: 'no-filter', filter: undefined }, new Collector());
+    expect(wanted).toEqual(['/t/# t/#', 'q a/b']);
   });
 });

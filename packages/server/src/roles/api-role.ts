@@ -42,6 +42,7 @@ export async function startApi(config: ServerConfig, node: RunningNode, logger: 
     logger,
     clock: systemClock,
     metricsText: () => node.metricsPage(),
+    autoCreate: true,
     connectionsMax: shareOpenFiles(openFilesLimit(), config.mqtt.connectionsMax).apiConnectionsMax,
   });
   const address = await api.listen(config.listeners.http);

@@ -8,6 +8,7 @@ import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
 import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
 import type { Topology } from '@sluice/meta/topology';
+import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
 import type { Transport } from '@sluice/rpc/transport';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
@@ -29,6 +30,7 @@ export interface GatewayRole {
 
 export async function startGateway(parts: {
   config: ServerConfig;
+  coordinatorNodeId: number;
   topology: Topology;
   transport: Transport;
   clock: Clock;
@@ -54,7 +56,18 @@ export async function startGateway(parts: {
     deadlineMs: APPEND_DEADLINE_MS,
   });
   const consumers = new PartitionConsumer({ topology, transport });
-  const attachments = new QueueAttachments({ topology, consumers });
+  const wanted = (name: string, topicFilter: string): void => {
+    transport
+      .call<QueueRegistryRequest, QueueRegistryResponse>(parts.coordinatorNodeId, 'queue-registry', {
+        type: 'wanted',
+        name,
+        topicFilter,
+      })
+      .catch((err: unknown) =>
+        logger.warn({ err, queue: name }, 'nobody could be asked to make the queue subscribed to'),
+      );
+  };
+  const attachments = new QueueAttachments({ topology, consumers, wanted });
   const durable = new PublishRouter({
     topology,
     producer,
