@@ -113,7 +113,8 @@ describe('every field of the configuration, wrong in every way, is a 400 that na
     ['gc_interval', NOT_A_DURATION],
     ['regular_queue_retention_period', NOT_A_DURATION],
     ['find_queue_retry_interval', NOT_A_DURATION],
-    ['auto_create', [1, 'x', true, null, [], { regular: {} }, { other: {} }, { regular: {}, lastvalue: {} }]],
+    ['auto_create', [1, 'x', true, null, [], { other: {} }, { regular: {}, lastvalue: {} }, { regular: { wrong: 1 } }]],
+    ['auto_create', [{ regular: { key_expression: 'message.from' } }, { lastvalue: { dispatch_strategy: 'x' } }]],
     ['nothing', [1]],
     ['__proto__x', [1]],
   ])('%s', async (field, wrong) => {
