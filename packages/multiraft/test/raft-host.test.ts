@@ -121,6 +121,26 @@ describe('giving space back', () => {
     await node.stop();
   });
 
+  test('a group that stopped is not taken an image of: what it applied last has no rows', async () => {
+    await node.start(2, { segmentBytes: 64 * 1024 });
+    for (let i = 0; i < 30; i++) await node.propose(2, add(1, 1, 10_000));
+    for (let i = 0; i < 30; i++) await node.propose(1, add(1, 1, 10_000));
+    // One batch: the first is answered, then the second stops the group and its rows are given up.
+    const answered = node.propose(1, add(1, 1));
+    await expect(node.propose(1, Uint8Array.of(99))).rejects.toThrow('unavailable');
+    expect((await answered).value).toBe(31);
+    const sealed = node.storage.entryLog.sealedSegments().length;
+    node.host.noteDeadBytes(600_000);
+    await until(() => node.storage.entryLog.sealedSegments().length < sealed, 'segments of the other group are released');
+    expect(node.storage.entryLog.firstIndex(2)).toBeGreaterThan(1);
+    expect(node.storage.entryLog.firstIndex(1)).toBe(1);
+    await node.stop();
+    await node.start(2, { segmentBytes: 64 * 1024 });
+    await until(() => node.host.stoppedGroups().length === 1, 'the group meets the entry again');
+    expect(node.machines.get(1)?.total).toBe(31);
+    await node.stop();
+  });
+
   test('one live entry does not pin its segment: it is moved forward and stays readable', async () => {
     await node.start(1, { segmentBytes: 64 * 1024 });
     node.live = (_group, first, last) => (first <= 5 && last >= 5 ? [{ index: 5, bytes: 10_003 }] : []);
