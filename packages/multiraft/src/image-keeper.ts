@@ -14,7 +14,8 @@ import type { Replica } from './replica.ts';
  * derived: without the entries it was derived from, a damaged engine could not be made again.
  *
  * The cut is taken between two batches, when the engine's rows and the applied index agree, as a snapshot iterator;
- * applying goes on while it is written. Only then may the log be compacted to the image's index.
+ * applying goes on while it is written. Only then may the log be compacted to the image's index. Of a group that stopped
+ * none is taken: the rows of its last batch were given up, so its applied index says more than the engine holds.
  */
 export class ImageKeeper {
   readonly #storage: NodeStorage;
@@ -36,7 +37,10 @@ export class ImageKeeper {
     return this.#sizes.get(groupId) ?? 0;
   }
 
-  /** Writes an image as of now, then compacts the log to it. Nothing happens when nothing was applied since the last. */
+  /**
+   * Writes an image as of now, then compacts the log to it. Nothing happens when nothing was applied since the last, or
+   * when the group stopped.
+   */
   take(replica: Replica): Promise<void> {
     return this.#inTurn(() => this.#take(replica, this.#storage.entryLog.firstIndex(replica.groupId)));
   }
@@ -59,7 +63,7 @@ export class ImageKeeper {
     const range = groupRange(groupId);
     const cut = await this.#applyLoop.betweenBatches(() => {
       const { appliedIndex: index, appliedTerm: term } = replica;
-      if (index < indexMin) return undefined;
+      if (replica.stopped !== undefined || index < indexMin) return undefined;
       return { index, term, rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS) };
     });
     if (cut === undefined) return;

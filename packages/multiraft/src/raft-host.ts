@@ -1,4 +1,3 @@
-import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
@@ -248,7 +247,6 @@ export class RaftHost {
   }
 
   #fail(cause: Error): void {
-    assert(cause instanceof Error, 'a failure has a cause');
     if (this.#failed !== undefined) return;
     this.#failed = cause;
     for (const listener of this.#failureListeners) listener(cause);

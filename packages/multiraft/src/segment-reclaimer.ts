@@ -198,6 +198,7 @@ export class SegmentReclaimer {
 
   /** The live entries of a segment that is dead or mostly dead; undefined when it is neither. */
   async #liveIn(segment: SegmentSummary): Promise<LiveList | undefined> {
+    if (this.#isNeededByStopped(segment)) return undefined;
     const live: LiveList = { entries: [], bytes: 0 };
     let counted = 0;
     for (const [groupId, { first, last }] of segment.groups) {
@@ -216,6 +217,15 @@ export class SegmentReclaimer {
       }
     }
     return live;
+  }
+
+  /** A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. */
+  #isNeededByStopped(segment: SegmentSummary): boolean {
+    for (const [groupId, range] of segment.groups) {
+      if (this.#replicas.get(groupId)?.stopped === undefined) continue;
+      if (this.#storage.entryLog.firstIndex(groupId) <= range.last) return true;
+    }
+    return false;
   }
 
   /** Every group's log must begin behind the segment before it may go. */
