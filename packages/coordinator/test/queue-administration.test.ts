@@ -80,7 +80,7 @@ class TestCluster {
         resolve();
       });
     });
-    channel.send({ type: 'watch', fromEpoch: 0 });
+    channel.send({ type: 'watch' });
     await imaged;
   }
 

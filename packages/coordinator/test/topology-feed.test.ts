@@ -26,7 +26,7 @@ async function watch(): Promise<Watcher> {
   const channel = transport.open<TopologyFeedRequest, TopologyUpdate>(1, 'topology');
   const updates: TopologyUpdate[] = [];
   channel.onMessage((update) => updates.push(update));
-  channel.send({ type: 'watch', fromEpoch: 0 });
+  channel.send({ type: 'watch' });
   await turn();
   return { channel, updates };
 }

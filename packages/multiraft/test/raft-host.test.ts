@@ -131,7 +131,10 @@ describe('giving space back', () => {
     expect((await answered).value).toBe(31);
     const sealed = node.storage.entryLog.sealedSegments().length;
     node.host.noteDeadBytes(600_000);
-    await until(() => node.storage.entryLog.sealedSegments().length < sealed, 'segments of the other group are released');
+    await until(
+      () => node.storage.entryLog.sealedSegments().length < sealed,
+      'segments of the other group are released',
+    );
     expect(node.storage.entryLog.firstIndex(2)).toBeGreaterThan(1);
     expect(node.storage.entryLog.firstIndex(1)).toBe(1);
     await node.stop();

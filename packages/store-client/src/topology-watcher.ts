@@ -31,7 +31,7 @@ export class TopologyWatcher {
   start(): void {
     this.#channel = this.#transport.open<TopologyFeedRequest, TopologyUpdate>(this.#coordinatorNodeId, 'topology');
     this.#channel.onMessage((update) => this.#receive(update));
-    this.#channel.send({ type: 'watch', fromEpoch: this.topology.epoch });
+    this.#channel.send({ type: 'watch' });
   }
 
   /** Resolves when this node has an image. */

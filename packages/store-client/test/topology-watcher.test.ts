@@ -34,7 +34,7 @@ test('an epoch is reached when this node acts on it, not when it has heard of it
   let act: () => void = () => {};
   const { watcher, requests, feed } = setUp(() => new Promise((resolve) => (act = () => resolve())));
   await turn();
-  expect(requests).toEqual([{ type: 'watch', fromEpoch: 0 }]);
+  expect(requests).toEqual([{ type: 'watch' }]);
   feed.channel?.send(image(3));
   await watcher.imaged();
   await turn();

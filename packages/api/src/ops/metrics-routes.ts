@@ -1,3 +1,4 @@
+import { EXPOSITION_CONTENT_TYPE } from '@sluice/telemetry/exposition-text';
 import type { FastifyInstance } from 'fastify';
 import { addRoute } from '../route.ts';
 
@@ -15,6 +16,6 @@ export function addMetricsRoute(app: FastifyInstance, metricsText: () => Promise
       security: [],
       response: { 200: { description: 'The page', type: 'string' } },
     },
-    handle: async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metricsText()),
+    handle: async (_request, reply) => reply.type(EXPOSITION_CONTENT_TYPE).send(await metricsText()),
   });
 }

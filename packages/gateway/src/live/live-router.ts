@@ -1,5 +1,5 @@
-import type { Properties, QoS, Subscription } from '@sluice/mqtt/codec/packet';
-import { hasWildcard, type TopicFilterRequest } from '@sluice/mqtt/topic/topic-filter';
+import type { Properties, QoS } from '@sluice/mqtt/codec/packet';
+import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import { MatchCache } from './match-cache.ts';
 import { SharedGroup } from './shared-group.ts';
@@ -214,25 +214,6 @@ export interface LiveSubscription {
 }
 
 export type SubscribeOutcome = 'added' | 'replaced' | 'refused';
-
-/** From one entry of a SUBSCRIBE and what `parseTopicFilter` said of it. `grantedQos` may be below what was asked. */
-export function liveSubscription(
-  request: Extract<TopicFilterRequest, { kind: 'plain' | 'shared' }>,
-  asked: Subscription,
-  grantedQos: QoS,
-  identifier: number | undefined,
-): LiveSubscription {
-  return {
-    topicFilter: asked.filter,
-    filter: request.filter,
-    group: request.kind === 'shared' ? request.group : undefined,
-    qos: grantedQos,
-    noLocal: asked.noLocal,
-    retainAsPublished: asked.retainAsPublished,
-    retainHandling: asked.retainHandling,
-    identifier,
-  };
-}
 
 class OrdinaryRoute {
   readonly subscriber: LiveSubscriber;

@@ -1,5 +1,4 @@
 import type { LiveMessage, LiveSubscriber, LiveSubscription } from '@sluice/gateway/live/live-router';
-import { liveSubscription } from '@sluice/gateway/live/live-router';
 import { parseTopicFilter } from '@sluice/mqtt/topic/topic-filter';
 
 export class RecordingSubscriber implements LiveSubscriber {
@@ -42,6 +41,14 @@ export function subscription(
   const request = parseTopicFilter(topicFilter);
   if (request.kind !== 'plain' && request.kind !== 'shared') throw new Error(`not a live filter: ${topicFilter}`);
   const { identifier, noLocal = false, retainHandling = 0 } = overrides;
-  const asked = { filter: topicFilter, qos: 1 as const, noLocal, retainAsPublished: false, retainHandling };
-  return liveSubscription(request, asked, 1, identifier);
+  return {
+    topicFilter,
+    filter: request.filter,
+    group: request.kind === 'shared' ? request.group : undefined,
+    qos: 1,
+    noLocal,
+    retainAsPublished: false,
+    retainHandling,
+    identifier,
+  };
 }

@@ -53,10 +53,6 @@ export function topicFilterProblem(filter: string): string | undefined {
   return sizeProblem(filter, levels);
 }
 
-export function isTopicFilter(filter: string): boolean {
-  return topicFilterProblem(filter) === undefined;
-}
-
 /** A filter without wildcards matches the one topic that reads the same. */
 export function hasWildcard(filter: string): boolean {
   return filter.includes('+') || filter.charCodeAt(filter.length - 1) === HASH;

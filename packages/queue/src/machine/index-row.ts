@@ -167,18 +167,6 @@ export class IndexRow {
     return expiry === 0 ? 0 : this.appendedAtMs + expiry - 1;
   }
 
-  /** When the first of the live records expires; 0 for never. */
-  get earliestExpiryMs(): number {
-    const expiries = this.#expiries;
-    if (expiries === undefined) return 0;
-    let earliest = 0;
-    for (let offset = this.nextLive(this.base); offset !== -1; offset = this.nextLive(offset + 1)) {
-      const expiry = expiries[offset - this.base] as number;
-      if (expiry !== 0 && (earliest === 0 || expiry < earliest)) earliest = expiry;
-    }
-    return earliest === 0 ? 0 : this.appendedAtMs + earliest - 1;
-  }
-
   /** A view into the row; undefined for a record without one. */
   keyOf(offset: number): Uint8Array | undefined {
     if (this.#keysEnd === 0) return undefined;

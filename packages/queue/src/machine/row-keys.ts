@@ -47,11 +47,6 @@ export function indexRange(queueId: number, fromOffset: number): { from: Uint8Ar
   return { from: indexRowKey(queueId, fromOffset), to: indexRowKey(queueId + 1, 0) };
 }
 
-/** [from, to) of all entry rows: the census of live entries. */
-export function entryRange(): { from: Uint8Array; to: Uint8Array } {
-  return { from: Uint8Array.of(RowTable.ENTRY), to: Uint8Array.of(RowTable.ENTRY + 1) };
-}
-
 /** [from, to) of everything `QueueMachine.restore` reads. */
 export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
   { from: Uint8Array.of(RowTable.MACHINE), to: Uint8Array.of(RowTable.MACHINE + 1) },

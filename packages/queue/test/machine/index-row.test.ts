@@ -153,9 +153,6 @@ describe('an index row', () => {
       [2, 5, 1, 1_700_000_000_000, ''],
       [3, 6, 3, 1_700_000_001_000, 'a'],
     ]);
-    expect(row.earliestExpiryMs).toBe(1_700_000_000_000);
-    row.settle(1002);
-    expect(row.earliestExpiryMs).toBe(1_700_000_001_000);
   });
 
   test('finds the next live record over whole bytes of settled ones', () => {

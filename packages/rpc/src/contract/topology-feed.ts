@@ -1,11 +1,11 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 
 /**
- * The cluster's image on its way from the coordinator to every node. A node that lost touch says which epoch it has and
- * receives what it lacks; an epoch is acknowledged when the node acts on it (a store: when its partitions know the
- * queues), so that creating a queue may answer only once a publish anywhere would be kept.
+ * The cluster's image on its way from the coordinator to every node. Who watches receives the whole image, then deltas;
+ * an epoch is acknowledged when the node acts on it (a store: when its partitions know the queues), so that creating a
+ * queue may answer only once a publish anywhere would be kept.
  */
-export type TopologyFeedRequest = { type: 'watch'; fromEpoch: number } | { type: 'reached'; epoch: number };
+export type TopologyFeedRequest = { type: 'watch' } | { type: 'reached'; epoch: number };
 
 export type TopologyUpdate =
   | {
