@@ -41,7 +41,7 @@ describe('time', () => {
   test('a period made shorter acts on what is stored', async () => {
     await queues.create({ name: 'shortened', topic_filter: 'shortened', data_retention_period: '1h' });
     await publisher.publishAll('shortened', numbered(3));
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await queues.older('shortened', 1.1);
     expect((await queues.statistics('shortened')).depth_messages).toBe(3);
     await queues.update('shortened', { data_retention_period: '1s' });
     await queues.depth('shortened', 0);
@@ -69,7 +69,7 @@ describe('time', () => {
     await publisher.publish('expiring', 'gone', { expirySeconds: 1 });
     await publisher.publish('expiring', 'left', { expirySeconds: 100 });
     await publisher.publish('expiring', 'for ever');
-    await new Promise((resolve) => setTimeout(resolve, 2100));
+    await queues.older('expiring', 2.1);
     const consumer = await Client.connect(server.mqtt);
     await consumer.subscribe('$queue/expiring', 1);
     expect(await consumer.texted(2)).toEqual(['left', 'for ever']);

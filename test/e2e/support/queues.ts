@@ -87,6 +87,11 @@ export class Queues {
     return expectOk(await this.#rest.post(`${pathOf(name)}/purge`, {}));
   }
 
+  /** Waits until the oldest message is older than that. */
+  async older(name: string, seconds: number): Promise<void> {
+    await until(async () => (await this.statistics(name)).lag_seconds > seconds, `${name} has been lagging ${seconds} s`);
+  }
+
   /** Settling is durable a moment after the acknowledgement. */
   async depth(name: string, depth: number): Promise<void> {
     let seen = -1;
