@@ -89,7 +89,10 @@ export class Queues {
 
   /** Waits until the oldest message is older than that. */
   async older(name: string, seconds: number): Promise<void> {
-    await until(async () => (await this.statistics(name)).lag_seconds > seconds, `${name} has been lagging ${seconds} s`);
+    await until(
+      async () => (await this.statistics(name)).lag_seconds > seconds,
+      `${name} has been lagging ${seconds} s`,
+    );
   }
 
   /** Settling is durable a moment after the acknowledgement. */
