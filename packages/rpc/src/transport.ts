@@ -8,25 +8,34 @@
 export interface Channel<Out, In> {
   /** Queued in order. After `close`, ignored. */
   send(message: Out): void;
+  /** Accepted by `send` and still on this node: who has a bound keeps it by this. Always 0 within a process. */
+  readonly unsentBytes: number;
   /** One listener; messages that arrive before it is set wait. */
   onMessage(listener: (message: In) => void): void;
-  /** Called once, also when the peer goes away. */
+  /** Called once, also when the peer goes away or was never reached. */
   onClose(listener: () => void): void;
   close(): void;
 }
 
 export interface Transport {
-  /** Opens a channel to a service of a node. A service nobody serves closes it at once. */
+  /** Returns at once. A service nobody serves, or a node nobody can reach, closes the channel in a moment. */
   open<Out, In>(nodeId: number, service: ChannelService): Channel<Out, In>;
-  /** Asks a node. Rejects with a `SluiceError` (`PEER_UNAVAILABLE`, retriable) when nobody answers. */
+  /** Asks a node. Rejects with a `SluiceError` (`PEER_UNAVAILABLE`, retriable) when nobody answers in time. */
   call<Request, Response>(nodeId: number, service: CallService, request: Request): Promise<Response>;
 }
 
-/** The serving side, one a node. */
+/** The serving side, one a node. `from` is the node that opened or asks; it proved that it belongs to this cluster. */
 export interface ServiceRegistry {
-  serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>) => void): void;
-  serveCall<Request, Response>(service: CallService, answer: (request: Request) => Promise<Response>): void;
+  serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>, from: number) => void): void;
+  serveCall<Request, Response>(
+    service: CallService,
+    answer: (request: Request, from: number) => Promise<Response>,
+  ): void;
 }
 
-export type ChannelService = 'append' | 'consume' | 'topology';
-export type CallService = 'store-admin' | 'queue-registry';
+/**
+ * Three for Raft, because a large append must not hold a heartbeat back, nor a snapshot an append: `raft` carries
+ * appends, `raft-control` everything small, `raft-snapshot` one snapshot a channel.
+ */
+export type ChannelService = 'append' | 'consume' | 'topology' | 'raft' | 'raft-control' | 'raft-snapshot' | 'live';
+export type CallService = 'store-admin' | 'metadata' | 'cluster';

@@ -4,7 +4,16 @@
  * everything its consumers held is available to others at once.
  */
 export type ConsumeRequest =
-  | { type: 'attach'; consumerId: number; partition: number; queueId: number; window: number; clientId: string }
+  | {
+      type: 'attach';
+      consumerId: number;
+      partition: number;
+      queueId: number;
+      window: number;
+      clientId: string;
+      /** Of the assignment this attach follows; an older one than the store has seen for the queue is dismissed. 0: none. */
+      generation: number;
+    }
   | { type: 'window'; consumerId: number; window: number }
   | { type: 'detach'; consumerId: number }
   /** Everything one turn settled, of all consumers of this channel. */
@@ -19,8 +28,18 @@ export interface SettleItem {
 
 export type ConsumeResponse =
   | { type: 'deliver'; consumerId: number; deliveries: readonly DeliverItem[] }
-  /** The consumer is gone from the store; the gateway attaches again when the topology says where. */
-  | { type: 'detached'; consumerId: number; reason: 'queue-removed' | 'not-leader' };
+  /**
+   * The consumer is gone from the store, and what it held is available to others; the gateway attaches again where the
+   * partition is led. `leader` is who leads as far as this store knows, 0 when it does not.
+   */
+  | { type: 'detached'; consumerId: number; reason: DetachReason; leader: number }
+  /**
+   * How much waits in this partition for want of credit, told when that begins or ends: a gateway moves the unused
+   * credit of a worker from partitions without work to those with.
+   */
+  | { type: 'waiting'; consumerId: number; waiting: boolean };
+
+export type DetachReason = 'queue-removed' | 'not-leader' | 'fenced';
 
 export interface DeliverItem {
   offset: number;

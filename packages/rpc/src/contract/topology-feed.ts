@@ -1,20 +1,83 @@
+import type { NodeInfo } from '@sluice/meta/node-info';
+import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
 
 /**
- * The cluster's image on its way from the coordinator to every node. Who watches receives the whole image, then deltas;
- * an epoch is acknowledged when the node acts on it (a store: when its partitions know the queues), so that creating a
- * queue may answer only once a publish anywhere would be kept.
+ * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, then
+ * deltas; an epoch is acknowledged when the node acts on it (a store: when the partitions it leads know the queues), so
+ * that creating a queue may answer only once a publish anywhere would be kept.
+ *
+ * The same channel is how the coordinator knows that a node lives and what it leads: a report every second, and at once
+ * when something moved. Reports are soft: nothing of them is replicated, the next leader hears them anew.
  */
-export type TopologyFeedRequest = { type: 'watch' } | { type: 'reached'; epoch: number };
+export type TopologyFeedRequest =
+  | { type: 'watch' }
+  | { type: 'reached'; epoch: number }
+  | { type: 'report'; report: NodeReport };
 
 export type TopologyUpdate =
-  | {
-      type: 'image';
-      epoch: number;
-      clusterId: string;
-      partitionCount: number;
-      /** Node id of the store that leads each partition, partition 1 first. */
-      leaders: readonly number[];
-      queues: readonly QueueDefinition[];
-    }
-  | { type: 'delta'; epoch: number; changed: readonly QueueDefinition[]; removed: readonly number[] };
+  | ({ type: 'image' } & TopologyImage)
+  | ({ type: 'delta' } & TopologyDelta)
+  /** Soft: newest knowledge as a whole, sent when it changed. */
+  | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[] }
+  | { type: 'assignments'; assignments: readonly QueueAssignment[] }
+  /** This coordinator does not lead: watch that one. 0 when it does not know who does. */
+  | { type: 'elsewhere'; leader: number };
+
+export interface TopologyImage {
+  epoch: number;
+  clusterId: string;
+  partitionCount: number;
+  replicationFactor: number;
+  nodes: readonly NodeInfo[];
+  /** Partition 1 first. */
+  partitions: readonly PartitionInfo[];
+  config: QueueSubsystemConfig;
+  queues: readonly QueueDefinition[];
+}
+
+export interface TopologyDelta {
+  epoch: number;
+  changed: readonly QueueDefinition[];
+  removed: readonly number[];
+  nodes: readonly NodeInfo[];
+  removedNodes: readonly number[];
+  partitions: readonly PartitionInfo[];
+  /** Undefined: as before. */
+  config: QueueSubsystemConfig | undefined;
+}
+
+export interface LeaderInfo {
+  partition: number;
+  nodeId: number;
+  term: number;
+}
+
+export interface NodeReport {
+  leads: readonly PartitionReport[];
+  /** Groups whose replica here cannot be trusted or read any more and must be made anew from its peers. */
+  impaired: readonly number[];
+  /** Group ids this node has a replica of. */
+  replicas: readonly number[];
+  /** Gateways: who consumes here, for the assignment of queues that spread over several partitions. */
+  consumers: readonly { queueId: number; consumers: number; windowTotal: number }[];
+}
+
+export interface PartitionReport {
+  partition: number;
+  term: number;
+  /** Committed membership as of this index. */
+  membershipIndex: number;
+  voters: readonly number[];
+  learners: readonly number[];
+  /** Stored and not settled, over all queues. */
+  depth: number;
+}
+
+/** Which partitions of a queue the consumers of each gateway draw from. A higher generation replaces the lower. */
+export interface QueueAssignment {
+  queueId: number;
+  generation: number;
+  nodes: readonly { nodeId: number; partitions: readonly number[] }[];
+}

@@ -1,0 +1,27 @@
+/** What a node says of itself when it registers, each time it starts. */
+export interface NodeRegistration {
+  /** Made once by its data directory: identifies the node until it has an id. */
+  incarnation: string;
+  /** For people: unique in a cluster; a new incarnation under the name of an old one replaces it. */
+  name: string;
+  /** Where its gRPC is reached by others, `host:port`. */
+  address: string;
+  roles: readonly NodeRole[];
+  /** Failure domain: replicas of a partition are spread over as many of them as there are. Empty: none given. */
+  rack: string;
+  version: string;
+  /** Where MQTT clients reach it, for MQTT 5's Server Reference; empty when it has no listener or nobody said. */
+  mqttAddress: string;
+}
+
+export type NodeRole = 'gateway' | 'store' | 'coordinator';
+
+/** One node as the metadata knows it. Ids are never given out twice: a node that lost its disk comes back as another. */
+export interface NodeInfo extends NodeRegistration {
+  nodeId: number;
+  /**
+   * `draining`: leads nothing and takes no new clients, keeps its replicas (before a restart). `leaving`: its replicas
+   * are moved away too. `gone`: was replaced or has left; kept so that its id and its incarnation are known.
+   */
+  state: 'active' | 'draining' | 'leaving' | 'gone';
+}
