@@ -57,7 +57,7 @@ export class ImageCheck {
   }
 
   async #run(): Promise<void> {
-    const { images } = await listImages(this.#storage.imageDirectory);
+    const { images } = await listImages(this.#storage.imageDirectory, this.#storage.files);
     const whole = new Set<number>();
     for (const { header, path } of images) {
       if (this.#stopping) return;
@@ -75,7 +75,7 @@ export class ImageCheck {
 
   async #isWhole(path: string): Promise<boolean> {
     try {
-      for await (const _rows of (await readImage(path)).chunks) if (this.#stopping) return true;
+      for await (const _rows of (await readImage(path, this.#storage.files)).chunks) if (this.#stopping) return true;
       return true;
     } catch (cause) {
       // It may have made room for a newer one.

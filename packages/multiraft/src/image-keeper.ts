@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import { encodeMembership } from '@sluice/raft/conf-change';
@@ -58,7 +57,7 @@ export class ImageKeeper {
   }
 
   async #take(replica: Replica, indexMin: number): Promise<void> {
-    const { engine, entryLog, imageDirectory } = this.#storage;
+    const { engine, entryLog, files, imageDirectory } = this.#storage;
     const { groupId } = replica;
     const range = groupRange(groupId);
     const cut = await this.#applyLoop.betweenBatches(() => {
@@ -70,7 +69,7 @@ export class ImageKeeper {
     const counted = { bytes: 0 };
     const path = join(imageDirectory, imageFileName(groupId, cut.index));
     const meta = encodeMembership(replica.raft.status().membership);
-    await writeImage(path, { groupId, index: cut.index, term: cut.term, meta }, machineRows(cut.rows, counted));
+    await writeImage(path, { groupId, index: cut.index, term: cut.term, meta }, machineRows(cut.rows, counted), files);
     // The engine must not fall behind its image after a power loss: that would only cost a reload, but for nothing.
     await engine.write([], { sync: true });
     entryLog.compact(groupId, cut.index, cut.term);
@@ -80,9 +79,10 @@ export class ImageKeeper {
   }
 
   async #dropOlder(groupId: number, index: number): Promise<void> {
-    const { images } = await listImages(this.#storage.imageDirectory);
+    const { files, imageDirectory } = this.#storage;
+    const { images } = await listImages(imageDirectory, files);
     for (const { header, path } of images) {
-      if (header.groupId === groupId && header.index < index) await rm(path, { force: true });
+      if (header.groupId === groupId && header.index < index) await files.unlink(path);
     }
   }
 }

@@ -1,11 +1,13 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
-import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
+import { type LockDirectory, lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import type { FileOperations } from '@sluice/storage/files/file-operations';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { listImages, readImage } from '@sluice/storage/image-file';
 import {
   appliedKey,
@@ -29,6 +31,8 @@ import {
 export interface NodeStorage {
   readonly directory: string;
   readonly imageDirectory: string;
+  /** Through which everything outside of the engine is read and written. */
+  readonly files: FileOperations;
   readonly engine: Engine;
   readonly entryLog: EntryLog;
   close(): Promise<void>;
@@ -40,12 +44,15 @@ export interface NodeStorageOptions {
   metrics: Metrics;
   openEngine(directory: string): Promise<Engine>;
   openEntryLog(directory: string, durableMark: LogMark | undefined): Promise<EntryLog>;
+  files?: FileOperations;
+  lock?: LockDirectory;
+  /** Everything of an engine that cannot be trusted goes. */
+  removeEngine?(directory: string): Promise<void>;
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+async function makeDirectory(files: FileOperations, directory: string): Promise<void> {
   try {
-    // Messages of everybody are in there: for this user only. A directory that exists keeps the mode it was given.
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await files.makeDirectory(directory);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new SluiceError('DATA_DIRECTORY', `the data directory cannot be made: ${message}`, {
@@ -65,13 +72,14 @@ const DIRECTORY_HINTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 export async function openNodeStorage(options: NodeStorageOptions): Promise<NodeStorage> {
+  const { files = nodeFileOperations, lock: lockWith = lockDirectory } = options;
   const stateDirectory = join(options.directory, 'state');
   const logDirectory = join(options.directory, 'log');
   const imageDirectory = join(options.directory, 'images');
-  for (const directory of [options.directory, logDirectory, imageDirectory]) await makeDirectory(directory);
+  for (const directory of [options.directory, logDirectory, imageDirectory]) await makeDirectory(files, directory);
 
   // First of all: damaged state is removed, and must not be that of a process that lives.
-  const lock = await lockDirectory(options.directory);
+  const lock = await lockWith(options.directory);
   let derived: Derived | undefined;
   let entryLog: EntryLog;
   try {
@@ -86,6 +94,7 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   const storage = {
     directory: options.directory,
     imageDirectory,
+    files,
     engine,
     entryLog,
     async close(): Promise<void> {
@@ -120,13 +129,13 @@ async function openDerived(directory: string, options: NodeStorageOptions): Prom
     if (!(cause instanceof SluiceError) || cause.code !== 'STATE_DAMAGED') throw cause;
     options.logger.warn({ err: cause, directory }, 'the derived state is damaged: rebuilding it from the entry log');
   }
-  await rm(directory, { recursive: true, force: true });
+  await (options.removeEngine?.(directory) ?? rm(directory, { recursive: true, force: true }));
   return { engine: await options.openEngine(directory), logMark: undefined };
 }
 
 /** Loads an image when the engine's state of a group ends before the log begins. */
 async function coverLogStart(
-  storage: { engine: Engine; imageDirectory: string },
+  storage: { engine: Engine; files: FileOperations; imageDirectory: string },
   groupId: number,
   firstIndex: number,
   logger: Logger,
@@ -134,14 +143,14 @@ async function coverLogStart(
   const value = await storage.engine.get(appliedKey(groupId));
   const applied = value === undefined ? 0 : decodeApplied(value).index;
   if (applied >= firstIndex - 1) return;
-  const { images, damaged } = await listImages(storage.imageDirectory);
+  const { images, damaged } = await listImages(storage.imageDirectory, storage.files);
   for (const err of damaged) logger.error({ err }, 'an image is damaged');
   const newestFirst = images
     .filter(({ header }) => header.groupId === groupId && header.index >= firstIndex - 1)
     .sort((a, b) => b.header.index - a.header.index);
   for (const image of newestFirst) {
     try {
-      await loadImage(storage.engine, groupId, image.path);
+      await loadImage(storage, groupId, image.path);
       logger.info({ group: groupId, index: image.header.index }, 'state restored from an image');
       return;
     } catch (cause) {
@@ -156,11 +165,15 @@ async function coverLogStart(
   );
 }
 
-async function loadImage(engine: Engine, groupId: number, path: string): Promise<void> {
+async function loadImage(
+  { engine, files }: { engine: Engine; files: FileOperations },
+  groupId: number,
+  path: string,
+): Promise<void> {
   assertGroup(groupId);
   const range = groupRange(groupId);
   await engine.clearRange(range.from, range.to);
-  const image = await readImage(path);
+  const image = await readImage(path, files);
   for await (const chunk of image.chunks) {
     const writes: KeyValueWrite[] = chunk.map(({ key, value }) => ({ key: groupKey(groupId, key), value }));
     await engine.write(writes, { sync: false });

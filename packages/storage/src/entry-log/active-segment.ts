@@ -20,6 +20,11 @@ export interface ActiveSegment {
   readonly rows: SegmentRows;
 }
 
+/** Unlike any before: the bytes of a file that had this name once do not pass for those of this one. */
+export type MakeSalt = (bytes: number) => Uint8Array;
+
+export const randomSalt: MakeSalt = (bytes) => randomBytes(bytes);
+
 export class ShortWrite extends Error {
   readonly code = 'ENOSPC';
   constructor(written: number, wanted: number) {
@@ -38,8 +43,9 @@ export async function createSegment(
   sequence: number,
   base: BaseState,
   sync: boolean,
+  makeSalt: MakeSalt = randomSalt,
 ): Promise<ActiveSegment> {
-  const salt = randomBytes(SALT_BYTES);
+  const salt = makeSalt(SALT_BYTES);
   const seed = saltSeed(salt);
   const data = encodeBaseState(base);
   const builder = new FrameBuilder();

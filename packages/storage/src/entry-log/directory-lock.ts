@@ -22,6 +22,8 @@ export interface DirectoryLock {
   release(): Promise<void>;
 }
 
+export type LockDirectory = (directory: string) => Promise<DirectoryLock>;
+
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const own = `LOCK-${process.pid}-${await startTicks(process.pid)}-${await bootId()}`;
   const path = join(directory, own);

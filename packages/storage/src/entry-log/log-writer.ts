@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type FileOperations, isFullDisk } from '../files/file-operations.ts';
-import { type ActiveSegment, createSegment, ShortWrite } from './active-segment.ts';
+import { type ActiveSegment, createSegment, type MakeSalt, ShortWrite } from './active-segment.ts';
 import type { BaseState } from './base-state.ts';
 import { FrameBuilder } from './frame-builder.ts';
 import { fenced, full } from './log-errors.ts';
@@ -14,6 +14,7 @@ export interface WriterSettings {
   directory: string;
   segmentBytes: number;
   sync: boolean;
+  salt: MakeSalt;
   logger: Logger;
   clock: Clock;
   metrics: LogMetrics;
@@ -84,11 +85,11 @@ export class LogWriter {
   /** Every frame of the old segment is durable by now; the new one is before its first frame counts. */
   async roll(sealer: SegmentSealer): Promise<void> {
     this.assertWritable();
-    const { files, directory, sync, metrics, logger } = this.#settings;
+    const { files, directory, sync, salt, metrics, logger } = this.#settings;
     const old = this.active;
     let next: ActiveSegment;
     try {
-      next = await createSegment(files, directory, old.segmentId + 1, this.sequence + 1, sealer.base(), sync);
+      next = await createSegment(files, directory, old.segmentId + 1, this.sequence + 1, sealer.base(), sync, salt);
     } catch (error) {
       if (!isFullDisk(error)) throw this.#endWriting(error);
       throw full(directory, error);

@@ -1,12 +1,13 @@
 import { endianness } from 'node:os';
 import { assert } from '@sluice/common/assert';
-import { systemClock } from '@sluice/common/clock';
+import { type Clock, systemClock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { EntryLog, LogMark } from '../entry-log-contract.ts';
 import type { FileOperations } from '../files/file-operations.ts';
 import { nodeFileOperations } from '../files/node-file-operations.ts';
-import { lockDirectory } from './directory-lock.ts';
+import { type MakeSalt, randomSalt } from './active-segment.ts';
+import { type LockDirectory, lockDirectory } from './directory-lock.ts';
 import { logMetrics } from './log-metrics.ts';
 import { LogWriter } from './log-writer.ts';
 import { recover } from './recover.ts';
@@ -25,6 +26,10 @@ export interface EntryLogOptions {
   /** What `mark` said after the last acknowledged append, from a second place. An end before it is damage, not torn. */
   durableMark?: LogMark | undefined;
   files?: FileOperations;
+  /** With another `files`, what is real must be given anew: a simulation has neither processes nor chance of its own. */
+  lock?: LockDirectory;
+  clock?: Clock;
+  salt?: MakeSalt;
 }
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -37,16 +42,16 @@ const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
  */
 export async function openEntryLog(options: EntryLogOptions): Promise<EntryLog> {
   const { directory, logger, metrics, segmentBytes = SEGMENT_BYTES, sync = true, durableMark } = options;
-  const files = options.files ?? nodeFileOperations;
+  const { files = nodeFileOperations, clock = systemClock, salt = randomSalt } = options;
   assert(segmentBytes <= SEGMENT_BYTES_MAX, 'positions inside a segment are 32-bit');
   assert(endianness() === 'LE', 'segment indexes are memory of little-endian machines');
   if (!sync) logger.warn({ directory }, 'THE ENTRY LOG IS NOT SYNCED: acknowledged messages are lost with the power');
   await files.makeDirectory(directory);
-  const lock = await lockDirectory(directory);
+  const lock = await (options.lock ?? lockDirectory)(directory);
   try {
-    const found = await recover({ files, directory, logger, sync, durableMark });
+    const found = await recover({ files, directory, logger, sync, salt, durableMark });
     const segmentFiles = new SegmentFiles(files, directory);
-    const settings = { files, directory, segmentBytes, sync, logger, clock: systemClock, metrics: logMetrics(metrics) };
+    const settings = { files, directory, segmentBytes, sync, salt, logger, clock, metrics: logMetrics(metrics) };
     const writer = new LogWriter(settings, segmentFiles, found.active, found.sequence);
     const { sealed, groups, leftovers } = found;
     const diskGauge = settings.metrics.diskBytes;

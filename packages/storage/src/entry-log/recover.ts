@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { LogMark } from '../entry-log-contract.ts';
 import { errorCode, type FileOperations } from '../files/file-operations.ts';
-import { type ActiveSegment, createSegment } from './active-segment.ts';
+import { type ActiveSegment, createSegment, type MakeSalt } from './active-segment.ts';
 import type { GroupState } from './group-state.ts';
 import { damaged } from './log-errors.ts';
 import { rebuildWindow } from './rebuild-window.ts';
@@ -16,6 +16,7 @@ export interface RecoverySettings {
   directory: string;
   logger: Logger;
   sync: boolean;
+  salt: MakeSalt;
   durableMark: LogMark | undefined;
 }
 
@@ -34,7 +35,7 @@ export interface RecoveredLog {
  * behind it, and no durable mark beyond it. Everything else is damage, and nothing is cut.
  */
 export async function recover(settings: RecoverySettings): Promise<RecoveredLog> {
-  const { files, directory, logger, sync, durableMark } = settings;
+  const { files, directory, logger, sync, salt, durableMark } = settings;
   const sealed = new SealedSegments(files, directory, logger);
   const segmentIds = await listSegments(settings);
   const newest = segmentIds.pop();
@@ -42,7 +43,8 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
     if (durableMark !== undefined) {
       throw damaged(join(directory, segmentFile(durableMark.segmentId)), 0, 'the segment that was acknowledged last');
     }
-    const active = await createSegment(files, directory, 1, 0, { groups: [], sealed: [], leftovers: [] }, sync);
+    const empty = { groups: [], sealed: [], leftovers: [] };
+    const active = await createSegment(files, directory, 1, 0, empty, sync, salt);
     return { active, sealed, groups: new Map(), sequence: 0, leftovers: [] };
   }
 

@@ -18,6 +18,7 @@ export interface FileOperations {
   unlink(path: string): Promise<void>;
   /** Names, unordered. */
   list(directory: string): Promise<string[]>;
+  /** With those above it, for this user only; one that exists keeps its mode. */
   makeDirectory(directory: string): Promise<void>;
   /** Makes renames, creations and removals in it durable. */
   syncDirectory(directory: string): Promise<void>;

@@ -33,7 +33,7 @@ export const nodeFileOperations: FileOperations = {
   },
   list: (directory) => readdir(directory),
   async makeDirectory(directory) {
-    await mkdir(directory, { recursive: true });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
   },
   async syncDirectory(directory) {
     const handle = await open(directory, 'r');
