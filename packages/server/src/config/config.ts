@@ -7,7 +7,17 @@ import type { WrittenUser } from './setting.ts';
 
 /** What a node runs with: every value checked, in milliseconds and bytes, every decision of `auto` taken. */
 export interface ServerConfig {
-  node: { roles: ReadonlySet<Role>; dataDirectory: string; join: readonly Address[]; drainTimeoutMs: number };
+  node: {
+    roles: ReadonlySet<Role>;
+    dataDirectory: string;
+    /** Empty: take what others know it by. */
+    name: string;
+    join: readonly Address[];
+    advertise: Address | null;
+    advertiseMqtt: Address | null;
+    rack: string;
+    drainTimeoutMs: number;
+  };
   /** null: the listener is off. */
   listeners: {
     mqtt: Address | null;
@@ -18,6 +28,7 @@ export interface ServerConfig {
     grpc: Address | null;
   };
   tls: { certificateFile: string | null; keyFile: string | null; clientCaFile: string | null };
+  cluster: { replicationFactor: number; replaceAfterMs: number; tls: ClusterTlsFiles | null };
   mqtt: {
     maximumPacketBytes: number;
     receiveMaximum: number;
@@ -35,6 +46,12 @@ export interface ServerConfig {
   log: { level: (typeof LOG_LEVELS)[number]; format: (typeof LOG_FORMATS)[number] };
 }
 
+export interface ClusterTlsFiles {
+  caFile: string;
+  certificateFile: string;
+  keyFile: string;
+}
+
 export type MqttUser = Readonly<WrittenUser>;
 
 /** What the files named in the configuration contain, and what `auto` means with them. */
@@ -47,12 +64,16 @@ export interface Credentials {
 
 /** `written` has passed the validation: nothing here can fail. */
 export function resolveConfig(written: WrittenConfig, credentials: Credentials): ServerConfig {
-  const { node, listeners, tls, mqtt, queues, storage, log } = written;
+  const { node, listeners, tls, cluster, mqtt, queues, storage, log } = written;
   return {
     node: {
       roles: new Set(node.roles),
       dataDirectory: node.dataDirectory,
+      name: node.name,
       join: node.join.map((text) => toAddress(text)).filter((address) => address !== null),
+      advertise: toAddress(node.advertise),
+      advertiseMqtt: toAddress(node.advertiseMqtt),
+      rack: node.rack,
       drainTimeoutMs: toMs(node.drainTimeout),
     },
     listeners: {
@@ -67,6 +88,11 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       certificateFile: tls.certificateFile ?? null,
       keyFile: tls.keyFile ?? null,
       clientCaFile: tls.clientCaFile ?? null,
+    },
+    cluster: {
+      replicationFactor: cluster.replicationFactor,
+      replaceAfterMs: toMs(cluster.replaceAfter),
+      tls: clusterTls(cluster),
     },
     mqtt: {
       maximumPacketBytes: toBytes(mqtt.maximumPacketSize),
@@ -89,6 +115,11 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
     storage: { segmentBytes: toBytes(storage.segmentSize), sync: storage.sync, logVerify: storage.logVerify },
     log: { level: log.level, format: log.format },
   };
+}
+
+function clusterTls({ caFile, certificateFile, keyFile }: WrittenConfig['cluster']): ClusterTlsFiles | null {
+  if (caFile === undefined || certificateFile === undefined || keyFile === undefined) return null;
+  return { caFile, certificateFile, keyFile };
 }
 
 export function toMs(text: string | number): number {

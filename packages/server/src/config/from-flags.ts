@@ -15,6 +15,9 @@ export interface ServerFlags {
   grpc?: string;
   apiKeys?: string;
   join?: string;
+  name?: string;
+  advertise?: string;
+  rack?: string;
   logLevel?: string;
   allowAnonymous?: boolean;
   set?: string[];
@@ -39,6 +42,9 @@ const FLAGS: readonly FlagRow[] = [
   { flag: '--grpc', option: 'grpc', argument: 'HOST:PORT', key: 'listeners.grpc' },
   { flag: '--api-keys', option: 'apiKeys', argument: 'FILE', key: 'api.keysFile' },
   { flag: '--join', option: 'join', argument: 'HOST:PORT,…', key: 'node.join' },
+  { flag: '--name', option: 'name', argument: 'NAME', key: 'node.name' },
+  { flag: '--advertise', option: 'advertise', argument: 'HOST:PORT', key: 'node.advertise' },
+  { flag: '--rack', option: 'rack', argument: 'NAME', key: 'node.rack' },
   { flag: '--log-level', option: 'logLevel', argument: 'LEVEL', key: 'log.level' },
 ];
 

@@ -1,5 +1,6 @@
 import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
+import { checkCluster } from './cluster-settings.ts';
 import { type MqttUser, resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
 import { decideExposure, findAddressClashes } from './exposure.ts';
 import { layerFromEnv } from './from-env.ts';
@@ -53,6 +54,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
   const problems = [
     ...findAddressClashes(written, settings),
     ...checkTls(written, settings),
+    ...checkCluster(written, settings),
     ...checkBuffers(written, settings),
   ];
   const users = gatherUsers(written, settings, sources, problems);

@@ -10,6 +10,7 @@ import {
   integer,
   type Leaf,
   size,
+  text,
   toggle,
   triState,
   users,
@@ -43,10 +44,32 @@ const node = {
     about: 'Where the entry log and the derived state live. One process at a time.',
     why: 'Visible next to where it was started, and not in a temporary directory that a reboot clears.',
   }),
+  name: text({
+    about: 'What people call this node; unique in the cluster. A new disk under the name of a lost one replaces it.',
+    default: '',
+    why: 'Empty takes the address other nodes know it by, or the name of the machine.',
+  }),
   join: addresses({
-    about: 'gRPC addresses of nodes of the cluster to join.',
+    about:
+      'gRPC addresses of the coordinators of the cluster, the same list on every node. Those that find their own address in it found the cluster together, once all of them are there.',
     default: [],
-    why: 'Empty founds a cluster of its own.',
+    why: 'Empty founds a cluster of its own, which others may join later.',
+  }),
+  advertise: address({
+    about: 'The address at which other nodes reach listeners.grpc of this one.',
+    default: 'none',
+    why: 'None takes listeners.grpc, or the name of the machine with its port when that is bound to every interface.',
+  }),
+  advertiseMqtt: address({
+    about: 'Where MQTT clients reach this node: told to MQTT 5 clients of a node that drains, as Server Reference.',
+    default: 'none',
+    why: 'None tells them nothing: they come back through the address they know.',
+  }),
+  rack: text({
+    about:
+      'The failure domain of this node, such as a zone: copies of a partition are spread over as many as there are.',
+    default: '',
+    why: 'Nobody else knows which machines fail together.',
   }),
   drainTimeout: duration({
     about: 'How long a stop waits for deliveries in progress and for connections to leave.',
@@ -86,6 +109,38 @@ const tls = {
   clientCaFile: file({
     about: 'PEM certificates of the authorities whose client certificates are required.',
     why: 'Without it clients need no certificate.',
+  }),
+};
+
+const cluster = {
+  replicationFactor: integer({
+    about: 'Copies of every message, on as many stores, when the cluster is founded; later it is changed by command.',
+    default: 3,
+    min: 1,
+    max: 7,
+    why: 'The smallest number with which one may fail and nothing waits. While there are fewer stores, as many as there are.',
+  }),
+  replaceAfter: duration({
+    about: 'How long a store may be away before its copies are made anew on others.',
+    default: '5m',
+    min: 10 * SECOND_MS,
+    max: 7 * 24 * HOUR_MS,
+    why: 'Longer than a restart or a short repair: copying a full disk is worth some patience.',
+  }),
+  caFile: file({
+    about:
+      'PEM certificates of the authority that signs the nodes’ certificates: traffic between nodes is then mutual TLS.',
+    why: 'There is none to assume.',
+  }),
+  certificateFile: file({
+    about: 'PEM certificate of this node for traffic between nodes.',
+    why: 'Needed together with caFile.',
+  }),
+  keyFile: file({ about: 'PEM private key of that certificate.', why: 'Needed together with caFile.' }),
+  insecure: toggle({
+    about: 'Whether listeners.grpc may be reached from other machines without certificates.',
+    default: false,
+    why: 'Whoever reaches it could read and write everything; in a network of their own some allow it.',
   }),
 };
 
@@ -243,7 +298,7 @@ const log = {
   }),
 };
 
-export const CONFIG_SCHEMA = { node, listeners, tls, mqtt, auth, api, queues, storage, log };
+export const CONFIG_SCHEMA = { node, listeners, tls, cluster, mqtt, auth, api, queues, storage, log };
 
 /** The configuration as written, complete with defaults: durations and sizes are still text. */
 export type WrittenConfig = { [S in keyof typeof CONFIG_SCHEMA]: WrittenSection<(typeof CONFIG_SCHEMA)[S]> };

@@ -34,6 +34,7 @@ export type SettingKind =
   | 'tri-state'
   | 'choices'
   | 'addresses'
+  | 'text'
   | 'users';
 
 export interface WrittenUser {
@@ -56,6 +57,8 @@ export const triState = (rest: Rest): Leaf<boolean | 'auto'> => leaf<boolean | '
 export const address = (rest: Rest): Leaf<string> => leaf<string>('address', rest);
 export const addresses = (rest: Rest): Leaf<string[]> => leaf<string[]>('addresses', rest);
 export const users = (rest: Rest): Leaf<WrittenUser[]> => leaf<WrittenUser[]>('users', rest);
+/** One line for people or for matching; empty means none. */
+export const text = (rest: Rest): Leaf<string> => leaf<string>('text', rest);
 /** Has no default: absent means that no file was given. */
 export const file = (rest: Omit<Rest, 'default'>): Leaf<string | undefined> =>
   leaf<string | undefined>('file', { ...rest, default: undefined });
@@ -100,6 +103,8 @@ export function checkSetting(rule: SettingRule, value: unknown): string | undefi
       const parsed = parseAddress(value);
       return parsed.ok ? undefined : parsed.message;
     }
+    case 'text':
+      return typeof value === 'string' && TEXT.test(value) ? undefined : `must be a text of ${TEXT_FORM}`;
     case 'file':
       return typeof value === 'string' && value !== '' ? undefined : 'must be the path of a file';
     case 'directory':
@@ -112,6 +117,9 @@ export function checkSetting(rule: SettingRule, value: unknown): string | undefi
       return checkUsers(value);
   }
 }
+
+const TEXT = /^[0-9A-Za-z@._:-]{0,255}$/;
+const TEXT_FORM = 'at most 255 letters, digits and @ . _ : -';
 
 function checkRange(rule: SettingRule, amount: number, format: (amount: number) => string): string | undefined {
   const low = rule.min !== undefined && amount < rule.min;

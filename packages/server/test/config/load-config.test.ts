@@ -66,7 +66,13 @@ describe('where a value comes from', () => {
   it('the command line wins over the environment, that over the file, that over the default', () => {
     const { config, settings } = loaded({
       flags: { config: 'a.yaml', logLevel: 'error', set: ['mqtt.receiveMaximum=7'] },
-      env: { SLUICE_LOG__LEVEL: 'warn', SLUICE_STORAGE__SEGMENT_SIZE: '32MB', SLUICE_NODE__ROLES: 'gateway, store' },
+      env: {
+        SLUICE_LOG__LEVEL: 'warn',
+        SLUICE_STORAGE__SEGMENT_SIZE: '32MB',
+        SLUICE_NODE__ROLES: 'gateway, store',
+        SLUICE_NODE__JOIN: 'c:5370',
+        SLUICE_LISTENERS__GRPC: '127.0.0.1:5370',
+      },
       files: { 'a.yaml': file },
     });
     expect(config.log).toEqual({ level: 'error', format: 'text' });
@@ -111,7 +117,11 @@ describe('where a value comes from', () => {
 
   it('reads lists and users from a variable', () => {
     const { config } = loaded({
-      env: { SLUICE_AUTH__USERS: '[{"username":"u","password":"p"}]', SLUICE_NODE__JOIN: 'a:1,b:2' },
+      env: {
+        SLUICE_AUTH__USERS: '[{"username":"u","password":"p"}]',
+        SLUICE_NODE__JOIN: 'a:1,b:2',
+        SLUICE_LISTENERS__GRPC: '127.0.0.1:5370',
+      },
     });
     expect(config.auth).toEqual({ anonymous: false, users: [{ username: 'u', password: 'p' }] });
     expect(config.node.join).toEqual([
@@ -310,6 +320,42 @@ describe('settings that must fit together', () => {
   });
 });
 
+describe('a node among others', () => {
+  it.each<[string, Given, string]>([
+    ['join without grpc', { flags: { join: 'a:5370' } }, 'node.join needs listeners.grpc'],
+    ['some roles without grpc', { flags: { roles: 'gateway', join: 'a:5370' } }, 'leaves something out'],
+    ['no coordinator anywhere', { flags: { roles: 'store', grpc: '127.0.0.1:5370' } }, 'node.join is empty'],
+    [
+      'a founder that is no coordinator',
+      { flags: { roles: 'store', grpc: '127.0.0.1:5370', join: '127.0.0.1:5370' } },
+      'which has no coordinator role',
+    ],
+    ['a port nobody could know', { flags: { grpc: '127.0.0.1:0', join: 'a:5370' } }, 'has port 0'],
+    [
+      'half of the certificates',
+      { flags: { grpc: '127.0.0.1:5370', set: ['cluster.caFile=ca.pem'] } },
+      'needs all of cluster.caFile',
+    ],
+    ['grpc open to the network', { flags: { grpc: '0.0.0.0:5370' } }, 'without certificates'],
+    ['a name with a space', { flags: { name: 'node one' } }, 'must be a text of at most 255'],
+  ])('refuses %s', (_what, given, message) => {
+    expect(problemsOf(given).join('\n')).toContain(message);
+  });
+
+  it('takes a complete one', () => {
+    const { config } = loaded({
+      flags: {
+        grpc: '10.0.0.1:5370',
+        join: '10.0.0.1:5370,10.0.0.2:5370',
+        rack: 'zone-a',
+        set: ['cluster.insecure=true'],
+      },
+    });
+    expect(config.node).toMatchObject({ rack: 'zone-a', name: '', advertise: null });
+    expect(config.cluster).toEqual({ replicationFactor: 3, replaceAfterMs: 300_000, tls: null });
+  });
+});
+
 describe('who may come in without credentials', () => {
   const keys = { flags: { apiKeys: 'keys' }, files: { keys: 'k:s\n' } };
 
@@ -354,7 +400,9 @@ describe('who may come in without credentials', () => {
   });
 
   it('a node without the gateway role has no MQTT listener to guard', () => {
-    expect(problemsOf({ flags: { roles: 'store', mqtt: '0.0.0.0:1883' } })).toEqual([]);
+    expect(
+      problemsOf({ flags: { roles: 'store', mqtt: '0.0.0.0:1883', grpc: '127.0.0.1:5370', join: 'c:5370' } }),
+    ).toEqual([]);
   });
 
   it('says when nobody can come in at all', () => {

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SluiceError } from '@sluice/common/errors';
+import type { Founder } from '@sluice/rpc/contract/cluster';
+
+/**
+ * Who this data directory is, in a file of its own beside the data. The id is a promise about the data: what was voted
+ * and acknowledged under it is here. So it is never typed into a configuration, where it would outlive the disk: an empty
+ * directory has no id, and gets one that nobody had before.
+ */
+export interface NodeIdentity {
+  /** Made once, with the directory. */
+  incarnation: string;
+  /** Undefined until the node has founded or joined a cluster. */
+  member: Member | undefined;
+}
+
+export interface Member {
+  nodeId: number;
+  clusterId: string;
+  /** Whom it founded the cluster with; empty when it joined. */
+  foundedWith: readonly Founder[];
+  /** As last known: where to ask first after a start. */
+  coordinators: readonly { nodeId: number; address: string }[];
+}
+
+const FILE = 'node.json';
+const FORMAT = 1;
+
+/** Reads the identity, or makes a blank one and its file. */
+export async function openIdentity(directory: string): Promise<NodeIdentity> {
+  const path = join(directory, FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    const blank: NodeIdentity = { incarnation: randomUUID(), member: undefined };
+    await saveIdentity(directory, blank);
+    return blank;
+  }
+  try {
+    const { format, incarnation, member } = JSON.parse(text) as { format: number } & NodeIdentity;
+    if (format !== FORMAT || typeof incarnation !== 'string') throw new Error(`format ${format}`);
+    return { incarnation, member: member ?? undefined };
+  } catch (cause) {
+    throw new SluiceError('IDENTITY_DAMAGED', `${path} does not say who this node is: ${(cause as Error).message}`, {
+      hint: 'restore the file from a backup, or give the node an empty data directory: it then joins as a new one and gets its data from its peers',
+      cause,
+    });
+  }
+}
+
+/** Durable when it resolves, and whole or unchanged after a crash. */
+export async function saveIdentity(directory: string, identity: NodeIdentity): Promise<void> {
+  const path = join(directory, FILE);
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify({ format: FORMAT, ...identity }, undefined, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const folder = await open(directory, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
