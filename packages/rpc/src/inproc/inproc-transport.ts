@@ -1,119 +1,60 @@
-import { SluiceError } from '@sluice/common/errors';
 import type { CallService, Channel, ChannelService, ServiceRegistry, Transport } from '../transport.ts';
+import { type InprocLink, inprocPair } from './inproc-channel.ts';
+import { copiesOfCall, copiesOfChannel } from './message-copies.ts';
+import { ServiceTable } from './service-table.ts';
 
 /**
- * The transport of roles that live in one process. A message is handed over in a microtask, never inside `send`: no
- * sender is re-entered by the answer to what it is still sending, exactly as over a wire.
+ * The transport of roles that live in one process: every node id leads to the same services. A message is handed over
+ * in a microtask, never inside `send`: no sender is re-entered by the answer to what it is still sending, exactly as
+ * over a wire.
  *
- * With `isolate`, every message is cloned on the way, so that a test (or the simulator) notices two nodes that share an
- * object. Production passes references: a payload that was encoded once is not copied for the sake of a boundary.
+ * With `isolate`, every message makes the way it would make between nodes, encoded and decoded, so that a test notices
+ * two nodes that share an object or say what the wire cannot carry. Production passes references: a payload that was
+ * encoded once is not copied for the sake of a boundary.
  */
 export class InprocTransport implements Transport, ServiceRegistry {
-  readonly #channelServices = new Map<ChannelService, (channel: Channel<unknown, unknown>) => void>();
-  readonly #callServices = new Map<CallService, (request: unknown) => Promise<unknown>>();
+  readonly #services = new ServiceTable();
   readonly #isolate: boolean;
+  #nodeId: number;
 
-  constructor(options: { isolate: boolean }) {
+  /** `nodeId` is whom the services see as `from`. */
+  constructor(options: { isolate: boolean; nodeId?: number }) {
     this.#isolate = options.isolate;
+    this.#nodeId = options.nodeId ?? 1;
   }
 
-  serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>) => void): void {
-    this.#channelServices.set(service, accept as (channel: Channel<unknown, unknown>) => void);
+  /** A node learns its id after it has begun to listen. */
+  setNodeId(nodeId: number): void {
+    this.#nodeId = nodeId;
   }
 
-  serveCall<Request, Response>(service: CallService, answer: (request: Request) => Promise<Response>): void {
-    this.#callServices.set(service, answer as (request: unknown) => Promise<unknown>);
+  serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>, from: number) => void): void {
+    this.#services.serveChannel(service, accept);
+  }
+
+  serveCall<Request, Response>(
+    service: CallService,
+    answer: (request: Request, from: number) => Promise<Response>,
+  ): void {
+    this.#services.serveCall(service, answer);
   }
 
   open<Out, In>(_nodeId: number, service: ChannelService): Channel<Out, In> {
-    const near = new InprocChannel(this.#isolate);
-    const far = new InprocChannel(this.#isolate);
-    near.join(far);
-    far.join(near);
-    const accept = this.#channelServices.get(service);
-    if (accept === undefined) near.close();
-    else accept(far as Channel<unknown, unknown>);
+    const copies = copiesOfChannel(service, this.#isolate);
+    const { near, far } = inprocPair(localLink(copies.request), localLink(copies.response));
+    const accept = this.#services.channel(service);
+    if (accept === undefined) near.end();
+    else accept(far, this.#nodeId);
     return near as Channel<Out, In>;
   }
 
   async call<Request, Response>(_nodeId: number, service: CallService, request: Request): Promise<Response> {
-    const answer = this.#callServices.get(service);
-    if (answer === undefined) {
-      throw new SluiceError('PEER_UNAVAILABLE', `no role of this node serves ${service}`, {
-        retriable: true,
-        hint: 'start a node with the role that serves it',
-      });
-    }
-    const response = await answer(this.#isolate ? structuredClone(request) : request);
-    return (this.#isolate ? structuredClone(response) : response) as Response;
+    const copies = copiesOfCall(service, this.#isolate);
+    const response = await this.#services.answer(service)(copies.request(request), this.#nodeId);
+    return copies.response(response) as Response;
   }
 }
 
-/** One end. Its inbox is drained in one microtask, however many messages were sent in the turn. */
-class InprocChannel implements Channel<unknown, unknown> {
-  readonly #isolate: boolean;
-  #peer: InprocChannel | undefined;
-  #inbox: unknown[] = [];
-  #listener: ((message: unknown) => void) | undefined;
-  #closeListener: (() => void) | undefined;
-  #draining = false;
-  #closed = false;
-  readonly #drain = (): void => this.#drainInbox();
-
-  constructor(isolate: boolean) {
-    this.#isolate = isolate;
-  }
-
-  join(peer: InprocChannel): void {
-    this.#peer = peer;
-  }
-
-  send(message: unknown): void {
-    if (this.#closed) return;
-    this.#peer?.accept(this.#isolate ? structuredClone(message) : message);
-  }
-
-  accept(message: unknown): void {
-    if (this.#closed) return;
-    this.#inbox.push(message);
-    this.#schedule();
-  }
-
-  onMessage(listener: (message: unknown) => void): void {
-    this.#listener = listener;
-    if (this.#inbox.length > 0) this.#schedule();
-  }
-
-  onClose(listener: () => void): void {
-    this.#closeListener = listener;
-    if (this.#closed) queueMicrotask(listener);
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#inbox = [];
-    const listener = this.#closeListener;
-    if (listener !== undefined) queueMicrotask(listener);
-    const peer = this.#peer;
-    if (peer !== undefined) queueMicrotask(() => peer.close());
-  }
-
-  #schedule(): void {
-    if (this.#draining || this.#listener === undefined) return;
-    this.#draining = true;
-    queueMicrotask(this.#drain);
-  }
-
-  #drainInbox(): void {
-    this.#draining = false;
-    const listener = this.#listener;
-    const messages = this.#inbox;
-    if (listener === undefined || messages.length === 0) return;
-    this.#inbox = [];
-    for (const message of messages) {
-      if (this.#closed) return;
-      listener(message);
-    }
-  }
+function localLink(copy: (message: unknown) => unknown): InprocLink {
+  return { copy, isCut: () => false, schedule: queueMicrotask };
 }
