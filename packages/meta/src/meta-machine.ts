@@ -1,7 +1,7 @@
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { decodeMetaCommand, type MetaCommand, type QueueDraft } from './meta-commands.ts';
-import { placeQueue } from './placement.ts';
 import type { QueueDefinition } from './queue-definition.ts';
+import { placeQueue } from './queue-placement.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, type QueueSubsystemConfig } from './queue-subsystem-config.ts';
 
 /**
