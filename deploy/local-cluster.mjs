@@ -1,0 +1,235 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const BIN = join(import.meta.dirname, '../packages/server/dist/bin.js');
+const HOST = '127.0.0.1';
+
+/** What a cluster is made of: how many processes of which roles. */
+export const LAYOUTS = {
+  /** Every tier by itself. */
+  tiers: [
+    { name: 'coordinator', roles: 'coordinator', count: 3 },
+    { name: 'store', roles: 'store', count: 3 },
+    { name: 'gateway', roles: 'gateway', count: 2 },
+  ],
+  /** Three nodes that do everything. */
+  compact: [{ name: 'node', roles: 'gateway,store,coordinator', count: 3 }],
+};
+
+/**
+ * A cluster of separate processes on this machine. Each node has its data directory, its ports for life, and a log file
+ * beside the data; any of them may be killed, paused, stopped and started again, as on machines of their own.
+ */
+export class LocalCluster {
+  /** By name: `store-1`. */
+  nodes = new Map();
+  #directory;
+  #flags;
+
+  /** `flags` are given to every node. */
+  constructor({ directory, flags = [] }) {
+    this.#directory = directory;
+    this.#flags = flags;
+  }
+
+  /** Starts all nodes of a layout; resolves when each has printed its `ready` line. */
+  async start(layout, { onReady = () => {} } = {}) {
+    if (!existsSync(BIN)) throw new Error(`${BIN} is not built: npm run build`);
+    for (const { name, roles, count } of layout) {
+      for (let i = 1; i <= count; i++) await this.#define(`${name}-${i}`, roles.split(','));
+    }
+    this.join = [...this.nodes.values()].filter(({ roles }) => roles.includes('coordinator')).map(({ grpc }) => grpc);
+    await Promise.all([...this.nodes.values()].map((node) => node.start().then(() => onReady(node))));
+  }
+
+  /** Adds a node to the running cluster. */
+  async add(name, roles) {
+    const node = await this.#define(name, roles.split(','));
+    await node.start();
+    return node;
+  }
+
+  gateways() {
+    return [...this.nodes.values()].filter(({ roles }) => roles.includes('gateway'));
+  }
+
+  stores() {
+    return [...this.nodes.values()].filter(({ roles }) => roles.includes('store'));
+  }
+
+  /** SIGTERM to all: gateways first, the coordinators last. Returns the names of those that did not end well. */
+  async stop() {
+    const failed = [];
+    for (const role of ['gateway', 'store', 'coordinator']) {
+      const wave = [...this.nodes.values()].filter(({ roles, isRunning }) => isRunning && roles.includes(role));
+      await Promise.all(
+        wave.map(async (node) => {
+          const { code } = await node.stop();
+          if (code !== 0) failed.push(node.name);
+        }),
+      );
+    }
+    return failed;
+  }
+
+  killAll() {
+    return Promise.all([...this.nodes.values()].filter(({ isRunning }) => isRunning).map((node) => node.kill()));
+  }
+
+  async #define(name, roles) {
+    const directory = join(this.#directory, name);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const speaksMqtt = roles.includes('gateway');
+    const ports = await portsOf(directory);
+    const node = new LocalNode({
+      name,
+      roles,
+      directory,
+      grpc: `${HOST}:${ports.grpc}`,
+      http: `${HOST}:${ports.http}`,
+      mqtt: speaksMqtt ? `${HOST}:${ports.mqtt}` : 'none',
+      flags: this.#flags,
+      join: () => this.join,
+    });
+    this.nodes.set(name, node);
+    return node;
+  }
+}
+
+const STOP_MS_MAX = 40_000;
+
+class LocalNode {
+  #flags;
+  #join;
+  #process;
+  #exited;
+
+  constructor({ name, roles, directory, grpc, http, mqtt, flags, join: founders }) {
+    this.name = name;
+    this.roles = roles;
+    this.directory = directory;
+    this.grpc = grpc;
+    this.http = http;
+    this.mqtt = mqtt;
+    this.#flags = flags;
+    this.#join = founders;
+  }
+
+  get isRunning() {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  get pid() {
+    return this.#process?.pid;
+  }
+
+  /** How its present life ends. */
+  get exited() {
+    return this.#exited;
+  }
+
+  /** The command of this node, for whoever wants to start it by hand or in a network of its own. */
+  get command() {
+    const args = [
+      BIN,
+      'server',
+      '--name',
+      this.name,
+      '--roles',
+      this.roles.join(','),
+      '--data',
+      join(this.directory, 'data'),
+    ];
+    args.push(
+      '--grpc',
+      this.grpc,
+      '--http',
+      this.http,
+      '--mqtt',
+      this.mqtt,
+      '--ws',
+      'none',
+      '--join',
+      this.#join().join(','),
+    );
+    return [process.execPath, ...args, ...this.#flags];
+  }
+
+  get logFile() {
+    return join(this.directory, 'node.log');
+  }
+
+  /** Resolves with its `ready` line; rejects when it ends before. */
+  async start(prefix = []) {
+    const [program, ...args] = [...prefix, ...this.command];
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = child;
+    this.#exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+    const log = createWriteStream(this.logFile, { flags: 'a' });
+    child.stderr.pipe(log);
+    const lines = createInterface({ input: child.stdout });
+    await new Promise((resolve, reject) => {
+      lines.on('line', (line) => {
+        log.write(`${line}\n`);
+        if (line.startsWith('ready ')) resolve();
+      });
+      child.on('error', reject);
+      this.#exited.then(({ code, signal }) =>
+        reject(
+          new Error(`${this.name} ended before it was ready (code ${code}, signal ${signal}): see ${this.logFile}`),
+        ),
+      );
+    });
+  }
+
+  kill(signal = 'SIGKILL') {
+    this.#process?.kill(signal);
+    return this.#exited;
+  }
+
+  pause() {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#process?.kill('SIGCONT');
+  }
+
+  async stop() {
+    const timer = setTimeout(() => this.#process?.kill('SIGKILL'), STOP_MS_MAX);
+    const exit = await this.kill('SIGTERM');
+    clearTimeout(timer);
+    return exit;
+  }
+}
+
+/** A node keeps its ports over restarts of the whole cluster: its peers know it by them. */
+async function portsOf(directory) {
+  const file = join(directory, 'ports.json');
+  if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8'));
+  const ports = { grpc: await freePort(), http: await freePort(), mqtt: await freePort() };
+  await writeFile(file, JSON.stringify(ports));
+  return ports;
+}
+
+const given = new Set();
+
+/** A port nobody has now. Ports given out are not given twice. */
+async function freePort() {
+  for (;;) {
+    const server = createServer();
+    server.listen(0, HOST);
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
+}

@@ -1,0 +1,73 @@
+// npm run cluster: a whole cluster on this machine, each node a process of its own, and one address for all clients.
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { Balancer } from './balancer.mjs';
+import { LAYOUTS, LocalCluster } from './local-cluster.mjs';
+
+const options = new Command('npm run cluster --')
+  .description('start a cluster of separate processes on this machine, behind one MQTT address')
+  .option('--compact', 'three nodes with all roles, instead of 3 coordinators, 3 stores and 2 gateways')
+  .option('--stores <N>', 'stores of the tiered form', '3')
+  .option('--gateways <N>', 'gateways of the tiered form', '2')
+  .option('--mqtt <PORT>', 'where clients connect; spread over the gateways', '1883')
+  .option('--data <DIR>', 'where the nodes keep their data and logs', './data/cluster')
+  .option('--set <section.key=value>', 'a setting of every node; may be repeated', (item, all) => [...all, item], [])
+  .parse()
+  .opts();
+
+const directory = resolve(options.data);
+const cluster = new LocalCluster({ directory, flags: options.set.flatMap((item) => ['--set', item]) });
+const layout = options.compact
+  ? LAYOUTS.compact
+  : LAYOUTS.tiers.map((tier) => {
+      const count = { store: options.stores, gateway: options.gateways }[tier.name];
+      return count === undefined ? tier : { ...tier, count: Number(count) };
+    });
+const nodes = layout.reduce((sum, { count }) => sum + count, 0);
+
+const say = (text) => process.stdout.write(`${text}\n`);
+say(`starting ${nodes} nodes, data and logs in ${directory}`);
+const balancer = new Balancer(() => cluster.gateways().map(({ mqtt }) => mqtt));
+let stopping = false;
+async function stop(code) {
+  if (stopping) return;
+  stopping = true;
+  say('stopping: gateways, then stores, then coordinators');
+  balancer.close();
+  const failed = await cluster.stop();
+  if (failed.length > 0) say(`did not end well: ${failed.join(', ')}`);
+  process.exit(failed.length > 0 ? 1 : code);
+}
+process.on('SIGINT', () => void stop(0));
+process.on('SIGTERM', () => void stop(0));
+
+try {
+  await cluster.start(layout, { onReady: ({ name }) => say(`  ${name} is ready`) });
+} catch (error) {
+  say(error.message);
+  await stop(1);
+}
+const port = await balancer.listen(Number(options.mqtt));
+const rows = [...cluster.nodes.values()].map(({ name, pid, roles, mqtt, http }) => [
+  name,
+  pid,
+  roles.join(','),
+  mqtt,
+  http,
+]);
+await writeFile(
+  join(directory, 'cluster.json'),
+  `${JSON.stringify({ mqtt: `127.0.0.1:${port}`, http: cluster.nodes.values().next().value.http, nodes: rows.map(([name, pid, , mqtt, http]) => ({ name, pid, mqtt, http })) }, undefined, 2)}\n`,
+);
+const table = [['node', 'pid', 'roles', 'mqtt', 'http'], ...rows].map((row) => row.map(String));
+const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+for (const row of table) say(`  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`);
+say(`ready ${JSON.stringify({ mqtt: `127.0.0.1:${port}`, http: rows[0][4] })}`);
+say('kill, pause (kill -STOP) or stop any of them; Ctrl-C stops all');
+for (const node of cluster.nodes.values()) {
+  void node.exited.then(({ code, signal }) => {
+    if (!stopping)
+      say(`${node.name} ended (code ${code}, signal ${signal}); start it again with\n  ${node.command.join(' ')}`);
+  });
+}
