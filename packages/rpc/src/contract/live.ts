@@ -10,8 +10,11 @@ export type LiveRequest =
   | { type: 'routes'; version: number; filters: readonly LiveRoute[] }
   | { type: 'routes-changed'; version: number; added: readonly LiveRoute[]; removed: readonly LiveRoute[] }
   | { type: 'publish'; messages: readonly ForwardedMessage[] }
-  /** A client connected here: whoever else has it closes that connection (0x8E). */
-  | { type: 'client-connected'; clientId: string; connectedAtMs: number };
+  /**
+   * A client connected here: whoever else has it closes that connection (0x8E), if it is of the same identity; empty
+   * when nobody was asked who they are.
+   */
+  | { type: 'client-connected'; clientId: string; identity: string; connectedAtMs: number };
 
 /** `version` of the routes the peer acts on, so that a SUBACK may wait until other gateways send. */
 export type LiveResponse = { type: 'seen'; version: number };
