@@ -1,17 +1,42 @@
 import type { RecordProperties } from '@sluice/queue/record/record';
 
-/** Rare questions about queues, asked of the store that leads their partition. */
+/**
+ * Rare questions about queues, asked of the store that leads their partition. It answers only after a majority has
+ * confirmed that it still leads: a deposed leader would tell figures of the past as those of now.
+ */
 export type StoreAdminRequest =
+  /** Answered for those of the queues' partitions that are led here. */
   | { type: 'statistics'; queueIds: readonly number[] }
-  | { type: 'purge'; queueId: number }
-  | { type: 'peek'; queueId: number; fromOffset: number; limit: number; payloadBytesMax: number };
+  /** `partition` 0: the first of the queue's partitions, which is the only one of most queues. */
+  | { type: 'purge'; queueId: number; partition: number }
+  | {
+      type: 'peek';
+      queueId: number;
+      partition: number;
+      fromOffset: number;
+      limit: number;
+      payloadBytesMax: number;
+    }
+  /** Who belongs to the partition's group. Asked by a store before it gives a replica up. */
+  | { type: 'membership'; partition: number }
+  /** Whether the store would take the leadership: it has the partition, and space on its disk, and is not about to stop. */
+  | { type: 'would-lead'; partition: number };
 
 export type StoreAdminResponse =
-  | { type: 'statistics'; queues: readonly StoreQueueStatistics[] }
+  /** One element for each partition of a queue that is led here; `elsewhere` names who leads the others, 0: not known. */
+  | {
+      type: 'statistics';
+      queues: readonly StoreQueueStatistics[];
+      elsewhere: readonly { partition: number; leader: number }[];
+    }
   | { type: 'purged'; count: number }
   /** `nextOffset` is 0 when the tail was reached. */
   | { type: 'peeked'; records: readonly PeekedRecord[]; nextOffset: number }
-  | { type: 'refused'; code: 'queue-unknown' | 'not-leader' | 'unavailable'; message: string };
+  /** Committed as of `index`. Both halves of a joint membership are members. */
+  | { type: 'membership'; term: number; index: number; members: readonly number[] }
+  | { type: 'would-lead'; would: boolean }
+  /** `leader` is who leads the partition as far as this store knows; 0 when it does not. */
+  | { type: 'refused'; code: 'queue-unknown' | 'not-leader' | 'unavailable'; message: string; leader: number };
 
 export interface StoreQueueStatistics {
   queueId: number;
