@@ -61,10 +61,16 @@ export interface EntryLog {
    */
   compact(groupId: number, index: number, term: number): void;
   /**
-   * Stores, as one frame, entries below the start of the contiguous log: the live ones that came with an image. Ascending, gaps allowed.
-   * Durable when it resolves; the compaction it follows is durable too.
+   * Stores, as one frame, entries below the start of the contiguous log: the live ones that came with an image. Ascending, gaps allowed;
+   * those that are there already are written once more. Durable when it resolves; the compaction it follows is durable too.
    */
   adopt(groupId: number, entries: readonly Entry[]): Promise<void>;
+  /**
+   * The group's log becomes empty after `index`, every older entry is gone, and the hard state is this one: one frame,
+   * durable when it resolves. Nothing happens when the log begins there or later already. No append of this group may be
+   * in flight or come before it resolves; those of others go on.
+   */
+  restart(groupId: number, index: number, term: number, hardState: HardState): Promise<void>;
   /** Forgets a group, hard state included; for a replica that moved away. Durable when it resolves. */
   remove(groupId: number): Promise<void>;
 

@@ -37,6 +37,10 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('reset' as const), groupId: fc.nat(GROUPS - 1), by: fc.nat(6) }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('restart' as const), groupId: fc.nat(GROUPS - 1), by: fc.nat(6) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), groupId: fc.nat(GROUPS - 1) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('seal' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), nth: fc.nat(5), give: fc.nat(3) }) },
@@ -93,6 +97,20 @@ class Run {
         const text = `adopted ${this.written++}`;
         group.live.set(index - 1, { term, text });
         return log.adopt(step.groupId, [entry(index - 1, term, text)]);
+      }
+      case 'restart': {
+        const group = this.group(step.groupId);
+        const index = group.last + 1 + step.by;
+        const term = (group.term(group.last) ?? 0) + 1;
+        group.hardState = { term, vote: step.by, commit: index };
+        await log.restart(step.groupId, index, term, group.hardState);
+        group.reset(index, term);
+        const text = `adopted ${this.written++}`;
+        group.live.set(index, { term, text });
+        await log.adopt(step.groupId, [entry(index, term, text)]);
+        // Again, as after a crash in the middle: it must change nothing.
+        await log.restart(step.groupId, index, term, { term: 0, vote: 0, commit: 0 });
+        return log.adopt(step.groupId, [entry(index, term, text)]);
       }
       case 'remove':
         this.model.delete(step.groupId);

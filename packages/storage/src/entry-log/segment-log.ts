@@ -256,6 +256,31 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     });
   }
 
+  async restart(groupId: number, index: number, term: number, hardState: HardState): Promise<void> {
+    await this.exclusive(async () => {
+      this.#writer.assertWritable();
+      if (index < this.firstIndex(groupId)) return;
+      const group = this.#groups.get(groupId) ?? new GroupState(groupId);
+      assert(!group.writing, 'a log is not voided under a write to it');
+      const { builder } = this.#writer;
+      builder.start();
+      const marks = this.addMarks();
+      const chain = chainOf(0, term, index, 0);
+      builder.note(RecordType.MARK, RESETS, groupId, term, index, chain);
+      builder.hardState(groupId, hardState);
+      // A new segment that begins with this frame begins with the group as it was, or a crash between the two would
+      // leave the log restarted without its hard state.
+      await this.#writer.writeFrame(this);
+      this.settleMarks(marks);
+      group.pendingMark = undefined;
+      group.reset(index, term, chain);
+      group.hardState = { ...hardState };
+      this.#groups.set(groupId, group);
+      this.#writer.active.rows.delete(groupId);
+      this.#sealed.cut(groupId, 0);
+    });
+  }
+
   async remove(groupId: number): Promise<void> {
     await this.exclusive(async () => {
       const group = this.#groups.get(groupId);
