@@ -3,10 +3,21 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
-import { type Entry, EntryKind } from '@sluice/raft/entry';
+import { decodeMembership } from '@sluice/raft/conf-change';
+import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { appliedKey, encodeApplied, encodeLogMark, groupKey, type LogMark, logMarkKey } from './keyspace.ts';
+import type { GroupMachine } from './group-machine.ts';
+import {
+  appliedKey,
+  encodeApplied,
+  encodeLogMark,
+  encodeMembershipRow,
+  groupKey,
+  type LogMark,
+  logMarkKey,
+  membershipKey,
+} from './keyspace.ts';
 import type { Replica } from './replica.ts';
 import { FetchList, RowBatch, rowId } from './row-batch.ts';
 import { RowCache } from './row-cache.ts';
@@ -32,6 +43,7 @@ export class ApplyLoop {
   readonly #logMark: () => LogMark;
   readonly #wake: (replica: Replica) => void;
   readonly #onFailed: (cause: Error) => void;
+  readonly #onStopped: (replica: Replica, cause: Error) => void;
   readonly #applySeconds: Histogram;
   readonly #cache = new RowCache();
   #waiting: Replica[] = [];
@@ -58,6 +70,7 @@ export class ApplyLoop {
     logMark: () => LogMark;
     wake: (replica: Replica) => void;
     onFailed: (cause: Error) => void;
+    onStopped: (replica: Replica, cause: Error) => void;
   }) {
     this.#engine = options.engine;
     this.#entryLog = options.entryLog;
@@ -66,6 +79,7 @@ export class ApplyLoop {
     this.#logMark = options.logMark;
     this.#wake = options.wake;
     this.#onFailed = options.onFailed;
+    this.#onStopped = options.onStopped;
     this.#applySeconds = options.metrics.histogram(
       'sluice_raft_apply_seconds',
       'One batch of committed entries, from fetching rows to the write of the new ones',
@@ -79,14 +93,63 @@ export class ApplyLoop {
     this.#list(replica);
   }
 
+  /** Tells the listener what it does not know of role, leader and term. */
   leadershipMayHaveMoved(replica: Replica): void {
-    const isLeader = replica.raft.role === 'leader';
+    const { raft } = replica;
+    const isLeader = raft.role === 'leader';
+    const leadsNow = isLeader && replica.toldTerm === raft.term;
+    if (replica.leads && !leadsNow) this.#leadershipEnded(replica);
     if (!replica.leads && isLeader) this.#list(replica);
-    else if (replica.leads && !isLeader) {
-      replica.leads = false;
-      for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
-      replica.listener.leadership(false);
-    }
+    const { leader, term } = raft;
+    if (leader === replica.toldLeader && term === replica.toldTerm) return;
+    const known = leader !== replica.toldLeader || leader !== 0;
+    if (term !== replica.toldTerm || leader !== replica.toldLeader) replica.reads.failAll();
+    replica.toldLeader = leader;
+    replica.toldTerm = term;
+    if (known) replica.listener.leaderMoved(leader, term);
+  }
+
+  /**
+   * Proposals under way keep waiting: the next leader's entries tell within moments whether they are in the log, and a
+   * planned hand-over leaves no doubt at all. Whoever gave up on them asks `giveUp`.
+   */
+  #leadershipEnded(replica: Replica): void {
+    replica.leads = false;
+    replica.unconfirmed = false;
+    replica.listener.leadership(false);
+  }
+
+  /** Nobody knows whether these will be applied: the group's new leader was not heard in time, or this node stops. */
+  giveUp(replica: Replica, reason: 'unknown' | 'unavailable'): void {
+    for (const token of replica.pending.takeAll()) replica.listener.dropped(token, reason);
+  }
+
+  /**
+   * A snapshot was installed: the engine holds the rows of `machine` as of `applied`. Called within `betweenBatches`, or
+   * at a moment when no batch can hold this group.
+   */
+  replaceState(
+    replica: Replica,
+    machine: GroupMachine<unknown, unknown>,
+    applied: { index: number; term: number },
+    membership: { membership: Membership; index: number },
+  ): void {
+    this.#cache.forgetGroup(replica.groupId);
+    replica.machine = machine;
+    replica.recent.clear();
+    replica.appliedIndex = applied.index;
+    replica.appliedTerm = applied.term;
+    replica.committedIndex = Math.max(replica.committedIndex, applied.index);
+    replica.membership = membership.membership;
+    replica.membershipIndex = membership.index;
+    this.giveUp(replica, 'unknown');
+    replica.listener.restored(machine);
+    replica.listener.membershipMoved(membership.membership, membership.index);
+  }
+
+  /** The group is gone from this node: nothing of it may be taken for rows of the next replica. */
+  forgetGroup(groupId: number): void {
+    this.#cache.forgetGroup(groupId);
   }
 
   /** A row that was written lately, as the last applied entry left it; undefined says nothing about the row. */
@@ -173,7 +236,7 @@ export class ApplyLoop {
     const startedMs = this.#clock.monotonicMs();
     const works: Work[] = [];
     for (const replica of replicas) {
-      if (replica.stopped !== undefined) continue;
+      if (isAtRest(replica)) continue;
       const work = await this.#entriesFor(replica);
       if (work !== undefined) works.push(work);
     }
@@ -197,7 +260,7 @@ export class ApplyLoop {
   }
 
   async #readEntries(replica: Replica): Promise<Work> {
-    const work: Work = { replica, entries: [], commands: [], effects: [] };
+    const work: Work = { replica, entries: [], commands: [], effects: [], membershipMoved: false };
     let bytes = 0;
     let next = replica.appliedIndex + 1;
     while (
@@ -250,7 +313,11 @@ export class ApplyLoop {
           return;
         }
       }
-      if (entry.kind === EntryKind.MEMBERSHIP) replica.membershipMoved();
+      if (entry.kind === EntryKind.MEMBERSHIP) {
+        replica.membership = decodeMembership(entry.data);
+        replica.membershipIndex = entry.index;
+        work.membershipMoved = true;
+      }
       replica.appliedIndex = entry.index;
       replica.appliedTerm = entry.term;
       replica.recent.delete(entry.index);
@@ -266,22 +333,28 @@ export class ApplyLoop {
     replica.stopped = cause;
     this.#cache.forgetGroup(replica.groupId);
     this.#logger.error({ err: cause, group: replica.groupId, index }, 'an entry cannot be applied: the group stops');
-    for (const token of replica.pending.takeAll()) replica.listener.dropped(token, 'unavailable');
+    replica.recent.clear();
+    this.giveUp(replica, 'unavailable');
+    replica.reads.failAll();
     replica.leads = false;
     replica.listener.leadership(false);
     replica.listener.stopped(cause);
+    this.#onStopped(replica, cause);
   }
 
   async #write(works: readonly Work[], rows: RowBatch): Promise<void> {
     const writes: KeyValueWrite[] = rows.writes();
     let applied = false;
-    for (const { replica, entries } of works) {
+    for (const { replica, entries, membershipMoved } of works) {
       if (entries.length === 0 || replica.stopped !== undefined) continue;
       applied = true;
       writes.push({
         key: appliedKey(replica.groupId),
         value: encodeApplied({ index: replica.appliedIndex, term: replica.appliedTerm }),
       });
+      if (!membershipMoved) continue;
+      const { membership, membershipIndex: index } = replica;
+      writes.push({ key: membershipKey(replica.groupId), value: encodeMembershipRow({ index, membership }) });
     }
     if (!applied) return;
     writes.push({ key: logMarkKey, value: encodeLogMark(this.#logMark()) });
@@ -310,19 +383,28 @@ export class ApplyLoop {
 
   #finish(work: Work): void {
     const { replica } = work;
-    if (replica.stopped !== undefined) return;
+    if (replica.stopped !== undefined || replica.removed) return;
     if (work.entries.length > 0) {
       replica.raft.applied(replica.appliedIndex);
+      replica.reads.applied(replica.appliedIndex);
       if (replica.raft.hasReady()) this.#wake(replica);
     }
     if (work.effects.length > 0) replica.listener.effects(work.effects);
+    if (work.membershipMoved) replica.listener.membershipMoved(replica.membership, replica.membershipIndex);
     if (replica.appliedIndex < replica.committedIndex) this.#list(replica);
     // A new leader serves once its own term's first entry is applied: everything acknowledged before is then known.
     if (!replica.leads && replica.raft.role === 'leader' && replica.appliedTerm === replica.raft.term) {
+      this.leadershipMayHaveMoved(replica);
       replica.leads = true;
       replica.listener.leadership(true);
     }
   }
+}
+
+/** Nothing is applied for it: it stopped, is gone, or its state is being replaced. */
+function isAtRest(replica: Replica): boolean {
+  const { stopped, removed, installing, installed, impaired } = replica;
+  return stopped !== undefined || removed || installing !== undefined || installed !== undefined || impaired !== undefined;
 }
 
 function isFull(cause: unknown): boolean {
@@ -335,4 +417,5 @@ interface Work {
   /** Data of the normal entries, in order: what machines are asked about. */
   commands: Uint8Array[];
   effects: unknown[];
+  membershipMoved: boolean;
 }

@@ -1,3 +1,5 @@
+import type { Membership } from '@sluice/raft/entry';
+
 /**
  * What a replicated machine looks like to the host that runs it, whatever it keeps. The order of one batch of entries:
  * `neededRows` and, once those are fetched, `furtherRows` say which rows to bring; then `apply` runs once an entry,
@@ -21,18 +23,28 @@ export interface RowAccess {
 }
 
 /** Told what happened to its group, on the host's turn. Must not throw. */
-export interface GroupListener<Reply, Effect> {
+export interface GroupListener<Reply, Effect, Machine = unknown> {
   /**
    * An entry was applied: it is committed, so a majority has it on disk. `token` is what `propose` was given; undefined
    * for entries of another leader, of an earlier life, or without one.
    */
   applied(index: number, reply: Reply, token: unknown): void;
-  /** The proposal will not be applied under this leadership, or nobody knows whether it will be. */
-  dropped(token: unknown, reason: 'not-leader' | 'unavailable'): void;
+  /**
+   * The end of a proposal that `applied` will not name. `not-leader`: certainly not stored, propose it to the leader.
+   * `unknown`: leadership ended and it may be stored or not. `unavailable`: this node serves nothing more; it may be
+   * stored or not.
+   */
+  dropped(token: unknown, reason: 'not-leader' | 'unknown' | 'unavailable'): void;
   /** After the batch has reached the engine: rows read from now on show it. */
   effects(effects: readonly Effect[]): void;
   /** An entry could not be applied: the group serves nothing more in this life. */
   stopped(cause: Error): void;
   /** Leadership of this node over the group began (and every earlier entry is applied) or ended. */
   leadership(leads: boolean): void;
+  /** Who leads, as far as this node knows; 0: nobody known. */
+  leaderMoved(leader: number, term: number): void;
+  /** A change of membership was committed and applied here; `index` is its entry. */
+  membershipMoved(membership: Membership, index: number): void;
+  /** A snapshot replaced the machine: everything derived from the former one is void. */
+  restored(machine: Machine): void;
 }

@@ -63,12 +63,12 @@ export class ImageKeeper {
     const cut = await this.#applyLoop.betweenBatches(() => {
       const { appliedIndex: index, appliedTerm: term } = replica;
       if (replica.stopped !== undefined || index < indexMin) return undefined;
-      return { index, term, rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS) };
+      return { index, term, membership: replica.membership, rows: engine.snapshotScan(range.from, range.to, ImageKeeper.CHUNK_ROWS) };
     });
     if (cut === undefined) return;
     const counted = { bytes: 0 };
     const path = join(imageDirectory, imageFileName(groupId, cut.index));
-    const meta = encodeMembership(replica.raft.status().membership);
+    const meta = encodeMembership(cut.membership);
     await writeImage(path, { groupId, index: cut.index, term: cut.term, meta }, machineRows(cut.rows, counted), files);
     // The engine must not fall behind its image after a power loss: that would only cost a reload, but for nothing.
     await engine.write([], { sync: true });

@@ -1,16 +1,22 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import { decodeMembership, encodeMembership } from '@sluice/raft/conf-change';
+import type { Membership } from '@sluice/raft/entry';
 
 /**
  * Every key of a node's engine. Two bytes of group id come before a machine's own keys; the host keeps its rows in a
  * group number no group may have (keys that begin with 0xff belong to the engine itself).
  *
  * HOST 'A' group        -> applied index, its term and its time: atomic with the rows it accounts for
+ * HOST 'M' group        -> membership as of the applied index, and the index of its entry: atomic with the applied index
+ * HOST 'W' group        -> a replica of the group was wiped here
  * HOST 'L'              -> where the entry log ended when the batch was written: a second witness of what was durable
  */
 export const HOST_GROUP = 0xfe00;
 const APPLIED = 0x41;
 const LOG_MARK = 0x4c;
+const MEMBERSHIP = 0x4d;
+const WIPED = 0x57;
 
 export function groupKey(groupId: number, key: Uint8Array): Uint8Array {
   const full = new Uint8Array(key.length + 2);
@@ -43,6 +49,26 @@ export function encodeApplied(row: AppliedRow): Uint8Array {
 export function decodeApplied(bytes: Uint8Array): AppliedRow {
   const reader = new ByteReader(bytes);
   return { index: reader.u53(), term: reader.u53() };
+}
+
+export interface MembershipRow {
+  index: number;
+  membership: Membership;
+}
+
+export function membershipKey(groupId: number): Uint8Array {
+  return new ByteWriter(8).u16(HOST_GROUP).u8(MEMBERSHIP).u16(groupId).finish();
+}
+export function encodeMembershipRow(row: MembershipRow): Uint8Array {
+  return new ByteWriter(64).u53(row.index).raw(encodeMembership(row.membership)).finish();
+}
+export function decodeMembershipRow(bytes: Uint8Array): MembershipRow {
+  const index = new ByteReader(bytes).u53();
+  return { index, membership: decodeMembership(bytes.subarray(8)) };
+}
+
+export function wipedKey(groupId: number): Uint8Array {
+  return new ByteWriter(8).u16(HOST_GROUP).u8(WIPED).u16(groupId).finish();
 }
 
 export const logMarkKey = new ByteWriter(8).u16(HOST_GROUP).u8(LOG_MARK).finish();

@@ -1,57 +1,120 @@
-import type { Entry } from '@sluice/raft/entry';
+import { isVoter } from '@sluice/raft/conf-change';
+import type { Membership } from '@sluice/raft/entry';
 import type { RaftGroup } from '@sluice/raft/raft';
 import type { GroupListener, GroupMachine } from './group-machine.ts';
 import { PendingProposals } from './pending-proposals.ts';
+import { ReadBarriers } from './read-barriers.ts';
+import { RecentEntries } from './recent-entries.ts';
+import type { HeldReady } from './snapshot-port.ts';
 
 /**
  * One group's member on this node: the Raft core, the machine, and what lies between them.
  *
  * Indexes only grow, in this order: handed to the disk, durable, committed, applied. An entry stays in `recent` from
  * the first until the last, so that applying it (and sending it to a peer) reads no disk; what is older comes from the
- * entry log. The bytes in `recent` are bounded by Raft's own bound on uncommitted bytes.
+ * entry log.
  */
 export class Replica {
   readonly groupId: number;
   readonly raft: RaftGroup;
-  readonly machine: GroupMachine<unknown, unknown>;
-  readonly listener: GroupListener<unknown, unknown>;
-  readonly recent = new Map<number, Entry>();
+  /** Replaced when a snapshot is installed, between two batches of the apply loop. */
+  machine: GroupMachine<unknown, unknown>;
+  /** Makes the machine out of its resident rows. */
+  readonly restore: (rows: Iterable<ResidentRow>) => GroupMachine<unknown, unknown>;
+  readonly residentRanges: readonly KeyRange[];
+  readonly listener: GroupListener<unknown, unknown, unknown>;
+  readonly recent = new RecentEntries();
   readonly pending = new PendingProposals();
+  readonly reads = new ReadBarriers();
   /** Last index known to be committed and not yet given to the machine ends here. */
   committedIndex: number;
   appliedIndex: number;
   appliedTerm: number;
+  /** As of `appliedIndex`, with the index of its entry. What is in force is `raft.membership`. */
+  membership: Membership;
+  membershipIndex: number;
   /** Whether the listener was told that this node leads. */
   leads = false;
+  /** What the listener was told last. */
+  toldLeader = 0;
+  toldTerm = 0;
+  /** This process was paused: it may have been replaced and not know. Until a read barrier says otherwise it serves nothing. */
+  unconfirmed = false;
   /** Set when an entry could not be applied: the group serves nothing more until the cause is removed. */
   stopped: Error | undefined;
-  /** This node alone decides: it hears from nobody, so it needs no ticks once it leads. */
-  soleVoter = false;
+  /** The replica cannot be trusted (see `impair`): it hears appends at most, and waits to be wiped. */
+  impaired: Error | undefined;
+  /** Set from a Ready with a snapshot until it is installed: nothing is applied or written for the group meanwhile. */
+  installing: HeldReady | undefined;
+  /** The snapshot is in; the rest of its Ready goes into the next turn. */
+  installed: HeldReady | undefined;
+  /** Removed from this node: whatever still refers to it does nothing. */
+  removed = false;
+  /** A replica of this group was wiped here before: what that one promised is forgotten, so this one votes only as a voter. */
+  wipedBefore = false;
   /** On the turn's work list already. */
   queued = false;
+  /** Ticks since the log last grew. */
+  idleTicks = 0;
+  idleIndex = 0;
+  #seenMembership: Readonly<Membership> | undefined;
+  #alone = false;
 
   constructor(parts: {
     groupId: number;
     raft: RaftGroup;
     machine: GroupMachine<unknown, unknown>;
-    listener: GroupListener<unknown, unknown>;
+    restore(rows: Iterable<ResidentRow>): GroupMachine<unknown, unknown>;
+    residentRanges: readonly KeyRange[];
+    listener: GroupListener<unknown, unknown, unknown>;
     appliedIndex: number;
     appliedTerm: number;
+    membership: Membership;
+    membershipIndex: number;
   }) {
     this.groupId = parts.groupId;
     this.raft = parts.raft;
     this.machine = parts.machine;
+    this.restore = parts.restore;
+    this.residentRanges = parts.residentRanges;
     this.listener = parts.listener;
     this.committedIndex = parts.appliedIndex;
     this.appliedIndex = parts.appliedIndex;
     this.appliedTerm = parts.appliedTerm;
-    this.membershipMoved();
+    this.membership = parts.membership;
+    this.membershipIndex = parts.membershipIndex;
   }
 
-  /** After a change of membership was applied, and at the start. */
-  membershipMoved(): void {
-    const { peerId, membership } = this.raft.status();
-    const { voters, votersOutgoing } = membership;
-    this.soleVoter = voters.length === 1 && voters[0] === peerId && votersOutgoing.length === 0;
+  /** This node is the whole group: it hears from nobody, so it needs no ticks once it leads. */
+  isAlone(nodeId: number): boolean {
+    const { membership } = this.raft;
+    if (membership !== this.#seenMembership) {
+      this.#seenMembership = membership;
+      const { voters, votersOutgoing, learners, learnersNext } = membership;
+      const others = votersOutgoing.length + learners.length + learnersNext.length;
+      this.#alone = voters.length === 1 && voters[0] === nodeId && others === 0;
+    }
+    return this.#alone;
   }
+
+  /**
+   * Whether a request for a vote may be answered. An empty log has promised nothing it could keep to. A learner answers,
+   * because a candidate may know of a promotion that has not reached it, unless a replica was wiped here: that one may have
+   * promised what this one does not hold.
+   */
+  mayVote(nodeId: number): boolean {
+    if (this.impaired !== undefined || this.raft.lastIndex === 0) return false;
+    return !this.wipedBefore || isVoter(this.raft.membership, nodeId);
+  }
+}
+
+export interface ResidentRow {
+  key: Uint8Array;
+  value: Uint8Array;
+}
+
+/** [from, to) of a machine's own keys. */
+export interface KeyRange {
+  from: Uint8Array;
+  to: Uint8Array;
 }

@@ -2,10 +2,13 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
+import type { SnapshotMeta } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
+import type { Ready } from '@sluice/raft/ready';
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
 import type { ApplyLoop } from './apply-loop.ts';
 import type { Replica } from './replica.ts';
+import type { HeldReady, SnapshotMessage, SnapshotPort } from './snapshot-port.ts';
 
 /**
  * One turn of a node: gather the `ready` of every group with something to do, write all of it in ONE synced frame, send
@@ -22,6 +25,8 @@ export class StoreLoop {
   readonly #entryLog: EntryLog;
   readonly #applyLoop: ApplyLoop;
   readonly #peers: PeerSender;
+  readonly #snapshots: SnapshotPort;
+  readonly #impair: (replica: Replica, cause: Error) => void;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onFenced: (cause: Error) => void;
@@ -29,6 +34,8 @@ export class StoreLoop {
   readonly #commitSeconds: Histogram;
   readonly #turns: Counter;
   #dirty: Replica[] = [];
+  /** Writes that come from no core: how a group begins. They go into the next turn. */
+  #extra: { write: LogWrite; done: () => void; reject: (cause: Error) => void }[] = [];
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
@@ -42,6 +49,8 @@ export class StoreLoop {
     entryLog: EntryLog;
     applyLoop: ApplyLoop;
     peers: PeerSender;
+    snapshots: SnapshotPort;
+    impair: (replica: Replica, cause: Error) => void;
     clock: Clock;
     logger: Logger;
     metrics: Metrics;
@@ -50,6 +59,8 @@ export class StoreLoop {
     this.#entryLog = options.entryLog;
     this.#applyLoop = options.applyLoop;
     this.#peers = options.peers;
+    this.#snapshots = options.snapshots;
+    this.#impair = options.impair;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onFenced = options.onFenced;
@@ -81,10 +92,25 @@ export class StoreLoop {
       replica.queued = true;
       this.#dirty.push(replica);
     }
-    if (!this.#running && !this.#scheduled && this.#fenced === undefined) {
-      this.#scheduled = true;
-      setImmediate(this.#begin);
-    }
+    this.#schedule();
+  }
+
+  /** Writes for a group that no core speaks for yet, in the next turn's frame. Resolves when it is durable. */
+  write(write: LogWrite): Promise<void> {
+    return new Promise((done, reject) => {
+      if (this.#fenced !== undefined) {
+        reject(this.#fenced);
+        return;
+      }
+      this.#extra.push({ write, done, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#running || this.#scheduled || this.#fenced !== undefined) return;
+    this.#scheduled = true;
+    setImmediate(this.#begin);
   }
 
   /** Tries a held turn again; called on the host's tick. */
@@ -102,13 +128,15 @@ export class StoreLoop {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
+    let turn: Turn | undefined;
     try {
-      let turn = this.#held ?? this.#gather();
+      turn = this.#held ?? this.#gather();
       while (turn !== undefined) {
         if (!(await this.#persist(turn))) break;
         turn = this.#gather();
       }
     } catch (cause) {
+      for (const { reject } of turn?.extra ?? []) reject(cause as Error);
       this.#fence(cause as Error);
     } finally {
       this.#running = false;
@@ -117,39 +145,90 @@ export class StoreLoop {
 
   #gather(): Turn | undefined {
     const replicas = this.#dirty;
-    if (replicas.length === 0) return undefined;
+    if (replicas.length === 0 && this.#extra.length === 0) return undefined;
     this.#dirty = [];
     const turn: Turn = {
       writes: [],
       persisted: [],
       afterPersist: [],
+      extra: this.#extra,
       startedMs: this.#clock.monotonicMs(),
       entries: 0,
     };
+    this.#extra = [];
+    for (const { write } of turn.extra) turn.writes.push(write);
     for (const replica of replicas) {
       replica.queued = false;
-      if (replica.stopped !== undefined) continue;
+      if (replica.removed) continue;
       this.#collect(replica, turn);
     }
+    this.#peers.flush();
     return turn;
   }
 
   #collect(replica: Replica, turn: Turn): void {
-    if (!replica.raft.hasReady()) return;
-    const ready = replica.raft.ready();
-    if (ready.messages.length > 0) this.#peers.send(replica, ready.messages);
-    if (ready.entries.length > 0 || ready.hardState !== undefined) {
-      for (const entry of ready.entries) replica.recent.set(entry.index, entry);
-      turn.writes.push({ groupId: replica.groupId, hardState: ready.hardState, entries: ready.entries });
-      turn.entries += ready.entries.length;
-      const last = ready.entries.at(-1);
+    if (replica.installing !== undefined) return;
+    const { installed } = replica;
+    if (installed !== undefined) {
+      replica.installed = undefined;
+      this.#collectWrites(replica, installed, turn);
+      // The core may have more by now; it goes into the turn after this one: one write a group.
+      this.wake(replica);
+      return;
+    }
+    if (replica.raft.hasReady()) {
+      const ready = replica.raft.ready();
+      if (ready.messages.length > 0) this.#send(replica, ready.messages);
+      if (ready.snapshot !== undefined) this.#install(replica, ready, ready.snapshot);
+      else this.#collectWrites(replica, ready, turn);
+      if (ready.readStates.length > 0) replica.reads.confirmed(ready.readStates, replica.appliedIndex);
+      if (ready.committed.last >= ready.committed.first) this.#applyLoop.commit(replica, ready.committed.last);
+    }
+    this.#applyLoop.leadershipMayHaveMoved(replica);
+  }
+
+  #collectWrites(replica: Replica, ready: Ready | HeldReady, turn: Turn): void {
+    const { hardState, entries, snapshot, messagesAfterPersist } = ready;
+    const last = entries.at(-1) ?? snapshot;
+    if (last !== undefined || hardState !== undefined) {
+      // Of a group that stopped nothing is applied any more: its entries need not wait in memory.
+      if (replica.stopped === undefined && entries.length > 0) {
+        replica.recent.append(entries, this.#entryLog.lastIndex(replica.groupId));
+      }
+      turn.writes.push({ groupId: replica.groupId, hardState, entries });
+      turn.entries += entries.length;
       if (last !== undefined) turn.persisted.push({ replica, term: last.term, index: last.index });
     }
-    if (ready.messagesAfterPersist.length > 0) {
-      turn.afterPersist.push({ replica, messages: ready.messagesAfterPersist });
+    if (messagesAfterPersist.length > 0) turn.afterPersist.push({ replica, messages: messagesAfterPersist });
+  }
+
+  /** The rest of the Ready waits until rows and log are those of the snapshot; other groups go on. */
+  #install(replica: Replica, ready: Ready, snapshot: SnapshotMeta): void {
+    const { hardState, entries, messagesAfterPersist } = ready;
+    const held: HeldReady = { snapshot, hardState, entries, messagesAfterPersist };
+    replica.installing = held;
+    this.#snapshots.install(replica, snapshot).then(
+      () => {
+        replica.installing = undefined;
+        replica.installed = held;
+        this.wake(replica);
+      },
+      (cause: Error) => this.#impair(replica, cause),
+    );
+  }
+
+  #send(replica: Replica, messages: readonly Message[]): void {
+    let others: Message[] | undefined;
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i] as Message;
+      if (message.type !== 'snapshot') {
+        others?.push(message);
+        continue;
+      }
+      others ??= messages.slice(0, i);
+      this.#snapshots.send(replica, message as SnapshotMessage);
     }
-    if (ready.committed.last >= ready.committed.first) this.#applyLoop.commit(replica, ready.committed.last);
-    this.#applyLoop.leadershipMayHaveMoved(replica);
+    this.#peers.send(replica, others ?? messages);
   }
 
   /** False when the disk is full and the turn is held. */
@@ -171,8 +250,11 @@ export class StoreLoop {
       this.#turnEntries.observe(turn.entries);
       this.#commitSeconds.observe((this.#clock.monotonicMs() - turn.startedMs) / 1000);
     }
-    for (const { replica, messages } of turn.afterPersist) this.#peers.send(replica, messages);
+    for (const { done } of turn.extra) done();
+    for (const { replica, messages } of turn.afterPersist) if (!replica.removed) this.#peers.send(replica, messages);
+    this.#peers.flush();
     for (const { replica, term, index } of turn.persisted) {
+      if (replica.removed) continue;
       replica.raft.persisted(term, index);
       if (replica.raft.hasReady()) this.wake(replica);
     }
@@ -182,6 +264,8 @@ export class StoreLoop {
   #fence(cause: Error): void {
     if (this.#fenced !== undefined) return;
     this.#fenced = cause;
+    for (const { reject } of this.#extra) reject(cause);
+    this.#extra = [];
     this.#logger.error({ err: cause }, 'the entry log failed: this node is fenced and acknowledges nothing more');
     this.#onFenced(cause);
   }
@@ -189,13 +273,17 @@ export class StoreLoop {
 
 /** How messages reach the other members of a group. `replica.recent` and the entry log hold the entries they name. */
 export interface PeerSender {
+  /** Takes what is to be sent; the appends' entries must be taken from `replica` in this call or read with care. */
   send(replica: Replica, messages: readonly Message[]): void;
+  /** Everything of this half of a turn was given: one frame a peer may leave. */
+  flush(): void;
 }
 
 interface Turn {
   writes: LogWrite[];
   persisted: { replica: Replica; term: number; index: number }[];
   afterPersist: { replica: Replica; messages: Message[] }[];
+  extra: { write: LogWrite; done: () => void; reject: (cause: Error) => void }[];
   startedMs: number;
   entries: number;
 }
