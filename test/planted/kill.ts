@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PlantedBug } from './planted-bug.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const CONFIG = join(import.meta.dirname, 'jest.planted.config.mjs');
+/** A planted bug may make a test wait for ever: that counts as noticed. */
+const RUN_MS_MAX = 180_000;
+
+export interface Verdict {
+  killed: boolean;
+  /** The first test that failed, or how else the run ended. */
+  by: string;
+  seconds: number;
+}
+
+/** Runs the tests over the planted sources until the first failure. */
+export async function tryToKill(bug: PlantedBug, tests: string): Promise<Verdict> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-planted-'));
+  const report = join(folder, 'report.json');
+  const startedMs = performance.now();
+  const seconds = (): number => Math.round((performance.now() - startedMs) / 100) / 10;
+  try {
+    const ended = await run(bug, tests, report);
+    if (ended === 'too long') return { killed: true, by: 'the tests came to no end', seconds: seconds() };
+    const failed = await firstFailure(report);
+    if (failed === undefined && ended !== 0)
+      return { killed: true, by: `jest ended with ${ended}`, seconds: seconds() };
+    return { killed: failed !== undefined, by: failed ?? '', seconds: seconds() };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function run(bug: PlantedBug, tests: string, report: string): Promise<number | 'too long'> {
+  const jest = join(ROOT, 'node_modules/jest/bin/jest.js');
+  const args = ['--disable-warning=ExperimentalWarning', '--experimental-vm-modules', jest];
+  args.push('--config', CONFIG, '--bail=1', '--silent', '--runInBand', '--forceExit');
+  args.push('--json', `--outputFile=${report}`, '--testPathPatterns', tests);
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: 'ignore',
+    env: { ...process.env, SLUICE_PLANTED: JSON.stringify(bug) },
+  });
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      resolve('too long');
+    }, RUN_MS_MAX);
+    child.on('error', reject);
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      resolve(code ?? -1);
+    });
+  });
+}
+
+async function firstFailure(report: string): Promise<string | undefined> {
+  const { testResults, numTotalTests } = JSON.parse(await readFile(report, 'utf8')) as {
+    numTotalTests: number;
+    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
+  };
+  for (const { assertionResults, message } of testResults) {
+    for (const { status, fullName } of assertionResults) if (status === 'failed') return fullName;
+    if (assertionResults.length === 0 && message !== '')
+      return `a test file that did not load: ${message.split('\n')[0]}`;
+  }
+  if (numTotalTests === 0) throw new Error('no test ran: the pattern of the list is wrong');
+  return undefined;
+}
