@@ -30,11 +30,19 @@ export interface SnapshotPort {
   /**
    * `Ready.snapshot`: replaces rows and log by what was received. When called, no write of this group is in flight,
    * none is begun until it settles, and nothing of the group is applied after a batch that may be under way
-   * (`applyLoop.betweenBatches` waits for that one). Within it: rows, applied index and membership row in the engine, the log
-   * compacted to the snapshot's index, the live entries adopted, then `applyLoop.replaceState`. The host then writes
-   * hard state and entries that came with the same Ready, and reports `persisted`. A rejection makes the replica impaired.
+   * (`applyLoop.betweenBatches` waits for that one). Within it: the log restarted after the snapshot's index with
+   * `hardState` (that of the same Ready, or the crash in between leaves a log of a term the replica never heard of), the
+   * live entries adopted, rows, applied index and membership row in the engine, then `applyLoop.replaceState`. The host
+   * then writes the entries that came with the same Ready, and reports `persisted`. A rejection makes the replica impaired.
    */
-  install(replica: Replica, snapshot: SnapshotMeta): Promise<void>;
+  install(replica: Replica, snapshot: SnapshotMeta, hardState: HardState | undefined): Promise<void>;
+  /** On each tick of the host: what waits too long ends, what waits for a free place or for space goes on. */
+  tick(): void;
+  /**
+   * The log of a group must not be compacted beyond this index: a running or just finished transfer, or a follower that
+   * is little behind, needs what follows. Infinite when nobody does.
+   */
+  logFloor(replica: Replica): number;
   /** Asked before a group is loaded: why its stored state is not to be trusted (an installation was interrupted). */
   damageOf(groupId: number): Promise<Error | undefined>;
   /** The group is about to be wiped, or the node stops: ends what is under way for it (for all, when undefined). */

@@ -207,7 +207,7 @@ export class StoreLoop {
     const { hardState, entries, messagesAfterPersist } = ready;
     const held: HeldReady = { snapshot, hardState, entries, messagesAfterPersist };
     replica.installing = held;
-    this.#snapshots.install(replica, snapshot).then(
+    this.#snapshots.install(replica, snapshot, hardState).then(
       () => {
         replica.installing = undefined;
         replica.installed = held;
