@@ -1,6 +1,8 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
+import { LONE_FOUNDER, type NodeInfo, type NodeRegistration } from './node-info.ts';
+import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
 import type { QueueSubsystemConfig } from './queue-subsystem-config.ts';
 
@@ -10,12 +12,33 @@ import type { QueueSubsystemConfig } from './queue-subsystem-config.ts';
  * group: guessing would let replicas differ.
  */
 export type MetaCommand =
-  /** Once in a cluster's life; a second one is refused. */
-  | { kind: 'form-cluster'; clusterId: string; partitionCount: number; queueCountMax: number }
+  /** Once in a cluster's life; a second one is refused. Written alike by every founder that comes to lead. */
+  | {
+      kind: 'form-cluster';
+      clusterId: string;
+      partitionCount: number;
+      replicationFactor: number;
+      queueCountMax: number;
+      founders: readonly NodeInfo[];
+    }
   | { kind: 'define-queue'; queue: QueueDraft }
   | { kind: 'update-queue'; queueId: number; expectedVersion: number; queue: QueueDraft }
   | { kind: 'remove-queue'; queueId: number }
-  | { kind: 'set-config'; config: QueueSubsystemConfig };
+  | { kind: 'set-config'; config: QueueSubsystemConfig }
+  /**
+   * A node that starts says who it is. `nodeId` is the id that its own data directory holds, 0 when it holds none: how
+   * the node of a cluster that was formed before nodes had incarnations is recognised.
+   */
+  | { kind: 'register-node'; node: NodeRegistration; nodeId: number }
+  | { kind: 'set-node-state'; nodeId: number; state: NodeInfo['state'] }
+  /**
+   * Only the places that change. Refused when nodes, places or the factor have changed after `expectedEpoch`: whoever
+   * computed it has not seen that. 0 does not ask.
+   */
+  | { kind: 'place-partitions'; placements: readonly PartitionInfo[]; expectedEpoch: number }
+  /** A leader of the partition was seen: from now on a replica without a log waits to be added. */
+  | { kind: 'partition-formed'; partition: number }
+  | { kind: 'set-replication-factor'; replicationFactor: number };
 
 /** A definition before the machine has given it identity, place and time. */
 export type QueueDraft = Omit<QueueDefinition, 'queueId' | 'partitions' | 'version' | 'createdAtMs'> & {
@@ -23,14 +46,28 @@ export type QueueDraft = Omit<QueueDefinition, 'queueId' | 'partitions' | 'versi
   partitionCount: number;
 };
 
-const KINDS = ['form-cluster', 'define-queue', 'update-queue', 'remove-queue', 'set-config'] as const;
-const VERSION = 1;
+/** Their order is the format: a new kind goes to the end. */
+const KINDS = [
+  'form-cluster',
+  'define-queue',
+  'update-queue',
+  'remove-queue',
+  'set-config',
+  'register-node',
+  'set-node-state',
+  'place-partitions',
+  'partition-formed',
+  'set-replication-factor',
+] as const satisfies readonly MetaCommand['kind'][];
+
+/** What is written today; every version from 1 on is read for ever. */
+const VERSIONS: Partial<Record<MetaCommand['kind'], number>> = { 'form-cluster': 2 };
 
 export function encodeMetaCommand(command: MetaCommand, stampMs: number): Uint8Array {
   const { kind, ...body } = command;
   return new ByteWriter()
     .u8(KINDS.indexOf(kind) + 1)
-    .u8(VERSION)
+    .u8(VERSIONS[kind] ?? 1)
     .u53(stampMs)
     .text(JSON.stringify(body))
     .finish();
@@ -42,7 +79,7 @@ export function decodeMetaCommand(bytes: Uint8Array): { command: MetaCommand; st
   const kind = KINDS[reader.u8() - 1];
   const version = reader.u8();
   const stampMs = reader.u53();
-  if (kind === undefined || version !== VERSION) {
+  if (kind === undefined || version < 1 || version > (VERSIONS[kind] ?? 1)) {
     throw new SluiceError(
       'META_COMMAND_UNKNOWN',
       `metadata entry of kind ${bytes[0]} version ${version} is not known`,
@@ -51,5 +88,10 @@ export function decodeMetaCommand(bytes: Uint8Array): { command: MetaCommand; st
       },
     );
   }
-  return { command: { kind, ...(JSON.parse(reader.text()) as object) } as MetaCommand, stampMs };
+  const body = JSON.parse(reader.text()) as object;
+  const before = kind === 'form-cluster' && version === 1 ? ALONE : {};
+  return { command: { kind, ...before, ...body } as MetaCommand, stampMs };
 }
+
+/** What version 1 of `form-cluster` left unsaid: a cluster was one node. */
+const ALONE = { replicationFactor: 1, founders: [LONE_FOUNDER] };

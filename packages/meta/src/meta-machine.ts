@@ -1,5 +1,16 @@
-import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { decodeMetaCommand, type MetaCommand, type QueueDraft } from './meta-commands.ts';
+import {
+  decodeMetaRow,
+  encodeMetaRow,
+  HEAD_KEY,
+  type HeadRow,
+  keyOfNode,
+  keyOfPartition,
+  keyOfQueue,
+} from './meta-rows.ts';
+import { LONE_FOUNDER, type NodeInfo } from './node-info.ts';
+import { NodeTable } from './node-table.ts';
+import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
 import { placeQueue } from './queue-placement.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, type QueueSubsystemConfig } from './queue-subsystem-config.ts';
@@ -8,29 +19,42 @@ import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, type QueueSubsystemConfig } from './que
  * The cluster's metadata as a replicated machine: every change is an entry, every replica reaches the same image. The
  * whole image is resident (a queue is a few hundred bytes); rows only save replaying the log at start.
  *
- * Uniqueness and limits are decided here, where entries have one order, and not where a request arrives: two API nodes
- * that create the same queue at once must not both succeed.
+ * Uniqueness, limits and identities are decided here, where entries have one order, and not where a request arrives:
+ * two nodes that create the same queue at once must not both succeed, nor two that register get one id.
  */
 export class MetaMachine {
   epoch = 0;
   clusterId = '';
   partitionCount = 0;
+  replicationFactor = 1;
   config: QueueSubsystemConfig = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
+  /** When nodes, places or the factor changed last: what a placement was computed from. */
+  layoutEpoch = 0;
   #nextQueueId = 1;
   #nowMs = 0;
   readonly #queues = new Map<number, QueueDefinition>();
   readonly #idByName = new Map<string, number>();
+  readonly #nodes = new NodeTable();
+  readonly #partitions = new Map<number, PartitionInfo>();
   #headDirty = false;
   readonly #dirtyQueues = new Set<number>();
+  readonly #dirtyNodes = new Set<number>();
+  readonly #dirtyPartitions = new Set<number>();
 
   static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): MetaMachine {
     const machine = new MetaMachine();
+    let head: HeadRow | undefined;
     for (const { key, value } of rows) {
-      const body = JSON.parse(Buffer.from(value).toString('utf8')) as unknown;
-      if (key[0] === HEAD_TABLE) machine.#restoreHead(body as HeadRow);
-      else if (key[0] === QUEUE_TABLE) machine.#put(body as QueueDefinition);
+      const decoded = decodeMetaRow(key, value);
+      if (decoded.table === 'head') head = decoded.row;
+      else if (decoded.table === 'queue') machine.#putQueue(decoded.row);
+      else if (decoded.table === 'node') machine.#putNode(decoded.row);
+      else machine.#putPartition(decoded.row);
     }
     machine.#dirtyQueues.clear();
+    machine.#dirtyNodes.clear();
+    machine.#dirtyPartitions.clear();
+    if (head !== undefined) machine.#restoreHead(head);
     return machine;
   }
 
@@ -38,9 +62,29 @@ export class MetaMachine {
     return this.#queues.values();
   }
 
+  get queueCount(): number {
+    return this.#queues.size;
+  }
+
   queueByName(name: string): QueueDefinition | undefined {
     const queueId = this.#idByName.get(name);
     return queueId === undefined ? undefined : this.#queues.get(queueId);
+  }
+
+  /** Those that are gone included. */
+  nodes(): readonly NodeInfo[] {
+    return [...this.#nodes.all()];
+  }
+
+  node(nodeId: number): NodeInfo | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
+  /** Partition 1 first. */
+  partitions(): readonly PartitionInfo[] {
+    const all: PartitionInfo[] = [];
+    for (let n = 1; n <= this.partitionCount; n++) all.push(this.#partition(n));
+    return all;
   }
 
   /** Nothing is fetched: the image is resident. */
@@ -65,34 +109,56 @@ export class MetaMachine {
         return this.#removeQueue(command.queueId);
       case 'set-config':
         return this.#setConfig(command.config);
+      case 'register-node':
+        return this.#registerNode(command);
+      case 'set-node-state':
+        return this.#setNodeState(command.nodeId, command.state);
+      case 'place-partitions':
+        return this.#placePartitions(command.placements, command.expectedEpoch);
+      case 'partition-formed':
+        return this.#partitionFormed(command.partition);
+      case 'set-replication-factor':
+        return this.#setReplicationFactor(command.replicationFactor);
     }
   }
 
   /** Writes what changed since the last flush. */
   flush(rows: { put(key: Uint8Array, value: Uint8Array): void; delete(key: Uint8Array): void }): void {
-    if (this.#headDirty) rows.put(Uint8Array.of(HEAD_TABLE), encodeJson(this.#headRow()));
+    if (this.#headDirty) rows.put(HEAD_KEY, encodeMetaRow(this.#headRow()));
     for (const queueId of this.#dirtyQueues) {
       const definition = this.#queues.get(queueId);
-      const key = new ByteWriter().u8(QUEUE_TABLE).u53(queueId).finish();
-      if (definition === undefined) rows.delete(key);
-      else rows.put(key, encodeJson(definition));
+      if (definition === undefined) rows.delete(keyOfQueue(queueId));
+      else rows.put(keyOfQueue(queueId), encodeMetaRow(definition));
+    }
+    for (const nodeId of this.#dirtyNodes) {
+      const node = this.#nodes.get(nodeId);
+      if (node === undefined) rows.delete(keyOfNode(nodeId));
+      else rows.put(keyOfNode(nodeId), encodeMetaRow(node));
+    }
+    for (const partition of this.#dirtyPartitions) {
+      rows.put(keyOfPartition(partition), encodeMetaRow(this.#partition(partition)));
     }
     this.#headDirty = false;
     this.#dirtyQueues.clear();
+    this.#dirtyNodes.clear();
+    this.#dirtyPartitions.clear();
   }
 
   #formCluster(command: Extract<MetaCommand, { kind: 'form-cluster' }>): MetaReply {
-    if (this.clusterId !== '') return { result: 'already-formed', epoch: this.epoch };
+    if (this.clusterId !== '') return this.#unchanged('already-formed');
     this.clusterId = command.clusterId;
     this.partitionCount = command.partitionCount;
+    this.replicationFactor = command.replicationFactor;
     this.config = { ...this.config, queueCountMax: command.queueCountMax };
-    return this.#changed('formed', undefined, undefined);
+    for (const founder of command.founders) this.#putNode(founder);
+    if (isLone(command.founders)) this.#placeOnLoneFounder();
+    return this.#layoutChanged('formed', {});
   }
 
   #defineQueue(draft: QueueDraft): MetaReply {
-    if (this.#idByName.has(draft.name)) return { result: 'already-exists', epoch: this.epoch };
-    if (this.#queues.size >= this.config.queueCountMax) return { result: 'too-many-queues', epoch: this.epoch };
-    if (draft.partitionCount > this.partitionCount) return { result: 'too-many-partitions', epoch: this.epoch };
+    if (this.#idByName.has(draft.name)) return this.#unchanged('already-exists');
+    if (this.#queues.size >= this.config.queueCountMax) return this.#unchanged('too-many-queues');
+    if (draft.partitionCount > this.partitionCount) return this.#unchanged('too-many-partitions');
     const queueId = this.#nextQueueId++;
     const { partitionCount, ...settings } = draft;
     const definition: QueueDefinition = {
@@ -102,14 +168,14 @@ export class MetaMachine {
       version: this.epoch + 1,
       createdAtMs: this.#nowMs,
     };
-    this.#put(definition);
-    return this.#changed('done', definition, undefined);
+    this.#putQueue(definition);
+    return this.#changed('done', { changed: definition });
   }
 
   #updateQueue(queueId: number, expectedVersion: number, draft: QueueDraft): MetaReply {
     const earlier = this.#queues.get(queueId);
-    if (earlier === undefined) return { result: 'not-found', epoch: this.epoch };
-    if (earlier.version !== expectedVersion) return { result: 'changed-meanwhile', epoch: this.epoch };
+    if (earlier === undefined) return this.#unchanged('not-found');
+    if (earlier.version !== expectedVersion) return this.#unchanged('changed-meanwhile');
     const { partitionCount: _fixed, ...settings } = draft;
     const definition: QueueDefinition = {
       ...earlier,
@@ -119,46 +185,156 @@ export class MetaMachine {
       isLastValue: earlier.isLastValue,
       version: this.epoch + 1,
     };
-    this.#put(definition);
-    return this.#changed('done', definition, undefined);
+    this.#putQueue(definition);
+    return this.#changed('done', { changed: definition });
   }
 
   #removeQueue(queueId: number): MetaReply {
     const earlier = this.#queues.get(queueId);
-    if (earlier === undefined) return { result: 'not-found', epoch: this.epoch };
+    if (earlier === undefined) return this.#unchanged('not-found');
     this.#queues.delete(queueId);
     this.#idByName.delete(earlier.name);
     this.#dirtyQueues.add(queueId);
-    return this.#changed('done', undefined, queueId);
+    return this.#changed('done', { removed: queueId });
   }
 
   #setConfig(config: QueueSubsystemConfig): MetaReply {
-    if (config.enable === false && this.#queues.size > 0) return { result: 'queues-exist', epoch: this.epoch };
+    if (config.enable === false && this.#queues.size > 0) return this.#unchanged('queues-exist');
     this.config = config;
-    return this.#changed('done', undefined, undefined);
+    return this.#changed('done', { config });
   }
 
-  #changed(result: 'done' | 'formed', changed: QueueDefinition | undefined, removed: number | undefined): MetaReply {
+  #registerNode(command: Extract<MetaCommand, { kind: 'register-node' }>): MetaReply {
+    if (this.clusterId === '') return this.#unchanged('not-formed');
+    const { result, nodeId, changed } = this.#nodes.register(command.node, command.nodeId);
+    if (result !== 'done') return { ...this.#unchanged(result), nodeId };
+    if (changed.length === 0) return { ...this.#unchanged('unchanged'), nodeId };
+    for (const node of changed) this.#putNode(node);
+    return { ...this.#layoutChanged('done', { nodes: changed, removedNodes: this.#forgetNodes() }), nodeId };
+  }
+
+  #setNodeState(nodeId: number, state: NodeInfo['state']): MetaReply {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) return this.#unchanged('not-found');
+    if (node.state === state) return this.#unchanged('unchanged');
+    // Its replicas were given to others; it comes back as a new node.
+    if (node.state === 'gone') return this.#unchanged('node-gone');
+    const changed: NodeInfo = { ...node, state };
+    this.#putNode(changed);
+    return this.#layoutChanged('done', { nodes: [changed], removedNodes: this.#forgetNodes() });
+  }
+
+  #placePartitions(placements: readonly PartitionInfo[], expectedEpoch: number): MetaReply {
+    if (expectedEpoch !== 0 && this.layoutEpoch > expectedEpoch) return this.#unchanged('changed-meanwhile');
+    if (!placements.every((placement) => this.#isPlaceable(placement))) return this.#unchanged('bad-placement');
+    const partitions: PartitionInfo[] = [];
+    for (const { partition, replicas, preferredLeader } of placements) {
+      const earlier = this.#partition(partition);
+      const bootstrap = earlier.bootstrap || earlier.replicas.length === 0;
+      partitions.push({ partition, replicas: [...replicas], preferredLeader, bootstrap });
+    }
+    for (const placed of partitions) this.#putPartition(placed);
+    return this.#layoutChanged('done', { partitions });
+  }
+
+  /**
+   * While its replicas may still begin a log of their own, they are who they are: others would begin another log beside
+   * theirs.
+   */
+  #isPlaceable({ partition, replicas, preferredLeader }: PartitionInfo): boolean {
+    if (partition < 1 || partition > this.partitionCount || replicas.length === 0) return false;
+    if (new Set(replicas).size !== replicas.length) return false;
+    if (preferredLeader !== 0 && !replicas.includes(preferredLeader)) return false;
+    const earlier = this.#partition(partition);
+    if (earlier.bootstrap && !isSameSet(earlier.replicas, replicas)) return false;
+    return replicas.every((nodeId) => {
+      const state = this.#nodes.get(nodeId)?.state;
+      return state !== undefined && (state !== 'gone' || earlier.replicas.includes(nodeId));
+    });
+  }
+
+  #partitionFormed(partition: number): MetaReply {
+    const earlier = this.#partitions.get(partition);
+    if (earlier === undefined) return this.#unchanged('not-found');
+    if (!earlier.bootstrap) return this.#unchanged('unchanged');
+    const formed: PartitionInfo = { ...earlier, bootstrap: false };
+    this.#putPartition(formed);
+    return this.#changed('done', { partitions: [formed] });
+  }
+
+  #setReplicationFactor(replicationFactor: number): MetaReply {
+    if (!Number.isSafeInteger(replicationFactor) || replicationFactor < 1) return this.#unchanged('bad-placement');
+    if (replicationFactor === this.replicationFactor) return this.#unchanged('unchanged');
+    this.replicationFactor = replicationFactor;
+    return this.#layoutChanged('done', { replicationFactor });
+  }
+
+  #forgetNodes(): readonly number[] {
+    const named = new Set<number>();
+    for (const { replicas } of this.#partitions.values()) for (const nodeId of replicas) named.add(nodeId);
+    const forgotten = this.#nodes.forgettable((nodeId) => named.has(nodeId));
+    for (const { nodeId } of forgotten) {
+      this.#nodes.delete(nodeId);
+      this.#dirtyNodes.add(nodeId);
+    }
+    return forgotten.map(({ nodeId }) => nodeId);
+  }
+
+  #unchanged(result: Exclude<MetaResult, 'done' | 'formed'>): MetaReply {
+    return { result, epoch: this.epoch };
+  }
+
+  #changed(result: 'done' | 'formed', what: MetaChange): MetaReply {
     this.epoch++;
     this.#headDirty = true;
-    return { result, epoch: this.epoch, changed, removed };
+    return { result, epoch: this.epoch, ...what };
   }
 
-  #put(definition: QueueDefinition): void {
+  #layoutChanged(result: 'done' | 'formed', what: MetaChange): MetaReply {
+    this.layoutEpoch = this.epoch + 1;
+    return this.#changed(result, what);
+  }
+
+  #putQueue(definition: QueueDefinition): void {
     this.#queues.set(definition.queueId, definition);
     this.#idByName.set(definition.name, definition.queueId);
     this.#dirtyQueues.add(definition.queueId);
   }
 
+  #putNode(node: NodeInfo): void {
+    this.#nodes.put(node);
+    this.#dirtyNodes.add(node.nodeId);
+  }
+
+  #putPartition(partition: PartitionInfo): void {
+    this.#partitions.set(partition.partition, partition);
+    this.#dirtyPartitions.add(partition.partition);
+  }
+
+  #partition(partition: number): PartitionInfo {
+    return this.#partitions.get(partition) ?? { partition, replicas: [], preferredLeader: 0, bootstrap: false };
+  }
+
+  /** As every cluster was before clusters had places: its partitions are where its only node is. */
+  #placeOnLoneFounder(): void {
+    const { nodeId } = LONE_FOUNDER;
+    for (let partition = 1; partition <= this.partitionCount; partition++) {
+      this.#putPartition({ partition, replicas: [nodeId], preferredLeader: nodeId, bootstrap: true });
+    }
+  }
+
   #headRow(): HeadRow {
     return {
-      format: FORMAT,
+      format: 2,
       epoch: this.epoch,
       clusterId: this.clusterId,
       partitionCount: this.partitionCount,
       nextQueueId: this.#nextQueueId,
       nowMs: this.#nowMs,
       config: this.config,
+      replicationFactor: this.replicationFactor,
+      nextNodeId: this.#nodes.nextNodeId,
+      layoutEpoch: this.layoutEpoch,
     };
   }
 
@@ -169,40 +345,60 @@ export class MetaMachine {
     this.#nextQueueId = row.nextQueueId;
     this.#nowMs = row.nowMs;
     this.config = row.config;
+    this.replicationFactor = row.replicationFactor ?? 1;
+    this.#nodes.nextNodeId = Math.max(this.#nodes.nextNodeId, row.nextNodeId ?? 1);
+    this.layoutEpoch = row.layoutEpoch ?? row.epoch;
+    if (row.format > 1 || row.clusterId === '') return;
+    this.#putNode(LONE_FOUNDER);
+    this.#placeOnLoneFounder();
+    this.#headDirty = true;
   }
 }
 
 /** `done` and `formed` moved the epoch; every other result changed nothing. */
-export interface MetaReply {
-  result:
-    | 'done'
-    | 'formed'
-    | 'already-formed'
-    | 'already-exists'
-    | 'too-many-queues'
-    | 'too-many-partitions'
-    | 'not-found'
-    | 'changed-meanwhile'
-    | 'queues-exist';
+export interface MetaReply extends MetaChange {
+  result: MetaResult;
   epoch: number;
+  /** Of `register-node`: the node's id; with `name-taken`, whose name it is; with `node-gone`, the id it had. */
+  nodeId?: number | undefined;
+}
+
+/** What moved, for the deltas that every node gets. */
+export interface MetaChange {
   changed?: QueueDefinition | undefined;
   removed?: number | undefined;
+  nodes?: readonly NodeInfo[] | undefined;
+  removedNodes?: readonly number[] | undefined;
+  partitions?: readonly PartitionInfo[] | undefined;
+  config?: QueueSubsystemConfig | undefined;
+  replicationFactor?: number | undefined;
 }
 
-interface HeadRow {
-  format: typeof FORMAT;
-  epoch: number;
-  clusterId: string;
-  partitionCount: number;
-  nextQueueId: number;
-  nowMs: number;
-  config: QueueSubsystemConfig;
+export type MetaResult =
+  | 'done'
+  | 'formed'
+  /** It already is as it was asked to be. */
+  | 'unchanged'
+  | 'already-formed'
+  | 'not-formed'
+  | 'already-exists'
+  | 'too-many-queues'
+  | 'too-many-partitions'
+  | 'not-found'
+  | 'changed-meanwhile'
+  | 'queues-exist'
+  /** Replaced or left: its id is not given back to it. */
+  | 'node-gone'
+  /** A live node of another incarnation has the name a known node wants to take. */
+  | 'name-taken'
+  /** It claims an id that this cluster has not given. */
+  | 'node-unknown'
+  | 'bad-placement';
+
+function isLone(founders: readonly NodeInfo[]): boolean {
+  return founders.length === 1 && founders[0]?.incarnation === LONE_FOUNDER.incarnation;
 }
 
-const FORMAT = 1;
-const HEAD_TABLE = 0x4d; // M
-const QUEUE_TABLE = 0x51; // Q
-
-function encodeJson(value: unknown): Uint8Array {
-  return Buffer.from(JSON.stringify(value), 'utf8');
+function isSameSet(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((nodeId) => b.includes(nodeId));
 }

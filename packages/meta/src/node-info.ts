@@ -25,3 +25,23 @@ export interface NodeInfo extends NodeRegistration {
    */
   state: 'active' | 'draining' | 'leaving' | 'gone';
 }
+
+/**
+ * The node of a cluster that was formed before clusters had nodes. Without an incarnation nobody can be mistaken for it;
+ * it is told its own when it registers under its id.
+ */
+export const LONE_FOUNDER: NodeInfo = {
+  nodeId: 1,
+  incarnation: '',
+  name: '',
+  address: '',
+  roles: ['gateway', 'store', 'coordinator'],
+  rack: '',
+  version: '',
+  mqttAddress: '',
+  state: 'active',
+};
+
+export function hasRole(node: NodeInfo, role: NodeRole): boolean {
+  return node.roles.includes(role);
+}

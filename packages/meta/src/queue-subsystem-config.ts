@@ -81,7 +81,7 @@ export const QUEUE_SETTING_DEFAULTS: Omit<QueueSettings, 'keyExpression'> = {
 };
 
 /**
- * Two values differ from EMQX. `queueCountMax` is 10 000 (there 100): a queue is a tenant of a partition and costs a
+ * Two values differ from EMQX. `queueCountMax` is 200 000 (there 100): a queue is a tenant of a partition and costs a
  * few hundred bytes, so the bound only stops a runaway script. Automatic creation is off (there: last-value): a worker
  * that subscribes a moment before its queue is created as a regular one would otherwise fix it as a last-value queue.
  */
@@ -89,7 +89,7 @@ export const DEFAULT_QUEUE_SUBSYSTEM_CONFIG: QueueSubsystemConfig = {
   enable: 'auto',
   gcInterval: { ms: HOUR_MS, given: '1h' },
   regularQueueRetention: { ms: 7 * DAY_MS, given: '7d' },
-  queueCountMax: 10_000,
+  queueCountMax: 200_000,
   findQueueRetry: { ms: 10 * SECOND_MS, given: '10s' },
   autoCreate: { regular: false, lastValue: false },
 };

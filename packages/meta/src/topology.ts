@@ -270,6 +270,7 @@ export class Topology {
     if (earlier === undefined) return;
     this.#unbind(earlier);
     this.#byId.delete(queueId);
+    this.#assignments.delete(queueId);
     removeById(this.#sorted, queueId);
     this.#list = undefined;
   }

@@ -2,11 +2,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { decodeMetaCommand, encodeMetaCommand, type MetaCommand } from '../src/meta-commands.ts';
+import { LONE_FOUNDER, type NodeRegistration } from '../src/node-info.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '../src/queue-subsystem-config.ts';
 
-/** One of each kind. The golden file holds what version 1 wrote: it must be read for ever, and written the same. */
+/**
+ * One of each kind. The golden files hold what was written, a command a line: it must be read for ever, and what is
+ * still written must be written the same.
+ */
 const COMMANDS: readonly MetaCommand[] = [
-  { kind: 'form-cluster', clusterId: 'c1', partitionCount: 16, queueCountMax: 10_000 },
+  {
+    kind: 'form-cluster',
+    clusterId: 'c1',
+    partitionCount: 16,
+    replicationFactor: 1,
+    queueCountMax: 10_000,
+    founders: [LONE_FOUNDER],
+  },
   {
     kind: 'define-queue',
     queue: {
@@ -33,18 +44,62 @@ const COMMANDS: readonly MetaCommand[] = [
     },
   },
   { kind: 'remove-queue', queueId: 7 },
-  { kind: 'set-config', config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG },
+  { kind: 'set-config', config: { ...DEFAULT_QUEUE_SUBSYSTEM_CONFIG, queueCountMax: 10_000 } },
 ];
 
-const golden = readFileSync(join(import.meta.dirname, 'testdata/commands-v1.txt'), 'utf8')
-  .trimEnd()
-  .split('\n');
+const NODE: NodeRegistration = {
+  incarnation: 'b7c1',
+  name: 'store-1',
+  address: '10.0.0.1:7000',
+  roles: ['store', 'coordinator'],
+  rack: 'a',
+  version: '0.1.0',
+  mqttAddress: '',
+};
+
+/** Came with clusters of several nodes. */
+const CLUSTER_COMMANDS: readonly MetaCommand[] = [
+  {
+    kind: 'form-cluster',
+    clusterId: 'c1',
+    partitionCount: 16,
+    replicationFactor: 3,
+    queueCountMax: 10_000,
+    founders: [{ ...NODE, nodeId: 1, state: 'active' }],
+  },
+  { kind: 'register-node', node: NODE, nodeId: 0 },
+  { kind: 'set-node-state', nodeId: 2, state: 'draining' },
+  {
+    kind: 'place-partitions',
+    placements: [{ partition: 1, replicas: [1, 2, 3], preferredLeader: 2, bootstrap: true }],
+    expectedEpoch: 9,
+  },
+  { kind: 'partition-formed', partition: 1 },
+  { kind: 'set-replication-factor', replicationFactor: 3 },
+];
+
+const linesOf = (file: string): string[] =>
+  readFileSync(join(import.meta.dirname, 'testdata', file), 'utf8')
+    .trimEnd()
+    .split('\n');
+const golden = linesOf('commands-v1.txt');
+const clusterGolden = linesOf('commands-cluster.txt');
+
+const STAMP_MS = 1_700_000_000_123;
 
 describe('the format of metadata entries', () => {
-  test.each(COMMANDS.map((command, i) => [command.kind, command, golden[i]] as const))('%s', (_, command, line) => {
-    expect(Buffer.from(encodeMetaCommand(command, 1_700_000_000_123)).toString('latin1')).toBe(
-      Buffer.from(line ?? '', 'hex').toString('latin1'),
-    );
-    expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: 1_700_000_000_123 });
+  test.each(COMMANDS.map((command, i) => [command.kind, command, golden[i]] as const))('%s', (kind, command, line) => {
+    expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
+    if (kind !== 'form-cluster') {
+      expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
+    }
   });
+
+  test.each(CLUSTER_COMMANDS.map((command, i) => [command.kind, command, clusterGolden[i]] as const))(
+    '%s, with clusters of several nodes',
+    (_, command, line) => {
+      expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
+      expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
+    },
+  );
 });
