@@ -34,8 +34,10 @@ export type ConsumeResponse =
    */
   | { type: 'detached'; consumerId: number; reason: DetachReason; leader: number }
   /**
-   * How much waits in this partition for want of credit, told when that begins or ends: a gateway moves the unused
-   * credit of a worker from partitions without work to those with.
+   * Whether work waits in this partition for want of this consumer's credit, told when that begins or ends, also to a
+   * consumer with a window of 0: a gateway moves the unused credit of a worker from partitions without work to those
+   * with. Sent as well in answer to every `window`, once whatever was assigned under the former one has been sent: only
+   * then may the credit that was taken back be given to another partition.
    */
   | { type: 'waiting'; consumerId: number; waiting: boolean };
 
