@@ -8,7 +8,7 @@ describe('the configuration of queues', () => {
     const { call } = createFixture();
     expect((await call('GET', CONFIG)).body).toEqual({
       enable: 'auto',
-      max_queue_count: 10_000,
+      max_queue_count: 200_000,
       gc_interval: '1h',
       regular_queue_retention_period: '7d',
       find_queue_retry_interval: '10s',
@@ -73,7 +73,7 @@ describe('the configuration of queues', () => {
       status: 400,
       body: { message: expect.stringContaining('"auto_create" is not possible in this version') },
     });
-    expect(queues.settings.queueCountMax).toBe(10_000);
+    expect(queues.settings.queueCountMax).toBe(200_000);
     expect((await call('PUT', CONFIG, { auto_create: { regular: false, lastvalue: false } })).status).toBe(204);
   });
 

@@ -51,7 +51,7 @@ describe('without anything given', () => {
       mqtt: { maximumPacketBytes: 10_485_760, connectTimeoutMs: 10_000 },
       auth: { anonymous: true, users: [] },
       api: { anonymous: true, keys: [] },
-      queues: { countMax: 10_000, partitionCount: 16 },
+      queues: { countMax: 200_000, partitionCount: 16 },
       storage: { sync: true, segmentBytes: 67_108_864, logVerify: 'tail' },
       log: { level: 'info', format: 'json' },
     });
