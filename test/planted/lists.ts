@@ -1,4 +1,6 @@
 import type { PlantedBugs } from './planted-bug.ts';
+import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
+import { STORAGE_BUGS } from './storage-bugs.ts';
 
-export const PLANTED: readonly PlantedBugs[] = [RAFT_BUGS];
+export const PLANTED: readonly PlantedBugs[] = [RAFT_BUGS, QUEUE_BUGS, STORAGE_BUGS];
