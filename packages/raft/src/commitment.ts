@@ -1,8 +1,8 @@
 import { encodeMembership, isJoint, isVoter, leaveJoint } from './conf-change.ts';
-import { becomeFollower } from './election.ts';
+import { stepDown } from './election.ts';
 import type { GroupState } from './group-state.ts';
 import { quorumIndex } from './quorum.ts';
-import { appendMembership, sendHeartbeat, sendHeartbeats } from './replication.ts';
+import { appendMembership, sendHeartbeat } from './replication.ts';
 
 /**
  * What a leader does when a majority has the log: move the commit index, and carry a membership change to its end. The
@@ -31,19 +31,11 @@ function membershipCommitted(group: GroupState): void {
     if (!stays && peer !== group.self) sendHeartbeat(group, peer, progress);
   }
   if (!isVoter(group.membership, group.self)) {
-    resign(group);
+    stepDown(group);
     return;
   }
   group.syncProgress();
   maybeLeaveJoint(group);
-}
-
-function resign(group: GroupState): void {
-  let best = 0;
-  for (const peer of group.membership.voters) if (best === 0 || group.reached(peer) > group.reached(best)) best = peer;
-  sendHeartbeats(group);
-  group.messages.push({ type: 'timeout-now', from: group.self, to: best, term: group.term });
-  becomeFollower(group, group.term, 0);
 }
 
 /** The second half of a joint change follows by itself, also under a leader that did not start it (thesis 4.3). */

@@ -18,6 +18,8 @@ export interface RaftConfig {
   appendBytesMax?: number;
   /** Appends sent to one follower and not yet answered; beyond it the leader waits for an answer. Default 256. */
   inflightAppendsMax?: number;
+  /** Their bytes, besides: the append that reaches it is the last before an answer. Default 8 MiB. */
+  inflightBytesMax?: number;
   /** Proposed and not yet committed; beyond it proposals are refused (one is always let in). Default 256 MiB. */
   uncommittedBytesMax?: number;
   /** Reads that wait for a confirmation; beyond it `requestRead` answers false. Default 65536. */
@@ -40,6 +42,7 @@ export function resolveConfig(config: RaftConfig): ResolvedConfig {
     heartbeatTicks: config.heartbeatTicks ?? 1,
     appendBytesMax: config.appendBytesMax ?? 1024 * 1024,
     inflightAppendsMax: config.inflightAppendsMax ?? 256,
+    inflightBytesMax: config.inflightBytesMax ?? 8 * 1024 * 1024,
     uncommittedBytesMax: config.uncommittedBytesMax ?? 256 * 1024 * 1024,
     readsPendingMax: config.readsPendingMax ?? 65_536,
     promotionLagMax: config.promotionLagMax ?? 256,

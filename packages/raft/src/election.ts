@@ -3,7 +3,7 @@ import { EntryKind } from './entry.ts';
 import type { GroupState } from './group-state.ts';
 import { Progress } from './progress.ts';
 import { quorumVotes } from './quorum.ts';
-import { appendOwn } from './replication.ts';
+import { appendOwn, sendHeartbeats } from './replication.ts';
 
 /**
  * Changes of role. What must not happen, and why it does not:
@@ -12,6 +12,9 @@ import { appendOwn } from './replication.ts';
  * - A rejoining peer that raises the term of a healthy group: it asks first (pre-vote), which changes nothing anywhere.
  * - A failed request that postpones the election of a better peer: only a granted vote or a leader resets the timer.
  */
+/** After that many without a leader the usual timeouts are back: there may be no majority to be had. */
+const HURRIED_ELECTIONS = 3;
+
 export type CampaignKind = 'pre-vote' | 'vote' | 'transfer';
 
 export function campaign(group: GroupState, kind: CampaignKind): void {
@@ -44,6 +47,7 @@ function startElection(group: GroupState): void {
   group.votes.clear();
   group.votes.set(group.self, true);
   group.drawElectionTimeout();
+  if (group.hurriedElections > 0) group.hurriedElections--;
 }
 
 function requestVotes(group: GroupState, force: boolean): void {
@@ -99,6 +103,37 @@ export function becomeFollower(group: GroupState, term: number, leader: number):
   group.leader = leader;
   group.quiesced = false;
   group.votes.clear();
+  if (leader !== 0) group.endHurry();
+}
+
+/**
+ * The host saw the leader's node go: what would take an election timeout to find out is known now. Nothing that a vote
+ * depends on changes, only who is believed to be alive: this peer answers candidates again, and its own timer is short
+ * for a few elections. A leader that lives all the same is believed again at its next message, and its other followers,
+ * who still hear it, refuse their pre-votes meanwhile.
+ */
+export function forgetLeader(group: GroupState): boolean {
+  if (group.role !== 'follower' || group.leader === 0) return false;
+  group.quiesced = false;
+  group.leader = 0;
+  group.hurriedElections = HURRIED_ELECTIONS;
+  group.drawElectionTimeout();
+  return true;
+}
+
+/** Leadership, or a candidacy, is given up at once; the voter with the longest log is asked to take over. */
+export function stepDown(group: GroupState): void {
+  if (group.role === 'follower') return;
+  let best = 0;
+  if (group.role === 'leader') {
+    for (const peer of group.membership.voters) {
+      if (peer === group.self) continue;
+      if (best === 0 || group.reached(peer) > group.reached(best)) best = peer;
+    }
+    sendHeartbeats(group);
+  }
+  if (best !== 0) group.messages.push({ type: 'timeout-now', from: group.self, to: best, term: group.term });
+  becomeFollower(group, group.term, 0);
 }
 
 function becomeLeader(group: GroupState): void {
@@ -106,9 +141,10 @@ function becomeLeader(group: GroupState): void {
   group.role = 'leader';
   group.leader = group.self;
   group.votes.clear();
+  group.endHurry();
   group.electionElapsed = 0;
   group.heartbeatElapsed = 0;
-  const own = new Progress(log.lastIndex + 1, config.inflightAppendsMax);
+  const own = new Progress(log.lastIndex + 1, config);
   own.match = log.persistedIndex;
   group.progress.set(group.self, own);
   group.syncProgress();

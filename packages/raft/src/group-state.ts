@@ -30,6 +30,9 @@ export class GroupState {
   electionElapsed = 0;
   /** An election starts at this many ticks; drawn anew for each. */
   electionTimeout = 0;
+  /** Elections left that start after a part of the timeout, because the host saw the leader's node go. */
+  hurriedElections = 0;
+  #hurriedTimeout = false;
   heartbeatElapsed = 0;
   quiesced = false;
 
@@ -74,7 +77,15 @@ export class GroupState {
   drawElectionTimeout(): void {
     const { electionTicks, prng } = this.config;
     this.electionElapsed = 0;
-    this.electionTimeout = electionTicks + prng.below(electionTicks);
+    this.#hurriedTimeout = this.hurriedElections > 0;
+    const part = this.#hurriedTimeout ? Math.max(1, electionTicks >> 2) : electionTicks;
+    this.electionTimeout = part + prng.below(part);
+  }
+
+  /** A leader is known again: it gets the whole timeout. */
+  endHurry(): void {
+    this.hurriedElections = 0;
+    if (this.#hurriedTimeout) this.drawElectionTimeout();
   }
 
   /** The only voter of both halves: it needs nobody's answer. */
@@ -108,7 +119,7 @@ export class GroupState {
     for (const peer of this.progress.keys()) if (!wanted.has(peer)) this.progress.delete(peer);
     for (const peer of wanted) {
       if (this.progress.has(peer)) continue;
-      const progress = new Progress(this.log.lastIndex + 1, this.config.inflightAppendsMax);
+      const progress = new Progress(this.log.lastIndex + 1, this.config);
       // A newcomer is not silent yet: give it a whole period before it counts as lost.
       progress.recentlyActive = true;
       this.progress.set(peer, progress);

@@ -31,9 +31,9 @@ export class Progress {
   readRound = 0;
   readonly inflights: Inflights;
 
-  constructor(next: number, inflightAppendsMax: number) {
+  constructor(next: number, limits: { inflightAppendsMax: number; inflightBytesMax: number }) {
     this.next = next;
-    this.inflights = new Inflights(inflightAppendsMax);
+    this.inflights = new Inflights(limits.inflightAppendsMax, limits.inflightBytesMax);
   }
 
   paused(): boolean {
@@ -76,12 +76,12 @@ export class Progress {
     this.inflights.clear();
   }
 
-  sentAppend(prevIndex: number, count: number): void {
+  sentAppend(prevIndex: number, count: number, sizeBytes = 0): void {
     this.poked = false;
     if (this.state === 'replicate') {
       if (count === 0) return;
       this.next = prevIndex + count + 1;
-      this.inflights.add(prevIndex + count);
+      this.inflights.add(prevIndex + count, sizeBytes);
     } else {
       this.probeSent = true;
     }

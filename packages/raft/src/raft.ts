@@ -4,7 +4,7 @@ import type { MembershipChange } from './conf-change.ts';
 import { copyMembership, encodeMembership, enterChange, isJoint, isVoter } from './conf-change.ts';
 import type { RaftConfig } from './config.ts';
 import { resolveConfig } from './config.ts';
-import { campaign } from './election.ts';
+import { campaign, forgetLeader, stepDown } from './election.ts';
 import type { Entry, HardState, Membership } from './entry.ts';
 import { EntryKind } from './entry.ts';
 import { GroupState } from './group-state.ts';
@@ -194,6 +194,17 @@ export class RaftGroup {
   campaign(): void {
     wake(this.#group);
     campaign(this.#group, 'pre-vote');
+  }
+
+  /** At a follower whose leader's node is gone: do not wait for the timeout. False: nothing to forget. See `election`. */
+  forgetLeader(): boolean {
+    return forgetLeader(this.#group);
+  }
+
+  /** For a host that no longer lets this peer lead. */
+  stepDown(): void {
+    wake(this.#group);
+    stepDown(this.#group);
   }
 
   hasReady(): boolean {

@@ -68,7 +68,7 @@ function sendAppend(group: GroupState, to: number, progress: Progress): void {
     entries: [],
     commit: log.commit,
   });
-  progress.sentAppend(prevIndex, last - prevIndex);
+  progress.sentAppend(prevIndex, last - prevIndex, sizeBytes);
 }
 
 /** The snapshot is of the applied state; the host may send a later one, the follower's answer tells. */

@@ -114,6 +114,16 @@ export const VERBS: Record<string, Verb> = {
     stage.cluster.settle(stage.peer(id));
   },
 
+  /** forget-leader 2: its host saw the leader's node go */
+  'forget-leader'(stage, [id]) {
+    stage.answer = stage.peer(id).group.forgetLeader();
+    stage.cluster.settle(stage.peer(id));
+  },
+  'step-down'(stage, [id]) {
+    stage.peer(id).group.stepDown();
+    stage.cluster.settle(stage.peer(id));
+  },
+
   crash(stage, [id]) {
     stage.peer(id).crash();
   },
