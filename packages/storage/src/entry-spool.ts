@@ -54,6 +54,11 @@ export class EntrySpool {
     this.#entries += entries.length;
   }
 
+  /** Now and then, so that the last sync of many bytes does not hold up those of others. */
+  sync(): Promise<void> {
+    return this.#files.datasync(this.#fd);
+  }
+
   /** Resolves when all of it is durable but the name, for which the directory must be synced. */
   async finish(): Promise<void> {
     const body = new ByteWriter(16).u53(this.#entries).finish();
@@ -79,6 +84,10 @@ export class EntrySpool {
     prefix.writeUInt32BE(this.#crc, 5);
     buffers[0] = prefix;
     await this.#write(buffers);
+  }
+
+  get bytes(): number {
+    return this.#position;
   }
 
   async #write(buffers: readonly Uint8Array[]): Promise<void> {
