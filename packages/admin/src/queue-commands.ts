@@ -1,5 +1,6 @@
 import { humanizeSize } from '@sluice/common/human-size';
 import type { Command } from 'commander';
+import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
 import { CliFailure, EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import {
@@ -13,16 +14,8 @@ import {
 } from './queue-answers.ts';
 import { addCreateOptions, createBody } from './queue-create-options.ts';
 import { describeText, listText, peekText } from './queue-text.ts';
-import { type Connection, callApi, connectionFrom, DEFAULT_URL } from './rest-client.ts';
+import { type Connection, callApi } from './rest-client.ts';
 import { groupDigits, printable } from './text-table.ts';
-
-interface CommonOptions {
-  url?: string;
-  apiKey?: string;
-  json?: boolean;
-  yes?: boolean;
-  [option: string]: unknown;
-}
 
 /**
  * `sluice queues …`: what the REST API offers for queues, for people at a terminal and for scripts. Everything goes over
@@ -41,12 +34,7 @@ export function registerQueueCommands(program: Command, host: CliHost = processH
     );
 
   const add = (signature: string, description: string) =>
-    queues
-      .command(signature)
-      .description(description)
-      .option('--url <URL>', `REST API of the server; also SLUICE_URL (default: ${DEFAULT_URL})`)
-      .option('--api-key <KEY:SECRET>', 'also SLUICE_API_KEY, which other users of this machine cannot see')
-      .option('--json', 'print JSON for programs');
+    addApiOptions(queues.command(signature).description(description));
 
   add('list', 'list all queues with their depth').action((options: CommonOptions) =>
     run(host, options, async (connection) => {
@@ -127,22 +115,6 @@ export function registerQueueCommands(program: Command, host: CliHost = processH
   return queues;
 }
 
-/** Runs one command to its end: its text, or its failure with the exit code. */
-async function run(
-  host: CliHost,
-  options: CommonOptions,
-  command: (connection: Connection) => Promise<string>,
-): Promise<void> {
-  try {
-    host.print(await command(connectionFrom(options, host.env)));
-  } catch (error) {
-    if (!(error instanceof CliFailure)) throw error;
-    host.printError(`error: ${printable(error.message)}\n`);
-    if (error.hint !== '') host.printError(`${printable(error.hint)}\n`);
-    host.setExitCode(error.exitCode);
-  }
-}
-
 /** Asks, saying how much is at stake. @throws CliFailure unless the answer is yes. */
 async function confirm(
   host: CliHost,
@@ -170,8 +142,4 @@ async function confirm(
 
 function messages(amount: number): string {
   return `${groupDigits(amount)} ${amount === 1 ? 'message' : 'messages'}`;
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -1,61 +1,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { Command } from 'commander';
 import { type ApiFixture, createFixture, listen, NOW_MS } from '../../api/test/api-fixture.ts';
-import type { CliHost } from '../src/cli-host.ts';
 import { registerQueueCommands } from '../src/queue-commands.ts';
+import { type Ran, type RunOptions, runCommand } from './run-command.ts';
 
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-  asked: string[];
-}
-
-interface RunOptions {
-  env?: Record<string, string>;
-  interactive?: boolean;
-  answer?: string;
-}
-
-class Exited extends Error {}
-
-async function sluice(
-  line: string | string[],
-  { env = {}, interactive = false, answer = '' }: RunOptions = {},
-): Promise<Ran> {
-  const ran: Ran = { code: 0, out: '', err: '', asked: [] };
-  const host: CliHost = {
-    env,
-    interactive,
-    nowMs: () => NOW_MS,
-    print: (text) => {
-      ran.out += text;
-    },
-    printError: (text) => {
-      ran.err += text;
-    },
-    ask: async (question) => {
-      ran.asked.push(question);
-      return answer;
-    },
-    setExitCode: (code) => {
-      ran.code = code;
-    },
-    exit: (code) => {
-      ran.code = code;
-      throw new Exited();
-    },
-  };
-  const program = new Command('sluice');
-  registerQueueCommands(program, host);
-  try {
-    await program.parseAsync(['queues', ...(typeof line === 'string' ? line.split(' ') : line)], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof Exited)) throw error;
-  }
-  return ran;
+function sluice(line: string | string[], options: RunOptions = {}): Promise<Ran> {
+  return runCommand(registerQueueCommands, ['queues', ...(typeof line === 'string' ? line.split(' ') : line)], options);
 }
 
 let fixture: ApiFixture;

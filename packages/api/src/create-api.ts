@@ -2,12 +2,14 @@ import type { RequestListener, Server } from 'node:http';
 import swagger from '@fastify/swagger';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { ClusterManagement } from '@sluice/rpc/contract/cluster-management';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { badRequest, ERROR_SCHEMA } from './api-error.ts';
 import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
 import { guardAgainstBrowsers } from './auth/browser-guard.ts';
+import { addClusterRoutes, CLUSTER_NODE_SCHEMA, CLUSTER_SCHEMA } from './cluster/cluster-routes.ts';
 import { addConfigRoutes, configSchema } from './config/config-routes.ts';
 import { addDocsRoutes } from './docs/docs-routes.ts';
 import { documentHead } from './docs/document-head.ts';
@@ -25,6 +27,7 @@ import { addStatisticsRoutes, QUEUE_STATISTICS_SCHEMA, STATISTICS_PAGE_SCHEMA } 
 
 export interface ApiOptions {
   queues: QueueManagement;
+  cluster: ClusterManagement;
   validateKeyExpression: ValidateKeyExpression;
   apiKeys: ApiKeyStore;
   /** Whether calls without a key are an administrator's. */
@@ -106,6 +109,8 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     PURGE_SCHEMA,
     HEALTH_SCHEMA,
     NODES_SCHEMA,
+    CLUSTER_NODE_SCHEMA,
+    CLUSTER_SCHEMA,
   ];
   for (const schema of [...schemas, ...moreSchemas]) app.addSchema(schema);
 
@@ -116,6 +121,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addStatisticsRoutes(scope, { queues, clock });
     addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
     addNodeRoutes(scope, options);
+    addClusterRoutes(scope, options);
     addHealthRoutes(scope, options.health);
     if (options.metricsText !== undefined) addMetricsRoute(scope, options.metricsText);
     addDocsRoutes(scope, () => app.swagger() as unknown as Record<string, unknown>);

@@ -5,6 +5,7 @@ import { ApiListener } from '../src/api-listener.ts';
 import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
 import { createApiKeyStore } from '../src/auth/api-key-store.ts';
 import type { ApiOptions } from '../src/create-api.ts';
+import { MemoryClusterManagement } from './memory-cluster-management.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
 
 export interface Answer {
@@ -29,6 +30,7 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
   const check = { name: 'partitions', ok: true, reason: '', sinceMs: NOW_MS };
   const api = new ApiListener({
     queues,
+    cluster: new MemoryClusterManagement(),
     validateKeyExpression: (source) =>
       source.includes('(') && !source.includes(')')
         ? { ok: false, message: 'a parenthesis is not closed at 1:4', hint: 'Add a )' }

@@ -1,3 +1,4 @@
+import { registerClusterCommands } from '@sluice/admin/cluster-commands';
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
@@ -16,4 +17,5 @@ const EXIT_USAGE = 2;
 registerServerCommand(program);
 registerConfigCommand(program);
 registerQueueCommands(program);
+registerClusterCommands(program);
 await program.parseAsync(process.argv);

@@ -1,0 +1,57 @@
+import { Command } from 'commander';
+import { NOW_MS } from '../../api/test/api-fixture.ts';
+import type { CliHost } from '../src/cli-host.ts';
+
+export interface Ran {
+  code: number;
+  out: string;
+  err: string;
+  asked: string[];
+}
+
+export interface RunOptions {
+  env?: Record<string, string>;
+  interactive?: boolean;
+  answer?: string;
+}
+
+class Exited extends Error {}
+
+/** Runs `sluice <words> <line>` with a terminal in memory. */
+export async function runCommand(
+  register: (program: Command, host: CliHost) => Command,
+  line: readonly string[],
+  { env = {}, interactive = false, answer = '' }: RunOptions = {},
+): Promise<Ran> {
+  const ran: Ran = { code: 0, out: '', err: '', asked: [] };
+  const host: CliHost = {
+    env,
+    interactive,
+    nowMs: () => NOW_MS,
+    print: (text) => {
+      ran.out += text;
+    },
+    printError: (text) => {
+      ran.err += text;
+    },
+    ask: async (question) => {
+      ran.asked.push(question);
+      return answer;
+    },
+    setExitCode: (code) => {
+      ran.code = code;
+    },
+    exit: (code) => {
+      ran.code = code;
+      throw new Exited();
+    },
+  };
+  const program = new Command('sluice');
+  register(program, host);
+  try {
+    await program.parseAsync(line, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof Exited)) throw error;
+  }
+  return ran;
+}

@@ -1,0 +1,143 @@
+import type { MetaCommand } from '@sluice/meta/meta-commands';
+import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { NodeInfo } from '@sluice/meta/node-info';
+import type { Topology } from '@sluice/meta/topology';
+import type {
+  ClusterManagement,
+  ClusterNode,
+  ClusterPartition,
+  ClusterStatus,
+  NodeWish,
+} from '@sluice/rpc/contract/cluster-management';
+import { type Outcome, type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
+
+/** Replicates a change; undefined when nobody knows whether it was done. */
+export interface MetadataExecutor {
+  execute(command: MetaCommand): Promise<{ reply: MetaReply; reached: boolean } | undefined>;
+}
+
+/**
+ * The cluster as an operator handles it, from any node. What would make messages lose a copy for good is refused here with
+ * words: the metadata would accept it, and the partitions would wait for a store that never comes.
+ */
+export class ClusterAdministration implements ClusterManagement {
+  readonly #topology: Topology;
+  readonly #metadata: MetadataExecutor;
+
+  constructor(options: { topology: Topology; metadata: MetadataExecutor }) {
+    this.#topology = options.topology;
+    this.#metadata = options.metadata;
+  }
+
+  status(): Outcome<ClusterStatus> {
+    const topology = this.#topology;
+    if (topology.epoch === 0) return NOT_READY;
+    const partitions: ClusterPartition[] = [];
+    const leads = new Map<number, number>();
+    const replicas = new Map<number, number>();
+    for (let partition = 1; partition <= topology.partitionCount; partition++) {
+      const leader = topology.leaderOf(partition);
+      if (leader !== 0) leads.set(leader, (leads.get(leader) ?? 0) + 1);
+      const holders = topology.replicasOf(partition);
+      for (const nodeId of holders) replicas.set(nodeId, (replicas.get(nodeId) ?? 0) + 1);
+      partitions.push({
+        partition,
+        leader: leader === 0 ? null : this.#nameOf(leader),
+        replicas: holders.map((nodeId) => this.#nameOf(nodeId)),
+      });
+    }
+    const nodes = topology
+      .nodes()
+      .filter(({ state }) => state !== 'gone')
+      .map((node) => this.#view(node, leads.get(node.nodeId) ?? 0, replicas.get(node.nodeId) ?? 0));
+    const { clusterId, epoch, replicationFactor } = topology;
+    return { ok: true, value: { clusterId, epoch, replicationFactor, nodes, partitions } };
+  }
+
+  async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {
+    if (this.#topology.epoch === 0) return NOT_READY;
+    const node = this.#topology.nodes().find((one) => one.name === name && one.state !== 'gone');
+    if (node === undefined) {
+      return refuse('NOT_FOUND', 'Node not found', 'list the nodes with GET /api/v5/cluster');
+    }
+    if (state === 'leaving') {
+      const refusal = this.#refuseLeaving(node);
+      if (refusal !== undefined) return refusal;
+    }
+    const refusal = await this.#change({ kind: 'set-node-state', nodeId: node.nodeId, state });
+    if (refusal !== undefined) return refusal;
+    const status = this.status();
+    if (!status.ok) return status;
+    const changed = status.value.nodes.find(({ nodeId }) => nodeId === node.nodeId);
+    return changed === undefined ? UNKNOWN_OUTCOME : { ok: true, value: { ...changed, state } };
+  }
+
+  async setReplicationFactor(copies: number): Promise<Outcome<number>> {
+    if (this.#topology.epoch === 0) return NOT_READY;
+    const stores = this.#storesThatStay(0).length;
+    if (copies > stores) {
+      return refuse(
+        'BAD_REQUEST',
+        `${copies} copies need as many stores, there are ${stores}`,
+        'start more nodes with the store role first',
+      );
+    }
+    const refusal = await this.#change({ kind: 'set-replication-factor', replicationFactor: copies });
+    return refusal ?? { ok: true, value: copies };
+  }
+
+  #refuseLeaving(node: NodeInfo): Refusal | undefined {
+    if (!node.roles.includes('store')) return undefined;
+    const stay = this.#storesThatStay(node.nodeId).length;
+    const { replicationFactor } = this.#topology;
+    if (stay >= replicationFactor) return undefined;
+    return refuse(
+      'BAD_REQUEST',
+      `${replicationFactor} copies of every message need as many stores, and ${stay} would stay`,
+      'start another store first, or lower the number of copies with PUT /api/v5/cluster',
+    );
+  }
+
+  #storesThatStay(without: number): NodeInfo[] {
+    return this.#topology
+      .nodes()
+      .filter(({ nodeId, roles, state }) => nodeId !== without && roles.includes('store') && isStaying(state));
+  }
+
+  async #change(command: MetaCommand): Promise<Refusal | undefined> {
+    const outcome = await this.#metadata.execute(command);
+    if (outcome === undefined) return UNKNOWN_OUTCOME;
+    if (outcome.reply.result === 'done') return undefined;
+    if (outcome.reply.result === 'not-found') return refuse('NOT_FOUND', 'Node not found');
+    return refuse('BAD_REQUEST', `The cluster refused the change: ${outcome.reply.result}`);
+  }
+
+  #nameOf(nodeId: number): string {
+    return this.#topology.node(nodeId)?.name ?? String(nodeId);
+  }
+
+  #view(node: NodeInfo, leads: number, replicas: number): ClusterNode {
+    const { nodeId, name, address, roles, rack, version, state } = node;
+    const alive = this.#topology.isAlive(nodeId);
+    return { nodeId, name, address, roles, rack, version, state: wishOf(state), alive, leads, replicas };
+  }
+}
+
+const NOT_READY: Refusal = refuse(
+  'NOT_READY',
+  'Not ready',
+  'this node has not heard of the cluster yet: try again in a moment',
+);
+const UNKNOWN_OUTCOME: Refusal = refuse(
+  'UNAVAILABLE',
+  'The metadata could not be changed, or nobody knows whether it was',
+  'look at GET /api/v5/cluster, then try again',
+);
+
+function isStaying(state: NodeInfo['state']): boolean {
+  return state === 'active' || state === 'draining';
+}
+
+function wishOf(state: NodeInfo['state']): NodeWish {
+  return state === 'draining' || state === 'leaving' ? state : 'active';
+}

@@ -1,0 +1,51 @@
+import type { Outcome } from './queue-management.ts';
+
+/**
+ * What an operator may ask of the cluster as a whole. Status is this node's image of it, so it can be read while no
+ * coordinator answers; changes go to the leading coordinator and are answered when they are committed.
+ */
+export interface ClusterManagement {
+  status(): Outcome<ClusterStatus>;
+  /**
+   * `draining`: leads nothing and gets no new clients, keeps its copies (before a restart). `leaving`: its copies are made
+   * elsewhere too. `active` takes either back. NOT_FOUND; BAD_REQUEST when the stores that stay are too few for the copies.
+   */
+  setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>>;
+  /** Copies of every message; the partitions follow while traffic goes on. BAD_REQUEST when there are fewer stores. */
+  setReplicationFactor(copies: number): Promise<Outcome<number>>;
+}
+
+export type NodeWish = 'active' | 'draining' | 'leaving';
+
+export interface ClusterStatus {
+  clusterId: string;
+  /** Grows with every change of the metadata. */
+  epoch: number;
+  replicationFactor: number;
+  nodes: readonly ClusterNode[];
+  /** Partition 1 first. */
+  partitions: readonly ClusterPartition[];
+}
+
+export interface ClusterNode {
+  nodeId: number;
+  name: string;
+  address: string;
+  roles: readonly string[];
+  rack: string;
+  version: string;
+  state: NodeWish;
+  /** Whether the leading coordinator hears from it. */
+  alive: boolean;
+  /** Partitions it leads, and partitions it shall have a copy of. */
+  leads: number;
+  replicas: number;
+}
+
+export interface ClusterPartition {
+  partition: number;
+  /** Name of the node; null while nobody is known to lead. */
+  leader: string | null;
+  /** Names of the nodes that shall have a copy. */
+  replicas: readonly string[];
+}
