@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type ApiFixture, createFixture, listen, NOW_MS } from '../../api/test/api-fixture.ts';
+import { type ApiFixture, createFixture, listen } from '../../api/test/api-fixture.ts';
 import { registerQueueCommands } from '../src/queue-commands.ts';
 import { type Ran, type RunOptions, runCommand } from './run-command.ts';
 
