@@ -64,8 +64,7 @@ async function firstFailure(report: string): Promise<string | undefined> {
   };
   for (const { assertionResults, message } of testResults) {
     for (const { status, fullName } of assertionResults) if (status === 'failed') return fullName;
-    if (assertionResults.length === 0 && message !== '')
-      return `a test file that did not load: ${message.split('\n')[0]}`;
+    if (assertionResults.length === 0 && message !== '') throw new Error(`a test file did not load: ${message}`);
   }
   if (numTotalTests === 0) throw new Error('no test ran: the pattern of the list is wrong');
   return undefined;

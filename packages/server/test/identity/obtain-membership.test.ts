@@ -6,6 +6,8 @@ import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/clust
 import type { Member, NodeIdentity } from '../../src/identity/node-identity.ts';
 import { answerHello, obtainMembership } from '../../src/identity/obtain-membership.ts';
 
+const LIST = ['a:1', 'b:1', 'c:1'];
+
 /** Nodes that answer each other by address, as far as they are up; those that lead also give out places. */
 class Town {
   readonly nodes = new Map<string, TownNode>();
@@ -28,7 +30,7 @@ class TownNode {
   readonly identity: NodeIdentity;
   leads = false;
   refusal: ClusterResponse | undefined;
-  join: readonly string[] = [];
+  join: readonly string[] = LIST;
   readonly #town: Town;
   readonly #address: string;
 
@@ -64,8 +66,6 @@ class TownNode {
     return member;
   }
 }
-
-const LIST = ['a:1', 'b:1', 'c:1'];
 
 describe('how a node gets its place', () => {
   it('alone it founds a cluster of itself', async () => {
