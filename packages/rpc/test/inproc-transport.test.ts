@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { AppendRequest, AppendResponse } from '../src/contract/append.ts';
 import { InprocTransport } from '../src/inproc/inproc-transport.ts';
 import type { Channel } from '../src/transport.ts';
 
@@ -50,16 +51,19 @@ describe('the in-process transport', () => {
   });
 
   test('isolated, the two sides never share an object', async () => {
-    const { near, far } = pair(new InprocTransport({ isolate: true }));
-    const sent = { n: 1 };
-    let received: { n: number } | undefined;
-    far.onMessage((message) => {
-      received = message;
+    const transport = new InprocTransport({ isolate: true, nodeId: 7 });
+    let received: AppendRequest | undefined;
+    transport.serveChannel<AppendRequest, AppendResponse>('append', (channel, from) => {
+      expect(from).toBe(7);
+      channel.onMessage((message) => {
+        received = message;
+      });
     });
-    near.send(sent);
-    sent.n = 2;
+    const sent: AppendRequest = { sequence: 1, partition: 2, resumes: true, batch: new Uint8Array([1, 2, 3]) };
+    transport.open<AppendRequest, AppendResponse>(7, 'append').send(sent);
+    sent.batch[0] = 9;
     await turn();
-    expect(received).toEqual({ n: 1 });
+    expect(received).toEqual({ sequence: 1, partition: 2, resumes: true, batch: new Uint8Array([1, 2, 3]) });
   });
 
   test('a service nobody serves closes its channel and rejects its calls', async () => {

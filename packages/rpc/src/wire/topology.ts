@@ -1,0 +1,125 @@
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import type { TopologyDelta, TopologyFeedRequest, TopologyImage, TopologyUpdate } from '../contract/topology-feed.ts';
+import { v1 } from '../gen/v1.ts';
+import { type Codec, readerOf, reading, type WireWriter, wireInvalid } from './codec.ts';
+import { jsonBytes, parseJson } from './json.ts';
+import { nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
+import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definitions.ts';
+import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, typed } from './shape.ts';
+
+const requestShape = typed({
+  watch: {},
+  reached: { epoch: anyInteger },
+  report: {
+    report: objectOf({
+      leads: listOf(
+        objectOf({
+          partition: anyInteger,
+          term: anyInteger,
+          membershipIndex: anyInteger,
+          voters: listOf(anyInteger),
+          learners: listOf(anyInteger),
+          depth: anyInteger,
+        }),
+      ),
+      impaired: listOf(anyInteger),
+      replicas: listOf(anyInteger),
+      consumers: listOf(objectOf({ queueId: anyInteger, consumers: anyInteger, windowTotal: anyInteger })),
+    }),
+  },
+});
+
+const updateShape = typed({
+  image: {
+    epoch: anyInteger,
+    clusterId: anyText,
+    partitionCount: anyInteger,
+    replicationFactor: anyInteger,
+    nodes: listOf(nodeInfoShape),
+    partitions: listOf(partitionInfoShape),
+    config: anyObject,
+  },
+  delta: {
+    epoch: anyInteger,
+    removed: listOf(anyInteger),
+    nodes: listOf(nodeInfoShape),
+    removedNodes: listOf(anyInteger),
+    partitions: listOf(partitionInfoShape),
+    config: maybe(anyObject),
+  },
+  liveness: {
+    leaders: listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, term: anyInteger })),
+    alive: listOf(anyInteger),
+  },
+  assignments: {
+    assignments: listOf(
+      objectOf({
+        queueId: anyInteger,
+        generation: anyInteger,
+        nodes: listOf(objectOf({ nodeId: anyInteger, partitions: listOf(anyInteger) })),
+      }),
+    ),
+  },
+  elsewhere: { leader: anyInteger },
+});
+
+export const topologyRequestCodec: Codec<TopologyFeedRequest> = {
+  write(message, writer) {
+    writeMessage(message, undefined, writer);
+  },
+  read(bytes) {
+    return reading('topology request', () => {
+      const { json, queues } = readMessage(bytes, requestShape, 'topology request');
+      if (queues !== undefined) throw wireInvalid('a topology request holds no queues');
+      return json as TopologyFeedRequest;
+    });
+  },
+};
+
+/** Queue definitions leave the JSON; see `queue-definitions`. */
+export const topologyUpdateCodec: Codec<TopologyUpdate> = {
+  write(message, writer) {
+    if (message.type === 'image') {
+      const { queues, ...rest } = message;
+      writeMessage(rest, queues, writer);
+    } else if (message.type === 'delta') {
+      const { changed, ...rest } = message;
+      writeMessage(rest, changed, writer);
+    } else {
+      writeMessage(message, undefined, writer);
+    }
+  },
+  read(bytes) {
+    return reading('topology update', () => {
+      const { json, queues } = readMessage(bytes, updateShape, 'topology update');
+      const update = json as WithoutQueues;
+      if (update.type === 'image') return { ...update, queues: queues ?? [] };
+      // Undefined does not travel in JSON.
+      if (update.type === 'delta') return { ...update, config: update.config, changed: queues ?? [] };
+      if (queues !== undefined) throw wireInvalid(`${update.type} holds no queues`);
+      return update;
+    });
+  },
+};
+
+type WithoutQueues =
+  | ({ type: 'image' } & Omit<TopologyImage, 'queues'>)
+  | ({ type: 'delta' } & Omit<TopologyDelta, 'changed'>)
+  | Exclude<TopologyUpdate, { type: 'image' | 'delta' }>;
+
+function writeMessage(message: unknown, queues: readonly QueueDefinition[] | undefined, writer: WireWriter): void {
+  const json = jsonBytes(message);
+  if (queues === undefined || queues.length === 0) v1.TopologyMessage.encode({ json }, writer);
+  else v1.TopologyMessage.encode({ json, queues: packQueueDefinitions(queues) }, writer);
+}
+
+function readMessage(
+  bytes: Uint8Array,
+  check: Check,
+  where: string,
+): { json: unknown; queues: QueueDefinition[] | undefined } {
+  const message = v1.TopologyMessage.decode(readerOf(bytes));
+  const json = parseJson(message.json);
+  check(json, where);
+  return { json, queues: message.queues.length === 0 ? undefined : unpackQueueDefinitions(message.queues) };
+}
