@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import { decodeMembership } from '@sluice/raft/conf-change';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import { type LockDirectory, lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
@@ -14,12 +15,15 @@ import {
   decodeApplied,
   decodeLogMark,
   encodeApplied,
+  encodeMembershipRow,
   groupKey,
   groupRange,
   HOST_GROUP,
   type LogMark,
   logMarkKey,
+  membershipKey,
 } from './keyspace.ts';
+import { recoverReplicas } from './snapshot-recovery.ts';
 
 /**
  * The two stores of a node, brought to agree before anything runs.
@@ -35,6 +39,8 @@ export interface NodeStorage {
   readonly files: FileOperations;
   readonly engine: Engine;
   readonly entryLog: EntryLog;
+  /** Replicas whose stored state must not be believed, and why; as found when it was opened. */
+  readonly impaired: ReadonlyMap<number, Error>;
   close(): Promise<void>;
 }
 
@@ -44,6 +50,11 @@ export interface NodeStorageOptions {
   metrics: Metrics;
   openEngine(directory: string): Promise<Engine>;
   openEntryLog(directory: string, durableMark: LogMark | undefined): Promise<EntryLog>;
+  /**
+   * True where the other replicas of a group can make one anew: state that cannot be restored makes that replica
+   * impaired, and the node starts. Otherwise the start fails with `STATE_UNRECOVERABLE`.
+   */
+  impairUnrecoverable?: boolean;
   files?: FileOperations;
   lock?: LockDirectory;
   /** Everything of an engine that cannot be trusted goes. */
@@ -91,12 +102,14 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
     throw cause;
   }
   const { engine } = derived;
-  const storage = {
+  const impaired = new Map<number, Error>();
+  const storage: NodeStorage = {
     directory: options.directory,
     imageDirectory,
     files,
     engine,
     entryLog,
+    impaired,
     async close(): Promise<void> {
       await entryLog.close();
       await engine.close();
@@ -104,8 +117,16 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
     },
   };
   try {
-    for (const group of entryLog.groups.values()) {
-      await coverLogStart(storage, group.groupId, group.firstIndex, options.logger);
+    for (const [groupId, cause] of await recoverReplicas(storage, options.logger)) impaired.set(groupId, cause);
+    for (const { groupId, firstIndex } of entryLog.groups.values()) {
+      if (impaired.has(groupId)) continue;
+      try {
+        await coverLogStart(storage, groupId, firstIndex, options.logger);
+      } catch (cause) {
+        const tolerated = options.impairUnrecoverable === true && isUnrecoverable(cause);
+        if (!tolerated) throw cause;
+        impaired.set(groupId, cause as Error);
+      }
     }
   } catch (cause) {
     await storage.close();
@@ -178,8 +199,17 @@ async function loadImage(
     const writes: KeyValueWrite[] = chunk.map(({ key, value }) => ({ key: groupKey(groupId, key), value }));
     await engine.write(writes, { sync: false });
   }
-  const { index, term } = image.header;
-  await engine.write([{ key: appliedKey(groupId), value: encodeApplied({ index, term }) }], { sync: true });
+  const { index, term, meta } = image.header;
+  const membership = decodeMembership(meta);
+  const known = [
+    { key: appliedKey(groupId), value: encodeApplied({ index, term }) },
+    { key: membershipKey(groupId), value: encodeMembershipRow({ index, membership }) },
+  ];
+  await engine.write(known, { sync: true });
+}
+
+function isUnrecoverable(cause: unknown): boolean {
+  return cause instanceof SluiceError && cause.code === 'STATE_UNRECOVERABLE';
 }
 
 function assertGroup(groupId: number): void {
