@@ -6,8 +6,10 @@ import type { ConnectionTable } from './connection/connection-table.ts';
 import type { DeadlineWheel } from './connection/deadline-wheel.ts';
 import type { TurnFlusher } from './connection/turn-flusher.ts';
 import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
+import type { GatewayDrain } from './gateway-drain.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { LiveMesh } from './live/live-mesh.ts';
 import type { LiveRouter } from './live/live-router.ts';
 import type { RetainedStore } from './live/retained-store.ts';
 import type { PublishIngress } from './publish/publish-ingress.ts';
@@ -20,11 +22,14 @@ export interface GatewayServices {
   readonly metrics: GatewayMetrics;
   readonly authenticator: Authenticator;
   readonly live: LiveRouter;
+  /** Live traffic with other gateways. */
+  readonly mesh: LiveMesh;
   readonly retained: RetainedStore;
   readonly ingress: PublishIngress;
   readonly queues: QueueSubscriptions;
   readonly backpressure: Backpressure;
   readonly table: ConnectionTable;
+  readonly drain: GatewayDrain;
   readonly flusher: TurnFlusher;
   readonly wheel: DeadlineWheel;
 }

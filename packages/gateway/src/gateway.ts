@@ -2,6 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { type Authenticator, anonymousAuthenticator } from './auth/authenticator.ts';
 import { Backpressure } from './backpressure.ts';
 import type { ByteChannel } from './connection/byte-channel.ts';
@@ -9,20 +10,28 @@ import { Connection } from './connection/connection.ts';
 import type { ConnectionSummary } from './connection/connection-summary.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import { DeadlineWheel } from './connection/deadline-wheel.ts';
+import { connectedElsewhere } from './connection/takeover.ts';
 import { TurnFlusher } from './connection/turn-flusher.ts';
 import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
+import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
 import type { Address, Listener } from './listener/listener.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
 import { listenWebSocket } from './listener/websocket-listener.ts';
+import { LiveMesh } from './live/live-mesh.ts';
+import { LiveMeshMetrics } from './live/live-mesh-metrics.ts';
 import { LiveRouter } from './live/live-router.ts';
 import { RetainedStore } from './live/retained-store.ts';
 import type { DurablePublish } from './publish/durable-publish.ts';
 import { PublishIngress } from './publish/publish-ingress.ts';
 
 export interface GatewayOptions {
+  /** Of this node: other gateways know it by that. */
+  nodeId: number;
+  /** How other gateways are reached. */
+  transport: Transport;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
@@ -47,10 +56,23 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
-    const { clock, logger, authenticator, durable, queues } = options;
+    const { nodeId, transport, clock, logger, authenticator, durable, queues } = options;
     const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });
     const retained = new RetainedStore();
     const metrics = new GatewayMetrics(options.metrics);
+    const table = new ConnectionTable(limits.connectionsMax);
+    const flusher = new TurnFlusher();
+    const mesh = new LiveMesh({
+      nodeId,
+      transport,
+      live,
+      retained,
+      flusher,
+      clock,
+      logger,
+      metrics: new LiveMeshMetrics(options.metrics),
+      connectedElsewhere: (elsewhere) => connectedElsewhere(this.#services, nodeId, elsewhere),
+    });
     this.#services = {
       clock,
       logger,
@@ -58,12 +80,14 @@ export class Gateway {
       metrics,
       authenticator,
       live,
+      mesh,
       retained,
-      ingress: new PublishIngress(live, retained, durable),
+      ingress: new PublishIngress(live, mesh, retained, durable),
       queues,
       backpressure: new Backpressure(durable),
-      table: new ConnectionTable(limits.connectionsMax),
-      flusher: new TurnFlusher(),
+      table,
+      drain: new GatewayDrain({ table, clock, logger, metrics }),
+      flusher,
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
     metrics.connectionsLimit.set(limits.connectionsMax);
@@ -110,6 +134,16 @@ export class Gateway {
     new Connection(this.#services, channel);
   }
 
+  /** Lets other gateways reach this one. */
+  serve(registry: ServiceRegistry): void {
+    this.#services.mesh.serve(registry);
+  }
+
+  /** The nodes with a gateway, this one included or not: call it with every change of the topology. */
+  setPeers(nodeIds: Iterable<number>): void {
+    this.#services.mesh.setPeers(nodeIds);
+  }
+
   *connections(): IterableIterator<ConnectionSummary> {
     for (const connection of this.#services.table.connections()) {
       if (connection.isOpen) yield connection.summary();
@@ -117,14 +151,31 @@ export class Gateway {
   }
 
   /** Live subscriptions, retained messages and sessions, for status pages. */
-  counts(): { connections: number; sessions: number; liveSubscriptions: number; retained: number } {
-    const { table, live, retained } = this.#services;
+  counts(): {
+    connections: number;
+    sessions: number;
+    liveSubscriptions: number;
+    retained: number;
+    peers: number;
+    remoteRoutes: number;
+  } {
+    const { table, live, mesh, retained } = this.#services;
     return {
       connections: table.size,
       sessions: table.sessions,
       liveSubscriptions: live.subscriptions,
       retained: retained.count,
+      peers: mesh.peersReached,
+      remoteRoutes: mesh.remoteRoutes,
     };
+  }
+
+  /**
+   * Sends the clients elsewhere, a few at a time over `drainMs`, while this gateway goes on serving the others. Resolves
+   * when all are gone or the time is over; `close` follows. Listeners stay open: who comes now is told where to go.
+   */
+  drain(options: DrainOptions): Promise<void> {
+    return this.#services.drain.start(options);
   }
 
   /**
@@ -149,6 +200,8 @@ export class Gateway {
     for (const connection of [...table.connections()]) connection.channel.destroy();
     await this.#until(clock.monotonicMs() + FAREWELL_MS, () => table.size === 0);
     clearInterval(this.#ticker);
+    // Behind the last connection: its will goes to the other gateways, too.
+    this.#services.mesh.close();
     if (cut > 0) logger.warn({ connections: cut }, 'connections were cut at the end of the drain');
   }
 
@@ -179,6 +232,7 @@ export class Gateway {
   #tick(): void {
     const nowMs = this.#services.clock.monotonicMs();
     this.#services.wheel.advance(nowMs);
+    this.#services.mesh.tick();
     if (nowMs < this.#sweepAtMs) return;
     this.#sweepAtMs = nowMs + SWEEP_MS;
     this.#services.retained.sweep(this.#services.clock.nowMs());

@@ -14,6 +14,8 @@ import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
+import { SEEN_WAIT_MS } from '../live/live-mesh.ts';
+import type { RouteWaiter } from '../live/route-waiters.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
@@ -36,7 +38,10 @@ import type { TurnTaker } from './turn-flusher.ts';
  *
  * @hotpath
  */
-export class Connection extends Deadline implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable {
+export class Connection
+  extends Deadline
+  implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable, RouteWaiter
+{
   readonly #services: GatewayServices;
   readonly #channel: ByteChannel;
   readonly #writer = new PacketWriter();
@@ -44,6 +49,9 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   readonly state: ConnectionState;
   readonly publisher: ConnectionPublisher;
   readonly connectedAtMs: number;
+  /** When its CONNECT succeeded, by both clocks: what tells two connections of one client apart. */
+  openedAtMs = 0;
+  openedMonotonicMs = 0;
   turnRequested = false;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
@@ -56,6 +64,12 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   #answerBytes = 0;
   #overBound = false;
   #pausedSinceMs = 0;
+  /** A filter of the SUBSCRIBE at hand may be new to other gateways. */
+  #hasNewRoutes = false;
+  /** SUBACKs that wait for other gateways: nothing behind the first of them is written meanwhile. */
+  #holds = 0;
+  #heldSinceMs = 0;
+  #leaving = false;
   #endReason = 'closed';
 
   constructor(services: GatewayServices, channel: ByteChannel) {
@@ -160,6 +174,18 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.#pause(ReadPause.DRAINING);
   }
 
+  /** First step of going: its queues give it no more, while it may still answer what it has. */
+  leave(): void {
+    this.#leaving = true;
+    this.session?.paceQueues(true);
+  }
+
+  /** It has answered everything it was sent. */
+  get hasAnswered(): boolean {
+    const { session } = this;
+    return session === undefined || (session.inflight.size === 0 && session.backlog.size === 0);
+  }
+
   #pause(pause: ReadPause): void {
     if (this.#closing || !this.#reader.pause(pause)) return;
     this.#pausedSinceMs = this.#services.clock.monotonicMs();
@@ -189,7 +215,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   #flush(): void {
     const sizeBytes = this.#writer.sizeBytes;
-    if (sizeBytes === 0) return;
+    if (sizeBytes === 0 || (this.#holds > 0 && !this.#closing)) return;
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
@@ -206,7 +232,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     const { session } = this;
     if (this.#overBound) {
       this.#overBound = false;
-      session?.paceQueues(false);
+      session?.paceQueues(this.#leaving);
     }
     if (session === undefined) return;
     session.pump(this.#services.clock.nowMs());
@@ -256,6 +282,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   send(packet: Packet): void {
     if (this.#gone) return;
+    if (packet.type === PacketType.SUBACK && this.#hasNewRoutes) this.#holdSuback();
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
@@ -264,6 +291,26 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
+  }
+
+  /**
+   * What a client publishes elsewhere after this SUBACK must find its way here, so the SUBACK waits until the other
+   * gateways know. What comes behind it waits with it, so that the client sees everything in the order it always has;
+   * without other gateways, or when all of them know, nothing waits.
+   */
+  #holdSuback(): void {
+    this.#hasNewRoutes = false;
+    const nowMs = this.#services.clock.monotonicMs();
+    if (this.#holds === 0) this.#heldSinceMs = nowMs;
+    // One SUBSCRIBE after the other must not keep back answers for ever.
+    else if (nowMs - this.#heldSinceMs > SEEN_WAIT_MS) return;
+    if (!this.#services.mesh.waitForRoutes(this)) return;
+    this.#flush();
+    this.#holds++;
+  }
+
+  routesSeen(): void {
+    if (--this.#holds === 0 && !this.#gone) this.#services.flusher.request(this);
   }
 
   /** A string that MQTT cannot carry costs its message, not the process. */
@@ -328,9 +375,19 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     metrics.authSeconds.observe((nowMs - startedMs) / 1000);
     metrics.auth(authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
     if (this.#closing) return;
+    const { drain } = this.#services;
+    if (drain.active && outcome.reasonCode === ReasonCode.SUCCESS) {
+      this.state.refuseConnect(drain.reasonCode, 'this gateway is drained', this.state.version, drain.properties);
+      return;
+    }
+    const isNamed = this.state.pendingConnect?.assigned === false;
     this.state.authenticated(outcome.reasonCode, outcome.identity, clock.nowMs());
     if (this.state.phase === ConnectionPhase.OPEN) {
       this.#announced = true;
+      this.openedAtMs = clock.nowMs();
+      this.openedMonotonicMs = nowMs;
+      // An id of our own is nobody else's.
+      if (isNamed) this.#services.mesh.clientConnected(this.publisher.clientId, outcome.identity, this.openedAtMs);
       metrics.connects(ReasonCode.SUCCESS).add();
       metrics.connections(this.state.version, this.#channel.transport).add(1);
       this.#cutAtMs = 0;
@@ -361,6 +418,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   }
 
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
+    const { kind } = subscription.request;
+    if (kind === 'plain' || kind === 'shared') this.#hasNewRoutes = this.#services.mesh.active;
     return session.route(subscription);
   }
 

@@ -1,6 +1,7 @@
 import type { Properties, QoS } from '@sluice/mqtt/codec/packet';
 import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
+import type { LiveRoute } from '@sluice/rpc/contract/live';
 import { MatchCache } from './match-cache.ts';
 import { SharedGroup } from './shared-group.ts';
 
@@ -11,6 +12,10 @@ import { SharedGroup } from './shared-group.ts';
  * Use: `subscribe` after SUBSCRIBE was authorised, `unsubscribe`, `removeAll` when the session ends, `route` for every
  * accepted PUBLISH or fired will. A subscriber is a session, connected or not: whether a message is sent, kept or
  * dropped is decided in its `receive`, which must not throw and may end its own subscription.
+ *
+ * Other gateways send what somebody here wants: `observe` tells whoever passes it on which filters these are, each once
+ * whatever the number of subscribers. A group that has members on other gateways, too, is not dealt here: `route` leaves
+ * it to whoever chooses the gateway (`live-mesh`), who comes back with `deliverShared`.
  *
  * Publishers repeat their topics, so the list of matches is kept per topic. The cache holds no list that a change of
  * subscriptions has outdated: a filter without wildcards drops one topic from it, another one empties it, so that no
@@ -24,6 +29,11 @@ export class LiveRouter {
   /** By topic filter with its `$share` prefix. */
   readonly #groups = new Map<string, SharedGroup>();
   readonly #cache = new MatchCache<Route>();
+  /** Ordinary subscriptions by filter. */
+  readonly #filters = new Map<string, number>();
+  /** Groups that have members on other gateways, whether or not they have some here. */
+  readonly #groupsElsewhere = new Set<string>();
+  #observer: LiveRouteObserver | undefined;
   #subscriptions = 0;
   readonly #perSubscriberMax: number;
   readonly #totalMax: number;
@@ -93,14 +103,31 @@ export class LiveRouter {
     }
   }
 
-  /** Hands the message to everyone it concerns. Returns the copies made; 0 is NO_MATCHING_SUBSCRIBERS. */
+  /**
+   * Hands the message to everyone here whom it concerns; groups with members elsewhere are left out. Returns the copies
+   * made; 0 is NO_MATCHING_SUBSCRIBERS.
+   */
   route(message: LiveMessage): number {
+    return this.#route(message, true);
+  }
+
+  /** A message that another gateway forwarded: which groups get it here was decided there. */
+  routeOrdinary(message: LiveMessage): number {
+    return this.#route(message, false);
+  }
+
+  /** The one copy of a `$share` group goes to a member here. False when there is none. */
+  deliverShared(message: LiveMessage, topicFilter: string): boolean {
+    return this.#groups.get(topicFilter)?.deliver(message, undefined) ?? false;
+  }
+
+  #route(message: LiveMessage, shared: boolean): number {
     const routes = this.#cache.get(message.topic) ?? this.#match(message.topic);
     let copies = 0;
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i] as Route;
       if (route instanceof SharedGroup) {
-        if (route.deliver(message, undefined)) copies++;
+        if (shared && !route.isElsewhere && route.deliver(message, undefined)) copies++;
         continue;
       }
       // A subscription may have ended in the `receive` of one before it.
@@ -121,20 +148,55 @@ export class LiveRouter {
     return this.#groups.get(topicFilter)?.deliver(message, excluded) ?? false;
   }
 
+  // ---- for other gateways
+
+  /** Told from here on. */
+  observe(observer: LiveRouteObserver): void {
+    this.#observer = observer;
+  }
+
+  /** Everything somebody here wants. */
+  *wanted(): IterableIterator<LiveRoute> {
+    for (const filter of this.#filters.keys()) yield { filter, share: '' };
+    for (const { name, filter } of this.#groups.values()) yield { filter, share: name };
+  }
+
+  /** Filters that somebody here wants, each once. */
+  get wantedCount(): number {
+    return this.#filters.size + this.#groups.size;
+  }
+
+  hasGroup(topicFilter: string): boolean {
+    return this.#groups.has(topicFilter);
+  }
+
+  /** The group has got, or has no longer, members on other gateways. */
+  setGroupElsewhere(topicFilter: string, isElsewhere: boolean): void {
+    if (isElsewhere) this.#groupsElsewhere.add(topicFilter);
+    else this.#groupsElsewhere.delete(topicFilter);
+    const group = this.#groups.get(topicFilter);
+    if (group !== undefined) group.isElsewhere = isElsewhere;
+  }
+
   #addRoute(subscriber: LiveSubscriber, subscription: LiveSubscription): Route {
     const { group: groupName, filter, topicFilter } = subscription;
     if (groupName === undefined) {
       const route = new OrdinaryRoute(subscriber, subscription);
       this.#trie.add(filter, route);
       this.#outdate(filter);
+      const held = this.#filters.get(filter) ?? 0;
+      this.#filters.set(filter, held + 1);
+      if (held === 0) this.#observer?.routeAdded(filter, '');
       return route;
     }
     let group = this.#groups.get(topicFilter);
     if (group === undefined) {
-      group = new SharedGroup(topicFilter, filter);
+      group = new SharedGroup(topicFilter, filter, groupName);
+      group.isElsewhere = this.#groupsElsewhere.has(topicFilter);
       this.#groups.set(topicFilter, group);
       this.#trie.add(filter, group);
       this.#outdate(filter);
+      this.#observer?.routeAdded(filter, groupName);
     }
     group.join(subscriber, subscription);
     return group;
@@ -148,11 +210,20 @@ export class LiveRouter {
       this.#groups.delete(route.topicFilter);
       this.#trie.remove(route.filter, route);
       this.#outdate(route.filter);
+      this.#observer?.routeRemoved(route.filter, route.name);
       return;
     }
     route.active = false;
-    this.#trie.remove(route.subscription.filter, route);
-    this.#outdate(route.subscription.filter);
+    const { filter } = route.subscription;
+    this.#trie.remove(filter, route);
+    this.#outdate(filter);
+    const left = (this.#filters.get(filter) ?? 1) - 1;
+    if (left > 0) {
+      this.#filters.set(filter, left);
+      return;
+    }
+    this.#filters.delete(filter);
+    this.#observer?.routeRemoved(filter, '');
   }
 
   #match(topic: string): readonly Route[] {
@@ -211,6 +282,12 @@ export interface LiveSubscription {
   readonly retainHandling: 0 | 1 | 2;
   /** Subscription Identifier, to be sent with every copy made for this subscription [MQTT-3.3.4-3]. */
   readonly identifier: number | undefined;
+}
+
+/** Called inside `subscribe` and `unsubscribe`: to be noted, nothing more. `share` is empty for an ordinary filter. */
+export interface LiveRouteObserver {
+  routeAdded(filter: string, share: string): void;
+  routeRemoved(filter: string, share: string): void;
 }
 
 export type SubscribeOutcome = 'added' | 'replaced' | 'refused';

@@ -14,13 +14,18 @@ import type { LiveMessage, LiveSubscriber, LiveSubscription } from './live-route
 export class SharedGroup {
   readonly topicFilter: string;
   readonly filter: string;
+  /** The `<group>` in it. */
+  readonly name: string;
+  /** Other gateways have members, too: who gets a message is not decided here alone. */
+  isElsewhere = false;
   readonly #members: Member[] = [];
   readonly #places = new Map<LiveSubscriber, number>();
   #turn = 0;
 
-  constructor(topicFilter: string, filter: string) {
+  constructor(topicFilter: string, filter: string, name: string) {
     this.topicFilter = topicFilter;
     this.filter = filter;
+    this.name = name;
   }
 
   get size(): number {

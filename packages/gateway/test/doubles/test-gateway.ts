@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
+import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authenticator.ts';
 import { Gateway } from '../../src/gateway.ts';
@@ -26,6 +27,12 @@ export interface Received {
   packet: IPublishPacket;
 }
 
+/** Where a gateway stands among others. */
+export interface Place {
+  nodeId: number;
+  network: InprocNetwork;
+}
+
 /** A gateway on real sockets with in-memory durable sides, and the clients of one test. */
 export class TestGateway {
   readonly durable = new MemoryDurable();
@@ -38,8 +45,15 @@ export class TestGateway {
   readonly #clients: MqttClient[] = [];
   readonly #raw: RawClient[] = [];
 
-  constructor(limits: Partial<GatewayLimits> = {}, authenticator: Authenticator = anonymousAuthenticator) {
+  constructor(
+    limits: Partial<GatewayLimits> = {},
+    authenticator: Authenticator = anonymousAuthenticator,
+    { nodeId, network }: Place = { nodeId: 1, network: new InprocNetwork({ codecs: true }) },
+  ) {
+    const transport = network.node(nodeId);
     this.gateway = new Gateway({
+      nodeId,
+      transport,
       clock: this.clock,
       logger: silentLogger,
       metrics: this.metrics,
@@ -48,10 +62,15 @@ export class TestGateway {
       queues: this.queues,
       limits: { tickMs: 20, ...limits },
     });
+    this.gateway.serve(transport);
   }
 
-  static async start(limits: Partial<GatewayLimits> = {}, authenticator?: Authenticator): Promise<TestGateway> {
-    const test = new TestGateway(limits, authenticator);
+  static async start(
+    limits: Partial<GatewayLimits> = {},
+    authenticator?: Authenticator,
+    place?: Place,
+  ): Promise<TestGateway> {
+    const test = new TestGateway(limits, authenticator, place);
     test.port = (await test.gateway.listenTcp({ host: '127.0.0.1', port: 0 })).port;
     test.wsPort = (await test.gateway.listenWebSocket({ host: '127.0.0.1', port: 0 })).port;
     return test;
@@ -70,6 +89,10 @@ export class TestGateway {
     const raw = await RawClient.connect(this.port);
     this.#raw.push(raw);
     return raw;
+  }
+
+  gauge(name: string, labels?: Record<string, string>): number {
+    return this.metrics.gauge(`sluice_gateway_${name}`, '', labels).value;
   }
 
   counter(name: string, labels?: Record<string, string>): number {

@@ -114,26 +114,31 @@ export class ConnectionState implements AckSink {
   fail(reasonCode: number, why: string): void {
     if (this.phase === ConnectionPhase.CLOSED) return;
     this.effects.failed(reasonCode, why);
-    if (this.phase === ConnectionPhase.OPEN) this.#sendDisconnect(reasonCode, why);
+    if (this.phase === ConnectionPhase.OPEN) this.#sendDisconnect(reasonCode, { reasonString: why });
     this.#end('abnormal');
   }
 
-  /** The decoder refused the bytes before there was a CONNECT, or in it. */
-  refuseConnect(reasonCode: number, why: string, version: ProtocolVersion): void {
+  /** The decoder refused the bytes before there was a CONNECT, or in it; or its sender is to go elsewhere. */
+  refuseConnect(reasonCode: number, why: string, version: ProtocolVersion, properties?: Properties): void {
     if (this.phase !== ConnectionPhase.AWAITING_CONNECT && this.phase !== ConnectionPhase.AUTHENTICATING) return;
     this.effects.failed(reasonCode, why);
     this.version = version;
     const code = version === 5 ? reasonCode : connackReturnCodeOf(reasonCode);
     if (code !== undefined) {
-      this.effects.send({ type: PacketType.CONNACK, sessionPresent: false, reasonCode: code });
+      this.effects.send({
+        type: PacketType.CONNACK,
+        sessionPresent: false,
+        reasonCode: code,
+        properties: version === 5 ? properties : undefined,
+      });
     }
     this.#end('abnormal');
   }
 
-  /** The server ends the connection on its own: shutdown, idle, administrative. */
-  disconnect(reasonCode: number): void {
+  /** The server ends the connection on its own: shutdown, drain, administrative. */
+  disconnect(reasonCode: number, properties?: Properties): void {
     if (this.phase === ConnectionPhase.CLOSED) return;
-    if (this.phase === ConnectionPhase.OPEN) this.#sendDisconnect(reasonCode, undefined);
+    if (this.phase === ConnectionPhase.OPEN) this.#sendDisconnect(reasonCode, properties);
     this.#end('abnormal');
   }
 
@@ -160,9 +165,8 @@ export class ConnectionState implements AckSink {
     return { reasonString: why };
   }
 
-  #sendDisconnect(reasonCode: number, why: string | undefined): void {
+  #sendDisconnect(reasonCode: number, properties: Properties | undefined): void {
     if (this.version !== 5) return;
-    const properties = why !== undefined ? { reasonString: why } : undefined;
     this.effects.send({ type: PacketType.DISCONNECT, reasonCode, properties });
   }
 

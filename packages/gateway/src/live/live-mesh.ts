@@ -1,0 +1,474 @@
+import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+import type { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
+import type { ForwardedMessage, LiveRequest, LiveResponse, LiveRoute } from '@sluice/rpc/contract/live';
+import type { Channel, ServiceRegistry, Transport } from '@sluice/rpc/transport';
+import type { TurnFlusher, TurnTaker } from '../connection/turn-flusher.ts';
+import { ForwardBatch } from './forward-batch.ts';
+import { publishedFrom } from './forwarded-message.ts';
+import type { LiveMeshMetrics } from './live-mesh-metrics.ts';
+import { LivePeer } from './live-peer.ts';
+import type { LiveRouteObserver, LiveRouter } from './live-router.ts';
+import { RemoteGroup, RemoteRoutes, topicFilterOf } from './remote-routes.ts';
+import type { RetainedStore } from './retained-store.ts';
+import { type RouteWaiter, RouteWaiters } from './route-waiters.ts';
+
+/**
+ * Live publish and subscribe over gateways: whoever subscribes here gets what is published there. Sending everything to
+ * everybody would make each gateway do the work of all of them, so each says which filters its clients want, and gets a
+ * message once, however many of them want it. What comes from another gateway goes to subscribers here and nowhere
+ * else: it cannot circle, and the queues have it from where it was published.
+ *
+ * A turn goes out as one message a gateway: routes first, so that an answer published by whoever got a message finds
+ * the way back to a filter that was subscribed before. A copy of a `$share` group goes to one gateway, in turn.
+ *
+ * At most once between gateways: what a peer cannot be sent is dropped and counted. What must not be lost is a queue's.
+ *
+ * @hotpath
+ */
+export class LiveMesh implements LiveRouteObserver, TurnTaker {
+  turnRequested = false;
+  readonly #options: LiveMeshOptions;
+  readonly #live: LiveRouter;
+  readonly metrics: LiveMeshMetrics;
+  readonly #peers = new Map<number, LivePeer>();
+  readonly #routes: RemoteRoutes<LivePeer>;
+  readonly #batch = new ForwardBatch();
+  /** Since the last turn, by topic filter; what came and went again is not in it. */
+  readonly #changes = new Map<string, { route: LiveRoute; isAdded: boolean }>();
+  #connected: ClientConnected[] = [];
+  /** Of our routes; 0 is before the first. */
+  #version = 1;
+  /** Somebody waits for this version, even if its changes cancelled each other out meanwhile. */
+  #awaitedVersion = 0;
+  readonly #waiters = new RouteWaiters();
+  #waitTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: LiveMeshOptions) {
+    this.#options = options;
+    this.#live = options.live;
+    this.metrics = options.metrics;
+    this.#routes = new RemoteRoutes((topicFilter, isElsewhere) => {
+      options.live.setGroupElsewhere(topicFilter, isElsewhere);
+    });
+    options.live.observe(this);
+    options.metrics.gauges({
+      peers: () => this.peersReached,
+      wanted: () => options.live.wantedCount,
+      remote: () => this.#routes.size,
+    });
+  }
+
+  /** False while this is the only gateway: there is nothing to ask it. */
+  get active(): boolean {
+    return this.#peers.size > 0;
+  }
+
+  get peersReached(): number {
+    let reached = 0;
+    for (const peer of this.#peers.values()) if (peer.outgoing !== undefined) reached++;
+    return reached;
+  }
+
+  /** Routes of other gateways that this one acts on. */
+  get remoteRoutes(): number {
+    return this.#routes.size;
+  }
+
+  // ---- who the others are
+
+  serve(registry: ServiceRegistry): void {
+    registry.serveChannel<LiveRequest, LiveResponse>('live', (channel, from) => this.#accept(channel, from));
+  }
+
+  /** All gateways of the cluster as far as it is known, this one included or not. Again with every change. */
+  setPeers(nodeIds: Iterable<number>): void {
+    if (this.#closed) return;
+    const named = new Set(nodeIds);
+    named.delete(this.#options.nodeId);
+    for (const peer of [...this.#peers.values()]) {
+      peer.named = named.has(peer.nodeId);
+      if (!peer.named && peer.incoming === undefined) this.#forget(peer);
+    }
+    for (const nodeId of named) {
+      const peer = this.#peerOf(nodeId);
+      peer.named = true;
+      this.#reach(peer);
+    }
+  }
+
+  /** Every now and then, some times a second: opens closed channels again. */
+  tick(): void {
+    if (!this.active) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const peer of this.#peers.values()) if (nowMs >= peer.retryAtMs) this.#reach(peer);
+  }
+
+  /** Sends what this turn has left. */
+  close(): void {
+    if (this.#closed) return;
+    this.takeTurn();
+    this.#closed = true;
+    for (const peer of [...this.#peers.values()]) this.#forget(peer);
+    clearTimeout(this.#waitTimer);
+    this.#release();
+  }
+
+  #peerOf(nodeId: number): LivePeer {
+    let peer = this.#peers.get(nodeId);
+    if (peer === undefined) {
+      peer = new LivePeer(nodeId);
+      this.#peers.set(nodeId, peer);
+    }
+    return peer;
+  }
+
+  #accept(channel: Channel<LiveResponse, LiveRequest>, from: number): void {
+    if (this.#closed || from === this.#options.nodeId) {
+      channel.close();
+      return;
+    }
+    const peer = this.#peerOf(from);
+    const former = peer.incoming;
+    peer.incoming = channel;
+    peer.owedVersion = 0;
+    if (former !== undefined) {
+      this.#routes.removeAll(peer);
+      former.close();
+    }
+    channel.onMessage((message) => {
+      if (peer.incoming === channel) this.#receive(peer, message);
+    });
+    channel.onClose(() => {
+      if (peer.incoming !== channel) return;
+      peer.incoming = undefined;
+      this.#routes.removeAll(peer);
+      if (!peer.named) this.#forget(peer);
+    });
+    // It is there: no reason to wait for our next try.
+    this.#reach(peer);
+  }
+
+  #reach(peer: LivePeer): void {
+    if (peer.outgoing !== undefined || peer.opening || this.#closed) return;
+    peer.opening = true;
+    const channel = this.#options.transport.open<LiveRequest, LiveResponse>(peer.nodeId, 'live');
+    peer.opening = false;
+    peer.outgoing = channel;
+    peer.seenVersion = 0;
+    channel.onMessage((message) => {
+      if (peer.outgoing === channel) this.#seen(peer, message.version);
+    });
+    channel.onClose(() => {
+      if (peer.outgoing === channel) this.#lost(peer);
+    });
+    peer.sendImage(this.#live.wanted(), this.#version);
+    if (peer.owedVersion !== 0) peer.acted(peer.owedVersion);
+    peer.owedVersion = 0;
+  }
+
+  #lost(peer: LivePeer): void {
+    peer.outgoing = undefined;
+    if (!peer.outbox.isEmpty) this.metrics.dropped('unreachable', peer.outbox.numbers.length);
+    peer.outbox.clear();
+    peer.backOff(this.#options.clock.monotonicMs());
+    this.#release();
+  }
+
+  #forget(peer: LivePeer): void {
+    this.#peers.delete(peer.nodeId);
+    this.#routes.removeAll(peer);
+    const { outgoing, incoming } = peer;
+    peer.incoming = undefined;
+    if (outgoing !== undefined) this.#lost(peer);
+    outgoing?.close();
+    incoming?.close();
+  }
+
+  // ---- our routes
+
+  routeAdded(filter: string, share: string): void {
+    this.#changed({ filter, share }, true);
+  }
+
+  routeRemoved(filter: string, share: string): void {
+    this.#changed({ filter, share }, false);
+  }
+
+  #changed(route: LiveRoute, isAdded: boolean): void {
+    // Whoever comes later gets an image.
+    if (!this.active) return;
+    const key = topicFilterOf(route);
+    if (!this.#changes.delete(key)) this.#changes.set(key, { route, isAdded });
+    this.#options.flusher.request(this);
+  }
+
+  /**
+   * True when some gateway does not act yet on what has been subscribed here: `routesSeen` is called when all do, after
+   * `SEEN_WAIT_MS` at the latest.
+   */
+  waitForRoutes(waiter: RouteWaiter): boolean {
+    if (!this.active) return false;
+    const version = this.#changes.size > 0 ? this.#version + 1 : this.#version;
+    if (this.#seenByAll() >= version) return false;
+    this.#awaitedVersion = version;
+    this.#waiters.add(waiter, version, this.#options.clock.monotonicMs() + SEEN_WAIT_MS);
+    this.#watch(SEEN_WAIT_MS);
+    return true;
+  }
+
+  #seenByAll(): number {
+    let seen = Number.POSITIVE_INFINITY;
+    for (const peer of this.#peers.values()) {
+      if (peer.outgoing !== undefined && !peer.isLate && peer.seenVersion < seen) seen = peer.seenVersion;
+    }
+    return seen;
+  }
+
+  #seen(peer: LivePeer, version: number): void {
+    peer.seen(version);
+    if (peer.seenVersion >= this.#version) peer.isLate = false;
+    this.#release();
+  }
+
+  #release(): void {
+    if (!this.#waiters.isEmpty) this.#waiters.seen(this.#seenByAll());
+  }
+
+  /** One timer for all who wait, and only while somebody does. */
+  #watch(afterMs: number): void {
+    if (this.#waitTimer !== undefined) return;
+    this.#waitTimer = setTimeout(() => this.#waitedLong(), afterMs);
+    this.#waitTimer.unref();
+  }
+
+  #waitedLong(): void {
+    this.#waitTimer = undefined;
+    const version = this.#waiters.overdue(this.#options.clock.monotonicMs());
+    if (version > 0) {
+      this.metrics.unseen.add();
+      for (const peer of this.#peers.values()) if (peer.seenVersion < version) peer.isLate = true;
+      this.#release();
+    }
+    if (!this.#waiters.isEmpty) this.#watch(WATCH_MS);
+  }
+
+  // ---- messages out
+
+  /** Puts the message into the turn of each gateway that wants it. Returns how many copies that is. */
+  forward(message: PublishedMessage, nowMs: number): number {
+    const matches = this.#routes.match(message.topic);
+    if (matches.length === 0 && !message.retain) return 0;
+    const offer = new Offer(message, nowMs);
+    const copies = message.retain ? this.#offerToAll(matches, offer) : this.#offerToMatches(matches, offer);
+    const dealt = this.#dealGroups(matches, offer);
+    if (this.#batch.isFull) this.takeTurn();
+    // Last: whoever gets it may publish in turn.
+    for (let i = 0; i < offer.groupsHere.length; i++) {
+      this.#live.deliverShared(message, offer.groupsHere[i] as string);
+    }
+    return copies + dealt;
+  }
+
+  #offerToMatches(matches: Matches, offer: Offer): number {
+    let copies = 0;
+    for (let i = 0; i < matches.length; i++) {
+      const match = matches[i] as LivePeer | RemoteGroup<LivePeer>;
+      if (match instanceof LivePeer && this.#offer(match, offer)) copies++;
+    }
+    return copies;
+  }
+
+  /** A retained message is also for those that nobody has subscribed at yet. */
+  #offerToAll(matches: Matches, offer: Offer): number {
+    let copies = 0;
+    for (const peer of this.#peers.values()) if (this.#offer(peer, offer) && matches.includes(peer)) copies++;
+    return copies;
+  }
+
+  #dealGroups(matches: Matches, offer: Offer): number {
+    let copies = 0;
+    for (let i = 0; i < matches.length; i++) {
+      const match = matches[i] as LivePeer | RemoteGroup<LivePeer>;
+      if (match instanceof RemoteGroup && this.#deal(match, offer)) copies++;
+    }
+    return copies;
+  }
+
+  #offer(peer: LivePeer, offer: Offer): boolean {
+    if (offer.number >= 0 && peer.outbox.endsWith(offer.number)) return true;
+    if (!peer.hasRoom) {
+      this.metrics.dropped(peer.outgoing === undefined ? 'unreachable' : 'peer_full');
+      return false;
+    }
+    if (!this.#encode(offer)) return false;
+    peer.outbox.put(offer.number, this.#batch.sizeBytes(offer.number));
+    return true;
+  }
+
+  /** The group's one copy: a gateway a message, this one among them when it has members. */
+  #deal(group: RemoteGroup<LivePeer>, offer: Offer): boolean {
+    const { gateways, topicFilter } = group;
+    const places = this.#live.hasGroup(topicFilter) ? gateways.length + 1 : gateways.length;
+    for (let tries = 0; tries < places; tries++) {
+      if (group.turn >= places) group.turn = 0;
+      const peer = gateways[group.turn++];
+      if (peer === undefined) {
+        offer.groupsHere = [...offer.groupsHere, topicFilter];
+        return true;
+      }
+      if (!peer.hasRoom || !this.#offer(peer, offer)) continue;
+      peer.outbox.share(group.route);
+      return true;
+    }
+    this.metrics.dropped('no_member');
+    return false;
+  }
+
+  #encode(offer: Offer): boolean {
+    if (offer.number >= 0) return true;
+    try {
+      offer.number = this.#batch.add(offer.message, offer.nowMs);
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.metrics.dropped('invalid');
+      return false;
+    }
+    this.#options.flusher.request(this);
+    return true;
+  }
+
+  /** A client was let in here: whoever else has it lets it go. */
+  clientConnected(clientId: string, identity: string | undefined, connectedAtMs: number): void {
+    if (!this.active) return;
+    this.#connected.push({ type: 'client-connected', clientId, identity: identity ?? '', connectedAtMs });
+    this.#options.flusher.request(this);
+  }
+
+  takeTurn(): void {
+    for (const peer of this.#peers.values()) if (peer.isLost) peer.outgoing?.close();
+    this.#sendChanges();
+    if (!this.#batch.isEmpty) this.#sendMessages();
+    if (this.#connected.length === 0) return;
+    const connected = this.#connected;
+    this.#connected = [];
+    for (const peer of this.#peers.values()) for (const client of connected) peer.outgoing?.send(client);
+  }
+
+  #sendChanges(): void {
+    if (this.#changes.size === 0 && this.#awaitedVersion <= this.#version) return;
+    const added: LiveRoute[] = [];
+    const removed: LiveRoute[] = [];
+    for (const { route, isAdded } of this.#changes.values()) (isAdded ? added : removed).push(route);
+    this.#changes.clear();
+    const version = ++this.#version;
+    for (const peer of this.#peers.values()) peer.outgoing?.send({ type: 'routes-changed', version, added, removed });
+    this.#release();
+  }
+
+  #sendMessages(): void {
+    this.#batch.seal();
+    for (const peer of this.#peers.values()) {
+      const { outbox, outgoing } = peer;
+      if (outbox.isEmpty) continue;
+      this.metrics.forwarded.add(outbox.numbers.length);
+      this.metrics.forwardedBytes.add(outbox.sizeBytes);
+      const messages = this.#batch.messagesFor(outbox);
+      outgoing?.send({ type: 'publish', messages });
+    }
+    this.#batch.reset();
+  }
+
+  // ---- what comes in
+
+  #receive(peer: LivePeer, message: LiveRequest): void {
+    switch (message.type) {
+      case 'routes':
+        this.#routes.removeAll(peer);
+        for (const route of message.filters) this.#routes.add(peer, route);
+        peer.acted(message.version);
+        return;
+      case 'routes-changed':
+        for (const route of message.removed) this.#routes.remove(peer, route);
+        for (const route of message.added) this.#routes.add(peer, route);
+        peer.acted(message.version);
+        return;
+      case 'publish':
+        for (const forwarded of message.messages) this.#deliver(peer, forwarded);
+        return;
+      case 'client-connected': {
+        const { clientId, identity, connectedAtMs } = message;
+        const ours = this.#options.connectedElsewhere({ clientId, identity, connectedAtMs, nodeId: peer.nodeId });
+        if (ours !== undefined) peer.outgoing?.send({ ...message, connectedAtMs: ours });
+        return;
+      }
+    }
+  }
+
+  #deliver(peer: LivePeer, forwarded: ForwardedMessage): void {
+    this.metrics.received.add();
+    this.metrics.receivedBytes.add(forwarded.record.length);
+    let message: PublishedMessage;
+    try {
+      message = publishedFrom(forwarded.record);
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.metrics.dropped('invalid');
+      this.#options.logger.warn({ err: error, peer: peer.nodeId }, 'a gateway forwarded what is no message');
+      return;
+    }
+    if (message.retain) this.#options.retained.put(message, this.#options.clock.nowMs());
+    this.#live.routeOrdinary(message);
+    for (const share of forwarded.shares) {
+      if (!this.#live.deliverShared(message, topicFilterOf(share))) this.metrics.dropped('no_member');
+    }
+  }
+}
+
+export interface LiveMeshOptions {
+  /** Of this gateway. */
+  nodeId: number;
+  transport: Transport;
+  live: LiveRouter;
+  retained: RetainedStore;
+  flusher: TurnFlusher;
+  clock: Clock;
+  logger: Logger;
+  metrics: LiveMeshMetrics;
+  /** Ends our connection of that client if it is the older one; the time of ours when that is the newer one. */
+  connectedElsewhere: (elsewhere: ConnectedElsewhere) => number | undefined;
+}
+
+export interface ConnectedElsewhere {
+  clientId: string;
+  /** Empty when nobody was asked. */
+  identity: string;
+  connectedAtMs: number;
+  nodeId: number;
+}
+
+/** A SUBACK waits this long for gateways that do not answer. */
+export const SEEN_WAIT_MS = 200;
+/** How exactly that is watched while somebody waits beyond the first. */
+const WATCH_MS = 20;
+
+type Matches = readonly (LivePeer | RemoteGroup<LivePeer>)[];
+type ClientConnected = Extract<LiveRequest, { type: 'client-connected' }>;
+
+const NOWHERE: readonly string[] = [];
+
+/** One message on its way into the turn; encoded when the first gateway takes it. */
+class Offer {
+  readonly message: PublishedMessage;
+  readonly nowMs: number;
+  number = -1;
+  /** Groups whose copy stays on this gateway. */
+  groupsHere: readonly string[] = NOWHERE;
+
+  constructor(message: PublishedMessage, nowMs: number) {
+    this.message = message;
+    this.nowMs = nowMs;
+  }
+}

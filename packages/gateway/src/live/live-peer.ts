@@ -1,0 +1,92 @@
+import type { LiveRequest, LiveResponse, LiveRoute } from '@sluice/rpc/contract/live';
+import type { Channel } from '@sluice/rpc/transport';
+import { Outbox } from './forward-batch.ts';
+
+/**
+ * Another gateway. Our channel to it carries our routes and our messages, its channel to us carries its own; either may
+ * be there without the other for a moment.
+ */
+export class LivePeer {
+  readonly nodeId: number;
+  /** The topology names it; otherwise it is known because it has opened a channel, and forgotten with that. */
+  named = false;
+  outgoing: Channel<LiveRequest, LiveResponse> | undefined = undefined;
+  incoming: Channel<LiveResponse, LiveRequest> | undefined = undefined;
+  /** Inside `Transport.open`, which may bring the peer's own channel before it returns. */
+  opening = false;
+  retryAtMs = 0;
+  backoffMs = BACKOFF_MS_MIN;
+
+  /** Version of our routes it acts on. */
+  seenVersion = 0;
+  /** It let somebody wait in vain: nobody waits for it again until it has caught up. */
+  isLate = false;
+  /** Version of its routes that it was not told we act on, because we had no channel to act by. */
+  owedVersion = 0;
+
+  readonly outbox = new Outbox();
+
+  constructor(nodeId: number) {
+    this.nodeId = nodeId;
+  }
+
+  /** False: what it is offered is dropped. */
+  get hasRoom(): boolean {
+    const { outgoing } = this;
+    return outgoing !== undefined && outgoing.unsentBytes + this.outbox.sizeBytes < UNSENT_BYTES_MAX;
+  }
+
+  /** Too far behind to be told even the small things: it begins anew, with an image. */
+  get isLost(): boolean {
+    return this.outgoing !== undefined && this.outgoing.unsentBytes > 2 * UNSENT_BYTES_MAX;
+  }
+
+  backOff(nowMs: number): void {
+    this.retryAtMs = nowMs + this.backoffMs;
+    this.backoffMs = Math.min(this.backoffMs * 2, BACKOFF_MS_MAX);
+  }
+
+  /** It acts on our routes. */
+  seen(version: number): void {
+    this.seenVersion = Math.max(this.seenVersion, version);
+    this.backoffMs = BACKOFF_MS_MIN;
+  }
+
+  /** We act on its routes; told when there is a channel to act by. */
+  acted(version: number): void {
+    if (version === 0) return;
+    if (this.outgoing === undefined) this.owedVersion = version;
+    else this.incoming?.send({ type: 'seen', version });
+  }
+
+  /** Everything that we want, in pieces; only the last one has the version. */
+  sendImage(routes: Iterable<LiveRoute>, version: number): void {
+    let piece: LiveRoute[] = [];
+    let length = 0;
+    let isFirst = true;
+    const send = (last: boolean): void => {
+      const of = last ? version : 0;
+      this.outgoing?.send(
+        isFirst
+          ? { type: 'routes', version: of, filters: piece }
+          : { type: 'routes-changed', version: of, added: piece, removed: [] },
+      );
+      isFirst = false;
+      piece = [];
+      length = 0;
+    };
+    for (const route of routes) {
+      piece.push(route);
+      length += route.filter.length + route.share.length;
+      if (piece.length >= PIECE_ROUTES_MAX || length >= PIECE_LENGTH_MAX) send(false);
+    }
+    send(true);
+  }
+}
+
+/** Live messages that wait for one gateway; further ones are dropped and counted, whatever their QoS. */
+export const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 5_000;
+const PIECE_ROUTES_MAX = 4_096;
+const PIECE_LENGTH_MAX = 256 * 1024;
