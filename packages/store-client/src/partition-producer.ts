@@ -4,9 +4,11 @@ import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RecordInput } from '@sluice/queue/record/record';
-import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
-import type { Channel, Transport } from '@sluice/rpc/transport';
+import type { Transport } from '@sluice/rpc/transport';
+import { type AppendLink, AppendLinks } from './append-links.ts';
+import { PartitionLane, type RecordCompletion, type RecordFailure, type UnansweredBatch } from './partition-lane.ts';
+import type { RouteTable } from './route-table.ts';
 
 /**
  * Publishing into partitions: a record joins its partition's open batch, a batch leaves once a turn (or when it is
@@ -16,31 +18,43 @@ import type { Channel, Transport } from '@sluice/rpc/transport';
  * delay a lone message. The turn of the event loop is the natural batch: alone, a message leaves at once; under load,
  * what one poll of the sockets brought leaves together.
  *
+ * When a store refuses or is lost, its successor must get the unanswered batches in their order. Sending each again as
+ * its refusal comes would let later ones pass. So a lane is held as a whole: the refused batch and all behind it are
+ * taken back (the store refuses those too, see `contract/append`), those before it may still be answered, and then
+ * everything goes to the new leader from the first on, which says `resumes`. What was sent and never answered may be
+ * stored twice; nothing is stored in another order than it was published.
+ *
+ * A batch that is refused for good (`storage-full`, `unavailable`) is told to its publisher and leaves its place: later
+ * ones are held until what is in flight is answered, and then pass. Who publishes it again has it behind them.
+ *
  * Bounds: `bufferBytesMax` over open and unanswered batches is where the gateway stops reading its sockets
  * (`congested`); a batch not answered within `deadlineMs` is given up as unknown, never as stored.
  * @hotpath
  */
 export class PartitionProducer {
   readonly #topology: Topology;
-  readonly #transport: Transport;
+  readonly #routes: RouteTable;
+  readonly #links: AppendLinks;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #bufferBytesMax: number;
   readonly #deadlineMs: number;
-  readonly #open = new Map<number, OpenBatch>();
-  readonly #dirty: OpenBatch[] = [];
-  readonly #channels = new Map<number, Channel<AppendRequest, AppendResponse>>();
-  readonly #inflight = new Map<number, InflightBatch>();
-  #again: InflightBatch[] = [];
+  readonly #lanes = new Map<number, PartitionLane>();
+  readonly #dirty: PartitionLane[] = [];
+  readonly #inflight = new Map<number, UnansweredBatch>();
   #sequence = 0;
   #bufferedBytes = 0;
   #congested = false;
   #flushScheduled = false;
   readonly #reliefListeners: (() => void)[] = [];
-  readonly #timer: NodeJS.Timeout;
+  readonly #sweepTimer: NodeJS.Timeout;
+  #resumeTimer: NodeJS.Timeout | undefined;
+  #resumeTimerAtMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
   readonly #ackSeconds: Histogram;
   readonly #batchRecords: Histogram;
   readonly #failures: Counter;
+  readonly #resends: Counter;
   readonly #flush = (): void => this.#flushAll();
 
   /** A batch this large leaves before the turn ends: larger ones only make a longer stall of the disk. */
@@ -50,11 +64,22 @@ export class PartitionProducer {
    * again with all others whenever one of them is delivered from disk; the cost of an entry is small beside it.
    */
   static readonly LARGE_PAYLOAD_BYTES = 64 * 1024;
-  /** How often deadlines and refused leaders are looked at. */
+  /** How often deadlines, patience and lost channels are looked at. */
   static readonly SWEEP_MS = 50;
+  /** Between two questions for a leader nobody announces. */
+  static readonly BACKOFF_MS_MIN = 20;
+  static readonly BACKOFF_MS_MAX = 250;
+  /**
+   * A store that stops leading answers what it has under way in a moment; waiting for that saves storing it twice. One
+   * that is paused or cut off never answers.
+   */
+  static readonly FORMER_LEADER_PATIENCE_MS = 200;
+  /** A replica that is asked whether it leads, and says nothing, is not asked any longer. */
+  static readonly ASKING_PATIENCE_MS = 1_000;
 
   constructor(options: {
     topology: Topology;
+    routes: RouteTable;
     transport: Transport;
     clock: Clock;
     logger: Logger;
@@ -63,12 +88,19 @@ export class PartitionProducer {
     deadlineMs: number;
   }) {
     this.#topology = options.topology;
-    this.#transport = options.transport;
+    this.#routes = options.routes;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#bufferBytesMax = options.bufferBytesMax;
     this.#deadlineMs = options.deadlineMs;
-    this.#timer = setInterval(() => this.#sweep(), PartitionProducer.SWEEP_MS);
+    this.#links = new AppendLinks({
+      transport: options.transport,
+      clock: options.clock,
+      received: (link, response) => this.#received(link, response),
+      lost: (link) => this.#lost(link),
+    });
+    this.#routes.onLeader((partition, nodeId) => this.#leaderKnown(partition, nodeId));
+    this.#sweepTimer = setInterval(() => this.#sweep(), PartitionProducer.SWEEP_MS);
     this.#ackSeconds = options.metrics.histogram(
       'sluice_gateway_append_seconds',
       'From sending a record batch until its answer',
@@ -82,6 +114,10 @@ export class PartitionProducer {
     this.#failures = options.metrics.counter(
       'sluice_gateway_append_failures_total',
       'Batches that were not stored, or of which nobody knows',
+    );
+    this.#resends = options.metrics.counter(
+      'sluice_gateway_append_resends_total',
+      'Record batches sent again because a store refused them or was lost',
     );
     options.metrics.collect('sluice_gateway_publish_buffer_bytes', 'Records open or unanswered', 'gauge', () => [
       [{}, this.#bufferedBytes],
@@ -101,85 +137,239 @@ export class PartitionProducer {
     this.#reliefListeners.push(listener);
   }
 
+  /** The image of the cluster changed: channels are open to all its stores, from the beginning. */
+  topologyChanged(): void {
+    const stores: number[] = [];
+    for (const node of this.#topology.nodes()) {
+      if (node.state !== 'gone' && node.roles.includes('store')) stores.push(node.nodeId);
+    }
+    this.#links.keep(stores);
+  }
+
   /** The payload is copied before this returns; `completion` hears of its fate later, exactly once. */
   add(partition: number, record: RecordInput, completion: RecordCompletion): void {
-    let open = this.#open.get(partition);
-    if (open === undefined) {
-      open = { partition, builder: new RecordBatchBuilder(), completions: [] };
-      this.#open.set(partition, open);
-    }
+    const lane = this.#lane(partition);
+    const { builder } = lane;
     const isLarge = record.payload.length >= PartitionProducer.LARGE_PAYLOAD_BYTES;
-    if (isLarge) this.#send(open);
-    const before = open.completions.length === 0 ? 0 : open.builder.sizeBytes;
-    if (open.completions.length === 0) this.#dirty.push(open);
-    open.builder.add(record);
-    open.completions.push(completion);
-    this.#bufferedBytes += open.builder.sizeBytes - before;
+    if (isLarge) this.#finish(lane);
+    const before = lane.completions.length === 0 ? 0 : builder.sizeBytes;
+    builder.add(record);
+    if (lane.completions.length === 0) this.#dirty.push(lane);
+    lane.completions.push(completion);
+    this.#bufferedBytes += builder.sizeBytes - before;
     if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
-    if (isLarge || open.builder.isFull || open.builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#send(open);
+    if (isLarge || builder.isFull || builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#finish(lane);
     else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(this.#flush);
     }
   }
 
+  /** Nobody hears of what is still unanswered. */
   close(): void {
-    clearInterval(this.#timer);
-    for (const channel of this.#channels.values()) channel.close();
+    this.#isClosed = true;
+    clearInterval(this.#sweepTimer);
+    clearTimeout(this.#resumeTimer);
+    this.#links.close();
+  }
+
+  #lane(partition: number): PartitionLane {
+    let lane = this.#lanes.get(partition);
+    if (lane === undefined) {
+      lane = new PartitionLane(partition);
+      this.#lanes.set(partition, lane);
+    }
+    return lane;
   }
 
   #flushAll(): void {
     this.#flushScheduled = false;
-    for (const open of this.#dirty) this.#send(open);
+    for (const lane of this.#dirty) this.#finish(lane);
     this.#dirty.length = 0;
   }
 
-  #send(open: OpenBatch): void {
-    if (open.completions.length === 0) return;
-    const batch = open.builder.finish();
-    const completions = open.completions;
-    open.completions = [];
+  /** The batch that gathers is complete: it is sent, or waits behind the others. */
+  #finish(lane: PartitionLane): void {
+    if (lane.completions.length === 0) return;
+    const { completions } = lane;
+    lane.completions = [];
     this.#batchRecords.observe(completions.length);
-    this.#dispatch({
-      sequence: ++this.#sequence,
-      partition: open.partition,
-      batch,
+    const batch: UnansweredBatch = {
+      lane,
+      bytes: lane.builder.finish(),
       completions,
-      sentMs: this.#clock.monotonicMs(),
-    });
+      createdMs: this.#clock.monotonicMs(),
+      sequence: 0,
+      attempts: 0,
+      before: undefined,
+      behind: undefined,
+    };
+    lane.append(batch);
+    if (lane.state === 'flowing') this.#sendWaiting(lane);
+    else if (lane.state === 'held') this.#tryResume(lane);
   }
 
-  #dispatch(batch: InflightBatch): void {
-    const leader = this.#topology.leaderOf(batch.partition);
-    this.#inflight.set(batch.sequence, batch);
-    this.#channelTo(leader).send({ sequence: batch.sequence, partition: batch.partition, batch: batch.batch });
+  #sendWaiting(lane: PartitionLane): void {
+    while (lane.firstWaiting !== undefined) this.#sendFirst(lane);
   }
 
-  #channelTo(nodeId: number): Channel<AppendRequest, AppendResponse> {
-    let channel = this.#channels.get(nodeId);
-    if (channel === undefined) {
-      channel = this.#transport.open<AppendRequest, AppendResponse>(nodeId, 'append');
-      channel.onMessage((response) => this.#answered(response));
-      channel.onClose(() => this.#channels.delete(nodeId));
-      this.#channels.set(nodeId, channel);
+  #sendFirst(lane: PartitionLane): void {
+    const batch = lane.firstWaiting as UnansweredBatch;
+    if (batch.attempts > 0) {
+      this.#resends.add();
+      // A leader writes its stamp into the bytes, and one in this process may hold them as an entry: they stay its own.
+      batch.bytes = batch.bytes.slice();
     }
-    return channel;
+    const sequence = ++this.#sequence;
+    lane.markSent(sequence);
+    this.#inflight.set(sequence, batch);
+    const { partition, resumes } = lane;
+    lane.resumes = false;
+    const request: AppendRequest = { sequence, partition, resumes, batch: batch.bytes };
+    (lane.link as AppendLink).channel.send(request);
   }
 
-  #answered(response: AppendResponse): void {
+  // ---- answers
+
+  #received(link: AppendLink, response: AppendResponse): void {
+    if (this.#isClosed) return;
+    if (response.type === 'leading') {
+      this.#routes.announced(response.partition, link.nodeId, response.term);
+      return;
+    }
     const batch = this.#inflight.get(response.sequence);
     if (batch === undefined) return;
     this.#inflight.delete(response.sequence);
-    if (response.status === 'not-leader') {
-      this.#again.push(batch);
-      return;
+    const { lane } = batch;
+    lane.markAnswered(batch);
+    lane.heardMs = this.#clock.monotonicMs();
+    switch (response.status) {
+      case 'committed':
+        lane.remove(batch);
+        lane.backoffMs = 0;
+        this.#ackSeconds.observe((lane.heardMs - batch.createdMs) / 1000);
+        this.#routes.confirmed(lane.partition, link.nodeId);
+        this.#complete(batch, response.refused);
+        break;
+      case 'storage-full':
+      case 'unavailable':
+        lane.remove(batch);
+        this.#hold(lane, Number.POSITIVE_INFINITY);
+        if (response.status === 'unavailable') this.#routes.suspect(lane.partition, link.nodeId);
+        else this.#routes.confirmed(lane.partition, link.nodeId);
+        this.#fail(batch, response.status);
+        break;
+      default:
+        this.#takeBack(lane, batch);
+        this.#refused(lane, link, response.status !== 'busy' && response.leader !== link.nodeId, response.leader);
     }
-    this.#ackSeconds.observe((this.#clock.monotonicMs() - batch.sentMs) / 1000);
-    if (response.status === 'committed') this.#complete(batch, response.refused);
-    else this.#fail(batch, response.status);
+    if (lane.state === 'held') this.#tryResume(lane);
   }
 
-  #complete(batch: InflightBatch, answered: readonly RefusedRecord[]): void {
+  /** `isOver`: it does not lead. Otherwise it does, and took nothing this time. */
+  #refused(lane: PartitionLane, link: AppendLink, isOver: boolean, hint: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#hold(lane, isOver ? nowMs + PartitionProducer.FORMER_LEADER_PATIENCE_MS : Number.POSITIVE_INFINITY);
+    this.#backOff(lane, nowMs);
+    if (!isOver) return this.#routes.confirmed(lane.partition, link.nodeId);
+    this.#routes.suspect(lane.partition, link.nodeId);
+    this.#routes.hinted(lane.partition, hint);
+    if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
+  }
+
+  #lost(link: AppendLink): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#routes.lost(link.nodeId);
+    for (const lane of this.#lanes.values()) {
+      if (lane.link !== link) continue;
+      if (lane.head !== undefined) this.#takeBack(lane, lane.head);
+      lane.link = undefined;
+      this.#hold(lane, 0);
+      this.#backOff(lane, nowMs);
+      if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
+      this.#tryResume(lane);
+    }
+  }
+
+  #leaderKnown(partition: number, nodeId: number): void {
+    const lane = this.#lanes.get(partition);
+    if (lane === undefined || this.#isClosed) return;
+    lane.backoffMs = 0;
+    lane.resumeAtMs = 0;
+    const isThere = lane.link?.nodeId === nodeId;
+    if (isThere && lane.state !== 'held') {
+      lane.state = 'flowing';
+      this.#sendWaiting(lane);
+      return;
+    }
+    if (!isThere) this.#hold(lane, this.#clock.monotonicMs() + PartitionProducer.FORMER_LEADER_PATIENCE_MS);
+    this.#tryResume(lane);
+  }
+
+  // ---- holding and resuming
+
+  /** Nothing more is sent until the answers to what is out came, or `patienceUntilMs`. */
+  #hold(lane: PartitionLane, patienceUntilMs: number): void {
+    lane.patienceUntilMs = lane.state === 'held' ? Math.min(lane.patienceUntilMs, patienceUntilMs) : patienceUntilMs;
+    lane.state = 'held';
+  }
+
+  #backOff(lane: PartitionLane, nowMs: number): void {
+    const doubled = Math.max(PartitionProducer.BACKOFF_MS_MIN, lane.backoffMs * 2);
+    lane.backoffMs = Math.min(doubled, PartitionProducer.BACKOFF_MS_MAX);
+    lane.resumeAtMs = nowMs + lane.backoffMs;
+  }
+
+  /** No answer is awaited any more to this one and all behind it: they wait to be sent again. */
+  #takeBack(lane: PartitionLane, from: UnansweredBatch): void {
+    for (let batch: UnansweredBatch | undefined = from; batch !== lane.firstWaiting; batch = batch?.behind) {
+      if (batch === undefined || batch.sequence === 0) continue;
+      this.#inflight.delete(batch.sequence);
+      lane.markAnswered(batch);
+    }
+    lane.firstWaiting = from;
+  }
+
+  #tryResume(lane: PartitionLane): void {
+    if (lane.state !== 'held' || this.#isClosed || lane.head === undefined) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (lane.sent > 0) {
+      if (nowMs < lane.patienceUntilMs) return this.#resumeAt(lane.patienceUntilMs);
+      this.#takeBack(lane, lane.head);
+    }
+    if (nowMs < lane.resumeAtMs) return this.#resumeAt(lane.resumeAtMs);
+    const nodeId = this.#routes.candidate(lane.partition);
+    if (nodeId === 0) {
+      this.#backOff(lane, nowMs);
+      return this.#resumeAt(lane.resumeAtMs);
+    }
+    lane.link = this.#links.to(nodeId);
+    lane.resumes = true;
+    lane.heardMs = nowMs;
+    if (this.#routes.leaderOf(lane.partition) === nodeId) {
+      lane.state = 'flowing';
+      this.#sendWaiting(lane);
+    } else {
+      lane.state = 'asking';
+      lane.patienceUntilMs = nowMs + PartitionProducer.ASKING_PATIENCE_MS;
+      this.#sendFirst(lane);
+    }
+  }
+
+  #resumeAt(atMs: number): void {
+    if (atMs >= this.#resumeTimerAtMs) return;
+    clearTimeout(this.#resumeTimer);
+    this.#resumeTimerAtMs = atMs;
+    const delayMs = Math.max(1, Math.ceil(atMs - this.#clock.monotonicMs()));
+    this.#resumeTimer = setTimeout(() => {
+      this.#resumeTimerAtMs = Number.POSITIVE_INFINITY;
+      for (const lane of this.#lanes.values()) this.#tryResume(lane);
+    }, delayMs);
+  }
+
+  // ---- fates
+
+  #complete(batch: UnansweredBatch, answered: readonly RefusedRecord[]): void {
     const { completions } = batch;
     const refused = answered.length === 0 ? answered : answered.filter((record) => this.#counts(record));
     for (const { slot, code } of refused) completions[slot]?.recordFailed(code);
@@ -198,14 +388,14 @@ export class PartitionProducer {
     return code !== 'queue-unknown' || this.#topology.queue(queueId) !== undefined;
   }
 
-  #fail(batch: InflightBatch, failure: RecordFailure): void {
+  #fail(batch: UnansweredBatch, failure: RecordFailure): void {
     this.#failures.add();
     for (const completion of batch.completions) completion.recordFailed(failure);
     this.#release(batch);
   }
 
-  #release(batch: InflightBatch): void {
-    this.#bufferedBytes -= batch.batch.length;
+  #release(batch: UnansweredBatch): void {
+    this.#bufferedBytes -= batch.bytes.length;
     assert(this.#bufferedBytes > -this.#bufferBytesMax, 'what is released was counted before');
     if (!this.#congested || this.#bufferedBytes > this.#bufferBytesMax / 2) return;
     this.#congested = false;
@@ -213,46 +403,42 @@ export class PartitionProducer {
   }
 
   #sweep(): void {
-    const again = this.#again;
-    this.#again = [];
     const nowMs = this.#clock.monotonicMs();
-    for (const batch of again) {
-      if (nowMs - batch.sentMs > this.#deadlineMs) this.#fail(batch, 'unavailable');
-      else this.#dispatch(batch);
-    }
-    for (const batch of this.#inflight.values()) {
-      // Insertion order is close to age; one sweep late is no harm.
-      if (nowMs - batch.sentMs <= this.#deadlineMs) break;
-      this.#inflight.delete(batch.sequence);
-      this.#logger.warn(
-        { partition: batch.partition, records: batch.completions.length },
-        'a batch was not answered in time',
-      );
-      this.#fail(batch, 'unavailable');
+    this.#links.reopen();
+    for (const lane of this.#lanes.values()) {
+      if (lane.head === undefined) continue;
+      if (nowMs - lane.head.createdMs > this.#deadlineMs) this.#giveUpLate(lane, nowMs);
+      if (lane.state === 'asking' && nowMs >= lane.patienceUntilMs) this.#unanswered(lane, nowMs);
     }
   }
-}
 
-/** What becomes of one record of a batch. One of the two is called, once. */
-export interface RecordCompletion {
-  recordStored(): void;
-  recordFailed(failure: RecordFailure): void;
-}
+  #giveUpLate(lane: PartitionLane, nowMs: number): void {
+    // Silent all the time.
+    if (lane.sent > 0 && nowMs - lane.heardMs > this.#deadlineMs) this.#unanswered(lane, nowMs);
+    let records = 0;
+    while (lane.head !== undefined && nowMs - lane.head.createdMs > this.#deadlineMs) {
+      const batch = lane.head;
+      if (batch.sequence !== 0) {
+        this.#inflight.delete(batch.sequence);
+        lane.markAnswered(batch);
+      }
+      lane.remove(batch);
+      records += batch.completions.length;
+      this.#fail(batch, 'unavailable');
+    }
+    this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
+    if (lane.state === 'asking' && lane.sent === 0) this.#hold(lane, 0);
+    this.#tryResume(lane);
+  }
 
-export type RecordFailure = RefusedRecord['code'] | Exclude<AppendResponse['status'], 'committed' | 'not-leader'>;
-
-interface OpenBatch {
-  readonly partition: number;
-  readonly builder: RecordBatchBuilder;
-  completions: RecordCompletion[];
-}
-
-interface InflightBatch {
-  readonly sequence: number;
-  readonly partition: number;
-  readonly batch: Uint8Array;
-  readonly completions: readonly RecordCompletion[];
-  readonly sentMs: number;
+  /** A store that says nothing: others are asked. */
+  #unanswered(lane: PartitionLane, nowMs: number): void {
+    if (lane.head !== undefined) this.#takeBack(lane, lane.head);
+    if (lane.link !== undefined) this.#routes.suspect(lane.partition, lane.link.nodeId);
+    this.#hold(lane, 0);
+    this.#backOff(lane, nowMs);
+    this.#resumeAt(lane.resumeAtMs);
+  }
 }
 
 function isRefused(refused: readonly RefusedRecord[], slot: number): boolean {

@@ -2,39 +2,43 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Topology } from '@sluice/meta/topology';
+import type { Topology } from '@sluice/meta/topology';
 import { recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
-import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
-import type { Channel } from '@sluice/rpc/transport';
-import { PartitionProducer, type RecordCompletion, type RecordFailure } from '../src/partition-producer.ts';
+import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
+import type { RecordCompletion, RecordFailure } from '../src/partition-lane.ts';
+import { PartitionProducer } from '../src/partition-producer.ts';
+import { RouteTable } from '../src/route-table.ts';
+import { clusterOf } from './doubles/cluster-image.ts';
+import { type ScriptedChannel, ScriptedTransport } from './doubles/scripted-transport.ts';
 
 /** A store that takes batches and answers when the test says so. */
 class HeldStore {
+  readonly transport = new ScriptedTransport<AppendRequest, AppendResponse>();
   readonly requests: AppendRequest[] = [];
-  #channel: Channel<AppendResponse, AppendRequest> | undefined;
+  readonly #askedOn: ScriptedChannel<AppendRequest, AppendResponse>[] = [];
 
-  accept(channel: Channel<AppendResponse, AppendRequest>): void {
-    this.#channel = channel;
-    channel.onMessage((request) => this.requests.push(request));
+  constructor() {
+    this.transport.sent = (channel, request) => {
+      this.requests.push(request);
+      this.#askedOn.push(channel);
+    };
   }
 
-  answer(n: number, status: AppendResponse['status'], refused: AppendResponse['refused'] = []): void {
+  answer(n: number, status: AppendStatus, refused: readonly RefusedRecord[] = [], leader = 0): void {
     const { sequence } = this.requests[n] as AppendRequest;
-    this.#channel?.send({ sequence, status, refused });
-  }
-
-  close(): void {
-    this.#channel?.close();
+    this.#askedOn[n]?.say({ type: 'answer', sequence, status, refused, leader });
   }
 
   texts(n: number): string[] {
-    const { batch } = this.requests[n] as AppendRequest;
-    return recordPositions(batch, 1, []).map((position) =>
-      Buffer.from(new EncodedRecord(batch, position).payload).toString(),
-    );
+    return textsOf((this.requests[n] as AppendRequest).batch);
   }
+}
+
+function textsOf(batch: Uint8Array): string[] {
+  return recordPositions(batch, 1, []).map((position) =>
+    Buffer.from(new EncodedRecord(batch, position).payload).toString(),
+  );
 }
 
 const KNOWN: QueueDefinition = {
@@ -71,6 +75,7 @@ class Outcome implements RecordCompletion {
 
 let store: HeldStore;
 let producer: PartitionProducer;
+let routes: RouteTable;
 let nowMs: number;
 let topology: Topology;
 let metrics: PlainMetrics;
@@ -78,20 +83,22 @@ let metrics: PlainMetrics;
 beforeEach(() => {
   store = new HeldStore();
   nowMs = 1000;
-  const transport = new InprocTransport({ isolate: true });
-  transport.serveChannel<AppendRequest, AppendResponse>('append', (channel) => store.accept(channel));
-  topology = new Topology();
-  topology.reset({ epoch: 1, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues: [] });
+  topology = clusterOf([1, 2, 3], 2, [KNOWN]);
+  routes = new RouteTable(topology);
+  routes.announced(1, 1, 1);
+  routes.announced(2, 1, 1);
   metrics = new PlainMetrics();
   producer = new PartitionProducer({
     topology,
-    transport,
+    routes,
+    transport: store.transport,
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     logger: silentLogger,
     metrics,
     bufferBytesMax: 10_000,
     deadlineMs: 5_000,
   });
+  producer.topologyChanged();
 });
 
 afterEach(() => producer.close());
@@ -185,7 +192,6 @@ describe('refusals', () => {
 
   test('by a queue that is gone are none: the message was before the end of the queue, and went with it', async () => {
     const outcomes = ['1', '2', '3', '4'].map((text) => add(text));
-    topology.reset({ epoch: 2, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues: [KNOWN] });
     await turn();
     store.answer(0, 'committed', [
       { slot: 0, queueId: 8, code: 'queue-removed' },
@@ -198,34 +204,12 @@ describe('refusals', () => {
     expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['stored'], ['queue-unknown'], ['queue-full']]);
   });
 
-  test.each(['storage-full', 'busy', 'unavailable'] as const)('%s fails every record of the batch', async (status) => {
+  test.each(['storage-full', 'unavailable'] as const)('%s fails every record of the batch', async (status) => {
     const outcomes = [add('1'), add('2')];
     await turn();
     store.answer(0, status);
     await turn();
     expect(outcomes.map(({ said }) => said)).toEqual([[status], [status]]);
-  });
-
-  test('a store that does not lead is asked again, until it does', async () => {
-    const outcome = add('1');
-    await turn();
-    store.answer(0, 'not-leader');
-    await until(() => store.requests.length === 2);
-    expect(outcome.said).toEqual([]);
-    expect(store.texts(1)).toEqual(['1']);
-    store.answer(1, 'committed');
-    await turn();
-    expect(outcome.said).toEqual(['stored']);
-  });
-
-  test('and given up when the deadline is over', async () => {
-    const outcome = add('1');
-    await turn();
-    store.answer(0, 'not-leader');
-    await turn();
-    nowMs += 5_001;
-    await until(() => outcome.said.length > 0);
-    expect(outcome.said).toEqual(['unavailable']);
   });
 });
 
@@ -242,24 +226,28 @@ describe('the deadline', () => {
     store.answer(0, 'committed');
     await turn();
     expect(outcome.said).toEqual(['unavailable']);
-    store.answer(1, 'committed');
+    // A store that was silent all the time is not asked any longer: the younger one goes to another.
+    routes.announced(1, 2, 2);
+    await until(() => store.requests.length === 3);
+    expect(store.texts(2)).toEqual(['2']);
+    store.answer(2, 'committed');
     await turn();
     expect(fresh.said).toEqual(['stored']);
   });
 
-  test('a channel that closes leaves its batches to it, and the next record finds a new channel', async () => {
-    const lost = add('1');
+  test('a store that answers others is not given up with the one batch it does not answer', async () => {
+    const [hanging] = [add('1')];
     await turn();
-    store.close();
-    await turn();
-    const next = add('2');
+    nowMs += 4_000;
+    const second = add('2');
+    const third = await turn().then(() => add('3'));
     await turn();
     store.answer(1, 'committed');
-    await turn();
-    expect([lost.said, next.said]).toEqual([[], ['stored']]);
-    nowMs += 5_001;
-    await until(() => lost.said.length > 0);
-    expect(lost.said).toEqual(['unavailable']);
+    nowMs += 1_500;
+    await until(() => hanging.said.length > 0);
+    store.answer(2, 'committed');
+    expect([hanging.said, second.said, third.said]).toEqual([['unavailable'], ['stored'], ['stored']]);
+    expect(store.requests).toHaveLength(3);
   });
 });
 
@@ -273,7 +261,7 @@ describe('congestion', () => {
       expect(producer.congested).toBe(i === 3);
     }
     store.answer(0, 'committed');
-    store.answer(1, 'busy');
+    store.answer(1, 'storage-full');
     await turn();
     expect([producer.congested, reliefs]).toEqual([true, 0]);
     store.answer(2, 'committed');
@@ -298,5 +286,213 @@ describe('congestion', () => {
     expect(sizes).toBeGreaterThan(10_000);
     expect(producer.congested).toBe(false);
     expect(producer.bufferedBytes).toBe(0);
+  });
+});
+
+describe('a change of leader', () => {
+  const FIRST = [1, 2, 3, 4, 5, 6, 7, 8];
+  const resends = (): number => metrics.counter('sluice_gateway_append_resends_total', '').value;
+  const on = (nodeId: number): AppendRequest[] => store.transport.to(nodeId).requests;
+  const say = (nodeId: number, n: number, status: AppendStatus, leader = 0): void => {
+    const { sequence } = on(nodeId)[n] as AppendRequest;
+    store.transport.to(nodeId).say({ type: 'answer', sequence, status, refused: [], leader });
+  };
+  const seen = (nodeId: number): string[] =>
+    on(nodeId).map(({ resumes, batch }) => (resumes ? '!' : '') + textsOf(batch).join());
+
+  /** Batches 1 to 8 sent to node 1, of which the first four are stored. */
+  async function publishEight(): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
+    for (const n of FIRST) {
+      outcomes.push(add(String(n)));
+      await turn();
+    }
+    for (let n = 0; n < 4; n++) say(1, n, 'committed');
+    return outcomes;
+  }
+
+  test('the leader dies with 5 to 8 in flight: they go to the next one in their order, and 9 behind them', async () => {
+    const outcomes = await publishEight();
+    store.transport.kill(1);
+    outcomes.push(add('9'));
+    await turn();
+    expect(seen(2).concat(seen(3))).toEqual([]);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    expect(seen(2)).toEqual(['!5', '6', '7', '8', '9']);
+    expect(resends()).toBe(4);
+    for (let n = 0; n < 5; n++) say(2, n, 'committed');
+    expect(outcomes.map(({ said }) => said)).toEqual(Array(9).fill(['stored']));
+    expect(producer.bufferedBytes).toBe(0);
+  });
+
+  test('refused in the middle: all behind it are taken back, those before it may still be answered', async () => {
+    const outcomes = await publishEight();
+    say(1, 5, 'not-leader', 2);
+    await turn();
+    expect(seen(2)).toEqual([]);
+    say(1, 7, 'committed');
+    expect(outcomes[7]?.said).toEqual([]);
+    say(1, 4, 'committed');
+    expect(seen(2)).toEqual(['!6', '7', '8']);
+    expect(outcomes[4]?.said).toEqual(['stored']);
+  });
+
+  test('a former leader that says nothing about the earlier ones is not waited for long', async () => {
+    await publishEight();
+    say(1, 5, 'not-leader', 2);
+    nowMs += PartitionProducer.FORMER_LEADER_PATIENCE_MS;
+    await until(() => on(2).length > 0);
+    expect(seen(2)).toEqual(['!5', '6', '7', '8']);
+  });
+
+  test('a leader that is announced while the former says nothing gets everything that is unanswered', async () => {
+    await publishEight();
+    store.transport.to(3).say({ type: 'leading', partition: 1, term: 2 });
+    add('9');
+    await turn();
+    nowMs += PartitionProducer.FORMER_LEADER_PATIENCE_MS;
+    await until(() => on(3).length > 0);
+    expect(seen(3)).toEqual(['!5', '6', '7', '8', '9']);
+    say(1, 6, 'not-leader', 1);
+    add('10');
+    await turn();
+    expect(seen(3).at(-1)).toBe('10');
+  });
+
+  test('of two that announce themselves the later term is followed, whichever comes last', async () => {
+    await publishEight();
+    store.transport.kill(1);
+    store.transport.to(3).say({ type: 'leading', partition: 1, term: 3 });
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    add('9');
+    await turn();
+    expect(seen(3)).toEqual(['!5', '6', '7', '8', '9']);
+    expect(seen(2)).toEqual([]);
+  });
+
+  test('the next one is lost too while everything is on its way to it: the third gets it, in order', async () => {
+    const outcomes = await publishEight();
+    store.transport.kill(1);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    say(2, 0, 'committed');
+    store.transport.kill(2);
+    store.transport.to(3).say({ type: 'leading', partition: 1, term: 3 });
+    expect(seen(3)).toEqual(['!6', '7', '8']);
+    for (let n = 0; n < 3; n++) say(3, n, 'committed');
+    expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
+  });
+
+  test('with nobody announced the replicas are asked with one batch, and who takes it gets the others', async () => {
+    await publishEight();
+    store.transport.kill(1);
+    await until(() => {
+      nowMs += 25;
+      // Node 2 may be asked several times before node 3 is.
+      if (on(2).length > 0) say(2, on(2).length - 1, 'not-leader');
+      return on(3).length > 0;
+    });
+    expect(seen(2).every((text) => text === '!5')).toBe(true);
+    expect(seen(3)).toEqual(['!5']);
+    say(3, 0, 'committed');
+    expect(seen(3)).toEqual(['!5', '6', '7', '8']);
+  });
+
+  test('a replica that is asked and says nothing is not asked for ever', async () => {
+    routes.suspect(1, 1);
+    add('1');
+    await turn();
+    expect(store.requests).toHaveLength(1);
+    nowMs += PartitionProducer.ASKING_PATIENCE_MS;
+    await until(() => {
+      nowMs += 25;
+      return store.requests.length > 1;
+    });
+    const askedOf = store.transport.channels.filter(({ requests }) => requests.length > 0);
+    expect(new Set(askedOf.map(({ nodeId }) => nodeId)).size).toBe(2);
+  });
+
+  test('a busy leader gets the same again, from the refused one on, after a pause', async () => {
+    const outcomes = await publishEight();
+    for (let n = 5; n < 8; n++) say(1, n, 'busy', 1);
+    expect(on(1)).toHaveLength(8);
+    nowMs += 1_000;
+    await turn();
+    // 5 was taken and will be answered: sending 6 before that could put it before a 5 that comes again.
+    expect(on(1)).toHaveLength(8);
+    say(1, 4, 'committed');
+    await until(() => on(1).length > 8);
+    expect(seen(1).slice(8)).toEqual(['!6', '7', '8']);
+    expect(routes.leaderOf(1)).toBe(1);
+    for (let n = 8; n < 11; n++) say(1, n, 'committed');
+    expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
+  });
+
+  test('a batch refused for good leaves its place; the next goes on when nothing is in flight any more', async () => {
+    const outcomes = await publishEight();
+    say(1, 4, 'storage-full');
+    const ninth = add('9');
+    await turn();
+    expect(on(1)).toHaveLength(8);
+    say(1, 5, 'busy', 1);
+    await turn();
+    nowMs += 1_000;
+    await until(() => on(1).length > 8);
+    expect(seen(1).slice(8)).toEqual(['!6', '7', '8', '9']);
+    for (let n = 8; n < 12; n++) say(1, n, 'committed');
+    expect([...outcomes.slice(4), ninth].map(({ said }) => said)).toEqual([
+      ['storage-full'],
+      ...Array(4).fill(['stored']),
+    ]);
+  });
+
+  test('nobody leads until the deadline: the publishers are told in their order, and the next one starts anew', async () => {
+    const told: string[] = [];
+    const outcomes = await publishEight();
+    store.transport.kill(1);
+    for (const [i, outcome] of outcomes.entries()) {
+      outcome.recordFailed = (failure) => told.push(`${i + 1} ${failure}`);
+    }
+    nowMs += 5_001;
+    await until(() => told.length === 4);
+    expect(told).toEqual(['5 unavailable', '6 unavailable', '7 unavailable', '8 unavailable']);
+    expect(producer.bufferedBytes).toBe(0);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    add('9');
+    await turn();
+    expect(seen(2).at(-1)).toBe('!9');
+  });
+
+  test('what waits for a leader counts as buffered', async () => {
+    store.transport.kill(1);
+    for (let i = 0; i < 4; i++) {
+      add(Buffer.alloc(3_000));
+      await turn();
+    }
+    expect(producer.congested).toBe(true);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    for (let n = 0; n < 4; n++) say(2, n, 'committed');
+    expect([producer.congested, producer.bufferedBytes]).toEqual([false, 0]);
+  });
+
+  test('bytes that are sent again are a copy: the first leader may hold and stamp its own', async () => {
+    await publishEight();
+    const first = on(1)[4]?.batch as Uint8Array;
+    store.transport.kill(1);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    const second = on(2)[0]?.batch as Uint8Array;
+    expect(second).toEqual(first);
+    expect(second.buffer).not.toBe(first.buffer);
+  });
+
+  test('every store is connected from the beginning, and again after it was lost', async () => {
+    expect(store.transport.channels.map(({ nodeId }) => nodeId)).toEqual([1, 2, 3]);
+    store.transport.kill(3);
+    store.transport.down.clear();
+    await until(() => {
+      nowMs += 50;
+      return store.transport.openChannels(3).length === 1;
+    });
+    store.transport.to(3).say({ type: 'leading', partition: 2, term: 9 });
+    expect(routes.leaderOf(2)).toBe(3);
   });
 });

@@ -1,0 +1,97 @@
+import { assert } from '@sluice/common/assert';
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
+import type { RefusedRecord } from '@sluice/rpc/contract/append';
+import type { AppendLink } from './append-links.ts';
+
+/**
+ * What is on its way into one partition: the batch that gathers, and the unanswered ones in their order, linked through
+ * themselves so that an answer to any of them costs no search and no allocation.
+ *
+ * Invariant: those that are sent and await an answer come first, those that wait to be sent (again) follow. Taking one
+ * back therefore takes back all behind it, and nothing is ever sent before what was published earlier.
+ *
+ * `flowing`: each batch goes out as it is finished. `asking`: nobody is known to lead, the first batch is out to a
+ * replica that may, the others wait for its word. `held`: all wait.
+ *
+ * @hotpath
+ */
+export class PartitionLane {
+  readonly partition: number;
+  readonly builder = new RecordBatchBuilder();
+  /** Of the batch that gathers. */
+  completions: RecordCompletion[] = [];
+  state: 'flowing' | 'asking' | 'held' = 'held';
+  /** Where the sent ones went. */
+  link: AppendLink | undefined = undefined;
+  /** The next one sent is the first on its channel, or the first after a refusal there. */
+  resumes = true;
+  sent = 0;
+  head: UnansweredBatch | undefined = undefined;
+  #tail: UnansweredBatch | undefined = undefined;
+  firstWaiting: UnansweredBatch | undefined = undefined;
+  /** Held: until then the answers to what is sent are waited for. Asking: until then the replica may answer. */
+  patienceUntilMs = 0;
+  /** Held: not sent before. */
+  resumeAtMs = 0;
+  backoffMs = 0;
+  /** When the store it is open to last answered, or was first asked. */
+  heardMs = 0;
+
+  constructor(partition: number) {
+    this.partition = partition;
+  }
+
+  append(batch: UnansweredBatch): void {
+    batch.before = this.#tail;
+    if (this.#tail === undefined) this.head = batch;
+    else this.#tail.behind = batch;
+    this.#tail = batch;
+    this.firstWaiting ??= batch;
+  }
+
+  /** It was answered for good, or given up. */
+  remove(batch: UnansweredBatch): void {
+    assert(batch.sequence === 0, 'an answer is awaited until it came or was given up');
+    if (this.firstWaiting === batch) this.firstWaiting = batch.behind;
+    if (batch.before === undefined) this.head = batch.behind;
+    else batch.before.behind = batch.behind;
+    if (batch.behind === undefined) this.#tail = batch.before;
+    else batch.behind.before = batch.before;
+  }
+
+  /** `firstWaiting` is out. */
+  markSent(sequence: number): void {
+    const batch = this.firstWaiting as UnansweredBatch;
+    batch.sequence = sequence;
+    batch.attempts++;
+    this.firstWaiting = batch.behind;
+    this.sent++;
+  }
+
+  /** Its answer came, or is not awaited any more. */
+  markAnswered(batch: UnansweredBatch): void {
+    batch.sequence = 0;
+    this.sent--;
+  }
+}
+
+export interface UnansweredBatch {
+  readonly lane: PartitionLane;
+  bytes: Uint8Array;
+  readonly completions: readonly RecordCompletion[];
+  readonly createdMs: number;
+  /** Under which its answer is awaited; 0 when it is not sent. */
+  sequence: number;
+  attempts: number;
+  before: UnansweredBatch | undefined;
+  behind: UnansweredBatch | undefined;
+}
+
+/** What becomes of one record of a batch. One of the two is called, once. */
+export interface RecordCompletion {
+  recordStored(): void;
+  recordFailed(failure: RecordFailure): void;
+}
+
+/** `unavailable`: not stored, or nobody knows. */
+export type RecordFailure = RefusedRecord['code'] | 'storage-full' | 'unavailable';
