@@ -48,7 +48,12 @@ export const RAFT_BUGS: PlantedBugs = {
       'if (index <= before || log.term(index) !== group.term) return false;',
       'if (index <= before) return false;',
     ),
-    bug('step-candidate', 'a pre-vote answer counts as a vote', "      if (group.role !== 'candidate') return;\n", ''),
+    bug(
+      'step-candidate',
+      'a late vote counts as a pre-vote answer',
+      "      if (group.role !== 'candidate') return;\n",
+      '',
+    ),
     bug(
       'step-candidate',
       'a refused pre-vote of the own term is not heard',
@@ -164,8 +169,8 @@ export const RAFT_BUGS: PlantedBugs = {
     bug(
       'inflights',
       'an answer frees only the append it answers',
-      'while (this.#count > 0 && (this.#ring[this.#start] as number) <= index) this.freeFirst();',
-      'if (this.#count > 0 && (this.#ring[this.#start] as number) <= index) this.freeFirst();',
+      'while (this.#count > 0 && (this.#ring[2 * this.#start] as number) <= index) this.freeFirst();',
+      'if (this.#count > 0 && (this.#ring[2 * this.#start] as number) <= index) this.freeFirst();',
     ),
 
     // Snapshots
@@ -234,7 +239,7 @@ export const RAFT_BUGS: PlantedBugs = {
     bug(
       'commitment',
       'a leader that was removed goes on leading',
-      '  if (!isVoter(group.membership, group.self)) {\n    resign(group);\n    return;\n  }\n',
+      '  if (!isVoter(group.membership, group.self)) {\n    stepDown(group);\n    return;\n  }\n',
       '',
     ),
     bug(
