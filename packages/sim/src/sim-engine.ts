@@ -1,4 +1,4 @@
-import type { Engine, KeyValue, KeyValueWrite } from '@sluice/storage/engine';
+import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import type { SimWorld } from './sim-world.ts';
 
@@ -8,7 +8,8 @@ import type { SimWorld } from './sim-world.ts';
  */
 export class SimEngineDisk {
   readonly #world: SimWorld;
-  #durable = new MemoryEngine();
+  /** By key, as latin1. */
+  readonly #durable = new Map<string, { key: Uint8Array; value: Uint8Array }>();
   #current = new MemoryEngine();
   #unsynced: EngineWrite[] = [];
 
@@ -50,33 +51,38 @@ export class SimEngineDisk {
     this.#keep(this.#unsynced.length);
   }
 
-  async powerLost(): Promise<void> {
+  powerLost(): void {
     this.#keep(this.#world.prng.below(this.#unsynced.length + 1));
     this.#unsynced = [];
     this.#current = new MemoryEngine();
-    for await (const rows of this.#durable.snapshotScan(FIRST_KEY, LAST_KEY, 4096)) await copyRows(this.#current, rows);
+    const rows = [...this.#durable].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+    // Settled when it returns: the memory engine has nothing to wait for.
+    void this.#current.write(rows, { sync: true });
   }
 
   wipe(): void {
     this.#unsynced = [];
-    this.#durable = new MemoryEngine();
+    this.#durable.clear();
     this.#current = new MemoryEngine();
   }
 
   #keep(count: number): void {
     for (const write of this.#unsynced.splice(0, count)) {
-      // Settled when it returns: the memory engine has nothing to wait for.
-      if ('batch' in write) void this.#durable.write(write.batch, { sync: true });
-      else void this.#durable.clearRange(write.from, write.to);
+      if ('batch' in write) {
+        for (const { key, value } of write.batch) {
+          if (value === undefined) this.#durable.delete(textOf(key));
+          else this.#durable.set(textOf(key), { key, value });
+        }
+      } else {
+        const [from, to] = [textOf(write.from), textOf(write.to)];
+        for (const key of [...this.#durable.keys()]) if (key >= from && key < to) this.#durable.delete(key);
+      }
     }
   }
 }
 
 type EngineWrite = { batch: KeyValueWrite[] } | { from: Uint8Array; to: Uint8Array };
 
-const FIRST_KEY = new Uint8Array([0]);
-const LAST_KEY = new Uint8Array([0xff]);
-
-function copyRows(engine: MemoryEngine, rows: KeyValue[]): Promise<void> {
-  return engine.write(rows, { sync: true });
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }

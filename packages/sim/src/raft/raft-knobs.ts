@@ -1,0 +1,94 @@
+import type { Draw } from '../draw.ts';
+import type { DiskKnobs } from '../sim-disk.ts';
+import type { NetworkKnobs } from '../sim-network.ts';
+
+/**
+ * What a seed draws before its history begins. Each fault is in about half of the histories: all of them always would
+ * hide what needs two of them and quiet from the rest.
+ */
+export interface RaftKnobs {
+  nodes: number;
+  groups: number;
+  disk: DiskKnobs;
+  network: NetworkKnobs;
+  segmentBytes: number;
+  fillBytes: number;
+  /** Proposals that leave at once. */
+  batch: number;
+  proposalEveryMs: number;
+  /** Every how many bookings one is retired, so that entries die. */
+  retireOneIn: number;
+  safetyMs: number;
+  faultEveryMs: number;
+  downMsMax: number;
+  faults: readonly Fault[];
+}
+
+export type Fault =
+  | 'kill'
+  | 'power'
+  | 'power-all'
+  | 'pause'
+  | 'isolate'
+  | 'cut-one-way'
+  | 'halves'
+  | 'slow-link'
+  | 'slow-disk'
+  | 'hung-disk'
+  | 'sync-error'
+  | 'disk-full'
+  | 'transfer'
+  | 'membership'
+  | 'replace'
+  | 'reset-channels';
+
+export const ALL_FAULTS: readonly Fault[] = [
+  'kill',
+  'power',
+  'power-all',
+  'pause',
+  'isolate',
+  'cut-one-way',
+  'halves',
+  'slow-link',
+  'slow-disk',
+  'hung-disk',
+  'sync-error',
+  'disk-full',
+  'transfer',
+  'membership',
+  'replace',
+  'reset-channels',
+];
+
+export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
+  const nodes = draw.oneOf([1, 3, 3, 3, 4, 5]);
+  const latencyMsMin = draw.oneOf([0.05, 0.5, 5]);
+  const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
+  const faults = ALL_FAULTS.filter(() => draw.onceIn(2));
+  return {
+    nodes,
+    groups: draw.oneOf([1, 2, 3]),
+    disk: {
+      callMs: 0.02,
+      bytesPerMs: draw.oneOf([20_000, 500_000]),
+      syncMsMin,
+      syncMsMax: syncMsMin * draw.oneOf([1, 3, 20]),
+    },
+    network: {
+      latencyMsMin,
+      latencyMsMax: latencyMsMin * draw.oneOf([1, 4, 20]),
+      keepaliveMs: draw.oneOf([1_000, 5_000, 10_000]),
+      callTimeoutMs: 5_000,
+    },
+    segmentBytes: draw.oneOf([4_000, 16_000, 64_000, 1_000_000]),
+    fillBytes: draw.oneOf([0, 40, 400, 4_000]),
+    batch: draw.oneOf([1, 2, 64]),
+    proposalEveryMs: draw.oneOf([5, 20, 100]),
+    retireOneIn: draw.oneOf([1, 1, 2, 10]),
+    safetyMs,
+    faultEveryMs: draw.oneOf([200, 800, 3_000]),
+    downMsMax: draw.oneOf([1, 200, 3_000, 8_000]),
+    faults,
+  };
+}
