@@ -9,14 +9,12 @@ import type { Membership } from '@sluice/raft/entry';
  *
  * HOST 'A' group        -> applied index, its term and its time: atomic with the rows it accounts for
  * HOST 'M' group        -> membership as of the applied index, and the index of its entry: atomic with the applied index
- * HOST 'W' group        -> a replica of the group was wiped here
  * HOST 'L'              -> where the entry log ended when the batch was written: a second witness of what was durable
  */
 export const HOST_GROUP = 0xfe00;
 const APPLIED = 0x41;
 const LOG_MARK = 0x4c;
 const MEMBERSHIP = 0x4d;
-const WIPED = 0x57;
 
 export function groupKey(groupId: number, key: Uint8Array): Uint8Array {
   const full = new Uint8Array(key.length + 2);
@@ -65,10 +63,6 @@ export function encodeMembershipRow(row: MembershipRow): Uint8Array {
 export function decodeMembershipRow(bytes: Uint8Array): MembershipRow {
   const index = new ByteReader(bytes).u53();
   return { index, membership: decodeMembership(bytes.subarray(8)) };
-}
-
-export function wipedKey(groupId: number): Uint8Array {
-  return new ByteWriter(8).u16(HOST_GROUP).u8(WIPED).u16(groupId).finish();
 }
 
 export const logMarkKey = new ByteWriter(8).u16(HOST_GROUP).u8(LOG_MARK).finish();

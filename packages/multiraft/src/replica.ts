@@ -1,10 +1,10 @@
-import { isVoter } from '@sluice/raft/conf-change';
 import type { Membership } from '@sluice/raft/entry';
 import type { RaftGroup } from '@sluice/raft/raft';
 import type { GroupListener, GroupMachine } from './group-machine.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import { ReadBarriers } from './read-barriers.ts';
 import { RecentEntries } from './recent-entries.ts';
+import { keepsPromise, type ReplicaPromise } from './replica-wipe.ts';
 import type { HeldReady } from './snapshot-port.ts';
 
 /**
@@ -40,6 +40,9 @@ export class Replica {
   toldTerm = 0;
   /** This process was paused: it may have been replaced and not know. Until a read barrier says otherwise it serves nothing. */
   unconfirmed = false;
+  confirming = false;
+  /** Ticks for which proposals have waited since leadership ended. */
+  fateTicks = 0;
   /** Set when an entry could not be applied: the group serves nothing more until the cause is removed. */
   stopped: Error | undefined;
   /** The replica cannot be trusted (see `impair`): it hears appends at most, and waits to be wiped. */
@@ -50,8 +53,8 @@ export class Replica {
   installed: HeldReady | undefined;
   /** Removed from this node: whatever still refers to it does nothing. */
   removed = false;
-  /** A replica of this group was wiped here before: what that one promised is forgotten, so this one votes only as a voter. */
-  wipedBefore = false;
+  /** Of a replica of this group that was wiped here before; undefined when there was none. */
+  promise: ReplicaPromise | undefined;
   /** On the turn's work list already. */
   queued = false;
   /** Ticks since the log last grew. */
@@ -98,13 +101,16 @@ export class Replica {
   }
 
   /**
-   * Whether a request for a vote may be answered. An empty log has promised nothing it could keep to. A learner answers,
-   * because a candidate may know of a promotion that has not reached it, unless a replica was wiped here: that one may have
-   * promised what this one does not hold.
+   * Whether it may vote, and campaign. An empty log has promised nothing it could keep to; and what a replica promised that
+   * was wiped here, this one must hold first.
    */
-  mayVote(nodeId: number): boolean {
-    if (this.impaired !== undefined || this.raft.lastIndex === 0) return false;
-    return !this.wipedBefore || isVoter(this.raft.membership, nodeId);
+  mayVote(): boolean {
+    const { raft, promise } = this;
+    if (this.impaired !== undefined || raft.lastIndex === 0) return false;
+    if (promise === undefined) return true;
+    if (!keepsPromise(promise, raft.lastTerm, raft.lastIndex)) return false;
+    this.promise = undefined;
+    return true;
   }
 }
 

@@ -1,9 +1,9 @@
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import type { Entry, HardState, SnapshotMeta } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { Channel, Transport } from '@sluice/rpc/transport';
-import type { Logger } from '@sluice/common/logger';
-import type { Metrics } from '@sluice/common/metrics';
 import type { ApplyLoop } from './apply-loop.ts';
 import type { ImageKeeper } from './image-keeper.ts';
 import type { NodeStorage } from './node-storage.ts';
@@ -43,8 +43,6 @@ export interface SnapshotPort {
    * is little behind, needs what follows. Infinite when nobody does.
    */
   logFloor(replica: Replica): number;
-  /** Asked before a group is loaded: why its stored state is not to be trusted (an installation was interrupted). */
-  damageOf(groupId: number): Promise<Error | undefined>;
   /** The group is about to be wiped, or the node stops: ends what is under way for it (for all, when undefined). */
   abandon(groupId: number | undefined): Promise<void>;
 }

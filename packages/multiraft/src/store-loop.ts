@@ -35,7 +35,7 @@ export class StoreLoop {
   readonly #turns: Counter;
   #dirty: Replica[] = [];
   /** Writes that come from no core: how a group begins. They go into the next turn. */
-  #extra: { write: LogWrite; done: () => void; reject: (cause: Error) => void }[] = [];
+  #extra: ExtraWrite[] = [];
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
@@ -97,6 +97,15 @@ export class StoreLoop {
 
   /** Writes for a group that no core speaks for yet, in the next turn's frame. Resolves when it is durable. */
   write(write: LogWrite): Promise<void> {
+    return this.#inNextTurn(write);
+  }
+
+  /** Resolves when a turn that was gathered after the call is done: nothing of an earlier one is in flight. */
+  nextTurn(): Promise<void> {
+    return this.#inNextTurn(undefined);
+  }
+
+  #inNextTurn(write: LogWrite | undefined): Promise<void> {
     return new Promise((done, reject) => {
       if (this.#fenced !== undefined) {
         reject(this.#fenced);
@@ -156,7 +165,7 @@ export class StoreLoop {
       entries: 0,
     };
     this.#extra = [];
-    for (const { write } of turn.extra) turn.writes.push(write);
+    for (const { write } of turn.extra) if (write !== undefined) turn.writes.push(write);
     for (const replica of replicas) {
       replica.queued = false;
       if (replica.removed) continue;
@@ -178,9 +187,10 @@ export class StoreLoop {
     }
     if (replica.raft.hasReady()) {
       const ready = replica.raft.ready();
-      if (ready.messages.length > 0) this.#send(replica, ready.messages);
       if (ready.snapshot !== undefined) this.#install(replica, ready, ready.snapshot);
       else this.#collectWrites(replica, ready, turn);
+      // After the entries are in `recent`: the appends among these take them from there.
+      if (ready.messages.length > 0) this.#send(replica, ready.messages);
       if (ready.readStates.length > 0) replica.reads.confirmed(ready.readStates, replica.appliedIndex);
       if (ready.committed.last >= ready.committed.first) this.#applyLoop.commit(replica, ready.committed.last);
     }
@@ -192,7 +202,7 @@ export class StoreLoop {
     const last = entries.at(-1) ?? snapshot;
     if (last !== undefined || hardState !== undefined) {
       // Of a group that stopped nothing is applied any more: its entries need not wait in memory.
-      if (replica.stopped === undefined && entries.length > 0) {
+      if (replica.stopped === undefined && replica.impaired === undefined && entries.length > 0) {
         replica.recent.append(entries, this.#entryLog.lastIndex(replica.groupId));
       }
       turn.writes.push({ groupId: replica.groupId, hardState, entries });
@@ -283,7 +293,13 @@ interface Turn {
   writes: LogWrite[];
   persisted: { replica: Replica; term: number; index: number }[];
   afterPersist: { replica: Replica; messages: Message[] }[];
-  extra: { write: LogWrite; done: () => void; reject: (cause: Error) => void }[];
+  extra: ExtraWrite[];
   startedMs: number;
   entries: number;
+}
+
+interface ExtraWrite {
+  write: LogWrite | undefined;
+  done: () => void;
+  reject: (cause: Error) => void;
 }

@@ -95,6 +95,14 @@ export class RaftGroup {
     return this.#group.log.lastIndex;
   }
 
+  get lastTerm(): number {
+    return this.#group.log.lastTerm();
+  }
+
+  /** Asleep: it neither ticks nor sends. */
+  get quiesced(): boolean {
+    return this.#group.quiesced;
+  }
   /** In force, committed or not; a view that the next change replaces. */
   get membership(): Readonly<Membership> {
     return this.#group.membership;

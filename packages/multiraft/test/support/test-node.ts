@@ -12,6 +12,7 @@ import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import type { GroupListener } from '../../src/group-machine.ts';
 import { type NodeStorage, openNodeStorage } from '../../src/node-storage.ts';
 import { RaftHost } from '../../src/raft-host.ts';
+import { noSnapshots } from './no-snapshots.ts';
 import { TALLY_RESIDENT, type TallyEffect, TallyMachine, type TallyReply } from './tally-machine.ts';
 
 /** One node over a directory, as a test restarts it: real files, real engine, one voter a group. */
@@ -62,11 +63,13 @@ export class TestNode {
       logger,
       metrics,
       prng: new SeededPrng(1),
-      peers: {
-        send: () => {
+      transport: {
+        open: () => {
           throw new Error('a sole voter has no peers');
         },
+        call: () => Promise.reject(new Error('a sole voter has no peers')),
       },
+      snapshots: noSnapshots,
       imageCheckDelayMs: this.imageCheckDelayMs,
       liveEntries: async (groupId, first, last) => this.live(groupId, first, last),
     });
@@ -75,7 +78,7 @@ export class TestNode {
       this.listeners.set(groupId, listener);
       const machine = await this.host.addGroup({
         groupId,
-        membership: { voters: [1], votersOutgoing: [], learners: [], learnersNext: [] },
+        bootstrapVoters: [1],
         residentRanges: TALLY_RESIDENT,
         restore: (rows) => TallyMachine.restore(rows),
         listener,
@@ -134,6 +137,9 @@ export class TallyListener implements GroupListener<TallyReply, TallyEffect> {
   stopped(): void {
     this.#led?.();
   }
+  leaderMoved(): void {}
+  membershipMoved(): void {}
+  restored(): void {}
 }
 
 export async function until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {

@@ -1,0 +1,99 @@
+import { SluiceError } from '@sluice/common/errors';
+import { decodeMembership } from '@sluice/raft/conf-change';
+import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
+import {
+  type AppliedRow,
+  appliedKey,
+  decodeApplied,
+  decodeMembershipRow,
+  groupRange,
+  type MembershipRow,
+  machineKey,
+  membershipKey,
+} from './keyspace.ts';
+import type { NodeStorage } from './node-storage.ts';
+import type { KeyRange, ResidentRow } from './replica.ts';
+import { type ReplicaPromise, readPromise } from './replica-wipe.ts';
+
+/** Brings the resident rows of a machine from the engine. Nothing of the group may be written meanwhile. */
+export async function readResidentRows(
+  storage: NodeStorage,
+  groupId: number,
+  ranges: readonly KeyRange[],
+): Promise<ResidentRow[]> {
+  const rows: ResidentRow[] = [];
+  const prefix = groupRange(groupId).from;
+  for (const range of ranges) {
+    const from = Buffer.concat([prefix, range.from]);
+    const to = Buffer.concat([prefix, range.to]);
+    for await (const chunk of storage.engine.snapshotScan(from, to, 4096)) {
+      for (const row of chunk) rows.push({ key: machineKey(row.key), value: row.value });
+    }
+  }
+  return rows;
+}
+
+/** What a replica knows of its group when its node starts. */
+export interface StoredGroup {
+  applied: AppliedRow;
+  /** As of the applied index. */
+  base: MembershipRow;
+  /** Membership entries after the applied index: in force, not applied. */
+  later: Entry[];
+  /** Neither log nor hard state: the group has never been here. */
+  blank: boolean;
+  /** Of a replica that was wiped here before this one. */
+  promise: ReplicaPromise | undefined;
+  /** An entry after the applied index that cannot be read: from there on the membership is not known. */
+  damage: Error | undefined;
+}
+
+const NOBODY: Membership = { voters: [], votersOutgoing: [], learners: [], learnersNext: [] };
+/** Logs of builds without clusters have no membership entry: they are of node 1, alone. */
+const FIRST_NODE_ALONE: Membership = { voters: [1], votersOutgoing: [], learners: [], learnersNext: [] };
+const READ_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The membership as of the applied index is a row of the host, written with the applied index; what came after it stands
+ * in the log and holds as well, though it is not applied. So the log's unapplied end is read here, for its few membership
+ * entries; applying reads it again from what the operating system has just cached.
+ */
+export async function readStoredGroup(storage: NodeStorage, groupId: number): Promise<StoredGroup> {
+  const { engine, entryLog } = storage;
+  const [appliedValue, membershipValue] = await engine.getMany([appliedKey(groupId), membershipKey(groupId)]);
+  const applied = appliedValue === undefined ? { index: 0, term: 0 } : decodeApplied(appliedValue);
+  const recovered = entryLog.groups.get(groupId);
+  const lastIndex = recovered?.lastIndex ?? 0;
+  const stored: StoredGroup = {
+    applied,
+    base: { index: 0, membership: NOBODY },
+    later: [],
+    blank: lastIndex === 0 && (recovered?.hardState.term ?? 0) === 0,
+    promise: await readPromise(storage, groupId),
+    damage: undefined,
+  };
+  let first: Entry | undefined;
+  try {
+    for (let next = applied.index + 1; next <= lastIndex; ) {
+      const entries = await entryLog.read(groupId, next, lastIndex, READ_BYTES);
+      first ??= entries[0];
+      for (const entry of entries) if (entry.kind === EntryKind.MEMBERSHIP) stored.later.push(entry);
+      next += entries.length;
+    }
+  } catch (cause) {
+    if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
+    stored.damage = cause;
+  }
+  if (membershipValue !== undefined) stored.base = decodeMembershipRow(membershipValue);
+  else if (applied.index > 0 || (lastIndex > 0 && first?.kind !== EntryKind.MEMBERSHIP)) {
+    stored.base = { index: 0, membership: FIRST_NODE_ALONE };
+  }
+  return stored;
+}
+
+/** Whether the newest membership that can be read names this node and nobody else. */
+export function isAlone(stored: StoredGroup, nodeId: number): boolean {
+  const last = stored.later.at(-1);
+  const { voters, votersOutgoing } = last === undefined ? stored.base.membership : decodeMembership(last.data);
+  return voters.length === 1 && voters[0] === nodeId && votersOutgoing.length === 0;
+}

@@ -1,0 +1,119 @@
+import type { GroupMessage, RaftFrame } from '@sluice/rpc/contract/raft';
+import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
+
+/**
+ * The way from this node to one other: a channel for appends and one for everything small, so that a large append holds
+ * no heartbeat back. Both are opened again for as long as the link is kept; what was under way is lost, which Raft expects.
+ */
+export class PeerLink {
+  readonly nodeId: number;
+  readonly appends: PeerChannel;
+  readonly control: PeerChannel;
+  /** Entry bytes that leave at the end of this half of the turn. */
+  gatheredBytes = 0;
+  /** Set aside for appends whose entries are being read. */
+  readingBytes = 0;
+  /** When a frame of the peer last arrived here, on its own channels. */
+  lastHeardMs: number;
+  /** A frame left since the last tick: no beat is needed. */
+  beaten = false;
+  /** The peer is taken for gone: its connection broke, or it fell silent. */
+  lost = false;
+  /** Its groups, as of the last tick that looked. */
+  wanted = false;
+
+  constructor(nodeId: number, transport: Transport, nowMs: number, onClosed: (link: PeerLink) => void) {
+    this.nodeId = nodeId;
+    this.lastHeardMs = nowMs;
+    const closed = (): void => onClosed(this);
+    this.appends = new PeerChannel(nodeId, 'raft', transport, closed);
+    this.control = new PeerChannel(nodeId, 'raft-control', transport, closed);
+  }
+
+  get unsentBytes(): number {
+    return this.gatheredBytes + this.readingBytes + this.appends.unsentBytes;
+  }
+
+  close(): void {
+    this.appends.close();
+    this.control.close();
+  }
+}
+
+export class PeerChannel {
+  /** Until a broken channel is opened again; doubled up to the last one while the peer is not heard. */
+  static readonly BACKOFF_FIRST_MS = 50;
+  static readonly BACKOFF_MAX_MS = 1000;
+
+  readonly #nodeId: number;
+  readonly #service: ChannelService;
+  readonly #transport: Transport;
+  readonly #onClosed: () => void;
+  #channel: Channel<RaftFrame, never> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #backoffMs = PeerChannel.BACKOFF_FIRST_MS;
+  #closed = false;
+  messages: GroupMessage[] = [];
+  quiesced: RaftFrame['quiesced'][number][] = [];
+
+  constructor(nodeId: number, service: ChannelService, transport: Transport, onClosed: () => void) {
+    this.#nodeId = nodeId;
+    this.#service = service;
+    this.#transport = transport;
+    this.#onClosed = onClosed;
+    this.#open();
+  }
+
+  get open(): boolean {
+    return this.#channel !== undefined;
+  }
+
+  get unsentBytes(): number {
+    return this.#channel?.unsentBytes ?? 0;
+  }
+
+  /** The peer lives: the next break is mended quickly, and one that waits for its turn is mended now. */
+  heard(): void {
+    if (this.#backoffMs === PeerChannel.BACKOFF_FIRST_MS) return;
+    this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
+  }
+
+  /** Sends what was gathered. False: nothing left this node. */
+  flush(): boolean {
+    const { messages, quiesced } = this;
+    this.messages = [];
+    this.quiesced = [];
+    return this.send({ messages, quiesced });
+  }
+
+  send(frame: RaftFrame): boolean {
+    if (this.#channel === undefined) return false;
+    this.#channel.send(frame);
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  #open(): void {
+    this.#timer = undefined;
+    if (this.#closed) return;
+    const channel = this.#transport.open<RaftFrame, never>(this.#nodeId, this.#service);
+    this.#channel = channel;
+    channel.onClose(() => {
+      if (this.#channel !== channel) return;
+      this.#channel = undefined;
+      if (this.#closed) return;
+      this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
+      this.#backoffMs = Math.min(2 * this.#backoffMs, PeerChannel.BACKOFF_MAX_MS);
+      this.#onClosed();
+    });
+  }
+}

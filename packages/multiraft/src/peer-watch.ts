@@ -1,0 +1,80 @@
+import type { Prng } from '@sluice/common/prng';
+import { isVoter, members } from '@sluice/raft/conf-change';
+import type { Replica } from './replica.ts';
+
+/**
+ * What the groups of this node do when another node goes or comes. A group by itself finds out by its election timeout, one
+ * to two seconds; a broken connection tells within a millisecond, and silence tells for all groups at once.
+ *
+ * Were every follower to campaign at once, they would split the votes. So each has a place: the voters take their turns
+ * `TURN_MS` apart, in an order that differs from group to group, which also spreads the leaders of a lost node over the others.
+ */
+export class PeerWatch {
+  readonly #nodeId: number;
+  readonly #prng: Prng;
+  readonly #replicas: ReadonlyMap<number, Replica>;
+  readonly #settle: (replica: Replica) => void;
+  readonly #timers = new Map<Replica, NodeJS.Timeout>();
+
+  /** Long enough for a vote to be asked, written and answered. */
+  static readonly TURN_MS = 60;
+
+  constructor(options: {
+    nodeId: number;
+    prng: Prng;
+    replicas: ReadonlyMap<number, Replica>;
+    settle: (replica: Replica) => void;
+  }) {
+    this.#nodeId = options.nodeId;
+    this.#prng = options.prng;
+    this.#replicas = options.replicas;
+    this.#settle = options.settle;
+  }
+
+  /** What was under way to that node is lost. */
+  broken(peer: number): void {
+    for (const { raft } of this.#replicas.values()) if (raft.role === 'leader') raft.reportUnreachable(peer);
+  }
+
+  lost(peer: number): void {
+    for (const replica of this.#replicas.values()) {
+      const { raft } = replica;
+      if (raft.leader === peer && raft.forgetLeader()) this.#takeTurn(replica, peer);
+      else if (members(raft.membership).has(peer)) raft.wake();
+      else continue;
+      this.#settle(replica);
+    }
+  }
+
+  /** It may have missed that this node leads, or a sleeping group may have to start over with it. */
+  found(peer: number): void {
+    for (const replica of this.#replicas.values()) {
+      const { raft } = replica;
+      if (raft.role !== 'leader' || !raft.quiesced || !members(raft.membership).has(peer)) continue;
+      raft.wake();
+      this.#settle(replica);
+    }
+  }
+
+  close(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #takeTurn(replica: Replica, gone: number): void {
+    const { raft, groupId } = replica;
+    if (!isVoter(raft.membership, this.#nodeId)) return;
+    const voters = raft.membership.voters.filter((voter) => voter !== gone).sort((a, b) => a - b);
+    const place = (voters.indexOf(this.#nodeId) + groupId) % voters.length;
+    const delayMs = place * PeerWatch.TURN_MS + this.#prng.below(PeerWatch.TURN_MS / 3);
+    clearTimeout(this.#timers.get(replica));
+    const timer = setTimeout(() => {
+      this.#timers.delete(replica);
+      const idle = replica.removed || replica.impaired !== undefined || replica.stopped !== undefined;
+      if (idle || raft.leader !== 0 || raft.role !== 'follower') return;
+      raft.campaign();
+      this.#settle(replica);
+    }, delayMs);
+    this.#timers.set(replica, timer);
+  }
+}
