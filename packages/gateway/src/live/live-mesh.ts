@@ -83,14 +83,16 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     registry.serveChannel<LiveRequest, LiveResponse>('live', (channel, from) => this.#accept(channel, from));
   }
 
-  /** All gateways of the cluster as far as it is known, this one included or not. Again with every change. */
+  /**
+   * All gateways of the cluster as far as it is known, this one included or not. Again with every change. One that is
+   * not known here, and knows this one, is a peer for as long as its channel lives.
+   */
   setPeers(nodeIds: Iterable<number>): void {
     if (this.#closed) return;
     const named = new Set(nodeIds);
     named.delete(this.#options.nodeId);
     for (const peer of [...this.#peers.values()]) {
-      peer.named = named.has(peer.nodeId);
-      if (!peer.named && peer.incoming === undefined) this.#forget(peer);
+      if (peer.named && !named.has(peer.nodeId)) this.#forget(peer);
     }
     for (const nodeId of named) {
       const peer = this.#peerOf(nodeId);

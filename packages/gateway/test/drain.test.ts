@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { PacketType } from '@sluice/mqtt/codec/packet';
+import type { RawClient } from './doubles/raw-client.ts';
+import { TestCluster } from './doubles/test-cluster.ts';
+import { collect, type TestGateway, until } from './doubles/test-gateway.ts';
+
+let cluster: TestCluster;
+let gateway: TestGateway;
+beforeEach(async () => {
+  cluster = await TestCluster.start(2);
+  gateway = cluster.at(1);
+  gateway.durable.filters = ['jobs'];
+});
+afterEach(() => cluster.stop());
+
+const REFERENCE = 'mqtt-2.example:1883';
+const publish = (client: RawClient, packetId: number, qos: 1 | 2 = 1): void =>
+  client.send({
+    type: PacketType.PUBLISH,
+    topic: 'jobs',
+    payload: new Uint8Array(1),
+    qos,
+    retain: false,
+    dup: false,
+    packetId,
+  });
+const stored = (count: number): Promise<number> =>
+  until(
+    () => gateway.durable.stored.length,
+    (n) => n === count,
+  );
+
+describe('a drain', () => {
+  test.each([
+    [false, REFERENCE, 0x9c],
+    [true, REFERENCE, 0x9d],
+    [false, undefined, 0x9c],
+  ])('tells MQTT 5 where to go (moved: %s, reference: %s)', async (moved, serverReference, reasonCode) => {
+    const client = await gateway.raw();
+    await client.hello('x');
+    const done = gateway.gateway.drain({ drainMs: 5_000, serverReference, moved });
+    const farewell = await client.next();
+    expect(farewell).toMatchObject({ type: PacketType.DISCONNECT, reasonCode });
+    expect((farewell as { properties?: { serverReference?: string } }).properties?.serverReference).toBe(
+      serverReference,
+    );
+    await client.untilClosed();
+    await done;
+  });
+
+  test('refuses who comes meanwhile, and says where to go', async () => {
+    const holding = await gateway.raw();
+    await holding.hello('holding');
+    publish(holding, 1);
+    await stored(1);
+    const done = gateway.gateway.drain({ drainMs: 5_000, serverReference: REFERENCE });
+    const five = await gateway.raw();
+    expect(await five.hello('five')).toMatchObject({
+      type: PacketType.CONNACK,
+      reasonCode: 0x9c,
+      properties: { serverReference: REFERENCE },
+    });
+    await five.untilClosed();
+    const four = await gateway.raw();
+    expect(await four.hello('four', { protocolVersion: 4 })).toMatchObject({ type: PacketType.CONNACK, reasonCode: 3 });
+    await four.untilClosed();
+    expect(holding.closed).toBe(false);
+    gateway.durable.stored[0]?.pending.complete(0);
+    await done;
+  });
+
+  test.each([4, 5] as const)('answers what was accepted before it closes, MQTT %d', async (protocolVersion) => {
+    const client = await gateway.raw();
+    await client.hello('x', { protocolVersion });
+    publish(client, 1);
+    publish(client, 2, 2);
+    await stored(2);
+    const done = gateway.gateway.drain({ drainMs: 5_000 });
+    // Read no more: this one is for another gateway.
+    await until(() => [...gateway.gateway.connections()][0]?.readPaused === true);
+    publish(client, 3);
+    for (const { pending } of gateway.durable.stored) pending.complete(0);
+    expect(await client.next()).toMatchObject({ type: PacketType.PUBACK, packetId: 1 });
+    expect(await client.next()).toMatchObject({ type: PacketType.PUBREC, packetId: 2 });
+    if (protocolVersion === 5) expect(await client.next()).toMatchObject({ type: PacketType.DISCONNECT });
+    await client.untilClosed();
+    await done;
+    expect(gateway.durable.stored.length).toBe(2);
+  });
+
+  test('lets a worker answer what it has, and gives it no more: nothing comes a second time', async () => {
+    const worker = await gateway.raw();
+    await worker.hello('w');
+    const options = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    worker.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [{ filter: '$q/jobs', ...options }] });
+    await worker.next();
+    gateway.queues.last.deliver({ topic: 'jobs', payload: '1' });
+    const delivery = (await worker.next()) as { packetId: number };
+    const done = gateway.gateway.drain({ drainMs: 5_000 });
+    await until(() => gateway.queues.last.window === 0);
+    worker.send({ type: PacketType.PUBACK, packetId: delivery.packetId, reasonCode: 0 });
+    expect(await worker.next()).toMatchObject({ type: PacketType.DISCONNECT, reasonCode: 0x9c });
+    await done;
+    expect(gateway.queues.last.log).toEqual(['window 0', 'accept 0', 'detach']);
+  });
+
+  test('goes over the time there is, not all at once', async () => {
+    const clients = await Promise.all(Array.from({ length: 30 }, () => gateway.raw()));
+    await Promise.all(clients.map((client, i) => client.hello(`c${i}`)));
+    const left = new Set<number>();
+    const done = gateway.gateway.drain({ drainMs: 500 });
+    let isDone = false;
+    void done.then(() => {
+      isDone = true;
+    });
+    await until(() => {
+      left.add(gateway.gateway.counts().sessions);
+      return isDone;
+    });
+    expect(gateway.gateway.counts().sessions).toBe(0);
+    expect(left.size).toBeGreaterThan(4);
+  });
+
+  test('ends with its time, whoever has not answered', async () => {
+    const client = await gateway.raw();
+    await client.hello('x');
+    publish(client, 1);
+    await stored(1);
+    await gateway.gateway.drain({ drainMs: 50 });
+    expect(await client.next()).toMatchObject({ type: PacketType.DISCONNECT, reasonCode: 0x9c });
+  });
+
+  test('publishes wills, which other gateways hear before this one goes', async () => {
+    const watcher = await cluster.at(2).connect();
+    const seen = collect(watcher);
+    await watcher.subscribeAsync('wills/#', { qos: 1 });
+    const client = await gateway.raw();
+    await client.hello('x', { will: { topic: 'wills/x', payload: Buffer.from('bye'), qos: 1, retain: false } });
+    await gateway.gateway.drain({ drainMs: 1_000 });
+    await gateway.gateway.close({ drainMs: 0 });
+    await until(() => seen.length === 1);
+  });
+
+  test('takes its routes back: nothing is sent here any more', async () => {
+    const subscriber = await gateway.connect();
+    await subscriber.subscribeAsync(['t', '$share/g/t']);
+    await cluster.routesAt(2, 2);
+    await gateway.gateway.drain({ drainMs: 100 });
+    await cluster.routesAt(2, 0);
+  });
+});
