@@ -36,8 +36,11 @@ export type ConsumeResponse =
   /**
    * Whether work waits in this partition for want of this consumer's credit, told when that begins or ends, also to a
    * consumer with a window of 0: a gateway moves the unused credit of a worker from partitions without work to those
-   * with. Sent as well in answer to every `window`, once whatever was assigned under the former one has been sent: only
-   * then may the credit that was taken back be given to another partition.
+   * with.
+   *
+   * Sent as well in answer to every `window`, once whatever was assigned under the former one has been sent: only then
+   * may the credit that was taken back be given to another partition. The answer repeats what was said last (false when
+   * nothing was); when the new window changes it, the change is said first. So whoever hears the same twice hears an answer.
    */
   | { type: 'waiting'; consumerId: number; waiting: boolean };
 
