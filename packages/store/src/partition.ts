@@ -12,42 +12,57 @@ import { stampCommand } from '@sluice/queue/machine/command-header';
 import type { Command } from '@sluice/queue/machine/commands';
 import type { Effect } from '@sluice/queue/machine/effects';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import type { Membership } from '@sluice/raft/entry';
 import { IndexReader } from './index-reader.ts';
 import { type DispatchConsumer, QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { RowDropper } from './row-dropper.ts';
+import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
 
 /**
  * One partition on this node: its machine, and, while this node leads it, the dispatch of its queues. Followers keep
  * the machine only; what dispatch knows (who holds what) is soft and begins anew with each leadership.
+ *
+ * A new leader takes publishes only once it knows the queues of its image (`serves`): a queue that was just created may
+ * be known to the former leader alone, and who was told that it exists must not be told that it does not.
  */
-export class Partition implements GroupListener<ApplyReply, Effect> {
+export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine> {
   readonly groupId: number;
   readonly index: IndexReader;
   readonly settles: SettleBatcher;
   readonly dropper: RowDropper;
   readonly #parts: PartitionParts;
   readonly #dispatches = new Map<number, QueueDispatch>();
+  readonly #backlog: SettleBacklog;
   #machine: QueueMachine | undefined;
   #leads = false;
+  #serves = false;
   #isStopped = false;
-  readonly #settleBacklog: Uint8Array[] = [];
-  #settleTimer: NodeJS.Timeout | undefined;
-  /** The backlog reached its bound and is not empty yet. */
-  #settlesBehind = false;
+  /** Leadership is being handed over: nothing new is handed out. */
+  #isPaused = false;
+  /** The host does not vouch for this leadership: the process stood still, and another may lead by now. */
+  #isInDoubt = false;
+  #leadsSinceMs = 0;
 
   /** How soon something is proposed again that the log did not take. */
   static readonly BUSY_RETRY_MS = 20;
   static readonly WRITTEN_MS_MAX = 1000;
-  /** Commands, each of what one turn settled. */
-  static readonly SETTLE_BACKLOG_MAX = 256;
+  /** How often it is looked whether everything was answered, before leadership is handed over. */
+  static readonly PAUSE_LOOK_MS = 5;
 
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
     this.#parts = parts;
     this.index = new IndexReader(parts.engine, parts.groupId, (key) => parts.host.recentRow(parts.groupId, key));
-    this.settles = new SettleBatcher((command) => this.#proposeSettle(command));
+    this.#backlog = new SettleBacklog({
+      propose: (command, proposal) => this.propose(command, proposal),
+      leads: () => this.#leads,
+      onCaughtUp: () => this.#wakeAll(),
+    });
+    this.settles = new SettleBatcher((command) => {
+      if (this.#leads) this.#backlog.add(command);
+    });
     this.dropper = new RowDropper(this, parts.logger);
   }
 
@@ -64,13 +79,45 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     return this.#leads;
   }
 
+  /** It leads, and knows the queues that its image knows: publishes are taken. */
+  get serves(): boolean {
+    return this.#serves;
+  }
+
+  /** By the monotonic clock; of the present leadership. */
+  get leadsSinceMs(): number {
+    return this.#leadsSinceMs;
+  }
+
+  /** Who leads as far as this node knows; 0 when it does not. */
+  get leader(): number {
+    return this.#parts.host.leaderOf(this.groupId);
+  }
+
+  get term(): number {
+    return this.#parts.host.termOf(this.groupId);
+  }
+
+  /** Undefined while this replica knows of none. */
+  get committedMembership(): { membership: Membership; index: number } | undefined {
+    const status = this.#parts.host.status(this.groupId);
+    if (status === undefined || status.committedMembership.voters.length === 0) return undefined;
+    return { membership: status.committedMembership, index: status.committedMembershipIndex };
+  }
+
   /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
 
+  /** No other node is known to have the partition. */
+  get isAlone(): boolean {
+    const membership = this.committedMembership?.membership;
+    return membership !== undefined && membership.voters.length + membership.votersOutgoing.length === 1;
+  }
+
   /** Stamps the command with the leader's time and proposes it; `proposal` hears of its fate. */
-  propose(command: Uint8Array, proposal: Proposal): ReturnType<RaftHost['propose']> {
+  propose(command: Uint8Array, proposal: Proposal): ProposeOutcome {
     stampCommand(command, this.#parts.clock.nowMs());
     return this.#parts.host.propose(this.groupId, command, proposal);
   }
@@ -78,6 +125,7 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   /**
    * For what is rare: definitions and drops. Resolves with the reply once applied; undefined when this node does not
    * lead any more. While the log takes nothing it waits: nobody else would configure the queue, or drop what is due.
+   * While leadership is being handed over it waits too, because it may stay here.
    */
   execute(command: Command): Promise<ApplyReply | undefined> {
     const bytes = encodeCommand(command);
@@ -87,12 +135,17 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         dropped: () => resolve(undefined),
       };
       const attempt = (): void => {
-        const outcome = this.propose(bytes, proposal);
-        if (outcome === 'busy') setTimeout(attempt, Partition.BUSY_RETRY_MS);
+        const outcome = this.#leads ? this.propose(bytes, proposal) : 'unavailable';
+        if (outcome === 'busy' || outcome === 'not-leader') setTimeout(attempt, Partition.BUSY_RETRY_MS);
         else if (outcome !== 'proposed') resolve(undefined);
       };
       attempt();
     });
+  }
+
+  /** True when this node still led the partition at some moment after the call, as confirmed by a majority. */
+  async confirmsLeadership(): Promise<boolean> {
+    return this.#leads && (await this.#parts.host.readBarrier(this.groupId)) && this.#leads;
   }
 
   /**
@@ -109,11 +162,31 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     clearTimeout(timer);
   }
 
+  /**
+   * Before leadership is handed over: hands out nothing more and waits, at most so long, until what consumers hold is
+   * answered and in the log. What is still held then is delivered again by the next leader.
+   */
+  async pause(withinMs: number): Promise<void> {
+    this.#isPaused = true;
+    const { clock } = this.#parts;
+    const deadlineMs = clock.monotonicMs() + withinMs;
+    while (this.#leads && !this.#isQuiet() && clock.monotonicMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, Partition.PAUSE_LOOK_MS));
+    }
+  }
+
+  /** Leadership stayed, or came back. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#wakeAll();
+  }
+
   applied(index: number, reply: ApplyReply, token: unknown): void {
     (token as Proposal | undefined)?.applied(index, reply);
   }
 
-  dropped(token: unknown, reason: 'not-leader' | 'unavailable'): void {
+  dropped(token: unknown, reason: DropReason): void {
     (token as Proposal).dropped(reason);
   }
 
@@ -137,7 +210,8 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
           if (this.#leads) this.dropper.trim(effect.queueId);
           break;
         case 'queue-removed':
-          this.#queueRemoved(effect.queueId);
+          this.#dismissAll(effect.queueId, 'queue-removed');
+          if (this.#leads) this.dropper.sweepRemoved(effect.queueId);
           break;
         case 'entry-live':
           break;
@@ -148,17 +222,48 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
   leadership(leads: boolean): void {
     if (leads === this.#leads) return;
     this.#leads = leads;
-    if (!leads) {
-      for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
-      return;
-    }
-    for (const queue of this.machine.queues()) if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
-    this.#parts.onLeading(this);
+    if (leads) {
+      this.#leadsSinceMs = this.#parts.clock.monotonicMs();
+      // What the former leader had begun and not ended: its effects were told to it alone.
+      for (const queue of this.machine.queues()) {
+        if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
+        else if (queue.overflow === 'drop_oldest' && queue.isOverLimit) this.dropper.trim(queue.queueId);
+      }
+    } else this.#endLeadership();
+    this.#parts.events.leadershipMoved(this);
+  }
+
+  /** The queues of the newest image are known here. */
+  configured(): void {
+    if (!this.#leads || this.#serves) return;
+    this.#serves = true;
+    this.#parts.events.serving(this);
+  }
+
+  leaderMoved(): void {
+    this.#parts.events.moved(this);
+  }
+
+  membershipMoved(): void {
+    this.#parts.events.moved(this);
+  }
+
+  /** A snapshot replaced the machine: what was read by the former one's rows means nothing any more. */
+  restored(machine: QueueMachine): void {
+    this.#machine = machine;
+    this.#endLeadership();
+    this.#parts.records.forgetGroup(this.groupId);
   }
 
   stopped(): void {
     this.#isStopped = true;
-    this.#parts.onStopped(this);
+    this.#parts.events.moved(this);
+  }
+
+  /** This node has given its replica up. */
+  close(): void {
+    this.leadership(false);
+    this.#parts.records.forgetGroup(this.groupId);
   }
 
   /** The dispatch of a queue, made when its first consumer comes. Undefined while this node does not lead. */
@@ -174,14 +279,15 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
         tail: () => this.machine.queue(queueId)?.tail ?? 0,
         strategy: definition?.dispatchStrategy ?? 'random',
         redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
+        tellsWaiting: isSpread(definition),
         index: this.index,
         records: this.#parts.records,
         settles: this.settles,
-        isHeldUp: () => this.#settlesBehind,
+        isHeldUp: () => this.#isHeldUp(),
         clock: this.#parts.clock,
         prng: this.#parts.prng,
-        onTrouble: (cause) => this.#parts.onDispatchFailed(this.groupId, queueId, cause),
-        onRecovered: () => this.#parts.onDispatchRecovered(queueId),
+        onTrouble: (cause) => this.#parts.events.dispatchFailed(this.groupId, queueId, cause),
+        onRecovered: () => this.#parts.events.dispatchRecovered(queueId),
       });
       this.#dispatches.set(queueId, dispatch);
     }
@@ -203,38 +309,34 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     this.#dispatches.get(definition.queueId)?.redefine(definition.dispatchStrategy, definition.redispatchIntervalMs);
   }
 
-  /**
-   * A settlement that cannot be proposed now (too much is uncommitted) is kept and tried again, in order: dispatch has
-   * forgotten the records, so nobody else would settle them under this leadership. From `SETTLE_BACKLOG_MAX` on
-   * nothing more is handed out, so no more can be settled than consumers hold.
-   */
-  #proposeSettle(command: Uint8Array): void {
-    this.#settleBacklog.push(command);
-    if (this.#settleTimer === undefined) this.#drainSettles();
-    this.#settlesBehind ||= this.#settleBacklog.length >= Partition.SETTLE_BACKLOG_MAX;
+  /** A majority confirmed that this node leads after all, after it stood still: called now and then. */
+  tick(): void {
+    if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId)) return;
+    this.#isInDoubt = false;
+    this.#wakeAll();
   }
 
-  #drainSettles(): void {
-    while (this.#settleBacklog.length > 0) {
-      const outcome = this.propose(this.#settleBacklog[0] as Uint8Array, SETTLED_SILENTLY);
-      if (outcome === 'busy') {
-        this.#settleTimer ??= setTimeout(() => {
-          this.#settleTimer = undefined;
-          this.#drainSettles();
-        }, Partition.BUSY_RETRY_MS);
-        return;
-      }
-      // Not the leader any more, or fenced: the records stay unsettled and the next leader delivers them again.
-      this.#settleBacklog.shift();
-    }
-    if (!this.#settlesBehind) return;
-    this.#settlesBehind = false;
+  #isHeldUp(): boolean {
+    if (this.#isPaused || this.#backlog.isBehind) return true;
+    this.#isInDoubt = !this.#parts.host.leads(this.groupId);
+    return this.#isInDoubt;
+  }
+
+  #isQuiet(): boolean {
+    this.settles.flush();
+    for (const dispatch of this.#dispatches.values()) if (dispatch.inflight > 0) return false;
+    return this.#backlog.isEmpty;
+  }
+
+  #endLeadership(): void {
+    this.#serves = false;
+    this.dropper.stop();
+    this.#backlog.clear();
+    for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
+  }
+
+  #wakeAll(): void {
     for (const dispatch of this.#dispatches.values()) dispatch.wake();
-  }
-
-  #queueRemoved(queueId: number): void {
-    this.#dismissAll(queueId, 'queue-removed');
-    if (this.#leads) this.dropper.sweepRemoved(queueId);
   }
 
   #dismissAll(queueId: number, reason: 'queue-removed' | 'not-leader'): void {
@@ -242,30 +344,53 @@ export class Partition implements GroupListener<ApplyReply, Effect> {
     if (dispatch === undefined) return;
     this.#dispatches.delete(queueId);
     dispatch.close();
-    for (const consumer of dispatch.consumers()) consumer.dismissed(reason);
+    const { leader } = this;
+    for (const consumer of dispatch.consumers()) consumer.dismissed(reason, leader);
   }
 }
+
+/** Over more than one partition: only then has a gateway credit to move between them. */
+function isSpread(definition: QueueDefinition | undefined): boolean {
+  return definition !== undefined && definition.partitions.length > 1;
+}
+
+export type ProposeOutcome = ReturnType<RaftHost['propose']>;
+
+/** `not-leader`: certainly not stored. The others: it may be. */
+export type DropReason = 'not-leader' | 'unknown' | 'unavailable';
 
 /** What a proposer gives along and hears back through. One a batch. */
 export interface Proposal {
   applied(index: number, reply: ApplyReply): void;
-  dropped(reason: 'not-leader' | 'unavailable'): void;
+  dropped(reason: DropReason): void;
+}
+
+export interface PartitionEvents {
+  /** Leadership of this node began or ended. */
+  leadershipMoved(partition: Partition): void;
+  /** Publishes are taken from now on. */
+  serving(partition: Partition): void;
+  /** Its leader, its membership or its state is another. */
+  moved(partition: Partition): void;
+  /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
+  dispatchFailed(groupId: number, queueId: number, cause: Error): void;
+  dispatchRecovered(queueId: number): void;
 }
 
 export interface PartitionParts {
   groupId: number;
-  host: RaftHost;
+  host: PartitionHost;
   engine: ConstructorParameters<typeof IndexReader>[0];
   records: RecordReader;
   topology: Topology;
   clock: Clock;
   prng: Prng;
   logger: Logger;
-  onLeading: (partition: Partition) => void;
-  onStopped: (partition: Partition) => void;
-  /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
-  onDispatchFailed: (groupId: number, queueId: number, cause: Error) => void;
-  onDispatchRecovered: (queueId: number) => void;
+  events: PartitionEvents;
 }
 
-const SETTLED_SILENTLY: Proposal = { applied: () => {}, dropped: () => {} };
+/** What a partition asks of its Raft host. */
+export type PartitionHost = Pick<
+  RaftHost,
+  'propose' | 'recentRow' | 'written' | 'noteDeadBytes' | 'leads' | 'leaderOf' | 'termOf' | 'status' | 'readBarrier'
+>;

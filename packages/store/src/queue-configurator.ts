@@ -7,6 +7,13 @@ import type { Partition } from './partition.ts';
  * Brings the queues of the partitions led here in line with the topology: configures new and changed ones, removes what
  * is not defined any more. Limits must be in the partition's own log, because every replica decides by them; so the
  * image of the cluster becomes commands, and an epoch is reached when those are applied.
+ *
+ * With a hundred thousand queues, looking at all of them for each that changes would take longer than the change. So all
+ * are looked at once a leadership, in slices, and from then on only what changed.
+ *
+ * A new leader may know less than its log: an image that is behind lacks queues which the former leader has configured.
+ * Taking them for removed would delete what others rely on; so only a queue whose version the image has reached can be
+ * missing from it.
  */
 export class QueueConfigurator {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -14,13 +21,16 @@ export class QueueConfigurator {
   readonly #logger: Logger;
   #running: Promise<void> | undefined;
   #again = false;
-  /** The image that every partition led here follows; -1 when that is not known. */
-  #epoch = -1;
-  /** Leadership moved since the pass began: it may have gone by a partition that leads now. */
-  #moved = false;
+  /** Changes up to this epoch are configured, except for `#unknown`. */
+  #epoch = 0;
+  /** Partitions of whose queues nothing is known, because their leadership is new; by the number of that leadership. */
+  readonly #unknown = new Map<Partition, number>();
+  #leaderships = 0;
 
   /** Proposals under way at once: a first start with many queues must not fill the log's buffer. */
   static readonly CONCURRENCY = 256;
+  /** Queues looked at before others have their turn. */
+  static readonly SLICE_QUEUES = 2048;
 
   constructor(options: { partitions: ReadonlyMap<number, Partition>; topology: Topology; logger: Logger }) {
     this.#partitions = options.partitions;
@@ -28,66 +38,146 @@ export class QueueConfigurator {
     this.#logger = options.logger;
   }
 
-  /** Resolves when the partitions led here know the queues of the newest image. */
+  /**
+   * Resolves when the partitions led here know the queues of the newest image. A partition whose leadership ends
+   * meanwhile is its next leader's, who takes no publish before it has done the same.
+   */
   settle(): Promise<void> {
     this.#again = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
     return this.#running;
   }
 
-  /** Leadership moved: everything is looked at again. */
-  leadershipMoved(): Promise<void> {
-    this.#epoch = -1;
-    this.#moved = true;
+  /** Leadership over this partition began: all its queues are looked at. */
+  leadershipMoved(partition: Partition): Promise<void> {
+    if (partition.leads) this.#unknown.set(partition, ++this.#leaderships);
+    else this.#unknown.delete(partition);
     return this.settle();
+  }
+
+  /** Something is left to do: it failed, or nobody said that the image moved. */
+  get isBehind(): boolean {
+    return this.#running === undefined && (this.#unknown.size > 0 || this.#epoch !== this.#topology.epoch);
   }
 
   async #run(): Promise<void> {
     while (this.#again) {
       this.#again = false;
-      if (this.#topology.epoch === 0 || this.#topology.epoch === this.#epoch) continue;
-      const epoch = this.#topology.epoch;
-      this.#moved = false;
       try {
-        await this.#configureAll();
-        await this.#removeUndefined();
-        if (!this.#moved) this.#epoch = epoch;
+        await this.#pass();
       } catch (cause) {
-        this.#logger.error({ err: cause }, 'queues could not be configured');
+        this.#logger.error({ err: cause }, 'queues could not be configured; it is tried again');
       }
+    }
+    // Here, and not when the promise settles: who asks in between must not be told of this pass.
+    this.#running = undefined;
+  }
+
+  async #pass(): Promise<void> {
+    const { epoch } = this.#topology;
+    if (epoch !== this.#epoch) {
+      const changed = this.#topology.queuesChangedSince(this.#epoch);
+      if (changed === undefined) {
+        for (const partition of this.#partitions.values()) {
+          if (partition.leads) this.#unknown.set(partition, ++this.#leaderships);
+        }
+      } else await this.#configureChanged(changed);
+      this.#epoch = epoch;
+    }
+    if (this.#unknown.size > 0) await this.#configureAll(new Map(this.#unknown));
+  }
+
+  async #configureChanged(queueIds: readonly number[]): Promise<void> {
+    const proposals = new Proposals();
+    for (const queueId of new Set(queueIds)) {
+      const definition = this.#topology.queue(queueId);
+      if (definition === undefined) {
+        for (const partition of this.#partitions.values()) this.#removeIfGone(partition, queueId, proposals);
+      } else {
+        for (const number of definition.partitions)
+          this.#configure(this.#partitions.get(number), definition, proposals);
+      }
+      if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
+    }
+    await proposals.settled();
+  }
+
+  async #configureAll(partitions: ReadonlyMap<Partition, number>): Promise<void> {
+    const { epoch } = this.#topology;
+    const proposals = new Proposals();
+    // Without an image there is nothing to compare with: what the log knows is served.
+    if (epoch > 0) {
+      let looked = 0;
+      for (const { queueId, partitions: places } of this.#topology.list()) {
+        for (const number of places) {
+          const partition = this.#partitions.get(number);
+          // It may be another by now, or gone.
+          const definition = this.#topology.queue(queueId);
+          if (partition !== undefined && definition !== undefined && partitions.has(partition)) {
+            this.#configure(partition, definition, proposals);
+          }
+        }
+        if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
+        if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();
+      }
+      for (const partition of partitions.keys()) await this.#removeAllGone(partition, proposals);
+      await proposals.settled();
+    }
+    for (const [partition, leadership] of partitions) {
+      // Led anew since this pass began: it may have gone by what the new leadership lacks.
+      if (this.#unknown.get(partition) !== leadership) continue;
+      this.#unknown.delete(partition);
+      partition.configured();
     }
   }
 
-  async #configureAll(): Promise<void> {
-    let waiting: Promise<unknown>[] = [];
-    for (const definition of this.#topology.list()) {
-      for (const number of definition.partitions) {
-        const partition = this.#partitions.get(number);
-        if (partition === undefined || !partition.leads) continue;
-        partition.redefined(definition);
-        const known = partition.machine.queue(definition.queueId);
-        if (known !== undefined && known.version >= definition.version) continue;
-        waiting.push(partition.execute({ type: 'configure-queue', config: configOf(definition) }));
-        if (waiting.length >= QueueConfigurator.CONCURRENCY) {
-          await Promise.all(waiting);
-          waiting = [];
-        }
-      }
+  #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
+    if (partition === undefined || !partition.leads) return;
+    partition.redefined(definition);
+    const known = partition.machine.queue(definition.queueId);
+    if (known !== undefined && known.version >= definition.version) return;
+    proposals.add(partition.execute({ type: 'configure-queue', config: configOf(definition) }));
+  }
+
+  async #removeAllGone(partition: Partition, proposals: Proposals): Promise<void> {
+    let looked = 0;
+    for (const { queueId } of partition.machine.queues()) {
+      if (!partition.leads) return;
+      this.#removeIfGone(partition, queueId, proposals);
+      if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
+      if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();
     }
+  }
+
+  #removeIfGone(partition: Partition, queueId: number, proposals: Proposals): void {
+    if (!partition.leads || this.#topology.queue(queueId) !== undefined) return;
+    const known = partition.machine.queue(queueId);
+    if (known === undefined || known.isRemoved || known.version > this.#topology.epoch) return;
+    proposals.add(partition.execute({ type: 'remove-queue', queueId }));
+  }
+}
+
+/** Commands under way. */
+class Proposals {
+  #waiting: Promise<unknown>[] = [];
+
+  get count(): number {
+    return this.#waiting.length;
+  }
+
+  add(outcome: Promise<unknown>): void {
+    this.#waiting.push(outcome);
+  }
+
+  async settled(): Promise<void> {
+    const waiting = this.#waiting;
+    this.#waiting = [];
     await Promise.all(waiting);
   }
+}
 
-  async #removeUndefined(): Promise<void> {
-    for (const partition of this.#partitions.values()) {
-      if (!partition.leads) continue;
-      const gone = [...partition.machine.queues()].filter(
-        (queue) => !queue.isRemoved && this.#topology.queue(queue.queueId) === undefined,
-      );
-      for (const { queueId } of gone) await partition.execute({ type: 'remove-queue', queueId });
-    }
-  }
+function yieldTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function configOf(definition: QueueDefinition) {

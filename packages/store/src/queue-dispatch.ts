@@ -51,6 +51,12 @@ export class QueueDispatch {
   /** Assigned by the current step, or by one that failed, and not handed over yet. */
   #unsent: Assigned[] = [];
   #isTroubled = false;
+  readonly #tellsWaiting: boolean;
+  /** What consumers were told last. */
+  #waits = false;
+  #tellScheduled = false;
+  /** Sent a window and not answered yet. */
+  readonly #windowsToAnswer = new Set<number>();
   #retryTimer: NodeJS.Timeout | undefined;
   deliveredTotal = 0;
   redeliveredTotal = 0;
@@ -75,6 +81,8 @@ export class QueueDispatch {
     index: IndexReader;
     records: RecordReader;
     settles: SettleBatcher;
+    /** Whether consumers hear when records begin and end to wait for want of credit. */
+    tellsWaiting: boolean;
     /** Too many settlements wait for the log: nothing is handed out until `wake`. */
     isHeldUp: () => boolean;
     clock: Clock;
@@ -90,6 +98,7 @@ export class QueueDispatch {
     this.#records = options.records;
     this.#settles = options.settles;
     this.#isHeldUp = options.isHeldUp;
+    this.#tellsWaiting = options.tellsWaiting;
     this.#clock = options.clock;
     this.#onTrouble = options.onTrouble;
     this.#onRecovered = options.onRecovered;
@@ -110,17 +119,21 @@ export class QueueDispatch {
   attach(consumer: DispatchConsumer, window: number): void {
     this.#consumers.set(consumer.dispatchId, consumer);
     this.#dispatcher.attach(consumer.dispatchId, window);
+    if (this.#waits) consumer.waiting(true);
     this.wake();
   }
 
+  /** Answered by `waiting` once what was assigned under the former window has been sent. */
   setWindow(dispatchId: number, window: number): void {
     this.#dispatcher.setWindow(dispatchId, window);
+    if (this.#consumers.has(dispatchId)) this.#windowsToAnswer.add(dispatchId);
     this.wake();
   }
 
   /** Everything it held is available to others at once, its delivery count raised. */
   detach(dispatchId: number): void {
     if (!this.#consumers.delete(dispatchId)) return;
+    this.#windowsToAnswer.delete(dispatchId);
     const returned: DeliveryRef[] = [];
     this.#dispatcher.detach(dispatchId, returned);
     for (const ref of returned) this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
@@ -193,7 +206,8 @@ export class QueueDispatch {
       await this.#deliverUnsent();
       while (this.#again && !this.#closed) {
         this.#again = false;
-        while (await this.#step());
+        while (await this.#step()) this.#answerWindows();
+        this.#answerWindows();
       }
     } catch (cause) {
       this.#failed(cause as Error);
@@ -203,6 +217,33 @@ export class QueueDispatch {
     }
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
+    if (this.#tellsWaiting) this.#tellSoon();
+  }
+
+  #answerWindows(): void {
+    if (this.#windowsToAnswer.size === 0 || this.#closed) return;
+    const waits = this.#waitsForCredit();
+    for (const dispatchId of this.#windowsToAnswer) this.#consumers.get(dispatchId)?.waiting(waits);
+    this.#windowsToAnswer.clear();
+  }
+
+  /** Once a turn, however often the pump ran in it. */
+  #tellSoon(): void {
+    if (this.#tellScheduled || this.#waits === this.#waitsForCredit()) return;
+    this.#tellScheduled = true;
+    setImmediate(() => {
+      this.#tellScheduled = false;
+      const waits = this.#waitsForCredit();
+      if (this.#closed || waits === this.#waits) return;
+      this.#waits = waits;
+      for (const consumer of this.#consumers.values()) consumer.waiting(waits);
+    });
+  }
+
+  /** True may turn out to be wrong: what is left may be superseded. With credit the next step finds out. */
+  #waitsForCredit(): boolean {
+    if (this.#consumers.size === 0 || this.#dispatcher.room() > 0) return false;
+    return this.#cursor.isBehind || this.#dispatcher.redeliveryCount > 0;
   }
 
   /** Assigns and delivers once; true when there may be more to do. */
@@ -370,8 +411,10 @@ export interface DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
   deliver(items: readonly DeliverItem[]): void;
-  /** The store dispatches to it no more. */
-  dismissed(reason: 'queue-removed' | 'not-leader'): void;
+  /** Records of the queue began, or ended, to wait because no consumer has credit. */
+  waiting(waits: boolean): void;
+  /** The store dispatches to it no more; `leader` may. */
+  dismissed(reason: 'queue-removed' | 'not-leader', leader: number): void;
 }
 
 interface Assigned {

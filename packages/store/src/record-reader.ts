@@ -56,6 +56,12 @@ export class RecordReader {
     this.#bytes -= age.bytes;
   }
 
+  /** The group's log begins anew here, or is gone: nothing of it may be taken for what is in it now. */
+  forgetGroup(groupId: number): void {
+    for (const index of [...(this.#groups.get(groupId)?.keys() ?? [])]) this.forget(groupId, index);
+    this.#groups.delete(groupId);
+  }
+
   /** In memory, or undefined. */
   recent(groupId: number, index: number): Uint8Array | undefined {
     const data = this.#groups.get(groupId)?.get(index);

@@ -12,12 +12,14 @@ export class RetentionSweeper {
   readonly #topology: Topology;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  /** Replaced when definitions change: what a sweep under way still finds out then goes nowhere. */
-  #nextLookMs = new Map<number, number>();
+  /** By queue id, of the partitions led here. */
+  readonly #nextLookMs = new Map<Partition, Map<number, number>>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
 
   static readonly INTERVAL_MS = 1000;
+  /** Queues looked at before others have their turn: a hundred thousand must not hold up the loop. */
+  static readonly SLICE_QUEUES = 4096;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
@@ -39,16 +41,22 @@ export class RetentionSweeper {
     clearInterval(this.#timer);
   }
 
-  /** A definition may have shortened a period: nothing is known any more. */
-  definitionsChanged(): void {
-    this.#nextLookMs = new Map();
+  /** A definition may have shortened a period: nothing is known any more of these queues; undefined: of none. */
+  definitionsChanged(queueIds: readonly number[] | undefined): void {
+    for (const nextLookMs of this.#nextLookMs.values()) {
+      if (queueIds === undefined) nextLookMs.clear();
+      else for (const queueId of queueIds) nextLookMs.delete(queueId);
+    }
   }
 
   async sweep(): Promise<void> {
     if (this.#sweeping) return;
     this.#sweeping = true;
     try {
-      for (const partition of this.#partitions.values()) if (partition.leads) await this.#sweepPartition(partition);
+      for (const partition of this.#partitions.values()) {
+        if (partition.leads) await this.#sweepPartition(partition);
+        else this.#nextLookMs.delete(partition);
+      }
     } catch (cause) {
       this.#logger.error({ err: cause }, 'expiring records failed; it is tried again');
     } finally {
@@ -58,13 +66,21 @@ export class RetentionSweeper {
 
   async #sweepPartition(partition: Partition): Promise<void> {
     const nowMs = this.#clock.nowMs();
-    const nextLookMs = this.#nextLookMs;
+    const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
+    this.#nextLookMs.set(partition, nextLookMs);
+    let looked = 0;
     for (const queue of partition.machine.queues()) {
+      if (++looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (!partition.leads) return;
       if (queue.depth === 0 || queue.isRemoved) continue;
-      const retentionMs = this.#topology.queue(queue.queueId)?.dataRetentionMs;
-      if (retentionMs === undefined || nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
-      const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - retentionMs);
-      nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + retentionMs);
+      if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
+      const definition = this.#topology.queue(queue.queueId);
+      if (definition === undefined) continue;
+      const { dataRetentionMs } = definition;
+      const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - dataRetentionMs);
+      // Not found out, or by a definition that is another by now: it is looked at again.
+      if (oldestMs === undefined || this.#topology.queue(queue.queueId) !== definition) continue;
+      nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + dataRetentionMs);
     }
   }
 }

@@ -32,6 +32,11 @@ export class RowCursor {
     this.#index = options.index;
   }
 
+  /** Records may be left beyond it. */
+  get isBehind(): boolean {
+    return this.#rowBase < this.#tail() && this.offset < this.#tail();
+  }
+
   /** The row with the next offset, or the first one behind it, without reading; undefined when it is not at hand. */
   atHand(): IndexRow | undefined {
     while (this.#ahead.length > 0) {

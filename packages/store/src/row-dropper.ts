@@ -8,12 +8,15 @@ import type { Partition } from './partition.ts';
  * How records leave a queue other than by being consumed: retention, purge, trimming to a limit, and the sweep of a
  * removed queue. Each is a walk from the head in bounded steps, every step one replicated command that names its rows,
  * so that all replicas drop exactly the same and a long queue never makes one long stall.
+ *
+ * A walk belongs to the leadership it began under and ends with it: the next leader begins those that are still due, and
+ * one that lingers here must not keep a new one from beginning when this node leads again.
  */
 export class RowDropper {
   readonly #partition: Partition;
   readonly #logger: Logger;
-  /** One walk a queue and reason at a time. */
-  readonly #walking = new Set<string>();
+  /** One walk a queue and reason at a time. Replaced with each leadership. */
+  #walking = new Set<string>();
 
   static readonly STEP_ROWS_MAX = 512;
 
@@ -22,31 +25,47 @@ export class RowDropper {
     this.#logger = logger;
   }
 
-  /** Everything stored before now, delivered or not. Returns how many records went. */
-  async purge(queueId: number): Promise<number> {
+  /**
+   * Everything stored before now, delivered or not. Returns how many records went; undefined when leadership ended before
+   * all of them had.
+   */
+  async purge(queueId: number): Promise<number | undefined> {
+    const leadership = this.#walking;
     const end = this.#partition.machine.queue(queueId)?.tail ?? 0;
-    return this.#walk(queueId, 'purged', (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined));
+    const cut: Cut = (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined);
+    const dropped = await this.#walk(queueId, 'purged', cut);
+    return this.#isOf(leadership) ? dropped : undefined;
   }
 
-  /** Records appended before `beforeMs`. Returns when the oldest one left was appended; 0 when none is. */
-  async expire(queueId: number, beforeMs: number): Promise<number> {
+  /** Leadership ended. */
+  stop(): void {
+    this.#walking = new Set();
+  }
+
+  /**
+   * Records appended before `beforeMs`. Returns when the oldest one left was appended, 0 when none is; undefined when the
+   * walk came to no end, and the next leader does it.
+   */
+  async expire(queueId: number, beforeMs: number): Promise<number | undefined> {
+    const leadership = this.#walking;
     let oldestMs = 0;
     await this.#walk(queueId, 'expired', (row) => {
       if (row.appendedAtMs < beforeMs) return row.base + row.count;
       oldestMs = row.appendedAtMs;
       return undefined;
     });
-    return oldestMs;
+    return this.#isOf(leadership) ? oldestMs : undefined;
   }
 
   /** The oldest records until the queue is within its limits. */
   trim(queueId: number): void {
     void this.#once(queueId, 'overflow', async () => {
-      for (;;) {
+      const leadership = this.#walking;
+      while (this.#isOf(leadership)) {
         const queue = this.#partition.machine.queue(queueId);
         if (queue === undefined || !queue.isOverLimit) return;
         const excess = excessOf(queue);
-        const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess));
+        const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess), leadership);
         if (dropped === undefined) return;
       }
     });
@@ -61,9 +80,10 @@ export class RowDropper {
 
   async #walk(queueId: number, reason: DropReason, cut: Cut): Promise<number> {
     let dropped = 0;
+    const leadership = this.#walking;
     let from = this.#partition.machine.queue(queueId)?.head ?? 0;
     for (;;) {
-      const step = await this.#step(queueId, reason, from, cut);
+      const step = await this.#step(queueId, reason, from, cut, leadership);
       if (step === undefined) return dropped;
       dropped += step.count;
       from = step.next;
@@ -71,8 +91,16 @@ export class RowDropper {
   }
 
   /** Drops what `cut` says of the next rows; undefined when there is nothing (more) to drop. */
-  async #step(queueId: number, reason: DropReason, from: number, cut: Cut): Promise<Step | undefined> {
+  async #step(
+    queueId: number,
+    reason: DropReason,
+    from: number,
+    cut: Cut,
+    leadership: Leadership,
+  ): Promise<Step | undefined> {
+    if (!this.#isOf(leadership)) return undefined;
     const rows = await this.#partition.index.rowsFrom(queueId, from, RowDropper.STEP_ROWS_MAX);
+    if (!this.#isOf(leadership)) return undefined;
     const rowBases: number[] = [];
     let upperOffset: number | undefined;
     let next = from;
@@ -99,22 +127,30 @@ export class RowDropper {
     return { count: reply.count, next };
   }
 
+  #isOf(leadership: Leadership): boolean {
+    return this.#walking === leadership && this.#partition.leads;
+  }
+
   async #once(queueId: number, reason: DropReason, walk: () => Promise<void>): Promise<void> {
     const id = `${queueId}:${reason}`;
-    if (this.#walking.has(id)) return;
-    this.#walking.add(id);
+    const walking = this.#walking;
+    if (walking.has(id)) return;
+    walking.add(id);
     try {
       await walk();
     } catch (cause) {
       this.#logger.error({ err: cause, queue: queueId, reason }, 'dropping records failed');
     } finally {
-      this.#walking.delete(id);
+      walking.delete(id);
     }
   }
 }
 
 /** Records before the returned offset go; undefined leaves the row and all that follow. */
 type Cut = (row: IndexRow) => number | undefined;
+
+/** What is walking under one leadership stands for that leadership. */
+type Leadership = ReadonlySet<string>;
 
 interface Step {
   count: number;

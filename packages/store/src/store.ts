@@ -6,41 +6,68 @@ import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeStorage } from '@sluice/multiraft/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import { RESIDENT_RANGES } from '@sluice/queue/machine/row-keys';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
-import type { ServiceRegistry } from '@sluice/rpc/transport';
+import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { DiskGuard } from './disk-guard.ts';
-import { Partition } from './partition.ts';
+import { viewOf } from './group-view.ts';
+import { HandOvers } from './hand-overs.ts';
+import { LeaderBalancer } from './leader-balancer.ts';
+import { MembershipKeeper } from './membership-keeper.ts';
+import { heirsOf } from './membership-step.ts';
+import { Partition, type PartitionEvents } from './partition.ts';
+import { PartitionSet } from './partition-set.ts';
 import { QueueConfigurator } from './queue-configurator.ts';
 import { RecordReader } from './record-reader.ts';
 import { RetentionSweeper } from './retention-sweeper.ts';
 import { AdminService } from './service/admin-service.ts';
 import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
+import { type StoreNodeReport, StoreReport } from './store-report.ts';
 
 /**
- * The storage tier of one node: its partitions on the node's Raft host, and the services gateways and operators use.
- * It keeps every message; it does not speak MQTT.
+ * The storage tier of one node: its replicas of partitions on the node's Raft host, and the services gateways, operators
+ * and other stores use. It keeps every message; it does not speak MQTT.
  */
 export class Store {
   readonly admin: AdminService;
   readonly #options: StoreOptions;
-  readonly #partitions = new Map<number, Partition>();
+  readonly #partitions: PartitionSet;
   readonly #records: RecordReader;
   readonly #disk: DiskGuard;
   readonly #configurator: QueueConfigurator;
   readonly #sweeper: RetentionSweeper;
-  readonly #stopped = new Set<Partition>();
+  readonly #append: AppendService;
+  readonly #consume: ConsumeService;
+  readonly #handOvers: HandOvers;
+  readonly #keeper: MembershipKeeper;
+  readonly #balancer: LeaderBalancer;
+  readonly #report: StoreReport;
   /** By queue id. */
   readonly #dispatchFailures = new Map<number, { queue: string; cause: Error }>();
-  #allLead: (() => void) | undefined;
+  readonly #movedListeners: (() => void)[] = [];
+  #whenReady: (() => void)[] = [];
+  /** Of the image that was looked at last. */
+  #epoch = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #ticks = 0;
+  #soon: NodeJS.Immediate | undefined;
+  #draining = false;
+
+  static readonly TICK_MS = 250;
+  /** A replica that is wanted no more is looked at with every so manieth tick: its leader is asked each time. */
+  static readonly RECONCILE_TICKS = 4;
+  /** How often a drain looks for heirs. */
+  static readonly DRAIN_LOOK_MS = 50;
+  /** Heirs are asked whether they agree for the first half of a drain; then anybody who can must. */
+  static readonly DRAIN_ASK_SHARE = 0.5;
+  /** Applied so far behind the log, a follower would serve only after a while. */
+  static readonly APPLY_LAG_ENTRIES_MAX = 1024;
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    const { storage, metrics, logger, clock, topology } = options;
+    const { nodeId, host, storage, metrics, logger, clock, topology, transport } = options;
     this.#records = new RecordReader({ entryLog: storage.entryLog, bytesMax: options.readCacheBytesMax, metrics });
     this.#disk = new DiskGuard({
       directory: storage.directory,
@@ -48,62 +75,72 @@ export class Store {
       metrics,
       reserveBytes: options.diskReserveBytes,
     });
-    const partitions = this.#partitions;
+    this.#partitions = new PartitionSet({
+      nodeId,
+      host,
+      topology,
+      transport,
+      logger,
+      make: (groupId) => this.#makePartition(groupId),
+      onMoved: () => this.#moved(),
+    });
+    const { partitions } = this.#partitions;
     this.#configurator = new QueueConfigurator({ partitions, topology, logger });
     this.#sweeper = new RetentionSweeper({ partitions, topology, clock, logger });
-    this.admin = new AdminService({ partitions, topology, records: this.#records });
+    this.#append = new AppendService({ partitions, disk: this.#disk, records: this.#records, logger, metrics });
+    this.#consume = new ConsumeService(partitions);
+    const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
+    this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
+    this.#handOvers = new HandOvers({ host, transport, clock, logger });
+    this.#keeper = new MembershipKeeper({ host, partitions, topology, handOvers: this.#handOvers, logger });
+    this.#balancer = new LeaderBalancer({
+      nodeId,
+      host,
+      partitions,
+      topology,
+      keeper: this.#keeper,
+      handOvers: this.#handOvers,
+      clock,
+      isShortOfSpace: () => this.#isShortOfSpace,
+    });
+    this.#report = new StoreReport(host, partitions);
   }
 
-  /** Adds the partitions to the host. They serve once they lead. */
+  /** Adds the replicas that are in this node's log to the host. Others come with the image. */
   async open(): Promise<void> {
     await this.#disk.start();
-    for (let groupId = 1; groupId <= this.#options.partitionCount; groupId++) {
-      const partition = new Partition({
-        groupId,
-        host: this.#options.host,
-        engine: this.#options.storage.engine,
-        records: this.#records,
-        topology: this.#options.topology,
-        clock: this.#options.clock,
-        prng: this.#options.prng,
-        logger: this.#options.logger,
-        onLeading: () => this.#leadershipMoved(),
-        onStopped: (stopped) => this.#partitionStopped(stopped),
-        onDispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
-        onDispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
-      });
-      partition.machine = await this.#options.host.addGroup({
-        groupId,
-        membership: this.#options.membership,
-        residentRanges: RESIDENT_RANGES,
-        restore: (rows) => QueueMachine.restore(rows),
-        listener: partition,
-      });
-      this.#partitions.set(groupId, partition);
-    }
+    await this.#partitions.open();
   }
 
   serve(registry: ServiceRegistry): void {
-    const append = new AppendService({
-      partitions: this.#partitions,
-      disk: this.#disk,
-      records: this.#records,
-      logger: this.#options.logger,
-      metrics: this.#options.metrics,
-    });
-    const consume = new ConsumeService(this.#partitions);
-    registry.serveChannel<AppendRequest, AppendResponse>('append', (channel) => append.accept(channel));
-    registry.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel) => consume.accept(channel));
+    registry.serveChannel<AppendRequest, AppendResponse>('append', (channel) => this.#append.accept(channel));
+    registry.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) =>
+      this.#consume.accept(channel, from),
+    );
     registry.serveCall<StoreAdminRequest, StoreAdminResponse>('store-admin', (request) => this.admin.answer(request));
     this.#sweeper.start();
+    this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
   }
 
-  /** Resolves when every partition that has this node as its only voter is led here, or cannot be. */
-  allLead(): Promise<void> {
+  /** Resolves when every partition that the image places here is open and has a known leader, or cannot have one. */
+  ready(): Promise<void> {
     return new Promise((resolve) => {
-      this.#allLead = resolve;
-      this.#maybeAllLead();
+      this.#whenReady.push(resolve);
+      this.#maybeReady();
     });
+  }
+
+  /** What `ready` waits for, for people; undefined when it is so. */
+  unready(): string | undefined {
+    if (!this.#partitions.isComplete) return 'its partitions are not placed or not opened yet';
+    const { host, topology } = this.#options;
+    const impaired = host.impaired();
+    const leaderless: number[] = [];
+    for (const { groupId, isStopped, leader } of this.#partitions.partitions.values()) {
+      if (isStopped || impaired.includes(groupId) || leader !== 0 || topology.leaderOf(groupId) !== 0) continue;
+      if (topology.replicasOf(groupId).includes(this.#options.nodeId)) leaderless.push(groupId);
+    }
+    return leaderless.length === 0 ? undefined : `no leader is known of partitions ${leaderless.join(', ')}`;
   }
 
   /** Resolves when the partitions led here act on the newest image. */
@@ -111,8 +148,28 @@ export class Store {
     return this.#configurator.settle();
   }
 
+  /** To be called after every change of the image. */
   topologyChanged(): void {
-    this.#sweeper.definitionsChanged();
+    const { topology } = this.#options;
+    const queueIds = topology.queuesChangedSince(this.#epoch);
+    this.#epoch = topology.epoch;
+    this.#sweeper.definitionsChanged(queueIds);
+    for (const queueId of queueIds ?? []) {
+      if (topology.queue(queueId) === undefined) this.#consume.queueRemoved(queueId);
+    }
+    this.#partitions.reconcile();
+    this.#lookSoon();
+    this.#maybeReady();
+  }
+
+  /** What the coordinator wants to know of this store every second. */
+  report(): StoreNodeReport {
+    return this.#report.now();
+  }
+
+  /** Called when a leader, a membership or a replica moved: the coordinator should be told soon. */
+  onMoved(listener: () => void): void {
+    this.#movedListeners.push(listener);
   }
 
   /** Which entries still hold live records; for the reclaimer. */
@@ -122,7 +179,8 @@ export class Store {
     last: number,
     limit: number,
   ): Promise<{ index: number; bytes: number }[]> {
-    return this.#partitions.get(groupId)?.index.liveEntries(first, last, limit) ?? Promise.resolve([]);
+    const partition = this.#partitions.partitions.get(groupId);
+    return partition?.index.liveEntries(first, last, limit) ?? Promise.resolve([]);
   }
 
   /** Something filled the disk to its end. */
@@ -138,35 +196,120 @@ export class Store {
     return problems;
   }
 
+  /**
+   * Before a stop, while gateways still publish: hands every leadership to another store. True when this node leads
+   * nothing any more but what nobody else has; false when the time was up before.
+   */
+  async handOver(timeoutMs: number): Promise<boolean> {
+    this.#draining = true;
+    const { clock } = this.#options;
+    const startedMs = clock.monotonicMs();
+    for (;;) {
+      const elapsedMs = clock.monotonicMs() - startedMs;
+      const led = [...this.#partitions.partitions.values()].filter((one) => one.leads && !one.isAlone);
+      if (led.length === 0) return true;
+      if (elapsedMs >= timeoutMs) return false;
+      for (const partition of led) this.#handOverOne(partition, elapsedMs < timeoutMs * Store.DRAIN_ASK_SHARE);
+      await new Promise((resolve) => setTimeout(resolve, Store.DRAIN_LOOK_MS));
+    }
+  }
+
   /** After the last gateway has left: what consumers settled or gave back is proposed. */
   async drain(): Promise<void> {
     // Channels hand their last messages over in microtasks of this turn.
     await new Promise((resolve) => setImmediate(resolve));
-    for (const partition of this.#partitions.values()) partition.settles.flush();
+    for (const partition of this.#partitions.partitions.values()) partition.settles.flush();
   }
 
-  close(): void {
+  /** Resolves when nothing of it is under way on the host. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    clearImmediate(this.#soon);
     this.#sweeper.stop();
     this.#disk.stop();
+    await this.#partitions.close();
   }
 
-  #leadershipMoved(): void {
-    void this.#configurator.leadershipMoved();
-    this.#maybeAllLead();
+  get #isShortOfSpace(): boolean {
+    return this.#disk.low || this.#options.host.diskFull;
   }
 
-  #partitionStopped(partition: Partition): void {
-    this.#stopped.add(partition);
-    this.#maybeAllLead();
+  #makePartition(groupId: number): Partition {
+    const { host, storage, topology, clock, prng, logger } = this.#options;
+    const events: PartitionEvents = {
+      leadershipMoved: (partition) => {
+        void this.#configurator.leadershipMoved(partition);
+        this.#partitionMoved(partition);
+      },
+      serving: (partition) => this.#append.serving(partition),
+      moved: (partition) => this.#partitionMoved(partition),
+      dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
+      dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
+    };
+    const { engine } = storage;
+    return new Partition({ groupId, host, engine, records: this.#records, topology, clock, prng, logger, events });
   }
 
-  #maybeAllLead(): void {
-    if (this.#allLead === undefined) return;
-    for (const partition of this.#partitions.values()) {
-      if (!partition.leads && !this.#stopped.has(partition)) return;
-    }
-    this.#allLead();
-    this.#allLead = undefined;
+  #partitionMoved(partition: Partition): void {
+    this.#keeper.moved(partition.groupId);
+    this.#lookSoon();
+    this.#moved();
+  }
+
+  #moved(): void {
+    for (const listener of this.#movedListeners) listener();
+    this.#maybeReady();
+  }
+
+  #tick(): void {
+    if (++this.#ticks % Store.RECONCILE_TICKS === 0) this.#partitions.reconcile();
+    if (this.#configurator.isBehind) void this.#configurator.settle();
+    for (const partition of this.#partitions.partitions.values()) partition.tick();
+    this.#look();
+    this.#maybeReady();
+  }
+
+  /** A step of a membership follows the one before at once, and once a turn. */
+  #lookSoon(): void {
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    // An image that is behind would move members back to where they were.
+    if (this.#draining || this.#options.isImageCurrent?.() === false) return;
+    this.#keeper.tick();
+    this.#balancer.tick();
+  }
+
+  #wouldLead(partition: Partition): boolean {
+    const { host, topology, nodeId } = this.#options;
+    const state = topology.node(nodeId)?.state ?? 'active';
+    if (this.#draining || this.#isShortOfSpace || state !== 'active') return false;
+    if (partition.isStopped || host.failure !== undefined || host.impaired().includes(partition.groupId)) return false;
+    const status = host.status(partition.groupId);
+    return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;
+  }
+
+  #handOverOne(partition: Partition, mustAgree: boolean): void {
+    const { host, topology } = this.#options;
+    const { groupId } = partition;
+    const view = viewOf(host, groupId);
+    if (view === undefined || this.#handOvers.isRunning(groupId)) return;
+    const place = topology.partition(groupId) ?? ANYWHERE;
+    const heirs = heirsOf(view, place);
+    // In the second half whoever said no is asked no more, and must.
+    const heir = this.#handOvers.best(groupId, heirs) ?? (mustAgree ? undefined : heirs[0]);
+    if (heir !== undefined) void this.#handOvers.begin(partition, heir, 'drain', mustAgree);
+  }
+
+  #maybeReady(): void {
+    if (this.#whenReady.length === 0 || this.unready() !== undefined) return;
+    const waiting = this.#whenReady;
+    this.#whenReady = [];
+    for (const resolve of waiting) resolve();
   }
 
   #dispatchFailed(groupId: number, queueId: number, cause: Error): void {
@@ -188,12 +331,16 @@ export class Store {
   }
 }
 
+/** Without an image, every member is as good as the other. */
+const ANYWHERE = { replicas: [], preferredLeader: 0 };
+
 export interface StoreOptions {
+  nodeId: number;
   storage: NodeStorage;
   host: RaftHost;
   topology: Topology;
-  membership: Parameters<RaftHost['addGroup']>[0]['membership'];
-  partitionCount: number;
+  /** How other stores are asked. */
+  transport: Pick<Transport, 'call'>;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
@@ -201,4 +348,6 @@ export interface StoreOptions {
   readCacheBytesMax: number;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;
+  /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */
+  isImageCurrent?: () => boolean;
 }

@@ -10,58 +10,106 @@ import type {
   StoreQueueStatistics,
 } from '@sluice/rpc/contract/store-admin';
 import type { Partition } from '../partition.ts';
+import { membersOf } from '../partition-set.ts';
 import type { RecordReader } from '../record-reader.ts';
 
-/** Answers what operators ask of the queues this node leads. Nothing here is on a message's way. */
+/**
+ * Answers what operators ask of the queues this node leads, and what other stores ask of its groups. Nothing here is on a
+ * message's way.
+ *
+ * A node that was cut off believes for a moment that it still leads, and what it knows is old by then. So every answer
+ * waits until a majority has confirmed the leadership; only the metrics page, which is this node's view anyway, does not.
+ */
 export class AdminService {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #topology: Topology;
   readonly #records: RecordReader;
+  readonly #wouldLead: (partition: Partition) => boolean;
 
   /** Index rows read at once while peeking. */
   static readonly PEEK_ROWS = 32;
+  /** Queues looked at for the metrics page before others have their turn. */
+  static readonly SLICE_QUEUES = 2048;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
     topology: Topology;
     records: RecordReader;
+    wouldLead: (partition: Partition) => boolean;
   }) {
     this.#partitions = options.partitions;
     this.#topology = options.topology;
     this.#records = options.records;
+    this.#wouldLead = options.wouldLead;
   }
 
   async answer(request: StoreAdminRequest): Promise<StoreAdminResponse> {
     try {
       switch (request.type) {
         case 'statistics':
-          return { type: 'statistics', queues: await this.#statistics(request.queueIds) };
+          return await this.#statistics(request.queueIds);
         case 'purge':
-          return await this.#purge(request.queueId);
+          return await this.#purge(request.queueId, request.partition);
         case 'peek':
           return await this.#peek(request);
+        case 'membership':
+          return await this.#membership(request.partition);
+        case 'would-lead': {
+          const partition = this.#partitions.get(request.partition);
+          return { type: 'would-lead', would: partition !== undefined && this.#wouldLead(partition) };
+        }
       }
     } catch (cause) {
-      if (cause instanceof SluiceError) return { type: 'refused', code: 'unavailable', message: cause.message };
-      throw cause;
+      if (!(cause instanceof SluiceError)) throw cause;
+      return { type: 'refused', code: 'unavailable', message: cause.message, leader: 0 };
     }
   }
 
   /** Every queue of the partitions led here, for the metrics page. */
   async *allStatistics(): AsyncIterable<StoreQueueStatistics> {
+    let looked = 0;
     for (const partition of this.#partitions.values()) {
       if (!partition.leads) continue;
-      for (const queue of partition.machine.queues()) if (!queue.isRemoved) yield await this.#figures(partition, queue);
+      for (const queue of partition.machine.queues()) {
+        if (++looked % AdminService.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (!queue.isRemoved) yield await this.#figures(partition, queue);
+      }
     }
   }
 
-  async #statistics(queueIds: readonly number[]): Promise<StoreQueueStatistics[]> {
-    const found: StoreQueueStatistics[] = [];
+  async #statistics(queueIds: readonly number[]): Promise<StoreAdminResponse> {
+    const numbers = new Set<number>();
     for (const queueId of queueIds) {
-      const at = this.#locate(queueId);
-      if (at !== undefined) found.push(await this.#figures(at.partition, at.queue));
+      for (const number of this.#topology.queue(queueId)?.partitions ?? []) numbers.add(number);
     }
-    return found;
+    const led = new Map<number, Partition>();
+    const elsewhere: { partition: number; leader: number }[] = [];
+    await Promise.all(
+      [...numbers].map(async (number) => {
+        const partition = this.#partitions.get(number);
+        if ((await partition?.confirmsLeadership()) === true) led.set(number, partition as Partition);
+        else elsewhere.push({ partition: number, leader: partition?.leader ?? this.#topology.leaderOf(number) });
+      }),
+    );
+    const queues: StoreQueueStatistics[] = [];
+    for (const queueId of queueIds) {
+      for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
+        const partition = led.get(number);
+        const queue = partition?.machine.queue(queueId);
+        if (partition !== undefined && queue !== undefined) queues.push(await this.#figures(partition, queue));
+      }
+    }
+    return { type: 'statistics', queues, elsewhere };
+  }
+
+  /** Only what is committed, and only of a group that this node still leads: replicas are given up because of it. */
+  async #membership(number: number): Promise<StoreAdminResponse> {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(number);
+    const committed = partition.committedMembership;
+    if (committed === undefined) return this.#notLeader(number);
+    const { membership, index } = committed;
+    return { type: 'membership', term: partition.term, index, members: membersOf(membership) };
   }
 
   async #figures(partition: Partition, queue: Readonly<QueueState>): Promise<StoreQueueStatistics> {
@@ -103,16 +151,17 @@ export class AdminService {
     return undefined;
   }
 
-  async #purge(queueId: number): Promise<StoreAdminResponse> {
-    const at = this.#locate(queueId);
-    if (at === undefined) return UNKNOWN;
+  async #purge(queueId: number, number: number): Promise<StoreAdminResponse> {
+    const at = await this.#locate(queueId, number);
+    if ('type' in at) return at;
     await at.partition.written();
-    return { type: 'purged', count: await at.partition.dropper.purge(queueId) };
+    const count = await at.partition.dropper.purge(queueId);
+    return count === undefined ? this.#notLeader(at.partition.groupId) : { type: 'purged', count };
   }
 
   async #peek(request: Extract<StoreAdminRequest, { type: 'peek' }>): Promise<StoreAdminResponse> {
-    const at = this.#locate(request.queueId);
-    if (at === undefined) return UNKNOWN;
+    const at = await this.#locate(request.queueId, request.partition);
+    if ('type' in at) return at;
     const { partition, queue } = at;
     await partition.written();
     const records: PeekedRecord[] = [];
@@ -173,18 +222,32 @@ export class AdminService {
     };
   }
 
-  #locate(queueId: number): { partition: Partition; queue: Readonly<QueueState> } | undefined {
-    for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
-      const partition = this.#partitions.get(number);
-      const queue = partition?.leads === true ? partition.machine.queue(queueId) : undefined;
-      if (partition !== undefined && queue !== undefined) return { partition, queue };
-    }
-    return undefined;
+  /** The queue in this partition, or in its first one for 0, if a majority confirms that it is led here. */
+  async #locate(
+    queueId: number,
+    number: number,
+  ): Promise<{ partition: Partition; queue: Readonly<QueueState> } | Refused> {
+    const definition = this.#topology.queue(queueId);
+    const at = number === 0 ? definition?.partitions[0] : number;
+    if (at === undefined || definition?.partitions.includes(at) === false) return UNKNOWN;
+    const partition = this.#partitions.get(at);
+    if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(at);
+    const queue = partition.machine.queue(queueId);
+    return queue === undefined ? UNKNOWN : { partition, queue };
+  }
+
+  #notLeader(number: number): Refused {
+    const leader = this.#partitions.get(number)?.leader ?? this.#topology.leaderOf(number);
+    const message = `partition ${number} is not led here`;
+    return { type: 'refused', code: 'not-leader', message, leader };
   }
 }
 
-const UNKNOWN: StoreAdminResponse = {
+type Refused = Extract<StoreAdminResponse, { type: 'refused' }>;
+
+const UNKNOWN: Refused = {
   type: 'refused',
   code: 'queue-unknown',
-  message: 'no partition led here holds that queue',
+  message: 'that partition does not hold that queue',
+  leader: 0,
 };

@@ -5,24 +5,30 @@ import { checkRecordBatch } from '@sluice/queue/record/record-batch';
 import type { AppendRequest, AppendResponse, AppendStatus } from '@sluice/rpc/contract/append';
 import type { Channel } from '@sluice/rpc/transport';
 import type { DiskGuard } from '../disk-guard.ts';
-import type { Partition, Proposal } from '../partition.ts';
+import type { DropReason, Partition, Proposal } from '../partition.ts';
 import type { RecordReader } from '../record-reader.ts';
 
 /**
  * Takes record batches from gateways: checks what a committed entry must never contain, asks the disk guard, proposes.
  * `committed` is answered when the entry was applied, hence is on the disks of a majority; nothing earlier is a promise.
+ *
+ * Batches of a partition follow each other on a channel without waiting, so the one behind a refused one is on its way
+ * already and must not get into the log before it. A channel therefore publishes into a partition under one term of its
+ * leader, from a batch that `resumes` until the first that is refused; whatever comes outside of that is refused, also
+ * when this node has lost the leadership and won it again in between.
  */
 export class AppendService {
   readonly #partitions: ReadonlyMap<number, Partition>;
-  readonly #disk: DiskGuard;
+  readonly #disk: Pick<DiskGuard, 'admits'>;
   readonly #records: RecordReader;
   readonly #logger: Logger;
   readonly #malformed: Counter;
   readonly #refusedFull: Counter;
+  readonly #publishers = new Set<Publisher>();
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
-    disk: DiskGuard;
+    disk: Pick<DiskGuard, 'admits'>;
     records: RecordReader;
     logger: Logger;
     metrics: Metrics;
@@ -42,21 +48,35 @@ export class AppendService {
     );
   }
 
-  accept(channel: Channel<AppendResponse, AppendRequest>): void {
-    channel.onMessage((request) => this.#append(channel, request));
+  accept(channel: AppendChannel): void {
+    const publisher = new Publisher(channel);
+    this.#publishers.add(publisher);
+    channel.onMessage((request) => this.#append(publisher, request));
+    channel.onClose(() => this.#publishers.delete(publisher));
+    for (const partition of this.#partitions.values()) if (partition.serves) publisher.leading(partition);
   }
 
-  #append(channel: Channel<AppendResponse, AppendRequest>, request: AppendRequest): void {
-    const status = this.#propose(channel, request);
-    if (status !== undefined) channel.send({ sequence: request.sequence, status, refused: NONE });
+  /** This node leads the partition and takes its publishes: gateways need not find out by asking around. */
+  serving(partition: Partition): void {
+    for (const publisher of this.#publishers) publisher.leading(partition);
+  }
+
+  #append(publisher: Publisher, request: AppendRequest): void {
+    const partition = this.#partitions.get(request.partition);
+    const status = this.#propose(publisher, request, partition);
+    if (status === undefined) return;
+    publisher.terms.delete(request.partition);
+    publisher.answer(request.sequence, status, NONE, partition?.leader ?? 0);
   }
 
   /** Undefined when proposed: the answer follows. */
-  #propose(channel: Channel<AppendResponse, AppendRequest>, request: AppendRequest): AppendStatus | undefined {
-    const partition = this.#partitions.get(request.partition);
-    // Waiting for a leader would be in vain.
-    if (partition?.isStopped === true) return 'unavailable';
-    if (partition === undefined || !partition.leads) return 'not-leader';
+  #propose(publisher: Publisher, request: AppendRequest, partition: Partition | undefined): AppendStatus | undefined {
+    if (partition === undefined) return 'not-leader';
+    // Nobody else will ever lead it: waiting for a leader would be in vain.
+    if (partition.isStopped && partition.isAlone) return 'unavailable';
+    if (!partition.serves) return 'not-leader';
+    const { term } = partition;
+    if (!request.resumes && publisher.terms.get(request.partition) !== term) return 'not-leader';
     try {
       checkRecordBatch(request.batch);
     } catch (cause) {
@@ -68,39 +88,71 @@ export class AppendService {
       this.#refusedFull.add();
       return 'storage-full';
     }
-    const proposal = new PendingAppend(channel, request, partition.groupId, this.#records);
-    const outcome = partition.propose(request.batch, proposal);
-    return outcome === 'proposed' ? undefined : outcome;
+    const outcome = partition.propose(
+      request.batch,
+      new PendingAppend(publisher, request, partition, term, this.#records),
+    );
+    if (outcome !== 'proposed') return outcome;
+    if (request.resumes) publisher.terms.set(request.partition, term);
+    return undefined;
   }
 }
 
-const NONE: AppendResponse['refused'] = [];
+type AppendChannel = Channel<AppendResponse, AppendRequest>;
+
+const NONE: readonly never[] = [];
+
+/** A gateway's channel, and how far it may publish. */
+class Publisher {
+  /** By partition: the term under which its batches follow each other; none after a refusal. */
+  readonly terms = new Map<number, number>();
+  readonly #channel: AppendChannel;
+
+  constructor(channel: AppendChannel) {
+    this.#channel = channel;
+  }
+
+  leading(partition: Partition): void {
+    this.#channel.send({ type: 'leading', partition: partition.groupId, term: partition.term });
+  }
+
+  answer(
+    sequence: number,
+    status: AppendStatus,
+    refused: Extract<AppendResponse, { type: 'answer' }>['refused'],
+    leader: number,
+  ): void {
+    this.#channel.send({ type: 'answer', sequence, status, refused, leader });
+  }
+}
 
 class PendingAppend implements Proposal {
-  readonly #channel: Channel<AppendResponse, AppendRequest>;
+  readonly #publisher: Publisher;
   readonly #request: AppendRequest;
-  readonly #groupId: number;
+  readonly #partition: Partition;
+  readonly #term: number;
   readonly #records: RecordReader;
 
-  constructor(
-    channel: Channel<AppendResponse, AppendRequest>,
-    request: AppendRequest,
-    groupId: number,
-    records: RecordReader,
-  ) {
-    this.#channel = channel;
+  constructor(publisher: Publisher, request: AppendRequest, partition: Partition, term: number, records: RecordReader) {
+    this.#publisher = publisher;
     this.#request = request;
-    this.#groupId = groupId;
+    this.#partition = partition;
+    this.#term = term;
     this.#records = records;
   }
 
   applied(index: number, reply: ApplyReply): void {
-    this.#records.remember(this.#groupId, index, this.#request.batch);
+    this.#records.remember(this.#partition.groupId, index, this.#request.batch);
     const refused = reply.type === 'appended' ? reply.refused : NONE;
-    this.#channel.send({ sequence: this.#request.sequence, status: 'committed', refused });
+    this.#publisher.answer(this.#request.sequence, 'committed', refused, 0);
   }
 
-  dropped(reason: 'not-leader' | 'unavailable'): void {
-    this.#channel.send({ sequence: this.#request.sequence, status: reason, refused: NONE });
+  /** Unless it is certain that it is not stored, nobody may be told so: a node that failed may have sent it on before. */
+  dropped(reason: DropReason): void {
+    const { terms } = this.#publisher;
+    const { partition } = this.#request;
+    if (terms.get(partition) === this.#term) terms.delete(partition);
+    const status = reason === 'not-leader' ? 'not-leader' : 'unknown';
+    this.#publisher.answer(this.#request.sequence, status, NONE, this.#partition.leader);
   }
 }

@@ -13,6 +13,9 @@ export interface Delivered {
 export class TestConsumer {
   readonly delivered: Delivered[] = [];
   detachedBecause: string | undefined;
+  /** Who leads, as said with that. */
+  leader = -1;
+  readonly waiting: boolean[] = [];
   readonly #channel: Channel<ConsumeRequest, ConsumeResponse>;
   readonly #consumerId: number;
 
@@ -24,6 +27,11 @@ export class TestConsumer {
   receive(response: ConsumeResponse): void {
     if (response.type === 'detached') {
       this.detachedBecause = response.reason;
+      this.leader = response.leader;
+      return;
+    }
+    if (response.type === 'waiting') {
+      this.waiting.push(response.waiting);
       return;
     }
     for (const item of response.deliveries) this.delivered.push(deliveredOf(item));

@@ -5,8 +5,10 @@ import type { Clock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
+import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Topology } from '@sluice/meta/topology';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
+import { Topology, type TopologyImageInfo } from '@sluice/meta/topology';
 import { openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import type { RecordInput } from '@sluice/queue/record/record';
@@ -18,12 +20,13 @@ import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { noSnapshots } from '../../../multiraft/test/support/no-snapshots.ts';
 import { Store } from '../../src/store.ts';
 import { GatedEngine } from './gated-engine.ts';
 import { TestConsumer } from './test-consumer.ts';
 
-const SOLE = { voters: [1], votersOutgoing: [], learners: [], learnersNext: [] };
 const PARTITIONS = 2;
+const ALONE = { replicas: [1], preferredLeader: 1, bootstrap: true };
 
 /**
  * A store as a node runs it, over an engine in memory and a real entry log in a temporary directory. Publishing and
@@ -45,7 +48,7 @@ export class TestStore {
   #append!: Channel<AppendRequest, AppendResponse>;
   #consume!: Channel<ConsumeRequest, ConsumeResponse>;
   readonly #consumers = new Map<number, TestConsumer>();
-  readonly #answers = new Map<number, (response: AppendResponse) => void>();
+  readonly #answers = new Map<number, (response: AppendAnswer) => void>();
   #sequence = 0;
   #nextConsumerId = 1;
   #version = 0;
@@ -56,7 +59,7 @@ export class TestStore {
 
   static async start(): Promise<TestStore> {
     const store = new TestStore(await mkdtemp(join(tmpdir(), 'sluice-store-')));
-    store.topology.reset({ epoch: 1, clusterId: 'c', partitionCount: PARTITIONS, leaders: [1, 1], queues: [] });
+    store.topology.reset(imageOf([1, 2].map((partition) => ({ partition, ...ALONE }))));
     await store.#open();
     return store;
   }
@@ -80,15 +83,16 @@ export class TestStore {
       logger: silentLogger,
       metrics,
       prng,
-      peers: { send: () => {} },
+      transport: this.transport,
+      snapshots: noSnapshots,
       liveEntries: async () => [],
     });
     this.store = new Store({
+      nodeId: 1,
+      transport: this.transport,
       storage,
       host: this.host,
       topology,
-      membership: SOLE,
-      partitionCount: PARTITIONS,
       clock,
       logger: silentLogger,
       metrics,
@@ -99,10 +103,13 @@ export class TestStore {
     await this.store.open();
     this.store.serve(this.transport);
     this.host.start();
-    await this.store.allLead();
+    this.store.topologyChanged();
+    await this.store.ready();
+    await until(() => [1, 2].every((partition) => this.host.leads(partition)), 'both partitions are led');
     await this.store.settled();
     this.#append = this.transport.open(1, 'append');
     this.#append.onMessage((response) => {
+      if (response.type !== 'answer') return;
       this.#answers.get(response.sequence)?.(response);
       this.#answers.delete(response.sequence);
     });
@@ -119,7 +126,7 @@ export class TestStore {
 
   /** The process ends and starts again; with `orderly` false, nothing that was under way is finished. */
   async restart(): Promise<void> {
-    this.store.close();
+    await this.store.close();
     await this.host.close();
     this.engine.reopen();
     await this.#open();
@@ -127,7 +134,7 @@ export class TestStore {
 
   async remove(): Promise<void> {
     this.engine.release();
-    this.store.close();
+    await this.store.close();
     await this.host.close();
     await rm(this.directory, { recursive: true, force: true });
   }
@@ -135,13 +142,13 @@ export class TestStore {
   /** Defines a queue, or changes the one of that id. */
   async define(over: Partial<QueueDefinition> = {}): Promise<QueueDefinition> {
     const definition = { ...DEFINITION, ...over, version: ++this.#version };
-    this.topology.applyDelta({ epoch: this.topology.epoch + 1, changed: [definition], removed: [] });
+    this.topology.applyDelta({ ...NO_CHANGE, epoch: this.topology.epoch + 1, changed: [definition] });
     await this.#acted();
     return definition;
   }
 
   async undefine(queueId: number): Promise<void> {
-    this.topology.applyDelta({ epoch: this.topology.epoch + 1, changed: [], removed: [queueId] });
+    this.topology.applyDelta({ ...NO_CHANGE, epoch: this.topology.epoch + 1, removed: [queueId] });
     await this.#acted();
   }
 
@@ -151,7 +158,7 @@ export class TestStore {
   }
 
   /** One batch with a record a payload, as text; answered. A text `k=v` has the key `k` for a last-value queue. */
-  async publish(queueId: number, texts: readonly string[], over: Partial<RecordInput> = {}): Promise<AppendResponse> {
+  async publish(queueId: number, texts: readonly string[], over: Partial<RecordInput> = {}): Promise<AppendAnswer> {
     const builder = new RecordBatchBuilder();
     for (const text of texts) builder.add(this.record(queueId, text, over));
     return await this.append(queueId, builder.finish());
@@ -179,12 +186,12 @@ export class TestStore {
     };
   }
 
-  append(queueId: number, batch: Uint8Array): Promise<AppendResponse> {
+  append(queueId: number, batch: Uint8Array): Promise<AppendAnswer> {
     const partition = this.topology.queue(queueId)?.partitions[0] ?? 1;
     const sequence = ++this.#sequence;
     return new Promise((resolve) => {
       this.#answers.set(sequence, resolve);
-      this.#append.send({ sequence, partition, batch });
+      this.#append.send({ sequence, partition, resumes: true, batch });
     });
   }
 
@@ -194,7 +201,7 @@ export class TestStore {
     const consumer = new TestConsumer(this.#consume, consumerId);
     this.#consumers.set(consumerId, consumer);
     const clientId = `client ${consumerId}`;
-    this.#consume.send({ type: 'attach', consumerId, partition, queueId, window, clientId });
+    this.#consume.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0 });
     return consumer;
   }
 
@@ -207,18 +214,27 @@ export class TestStore {
 
   /** Payloads that are stored and not settled, in order. */
   async stored(queueId: number): Promise<string[]> {
-    const request = { type: 'peek', queueId, fromOffset: 0, limit: 10_000, payloadBytesMax: 1024 } as const;
+    const request = {
+      type: 'peek',
+      queueId,
+      partition: 0,
+      fromOffset: 0,
+      limit: 10_000,
+      payloadBytesMax: 1024,
+    } as const;
     const response = await this.store.admin.answer(request);
     if (response.type !== 'peeked') throw new Error(JSON.stringify(response));
     return response.records.map(({ payload }) => Buffer.from(payload).toString());
   }
 
   async purge(queueId: number): Promise<number> {
-    const response = await this.store.admin.answer({ type: 'purge', queueId });
+    const response = await this.store.admin.answer({ type: 'purge', queueId, partition: 0 });
     if (response.type !== 'purged') throw new Error(JSON.stringify(response));
     return response.count;
   }
 }
+
+export type AppendAnswer = Extract<AppendResponse, { type: 'answer' }>;
 
 /** Everything that was started by what happened so far has come to rest: nothing is under way in memory or on disk. */
 export async function rest(turns = 20): Promise<void> {
@@ -235,6 +251,33 @@ export async function until(
     if (performance.now() > deadlineMs) throw new Error(`not reached in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+export const NO_CHANGE = {
+  changed: [],
+  removed: [],
+  nodes: [],
+  removedNodes: [],
+  partitions: [],
+  config: undefined,
+};
+
+export function imageOf(
+  partitions: readonly PartitionInfo[],
+  queues: readonly QueueDefinition[] = [],
+): TopologyImageInfo {
+  const { length } = partitions;
+  const config = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
+  return {
+    epoch: 1,
+    clusterId: 'c',
+    partitionCount: length,
+    replicationFactor: 1,
+    nodes: [],
+    partitions,
+    config,
+    queues,
+  };
 }
 
 export const DEFINITION: QueueDefinition = {

@@ -1,0 +1,23 @@
+import type { RaftHost } from '@sluice/multiraft/raft-host';
+import type { GroupView } from './membership-step.ts';
+
+/** A follower this far behind what is committed may take a moment to lead; one further behind would hold publishes up. */
+const LAG_ENTRIES_MAX = 256;
+
+/** Undefined while this node does not lead the group. */
+export function viewOf(host: Pick<RaftHost, 'status' | 'peerAlive'>, groupId: number): GroupView | undefined {
+  const status = host.status(groupId);
+  if (status === undefined || status.role !== 'leader') return undefined;
+  const { membership } = status;
+  const fit = new Set<number>([status.peerId]);
+  for (const { peer, match, state } of status.progress) {
+    if (state === 'replicate' && status.commit - match <= LAG_ENTRIES_MAX && host.peerAlive(peer)) fit.add(peer);
+  }
+  return {
+    self: status.peerId,
+    voters: membership.voters,
+    learners: membership.learners,
+    isChanging: membership.votersOutgoing.length > 0 || status.membershipIndex > status.commit,
+    fit,
+  };
+}

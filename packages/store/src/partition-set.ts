@@ -1,0 +1,179 @@
+import type { Logger } from '@sluice/common/logger';
+import type { Topology } from '@sluice/meta/topology';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
+import { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import { RESIDENT_RANGES } from '@sluice/queue/machine/row-keys';
+import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
+import type { Transport } from '@sluice/rpc/transport';
+import { withinMs } from './hand-overs.ts';
+import type { Partition } from './partition.ts';
+
+/**
+ * Which partitions this node has a replica of. They come when the coordinator places them here, and go when it has placed
+ * them elsewhere.
+ *
+ * Giving a replica up cannot be taken back, and the image this node decides by may be old, or of a coordinator that was
+ * restored from a backup. So absence from the image is only a reason to look: a replica goes when the partition's group
+ * has itself, by a committed change, left this node out. Either this replica has applied that change, or the group's
+ * leader says so, after a majority has confirmed that it leads, as of an index not below what this replica knows of.
+ *
+ * Each group is opened and given up by one task at a time; groups do not wait for each other.
+ */
+export class PartitionSet {
+  readonly partitions: ReadonlyMap<number, Partition>;
+  readonly #partitions = new Map<number, Partition>();
+  readonly #options: PartitionSetOptions;
+  /** Groups that a task is at work on. */
+  readonly #busy = new Map<number, Promise<void>>();
+  /** Given up in this life. Such a replica never begins a log of its own again: it once promised to another. */
+  readonly #givenUp = new Set<number>();
+  #closed = false;
+
+  /** What a leader that does not answer may cost a look; the next tick looks again. */
+  static readonly ASK_MS = 1000;
+
+  constructor(options: PartitionSetOptions) {
+    this.partitions = this.#partitions;
+    this.#options = options;
+  }
+
+  /** Everything this node has in its log, whatever the image says: it is needed until its group does without it. */
+  async open(): Promise<void> {
+    for (const groupId of [...this.#options.host.storedGroups()]) if (groupId > 0) await this.#add(groupId, undefined);
+  }
+
+  /** Called when the image moved, and with every tick: what could not be decided is looked at again. */
+  reconcile(): void {
+    const { topology, nodeId } = this.#options;
+    if (this.#closed || topology.epoch === 0) return;
+    for (let groupId = 1; groupId <= topology.partitionCount; groupId++) {
+      if (this.#busy.has(groupId)) continue;
+      const place = topology.partition(groupId);
+      if (place === undefined) continue;
+      const isWanted = place.replicas.includes(nodeId);
+      const partition = this.#partitions.get(groupId);
+      if (isWanted && partition === undefined) {
+        const mayBegin = place.bootstrap && !this.#givenUp.has(groupId);
+        this.#run(groupId, () => this.#add(groupId, mayBegin ? place.replicas : undefined));
+      } else if (!isWanted && partition !== undefined && place.replicas.length > 0 && !partition.leads) {
+        this.#run(groupId, () => this.#giveUpIfLeft(partition));
+      }
+    }
+  }
+
+  /** Every partition that the image places here is open. False without an image, or before partitions are placed. */
+  get isComplete(): boolean {
+    const { topology, nodeId } = this.#options;
+    if (topology.epoch === 0) return false;
+    for (let groupId = 1; groupId <= topology.partitionCount; groupId++) {
+      const replicas = topology.replicasOf(groupId);
+      if (replicas.length === 0 || (replicas.includes(nodeId) && !this.#partitions.has(groupId))) return false;
+    }
+    return true;
+  }
+
+  /** Resolves when no task is under way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#busy.values());
+  }
+
+  #run(groupId: number, task: () => Promise<void>): void {
+    const running = task()
+      .catch((cause: Error) => {
+        this.#options.logger.error({ err: cause, partition: groupId }, 'a replica could not be opened or given up');
+      })
+      .finally(() => this.#busy.delete(groupId));
+    this.#busy.set(groupId, running);
+  }
+
+  async #add(groupId: number, bootstrapVoters: readonly number[] | undefined): Promise<void> {
+    const partition = this.#options.make(groupId);
+    partition.machine = await this.#options.host.addGroup({
+      groupId,
+      bootstrapVoters,
+      residentRanges: RESIDENT_RANGES,
+      restore: (rows) => QueueMachine.restore(rows),
+      listener: partition,
+    });
+    this.#partitions.set(groupId, partition);
+    this.#options.onMoved();
+  }
+
+  async #giveUpIfLeft(partition: Partition): Promise<void> {
+    const { groupId } = partition;
+    if (!(this.#knowsThatItLeft(groupId) || (await this.#leaderSaysThatItLeft(groupId)))) return;
+    const { host, topology, nodeId, logger } = this.#options;
+    // While the leader was asked the image may have moved.
+    if (this.#closed || partition.leads || topology.replicasOf(groupId).includes(nodeId)) return;
+    logger.info({ partition: groupId }, 'a replica is given up: its group goes on without this node');
+    this.#givenUp.add(groupId);
+    this.#partitions.delete(groupId);
+    partition.close();
+    await host.removeGroup(groupId);
+    this.#options.onMoved();
+  }
+
+  /** By its own log, if that can be trusted: committed, and nothing behind it that names this node again. */
+  #knowsThatItLeft(groupId: number): boolean {
+    const { host, nodeId } = this.#options;
+    const status = host.status(groupId);
+    if (status === undefined || status.impaired !== undefined) return false;
+    const { committedMembership, membership } = status;
+    if (committedMembership.voters.length === 0) return false;
+    return !membersOf(committedMembership).includes(nodeId) && !membersOf(membership).includes(nodeId);
+  }
+
+  async #leaderSaysThatItLeft(groupId: number): Promise<boolean> {
+    const { nodeId, host } = this.#options;
+    const answer = await this.#askLeader(groupId);
+    if (answer === undefined || answer.members.includes(nodeId)) return false;
+    return answer.index >= (host.status(groupId)?.membershipIndex ?? 0);
+  }
+
+  /** Asks who is likely to lead, and follows one hint. */
+  async #askLeader(groupId: number): Promise<MembershipAnswer | undefined> {
+    const { host, topology, nodeId } = this.#options;
+    const asked = new Set([0, nodeId]);
+    const candidates = [host.leaderOf(groupId), topology.leaderOf(groupId), ...topology.replicasOf(groupId)];
+    for (let at = 0; at < candidates.length; at++) {
+      const node = candidates[at] as number;
+      if (asked.has(node)) continue;
+      asked.add(node);
+      const answer = await withinMs(
+        this.#options.transport.call<StoreAdminRequest, StoreAdminResponse>(node, 'store-admin', {
+          type: 'membership',
+          partition: groupId,
+        }),
+        PartitionSet.ASK_MS,
+      );
+      if (answer?.type === 'membership') return answer;
+      if (answer?.type === 'refused') candidates.push(answer.leader);
+    }
+    return undefined;
+  }
+}
+
+type MembershipAnswer = Extract<StoreAdminResponse, { type: 'membership' }>;
+
+/** Of both halves of a joint membership, voters and learners. */
+export function membersOf(membership: {
+  voters: readonly number[];
+  votersOutgoing: readonly number[];
+  learners: readonly number[];
+  learnersNext: readonly number[];
+}): number[] {
+  const { voters, votersOutgoing, learners, learnersNext } = membership;
+  return [...new Set([...voters, ...votersOutgoing, ...learners, ...learnersNext])];
+}
+
+export interface PartitionSetOptions {
+  nodeId: number;
+  host: Pick<RaftHost, 'addGroup' | 'removeGroup' | 'storedGroups' | 'status' | 'leaderOf'>;
+  topology: Topology;
+  transport: Pick<Transport, 'call'>;
+  logger: Logger;
+  make: (groupId: number) => Partition;
+  /** A replica came or went. */
+  onMoved: () => void;
+}
