@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import type { LiveRequest, LiveResponse } from '@sluice/rpc/contract/live';
 import { PasswordAuthenticator } from '../src/auth/authenticator.ts';
 import { TestCluster } from './doubles/test-cluster.ts';
 import { collect, until } from './doubles/test-gateway.ts';
@@ -76,9 +77,19 @@ describe('a client that connects to another gateway', () => {
   });
 
   test('ids that were assigned are nobody else’s: no other gateway is asked', async () => {
-    const raw = await cluster.at(1).raw();
-    await raw.hello('');
-    expect(sessions(1)).toBe(1);
+    const told: string[] = [];
+    cluster.network.node(9).serveChannel<LiveRequest, LiveResponse>('live', (channel) => {
+      channel.onMessage((message) => {
+        if (message.type === 'client-connected') told.push(message.clientId);
+      });
+    });
+    cluster.at(1).gateway.setPeers([1, 2, 9]);
+    const nameless = await cluster.at(1).raw();
+    await nameless.hello('');
+    const named = await cluster.at(1).raw();
+    await named.hello('x');
+    await until(() => told.length > 0);
+    expect(told).toEqual(['x']);
   });
 });
 

@@ -5,12 +5,12 @@ import type { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message
 import type { ForwardedMessage, LiveRequest, LiveResponse, LiveRoute } from '@sluice/rpc/contract/live';
 import type { Channel, ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import type { TurnFlusher, TurnTaker } from '../connection/turn-flusher.ts';
-import { ForwardBatch } from './forward-batch.ts';
 import { publishedFrom } from './forwarded-message.ts';
+import { LiveForwarder } from './live-forwarder.ts';
 import type { LiveMeshMetrics } from './live-mesh-metrics.ts';
 import { LivePeer } from './live-peer.ts';
 import type { LiveRouteObserver, LiveRouter } from './live-router.ts';
-import { RemoteGroup, RemoteRoutes, topicFilterOf } from './remote-routes.ts';
+import { RemoteRoutes, topicFilterOf } from './remote-routes.ts';
 import type { RetainedStore } from './retained-store.ts';
 import { type RouteWaiter, RouteWaiters } from './route-waiters.ts';
 
@@ -34,7 +34,7 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
   readonly metrics: LiveMeshMetrics;
   readonly #peers = new Map<number, LivePeer>();
   readonly #routes: RemoteRoutes<LivePeer>;
-  readonly #batch = new ForwardBatch();
+  readonly #forwarder: LiveForwarder;
   /** Since the last turn, by topic filter; what came and went again is not in it. */
   readonly #changes = new Map<string, { route: LiveRoute; isAdded: boolean }>();
   #connected: ClientConnected[] = [];
@@ -53,7 +53,9 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     this.#routes = new RemoteRoutes((topicFilter, isElsewhere) => {
       options.live.setGroupElsewhere(topicFilter, isElsewhere);
     });
-    options.live.observe(this);
+    const { live, metrics } = options;
+    this.#forwarder = new LiveForwarder({ peers: this.#peers, routes: this.#routes, live, metrics });
+    live.observe(this);
     options.metrics.gauges({
       peers: () => this.peersReached,
       wanted: () => options.live.wantedCount,
@@ -261,85 +263,10 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
 
   /** Puts the message into the turn of each gateway that wants it. Returns how many copies that is. */
   forward(message: PublishedMessage, nowMs: number): number {
-    const matches = this.#routes.match(message.topic);
-    if (matches.length === 0 && !message.retain) return 0;
-    const offer = new Offer(message, nowMs);
-    const copies = message.retain ? this.#offerToAll(matches, offer) : this.#offerToMatches(matches, offer);
-    const dealt = this.#dealGroups(matches, offer);
-    if (this.#batch.isFull) this.takeTurn();
-    // Last: whoever gets it may publish in turn.
-    for (let i = 0; i < offer.groupsHere.length; i++) {
-      this.#live.deliverShared(message, offer.groupsHere[i] as string);
-    }
-    return copies + dealt;
-  }
-
-  #offerToMatches(matches: Matches, offer: Offer): number {
-    let copies = 0;
-    for (let i = 0; i < matches.length; i++) {
-      const match = matches[i] as LivePeer | RemoteGroup<LivePeer>;
-      if (match instanceof LivePeer && this.#offer(match, offer)) copies++;
-    }
+    if (this.#forwarder.isFull) this.takeTurn();
+    const copies = this.#forwarder.forward(message, nowMs);
+    if (!this.#forwarder.isEmpty) this.#options.flusher.request(this);
     return copies;
-  }
-
-  /** A retained message is also for those that nobody has subscribed at yet. */
-  #offerToAll(matches: Matches, offer: Offer): number {
-    let copies = 0;
-    for (const peer of this.#peers.values()) if (this.#offer(peer, offer) && matches.includes(peer)) copies++;
-    return copies;
-  }
-
-  #dealGroups(matches: Matches, offer: Offer): number {
-    let copies = 0;
-    for (let i = 0; i < matches.length; i++) {
-      const match = matches[i] as LivePeer | RemoteGroup<LivePeer>;
-      if (match instanceof RemoteGroup && this.#deal(match, offer)) copies++;
-    }
-    return copies;
-  }
-
-  #offer(peer: LivePeer, offer: Offer): boolean {
-    if (offer.number >= 0 && peer.outbox.endsWith(offer.number)) return true;
-    if (!peer.hasRoom) {
-      this.metrics.dropped(peer.outgoing === undefined ? 'unreachable' : 'peer_full');
-      return false;
-    }
-    if (!this.#encode(offer)) return false;
-    peer.outbox.put(offer.number, this.#batch.sizeBytes(offer.number));
-    return true;
-  }
-
-  /** The group's one copy: a gateway a message, this one among them when it has members. */
-  #deal(group: RemoteGroup<LivePeer>, offer: Offer): boolean {
-    const { gateways, topicFilter } = group;
-    const places = this.#live.hasGroup(topicFilter) ? gateways.length + 1 : gateways.length;
-    for (let tries = 0; tries < places; tries++) {
-      if (group.turn >= places) group.turn = 0;
-      const peer = gateways[group.turn++];
-      if (peer === undefined) {
-        offer.groupsHere = [...offer.groupsHere, topicFilter];
-        return true;
-      }
-      if (!peer.hasRoom || !this.#offer(peer, offer)) continue;
-      peer.outbox.share(group.route);
-      return true;
-    }
-    this.metrics.dropped('no_member');
-    return false;
-  }
-
-  #encode(offer: Offer): boolean {
-    if (offer.number >= 0) return true;
-    try {
-      offer.number = this.#batch.add(offer.message, offer.nowMs);
-    } catch (error) {
-      if (!(error instanceof SluiceError)) throw error;
-      this.metrics.dropped('invalid');
-      return false;
-    }
-    this.#options.flusher.request(this);
-    return true;
   }
 
   /** A client was let in here: whoever else has it lets it go. */
@@ -352,7 +279,7 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
   takeTurn(): void {
     for (const peer of this.#peers.values()) if (peer.isLost) peer.outgoing?.close();
     this.#sendChanges();
-    if (!this.#batch.isEmpty) this.#sendMessages();
+    this.#forwarder.send();
     if (this.#connected.length === 0) return;
     const connected = this.#connected;
     this.#connected = [];
@@ -368,19 +295,6 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     const version = ++this.#version;
     for (const peer of this.#peers.values()) peer.outgoing?.send({ type: 'routes-changed', version, added, removed });
     this.#release();
-  }
-
-  #sendMessages(): void {
-    this.#batch.seal();
-    for (const peer of this.#peers.values()) {
-      const { outbox, outgoing } = peer;
-      if (outbox.isEmpty) continue;
-      this.metrics.forwarded.add(outbox.numbers.length);
-      this.metrics.forwardedBytes.add(outbox.sizeBytes);
-      const messages = this.#batch.messagesFor(outbox);
-      outgoing?.send({ type: 'publish', messages });
-    }
-    this.#batch.reset();
   }
 
   // ---- what comes in
@@ -456,21 +370,4 @@ export const SEEN_WAIT_MS = 200;
 /** How exactly that is watched while somebody waits beyond the first. */
 const WATCH_MS = 20;
 
-type Matches = readonly (LivePeer | RemoteGroup<LivePeer>)[];
 type ClientConnected = Extract<LiveRequest, { type: 'client-connected' }>;
-
-const NOWHERE: readonly string[] = [];
-
-/** One message on its way into the turn; encoded when the first gateway takes it. */
-class Offer {
-  readonly message: PublishedMessage;
-  readonly nowMs: number;
-  number = -1;
-  /** Groups whose copy stays on this gateway. */
-  groupsHere: readonly string[] = NOWHERE;
-
-  constructor(message: PublishedMessage, nowMs: number) {
-    this.message = message;
-    this.nowMs = nowMs;
-  }
-}
