@@ -271,7 +271,10 @@ export class PartitionProducer {
     const nowMs = this.#clock.monotonicMs();
     this.#hold(lane, isOver ? nowMs + PartitionProducer.FORMER_LEADER_PATIENCE_MS : Number.POSITIVE_INFINITY);
     this.#backOff(lane, nowMs);
-    if (!isOver) return this.#routes.confirmed(lane.partition, link.nodeId);
+    if (!isOver) {
+      this.#routes.confirmed(lane.partition, link.nodeId);
+      return;
+    }
     this.#routes.suspect(lane.partition, link.nodeId);
     this.#routes.hinted(lane.partition, hint);
     if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
@@ -333,15 +336,16 @@ export class PartitionProducer {
   #tryResume(lane: PartitionLane): void {
     if (lane.state !== 'held' || this.#isClosed || lane.head === undefined) return;
     const nowMs = this.#clock.monotonicMs();
-    if (lane.sent > 0) {
-      if (nowMs < lane.patienceUntilMs) return this.#resumeAt(lane.patienceUntilMs);
-      this.#takeBack(lane, lane.head);
+    if (lane.sent > 0 && nowMs < lane.patienceUntilMs) {
+      this.#resumeAt(lane.patienceUntilMs);
+      return;
     }
-    if (nowMs < lane.resumeAtMs) return this.#resumeAt(lane.resumeAtMs);
-    const nodeId = this.#routes.candidate(lane.partition);
+    if (lane.sent > 0) this.#takeBack(lane, lane.head);
+    const nodeId = nowMs < lane.resumeAtMs ? 0 : this.#routes.candidate(lane.partition);
     if (nodeId === 0) {
-      this.#backOff(lane, nowMs);
-      return this.#resumeAt(lane.resumeAtMs);
+      if (nowMs >= lane.resumeAtMs) this.#backOff(lane, nowMs);
+      this.#resumeAt(lane.resumeAtMs);
+      return;
     }
     lane.link = this.#links.to(nodeId);
     lane.resumes = true;
