@@ -13,12 +13,13 @@ import { ServiceTable } from './service-table.ts';
  * encoded once is not copied for the sake of a boundary.
  */
 export class InprocTransport implements Transport, ServiceRegistry {
-  readonly #services = new ServiceTable();
+  readonly #services: ServiceTable;
   readonly #isolate: boolean;
   #nodeId: number;
 
-  /** `nodeId` is whom the services see as `from`. */
-  constructor(options: { isolate: boolean; nodeId?: number }) {
+  /** `nodeId` is whom the services see as `from`; `services` is given when another transport serves them too. */
+  constructor(options: { isolate: boolean; nodeId?: number; services?: ServiceTable }) {
+    this.#services = options.services ?? new ServiceTable();
     this.#isolate = options.isolate;
     this.#nodeId = options.nodeId ?? 1;
   }

@@ -1,0 +1,263 @@
+import {
+  type ConnectionInjector,
+  type Metadata,
+  Metadata as NewMetadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { AssertionFailed } from '@sluice/common/assert';
+import type { Clock } from '@sluice/common/clock';
+import { SluiceError } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
+import { ServiceTable } from '../inproc/service-table.ts';
+import type { CallService, Channel, ChannelService, ServiceRegistry } from '../transport.ts';
+import { encode } from '../wire/codec.ts';
+import { CALL_CODECS, CHANNEL_CODECS, type ServiceCodecs } from '../wire/codecs.ts';
+import { peerUnavailable, statusOf } from './call-error.ts';
+import { type NodeIdentity, senderOf } from './identity.ts';
+import {
+  CLOSING_TIMEOUT_MS,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  MESSAGE_BYTES_MAX,
+  STREAMS_PER_CONNECTION_MAX,
+} from './limits.ts';
+import { type RefusalReason, Refusals } from './refusals.ts';
+import { SocketGate } from './socket-gate.ts';
+import { StreamChannel } from './stream-channel.ts';
+import type { TlsFiles } from './tls-files.ts';
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const asBytes = (bytes: Buffer): Uint8Array => bytes;
+
+export interface GrpcServerOptions {
+  tls: TlsFiles | undefined;
+  logger: Logger;
+  metrics: Metrics;
+  clock: Clock;
+  /** Where the services are registered: given when another transport serves the same ones. */
+  services?: ServiceTable;
+}
+
+/**
+ * The port for other nodes. What comes there is believed after its metadata has shown that it is of this cluster and
+ * meant for this node; until the node has an identity, only `cluster` is answered. Whatever else arrives is refused and
+ * counted, and touches nothing.
+ */
+export class GrpcServer implements ServiceRegistry {
+  readonly #services: ServiceTable;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #gate: SocketGate;
+  readonly #refusals: Refusals;
+  readonly #channels = new Set<StreamChannel>();
+  #identity: NodeIdentity | undefined;
+
+  constructor(options: GrpcServerOptions) {
+    this.#services = options.services ?? new ServiceTable();
+    this.#refusals = new Refusals(options);
+    this.#server = new Server({
+      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+      'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+      'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
+      'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.enable_channelz': 0,
+    });
+    for (const [service, codecs] of Object.entries(CHANNEL_CODECS)) {
+      this.#server.register(
+        codecs.path,
+        (stream: ServerDuplexStream<Uint8Array, Uint8Array>) => this.#accept(service as ChannelService, codecs, stream),
+        asBuffer,
+        asBytes,
+        'bidi',
+      );
+    }
+    for (const [service, codecs] of Object.entries(CALL_CODECS)) {
+      this.#server.register(
+        codecs.path,
+        (call: ServerUnaryCall<Uint8Array, Uint8Array>, done: sendUnaryData<Uint8Array>) =>
+          this.#answer(service as CallService, codecs, call, done),
+        asBuffer,
+        asBytes,
+        'unary',
+      );
+    }
+    // The gate has seen to certificates.
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#gate = new SocketGate({
+      tls: options.tls,
+      refusals: this.#refusals,
+      enter: (socket) => this.#injector.injectConnection(socket),
+    });
+  }
+
+  setIdentity(identity: NodeIdentity): void {
+    this.#identity = identity;
+  }
+
+  serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>, from: number) => void): void {
+    this.#services.serveChannel(service, accept);
+  }
+
+  serveCall<Request, Response>(
+    service: CallService,
+    answer: (request: Request, from: number) => Promise<Response>,
+  ): void {
+    this.#services.serveCall(service, answer);
+  }
+
+  /** @returns the port, which the system chooses for 0. */
+  listen(host: string, port: number): Promise<number> {
+    return this.#gate.listen(host, port);
+  }
+
+  /** Channels that are not closed: a test may assert that nothing is left. */
+  get openChannels(): number {
+    return this.#channels.size;
+  }
+
+  /** Closes every channel; what was sent on them before gets a moment to leave. */
+  async shutdown(): Promise<void> {
+    this.#gate.stop();
+    for (const channel of [...this.#channels]) channel.close();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CLOSING_TIMEOUT_MS);
+      this.#injector.drain(CLOSING_TIMEOUT_MS);
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    this.#gate.destroyAll();
+    this.#server.forceShutdown();
+  }
+
+  #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServerDuplexStream<Uint8Array, Uint8Array>): void {
+    const peer = stream.getPeer();
+    this.#gate.serves(peer);
+    // A listener from the first moment on: an error nobody listens to ends the process.
+    stream.on('error', () => {});
+    const from = this.#senderOf(stream.metadata, peer, codecs.path);
+    const accept = this.#services.channel(service);
+    if (typeof from !== 'number' || accept === undefined) {
+      const refusal = typeof from !== 'number' ? from : this.#refused('not-served', peer, codecs.path);
+      stream.emit('error', statusOf(refusal, status.FAILED_PRECONDITION));
+      return;
+    }
+    let over = false;
+    const channel = new StreamChannel(
+      {
+        write: (frame, flushed) => stream.write(frame, flushed),
+        end: () => {
+          if (!over) stream.end();
+        },
+        abort: (reason, detail) => {
+          over = true;
+          const refusal = this.#refused(
+            reason === 'invalid' ? 'invalid' : 'aborted',
+            peer,
+            `${codecs.path}: ${detail}`,
+          );
+          stream.emit('error', statusOf(refusal, status.INVALID_ARGUMENT));
+        },
+        pause: () => stream.pause(),
+        resume: () => stream.resume(),
+      },
+      codecs.response,
+      codecs.request,
+    );
+    this.#channels.add(channel);
+    const lost = (): void => {
+      if (!this.#channels.delete(channel)) return;
+      over = true;
+      channel.lost();
+    };
+    stream.on('data', (frame: Uint8Array) => channel.receive(frame));
+    stream.on('end', () => channel.peerEnded());
+    stream.on('cancelled', () => {
+      if (!channel.closed && this.#gate.has(peer)) this.#refusals.count('aborted', peer, codecs.path);
+      lost();
+    });
+    stream.on('close', lost);
+    // Tells the opener that it was accepted.
+    stream.sendMetadata(new NewMetadata());
+    asOurBug(() => accept(channel, from));
+  }
+
+  #answer(
+    service: CallService,
+    codecs: ServiceCodecs,
+    call: ServerUnaryCall<Uint8Array, Uint8Array>,
+    done: sendUnaryData<Uint8Array>,
+  ): void {
+    const peer = call.getPeer();
+    this.#gate.serves(peer);
+    // Who asks for an identity has none to show.
+    const from = service === 'cluster' ? 0 : this.#senderOf(call.metadata, peer, codecs.path);
+    if (typeof from !== 'number') {
+      done(statusOf(from, status.FAILED_PRECONDITION));
+      return;
+    }
+    let request: unknown;
+    try {
+      request = codecs.request.read(call.request);
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      done(statusOf(this.#refused('invalid', peer, `${codecs.path}: ${detail}`), status.INVALID_ARGUMENT));
+      return;
+    }
+    this.#services
+      .answer(service)(request, from)
+      .then((response) => encode(codecs.response, response))
+      .then(
+        (bytes) => done(null, bytes),
+        (error: unknown) => {
+          done(statusOf(error, status.UNKNOWN));
+          if (error instanceof AssertionFailed) throw error;
+        },
+      );
+  }
+
+  #senderOf(metadata: Metadata, peer: string, path: string): number | SluiceError {
+    const from = senderOf(metadata, this.#identity);
+    return typeof from === 'number' ? from : this.#refused(from, peer, path);
+  }
+
+  #refused(reason: RefusalReason, peer: string, detail: string): SluiceError {
+    this.#refusals.count(reason, peer, detail);
+    switch (reason) {
+      case 'no-identity':
+        return peerUnavailable('the node has no identity yet');
+      case 'not-served':
+        return peerUnavailable('no role of the node serves this');
+      case 'no-cluster':
+      case 'wrong-cluster':
+        return new SluiceError('WRONG_CLUSTER', 'the node belongs to another cluster');
+      case 'wrong-node':
+        return new SluiceError('WRONG_NODE', 'another node listens at this address', { retriable: true });
+      case 'bad-sender':
+        return new SluiceError('WRONG_NODE', 'the sender names no node, or this one');
+      case 'invalid':
+        return new SluiceError('WIRE_INVALID', detail);
+      default:
+        return peerUnavailable(detail);
+    }
+  }
+}
+
+/** gRPC would make a status of it and go on. */
+function asOurBug(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

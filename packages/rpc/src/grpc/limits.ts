@@ -1,0 +1,25 @@
+/** Beyond it a message is refused by whoever would receive it. An image of a million queues is the largest there is. */
+export const MESSAGE_BYTES_MAX = 128 * 1024 * 1024;
+/** What is sent in one turn is gathered into frames of about this size: one gRPC message, one write. */
+export const FRAME_BYTES = 1024 * 1024;
+/** A channel whose peer takes nothing is closed here; senders with a bound of their own keep below it by `unsentBytes`. */
+export const UNSENT_BYTES_MAX = 512 * 1024 * 1024;
+
+/** A ping this long after the answer to the one before; a peer that does not answer in time is gone: together below 4 s. */
+export const KEEPALIVE_INTERVAL_MS = 1_000;
+export const KEEPALIVE_TIMEOUT_MS = 2_500;
+/** For a stream to be accepted, the connection included. */
+export const OPENING_TIMEOUT_MS = 4_000;
+/** For a stream that was closed to be closed by the other side too. */
+export const CLOSING_TIMEOUT_MS = 2_000;
+export const CALL_TIMEOUT_MS = 10_000;
+/** A peer that restarts is found again within these. */
+export const RECONNECT_MIN_MS = 50;
+export const RECONNECT_MAX_MS = 150;
+/** A connection nobody uses any more is given up: its node may have moved. */
+export const LINK_IDLE_MS = 30_000;
+
+export const CONNECTIONS_MAX = 4_096;
+export const STREAMS_PER_CONNECTION_MAX = 4_096;
+/** From a new connection to its first bytes, or to the end of its TLS handshake. */
+export const GREETING_TIMEOUT_MS = 5_000;

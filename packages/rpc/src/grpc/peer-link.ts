@@ -1,0 +1,179 @@
+import {
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  type Metadata,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
+import type { SluiceError } from '@sluice/common/errors';
+import { encode } from '../wire/codec.ts';
+import type { ServiceCodecs } from '../wire/codecs.ts';
+import { errorFrom, peerUnavailable } from './call-error.ts';
+import {
+  CALL_TIMEOUT_MS,
+  CLOSING_TIMEOUT_MS,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  LINK_IDLE_MS,
+  MESSAGE_BYTES_MAX,
+  OPENING_TIMEOUT_MS,
+  RECONNECT_MAX_MS,
+  RECONNECT_MIN_MS,
+} from './limits.ts';
+import { StreamChannel } from './stream-channel.ts';
+import type { TlsFiles } from './tls-files.ts';
+
+const OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  'grpc.initial_reconnect_backoff_ms': RECONNECT_MIN_MS,
+  'grpc.max_reconnect_backoff_ms': RECONNECT_MAX_MS,
+  'grpc.dns_min_time_between_resolutions_ms': RECONNECT_MAX_MS,
+  // Links to one node must not share a connection: that is what they are for.
+  'grpc.use_local_subchannel_pool': 1,
+  // Retries keep every message they sent, and call it written when it is only kept: `unsentBytes` would lie.
+  'grpc.enable_retries': 0,
+  'grpc.retry_buffer_size': 0,
+  'grpc.per_rpc_retry_buffer_size': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_channelz': 0,
+  'grpc-node.flow_control_window': 4 * 1024 * 1024,
+};
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const asBytes = (bytes: Buffer): Uint8Array => bytes;
+
+export interface PeerLinkEvents {
+  /** The link does nothing any more and may be forgotten. */
+  retired(): void;
+  /** The peer closed a stream with an error: for the log. */
+  failed(error: SluiceError): void;
+}
+
+/**
+ * One connection to an address, shared by its streams and calls; gRPC connects when one is wanted, and again when it
+ * was lost. It may hang for minutes while it connects to a host that drops packets, or to a process that is frozen: a
+ * stream that is not accepted in time therefore retires its link, and the next one begins with a new connection.
+ */
+export class PeerLink {
+  readonly #address: string;
+  readonly #client: Client;
+  readonly #events: PeerLinkEvents;
+  readonly #streams = new Set<ClientDuplexStream<Uint8Array, Uint8Array>>();
+  #users = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #retired = false;
+
+  constructor(address: string, tls: TlsFiles | undefined, events: PeerLinkEvents) {
+    this.#address = address;
+    this.#events = events;
+    const channelCredentials =
+      tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca, tls.key, tls.cert);
+    this.#client = new Client(`dns:${address}`, channelCredentials, OPTIONS);
+  }
+
+  open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel {
+    this.#use();
+    const stream = this.#client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, asBuffer, asBytes, metadata);
+    this.#streams.add(stream);
+    // One timer at a time: until the stream is accepted, then until it is closed.
+    let timer: NodeJS.Timeout | undefined = setTimeout(() => {
+      this.#retire();
+      stream.cancel();
+    }, OPENING_TIMEOUT_MS);
+    const channel = new StreamChannel(
+      {
+        write: (frame, flushed) => stream.write(frame, flushed),
+        end: () => {
+          stream.end();
+          clearTimeout(timer);
+          timer = setTimeout(() => stream.cancel(), CLOSING_TIMEOUT_MS);
+          timer.unref();
+        },
+        abort: (_reason, detail) => {
+          this.#events.failed(peerUnavailable(`${path} of ${this.#address}: ${detail}`));
+          stream.cancel();
+        },
+        pause: () => stream.pause(),
+        resume: () => stream.resume(),
+      },
+      request,
+      response,
+    );
+    stream.on('metadata', () => clearTimeout(timer));
+    stream.on('data', (frame: Uint8Array) => channel.receive(frame));
+    // Every error is followed by its status.
+    stream.on('error', () => {});
+    stream.on('status', (outcome: StatusObject) => {
+      clearTimeout(timer);
+      timer = undefined;
+      this.#streams.delete(stream);
+      if (outcome.code === status.OK) channel.peerEnded();
+      else if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`));
+      if (outcome.code === status.OK) stream.end();
+      else channel.lost();
+      this.#release();
+    });
+    return channel;
+  }
+
+  async call({ path, request, response }: ServiceCodecs, metadata: Metadata, message: unknown): Promise<unknown> {
+    const bytes = encode(request, message);
+    const what = `${path} of ${this.#address}`;
+    this.#use();
+    try {
+      const answer = await new Promise<Uint8Array>((resolve, reject) => {
+        const deadline = Date.now() + CALL_TIMEOUT_MS;
+        this.#client.makeUnaryRequest(path, asBuffer, asBytes, bytes, metadata, { deadline }, (error, value) => {
+          if (error === null && value !== undefined) resolve(value);
+          else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what));
+          if (error?.code === status.DEADLINE_EXCEEDED) this.#retire();
+        });
+      });
+      return response.read(answer);
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Ends every stream at once. */
+  destroy(): void {
+    this.#retire();
+    for (const stream of [...this.#streams]) stream.cancel();
+    this.#client.close();
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  #use(): void {
+    this.#users++;
+    clearTimeout(this.#idleTimer);
+  }
+
+  #release(): void {
+    if (--this.#users > 0) return;
+    if (this.#retired) {
+      this.#client.close();
+      return;
+    }
+    this.#idleTimer = setTimeout(() => {
+      this.#retire();
+      this.#client.close();
+    }, LINK_IDLE_MS);
+    this.#idleTimer.unref();
+  }
+
+  #retire(): void {
+    clearTimeout(this.#idleTimer);
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#events.retired();
+  }
+}

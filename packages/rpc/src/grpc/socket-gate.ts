@@ -1,0 +1,124 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { SluiceError } from '@sluice/common/errors';
+import { CONNECTIONS_MAX, GREETING_TIMEOUT_MS } from './limits.ts';
+import type { Refusals } from './refusals.ts';
+import type { TlsFiles } from './tls-files.ts';
+
+/** The first bytes of every HTTP/2 connection (RFC 9113, 3.4). */
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+/**
+ * The port other nodes connect to. gRPC's own listener hides the connections it has, and what it refuses: here a
+ * connection is taken, made to show a certificate where there are any, and looked at, before gRPC sees it.
+ */
+export class SocketGate {
+  readonly #server: Server;
+  readonly #refusals: Refusals;
+  readonly #enter: (socket: Socket) => void;
+  /** By `address:port` of the peer, as gRPC names it: whether gRPC has had a stream of it that this node knows. */
+  readonly #sockets = new Map<string, { socket: Socket; served: boolean }>();
+
+  constructor(options: { tls: TlsFiles | undefined; refusals: Refusals; enter: (socket: Socket) => void }) {
+    this.#refusals = options.refusals;
+    this.#enter = options.enter;
+    if (options.tls === undefined) {
+      this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket));
+    } else {
+      this.#server = createTlsServer(
+        {
+          ...options.tls,
+          requestCert: true,
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.3',
+          ALPNProtocols: ['h2'],
+          handshakeTimeout: GREETING_TIMEOUT_MS,
+          noDelay: true,
+        },
+        (socket) => this.#greet(socket),
+      );
+      this.#server.on('tlsClientError', (error: Error, socket: Socket) => {
+        this.#refusals.count('tls', peerOf(socket), error.message);
+      });
+    }
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** @returns the port. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(
+          new SluiceError('LISTEN_FAILED', `cannot listen for other nodes on ${host}:${port}: ${error.message}`, {
+            hint: error.code === 'EADDRINUSE' ? 'another process listens there' : 'check the address',
+            cause: error,
+          }),
+        );
+      });
+      this.#server.listen({ host, port }, () => {
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** gRPC has a stream or a call of this peer. */
+  serves(peer: string): void {
+    const known = this.#sockets.get(peer);
+    if (known !== undefined) known.served = true;
+  }
+
+  /** Whether the peer's connection lives. */
+  has(peer: string): boolean {
+    return this.#sockets.has(peer);
+  }
+
+  /** Takes no more connections. */
+  stop(): void {
+    this.#server.close();
+  }
+
+  destroyAll(): void {
+    for (const { socket } of this.#sockets.values()) socket.destroy();
+  }
+
+  #greet(socket: Socket): void {
+    const peer = peerOf(socket);
+    const known = { socket, served: false };
+    let entered = false;
+    this.#sockets.set(peer, known);
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      this.#sockets.delete(peer);
+      if (entered && !known.served) this.#refusals.count('no-stream', peer, 'a connection without a valid stream');
+    });
+    const timer = setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS);
+    timer.unref();
+    const refuse = (): void => {
+      this.#refusals.count('not-http2', peer, 'a connection that does not begin as HTTP/2');
+      socket.destroy();
+    };
+    const look = (): void => {
+      const bytes = socket.read() as Buffer | null;
+      if (bytes === null) return;
+      const compared = Math.min(bytes.length, PREFACE.length);
+      if (bytes.compare(PREFACE, 0, compared, 0, compared) !== 0) {
+        socket.off('readable', look);
+        clearTimeout(timer);
+        refuse();
+        return;
+      }
+      socket.unshift(bytes);
+      if (bytes.length < PREFACE.length) return;
+      socket.off('readable', look);
+      clearTimeout(timer);
+      entered = true;
+      this.#enter(socket);
+    };
+    socket.on('readable', look);
+  }
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
+}

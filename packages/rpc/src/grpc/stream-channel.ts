@@ -1,0 +1,185 @@
+import type { Channel } from '../transport.ts';
+import type { Codec } from '../wire/codec.ts';
+import { FrameWriter, splitFrame } from '../wire/frame.ts';
+import { FRAME_BYTES, MESSAGE_BYTES_MAX, UNSENT_BYTES_MAX } from './limits.ts';
+
+/** What a channel does to its gRPC stream. */
+export interface StreamEnd {
+  /** `flushed` once the bytes have left this node; never when the stream breaks first. */
+  write(frame: Uint8Array, flushed: () => void): void;
+  /** What was written arrives first. */
+  end(): void;
+  /** At once. */
+  abort(reason: 'invalid' | 'overflow', detail: string): void;
+  pause(): void;
+  resume(): void;
+}
+
+/**
+ * A channel over one gRPC stream, the same for both ends. Messages sent in one turn leave as one frame; while a frame is
+ * on its way to the socket, what is sent gathers for the next, so that load makes frames larger, not more.
+ *
+ * Received messages reach the listener in a microtask: what it throws is a bug and ends the process, where gRPC would
+ * turn it into the status of a stream.
+ */
+export class StreamChannel implements Channel<unknown, unknown> {
+  readonly #stream: StreamEnd;
+  readonly #frame: FrameWriter<unknown>;
+  readonly #incoming: Codec<unknown>;
+  /** Finished frames before the one that is being filled. */
+  #sealed: Uint8Array[] = [];
+  #sealedBytes = 0;
+  #flyingBytes = 0;
+  #flushScheduled = false;
+  #inbox: unknown[] = [];
+  #draining = false;
+  #listener: ((message: unknown) => void) | undefined;
+  #closeListener: (() => void) | undefined;
+  #closed = false;
+  #peerEnded = false;
+  /** The stream takes nothing any more, or was told that nothing comes. */
+  #streamOver = false;
+  readonly #flush = (): void => this.#flushNow();
+  readonly #flushed = (): void => this.#onFlushed();
+  readonly #drain = (): void => this.#drainInbox();
+
+  constructor(stream: StreamEnd, outgoing: Codec<unknown>, incoming: Codec<unknown>) {
+    this.#stream = stream;
+    this.#frame = new FrameWriter(outgoing);
+    this.#incoming = incoming;
+  }
+
+  get unsentBytes(): number {
+    return this.#frame.sizeBytes + this.#sealedBytes + this.#flyingBytes;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(message: unknown): void {
+    if (this.#closed) return;
+    const grown = this.#frame.add(message);
+    if (grown > MESSAGE_BYTES_MAX || this.unsentBytes > UNSENT_BYTES_MAX) {
+      this.#stream.abort('overflow', `${grown} bytes of one message, ${this.unsentBytes} unsent`);
+      this.lost();
+      return;
+    }
+    if (this.#frame.sizeBytes >= FRAME_BYTES) this.#seal();
+    if (this.#flushScheduled || this.#flyingBytes > 0) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.#flush);
+  }
+
+  onMessage(listener: (message: unknown) => void): void {
+    this.#listener = listener;
+    if (this.#streamOver) return;
+    this.#stream.resume();
+    if (this.#inbox.length > 0) this.#scheduleDrain();
+  }
+
+  onClose(listener: () => void): void {
+    this.#closeListener = listener;
+    if (this.#closed) queueMicrotask(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#end();
+    this.#endStreamWhenFlushed();
+  }
+
+  /** A frame from the peer. */
+  receive(frame: Uint8Array): void {
+    if (this.#closed) return;
+    let messages: unknown[];
+    try {
+      messages = splitFrame(frame).map((message) => this.#incoming.read(message));
+    } catch (error) {
+      this.#stream.abort('invalid', error instanceof Error ? error.message : String(error));
+      this.lost();
+      return;
+    }
+    for (const message of messages) this.#inbox.push(message);
+    if (this.#listener === undefined) this.#stream.pause();
+    else this.#scheduleDrain();
+  }
+
+  /** The peer closed; what it sent before is delivered first. */
+  peerEnded(): void {
+    if (this.#closed) return;
+    if (this.#inbox.length > 0 && this.#listener !== undefined) this.#peerEnded = true;
+    else this.close();
+  }
+
+  /** The stream is gone: nothing more leaves or arrives. */
+  lost(): void {
+    this.#streamOver = true;
+    this.#sealed = [];
+    this.#sealedBytes = 0;
+    this.#flyingBytes = 0;
+    this.#frame.finish();
+    if (!this.#closed) this.#end();
+  }
+
+  #end(): void {
+    this.#closed = true;
+    this.#inbox = [];
+    if (this.#closeListener !== undefined) queueMicrotask(this.#closeListener);
+  }
+
+  #seal(): void {
+    const frame = this.#frame.finish();
+    this.#sealed.push(frame);
+    this.#sealedBytes += frame.length;
+  }
+
+  #flushNow(): void {
+    this.#flushScheduled = false;
+    if (this.#streamOver || this.#flyingBytes > 0) return;
+    if (this.#sealed.length === 0) {
+      if (this.#frame.sizeBytes === 0) return;
+      this.#seal();
+    }
+    const frame = this.#sealed.shift() as Uint8Array;
+    this.#sealedBytes -= frame.length;
+    this.#flyingBytes = frame.length;
+    this.#stream.write(frame, this.#flushed);
+  }
+
+  #onFlushed(): void {
+    this.#flyingBytes = 0;
+    this.#flushNow();
+    if (this.#closed) this.#endStreamWhenFlushed();
+  }
+
+  #endStreamWhenFlushed(): void {
+    if (this.#streamOver) return;
+    if (this.unsentBytes > 0) {
+      if (!this.#flushScheduled && this.#flyingBytes === 0) this.#flushNow();
+      return;
+    }
+    this.#streamOver = true;
+    this.#stream.end();
+  }
+
+  #scheduleDrain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    queueMicrotask(this.#drain);
+  }
+
+  #drainInbox(): void {
+    this.#draining = false;
+    const listener = this.#listener;
+    const messages = this.#inbox;
+    if (listener !== undefined && messages.length > 0) {
+      this.#inbox = [];
+      for (const message of messages) {
+        if (this.#closed) return;
+        listener(message);
+      }
+    }
+    if (this.#peerEnded) this.close();
+  }
+}
