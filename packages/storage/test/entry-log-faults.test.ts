@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
@@ -98,6 +98,23 @@ describe('a full disk', () => {
     await log.close();
     expect(await reread(directory)).toEqual(['a'.repeat(200), 'c'.repeat(200)]);
   });
+
+  test.each(['ENOSPC', 'EIO', 10])(
+    '%s: a start that cannot write a lost segment index reads the segment',
+    async (fault) => {
+      const { log, files, directory } = await faulty();
+      await append(log, 1);
+      await append(log, 2);
+      await log.seal();
+      await append(log, 3);
+      await log.close();
+      await rm(join(directory, '0000000000000001.idx'));
+      files.onWrite = () => fault;
+      const { log: reopened } = await openTestLog(directory, { files });
+      expect(await readTexts(reopened, 1, 1, 3)).toEqual(['entry 1', 'entry 2', 'entry 3']);
+      await reopened.close();
+    },
+  );
 
   test('space can be given back although there is no room to note it', async () => {
     const { log, files, directory } = await faulty();

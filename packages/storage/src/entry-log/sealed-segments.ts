@@ -41,11 +41,7 @@ export class SealedSegments {
 
   /** A segment that was just written to its end; its rows stay in memory until `persist`. */
   addFresh(facts: SealedFacts, seed: number, rows: SegmentRows): SealedSegment {
-    const segment: SealedSegment = { ...facts, seed, index: new Map(), fresh: rows };
-    for (const [groupId, columns] of rows) {
-      if (columns.length === 0) continue;
-      segment.index.set(groupId, { ranges: rangesOf(columns), position: 0, rowCount: columns.length, rowsCrc: 0 });
-    }
+    const segment: SealedSegment = { ...facts, seed, index: indexOf(rows), fresh: rows };
     this.#add(segment);
     return segment;
   }
@@ -169,6 +165,8 @@ export class SealedSegments {
     const scan = await scanSegment(this.#files, path, segment.segmentId);
     checkWhole(path, segment.bytes, scan.end, scan.stop);
     segment.fresh = scan.rows;
+    // Where writing it fails, what was found must not be forgotten: only the rows are read from the segment again.
+    this.#adopt(segment, indexOf(scan.rows));
     await this.persist(segment);
     return scan.rows;
   }
@@ -201,6 +199,16 @@ export class SealedSegments {
   #sidecarPath(segment: SealedSegment): string {
     return join(this.#directory, sidecarFile(segment.segmentId));
   }
+}
+
+/** Of rows that are on no disk: whoever reads them there finds nothing, and has them rebuilt. */
+function indexOf(rows: SegmentRows): SegmentIndex {
+  const index: SegmentIndex = new Map();
+  for (const [groupId, columns] of rows) {
+    if (columns.length === 0) continue;
+    index.set(groupId, { ranges: rangesOf(columns), position: 0, rowCount: columns.length, rowsCrc: 0 });
+  }
+  return index;
 }
 
 /** A sealed segment ends where it ended when it was sealed. */
