@@ -28,6 +28,7 @@ export class PeerLinks implements PeerSender {
   readonly #links = new Map<number, PeerLink>();
   readonly #reader: AppendReader;
   readonly #counters = new Map<number, PeerCounters>();
+  readonly #beats: Counter;
   /** Links with something gathered. */
   readonly #dirty = new Set<PeerLink>();
   #lastTickMs: number;
@@ -48,6 +49,7 @@ export class PeerLinks implements PeerSender {
       onRead: (replica, message) => this.#wasRead(replica, message),
       onDropped: (replica, message) => this.#wasDropped(replica, message),
     });
+    this.#beats = options.metrics.counter('sluice_raft_beats_total', 'Empty frames that say that this node lives');
     options.metrics.collect('sluice_raft_unsent_bytes', 'Entry bytes that wait to leave for a peer', 'gauge', () =>
       [...this.#links.values()].map((link) => [{ peer: String(link.nodeId) }, link.unsentBytes]),
     );
@@ -116,7 +118,7 @@ export class PeerLinks implements PeerSender {
         continue;
       }
       link.wanted = peers.has(link.nodeId);
-      if (!link.beaten && !this.#dirty.has(link)) link.control.send(BEAT);
+      if (!link.beaten && !this.#dirty.has(link) && link.control.send(BEAT)) this.#beats.add();
       link.beaten = false;
       // It was this process that heard nobody while it did not run.
       if (paused) link.lastHeardMs = nowMs;

@@ -9,6 +9,8 @@ export function noSnapshots(host: SnapshotHost): SnapshotPort {
     },
     accept: (channel) => channel.close(),
     install: () => Promise.reject(new Error('no snapshot was expected')),
+    tick: () => {},
+    logFloor: () => Number.POSITIVE_INFINITY,
     abandon: () => Promise.resolve(),
   };
 }

@@ -1,0 +1,212 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Member, TestCluster } from './support/test-cluster.ts';
+import { until } from './support/test-node.ts';
+
+let cluster: TestCluster;
+beforeEach(async () => {
+  cluster = await TestCluster.create();
+});
+afterEach(async () => {
+  await cluster.remove();
+});
+
+function others(member: Member): number[] {
+  return [...cluster.members.keys()].filter((nodeId) => nodeId !== member.nodeId);
+}
+
+describe('a network that fails', () => {
+  test('a leader that is cut off steps down, its proposals are of unknown fate, its reads are refused', async () => {
+    await cluster.start(3, 1);
+    const old = await cluster.leader(1);
+    await old.propose(1, 5);
+    await cluster.agree(1, 5);
+    const rest = others(old);
+    cluster.isolate(old.nodeId);
+    const lost = old.propose(1, 100);
+    lost.catch(() => {});
+    const barrier = old.host.readBarrier(1);
+    const next = await cluster.leader(1, rest);
+    await next.propose(1, 1);
+    expect(await barrier).toBe(false);
+    await expect(lost).rejects.toThrow('unknown');
+    expect(old.host.leads(1)).toBe(false);
+    expect(old.host.peerAlive(next.nodeId)).toBe(false);
+    cluster.rejoin(old.nodeId);
+    await cluster.agree(1, 6);
+    expect(await next.host.readBarrier(1)).toBe(true);
+  });
+
+  test('who is heard by nobody replaces nobody', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    const [deaf, other] = others(leader) as [number, number];
+    const term = leader.host.termOf(1);
+    // It hears nothing of the others, but they hear it.
+    cluster.network.cut(leader.nodeId, deaf);
+    cluster.network.cut(other, deaf);
+    await until(() => cluster.member(deaf).host.leaderOf(1) === 0, 'it misses the leader');
+    await leader.propose(1, 3);
+    await cluster.agree(1, 3, [leader.nodeId, other]);
+    cluster.rejoin(deaf);
+    await cluster.agree(1, 3);
+    expect(leader.host.leads(1)).toBe(true);
+    expect(leader.host.termOf(1)).toBe(term);
+  });
+
+  test('a link that breaks again and again moves no leader', async () => {
+    await cluster.start(3, 4);
+    const leaders = new Map<number, number>();
+    for (const groupId of [1, 2, 3, 4]) leaders.set(groupId, (await cluster.leader(groupId)).nodeId);
+    const [a, b] = [leaders.get(1) as number, others(cluster.member(leaders.get(1) as number))[0] as number];
+    for (let i = 0; i < 5; i++) {
+      cluster.network.break(a, b);
+      await cluster.member(a).propose(1, 1);
+      await until(() => cluster.member(b).host.leaderOf(1) === a, 'it follows again');
+      await cluster.agree(1, i + 1);
+    }
+    for (const [groupId, nodeId] of leaders) expect((await cluster.leader(groupId)).nodeId).toBe(nodeId);
+  });
+
+  test('a node that was paused serves nothing before a majority was heard again', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 1);
+    leader.clock.leapMs += 60_000;
+    expect(leader.host.leads(1)).toBe(false);
+    await until(() => leader.host.leads(1), 'a majority confirms it');
+    expect((await leader.propose(1, 1)).value).toBe(2);
+  });
+});
+
+describe('a follower that is behind', () => {
+  test('gets what is no longer in memory from the log', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    const [absent] = others(leader) as [number, number];
+    await cluster.kill(absent);
+    for (let i = 0; i < 20; i++) {
+      await Promise.all(Array.from({ length: 10 }, () => leader.propose(1, 1, 100_000)));
+    }
+    await cluster.boot(absent, 1, [1, 2, 3]);
+    await cluster.agree(1, 200);
+  });
+});
+
+describe('members come and go', () => {
+  test('a newcomer learns, is promoted, and an old voter is removed, under load', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    let total = 0;
+    let running = true;
+    const load = (async () => {
+      while (running) {
+        const at = await cluster.leader(1);
+        await at.propose(1, 1).then(
+          () => total++,
+          () => {},
+        );
+      }
+    })();
+    await cluster.boot(4, 1, undefined);
+    expect(cluster.member(4).host.status(1)?.membership.voters).toEqual([]);
+    const propose = (change: Parameters<typeof leader.host.proposeMembership>[1]) =>
+      until(() => leader.host.proposeMembership(1, change) === 'proposed', JSON.stringify(change));
+    const settled = (what: string, done: (voters: string, learners: string) => boolean) =>
+      until(() => {
+        const membership = leader.host.status(1)?.committedMembership;
+        const joint = membership?.votersOutgoing.length !== 0;
+        return !joint && done(String(membership?.voters), String(membership?.learners));
+      }, what);
+    await propose({ addLearners: [4] });
+    await settled('4 learns', (_, learners) => learners === '4');
+    await propose({ addVoters: [4] });
+    await settled('4 votes', (voters) => voters === '1,2,3,4');
+    const [leaving] = others(leader).filter((nodeId) => nodeId !== 4) as [number];
+    await propose({ remove: [leaving] });
+    await settled('one is removed', (voters) => !voters.includes(String(leaving)));
+    running = false;
+    await load;
+    const remaining = [...cluster.members.keys()].filter((nodeId) => nodeId !== leaving);
+    await until(() => cluster.member(4).machines.get(1)?.total === leader.machines.get(1)?.total, '4 has it all');
+    expect(leader.machines.get(1)?.total).toBeGreaterThanOrEqual(total);
+    expect(cluster.member(4).listener(1).memberships.at(-1)?.voters).toEqual(remaining);
+    await cluster.member(leaving).host.removeGroup(1);
+    expect([...cluster.member(leaving).host.storedGroups()]).toEqual([]);
+    // The newcomer knows after a restart what it was told.
+    await cluster.kill(4);
+    await cluster.boot(4, 1, undefined);
+    expect(cluster.member(4).host.status(1)?.membership.voters).toEqual(remaining);
+  });
+
+  test('leadership moves under load, and every proposal is answered truly', async () => {
+    await cluster.start(3, 1);
+    const first = await cluster.leader(1);
+    let answered = 0;
+    let unknown = 0;
+    let running = true;
+    const load = Array.from({ length: 4 }, async () => {
+      while (running) {
+        const at = await cluster.leader(1);
+        try {
+          await at.propose(1, 1);
+          answered++;
+        } catch (cause) {
+          if ((cause as Error).message === 'unknown') unknown++;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      }
+    });
+    let at = first;
+    for (let i = 0; i < 3; i++) {
+      const [to] = others(at) as [number];
+      await until(() => answered > 20 * (i + 1), 'load');
+      await until(() => at.host.transferLeadership(1, to) || !at.host.leads(1), 'the transfer begins');
+      await until(() => cluster.member(to).host.leads(1), 'the transfer ends');
+      at = cluster.member(to);
+    }
+    running = false;
+    await Promise.all(load);
+    await until(() => at.machines.get(1)?.total !== undefined, 'applied');
+    // A planned hand-over leaves nobody in doubt.
+    expect(unknown).toBe(0);
+    await cluster.agree(1, answered);
+  });
+});
+
+describe('idle groups', () => {
+  test('send nothing but the beats of their nodes, and wake when a node goes', async () => {
+    await cluster.start(3, 3);
+    for (const groupId of [1, 2, 3]) await (await cluster.leader(groupId)).propose(groupId, 1);
+    const all = [...cluster.members.values()];
+    await until(
+      () => all.every(({ host }) => [1, 2, 3].every((groupId) => host.status(groupId)?.quiesced === true)),
+      'all sleep',
+      15_000,
+    );
+    const sent = () =>
+      all.reduce(
+        (sum, { metrics, nodeId }) =>
+          [1, 2, 3].reduce(
+            (inner, peer) =>
+              peer === nodeId
+                ? inner
+                : inner + metrics.counter('sluice_raft_messages_total', '', { peer: String(peer) }).value,
+            sum,
+          ),
+        0,
+      );
+    const before = sent();
+    const beats = all[0]?.metrics.counter('sluice_raft_beats_total', '').value ?? 0;
+    await until(() => (all[0]?.metrics.counter('sluice_raft_beats_total', '').value ?? 0) > beats + 20, 'beats');
+    expect(sent()).toBe(before);
+    for (const { host } of all) expect(host.peerAlive(1) && host.peerAlive(2) && host.peerAlive(3)).toBe(true);
+    const gone = await cluster.leader(1);
+    const rest = others(gone);
+    await cluster.kill(gone.nodeId);
+    const next = await cluster.leader(1, rest);
+    expect((await next.propose(1, 1)).value).toBe(2);
+    // A follower that comes back learns who leads, also of groups that sleep.
+    await cluster.boot(gone.nodeId, 3, [1, 2, 3]);
+    await until(() => [1, 2, 3].every((g) => cluster.member(gone.nodeId).host.leaderOf(g) !== 0), 'it follows');
+  });
+});
