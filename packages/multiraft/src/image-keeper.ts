@@ -59,8 +59,8 @@ export class ImageKeeper {
   }
 
   /** Resolves when no image is being written. */
-  settled(): Promise<void> {
-    return this.#last;
+  async settled(): Promise<void> {
+    await this.#last;
   }
 
   /**
@@ -126,7 +126,7 @@ export class ImageKeeper {
   }
 
   async #take(replica: Replica, indexMin: number): Promise<void> {
-    const { engine, entryLog, files, imageDirectory } = this.#storage;
+    const { engine, files, imageDirectory } = this.#storage;
     const { groupId } = replica;
     const range = groupRange(groupId);
     const cut = await this.#applyLoop.betweenBatches(() => {

@@ -230,6 +230,7 @@ export class RaftHost {
     registry.serveChannel<RaftFrame, never>('raft-control', (channel, from) => {
       channel.onMessage((frame) => this.#hear(frame, from));
       // Its former channel broke, or it has just started: groups that sleep must tell it who leads.
+      this.#links.opened(from);
       this.#watch.found(from);
     });
     registry.serveChannel<SnapshotChunk, SnapshotAnswer>('raft-snapshot', (channel, from) =>
@@ -500,7 +501,8 @@ export class RaftHost {
     this.#links.heard(from, this.#options.clock.monotonicMs());
     for (const { groupId, message } of frame.messages) {
       const replica = this.#replicas.get(groupId);
-      if (message.from !== from) this.#strangers.add();
+      // A snapshot comes on a channel of its own; the message alone would promise what is not here.
+      if (message.from !== from || message.type === 'snapshot') this.#strangers.add();
       else if (replica !== undefined) this.#step(replica, message);
     }
     for (const { groupId, notice } of frame.quiesced) {
@@ -513,8 +515,8 @@ export class RaftHost {
 
   #step(replica: Replica, message: Message): void {
     if (replica.removed || replica.impaired !== undefined) return;
-    const asksForVote = message.type === 'vote' || message.type === 'pre-vote';
-    if (asksForVote && !replica.mayVote()) return;
+    const { type } = message;
+    if ((type === 'vote' || type === 'pre-vote' || type === 'timeout-now') && !replica.mayVote()) return;
     try {
       replica.raft.step(message);
     } catch (cause) {
@@ -532,6 +534,7 @@ export class RaftHost {
     this.#storeLoop.retry();
     this.#applyLoop.retry();
     if (this.#failed !== undefined) return;
+    this.#snapshots.tick();
     const nowMs = this.#options.clock.monotonicMs();
     const paused = nowMs - this.#lastTickMs > RaftHost.ELECTION_MS;
     this.#lastTickMs = nowMs;
@@ -555,6 +558,7 @@ export class RaftHost {
     peers.delete(this.#options.nodeId);
     this.#links.tick(peers);
     this.#links.flush();
+    this.#storeLoop.relieve();
   }
 
   /** The process did not run for a while. Whoever led before may not lead any more, and must not act as if. */

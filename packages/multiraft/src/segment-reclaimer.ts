@@ -202,6 +202,7 @@ export class SegmentReclaimer {
     const live: LiveList = { entries: [], bytes: 0 };
     let counted = 0;
     for (const [groupId, { first, last }] of segment.groups) {
+      live.bytes += this.#keptBytes(groupId, first, last);
       let limit = SegmentReclaimer.LIVE_ENTRIES_FIRST;
       for (let from = first; from <= last; limit = SegmentReclaimer.LIVE_ENTRIES_MAX) {
         const found = await this.#liveEntries(groupId, from, last, limit);
@@ -219,10 +220,23 @@ export class SegmentReclaimer {
     return live;
   }
 
+  /** What the log keeps for other members though an image covers it: moved forward with the segment's live entries. */
+  #keptBytes(groupId: number, first: number, last: number): number {
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined) return 0;
+    const { entryLog } = this.#storage;
+    const from = Math.max(first, this.#imageKeeper.logFloor(replica) + 1, entryLog.firstIndex(groupId));
+    const to = Math.min(last, entryLog.lastIndex(groupId));
+    let bytes = 0;
+    for (let index = from; index <= to; index++) bytes += entryLog.sizeBytes(groupId, index);
+    return bytes;
+  }
+
   /** A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. */
   #isNeededByStopped(segment: SegmentSummary): boolean {
     for (const [groupId, range] of segment.groups) {
-      if (this.#replicas.get(groupId)?.stopped === undefined) continue;
+      const { stopped, impaired } = this.#replicas.get(groupId) ?? {};
+      if (stopped === undefined && impaired === undefined) continue;
       if (this.#storage.entryLog.firstIndex(groupId) <= range.last) return true;
     }
     return false;
