@@ -76,6 +76,10 @@ export class SimDisk {
     this.#stuckUntilMs = untilMs;
   }
 
+  get freeBytes(): number {
+    return Math.min(1e12, this.capacityBytes - this.#usedBytes);
+  }
+
   get usedBytes(): number {
     return this.#usedBytes;
   }

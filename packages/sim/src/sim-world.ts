@@ -108,6 +108,15 @@ export class SimWorld {
     });
   }
 
+  /** As `run`, but asks only every `everyMs`: for questions that cost more than an event. */
+  async runUntil(untilMs: number, everyMs: number, done: () => boolean): Promise<boolean> {
+    for (;;) {
+      if (done()) return true;
+      if (this.nowMs >= untilMs) return false;
+      await this.run(Math.min(untilMs, this.nowMs + everyMs));
+    }
+  }
+
   /** Runs an event now: in its life, or when that goes on, or never. */
   deliver(event: SimEvent): void {
     const { life } = event;

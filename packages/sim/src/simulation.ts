@@ -35,6 +35,9 @@ export async function simulate(
   let summary = '';
   try {
     summary = await history(world);
+    // Rejections that nobody handled are told in a turn of the real loop.
+    await realTurn();
+    if (world.failed) await world.run(world.nowMs);
   } catch (cause) {
     failure = cause instanceof Error ? cause : new Error(String(cause));
   } finally {
@@ -50,6 +53,13 @@ export async function simulate(
     summary,
     lastLines: failure === undefined ? [] : world.trace.last(60),
   };
+}
+
+const realSetImmediate = globalThis.setImmediate;
+function realTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    realSetImmediate(resolve);
+  });
 }
 
 /** A promise of the code under test, driven to its end. */

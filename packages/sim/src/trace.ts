@@ -26,6 +26,12 @@ export class Trace {
     this.listener?.(line);
   }
 
+  /** What happens too often for a line. */
+  count(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193);
+    this.#more = (Math.imul(this.#more, 0x5bd1e995) + value) | 0;
+  }
+
   get hash(): string {
     const hex = (value: number) => (value >>> 0).toString(16).padStart(8, '0');
     return hex(this.#hash) + hex(this.#more);

@@ -62,13 +62,14 @@ export class LedgerGroup {
     return {
       applied: (_index, reply, token) => {
         if (token === undefined) return;
-        node.trace(`acknowledges ${String(token)} of group ${groupId} at ${reply.index}`);
+        this.#world.trace.count(token as number);
+        this.#world.trace.count(reply.index);
         this.#check(() => this.proposals.acknowledged(token as number, reply.index));
         this.reads.acknowledged(reply.index);
         this.live.push(token as number);
       },
       dropped: (token, reason) => {
-        node.trace(`drops ${String(token)} of group ${groupId}: ${reason}`);
+        this.#world.trace.count(-(token as number));
         if (reason === 'not-leader') this.proposals.refused(token as number);
       },
       effects: (effects) => host.noteDeadBytes(effects.length * 1_000),

@@ -206,7 +206,7 @@ export class RaftHistory {
   async #resumes(): Promise<void> {
     const before = this.groups.map((group) => group.proposals.acknowledgements);
     const since = this.world.nowMs;
-    const resumed = await this.world.run(since + RaftHistory.RESUME_MS_MAX, () =>
+    const resumed = await this.world.runUntil(since + RaftHistory.RESUME_MS_MAX, RaftHistory.SAMPLE_MS, () =>
       this.groups.every((group, at) => group.proposals.acknowledgements > (before[at] as number)),
     );
     if (resumed) return;
@@ -216,7 +216,7 @@ export class RaftHistory {
 
   async #converges(): Promise<void> {
     const since = this.world.nowMs;
-    const converged = await this.world.run(since + RaftHistory.CONVERGE_MS_MAX, () =>
+    const converged = await this.world.runUntil(since + RaftHistory.CONVERGE_MS_MAX, RaftHistory.SAMPLE_MS, () =>
       this.groups.every((group) => this.#isOne(group)),
     );
     if (converged) return;

@@ -66,6 +66,7 @@ export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
   const latencyMsMin = draw.oneOf([0.05, 0.5, 5]);
   const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
   const faults = ALL_FAULTS.filter(() => draw.onceIn(2));
+  const batch = draw.oneOf([1, 2, 64]);
   return {
     nodes,
     groups: draw.oneOf([1, 2, 3]),
@@ -83,8 +84,8 @@ export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
     },
     segmentBytes: draw.oneOf([4_000, 16_000, 64_000, 1_000_000]),
     fillBytes: draw.oneOf([0, 40, 400, 4_000]),
-    batch: draw.oneOf([1, 2, 64]),
-    proposalEveryMs: draw.oneOf([5, 20, 100]),
+    batch,
+    proposalEveryMs: draw.oneOf(batch === 64 ? [300, 1_000] : [10, 40, 200]),
     retireOneIn: draw.oneOf([1, 1, 2, 10]),
     safetyMs,
     faultEveryMs: draw.oneOf([200, 800, 3_000]),

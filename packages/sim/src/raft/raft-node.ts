@@ -5,6 +5,7 @@ import { SeededPrng } from '@sluice/common/prng';
 import { groupKey, machineKey } from '@sluice/multiraft/keyspace';
 import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { type DiskKnobs, SimDisk } from '../sim-disk.ts';
 import { SimEngineDisk } from '../sim-engine.ts';
@@ -111,6 +112,7 @@ export class RaftNode {
       metrics,
       prng: new SeededPrng(world.prng.next()),
       transport: simHost,
+      snapshots: (raftHost) => new SnapshotExchange(raftHost, async () => this.disk.freeBytes),
       liveEntries: (groupId, first, last, limit) => this.#liveEntries(storage, groupId, first, last, limit),
     });
     this.storage = storage;

@@ -1,0 +1,21 @@
+import { simulateLog } from './log/log-history.ts';
+import { simulateRaft } from './raft/raft-history.ts';
+import type { Verdict } from './simulation.ts';
+
+export interface ScenarioOptions {
+  safetyMs: number;
+  onLine?: ((line: string) => void) | undefined;
+}
+
+/** What a seed can be run through; each is a function of the seed alone. */
+export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOptions) => Promise<Verdict>> = new Map([
+  [
+    'raft',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateRaft(seed, {
+        safetyMs,
+        onLine,
+      }),
+  ],
+  ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
+]);
