@@ -44,7 +44,8 @@ export class QueueConfigurator {
    */
   settle(): Promise<void> {
     this.#again = true;
-    this.#running ??= this.#run();
+    // A turn later: leadership may move while the first commands are proposed, and must find a pass running.
+    this.#running ??= Promise.resolve().then(() => this.#run());
     return this.#running;
   }
 

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { Topology } from '@sluice/meta/topology';
+import type { Command } from '@sluice/queue/machine/commands';
 import type { Partition } from '../src/partition.ts';
 import { QueueConfigurator } from '../src/queue-configurator.ts';
-import { DEFINITION, TestStore } from './support/test-store.ts';
+import { DEFINITION, imageOf, NO_CHANGE, TestStore } from './support/test-store.ts';
 
 describe('with a real partition', () => {
   let store: TestStore;
@@ -40,44 +41,123 @@ describe('with a real partition', () => {
   });
 });
 
-test('a partition that begins to lead while others are configured is configured as well', async () => {
+/** A partition whose log is a map of versions; a queue whose version is negative is being removed. */
+class FakePartition {
+  leads = false;
+  serves = false;
+  readonly versions = new Map<number, number>();
+  readonly executed: Command[] = [];
+  /** Called with each command, before it is applied. */
+  during: (command: Command) => void | Promise<void> = () => {};
+  looks = 0;
+  readonly machine = {
+    queue: (queueId: number) => {
+      this.looks++;
+      const version = this.versions.get(queueId);
+      return version === undefined ? undefined : { queueId, version: Math.abs(version), isRemoved: version < 0 };
+    },
+    queues: () => [...this.versions.keys()].map((queueId) => ({ queueId })),
+  };
+  redefined(): void {}
+  configured(): void {
+    this.serves = true;
+  }
+  async execute(command: Command): Promise<void> {
+    this.executed.push(command);
+    await this.during(command);
+    if (!this.leads) return;
+    if (command.type === 'configure-queue') this.versions.set(command.config.queueId, command.config.version);
+    if (command.type === 'remove-queue') this.versions.delete(command.queueId);
+  }
+}
+
+function setUp(partitions: number) {
   const topology = new Topology();
-  const queues = [
-    { ...DEFINITION, queueId: 1, name: 'a', partitions: [1] },
-    { ...DEFINITION, queueId: 2, name: 'b', partitions: [2] },
-  ];
-  topology.reset({ epoch: 1, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues });
-  const configured: number[] = [];
-  const late = { leads: false };
-  let configurator: QueueConfigurator;
-  const partition = (leads: { leads: boolean }, during: () => void): Partition =>
-    ({
-      get leads() {
-        return leads.leads;
-      },
-      machine: { queue: () => undefined, queues: () => [] },
-      redefined: () => {},
-      execute: async (command: { config: { queueId: number } }) => {
-        configured.push(command.config.queueId);
-        during();
-      },
-    }) as unknown as Partition;
-  const partitions = new Map([
-    [2, partition(late, () => {})],
-    [
-      1,
-      partition({ leads: true }, () => {
-        if (late.leads) return;
-        // The pass is beyond this partition already.
-        queueMicrotask(() => {
-          late.leads = true;
-          void configurator.leadershipMoved();
-        });
-      }),
-    ],
-  ]);
-  configurator = new QueueConfigurator({ partitions, topology, logger: silentLogger });
+  const fakes = Array.from({ length: partitions }, () => new FakePartition());
+  const configurator = new QueueConfigurator({
+    partitions: new Map(fakes.map((fake, i) => [i + 1, fake as unknown as Partition])),
+    topology,
+    logger: silentLogger,
+  });
+  const lead = (fake: FakePartition | undefined, leads = true): Promise<void> => {
+    if (fake === undefined) throw new Error('no such partition');
+    fake.leads = leads;
+    fake.serves = false;
+    return configurator.leadershipMoved(fake as unknown as Partition);
+  };
+  const define = (queueId: number, partition: number): void => {
+    const epoch = topology.epoch + 1;
+    const definition = { ...DEFINITION, queueId, name: `q${queueId}`, partitions: [partition], version: epoch };
+    topology.applyDelta({ ...NO_CHANGE, epoch, changed: [definition] });
+  };
+  return { topology, fakes, configurator, lead, define };
+}
+
+describe('leadership moves', () => {
+  test('to a partition that a pass has gone by: it is configured as well, and serves only then', async () => {
+    const { topology, fakes, lead, define, configurator } = setUp(2);
+    const [first, late] = fakes as [FakePartition, FakePartition];
+    topology.reset(imageOf([]));
+    define(1, 2);
+    define(2, 1);
+    let moving: Promise<void> | undefined;
+    first.during = () => {
+      moving ??= lead(late);
+      expect(late.serves).toBe(false);
+    };
+    await lead(first);
+    await moving;
+    await configurator.settle();
+    expect([...late.versions.keys()]).toEqual([1]);
+    expect([first.serves, late.serves]).toEqual([true, true]);
+  });
+
+  test('away and back during a pass: what it skipped is looked at again before publishes are taken', async () => {
+    const { topology, fakes, lead, define } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset(imageOf([]));
+    for (let queueId = 1; queueId <= 3; queueId++) define(queueId, 1);
+    let moving: Promise<void> | undefined;
+    fake.during = () => {
+      if (moving !== undefined) return;
+      void lead(fake, false);
+      moving = Promise.resolve().then(() => lead(fake));
+    };
+    await lead(fake);
+    await moving;
+    expect([...fake.versions.keys()].sort()).toEqual([1, 2, 3]);
+    expect(fake.serves).toBe(true);
+  });
+
+  test('to a node whose image is behind: a queue that it has not heard of yet stays, one it knows to be gone goes', async () => {
+    const { topology, fakes, lead } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset({ ...imageOf([]), epoch: 5 });
+    fake.versions.set(1, 4).set(2, 6);
+    await lead(fake);
+    expect([...fake.versions.keys()]).toEqual([2]);
+  });
+
+  test('to a node without an image: what the log knows is served', async () => {
+    const { fakes, lead } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    fake.versions.set(1, 4);
+    await lead(fake);
+    expect([fake.serves, fake.executed]).toEqual([true, []]);
+  });
+});
+
+test('among many queues, one that changes costs a look at that one', async () => {
+  const { topology, fakes, lead, define, configurator } = setUp(1);
+  const fake = fakes[0] as FakePartition;
+  const queues = Array.from({ length: 5000 }, (_, i) => ({ ...DEFINITION, queueId: i + 1, name: `q${i + 1}` }));
+  topology.reset(imageOf([], queues));
+  for (const { queueId, version } of queues) fake.versions.set(queueId, version);
+  await lead(fake);
+  fake.looks = 0;
+  define(6000, 1);
+  topology.applyDelta({ ...NO_CHANGE, epoch: topology.epoch + 1, removed: [7] });
   await configurator.settle();
-  await configurator.settle();
-  expect(configured).toContain(2);
+  expect(fake.looks).toBeLessThan(5);
+  expect([fake.versions.has(6000), fake.versions.has(7), fake.versions.size]).toEqual([true, false, 5000]);
 });

@@ -3,23 +3,34 @@ import { silentLogger } from '@sluice/common/logger';
 import { Topology } from '@sluice/meta/topology';
 import type { Partition } from '../src/partition.ts';
 import { RetentionSweeper } from '../src/retention-sweeper.ts';
-import { DEFINITION } from './support/test-store.ts';
+import { DEFINITION, imageOf } from './support/test-store.ts';
 
 /** A partition with queue 1, whose records are known by when they were appended. */
 function setUp(dataRetentionMs: number) {
   const topology = new Topology();
   const define = (retentionMs: number): void => {
-    const queues = [{ ...DEFINITION, dataRetentionMs: retentionMs }];
-    topology.reset({ epoch: topology.epoch + 1, clusterId: 'c', partitionCount: 1, leaders: [1], queues });
+    const epoch = topology.epoch + 1;
+    topology.reset({
+      ...imageOf([]),
+      epoch,
+      queues: [{ ...DEFINITION, version: epoch, dataRetentionMs: retentionMs }],
+    });
   };
   define(dataRetentionMs);
-  const state = { nowMs: 0, appended: [] as number[], looks: 0, during: async (): Promise<void> => {} };
+  const state = {
+    nowMs: 0,
+    appended: [] as number[],
+    looks: 0,
+    leadershipEnds: false,
+    during: async (): Promise<void> => {},
+  };
   const partition = {
     leads: true,
     machine: { queues: () => [{ queueId: 1, depth: state.appended.length, isRemoved: false }] },
     dropper: {
       expire: async (_queueId: number, beforeMs: number) => {
         state.looks++;
+        if (state.leadershipEnds) return undefined;
         state.appended = state.appended.filter((atMs) => atMs >= beforeMs);
         const oldest = state.appended[0] ?? 0;
         await state.during();
@@ -72,11 +83,21 @@ describe('retention', () => {
     state.during = async () => {
       state.during = async () => {};
       define(500);
-      sweeper.definitionsChanged();
+      sweeper.definitionsChanged([1]);
     };
     await sweepAt(2000);
     expect(state.appended).toEqual([1000]);
     await sweepAt(2001);
     expect(state.appended).toEqual([]);
+  });
+
+  test('a walk that its leadership did not let end is begun again', async () => {
+    const { state, sweepAt } = setUp(1000);
+    state.appended = [100];
+    state.leadershipEnds = true;
+    await sweepAt(2000);
+    state.leadershipEnds = false;
+    await sweepAt(2001);
+    expect([state.looks, state.appended]).toEqual([2, []]);
   });
 });

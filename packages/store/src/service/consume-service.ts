@@ -42,9 +42,13 @@ export class ConsumeService {
     request: ConsumeRequest,
   ): void {
     switch (request.type) {
-      case 'attach':
-        this.#attach(channel, from, consumers, request);
+      case 'attach': {
+        const refused = this.#attach(channel, from, consumers, request);
+        if (refused === undefined) return;
+        const leader = this.#partitions.get(request.partition)?.leader ?? 0;
+        channel.send({ type: 'detached', consumerId: request.consumerId, reason: refused, leader });
         return;
+      }
       case 'window': {
         const consumer = consumers.get(request.consumerId);
         consumer?.dispatch?.setWindow(consumer.dispatchId, request.window);
@@ -69,12 +73,9 @@ export class ConsumeService {
     from: number,
     consumers: Map<number, ChannelConsumer>,
     request: Extract<ConsumeRequest, { type: 'attach' }>,
-  ): void {
+  ): DetachReason | undefined {
     const { consumerId, queueId } = request;
-    const partition = this.#partitions.get(request.partition);
-    const refuse = (reason: DetachReason): void =>
-      channel.send({ type: 'detached', consumerId, reason, leader: partition?.leader ?? 0 });
-    if (this.#isFenced(queueId, from, request.generation)) return refuse('fenced');
+    if (this.#isFenced(queueId, from, request.generation)) return 'fenced';
     // The same id again: the gateway has given the earlier one up.
     consumers.get(consumerId)?.leave();
     consumers.delete(consumerId);
@@ -85,10 +86,11 @@ export class ConsumeService {
       channel,
       () => consumers.delete(consumerId),
     );
-    const dispatch = partition?.attach(queueId, consumer, request.window);
-    if (dispatch === undefined) return refuse('not-leader');
+    const dispatch = this.#partitions.get(request.partition)?.attach(queueId, consumer, request.window);
+    if (dispatch === undefined) return 'not-leader';
     consumer.dispatch = dispatch;
     consumers.set(consumerId, consumer);
+    return undefined;
   }
 
   #isFenced(queueId: number, from: number, generation: number): boolean {

@@ -25,7 +25,6 @@ import { Store } from '../../src/store.ts';
 import { GatedEngine } from './gated-engine.ts';
 import { TestConsumer } from './test-consumer.ts';
 
-const PARTITIONS = 2;
 const ALONE = { replicas: [1], preferredLeader: 1, bootstrap: true };
 
 /**
