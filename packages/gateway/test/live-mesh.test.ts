@@ -326,6 +326,7 @@ describe('shared groups over three gateways', () => {
     const publisher = await cluster.at(1).connect();
     for (let i = 0; i < 10; i++) await publisher.publishAsync('t', String(i), { qos: 1 });
     await until(() => stayer.length, atLeast(10));
+    expect(payloads(stayer)).toEqual(Array.from({ length: 10 }, (_, i) => String(i)));
     expect(drops(1, 'no_member') + drops(2, 'no_member')).toBe(0);
   });
 

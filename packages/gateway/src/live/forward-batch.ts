@@ -55,7 +55,9 @@ export class ForwardBatch {
     for (let i = 0; i < outbox.numbers.length; i++) {
       const number = outbox.numbers[i] as number;
       const shares = outbox.shares[i] as readonly LiveRoute[];
-      messages.push(shares.length === 0 ? this.#plain(number) : { ...this.#plain(number), shares });
+      const plain = this.#plain(number);
+      const { record, qos, retain } = plain;
+      messages.push(shares.length === 0 ? plain : { record, qos, retain, shares });
     }
     outbox.clear();
     return messages;

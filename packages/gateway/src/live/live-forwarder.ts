@@ -53,9 +53,8 @@ export class LiveForwarder {
     const copies = message.retain ? this.#offerToAll(matches, offer) : this.#offerToMatches(matches, offer);
     const dealt = this.#dealGroups(matches, offer);
     // Last: whoever gets it may publish in turn.
-    for (let i = 0; i < offer.groupsHere.length; i++) {
-      this.#live.deliverShared(message, offer.groupsHere[i] as string);
-    }
+    const { groupsHere } = offer;
+    if (groupsHere !== undefined) for (const group of groupsHere) this.#live.deliverShared(message, group);
     return copies + dealt;
   }
 
@@ -103,7 +102,8 @@ export class LiveForwarder {
       if (group.turn >= places) group.turn = 0;
       const peer = gateways[group.turn++];
       if (peer === undefined) {
-        offer.groupsHere = [...offer.groupsHere, topicFilter];
+        if (offer.groupsHere === undefined) offer.groupsHere = [topicFilter];
+        else offer.groupsHere.push(topicFilter);
         return true;
       }
       if (!peer.hasRoom || !this.#offer(peer, offer)) continue;
@@ -143,7 +143,6 @@ export class LiveForwarder {
 }
 
 type Matches = readonly (LivePeer | RemoteGroup<LivePeer>)[];
-const NOWHERE: readonly string[] = [];
 
 /** One message on its way into the turn; encoded when the first gateway takes it. */
 class Offer {
@@ -151,7 +150,7 @@ class Offer {
   readonly nowMs: number;
   number = -1;
   /** Groups whose copy stays on this gateway. */
-  groupsHere: readonly string[] = NOWHERE;
+  groupsHere: string[] | undefined = undefined;
 
   constructor(message: PublishedMessage, nowMs: number) {
     this.message = message;
