@@ -15,7 +15,7 @@ export class TestCluster {
   ): Promise<TestCluster> {
     const cluster = new TestCluster();
     for (let nodeId = 1; nodeId <= count; nodeId++) {
-      const place = { nodeId, network: cluster.network };
+      const place = { nodeId, transport: cluster.network.node(nodeId) };
       cluster.gateways.push(await TestGateway.start(limits, authenticator, place));
     }
     cluster.meet();

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
+import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authenticator.ts';
 import { Gateway } from '../../src/gateway.ts';
@@ -30,7 +31,7 @@ export interface Received {
 /** Where a gateway stands among others. */
 export interface Place {
   nodeId: number;
-  network: InprocNetwork;
+  transport: Transport & ServiceRegistry;
 }
 
 /** A gateway on real sockets with in-memory durable sides, and the clients of one test. */
@@ -48,9 +49,8 @@ export class TestGateway {
   constructor(
     limits: Partial<GatewayLimits> = {},
     authenticator: Authenticator = anonymousAuthenticator,
-    { nodeId, network }: Place = { nodeId: 1, network: new InprocNetwork({ codecs: true }) },
+    { nodeId, transport }: Place = { nodeId: 1, transport: new InprocNetwork({ codecs: true }).node(1) },
   ) {
-    const transport = network.node(nodeId);
     this.gateway = new Gateway({
       nodeId,
       transport,
