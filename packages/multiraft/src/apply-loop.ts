@@ -324,6 +324,9 @@ export class ApplyLoop {
       const pending = replica.pending.take(entry.index, entry.term);
       if (pending?.lost === true) replica.listener.dropped(pending.token, 'not-leader');
       else if (entry.kind === EntryKind.NORMAL) replica.listener.applied(entry.index, reply, pending?.token);
+      if (entry.kind === EntryKind.NO_OP && replica.pending.size > 0) {
+        for (const token of replica.pending.takeOlder(entry.term)) replica.listener.dropped(token, 'not-leader');
+      }
     }
     replica.machine.flush(view);
   }
@@ -404,7 +407,9 @@ export class ApplyLoop {
 /** Nothing is applied for it: it stopped, is gone, or its state is being replaced. */
 function isAtRest(replica: Replica): boolean {
   const { stopped, removed, installing, installed, impaired } = replica;
-  return stopped !== undefined || removed || installing !== undefined || installed !== undefined || impaired !== undefined;
+  return (
+    stopped !== undefined || removed || installing !== undefined || installed !== undefined || impaired !== undefined
+  );
 }
 
 function isFull(cause: unknown): boolean {

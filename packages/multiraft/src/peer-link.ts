@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import type { GroupMessage, RaftFrame } from '@sluice/rpc/contract/raft';
 import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
 
@@ -22,12 +23,12 @@ export class PeerLink {
   /** Its groups, as of the last tick that looked. */
   wanted = false;
 
-  constructor(nodeId: number, transport: Transport, nowMs: number, onClosed: (link: PeerLink) => void) {
+  constructor(nodeId: number, transport: Transport, clock: Clock, onClosed: (link: PeerLink) => void) {
     this.nodeId = nodeId;
-    this.lastHeardMs = nowMs;
+    this.lastHeardMs = clock.monotonicMs();
     const closed = (): void => onClosed(this);
-    this.appends = new PeerChannel(nodeId, 'raft', transport, closed);
-    this.control = new PeerChannel(nodeId, 'raft-control', transport, closed);
+    this.appends = new PeerChannel(nodeId, 'raft', transport, clock, closed);
+    this.control = new PeerChannel(nodeId, 'raft-control', transport, clock, closed);
   }
 
   get unsentBytes(): number {
@@ -44,19 +45,26 @@ export class PeerChannel {
   /** Until a broken channel is opened again; doubled up to the last one while the peer is not heard. */
   static readonly BACKOFF_FIRST_MS = 50;
   static readonly BACKOFF_MAX_MS = 1000;
+  /** A channel that lived for this long was no failed attempt. */
+  static readonly STEADY_MS = 500;
+  /** Twice what a peer may have waiting in appends: they are refused before. */
+  static readonly UNSENT_BYTES_MAX = 128 * 1024 * 1024;
 
   readonly #nodeId: number;
   readonly #service: ChannelService;
   readonly #transport: Transport;
+  readonly #clock: Clock;
   readonly #onClosed: () => void;
   #channel: Channel<RaftFrame, never> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #backoffMs = PeerChannel.BACKOFF_FIRST_MS;
   #closed = false;
+  #openedMs = 0;
   messages: GroupMessage[] = [];
   quiesced: RaftFrame['quiesced'][number][] = [];
 
-  constructor(nodeId: number, service: ChannelService, transport: Transport, onClosed: () => void) {
+  constructor(nodeId: number, service: ChannelService, transport: Transport, clock: Clock, onClosed: () => void) {
+    this.#clock = clock;
     this.#nodeId = nodeId;
     this.#service = service;
     this.#transport = transport;
@@ -72,13 +80,17 @@ export class PeerChannel {
     return this.#channel?.unsentBytes ?? 0;
   }
 
-  /** The peer lives: the next break is mended quickly, and one that waits for its turn is mended now. */
-  heard(): void {
-    if (this.#backoffMs === PeerChannel.BACKOFF_FIRST_MS) return;
+  /** The peer has just opened its own: it is there again, so this one is mended at once. */
+  mend(): void {
     this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
+    this.#open();
+  }
+
+  /** For how long it has been open; 0 when it is not. */
+  openMs(nowMs: number): number {
+    return this.#channel === undefined ? 0 : nowMs - this.#openedMs;
   }
 
   /** Sends what was gathered. False: nothing left this node. */
@@ -89,8 +101,9 @@ export class PeerChannel {
     return this.send({ messages, quiesced });
   }
 
+  /** False when it is closed, or so much waits already that more would only come too late. */
   send(frame: RaftFrame): boolean {
-    if (this.#channel === undefined) return false;
+    if (this.#channel === undefined || this.#channel.unsentBytes > PeerChannel.UNSENT_BYTES_MAX) return false;
     this.#channel.send(frame);
     return true;
   }
@@ -107,10 +120,14 @@ export class PeerChannel {
     if (this.#closed) return;
     const channel = this.#transport.open<RaftFrame, never>(this.#nodeId, this.#service);
     this.#channel = channel;
+    this.#openedMs = this.#clock.monotonicMs();
     channel.onClose(() => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
       if (this.#closed) return;
+      if (this.#clock.monotonicMs() - this.#openedMs > PeerChannel.STEADY_MS) {
+        this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
+      }
       this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
       this.#backoffMs = Math.min(2 * this.#backoffMs, PeerChannel.BACKOFF_MAX_MS);
       this.#onClosed();

@@ -8,7 +8,7 @@ import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import type { Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { type AppendMessage, AppendReader, recentEntries } from './append-reader.ts';
-import { PeerLink } from './peer-link.ts';
+import { PeerChannel, PeerLink } from './peer-link.ts';
 import type { Replica } from './replica.ts';
 import type { PeerSender } from './store-loop.ts';
 
@@ -122,20 +122,27 @@ export class PeerLinks implements PeerSender {
       link.beaten = false;
       // It was this process that heard nobody while it did not run.
       if (paused) link.lastHeardMs = nowMs;
-      if (!link.lost && nowMs - link.lastHeardMs > silenceMs) this.#lose(link, 'silent');
+      const isSilent = nowMs - link.lastHeardMs > silenceMs;
+      if (!link.lost && isSilent) this.#lose(link, 'silent');
+      // Only what holds for a while: a peer that is heard but refuses connections would else be lost over and over.
+      else if (link.lost && !isSilent && link.control.openMs(nowMs) >= PeerChannel.STEADY_MS) {
+        link.lost = false;
+        this.#options.onFound(link.nodeId);
+      }
     }
   }
 
   /** A frame of that node arrived. */
   heard(nodeId: number, nowMs: number): void {
     const link = this.#links.get(nodeId);
-    if (link === undefined) return;
-    link.lastHeardMs = nowMs;
-    link.appends.heard();
-    link.control.heard();
-    if (!link.lost || !link.control.open) return;
-    link.lost = false;
-    this.#options.onFound(nodeId);
+    if (link !== undefined) link.lastHeardMs = nowMs;
+  }
+
+  /** That node opened a channel to this one: it has just started, or its connection was mended. */
+  opened(nodeId: number): void {
+    const link = this.#links.get(nodeId);
+    link?.appends.mend();
+    link?.control.mend();
   }
 
   peerAlive(nodeId: number): boolean {
@@ -154,7 +161,7 @@ export class PeerLinks implements PeerSender {
     let link = this.#links.get(nodeId);
     if (link === undefined) {
       const { transport, clock } = this.#options;
-      link = new PeerLink(nodeId, transport, clock.monotonicMs(), (closed) => this.#broke(closed));
+      link = new PeerLink(nodeId, transport, clock, (closed) => this.#broke(closed));
       if (this.#closed) link.close();
       else this.#links.set(nodeId, link);
     }

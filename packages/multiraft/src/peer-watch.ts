@@ -70,8 +70,8 @@ export class PeerWatch {
     clearTimeout(this.#timers.get(replica));
     const timer = setTimeout(() => {
       this.#timers.delete(replica);
-      const idle = replica.removed || replica.impaired !== undefined || replica.stopped !== undefined;
-      if (idle || raft.leader !== 0 || raft.role !== 'follower') return;
+      const isOut = replica.removed || replica.stopped !== undefined || !replica.mayVote();
+      if (isOut || raft.leader !== 0 || raft.role !== 'follower') return;
       raft.campaign();
       this.#settle(replica);
     }, delayMs);

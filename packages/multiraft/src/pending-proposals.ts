@@ -21,6 +21,20 @@ export class PendingProposals {
     return { token: pending.token, lost: pending.term !== term };
   }
 
+  /**
+   * A term's first entry was applied. Terms in a log only grow, so what was proposed in earlier ones and lies behind it is
+   * not in the log and never will be.
+   */
+  takeOlder(term: number): unknown[] {
+    const tokens: unknown[] = [];
+    for (const [index, pending] of this.#byIndex) {
+      if (pending.term >= term) continue;
+      this.#byIndex.delete(index);
+      tokens.push(pending.token);
+    }
+    return tokens;
+  }
+
   /** Empties it; the tokens in index order. */
   takeAll(): unknown[] {
     const tokens = [...this.#byIndex.values()].map((pending) => pending.token);

@@ -39,11 +39,19 @@ export class StoreLoop {
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
+  /** The turn whose write is in flight. */
+  #writing: Turn | undefined;
+  /** What was gathered while that write stalls; the next turn goes on with it. */
+  #ahead: Turn | undefined;
   #fenced: Error | undefined;
   readonly #begin = (): void => {
     this.#scheduled = false;
     void this.#run();
   };
+
+  /** A write of this age is a stall; after the second one the node is better taken for dead. */
+  static readonly STALL_MS = 50;
+  static readonly STALL_MAX_MS = 2500;
 
   constructor(options: {
     entryLog: EntryLog;
@@ -129,6 +137,19 @@ export class StoreLoop {
     setImmediate(this.#begin);
   }
 
+  /**
+   * Called on the host's tick. A disk that stalls for some hundred milliseconds must not look like a dead node: what needs
+   * no disk (heartbeats and their answers) leaves while the write is in flight. One that stalls for longer should be
+   * replaced, and falls silent.
+   */
+  relieve(): void {
+    const turn = this.#writing;
+    if (turn === undefined || this.#fenced !== undefined || this.#dirty.length === 0) return;
+    const ageMs = this.#clock.monotonicMs() - turn.startedMs;
+    if (ageMs < StoreLoop.STALL_MS || ageMs > StoreLoop.STALL_MAX_MS) return;
+    this.#ahead = this.#gather(this.#ahead);
+  }
+
   /** Resolves when no turn is in flight. */
   async idle(): Promise<void> {
     while (this.#running || this.#scheduled) await new Promise((resolve) => setImmediate(resolve));
@@ -139,10 +160,11 @@ export class StoreLoop {
     this.#running = true;
     let turn: Turn | undefined;
     try {
-      turn = this.#held ?? this.#gather();
+      turn = this.#held ?? this.#gather(undefined);
       while (turn !== undefined) {
         if (!(await this.#persist(turn))) break;
-        turn = this.#gather();
+        turn = this.#gather(this.#ahead);
+        this.#ahead = undefined;
       }
     } catch (cause) {
       for (const { reject } of turn?.extra ?? []) reject(cause as Error);
@@ -152,20 +174,17 @@ export class StoreLoop {
     }
   }
 
-  #gather(): Turn | undefined {
+  /** Adds what is to be done to a turn that was begun, or to a new one. */
+  #gather(begun: Turn | undefined): Turn | undefined {
     const replicas = this.#dirty;
-    if (replicas.length === 0 && this.#extra.length === 0) return undefined;
+    if (replicas.length === 0 && this.#extra.length === 0) return begun;
     this.#dirty = [];
-    const turn: Turn = {
-      writes: [],
-      persisted: [],
-      afterPersist: [],
-      extra: this.#extra,
-      startedMs: this.#clock.monotonicMs(),
-      entries: 0,
-    };
+    const turn = begun ?? this.#newTurn();
+    for (const extra of this.#extra) {
+      turn.extra.push(extra);
+      if (extra.write !== undefined) turn.writes.push(extra.write);
+    }
     this.#extra = [];
-    for (const { write } of turn.extra) if (write !== undefined) turn.writes.push(write);
     for (const replica of replicas) {
       replica.queued = false;
       if (replica.removed) continue;
@@ -173,6 +192,17 @@ export class StoreLoop {
     }
     this.#peers.flush();
     return turn;
+  }
+
+  #newTurn(): Turn {
+    return {
+      writes: [],
+      persisted: [],
+      afterPersist: [],
+      extra: [],
+      startedMs: this.#clock.monotonicMs(),
+      entries: 0,
+    };
   }
 
   #collect(replica: Replica, turn: Turn): void {
@@ -203,9 +233,9 @@ export class StoreLoop {
     if (last !== undefined || hardState !== undefined) {
       // Of a group that stopped nothing is applied any more: its entries need not wait in memory.
       if (replica.stopped === undefined && replica.impaired === undefined && entries.length > 0) {
-        replica.recent.append(entries, this.#entryLog.lastIndex(replica.groupId));
+        replica.recent.append(entries, replica.raft.persistedIndex);
       }
-      turn.writes.push({ groupId: replica.groupId, hardState, entries });
+      addWrite(turn.writes, { groupId: replica.groupId, hardState, entries }, turn === this.#ahead);
       turn.entries += entries.length;
       if (last !== undefined) turn.persisted.push({ replica, term: last.term, index: last.index });
     }
@@ -245,6 +275,7 @@ export class StoreLoop {
   async #persist(turn: Turn): Promise<boolean> {
     if (turn.writes.length > 0) {
       try {
+        this.#writing = turn;
         await this.#entryLog.append(turn.writes);
       } catch (cause) {
         if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_FULL') throw cause;
@@ -253,6 +284,8 @@ export class StoreLoop {
         }
         this.#held = turn;
         return false;
+      } finally {
+        this.#writing = undefined;
       }
       if (this.#held === turn) this.#logger.info({}, 'the disk has space again: what was held back is written');
       this.#held = undefined;
@@ -302,4 +335,21 @@ interface ExtraWrite {
   write: LogWrite | undefined;
   done: () => void;
   reject: (cause: Error) => void;
+}
+
+/** A frame holds one write a group: in a turn that was gathered in several goes, the later one goes on with the earlier. */
+function addWrite(writes: LogWrite[], write: LogWrite, mayBeThere: boolean): void {
+  const at = mayBeThere ? writes.findIndex(({ groupId }) => groupId === write.groupId) : -1;
+  const before = writes[at];
+  const first = write.entries[0];
+  if (before === undefined) {
+    writes.push(write);
+    return;
+  }
+  const kept = first === undefined ? before.entries : before.entries.filter(({ index }) => index < first.index);
+  writes[at] = {
+    groupId: write.groupId,
+    hardState: write.hardState ?? before.hardState,
+    entries: [...kept, ...write.entries],
+  };
 }

@@ -78,6 +78,33 @@ describe('a network that fails', () => {
   });
 });
 
+describe('a disk that stalls', () => {
+  test('for two seconds: its node keeps its groups', async () => {
+    await cluster.start(3, 2);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 1);
+    await cluster.agree(1, 1);
+    const term = leader.host.termOf(1);
+    const { datasync } = leader.files;
+    let stalled = true;
+    leader.files.datasync = async (...args) => {
+      await until(() => !stalled, 'the stall ends');
+      await datasync(...args);
+    };
+    const waiting = [leader.propose(1, 1)];
+    const startedMs = performance.now();
+    await until(() => performance.now() - startedMs > 700, 'a while');
+    // While it waits, more is proposed: it goes out with what is gathered ahead.
+    waiting.push(leader.propose(1, 1));
+    await until(() => performance.now() - startedMs > 2200, 'longer than any election timeout');
+    stalled = false;
+    expect((await Promise.all(waiting)).map(({ value }) => value)).toEqual([2, 3]);
+    expect(leader.host.leads(1)).toBe(true);
+    expect(leader.host.termOf(1)).toBe(term);
+    await cluster.agree(1, 3);
+  });
+});
+
 describe('a follower that is behind', () => {
   test('gets what is no longer in memory from the log', async () => {
     await cluster.start(3, 1);

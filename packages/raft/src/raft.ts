@@ -95,6 +95,10 @@ export class RaftGroup {
     return this.#group.log.lastIndex;
   }
 
+  /** The last entry that is durable here and was not replaced since. */
+  get persistedIndex(): number {
+    return this.#group.log.persistedIndex;
+  }
   get lastTerm(): number {
     return this.#group.log.lastTerm();
   }

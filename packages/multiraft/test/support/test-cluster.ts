@@ -7,9 +7,9 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import type { Membership } from '@sluice/raft/entry';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
-import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import type { GroupListener } from '../../src/group-machine.ts';
 import { type NodeStorage, openNodeStorage } from '../../src/node-storage.ts';
 import { RaftHost } from '../../src/raft-host.ts';
@@ -22,7 +22,6 @@ export class TestCluster {
   readonly network = new InprocNetwork({ codecs: true });
   readonly members = new Map<number, Member>();
   readonly #root: string;
-  readonly clock = new TestClock();
 
   private constructor(root: string) {
     this.#root = root;
@@ -113,6 +112,7 @@ export class Member {
   readonly nodeId: number;
   readonly metrics = new PlainMetrics();
   readonly clock = new TestClock();
+  readonly files = { ...nodeFileOperations };
   readonly machines = new Map<number, TallyMachine>();
   readonly listeners = new Map<number, ClusterListener>();
   host!: RaftHost;
@@ -135,7 +135,7 @@ export class Member {
       metrics,
       openEngine: async () => new MemoryEngine(),
       openEntryLog: (directory, durableMark) =>
-        openEntryLog({ directory, logger: silentLogger, metrics, durableMark, files: nodeFileOperations }),
+        openEntryLog({ directory, logger: silentLogger, metrics, durableMark, files: this.files }),
     });
     this.host = new RaftHost(this.storage, {
       nodeId,
