@@ -66,6 +66,10 @@ export class MetaMachine {
     return this.#queues.size;
   }
 
+  queue(queueId: number): QueueDefinition | undefined {
+    return this.#queues.get(queueId);
+  }
+
   queueByName(name: string): QueueDefinition | undefined {
     const queueId = this.#idByName.get(name);
     return queueId === undefined ? undefined : this.#queues.get(queueId);

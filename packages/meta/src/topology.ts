@@ -88,13 +88,24 @@ export class Topology {
     this.epoch = delta.epoch;
   }
 
-  /** The coordinator's newest knowledge. A partition it names no leader for keeps the one known, while that is alive. */
-  applyLiveness(liveness: { leaders: readonly PartitionLeader[]; alive: readonly number[] }): void {
-    this.#alive = new Set(liveness.alive);
-    for (const leader of this.#leaders) {
-      if (leader.nodeId !== 0 && !this.#alive.has(leader.nodeId)) leader.nodeId = 0;
+  /**
+   * The coordinator's newest knowledge. A partition it names no leader for keeps the one known, while that is alive. False
+   * when nothing of it is news.
+   */
+  applyLiveness(liveness: { leaders: readonly PartitionLeader[]; alive: readonly number[] }): boolean {
+    const { alive } = liveness;
+    let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
+    if (moved) this.#alive = new Set(alive);
+    const named = new Set(liveness.leaders.map(({ partition }) => partition));
+    for (const [i, leader] of this.#leaders.entries()) {
+      if (leader.nodeId === 0 || named.has(i + 1) || this.#alive.has(leader.nodeId)) continue;
+      leader.nodeId = 0;
+      moved = true;
     }
-    for (const { partition, nodeId, term } of liveness.leaders) this.noteLeader(partition, nodeId, term);
+    for (const { partition, nodeId, term } of liveness.leaders) {
+      if (this.noteLeader(partition, nodeId, term)) moved = true;
+    }
+    return moved;
   }
 
   /** Somebody who knows said who leads: the store itself, or a store that refused. False when it is no news. */

@@ -1,67 +1,235 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
-import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
+import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { Channel, Transport } from '@sluice/rpc/transport';
 
 /**
- * Keeps a node's image of the cluster up to date from the coordinator, and tells it which epoch this node acts on. While
- * no coordinator answers, the last image stays in force: established publishing and consuming goes on.
+ * Keeps a node's image of the cluster up to date from the leading coordinator, tells it which epoch this node acts on,
+ * and reports to it what this node does. Coordinators come and go: it tries those it knows of in turn and follows their
+ * hints. While none answers, the last image stays in force, so established publishing and consuming goes on; and it never
+ * goes back to an older one, whoever sends it.
  */
 export class TopologyWatcher {
   readonly topology: Topology;
-  readonly #transport: Transport;
-  readonly #coordinatorNodeId: number;
+  readonly #options: TopologyWatcherOptions;
   #channel: Channel<TopologyFeedRequest, TopologyUpdate> | undefined;
-  #imaged: (() => void) | undefined;
-  readonly #listeners: ((topology: Topology) => void)[] = [];
-  readonly #acted: () => Promise<void> | undefined;
+  #coordinator = 0;
+  /** The coordinator at the other end serves this node: it sent something. */
+  #served = false;
+  #heardMs = 0;
+  #retryAtMs = 0;
+  #failures = 0;
+  #turn = 0;
+  #reportAtMs = 0;
+  #reportSoon = false;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #imaged: (() => void)[] = [];
+  readonly #listeners: ((topology: Topology, what: TopologyChange) => void)[] = [];
 
-  /** `acted` resolves when this node acts on the newest image; undefined when it does as soon as it has it. */
-  constructor(options: {
-    topology: Topology;
-    transport: Transport;
-    coordinatorNodeId: number;
-    acted: () => Promise<void> | undefined;
-  }) {
+  static readonly TICK_MS = 100;
+  static readonly REPORT_INTERVAL_MS = 1_000;
+  /** A coordinator that leads says something every second. */
+  static readonly SILENCE_MS = 3_000;
+  static readonly BACKOFF_MIN_MS = 50;
+  static readonly BACKOFF_MAX_MS = 1_000;
+
+  constructor(options: TopologyWatcherOptions) {
     this.topology = options.topology;
-    this.#acted = options.acted;
-    this.#transport = options.transport;
-    this.#coordinatorNodeId = options.coordinatorNodeId;
+    this.#options = options;
   }
 
   start(): void {
-    this.#channel = this.#transport.open<TopologyFeedRequest, TopologyUpdate>(this.#coordinatorNodeId, 'topology');
-    this.#channel.onMessage((update) => this.#receive(update));
-    this.#channel.send({ type: 'watch' });
+    this.#timer = setInterval(() => this.tick(), TopologyWatcher.TICK_MS);
+    this.tick();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#leave();
+  }
+
+  /** Node id of the coordinator that serves this node; 0 while none does. */
+  get coordinator(): number {
+    return this.#served ? this.#coordinator : 0;
   }
 
   /** Resolves when this node has an image. */
   imaged(): Promise<void> {
     return new Promise((resolve) => {
-      this.#imaged = resolve;
       if (this.topology.epoch > 0) resolve();
+      else this.#imaged.push(resolve);
     });
   }
 
   /** Called after every change, and at once when there is an image already. */
-  onChange(listener: (topology: Topology) => void): void {
+  onChange(listener: (topology: Topology, what: TopologyChange) => void): void {
     this.#listeners.push(listener);
-    if (this.topology.epoch > 0) listener(this.topology);
+    if (this.topology.epoch > 0) listener(this.topology, 'image');
   }
 
-  close(): void {
-    this.#channel?.close();
+  /** Something the coordinator should know moved: a report goes out at the end of this turn. */
+  reportSoon(): void {
+    if (this.#reportSoon) return;
+    this.#reportSoon = true;
+    setImmediate(() => {
+      this.#reportSoon = false;
+      this.#report();
+    });
+  }
+
+  /** Time passed. Called by its own timer; who drives time itself calls it instead of `start`. */
+  tick(): void {
+    if (this.#closed) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#channel === undefined) {
+      if (nowMs >= this.#retryAtMs) this.#connect(this.#next());
+      return;
+    }
+    if (nowMs - this.#heardMs > TopologyWatcher.SILENCE_MS) this.#retry();
+    else if (nowMs >= this.#reportAtMs) this.#report();
+  }
+
+  #next(): number {
+    const known = this.topology.coordinators().map(({ nodeId }) => nodeId);
+    const candidates = [...new Set([...known, ...this.#options.coordinators])];
+    return candidates[this.#turn++ % Math.max(1, candidates.length)] ?? 0;
+  }
+
+  #connect(nodeId: number): void {
+    this.#leave();
+    if (nodeId === 0) {
+      this.#backOff();
+      return;
+    }
+    this.#coordinator = nodeId;
+    this.#heardMs = this.#options.clock.monotonicMs();
+    const channel = this.#options.transport.open<TopologyFeedRequest, TopologyUpdate>(nodeId, 'topology');
+    this.#channel = channel;
+    channel.onMessage((update) => {
+      if (channel === this.#channel) this.#receive(update);
+    });
+    channel.onClose(() => {
+      if (channel === this.#channel) this.#retry();
+    });
+    const { clusterId, epoch } = this.topology;
+    channel.send({ type: 'watch', clusterId, epoch });
+    this.#report();
+    if (epoch > 0) void this.#acknowledge(epoch);
+  }
+
+  #leave(): void {
+    const channel = this.#channel;
+    this.#channel = undefined;
+    this.#served = false;
+    channel?.close();
+  }
+
+  #retry(): void {
+    this.#leave();
+    this.#backOff();
+  }
+
+  #backOff(): void {
+    const wait = Math.min(TopologyWatcher.BACKOFF_MAX_MS, TopologyWatcher.BACKOFF_MIN_MS * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 10);
+    this.#retryAtMs = this.#options.clock.monotonicMs() + wait;
   }
 
   #receive(update: TopologyUpdate): void {
-    if (update.type === 'image') this.topology.reset(update);
-    else if (update.epoch > this.topology.epoch) this.topology.applyDelta(update);
-    for (const listener of this.#listeners) listener(this.topology);
-    this.#imaged?.();
-    void this.#acknowledge(this.topology.epoch);
+    this.#heardMs = this.#options.clock.monotonicMs();
+    if (update.type === 'elsewhere') {
+      this.#follow(update.leader);
+      return;
+    }
+    this.#served = true;
+    this.#failures = 0;
+    switch (update.type) {
+      case 'image':
+        if (!this.#isWelcome(update.clusterId, update.epoch)) return;
+        this.topology.reset(update);
+        this.#moved('image');
+        return;
+      case 'delta':
+        if (update.epoch <= this.topology.epoch) return;
+        if (update.epoch > this.topology.epoch + 1) {
+          const { clusterId, epoch } = this.topology;
+          this.#channel?.send({ type: 'watch', clusterId, epoch });
+          return;
+        }
+        this.topology.applyDelta(update);
+        this.#moved('delta');
+        return;
+      case 'liveness':
+        if (this.topology.applyLiveness(update)) this.#tell('liveness');
+        return;
+      case 'assignments':
+        this.topology.applyAssignments(update.assignments);
+        this.#tell('assignments');
+    }
+  }
+
+  /** A coordinator that has not noticed that others lead may send what was true once. */
+  #isWelcome(clusterId: string, epoch: number): boolean {
+    const { topology } = this;
+    if (topology.clusterId === '' || (topology.clusterId === clusterId && epoch >= topology.epoch)) return true;
+    this.#options.logger.warn(
+      { coordinator: this.#coordinator, clusterId, epoch, have: topology.epoch },
+      'a coordinator sent an image that is not newer than the one this node has',
+    );
+    this.#retry();
+    return false;
+  }
+
+  #follow(leader: number): void {
+    // Each hint counts as a failure: two coordinators that point at each other are not asked without end.
+    if (leader === 0 || leader === this.#coordinator || this.#failures > 3) {
+      this.#retry();
+      return;
+    }
+    this.#failures++;
+    this.#connect(leader);
+  }
+
+  #moved(what: 'image' | 'delta'): void {
+    this.#tell(what);
+    const { epoch } = this.topology;
+    for (const resolve of this.#imaged.splice(0)) resolve();
+    void this.#acknowledge(epoch);
+  }
+
+  #tell(what: TopologyChange): void {
+    for (const listener of this.#listeners) listener(this.topology, what);
   }
 
   async #acknowledge(epoch: number): Promise<void> {
-    await this.#acted();
-    this.#channel?.send({ type: 'reached', epoch });
+    const channel = this.#channel;
+    await this.#options.acted();
+    if (channel === this.#channel) channel?.send({ type: 'reached', epoch });
   }
+
+  #report(): void {
+    const channel = this.#channel;
+    if (channel === undefined || this.#closed) return;
+    this.#reportAtMs = this.#options.clock.monotonicMs() + TopologyWatcher.REPORT_INTERVAL_MS;
+    channel.send({ type: 'report', report: this.#options.report() });
+  }
+}
+
+/** Whether queues, nodes or places changed (`image`: anything may have), or only what is known for the moment. */
+export type TopologyChange = 'image' | 'delta' | 'liveness' | 'assignments';
+
+export interface TopologyWatcherOptions {
+  topology: Topology;
+  transport: Transport;
+  /** Node ids to begin with; once there is an image, its coordinators are tried first. */
+  coordinators: readonly number[];
+  clock: Clock;
+  logger: Logger;
+  /** Resolves when this node acts on the newest image; undefined when it does as soon as it has it. */
+  acted: () => Promise<void> | undefined;
+  /** What this node does now. Gateways name only queues that spread over several partitions. */
+  report: () => NodeReport;
 }

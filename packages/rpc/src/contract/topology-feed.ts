@@ -4,15 +4,16 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
 
 /**
- * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, then
- * deltas; an epoch is acknowledged when the node acts on it (a store: when the partitions it leads know the queues), so
+ * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, or
+ * what changed since the one it has, then deltas; an epoch is acknowledged when the node acts on it (a store: when the partitions it leads know the queues), so
  * that creating a queue may answer only once a publish anywhere would be kept.
  *
  * The same channel is how the coordinator knows that a node lives and what it leads: a report every second, and at once
  * when something moved. Reports are soft: nothing of them is replicated, the next leader hears them anew.
  */
 export type TopologyFeedRequest =
-  | { type: 'watch' }
+  /** With what this node has already (an empty id and 0: nothing): it gets the deltas since, while those are known. */
+  | { type: 'watch'; clusterId: string; epoch: number }
   | { type: 'reached'; epoch: number }
   | { type: 'report'; report: NodeReport };
 
