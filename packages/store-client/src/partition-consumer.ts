@@ -1,4 +1,10 @@
-import type { ConsumeRequest, ConsumeResponse, DeliverItem, DetachReason, SettleItem } from '@sluice/rpc/contract/consume';
+import type {
+  ConsumeRequest,
+  ConsumeResponse,
+  DeliverItem,
+  DetachReason,
+  SettleItem,
+} from '@sluice/rpc/contract/consume';
 import type { Channel, Transport } from '@sluice/rpc/transport';
 import type { RouteTable } from './route-table.ts';
 

@@ -20,12 +20,15 @@ export class WindowSplit {
   #window: number;
   /** Held by the client, delivered by consumers that are gone: they still take its places. */
   #orphans = 0;
+  #orphanTicks = 0;
   /** Where the uneven rest begins; moves on while there is less credit than partitions with work. */
   #turn = 0;
   #rotates = false;
 
   /** Ticks until a store that does not answer is taken to have acted on its window. */
   static readonly UNANSWERED_TICKS = 8;
+  /** Ticks until what consumers that are gone had delivered takes no place any more: some is never answered. */
+  static readonly ORPHAN_TICKS = 240;
 
   constructor(window: number) {
     this.#window = window;
@@ -79,6 +82,7 @@ export class WindowSplit {
 
   /** The consumer is gone, and its credit with it. */
   closed(part: WindowPart): void {
+    if (part.held > 0) this.#orphanTicks = 0;
     this.#orphans += part.held;
     part.isOpen = false;
     part.isAttached = false;
@@ -103,7 +107,7 @@ export class WindowSplit {
 
   /** A message whose consumer is gone was answered by the client. */
   orphanSettled(): void {
-    this.#orphans--;
+    if (this.#orphans > 0) this.#orphans--;
   }
 
   /** The store said whether work waits. Saying the same again is how it answers a window (`contract/consume`). */
@@ -121,6 +125,7 @@ export class WindowSplit {
 
   /** Whether `tick` has anything to do. */
   get wantsTicks(): boolean {
+    if (this.#orphans > 0) return true;
     if (this.parts.length < 2) return false;
     if (this.#rotates) return true;
     for (const part of this.parts) if (part.unanswered > 0 || (part.isWanted && !part.isWaiting)) return true;
@@ -130,6 +135,7 @@ export class WindowSplit {
   /** Some time went by: takes an answer for granted that never came, gives others a turn, forgets where work was. */
   tick(): void {
     if (this.#rotates) this.#turn++;
+    if (this.#orphans > 0 && ++this.#orphanTicks >= WindowSplit.ORPHAN_TICKS) this.#orphans = 0;
     for (const part of this.parts) {
       if (!part.isWaiting) part.isWanted = false;
       if (part.unanswered > 0 && ++part.unansweredTicks >= WindowSplit.UNANSWERED_TICKS) {

@@ -1,41 +1,42 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { Topology } from '@sluice/meta/topology';
 import type { ConsumeRequest, ConsumeResponse, DeliverItem } from '@sluice/rpc/contract/consume';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
-import type { Channel } from '@sluice/rpc/transport';
 import { type ConsumerSink, PartitionConsumer } from '../src/partition-consumer.ts';
+import { RouteTable } from '../src/route-table.ts';
+import { clusterOf } from './doubles/cluster-image.ts';
+import { ScriptedTransport } from './doubles/scripted-transport.ts';
 
 class Sink implements ConsumerSink {
   readonly calls: unknown[] = [];
   delivered(items: readonly DeliverItem[]): void {
     this.calls.push(items.map(({ offset }) => offset));
   }
+  waiting(isWaiting: boolean): void {
+    this.calls.push(isWaiting);
+  }
   dismissed(reason: string): void {
     this.calls.push(reason);
   }
 }
 
-let channels: Channel<ConsumeResponse, ConsumeRequest>[];
+let transport: ScriptedTransport<ConsumeRequest, ConsumeResponse>;
 let requests: ConsumeRequest[];
+let routes: RouteTable;
 let consumers: PartitionConsumer;
 
 beforeEach(() => {
-  channels = [];
+  transport = new ScriptedTransport();
   requests = [];
-  const transport = new InprocTransport({ isolate: true });
-  transport.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel) => {
-    channels.push(channel);
-    channel.onMessage((request) => requests.push(request));
-  });
-  const topology = new Topology();
-  topology.reset({ epoch: 1, clusterId: 'c', partitionCount: 2, leaders: [1, 1], queues: [] });
-  consumers = new PartitionConsumer({ topology, transport });
+  transport.sent = (_, request) => requests.push(request);
+  routes = new RouteTable(clusterOf([1, 2, 3], 2));
+  routes.announced(1, 1, 1);
+  routes.announced(2, 1, 1);
+  consumers = new PartitionConsumer({ routes, transport });
 });
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-function attach(sink: ConsumerSink, partition = 1): number {
-  return consumers.attach({ partition, queueId: 7, window: 10, clientId: 'c', sink });
+function attach(sink: ConsumerSink, partition = 1, nodeId = 1): number {
+  return consumers.attach({ nodeId, partition, queueId: 7, window: 10, clientId: 'c', generation: 0, sink });
 }
 
 const item = (offset: number): DeliverItem => ({ offset, rowBase: 0, deliveryCount: 1, record: new Uint8Array(0) });
@@ -45,9 +46,9 @@ describe('a consumer', () => {
     const [a, b] = [new Sink(), new Sink()];
     const [idA, idB] = [attach(a), attach(b, 2)];
     await turn();
-    expect(channels).toHaveLength(1);
-    channels[0]?.send({ type: 'deliver', consumerId: idB, deliveries: [item(1), item(2)] });
-    channels[0]?.send({ type: 'deliver', consumerId: idA, deliveries: [item(3)] });
+    expect(transport.channels).toHaveLength(1);
+    transport.channels[0]?.say({ type: 'deliver', consumerId: idB, deliveries: [item(1), item(2)] });
+    transport.channels[0]?.say({ type: 'deliver', consumerId: idA, deliveries: [item(3)] });
     await turn();
     expect([a.calls, b.calls]).toEqual([[[3]], [[1, 2]]]);
   });
@@ -57,8 +58,8 @@ describe('a consumer', () => {
     const id = attach(sink);
     consumers.detach(id);
     await turn();
-    channels[0]?.send({ type: 'deliver', consumerId: id, deliveries: [item(1)] });
-    channels[0]?.send({ type: 'detached', consumerId: id, reason: 'queue-removed' });
+    transport.channels[0]?.say({ type: 'deliver', consumerId: id, deliveries: [item(1)] });
+    transport.channels[0]?.say({ type: 'detached', consumerId: id, reason: 'queue-removed', leader: 1 });
     await turn();
     expect(sink.calls).toEqual([]);
     expect(requests.map(({ type }) => type)).toEqual(['attach', 'detach']);
@@ -68,7 +69,7 @@ describe('a consumer', () => {
     const sink = new Sink();
     const id = attach(sink);
     await turn();
-    channels[0]?.send({ type: 'detached', consumerId: id, reason: 'queue-removed' });
+    transport.channels[0]?.say({ type: 'detached', consumerId: id, reason: 'queue-removed', leader: 1 });
     await turn();
     expect(sink.calls).toEqual(['queue-removed']);
     consumers.settle(id, 1, true);
@@ -111,14 +112,52 @@ test('a store that is lost dismisses its consumers once, and those who come next
   const sinks = [new Sink(), new Sink()];
   for (const sink of sinks) attach(sink);
   await turn();
-  channels[0]?.close();
+  transport.channels[0]?.lose();
   await turn();
   expect(sinks.map(({ calls }) => calls)).toEqual([['not-leader'], ['not-leader']]);
   const sink = new Sink();
   const id = attach(sink);
   await turn();
-  expect(channels).toHaveLength(2);
-  channels[1]?.send({ type: 'deliver', consumerId: id, deliveries: [item(1)] });
+  expect(transport.channels).toHaveLength(2);
+  transport.channels[1]?.say({ type: 'deliver', consumerId: id, deliveries: [item(1)] });
   await turn();
   expect(sink.calls).toEqual([[1]]);
+});
+
+test('what was settled on a channel that is lost goes nowhere: those messages come again', async () => {
+  const id = attach(new Sink());
+  consumers.settle(id, 1, true);
+  transport.channels[0]?.lose();
+  attach(new Sink(), 1, 2);
+  await turn();
+  expect(requests.map(({ type }) => type)).toEqual(['attach', 'attach']);
+  expect(routes.leaderOf(1)).toBe(0);
+});
+
+describe('leaders', () => {
+  test('a refusal is passed on with its hint, and the consumer is dismissed when that is known', () => {
+    const sink = new Sink();
+    const known: number[] = [];
+    sink.dismissed = () => known.push(routes.leaderOf(1));
+    const consumerId = attach(sink);
+    transport.channels[0]?.say({ type: 'detached', consumerId, reason: 'not-leader', leader: 3 });
+    expect(known).toEqual([3]);
+  });
+
+  test('one that refuses although it leads is not suspected', () => {
+    const consumerId = attach(new Sink());
+    transport.channels[0]?.say({ type: 'detached', consumerId, reason: 'not-leader', leader: 1 });
+    expect(routes.leaderOf(1)).toBe(1);
+  });
+
+  test('a new one takes the consumers of its partition from a former one that says nothing, settled answers first', async () => {
+    const [moved, stays] = [new Sink(), new Sink()];
+    const id = attach(moved);
+    attach(stays, 2);
+    consumers.settle(id, 1, true);
+    routes.announced(1, 2, 2);
+    await turn();
+    expect([moved.calls, stays.calls]).toEqual([['not-leader'], []]);
+    expect(requests.map(({ type }) => type)).toEqual(['attach', 'attach', 'settle', 'detach']);
+  });
 });

@@ -223,6 +223,21 @@ describe('a window over several partitions', () => {
     expect(worker.windows).toEqual([2, 2]);
   });
 
+  test('what a client never answers of consumers that are gone takes its places for a minute, not for ever', () => {
+    const worker = new Worker(3, 1);
+    worker.leaders[0]?.work(3);
+    worker.calm();
+    worker.close(0);
+    worker.open(0);
+    expect(worker.windows).toEqual([0]);
+    for (let i = 1; i < WindowSplit.ORPHAN_TICKS; i++) worker.tick();
+    expect(worker.windows).toEqual([0]);
+    worker.tick();
+    expect([worker.windows, worker.split.wantsTicks]).toEqual([[3], false]);
+    worker.settle(0);
+    expect(worker.windows).toEqual([3]);
+  });
+
   test('a store that never answers a window only delays, it does not stop', () => {
     const worker = new Worker(4, 2);
     worker.calm();
@@ -256,7 +271,10 @@ type Step =
 const step = (partitions: number): fc.Arbitrary<Step> => {
   const at = fc.nat(partitions - 1);
   return fc.oneof(
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const), at, count: fc.integer({ min: 1, max: 12 }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('work' as const), at, count: fc.integer({ min: 1, max: 12 }) }),
+    },
     { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('take' as const, 'hear' as const), at }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), n: fc.nat(20) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('close' as const, 'open' as const), at }) },
@@ -277,7 +295,9 @@ function perform(worker: Worker, { ...one }: Step): void {
 describe('whatever happens, in whatever order the messages arrive', () => {
   const run = fc
     .record({ window: fc.integer({ min: 1, max: 12 }), partitions: fc.integer({ min: 1, max: 6 }) })
-    .chain((shape) => fc.record({ shape: fc.constant(shape), steps: fc.array(step(shape.partitions), { maxLength: 120 }) }));
+    .chain((shape) =>
+      fc.record({ shape: fc.constant(shape), steps: fc.array(step(shape.partitions), { maxLength: 120 }) }),
+    );
 
   test('no more than the window is assigned, and credit reaches work in a few exchanges', () => {
     fc.assert(

@@ -1,15 +1,10 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
-import { EncodedRecord } from '@sluice/queue/record/record-view';
-import type { DeliverItem } from '@sluice/rpc/contract/consume';
-import type { ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
-import type {
-  QueueAttachment,
-  QueueConsumer,
-  QueueDelivery,
-  QueueReference,
-  QueueSubscriptions,
-} from './queue-subscriptions.ts';
+import type { PartitionConsumer } from '@sluice/store-client/partition-consumer';
+import type { RouteTable } from '@sluice/store-client/route-table';
+import { LeaderWaiting } from './leader-waiting.ts';
+import { AttachedQueue, type AttachmentHost } from './queue-attachment.ts';
+import type { QueueAttachment, QueueConsumer, QueueReference, QueueSubscriptions } from './queue-subscriptions.ts';
 
 /**
  * Binds the queue subscriptions of this gateway's clients to queues, as queues come and go.
@@ -17,38 +12,88 @@ import type {
  * A client may subscribe to a queue that does not exist, or not any more: its subscription stands and waits. Polling
  * for the queue would make the first message late and cost by the subscriber; here the topology says when a queue
  * appears, is redefined, or goes, and only what that touches is looked at.
+ *
+ * A queue over several partitions is drawn from as the coordinator assigned it to this gateway. Without an assignment,
+ * or while it does not name this gateway yet, from all of them: too many takers cost a little, none cost messages that
+ * stay where they are.
  */
 export class QueueAttachments implements QueueSubscriptions {
+  readonly #nodeId: number;
   readonly #topology: Topology;
-  readonly #consumers: PartitionConsumer;
   readonly #wanted: (name: string, topicFilter: string) => void;
-  readonly #attachments = new Set<Attachment>();
-  #retryTimer: NodeJS.Timeout | undefined;
+  readonly #attachments = new Set<AttachedQueue>();
+  readonly #waiting: LeaderWaiting;
+  readonly #host: AttachmentHost;
+  readonly #ticking = new Set<AttachedQueue>();
+  #tickTimer: NodeJS.Timeout | undefined;
 
-  /**
-   * How soon a store is asked again that did not lead. At once would be a loop: in one process question and refusal
-   * follow each other without the event loop ever turning.
-   */
-  static readonly RETRY_MS = 100;
+  /** How often credit is rotated among partitions that all have work; see `window-split`. */
+  static readonly TICK_MS = 250;
 
   /** `wanted` is told of a subscription that names a queue, and its filter, which do not exist. */
   constructor(options: {
+    nodeId: number;
     topology: Topology;
+    routes: RouteTable;
     consumers: PartitionConsumer;
     wanted: (name: string, topicFilter: string) => void;
   }) {
+    this.#nodeId = options.nodeId;
     this.#topology = options.topology;
-    this.#consumers = options.consumers;
     this.#wanted = options.wanted;
+    this.#waiting = new LeaderWaiting(options.routes);
+    this.#host = {
+      consumers: options.consumers,
+      routes: options.routes,
+      waiting: this.#waiting,
+      wantsTicks: (attachment) => this.#tickLater(attachment),
+      detached: (attachment) => {
+        this.#attachments.delete(attachment);
+        this.#ticking.delete(attachment);
+      },
+    };
   }
 
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment {
-    const attachment = new Attachment(reference, consumer, this.#consumers, this);
+    const attachment = new AttachedQueue(reference, consumer, this.#host);
     this.#attachments.add(attachment);
-    const definition = this.#resolve(reference);
-    attachment.bind(definition);
-    if (definition === undefined) this.#want(reference);
+    this.#bind(attachment);
+    if (attachment.definition === undefined) this.#want(reference);
     return attachment;
+  }
+
+  /** The image of the cluster, or an assignment, changed. */
+  topologyChanged(): void {
+    for (const attachment of this.#attachments) this.#bind(attachment);
+  }
+
+  /** Queue subscriptions, and how many of them wait for their queue or its leader. */
+  counts(): { attached: number; waiting: number } {
+    let waiting = 0;
+    for (const attachment of this.#attachments) if (!attachment.bound) waiting++;
+    return { attached: this.#attachments.size - waiting, waiting };
+  }
+
+  /** Who consumes here from queues that spread over several partitions, for `NodeReport.consumers`. */
+  consumersReport(): { queueId: number; consumers: number; windowTotal: number }[] {
+    const report = new Map<number, { queueId: number; consumers: number; windowTotal: number }>();
+    for (const { definition, window } of this.#attachments) {
+      if (definition === undefined || definition.partitions.length < 2) continue;
+      const { queueId } = definition;
+      const entry = report.get(queueId);
+      if (entry === undefined) report.set(queueId, { queueId, consumers: 1, windowTotal: window });
+      else {
+        entry.consumers++;
+        entry.windowTotal += window;
+      }
+    }
+    return [...report.values()];
+  }
+
+  /** Nothing is attached again. */
+  close(): void {
+    clearInterval(this.#tickTimer);
+    this.#waiting.close();
   }
 
   #want(reference: QueueReference): void {
@@ -58,28 +103,16 @@ export class QueueAttachments implements QueueSubscriptions {
     if (this.#topology.queueByName(name) === undefined) this.#wanted(name, reference.filter);
   }
 
-  /** The image of the cluster changed. */
-  topologyChanged(): void {
-    for (const attachment of this.#attachments) attachment.bind(this.#resolve(attachment.reference));
-  }
-
-  /** A store does not lead the partition (any more): looked at again in a moment, all such attachments together. */
-  refused(): void {
-    this.#retryTimer ??= setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.topologyChanged();
-    }, QueueAttachments.RETRY_MS);
-  }
-
-  detached(attachment: Attachment): void {
-    this.#attachments.delete(attachment);
-  }
-
-  /** Queue subscriptions, and how many of them wait for their queue. */
-  counts(): { attached: number; waiting: number } {
-    let waiting = 0;
-    for (const attachment of this.#attachments) if (!attachment.bound) waiting++;
-    return { attached: this.#attachments.size - waiting, waiting };
+  #bind(attachment: AttachedQueue): void {
+    const definition = this.#resolve(attachment.reference);
+    if (definition === undefined || definition.partitions.length < 2) {
+      attachment.bind(definition, definition?.partitions ?? NO_PARTITIONS, 0);
+      return;
+    }
+    const assignment = this.#topology.assignmentOf(definition.queueId);
+    const assigned = assignment?.nodes.find(({ nodeId }) => nodeId === this.#nodeId)?.partitions;
+    const partitions = assigned?.filter((partition) => definition.partitions.includes(partition));
+    attachment.bind(definition, partitions ?? definition.partitions, assignment?.generation ?? 0);
   }
 
   #resolve(reference: QueueReference): QueueDefinition | undefined {
@@ -88,126 +121,18 @@ export class QueueAttachments implements QueueSubscriptions {
     if (definition === undefined) return undefined;
     return reference.filter === undefined || reference.filter === definition.topicFilter ? definition : undefined;
   }
-}
 
-/** One client's subscription to one queue; a consumer of the store while the queue exists. */
-class Attachment implements QueueAttachment, ConsumerSink {
-  readonly reference: QueueReference;
-  readonly #consumer: QueueConsumer;
-  readonly #consumers: PartitionConsumer;
-  readonly #attachments: QueueAttachments;
-  #window: number;
-  #definition: QueueDefinition | undefined;
-  #consumerId = 0;
-  #detached = false;
-
-  constructor(
-    reference: QueueReference,
-    consumer: QueueConsumer,
-    consumers: PartitionConsumer,
-    attachments: QueueAttachments,
-  ) {
-    this.reference = reference;
-    this.#consumer = consumer;
-    this.#consumers = consumers;
-    this.#attachments = attachments;
-    this.#window = consumer.window;
+  #tickLater(attachment: AttachedQueue): void {
+    this.#ticking.add(attachment);
+    this.#tickTimer ??= setInterval(() => this.#tick(), QueueAttachments.TICK_MS);
   }
 
-  get bound(): boolean {
-    return this.#consumerId !== 0;
-  }
-
-  bind(definition: QueueDefinition | undefined): void {
-    if (this.#detached) return;
-    const earlier = this.#definition;
-    this.#definition = definition;
-    if (earlier !== undefined && this.#consumerId !== 0 && earlier.queueId === definition?.queueId) {
-      if (earlier.localMaxInflight !== definition.localMaxInflight) this.#sendWindow();
-      return;
-    }
-    this.#release();
-    const partition = definition?.partitions[0];
-    if (definition === undefined || partition === undefined) return;
-    this.#consumerId = this.#consumers.attach({
-      partition,
-      queueId: definition.queueId,
-      window: this.#effectiveWindow(),
-      clientId: this.#consumer.clientId,
-      sink: this,
-    });
-  }
-
-  delivered(items: readonly DeliverItem[]): void {
-    const definition = this.#definition;
-    const partition = definition?.partitions[0];
-    if (this.#detached || definition === undefined || partition === undefined) return;
-    const consumerId = this.#consumerId;
-    this.#consumer.deliver(
-      items.map(
-        (item): HeldDelivery => ({
-          queueId: definition.queueId,
-          partition,
-          offset: item.offset,
-          rowBase: item.rowBase,
-          deliveryCount: item.deliveryCount,
-          record: new EncodedRecord(item.record),
-          consumerId,
-        }),
-      ),
-    );
-  }
-
-  dismissed(reason: 'queue-removed' | 'not-leader'): void {
-    this.#consumerId = 0;
-    this.#definition = undefined;
-    // The queue still exists and has another leader, now or soon. A removed one is bound again by the topology.
-    if (reason === 'not-leader' && !this.#detached) this.#attachments.refused();
-  }
-
-  accept(delivery: QueueDelivery): void {
-    this.#settle(delivery, true);
-  }
-
-  reject(delivery: QueueDelivery): void {
-    this.#settle(delivery, false);
-  }
-
-  setWindow(window: number): void {
-    if (window === this.#window) return;
-    this.#window = window;
-    this.#sendWindow();
-  }
-
-  detach(): void {
-    if (this.#detached) return;
-    this.#detached = true;
-    this.#release();
-    this.#attachments.detached(this);
-  }
-
-  /** An answer to a delivery of an earlier binding says nothing to the present one. */
-  #settle(delivery: QueueDelivery, accepted: boolean): void {
-    const { consumerId } = delivery as HeldDelivery;
-    if (consumerId === this.#consumerId) this.#consumers.settle(consumerId, delivery.offset, accepted);
-  }
-
-  #effectiveWindow(): number {
-    return Math.min(this.#window, this.#definition?.localMaxInflight ?? 0);
-  }
-
-  #sendWindow(): void {
-    if (this.#consumerId !== 0) this.#consumers.setWindow(this.#consumerId, this.#effectiveWindow());
-  }
-
-  #release(): void {
-    if (this.#consumerId === 0) return;
-    this.#consumers.detach(this.#consumerId);
-    this.#consumerId = 0;
+  #tick(): void {
+    for (const attachment of this.#ticking) if (!attachment.tick()) this.#ticking.delete(attachment);
+    if (this.#ticking.size > 0) return;
+    clearInterval(this.#tickTimer);
+    this.#tickTimer = undefined;
   }
 }
 
-interface HeldDelivery extends QueueDelivery {
-  /** Which binding of the attachment it came through. */
-  readonly consumerId: number;
-}
+const NO_PARTITIONS: readonly number[] = [];

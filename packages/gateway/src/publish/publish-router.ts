@@ -6,8 +6,10 @@ import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { RecordProperties, RecordTarget } from '@sluice/queue/record/record';
-import type { PartitionProducer, RecordCompletion, RecordFailure } from '@sluice/store-client/partition-producer';
+import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
+import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import type { DurablePublish, PendingPublish, Publisher } from './durable-publish.ts';
+import { partitionForKey, partitionForPublisher } from './partition-choice.ts';
 import type { QueueKeys } from './queue-keys.ts';
 
 /**
@@ -72,7 +74,7 @@ export class PublishRouter implements DurablePublish {
     if (only !== undefined && !only.isLastValue) {
       const targets = [{ queueId: only.queueId, key: undefined }];
       this.#add(
-        only.partitions[0] as number,
+        partitionForPublisher(only, publisher.clientId),
         targets,
         packet,
         publisher,
@@ -102,7 +104,8 @@ export class PublishRouter implements DurablePublish {
         }
         key = outcome.key;
       }
-      const partition = queue.partitions[0] as number;
+      const partition =
+        key === undefined ? partitionForPublisher(queue, publisher.clientId) : partitionForKey(queue, key);
       const targets = byPartition.get(partition);
       if (targets === undefined) byPartition.set(partition, [{ queueId: queue.queueId, key }]);
       else targets.push({ queueId: queue.queueId, key });
@@ -177,7 +180,6 @@ class Completion implements RecordCompletion {
 const REASON_BY_FAILURE: Readonly<Record<RecordFailure, number>> = {
   'queue-full': ReasonCode.QUOTA_EXCEEDED,
   'storage-full': ReasonCode.QUOTA_EXCEEDED,
-  busy: ReasonCode.QUOTA_EXCEEDED,
   // Defined a moment ago, or removed a moment ago: the topology of this gateway is behind, a retry finds the truth.
   'queue-unknown': ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,
   'queue-removed': ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,

@@ -1,15 +1,16 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
 import { recordPositions } from '@sluice/queue/record/record-batch';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
-import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
-import type { Channel } from '@sluice/rpc/transport';
+import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
+import { RouteTable } from '@sluice/store-client/route-table';
 import { QueueAttachments } from '../../src/deliver/queue-attachments.ts';
 import type { QueueConsumer, QueueDelivery, QueueReference } from '../../src/deliver/queue-subscriptions.ts';
+import { ScriptedStores } from '../doubles/scripted-stores.ts';
 
 const DEFINITION: QueueDefinition = {
   queueId: 1,
@@ -33,26 +34,6 @@ const DEFINITION: QueueDefinition = {
   createdAtMs: 0,
 };
 
-/** A store that writes down what it is asked, and answers what the test says. */
-class RecordingStore {
-  readonly requests: ConsumeRequest[] = [];
-  answer: (request: ConsumeRequest) => ConsumeResponse | undefined = () => undefined;
-  channel!: Channel<ConsumeResponse, ConsumeRequest>;
-
-  accept(channel: Channel<ConsumeResponse, ConsumeRequest>): void {
-    this.channel = channel;
-    channel.onMessage((request) => {
-      this.requests.push(request);
-      const response = this.answer(request);
-      if (response !== undefined) channel.send(response);
-    });
-  }
-
-  of<T extends ConsumeRequest['type']>(type: T): Extract<ConsumeRequest, { type: T }>[] {
-    return this.requests.filter((request) => request.type === type) as Extract<ConsumeRequest, { type: T }>[];
-  }
-}
-
 class Collector implements QueueConsumer {
   readonly clientId = 'c';
   window = 5;
@@ -63,27 +44,54 @@ class Collector implements QueueConsumer {
 }
 
 let attachments: QueueAttachments;
+let consumers: PartitionConsumer;
+let routes: RouteTable;
+let topology: Topology;
+let stores: ScriptedStores;
 let wanted: string[];
 
+/** Node 1 leads every partition. */
 function setUp(queues: QueueDefinition[]) {
-  const topology = new Topology();
-  topology.reset({ epoch: 1, clusterId: 'c', partitionCount: 1, leaders: [1], queues });
-  const transport = new InprocTransport({ isolate: true });
-  const store = new RecordingStore();
-  transport.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel) => store.accept(channel));
-  const consumers = new PartitionConsumer({ topology, transport });
+  topology = new Topology();
+  topology.reset({
+    epoch: 1,
+    clusterId: 'c',
+    partitionCount: 4,
+    replicationFactor: 3,
+    nodes: [],
+    partitions: [1, 2, 3, 4].map((partition) => ({
+      partition,
+      replicas: [1, 2, 3],
+      preferredLeader: 0,
+      bootstrap: false,
+    })),
+    config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
+    queues,
+  });
+  routes = new RouteTable(topology);
+  for (const partition of [1, 2, 3, 4]) routes.announced(partition, 1, 1);
+  stores = new ScriptedStores();
+  consumers = new PartitionConsumer({ routes, transport: stores });
   wanted = [];
   attachments = new QueueAttachments({
+    nodeId: 9,
     topology,
+    routes,
     consumers,
     wanted: (name, topicFilter) => wanted.push(`${name} ${topicFilter}`),
   });
   const change = (changed: QueueDefinition[], removed: number[] = []) => {
-    topology.applyDelta({ epoch: topology.epoch + 1, changed, removed });
+    const epoch = topology.epoch + 1;
+    topology.applyDelta({ epoch, changed, removed, nodes: [], removedNodes: [], partitions: [], config: undefined });
     attachments.topologyChanged();
   };
-  return { store, change };
+  return { store: stores.of(1), change };
 }
+
+afterEach(() => {
+  attachments.close();
+  consumers.close();
+});
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const BY_FILTER: QueueReference = { by: 'filter', filter: 't/#' };
@@ -154,47 +162,6 @@ describe('binding', () => {
     await turn();
     expect(store.requests.slice(1)).toMatchObject([{ type: 'window', window: 3 }]);
   });
-
-  test('a store that does not lead is asked again later, not at once', async () => {
-    const { store } = setUp([DEFINITION]);
-    let refusals = 0;
-    store.answer = (request) => {
-      if (request.type !== 'attach' || refusals === 3) return undefined;
-      // A loop of questions and refusals would hang this test, and did.
-      if (++refusals > 1000) throw new Error('a store is asked without a pause');
-      return { type: 'detached', consumerId: request.consumerId, reason: 'not-leader' };
-    };
-    const collector = new Collector();
-    attachments.attach(BY_FILTER, collector);
-    await turn();
-    await turn();
-    expect(refusals).toBe(1);
-    expect(attachments.counts()).toEqual({ attached: 0, waiting: 1 });
-    await until(() => attachments.counts().attached === 1 && store.of('attach').length === 4);
-    const consumerId = store.of('attach')[3]?.consumerId as number;
-    const delivery = { offset: 7, rowBase: 7, deliveryCount: 1, record: encoded('x') };
-    store.channel.send({ type: 'deliver', consumerId, deliveries: [delivery] });
-    await turn();
-    expect(collector.deliveries).toMatchObject([{ queueId: 1, offset: 7 }]);
-  });
-
-  test('who left while the store did not lead is not attached again', async () => {
-    const { store } = setUp([DEFINITION]);
-    let refuse = true;
-    store.answer = (request) =>
-      request.type === 'attach' && refuse
-        ? { type: 'detached', consumerId: request.consumerId, reason: 'not-leader' }
-        : undefined;
-    const leaving = attachments.attach(BY_FILTER, new Collector());
-    await turn();
-    leaving.detach();
-    refuse = false;
-    const staying = attachments.attach(BY_FILTER, new Collector());
-    await new Promise((resolve) => setTimeout(resolve, 3 * QueueAttachments.RETRY_MS));
-    expect(store.of('attach')).toHaveLength(2);
-    staying.detach();
-    expect(attachments.counts()).toEqual({ attached: 0, waiting: 0 });
-  });
 });
 
 describe('settling', () => {
@@ -205,7 +172,7 @@ describe('settling', () => {
     await turn();
     const consumerId = store.of('attach')[0]?.consumerId as number;
     const deliveries = [0, 1].map((offset) => ({ offset, rowBase: 0, deliveryCount: 1, record: encoded('x') }));
-    store.channel.send({ type: 'deliver', consumerId, deliveries });
+    store.deliver(1, ...deliveries);
     await turn();
     attachment.accept(collector.deliveries[0] as QueueDelivery);
     attachment.reject(collector.deliveries[1] as QueueDelivery);
@@ -228,9 +195,8 @@ describe('settling', () => {
     const collector = new Collector();
     const attachment = attachments.attach(BY_FILTER, collector);
     await turn();
-    const consumerId = store.of('attach')[0]?.consumerId as number;
     const delivery = { offset: 0, rowBase: 0, deliveryCount: 1, record: encoded('x') };
-    store.channel.send({ type: 'deliver', consumerId, deliveries: [delivery] });
+    store.deliver(1, delivery);
     await turn();
     change([{ ...DEFINITION, queueId: 2 }], [1]);
     attachment.accept(collector.deliveries[0] as QueueDelivery);
@@ -246,5 +212,199 @@ describe('a queue that is subscribed to and does not exist', () => {
     attachments.attach({ by: 'name', name: 'q', filter: 'a/b' }, new Collector());
     attachments.attach({ by: 'name', name: 'no-filter', filter: undefined }, new Collector());
     expect(wanted).toEqual(['/t/# t/#', 'q a/b']);
+  });
+});
+
+const item = (offset: number): DeliverItem => ({ offset, rowBase: 0, deliveryCount: 1, record: encoded('x') });
+
+describe('a leader that is lost', () => {
+  test('is replaced the moment another is known, and what came from it is not settled any more', async () => {
+    const { store } = setUp([DEFINITION]);
+    const collector = new Collector();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    store.deliver(1, item(0), item(1));
+    attachment.accept(collector.deliveries[0] as QueueDelivery);
+    store.lose();
+    expect(attachments.counts()).toEqual({ attached: 0, waiting: 1 });
+    routes.announced(1, 2, 2);
+    expect(attachments.counts()).toEqual({ attached: 1, waiting: 0 });
+    attachment.accept(collector.deliveries[1] as QueueDelivery);
+    await turn();
+    expect([...store.of('settle'), ...stores.of(2).of('settle')]).toEqual([]);
+    stores.of(2).deliver(1, item(0));
+    attachment.accept(collector.deliveries[2] as QueueDelivery);
+    await turn();
+    expect(stores.of(2).of('settle')).toHaveLength(1);
+  });
+
+  test('and a client that still holds what it had gets no more than its window in all', () => {
+    const { store } = setUp([DEFINITION]);
+    const collector = new Collector();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    store.deliver(1, item(0), item(1), item(2));
+    store.lose();
+    routes.announced(1, 2, 2);
+    const next = stores.of(2);
+    expect(next.of('attach')).toMatchObject([{ window: 2 }]);
+    for (const delivery of collector.deliveries) attachment.accept(delivery);
+    expect(next.of('window').map(({ window }) => window)).toEqual([3, 4, 5]);
+  });
+
+  test('or is silent: whoever is attached there moves when another announces itself', () => {
+    const { store } = setUp([DEFINITION]);
+    attachments.attach(BY_FILTER, new Collector());
+    routes.announced(1, 3, 2);
+    expect(store.requests.at(-1)).toMatchObject({ type: 'detach' });
+    expect(stores.of(3).of('attach')).toHaveLength(1);
+  });
+
+  test('and refuses with a hint: the hint is followed at once', () => {
+    const { store } = setUp([DEFINITION]);
+    for (let i = 0; i < 3; i++) attachments.attach(BY_FILTER, new Collector());
+    for (const { consumerId } of store.of('attach')) {
+      store.receive({ type: 'detached', consumerId, reason: 'not-leader', leader: 2 });
+    }
+    expect(stores.of(2).of('attach')).toHaveLength(3);
+  });
+
+  test('with nobody known, one is sent ahead to each replica in turn, and all follow where it is not refused', async () => {
+    setUp([DEFINITION]);
+    routes.suspect(1, 1);
+    for (const nodeId of [1, 2]) {
+      stores.of(nodeId).answer = (request) =>
+        request.type === 'attach'
+          ? { type: 'detached', consumerId: request.consumerId, reason: 'not-leader', leader: 0 }
+          : undefined;
+    }
+    for (let i = 0; i < 10; i++) attachments.attach(BY_FILTER, new Collector());
+    expect(stores.of(3).requests).toEqual([]);
+    await until(() => attachments.counts().attached === 10);
+    expect(stores.of(3).of('attach')).toHaveLength(10);
+    expect(stores.of(1).of('attach').length + stores.of(2).of('attach').length).toBeLessThanOrEqual(4);
+    expect(routes.leaderOf(1)).toBe(3);
+  });
+
+  test('a leader that refuses, because it does not know the queue yet, is asked again after a pause', async () => {
+    const { store } = setUp([DEFINITION]);
+    let refusals = 0;
+    store.answer = (request) => {
+      if (request.type !== 'attach' || refusals === 3) return undefined;
+      // A loop of questions and refusals would hang this test, and did.
+      if (++refusals > 1000) throw new Error('a store is asked without a pause');
+      return { type: 'detached', consumerId: request.consumerId, reason: 'not-leader', leader: 1 };
+    };
+    attachments.attach(BY_FILTER, new Collector());
+    await turn();
+    await turn();
+    expect(refusals).toBe(1);
+    expect(routes.leaderOf(1)).toBe(1);
+    await until(() => attachments.counts().attached === 1 && store.of('attach').length === 4);
+  });
+
+  test('who left meanwhile is not attached again', () => {
+    const { store } = setUp([DEFINITION]);
+    const leaving = attachments.attach(BY_FILTER, new Collector());
+    const staying = attachments.attach(BY_FILTER, new Collector());
+    store.lose();
+    leaving.detach();
+    routes.announced(1, 2, 2);
+    expect(stores.of(2).of('attach')).toHaveLength(1);
+    staying.detach();
+    expect(attachments.counts()).toEqual({ attached: 0, waiting: 0 });
+  });
+});
+
+describe('a queue over several partitions', () => {
+  const SPREAD: QueueDefinition = { ...DEFINITION, partitions: [1, 2, 3, 4], localMaxInflight: 8 };
+  const attachedTo = (store = stores.of(1)): number[] => store.of('attach').map(({ partition }) => partition);
+
+  class Large extends Collector {
+    override window = 20;
+  }
+
+  test('shares the window, and deliveries say where they come from and are settled there', async () => {
+    const { store } = setUp([SPREAD]);
+    const collector = new Large();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    expect(store.of('attach').map(({ partition, window }) => [partition, window])).toEqual([
+      [1, 2],
+      [2, 2],
+      [3, 2],
+      [4, 2],
+    ]);
+    store.deliver(2, item(7));
+    store.deliver(3, item(7));
+    expect(collector.deliveries.map(({ partition }) => partition)).toEqual([2, 3]);
+    attachment.accept(collector.deliveries[1] as QueueDelivery);
+    await turn();
+    expect(store.of('settle')).toMatchObject([{ items: [{ consumerId: store.consumerOf(3), offset: 7 }] }]);
+  });
+
+  test('moves credit to where work waits, once the others have answered', () => {
+    const { store } = setUp([{ ...SPREAD, localMaxInflight: 12 }]);
+    attachments.attach(BY_FILTER, new Large());
+    store.waiting(2, true);
+    expect(store.of('window').map(({ window }) => window)).toEqual([1, 1, 1]);
+    store.waiting(1, false);
+    store.waiting(3, false);
+    store.waiting(4, false);
+    expect(store.of('window').slice(3)).toEqual(
+      [5, 7, 9].map((window) => ({ type: 'window', consumerId: store.consumerOf(2), window })),
+    );
+  });
+
+  test('gives the credit of a partition without a leader to the others, and back', () => {
+    const { store } = setUp([SPREAD]);
+    attachments.attach(BY_FILTER, new Large());
+    store.refuse(4, 0);
+    expect(store.of('window').map(({ window }) => window)).toEqual([3, 3]);
+    routes.announced(4, 2, 2);
+    expect(stores.of(2).of('attach')).toMatchObject([{ partition: 4, window: 0 }]);
+    for (const partition of [1, 2, 3]) {
+      store.waiting(partition, false);
+      store.waiting(partition, false);
+    }
+    expect(stores.of(2).of('window').at(-1)).toMatchObject({ window: 2 });
+  });
+
+  test('is drawn from as assigned to this gateway, and otherwise from everywhere', () => {
+    const { store } = setUp([SPREAD]);
+    const assign = (generation: number, nodeId: number, partitions: number[]): void => {
+      topology.applyAssignments([{ queueId: 1, generation, nodes: [{ nodeId, partitions }] }]);
+      attachments.topologyChanged();
+    };
+    attachments.attach(BY_FILTER, new Large());
+    expect(attachedTo()).toEqual([1, 2, 3, 4]);
+    assign(5, 9, [2, 3]);
+    expect(store.of('detach')).toHaveLength(2);
+    attachments.attach(BY_FILTER, new Large());
+    expect(attachedTo().slice(4)).toEqual([2, 3]);
+    expect(store.of('attach').at(-1)).toMatchObject({ generation: 5, window: 4 });
+    assign(6, 8, [1]);
+    attachments.attach(BY_FILTER, new Large());
+    expect(attachedTo().slice(-4)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('waits where the store has seen a newer assignment, until this gateway has it', () => {
+    const { store } = setUp([SPREAD]);
+    attachments.attach(BY_FILTER, new Large());
+    store.receive({ type: 'detached', consumerId: store.consumerOf(2), reason: 'fenced', leader: 1 });
+    attachments.topologyChanged();
+    expect(attachedTo()).toEqual([1, 2, 3, 4]);
+    topology.applyAssignments([{ queueId: 1, generation: 3, nodes: [{ nodeId: 9, partitions: [1, 2] }] }]);
+    attachments.topologyChanged();
+    expect(attachedTo().slice(4)).toEqual([2]);
+    expect(store.of('attach').at(-1)).toMatchObject({ generation: 3 });
+    // One that was attached before the assignment came is fenced and knows better by now.
+    store.receive({ type: 'detached', consumerId: store.consumerOf(1), reason: 'fenced', leader: 1 });
+    expect(attachedTo().slice(4)).toEqual([2, 1]);
+  });
+
+  test('is reported with its consumers and their windows; queues of one partition are not', () => {
+    setUp([SPREAD, { ...DEFINITION, queueId: 2, name: 'one', topicFilter: 'one' }]);
+    attachments.attach(BY_FILTER, new Collector());
+    attachments.attach(BY_FILTER, new Large());
+    attachments.attach({ by: 'filter', filter: 'one' }, new Collector());
+    expect(attachments.consumersReport()).toEqual([{ queueId: 1, consumers: 2, windowTotal: 13 }]);
   });
 });

@@ -3,12 +3,14 @@ import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
 import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { PUBACK_REASON_CODES } from '@sluice/mqtt/codec/reason-code-table';
 import type { RecordInput } from '@sluice/queue/record/record';
-import type { PartitionProducer, RecordCompletion, RecordFailure } from '@sluice/store-client/partition-producer';
+import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
+import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import type { Publisher } from '../../src/publish/durable-publish.ts';
 import { NodeKeyEnvironment } from '../../src/publish/key-environment.ts';
 import { PublishRouter } from '../../src/publish/publish-router.ts';
@@ -68,13 +70,26 @@ beforeEach(() => {
 
 function define(...queues: Partial<QueueDefinition>[]): void {
   const all = queues.map((over, i) => ({ ...DEFINITION, queueId: i + 1, name: `q${i + 1}`, ...over }));
-  topology.reset({ epoch: topology.epoch + 1, clusterId: 'c', partitionCount: 4, leaders: [1, 1, 1, 1], queues: all });
+  topology.reset({
+    epoch: topology.epoch + 1,
+    clusterId: 'c',
+    partitionCount: 4,
+    replicationFactor: 1,
+    nodes: [],
+    partitions: [],
+    config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
+    queues: all,
+  });
 }
 
-function publish(over: Partial<PublishPacket> = {}): { durable: boolean; said: number[] } {
+function publish(over: Partial<PublishPacket> = {}, clientId = 'p'): { durable: boolean; said: number[] } {
   const said: number[] = [];
   const packet = { type: PacketType.PUBLISH, topic: 't', payload: Buffer.from('x'), qos: 1, retain: false, ...over };
-  const durable = router.publish(packet as PublishPacket, PUBLISHER, { complete: (code) => said.push(code) });
+  const durable = router.publish(
+    packet as PublishPacket,
+    { ...PUBLISHER, clientId },
+    { complete: (code) => said.push(code) },
+  );
   return { durable, said };
 }
 
@@ -115,7 +130,7 @@ describe('a message', () => {
     expect(second.said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
   });
 
-  test.each<RecordFailure>(['queue-full', 'storage-full', 'busy', 'queue-unknown', 'queue-removed', 'unavailable'])(
+  test.each<RecordFailure>(['queue-full', 'storage-full', 'queue-unknown', 'queue-removed', 'unavailable'])(
     'refused because of %s is answered with a code that PUBACK and PUBREC may carry',
     (failure) => {
       define({});
@@ -170,5 +185,38 @@ describe('a last-value queue', () => {
     define({ isLastValue: true, keyExpression: 'message.from', version: 2 });
     publish();
     expect(added.map(({ record }) => Buffer.from(record.targets[0]?.key as Uint8Array).toString())).toEqual(['t', 'p']);
+  });
+});
+
+describe('a queue over several partitions', () => {
+  const partitions = [1, 2, 3, 4];
+  const chosen = (): number[] => added.map(({ partition }) => partition);
+
+  test('keeps the messages of a publisher together, and spreads publishers', () => {
+    define({ partitions });
+    for (let round = 0; round < 3; round++) for (let i = 0; i < 20; i++) publish({}, `p${i}`);
+    expect(chosen().slice(0, 20)).toEqual(chosen().slice(20, 40));
+    expect(chosen().slice(0, 20)).toEqual(chosen().slice(40));
+    expect(new Set(chosen())).toEqual(new Set(partitions));
+  });
+
+  test('keeps the values of a key together, whoever publishes them', () => {
+    define({ partitions, isLastValue: true, keyExpression: 'message.headers.properties.User-Property.key' });
+    for (let i = 0; i < 20; i++) publish({ properties: { userProperties: ['key', `k${i}`] } }, `p${i}`);
+    for (let i = 0; i < 20; i++) publish({ properties: { userProperties: ['key', `k${i}`] } }, `q${i}`);
+    expect(chosen().slice(0, 20)).toEqual(chosen().slice(20));
+    expect(new Set(chosen())).toEqual(new Set(partitions));
+  });
+
+  test('shares a record with the others of the partition it chose', () => {
+    define({ partitions }, { partitions: [3] }, { partitions });
+    publish({}, 'somebody');
+    const [first, second] = targets() as [number, number[]][];
+    if (first?.[0] === 3) expect(targets()).toEqual([[3, [1, 2, 3]]]);
+    else
+      expect([first?.[1], second]).toEqual([
+        [1, 3],
+        [3, [2]],
+      ]);
   });
 });
