@@ -107,7 +107,7 @@ export class ClusterAdministration implements ClusterManagement {
   async #change(command: MetaCommand): Promise<Refusal | undefined> {
     const outcome = await this.#metadata.execute(command);
     if (outcome === undefined) return UNKNOWN_OUTCOME;
-    if (outcome.reply.result === 'done') return undefined;
+    if (outcome.reply.result === 'done' || outcome.reply.result === 'unchanged') return undefined;
     if (outcome.reply.result === 'not-found') return refuse('NOT_FOUND', 'Node not found');
     return refuse('BAD_REQUEST', `The cluster refused the change: ${outcome.reply.result}`);
   }

@@ -1,40 +1,77 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { encodeMetaCommand, type MetaCommand } from '@sluice/meta/meta-commands';
 import { MetaMachine, type MetaReply } from '@sluice/meta/meta-machine';
+import { hasRole, type NodeInfo, type NodeRegistration } from '@sluice/meta/node-info';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
+import { members } from '@sluice/raft/conf-change';
+import type { ClusterResponse } from '@sluice/rpc/contract/cluster';
+import type { MetadataRequest, MetadataResponse } from '@sluice/rpc/contract/metadata';
+import type { TopologyFeedRequest, TopologyImage, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
+import { AssignmentLoop } from './assignment-loop.ts';
+import { MetadataService } from './metadata-service.ts';
+import { isCaughtUp, nextMetadataStep } from './metadata-voters.ts';
+import { NodeLiveness } from './node-liveness.ts';
+import { DEFAULT_PLACEMENT_SETTINGS, PlacementLoop, type PlacementSettings } from './placement-loop.ts';
 import { TopologyFeed } from './topology-feed.ts';
 
 /** The metadata is group 0 of every node that hosts a coordinator; partitions begin at 1. */
 export const META_GROUP_ID = 0;
 
 /**
- * The coordinator of one node: its member of the metadata group, and the feed by which every node learns the image of
- * the cluster. It is off the data path: while no coordinator leads, queues cannot be defined, and everything else goes
- * on with the last image.
+ * The coordinator of one node: its member of the metadata group, and, while it leads that, everything that is decided
+ * once for the whole cluster: the feed by which nodes learn the image, places of partitions, assignments of consumers,
+ * identities of nodes. It is off the data path: while no coordinator leads, nothing of this changes, and everything else
+ * goes on with the last image.
  */
-export class Coordinator implements GroupListener<MetaReply, never> {
+export class Coordinator implements GroupListener<MetaReply, never, MetaMachine> {
   readonly #options: CoordinatorOptions;
+  readonly #liveness = new NodeLiveness();
   readonly #feed: TopologyFeed;
+  readonly #placement: PlacementLoop;
+  readonly #assignments: AssignmentLoop;
+  readonly #service: MetadataService;
   #machine: MetaMachine | undefined;
   #leads = false;
   #formed: { resolve: () => void; reject: (cause: Error) => void } | undefined;
   #stopped: Error | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Commands of the loops are under way: what they will change is not known yet. */
+  #deciding = false;
+  #assignedMs = 0;
+
+  static readonly TICK_MS = 200;
+  static readonly ASSIGN_INTERVAL_MS = 500;
+  /** Above the time it takes to notice a dead node: it delays a change, and does not make it fail. */
+  static readonly REACHED_TIMEOUT_MS = NodeLiveness.SILENCE_MS + 2_000;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
-    this.#feed = new TopologyFeed({ logger: options.logger, image: () => this.#image() });
+    const { clock, logger } = options;
+    const settings = { ...DEFAULT_PLACEMENT_SETTINGS, ...options.placement };
+    this.#feed = new TopologyFeed({
+      clock,
+      logger,
+      liveness: this.#liveness,
+      image: () => this.#image(),
+      nodes: () => this.#nodeIds(),
+      leader: () => this.leader,
+      assignments: () => this.#assignments.current(),
+      onMoved: () => this.#decide(),
+      defer: options.defer ?? ((task) => void setImmediate(task)),
+    });
+    this.#placement = new PlacementLoop({ liveness: this.#liveness, settings, logger });
+    this.#assignments = new AssignmentLoop({ liveness: this.#liveness });
+    this.#service = new MetadataService({ coordinator: this });
   }
 
   async open(): Promise<void> {
     this.#machine = await this.#options.host.addGroup({
       groupId: META_GROUP_ID,
-      membership: this.#options.membership,
+      bootstrapVoters: this.#options.bootstrapVoters,
       residentRanges: [{ from: Uint8Array.of(0), to: Uint8Array.of(0xff) }],
       restore: (rows) => MetaMachine.restore(rows),
       listener: this,
@@ -42,7 +79,32 @@ export class Coordinator implements GroupListener<MetaReply, never> {
   }
 
   serve(registry: ServiceRegistry): void {
-    registry.serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel) => this.#feed.accept(channel));
+    registry.serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel, from) =>
+      this.#feed.accept(channel, from),
+    );
+    registry.serveCall<MetadataRequest, MetadataResponse>('metadata', (request) => this.#service.answer(request));
+  }
+
+  /** Begins to decide. Who drives time itself calls `tick` instead. */
+  start(): void {
+    this.#timer = setInterval(() => this.tick(), Coordinator.TICK_MS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  tick(): void {
+    if (!this.#leads) return;
+    this.#feed.tick();
+    this.#decide();
+    this.#stepVoters();
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#assignedMs < Coordinator.ASSIGN_INTERVAL_MS) return;
+    this.#assignedMs = nowMs;
+    const { machine } = this;
+    const view = { nodeIds: this.#nodeIds(), queue: (queueId: number) => machine.queue(queueId) };
+    this.#feed.sendAssignments(this.#assignments.step(view, nowMs));
   }
 
   get machine(): MetaMachine {
@@ -55,7 +117,24 @@ export class Coordinator implements GroupListener<MetaReply, never> {
     return this.#leads;
   }
 
-  /** Resolves when this node leads the metadata and the cluster has its identity; rejects when it never will. */
+  /** Node id of the leading coordinator as far as this one knows; 0 when it does not. */
+  get leader(): number {
+    return this.#leads ? this.#options.nodeId : this.#options.host.leaderOf(META_GROUP_ID);
+  }
+
+  /** Empty when it is not known who leads, or where. */
+  get leaderAddress(): string {
+    return this.#machine?.node(this.leader)?.address ?? '';
+  }
+
+  coordinators(): { nodeId: number; address: string }[] {
+    return this.machine
+      .nodes()
+      .filter((node) => node.state !== 'gone' && hasRole(node, 'coordinator'))
+      .map(({ nodeId, address }) => ({ nodeId, address }));
+  }
+
+  /** Resolves when the cluster has its identity, as far as this replica knows; rejects when it never will here. */
   formed(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#formed = { resolve, reject };
@@ -64,87 +143,180 @@ export class Coordinator implements GroupListener<MetaReply, never> {
     });
   }
 
-  /** Replicates a change. Undefined: this node does not lead, or does not know what became of it. */
-  execute(command: MetaCommand): Promise<MetaReply | undefined> {
+  /** Replicates a change. `not-leader`: it was not stored, ask who leads; `unknown`: nobody knows what became of it. */
+  execute(command: MetaCommand): Promise<MetaReply | 'not-leader' | 'unknown'> {
     return new Promise((resolve) => {
       const bytes = encodeMetaCommand(command, this.#options.clock.nowMs());
-      const outcome = this.#options.host.propose(META_GROUP_ID, bytes, resolve);
-      if (outcome !== 'proposed') resolve(undefined);
+      const outcome = this.#options.host.propose(META_GROUP_ID, bytes, resolve satisfies Token);
+      if (outcome !== 'proposed') resolve(outcome === 'not-leader' ? 'not-leader' : 'unknown');
     });
   }
 
-  /** Resolves when every watching node acts on the epoch; false when one did not in time. */
+  /** Resolves when every live node acts on the epoch; false when one did not in time. */
   reached(epoch: number): Promise<boolean> {
-    return this.#feed.reached(epoch, this.#options.reachedTimeoutMs);
+    return this.#feed.reached(epoch, this.#options.reachedTimeoutMs ?? Coordinator.REACHED_TIMEOUT_MS);
+  }
+
+  /** Answers `register` of the cluster service. */
+  register(node: NodeRegistration): Promise<ClusterResponse> {
+    return this.#service.register(node);
   }
 
   applied(_index: number, reply: MetaReply, token: unknown): void {
-    if (reply.result === 'formed') this.#feed.sendImage();
-    else if (reply.result === 'done') {
-      this.#feed.sendDelta({
-        epoch: reply.epoch,
-        changed: reply.changed === undefined ? [] : [reply.changed],
-        removed: reply.removed === undefined ? [] : [reply.removed],
-      });
-    }
-    (token as ((reply: MetaReply) => void) | undefined)?.(reply);
+    this.#feed.applied(reply);
+    (token as Token | undefined)?.(reply);
     this.#maybeFormed();
   }
 
-  dropped(token: unknown): void {
-    (token as (reply: undefined) => void)(undefined);
+  dropped(token: unknown, reason: 'not-leader' | 'unknown' | 'unavailable'): void {
+    (token as Token)(reason === 'not-leader' ? 'not-leader' : 'unknown');
   }
 
   effects(): void {}
 
   stopped(cause: Error): void {
     this.#stopped = cause;
+    this.#leads = false;
+    this.#feed.leadership(false);
     this.#formed?.reject(cause);
   }
 
   leadership(leads: boolean): void {
     this.#leads = leads;
-    if (!leads) return;
-    if (this.machine.clusterId === '') {
-      void this.execute({
-        kind: 'form-cluster',
-        clusterId: randomUUID(),
-        partitionCount: this.#options.partitionCount,
-        queueCountMax: this.#options.queueCountMax,
-      });
-    } else this.#feed.sendImage();
+    const { clock, host } = this.#options;
+    if (leads) {
+      this.#placement.begin(clock.monotonicMs());
+      this.#assignments.begin(host.termOf(META_GROUP_ID));
+    }
+    this.#feed.leadership(leads);
+    if (leads) this.#decide();
+  }
+
+  leaderMoved(): void {}
+
+  membershipMoved(): void {}
+
+  restored(machine: MetaMachine): void {
+    this.#machine = machine;
+    this.#feed.forgetRecent();
     this.#maybeFormed();
   }
 
   #maybeFormed(): void {
-    if (this.#formed === undefined || !this.#leads || this.machine.clusterId === '') return;
+    if (this.#formed === undefined || this.machine.clusterId === '') return;
     this.#formed.resolve();
     this.#formed = undefined;
   }
 
-  #image(): Extract<TopologyUpdate, { type: 'image' }> | undefined {
+  /** What the loop decides is carried out before it decides again. */
+  #decide(): void {
+    if (this.#deciding || !this.#leads) return;
+    const commands = this.#commands();
+    if (commands.length === 0) return;
+    this.#deciding = true;
+    void Promise.all(commands.map((command) => this.execute(command))).then(() => {
+      this.#deciding = false;
+    });
+  }
+
+  #commands(): MetaCommand[] {
+    const { machine } = this;
+    const { formation } = this.#options;
+    if (machine.clusterId === '') {
+      // Every founder that comes to lead says the same, and the first one counts.
+      return formation === undefined ? [] : [{ kind: 'form-cluster', ...formation }];
+    }
+    return this.#placement.decide(
+      {
+        epoch: machine.epoch,
+        nodes: machine.nodes(),
+        partitions: machine.partitions(),
+        replicationFactor: machine.replicationFactor,
+        metadataMembers: this.#metadataMembers(),
+      },
+      this.#options.clock.monotonicMs(),
+    );
+  }
+
+  #stepVoters(): void {
+    const { host, nodeId, clock, logger } = this.#options;
+    const status = host.status(META_GROUP_ID);
+    if (status === undefined || this.machine.clusterId === '' || status.transferee !== 0) return;
+    const nowMs = clock.monotonicMs();
+    const step = nextMetadataStep({
+      self: nodeId,
+      membership: status.membership,
+      nodes: this.machine.nodes(),
+      isAlive: (other) => this.#liveness.isAlive(other, nowMs),
+      isCaughtUp: (other) => {
+        const peer = status.progress.find((progress) => progress.peer === other);
+        return peer !== undefined && isCaughtUp(peer.match, status.commit, peer.recentlyActive);
+      },
+    });
+    if (step === undefined) return;
+    if ('transferTo' in step) host.transferLeadership(META_GROUP_ID, step.transferTo);
+    else if (host.proposeMembership(META_GROUP_ID, step.change) === 'proposed') {
+      logger.info({ change: step.change }, 'the members of the metadata group change');
+    }
+  }
+
+  #metadataMembers(): readonly number[] {
+    const membership = this.#options.host.status(META_GROUP_ID)?.membership;
+    return membership === undefined ? [] : [...members(membership)];
+  }
+
+  #nodeIds(): readonly number[] {
+    const ids: number[] = [];
+    for (const { nodeId, state } of this.machine.nodes()) if (state !== 'gone') ids.push(nodeId);
+    return ids;
+  }
+
+  #image(): TopologyImage | undefined {
     const { machine } = this;
     if (machine.clusterId === '') return undefined;
+    const { epoch, clusterId, partitionCount, replicationFactor, config } = machine;
     return {
-      type: 'image',
-      epoch: machine.epoch,
-      clusterId: machine.clusterId,
-      partitionCount: machine.partitionCount,
-      leaders: new Array<number>(machine.partitionCount).fill(this.#options.nodeId),
+      epoch,
+      clusterId,
+      partitionCount,
+      replicationFactor,
+      nodes: machine.nodes(),
+      partitions: machine.partitions(),
+      config,
       queues: [...machine.queues()],
     };
   }
 }
 
+type Token = (outcome: MetaReply | 'not-leader' | 'unknown') => void;
+
+/** What a cluster is founded with. */
+export interface Formation {
+  clusterId: string;
+  partitionCount: number;
+  replicationFactor: number;
+  queueCountMax: number;
+  founders: readonly NodeInfo[];
+}
+
+/** The part of the host of Raft groups that a coordinator needs. */
+export type CoordinatorHost = Pick<
+  RaftHost,
+  'addGroup' | 'propose' | 'proposeMembership' | 'transferLeadership' | 'leaderOf' | 'termOf' | 'status'
+>;
+
 export interface CoordinatorOptions {
   nodeId: number;
-  host: RaftHost;
-  membership: Parameters<RaftHost['addGroup']>[0]['membership'];
-  /** Of a cluster that is formed now; one that exists keeps its own. */
-  partitionCount: number;
-  queueCountMax: number;
+  host: CoordinatorHost;
+  /** The founders that are coordinators; undefined on a node that joins. */
+  bootstrapVoters: readonly number[] | undefined;
+  /** Of a cluster that is formed now; one that exists keeps its own. Undefined on a node that joins. */
+  formation: Formation | undefined;
   clock: Clock;
   logger: Logger;
   /** How long a change waits for every node to act on it. */
-  reachedTimeoutMs: number;
+  reachedTimeoutMs?: number;
+  placement?: Partial<PlacementSettings>;
+  /** Runs a task at the end of this turn; `setImmediate` unless given. */
+  defer?: (task: () => void) => void;
 }

@@ -1,16 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
-import type { QueueDraft } from '@sluice/meta/meta-commands';
+import type { MetaCommand, QueueDraft } from '@sluice/meta/meta-commands';
 import type { MetaReply } from '@sluice/meta/meta-machine';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import {
-  DEFAULT_KEY_EXPRESSION,
-  QUEUE_SETTING_DEFAULTS,
-  type QueueSubsystemConfig,
-} from '@sluice/meta/queue-subsystem-config';
+import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
 import type { Topology } from '@sluice/meta/topology';
 import {
   type Outcome,
-  type PeekedMessage,
   type PeekPage,
   type PeekRequest,
   type QueueManagement,
@@ -20,31 +15,33 @@ import {
   type Refusal,
   refuse,
 } from '@sluice/rpc/contract/queue-management';
-import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
-import type {
-  PeekedRecord,
-  StoreAdminRequest,
-  StoreAdminResponse,
-  StoreQueueStatistics,
-} from '@sluice/rpc/contract/store-admin';
+import type { StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
-import type { Coordinator } from './coordinator.ts';
+import { peekedMessageOf, statisticsOf } from './queue-views.ts';
+import { StoreQuestions } from './store-questions.ts';
+
+/** The part of `MetadataClient` that changes queues. */
+export interface QueueMetadata {
+  execute(command: MetaCommand): Promise<{ reply: MetaReply; reached: boolean } | undefined>;
+  reach(epoch: number): Promise<boolean>;
+}
 
 /**
- * Queues as an operator handles them: definitions through the metadata group, figures and messages from the stores that
- * lead their partitions. A change answers when every node acts on it, so that whoever creates a queue and publishes the
- * next moment is not too early.
+ * Queues as an operator handles them, from any node: definitions through the leading coordinator, figures and messages
+ * from the stores that lead their partitions. A change answers when every live node acts on it, so that whoever creates a
+ * queue and publishes the next moment is not too early. Reading needs no coordinator, and while a store is down only what
+ * its partitions hold is missing.
  */
 export class QueueAdministration implements QueueManagement {
-  readonly #coordinator: Coordinator;
+  readonly #metadata: QueueMetadata;
   readonly #topology: Topology;
-  readonly #transport: Transport;
+  readonly #stores: StoreQuestions;
   readonly #clock: Clock;
 
-  constructor(options: { coordinator: Coordinator; topology: Topology; transport: Transport; clock: Clock }) {
-    this.#coordinator = options.coordinator;
+  constructor(options: { metadata: QueueMetadata; topology: Topology; transport: Transport; clock: Clock }) {
+    this.#metadata = options.metadata;
     this.#topology = options.topology;
-    this.#transport = options.transport;
+    this.#stores = new StoreQuestions({ topology: options.topology, transport: options.transport });
     this.#clock = options.clock;
   }
 
@@ -60,39 +57,10 @@ export class QueueAdministration implements QueueManagement {
   async create(spec: QueueSpec): Promise<Outcome<QueueDefinition>> {
     const refusal = this.#refuseUnlessReady();
     if (refusal !== undefined) return refusal;
-    if (this.#coordinator.machine.config.enable === false) {
+    if (this.#topology.config.enable === false) {
       return refuse('NOT_ENABLED', 'Not enabled', 'set "enable": "auto" with PUT /api/v5/message_queues/config');
     }
-    if (spec.partitionCount !== 1) {
-      return refuse(
-        'BAD_REQUEST',
-        'A queue lives in one partition in this version',
-        'leave the number of partitions out',
-      );
-    }
-    return this.#defined(await this.#coordinator.execute({ kind: 'define-queue', queue: spec }));
-  }
-
-  /**
-   * Somebody subscribed to a queue that does not exist. Makes it when `auto_create` says of which kind; two subscribers
-   * at once make one queue, because the metadata refuses the second.
-   */
-  async wanted({ name, topicFilter }: QueueRegistryRequest): Promise<QueueRegistryResponse> {
-    if (this.#refuseUnlessReady() !== undefined) return { created: false };
-    const { regular, lastValue } = this.#coordinator.machine.config.autoCreate;
-    const template = regular === false ? lastValue : regular;
-    if (template === false) return { created: false };
-    const isLastValue = regular === false;
-    const outcome = await this.create({
-      ...QUEUE_SETTING_DEFAULTS,
-      ...template,
-      keyExpression: isLastValue ? (template.keyExpression ?? DEFAULT_KEY_EXPRESSION) : null,
-      name,
-      topicFilter,
-      isLastValue,
-      partitionCount: 1,
-    });
-    return { created: outcome.ok };
+    return this.#defined(await this.#metadata.execute({ kind: 'define-queue', queue: spec }));
   }
 
   async update(name: string, patch: QueuePatch): Promise<Outcome<QueueDefinition>> {
@@ -108,15 +76,15 @@ export class QueueAdministration implements QueueManagement {
         limits: { ...definition.limits, ...limits },
         partitionCount: definition.partitions.length,
       };
-      const reply = await this.#coordinator.execute({
+      const outcome = await this.#metadata.execute({
         kind: 'update-queue',
         queueId: definition.queueId,
         expectedVersion: definition.version,
         queue,
       });
       // Somebody else's change was first: take it in and patch again.
-      if (reply?.result !== 'changed-meanwhile') return this.#defined(reply);
-      await this.#coordinator.reached(reply.epoch);
+      if (outcome?.reply.result !== 'changed-meanwhile') return this.#defined(outcome);
+      await this.#metadata.reach(outcome.reply.epoch);
     }
     return refuse('UNAVAILABLE', `The queue ${name} is being changed by others`, 'try again');
   }
@@ -128,63 +96,67 @@ export class QueueAdministration implements QueueManagement {
     if (refusal !== undefined) return refusal;
     const definition = this.#topology.queueByName(name);
     if (definition === undefined) return NOT_FOUND;
-    const reply = await this.#coordinator.execute({ kind: 'remove-queue', queueId: definition.queueId });
-    const done = await this.#done(reply);
-    return done ?? { ok: true, value: undefined };
+    const outcome = await this.#metadata.execute({ kind: 'remove-queue', queueId: definition.queueId });
+    return this.#done(outcome) ?? { ok: true, value: undefined };
   }
 
   async statistics(names: readonly string[]): Promise<Outcome<ReadonlyMap<string, QueueStatistics>>> {
     const refusal = this.#refuseUnlessReady();
     if (refusal !== undefined) return refusal;
-    const nameById = new Map<number, string>();
-    const idsByNode = new Map<number, number[]>();
+    const definitions: QueueDefinition[] = [];
     for (const name of names) {
       const definition = this.#topology.queueByName(name);
-      if (definition === undefined) continue;
-      nameById.set(definition.queueId, name);
-      const node = this.#topology.leaderOf(definition.partitions[0] ?? 0);
-      const ids = idsByNode.get(node);
-      if (ids === undefined) idsByNode.set(node, [definition.queueId]);
-      else ids.push(definition.queueId);
+      if (definition !== undefined) definitions.push(definition);
     }
+    const figures = await this.#stores.statistics(definitions);
+    const nowMs = this.#clock.nowMs();
     const found = new Map<string, QueueStatistics>();
-    for (const [node, queueIds] of idsByNode) {
-      const response = await this.#ask(node, { type: 'statistics', queueIds });
-      if (response.type !== 'statistics') continue;
-      for (const queue of response.queues) {
-        const name = nameById.get(queue.queueId);
-        if (name !== undefined) found.set(name, statisticsOf(queue, this.#clock.nowMs(), node));
-      }
+    for (const definition of definitions) {
+      const of = figures.get(definition.queueId) ?? [];
+      if (of.length !== definition.partitions.length) continue;
+      found.set(
+        definition.name,
+        statisticsOf(of, nowMs, (nodeId) => this.#nameOf(nodeId)),
+      );
     }
     return { ok: true, value: found };
   }
 
   async purge(name: string): Promise<Outcome<number>> {
-    const at = this.#locate(name);
-    if ('ok' in at) return at;
-    const response = await this.#ask(at.node, { type: 'purge', queueId: at.definition.queueId });
-    return response.type === 'purged' ? { ok: true, value: response.count } : refusalOf(response);
+    const definition = this.#find(name);
+    if ('ok' in definition) return definition;
+    const { queueId, partitions } = definition;
+    const responses = await Promise.all(
+      partitions.map((partition) => this.#stores.ask(partition, { type: 'purge', queueId, partition })),
+    );
+    let count = 0;
+    for (const response of responses) {
+      if (response?.type !== 'purged') return refusalOf(response);
+      count += response.count;
+    }
+    return { ok: true, value: count };
   }
 
   async peek(name: string, request: PeekRequest): Promise<Outcome<PeekPage>> {
-    const at = this.#locate(name);
-    if ('ok' in at) return at;
-    const partition = at.definition.partitions[0] ?? 0;
-    if (request.partition !== null && request.partition !== partition) {
+    const definition = this.#find(name);
+    if ('ok' in definition) return definition;
+    const partition = request.partition ?? definition.partitions[0] ?? 0;
+    if (!definition.partitions.includes(partition)) {
       return refuse(
         'BAD_REQUEST',
         `The queue is not in partition ${request.partition}`,
-        `it is in partition ${partition}`,
+        `it is in ${definition.partitions.length === 1 ? 'partition' : 'partitions'} ${definition.partitions.join(', ')}`,
       );
     }
-    const response = await this.#ask(at.node, {
+    const response = await this.#stores.ask(partition, {
       type: 'peek',
-      queueId: at.definition.queueId,
+      queueId: definition.queueId,
+      partition,
       fromOffset: request.fromOffset ?? 0,
       limit: request.limit,
       payloadBytesMax: request.payloadBytesMax,
     });
-    if (response.type !== 'peeked') return refusalOf(response);
+    if (response?.type !== 'peeked') return refusalOf(response);
     return {
       ok: true,
       value: {
@@ -195,47 +167,41 @@ export class QueueAdministration implements QueueManagement {
   }
 
   async config(): Promise<Outcome<QueueSubsystemConfig>> {
-    return this.#refuseUnlessReady() ?? { ok: true, value: this.#coordinator.machine.config };
+    return this.#refuseUnlessReady() ?? { ok: true, value: this.#topology.config };
   }
 
   async patchConfig(patch: Partial<QueueSubsystemConfig>): Promise<Outcome<QueueSubsystemConfig>> {
     const refusal = this.#refuseUnlessReady();
     if (refusal !== undefined) return refusal;
-    const config = { ...this.#coordinator.machine.config, ...patch };
-    const reply = await this.#coordinator.execute({ kind: 'set-config', config });
-    return (await this.#done(reply)) ?? { ok: true, value: this.#coordinator.machine.config };
+    const config = { ...this.#topology.config, ...patch };
+    return this.#done(await this.#metadata.execute({ kind: 'set-config', config })) ?? { ok: true, value: config };
   }
 
   #refuseUnlessReady(): Refusal | undefined {
-    if (this.#coordinator.leads && this.#topology.epoch > 0) return undefined;
-    return refuse('NOT_READY', 'Not ready', 'the metadata has no leader yet: try again in a moment');
+    return this.#topology.epoch > 0 ? undefined : NOT_READY;
   }
 
-  #locate(name: string): { definition: QueueDefinition; node: number } | Refusal {
-    const refusal = this.#refuseUnlessReady();
-    if (refusal !== undefined) return refusal;
-    const definition = this.#topology.queueByName(name);
-    if (definition === undefined) return NOT_FOUND;
-    return { definition, node: this.#topology.leaderOf(definition.partitions[0] ?? 0) };
+  #find(name: string): QueueDefinition | Refusal {
+    return this.#refuseUnlessReady() ?? this.#topology.queueByName(name) ?? NOT_FOUND;
   }
 
-  async #ask(node: number, request: StoreAdminRequest): Promise<StoreAdminResponse> {
-    return this.#transport.call<StoreAdminRequest, StoreAdminResponse>(node, 'store-admin', request);
+  #nameOf(nodeId: number): string {
+    const name = this.#topology.node(nodeId)?.name ?? '';
+    return name === '' ? String(nodeId) : name;
   }
 
-  async #defined(reply: MetaReply | undefined): Promise<Outcome<QueueDefinition>> {
-    const refusal = await this.#done(reply);
-    if (refusal !== undefined) return refusal;
-    const changed = reply?.changed;
-    return changed === undefined ? UNKNOWN_OUTCOME : { ok: true, value: changed };
+  #defined(outcome: { reply: MetaReply; reached: boolean } | undefined): Outcome<QueueDefinition> {
+    const changed = outcome?.reply.changed;
+    return this.#done(outcome) ?? (changed === undefined ? UNKNOWN_OUTCOME : { ok: true, value: changed });
   }
 
-  /** Undefined when it was done and every node acts on it. */
-  async #done(reply: MetaReply | undefined): Promise<Refusal | undefined> {
-    if (reply === undefined) return UNKNOWN_OUTCOME;
+  /** Undefined when it was done and every live node acts on it. */
+  #done(outcome: { reply: MetaReply; reached: boolean } | undefined): Refusal | undefined {
+    if (outcome === undefined) return UNKNOWN_OUTCOME;
+    const { reply, reached } = outcome;
     switch (reply.result) {
       case 'done':
-        return (await this.#coordinator.reached(reply.epoch)) ? undefined : NOT_EVERYWHERE;
+        return reached ? undefined : NOT_EVERYWHERE;
       case 'already-exists':
         return refuse(
           'ALREADY_EXISTS',
@@ -249,7 +215,11 @@ export class QueueAdministration implements QueueManagement {
           'delete a queue, or raise max_queue_count with PUT /api/v5/message_queues/config',
         );
       case 'too-many-partitions':
-        return refuse('BAD_REQUEST', 'The cluster has fewer partitions than that');
+        return refuse(
+          'BAD_REQUEST',
+          'The cluster has fewer partitions than that',
+          `it has ${this.#topology.partitionCount}`,
+        );
       case 'not-found':
         return NOT_FOUND;
       case 'queues-exist':
@@ -258,14 +228,17 @@ export class QueueAdministration implements QueueManagement {
           'Cannot disable MQ subsystem via API when there are existing queues',
           'delete them first',
         );
-      case 'changed-meanwhile':
-      case 'formed':
-      case 'already-formed':
+      default:
         return UNKNOWN_OUTCOME;
     }
   }
 }
 
+const NOT_READY: Refusal = refuse(
+  'NOT_READY',
+  'Not ready',
+  'this node has not heard of the cluster yet: try again in a moment',
+);
 const NOT_FOUND: Refusal = refuse(
   'NOT_FOUND',
   'Message queue not found',
@@ -282,72 +255,11 @@ const NOT_EVERYWHERE: Refusal = refuse(
   'it will take effect by itself; look at GET /readyz of the nodes',
 );
 
-function refusalOf(response: StoreAdminResponse): Refusal {
+function refusalOf(response: StoreAdminResponse | undefined): Refusal {
+  if (response === undefined) {
+    return refuse('NOT_READY', 'No store leads the partition of this queue right now', 'try again in a moment');
+  }
   if (response.type !== 'refused') return UNKNOWN_OUTCOME;
   if (response.code === 'queue-unknown') return NOT_FOUND;
   return refuse(response.code === 'not-leader' ? 'NOT_READY' : 'UNAVAILABLE', response.message);
-}
-
-function statisticsOf(queue: StoreQueueStatistics, nowMs: number, node: number): QueueStatistics {
-  const hasOldest = queue.oldestAppendedAtMs > 0;
-  return {
-    depthMessages: queue.depth,
-    depthBytes: queue.depthBytes,
-    readyMessages: Math.max(0, queue.depth - queue.inflight),
-    inflightMessages: queue.inflight,
-    lagMessages: queue.depth,
-    lagSeconds: hasOldest ? Math.max(0, nowMs - queue.oldestAppendedAtMs) / 1000 : 0,
-    oldestPublishedAtMs: hasOldest ? queue.oldestAppendedAtMs : null,
-    consumers: queue.consumers,
-    keys: queue.keys,
-    publishedTotal: queue.publishedTotal,
-    publishedBytesTotal: queue.publishedBytesTotal,
-    acceptedTotal: queue.acceptedTotal,
-    returnedTotal: queue.returnedTotal,
-    refusedTotal: queue.refusedTotal,
-    expiredTotal: queue.expiredTotal,
-    overwrittenTotal: queue.overwrittenTotal,
-    droppedTotal: queue.droppedTotal,
-    purgedTotal: queue.purgedTotal,
-    partitions: [
-      {
-        partition: queue.partition,
-        headOffset: queue.head,
-        tailOffset: queue.tail,
-        depthMessages: queue.depth,
-        depthBytes: queue.depthBytes,
-        leader: String(node),
-      },
-    ],
-  };
-}
-
-function peekedMessageOf(record: PeekedRecord, partition: number): PeekedMessage {
-  const { properties } = record;
-  const userProperties: [string, string][] = [];
-  const flat = properties?.userProperties ?? [];
-  for (let i = 0; i + 1 < flat.length; i += 2) userProperties.push([flat[i] as string, flat[i + 1] as string]);
-  return {
-    partition,
-    offset: record.offset,
-    topic: record.topic,
-    publisher: record.publisher,
-    qos: record.qos,
-    retain: record.retain,
-    publishedAtMs: record.publishedAtMs,
-    expiresAtMs: record.expiresAtMs === 0 ? null : record.expiresAtMs,
-    deliveryCount: record.deliveryCount,
-    state: record.inflight ? 'inflight' : 'ready',
-    key: record.key === undefined ? null : Buffer.from(record.key).toString('utf8'),
-    properties: {
-      contentType: properties?.contentType,
-      responseTopic: properties?.responseTopic,
-      correlationData: properties?.correlationData,
-      payloadFormatIndicator: properties?.payloadFormatIndicator,
-      userProperties,
-    },
-    payload: record.payload,
-    payloadSizeBytes: record.payloadSizeBytes,
-    truncated: record.payload.length < record.payloadSizeBytes,
-  };
 }

@@ -1,79 +1,280 @@
+import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
-import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
+import type { MetaReply } from '@sluice/meta/meta-machine';
+import type {
+  LeaderInfo,
+  NodeReport,
+  QueueAssignment,
+  TopologyDelta,
+  TopologyFeedRequest,
+  TopologyImage,
+  TopologyUpdate,
+} from '@sluice/rpc/contract/topology-feed';
 import type { Channel } from '@sluice/rpc/transport';
+import type { NodeLiveness } from './node-liveness.ts';
 
 type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
 
 /**
  * Pushes the cluster's image to the nodes that watch it and knows which epoch each acts on. A change may then be
  * answered when it is true everywhere, not when it is merely written down.
+ *
+ * Only the leading coordinator serves it; the others send who asks to it. All of them remember the newest changes, so
+ * that a node that comes from a former leader gets what changed since, and not a hundred thousand queues again.
  */
 export class TopologyFeed {
-  readonly #logger: Logger;
-  readonly #image: () => Extract<TopologyUpdate, { type: 'image' }> | undefined;
-  /** Epoch reached, by watching channel. */
-  readonly #watchers = new Map<FeedChannel, number>();
-  #waiting: { epoch: number; resolve: (reached: boolean) => void; timer: NodeJS.Timeout }[] = [];
+  readonly #options: TopologyFeedOptions;
+  #leads = false;
+  readonly #watchers = new Map<FeedChannel, Watcher>();
+  /** Of each node its newest. */
+  readonly #watcherOf = new Map<number, Watcher>();
+  #waiting: Waiting[] = [];
+  #recent: TopologyDelta[] = [];
+  #told: { leaders: readonly LeaderInfo[]; alive: readonly number[] } = { leaders: [], alive: [] };
+  #livenessDue = false;
+  #toldMs = 0;
 
-  constructor(options: { logger: Logger; image: () => Extract<TopologyUpdate, { type: 'image' }> | undefined }) {
-    this.#logger = options.logger;
-    this.#image = options.image;
+  /** Changes remembered for who comes back; beyond that it gets the whole image. */
+  static readonly RECENT_MAX = 1_024;
+  /** Watchers hear something at least so often: one that hears nothing for longer looks for another coordinator. */
+  static readonly BEAT_MS = 1_000;
+  /** Changes that wait at once for every node to act on them. */
+  static readonly WAITING_MAX = 10_000;
+
+  constructor(options: TopologyFeedOptions) {
+    this.#options = options;
   }
 
-  accept(channel: FeedChannel): void {
+  accept(channel: FeedChannel, nodeId: number): void {
+    const { liveness, clock } = this.#options;
+    let counted = false;
     channel.onMessage((request) => {
-      if (request.type === 'watch') this.#watch(channel);
-      else this.#reachedBy(channel, request.epoch);
+      if (!this.#leads) {
+        if (request.type === 'watch') channel.send({ type: 'elsewhere', leader: this.#options.leader() });
+        return;
+      }
+      if (!counted) liveness.opened(nodeId);
+      counted = true;
+      liveness.heard(nodeId, clock.monotonicMs());
+      if (request.type === 'watch') this.#watch(channel, nodeId, request.clusterId, request.epoch);
+      else if (request.type === 'reached') this.#reachedBy(channel, request.epoch);
+      else this.#reported(nodeId, request.report);
     });
     channel.onClose(() => {
+      const watcher = this.#watchers.get(channel);
       this.#watchers.delete(channel);
-      this.#settle();
+      if (watcher !== undefined && this.#watcherOf.get(nodeId) === watcher) this.#watcherOf.delete(nodeId);
+      if (counted && this.#leads) liveness.closed(nodeId, clock.monotonicMs());
     });
+  }
+
+  /** A committed change, at every coordinator. */
+  applied(reply: MetaReply): void {
+    // An image says these: they are rare, and who has most of it keeps that.
+    if (reply.result === 'formed' || reply.replicationFactor !== undefined) {
+      this.#recent = [];
+      this.sendImage();
+      return;
+    }
+    if (reply.result !== 'done') return;
+    const delta: TopologyDelta = {
+      epoch: reply.epoch,
+      changed: reply.changed === undefined ? [] : [reply.changed],
+      removed: reply.removed === undefined ? [] : [reply.removed],
+      nodes: reply.nodes ?? [],
+      removedNodes: reply.removedNodes ?? [],
+      partitions: reply.partitions ?? [],
+      config: reply.config,
+    };
+    this.#recent.push(delta);
+    if (this.#recent.length > TopologyFeed.RECENT_MAX) this.#recent.splice(0, TopologyFeed.RECENT_MAX / 2);
+    if (this.#leads) for (const channel of this.#watchers.keys()) channel.send({ type: 'delta', ...delta });
+    if (delta.nodes.length > 0) this.livenessMoved();
+  }
+
+  /** The machine was replaced by a snapshot: what led there is not known. */
+  forgetRecent(): void {
+    this.#recent = [];
+    if (this.#leads) this.sendImage();
+  }
+
+  leadership(leads: boolean): void {
+    if (leads === this.#leads) return;
+    this.#leads = leads;
+    this.#told = { leaders: [], alive: [] };
+    if (leads) {
+      this.#options.liveness.begin(this.#options.clock.monotonicMs());
+      return;
+    }
+    const leader = this.#options.leader();
+    for (const channel of this.#watchers.keys()) channel.send({ type: 'elsewhere', leader });
+    this.#watchers.clear();
+    this.#watcherOf.clear();
+    this.#settle();
   }
 
   sendImage(): void {
-    const image = this.#image();
-    if (image === undefined) return;
-    for (const channel of this.#watchers.keys()) channel.send(image);
+    const image = this.#options.image();
+    if (image === undefined || !this.#leads) return;
+    for (const channel of this.#watchers.keys()) channel.send({ type: 'image', ...image });
   }
 
-  sendDelta(delta: Omit<Extract<TopologyUpdate, { type: 'delta' }>, 'type'>): void {
-    for (const channel of this.#watchers.keys()) channel.send({ type: 'delta', ...delta });
+  sendAssignments(assignments: readonly QueueAssignment[]): void {
+    if (assignments.length === 0) return;
+    for (const channel of this.#watchers.keys()) channel.send({ type: 'assignments', assignments });
   }
 
+  /** Tells everybody who leads and who lives, once for everything that moved in a turn. */
+  livenessMoved(): void {
+    if (this.#livenessDue || !this.#leads) return;
+    this.#livenessDue = true;
+    this.#options.defer(() => {
+      this.#livenessDue = false;
+      this.#tellLiveness();
+    });
+  }
+
+  /**
+   * Resolves when every node that lives acts on the epoch. A node that died is waited for as long as it takes to notice,
+   * and no longer.
+   */
   reached(epoch: number, timeoutMs: number): Promise<boolean> {
+    if (!this.#leads || this.#waiting.length >= TopologyFeed.WAITING_MAX) return Promise.resolve(false);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting.timer !== timer);
-        this.#logger.warn({ epoch }, 'not every node acts on the newest image yet');
-        resolve(false);
-      }, timeoutMs);
-      this.#waiting.push({ epoch, resolve, timer });
+      this.#waiting.push({ epoch, resolve, untilMs: this.#options.clock.monotonicMs() + timeoutMs });
       this.#settle();
     });
   }
 
-  #watch(channel: FeedChannel): void {
-    this.#watchers.set(channel, 0);
-    const image = this.#image();
-    if (image !== undefined) channel.send(image);
+  /** Time passed: nodes fall silent, patience ends. */
+  tick(): void {
+    if (!this.#leads) return;
+    this.livenessMoved();
+    this.#settle();
+  }
+
+  #watch(channel: FeedChannel, nodeId: number, clusterId: string, epoch: number): void {
+    const watcher: Watcher = { nodeId, reached: 0 };
+    this.#watchers.set(channel, watcher);
+    this.#watcherOf.set(nodeId, watcher);
+    const image = this.#options.image();
+    if (image === undefined) return;
+    const since = clusterId === image.clusterId ? this.#since(epoch, image.epoch) : undefined;
+    if (since === undefined) channel.send({ type: 'image', ...image });
+    else for (const delta of since) channel.send({ type: 'delta', ...delta });
+    channel.send({ type: 'liveness', ...this.#liveness() });
+    const assignments = this.#options.assignments();
+    if (assignments.length > 0) channel.send({ type: 'assignments', assignments });
+    this.livenessMoved();
+  }
+
+  /** Every change after `epoch`; undefined when some are not known any more, or it is ahead of this machine. */
+  #since(epoch: number, newest: number): readonly TopologyDelta[] | undefined {
+    if (epoch === newest) return [];
+    const first = this.#recent[0];
+    if (epoch > newest || first === undefined || first.epoch > epoch + 1) return undefined;
+    return this.#recent.filter((delta) => delta.epoch > epoch);
   }
 
   #reachedBy(channel: FeedChannel, epoch: number): void {
-    if (!this.#watchers.has(channel)) return;
-    this.#watchers.set(channel, epoch);
+    const watcher = this.#watchers.get(channel);
+    if (watcher === undefined) return;
+    watcher.reached = Math.max(watcher.reached, epoch);
+    this.#settle();
+  }
+
+  #reported(nodeId: number, report: NodeReport): void {
+    const moved = this.#options.liveness.reported(nodeId, report, this.#options.clock.monotonicMs());
+    if (moved) {
+      this.livenessMoved();
+      this.#options.onMoved();
+    }
+  }
+
+  #liveness(): { leaders: readonly LeaderInfo[]; alive: readonly number[] } {
+    const { liveness, clock, nodes } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const alive = nodes().filter((nodeId) => liveness.isAlive(nodeId, nowMs));
+    return { leaders: liveness.leaders(nowMs), alive };
+  }
+
+  #tellLiveness(): void {
+    if (!this.#leads) return;
+    const now = this.#liveness();
+    const nowMs = this.#options.clock.monotonicMs();
+    if (isSameLiveness(now, this.#told) && nowMs - this.#toldMs < TopologyFeed.BEAT_MS) return;
+    this.#told = now;
+    this.#toldMs = nowMs;
+    for (const channel of this.#watchers.keys()) channel.send({ type: 'liveness', ...now });
     this.#settle();
   }
 
   #settle(): void {
     if (this.#waiting.length === 0) return;
-    let lowest = Number.POSITIVE_INFINITY;
-    for (const epoch of this.#watchers.values()) lowest = Math.min(lowest, epoch);
+    const nowMs = this.#options.clock.monotonicMs();
+    const lowest = this.#lowestReached(nowMs);
     this.#waiting = this.#waiting.filter((waiting) => {
-      if (waiting.epoch > lowest) return true;
-      clearTimeout(waiting.timer);
-      waiting.resolve(true);
+      if (this.#leads && waiting.epoch <= lowest) {
+        waiting.resolve(true);
+        return false;
+      }
+      if (this.#leads && nowMs < waiting.untilMs) return true;
+      this.#options.logger.warn({ epoch: waiting.epoch }, 'not every node acts on the newest image yet');
+      waiting.resolve(false);
       return false;
     });
   }
+
+  #lowestReached(nowMs: number): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const nodeId of this.#options.nodes()) {
+      if (!this.#options.liveness.isExpected(nodeId, nowMs)) continue;
+      lowest = Math.min(lowest, this.#watcherOf.get(nodeId)?.reached ?? 0);
+    }
+    return lowest;
+  }
+}
+
+export interface TopologyFeedOptions {
+  clock: Clock;
+  logger: Logger;
+  liveness: NodeLiveness;
+  /** Undefined while there is no cluster. */
+  image(): TopologyImage | undefined;
+  /** Ids of the nodes that belong to the cluster and are not gone. */
+  nodes(): readonly number[];
+  /** Who leads the metadata as far as this node knows; 0: unknown. */
+  leader(): number;
+  assignments(): readonly QueueAssignment[];
+  /** A report said something new. */
+  onMoved(): void;
+  /** Runs a task at the end of this turn. */
+  defer(task: () => void): void;
+}
+
+interface Watcher {
+  nodeId: number;
+  reached: number;
+}
+
+interface Waiting {
+  epoch: number;
+  resolve: (reached: boolean) => void;
+  untilMs: number;
+}
+
+interface LivenessNews {
+  leaders: readonly LeaderInfo[];
+  alive: readonly number[];
+}
+
+function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
+  return (
+    a.alive.join() === b.alive.join() &&
+    a.leaders.length === b.leaders.length &&
+    a.leaders.every(({ partition, nodeId, term }, i) => {
+      const other = b.leaders[i];
+      return other?.partition === partition && other.nodeId === nodeId && other.term === term;
+    })
+  );
 }

@@ -1,0 +1,125 @@
+import type { LeaderInfo, NodeReport } from '@sluice/rpc/contract/topology-feed';
+
+/**
+ * Which nodes live and what they lead, as their reports say. Soft: nothing is replicated, a new leading coordinator hears
+ * everything anew within a second, and until a node had the time to find it, it counts as alive. Otherwise each change of
+ * coordinator would look like the death of all.
+ *
+ * Time is an argument.
+ */
+export class NodeLiveness {
+  readonly #nodes = new Map<number, Heard>();
+  #sinceMs = 0;
+
+  /** Silent for longer: not alive. Above an election timeout, so that a store is not given up before its peers do. */
+  static readonly SILENCE_MS = 5_000;
+  /** A node whose connection broke and that was not back since is not waited for any longer when something changes. */
+  static readonly BROKEN_MS = 1_000;
+
+  /** This node leads from now on: who is known to exist has time to report. */
+  begin(nowMs: number): void {
+    this.#nodes.clear();
+    this.#sinceMs = nowMs;
+  }
+
+  opened(nodeId: number): void {
+    this.#of(nodeId).channels++;
+  }
+
+  closed(nodeId: number, nowMs: number): void {
+    const heard = this.#nodes.get(nodeId);
+    if (heard === undefined || heard.channels === 0) return;
+    heard.channels--;
+    heard.brokenMs = nowMs;
+  }
+
+  heard(nodeId: number, nowMs: number): void {
+    this.#of(nodeId).heardMs = nowMs;
+  }
+
+  /** True when it says anything but the figures anew: somebody else leads, or a replica came, went or broke. */
+  reported(nodeId: number, report: NodeReport, nowMs: number): boolean {
+    const heard = this.#of(nodeId);
+    const former = heard.report;
+    // Back after a silence: how long it stays counts from here.
+    if (former === undefined || nowMs - heard.heardMs > NodeLiveness.SILENCE_MS) heard.steadySinceMs = nowMs;
+    heard.heardMs = nowMs;
+    heard.report = report;
+    return former === undefined || !isSameState(former, report);
+  }
+
+  report(nodeId: number): NodeReport | undefined {
+    return this.#nodes.get(nodeId)?.report;
+  }
+
+  isAlive(nodeId: number, nowMs: number): boolean {
+    return this.silentMs(nodeId, nowMs) <= NodeLiveness.SILENCE_MS;
+  }
+
+  /** Alive, and its connection stands or broke only just. */
+  isExpected(nodeId: number, nowMs: number): boolean {
+    if (!this.isAlive(nodeId, nowMs)) return false;
+    const heard = this.#nodes.get(nodeId);
+    return heard === undefined || heard.channels > 0 || nowMs - heard.brokenMs <= NodeLiveness.BROKEN_MS;
+  }
+
+  silentMs(nodeId: number, nowMs: number): number {
+    return nowMs - Math.max(this.#sinceMs, this.#nodes.get(nodeId)?.heardMs ?? 0);
+  }
+
+  /** How long it has been reporting without a silence; 0 while it has not yet, to this coordinator. */
+  steadyMs(nodeId: number, nowMs: number): number {
+    const heard = this.#nodes.get(nodeId);
+    if (heard?.report === undefined || !this.isAlive(nodeId, nowMs)) return 0;
+    return nowMs - heard.steadySinceMs;
+  }
+
+  /** Of each partition the one of the latest term, on nodes that are alive. */
+  leaders(nowMs: number): LeaderInfo[] {
+    const latest = new Map<number, LeaderInfo>();
+    for (const [nodeId, { report }] of this.#nodes) {
+      if (report === undefined) continue;
+      for (const { partition, term } of report.leads) {
+        if ((latest.get(partition)?.term ?? -1) < term) latest.set(partition, { partition, nodeId, term });
+      }
+    }
+    return [...latest.values()]
+      .filter(({ nodeId }) => this.isAlive(nodeId, nowMs))
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  forget(nodeId: number): void {
+    if (this.#nodes.get(nodeId)?.channels === 0) this.#nodes.delete(nodeId);
+  }
+
+  #of(nodeId: number): Heard {
+    let heard = this.#nodes.get(nodeId);
+    if (heard === undefined) {
+      heard = { heardMs: 0, steadySinceMs: 0, brokenMs: 0, channels: 0, report: undefined };
+      this.#nodes.set(nodeId, heard);
+    }
+    return heard;
+  }
+}
+
+interface Heard {
+  heardMs: number;
+  steadySinceMs: number;
+  brokenMs: number;
+  channels: number;
+  report: NodeReport | undefined;
+}
+
+function isSameState(a: NodeReport, b: NodeReport): boolean {
+  if (a.impaired.join() !== b.impaired.join() || a.replicas.join() !== b.replicas.join()) return false;
+  if (a.leads.length !== b.leads.length) return false;
+  return a.leads.every((was, i) => {
+    const is = b.leads[i];
+    return (
+      is !== undefined &&
+      was.partition === is.partition &&
+      was.term === is.term &&
+      was.membershipIndex === is.membershipIndex
+    );
+  });
+}

@@ -1,0 +1,244 @@
+import type { Logger } from '@sluice/common/logger';
+import type { MetaCommand } from '@sluice/meta/meta-commands';
+import { hasRole, type NodeInfo } from '@sluice/meta/node-info';
+import type { PartitionInfo } from '@sluice/meta/partition-info';
+import { changedPlacements, placePartitions } from '@sluice/meta/placement';
+import type { PartitionReport } from '@sluice/rpc/contract/topology-feed';
+import type { NodeLiveness } from './node-liveness.ts';
+
+/**
+ * Decides where partitions shall live, on the leading coordinator: the best places are a pure function (`placePartitions`);
+ * here is when and in which steps they become the decided ones. A few partitions move at a time, because each move is a
+ * copy over the network; those that are in danger go first. It performs nothing: `decide` returns commands.
+ *
+ * A replica that is impaired goes out of its partition, and in again once the group has let it go and its node has wiped
+ * it: so it is made anew from its peers without ever voting with a hole.
+ */
+export class PlacementLoop {
+  readonly #liveness: NodeLiveness;
+  readonly #settings: PlacementSettings;
+  readonly #logger: Logger;
+  #sinceMs = 0;
+  /** Partitions whose replicas were changed and have not followed yet. */
+  readonly #following = new Set<number>();
+  /** `partition:node` of replicas that are being made anew. */
+  readonly #exchanging = new Set<string>();
+
+  constructor(options: { liveness: NodeLiveness; settings: PlacementSettings; logger: Logger }) {
+    this.#liveness = options.liveness;
+    this.#settings = options.settings;
+    this.#logger = options.logger;
+  }
+
+  /** This node leads from now on. */
+  begin(nowMs: number): void {
+    this.#sinceMs = nowMs;
+    this.#following.clear();
+    this.#exchanging.clear();
+  }
+
+  decide(view: PlacementView, nowMs: number): MetaCommand[] {
+    const reports = this.#partitionReports(view.nodes);
+    const commands: MetaCommand[] = [];
+    for (const { partition, bootstrap } of view.partitions) {
+      if (bootstrap && reports.has(partition)) commands.push({ kind: 'partition-formed', partition });
+    }
+    this.#noteFollowed(view.partitions, reports);
+    this.#noteExchanges(view, reports);
+    const placing = this.#place(view, reports, nowMs);
+    if (placing !== undefined) commands.push(placing);
+    for (const node of view.nodes) {
+      if (node.state === 'leaving' && this.#hasLeft(node, view, reports)) {
+        this.#logger.info({ node: node.name }, 'a node has left the cluster: nothing is on it any more');
+        commands.push({ kind: 'set-node-state', nodeId: node.nodeId, state: 'gone' });
+      }
+    }
+    return commands;
+  }
+
+  #place(view: PlacementView, reports: Reports, nowMs: number): MetaCommand | undefined {
+    const stores = view.nodes.filter((node) => node.state !== 'gone' && hasRole(node, 'store'));
+    const isFirst = view.partitions.some(({ replicas }) => replicas.length === 0);
+    const silent = new Set<number>();
+    const lost = new Set<number>();
+    for (const { nodeId } of stores) {
+      if (isFirst ? this.#liveness.report(nodeId) === undefined : this.#isUnsteady(nodeId, nowMs)) silent.add(nodeId);
+      if (this.#liveness.silentMs(nodeId, nowMs) > this.#settings.replaceAfterMs) lost.add(nodeId);
+    }
+    if (isFirst && silent.size > 0 && nowMs - this.#sinceMs < this.#settings.firstPatienceMs) return undefined;
+    const desired = placePartitions({
+      stores,
+      replicationFactor: view.replicationFactor,
+      current: view.partitions,
+      silent,
+      lost,
+    }).map((placed, i) => this.#withoutExchanged(placed, view.partitions[i] as PartitionInfo));
+    const able = new Set(
+      stores.filter(({ nodeId, state }) => state === 'active' && !silent.has(nodeId)).map(({ nodeId }) => nodeId),
+    );
+    const staying = new Set(
+      stores.filter(({ nodeId, state }) => state !== 'leaving' && !lost.has(nodeId)).map(({ nodeId }) => nodeId),
+    );
+    const steps = this.#steps(view, desired, reports, able, staying);
+    const placements = changedPlacements(view.partitions, steps);
+    if (placements.length === 0) return undefined;
+    for (const { partition, replicas } of placements) {
+      const former = view.partitions[partition - 1]?.replicas ?? [];
+      if (former.length > 0 && !isSameSet(former, replicas)) this.#following.add(partition);
+    }
+    return { kind: 'place-partitions', placements, expectedEpoch: view.epoch };
+  }
+
+  /** Of the desired places those that may be taken now; the others stay, led by whoever can. */
+  #steps(
+    view: PlacementView,
+    desired: readonly PartitionInfo[],
+    reports: Reports,
+    able: ReadonlySet<number>,
+    staying: ReadonlySet<number>,
+  ): PartitionInfo[] {
+    const moving = new Set(this.#following);
+    for (const { partition, replicas } of view.partitions) {
+      const report = reports.get(partition);
+      if (report !== undefined && !follows(report, replicas)) moving.add(partition);
+    }
+    const urgent = (i: number): boolean => {
+      const { replicas } = view.partitions[i] as PartitionInfo;
+      return !replicas.every((nodeId) => staying.has(nodeId));
+    };
+    const candidates = desired
+      .map((_, i) => i)
+      .filter((i) => !isSameSet((desired[i] as PartitionInfo).replicas, view.partitions[i]?.replicas ?? []))
+      .sort((a, b) => Number(urgent(b)) - Number(urgent(a)) || a - b);
+    const allowed = new Set<number>();
+    let room = this.#settings.movesMax - moving.size;
+    for (const i of candidates) {
+      const { partition, replicas } = view.partitions[i] as PartitionInfo;
+      if (replicas.length === 0) allowed.add(i);
+      else if (moving.has(partition)) {
+        // It waits for a replica that will not come.
+        if (urgent(i)) allowed.add(i);
+      } else if (room > 0) {
+        allowed.add(i);
+        room--;
+      }
+    }
+    return desired.map((placed, i) => {
+      const former = view.partitions[i] as PartitionInfo;
+      const replicas = allowed.has(i) ? placed.replicas : former.replicas;
+      const wishes = [placed.preferredLeader, former.preferredLeader, ...replicas];
+      const preferredLeader = wishes.find((nodeId) => replicas.includes(nodeId) && able.has(nodeId)) ?? 0;
+      return { ...placed, replicas, preferredLeader };
+    });
+  }
+
+  #isUnsteady(nodeId: number, nowMs: number): boolean {
+    if (!this.#liveness.isAlive(nodeId, nowMs)) return true;
+    // Nobody is taken for new only because this coordinator is.
+    const heardAllMs = this.#settings.steadyMs + 5_000;
+    if (nowMs - this.#sinceMs < heardAllMs) return false;
+    return this.#liveness.steadyMs(nodeId, nowMs) < this.#settings.steadyMs;
+  }
+
+  #noteFollowed(partitions: readonly PartitionInfo[], reports: Reports): void {
+    for (const { partition, replicas } of partitions) {
+      const report = reports.get(partition);
+      if (report !== undefined && follows(report, replicas)) this.#following.delete(partition);
+    }
+  }
+
+  #noteExchanges(view: PlacementView, reports: Reports): void {
+    for (const node of view.nodes) {
+      const report = this.#liveness.report(node.nodeId);
+      if (report === undefined) continue;
+      for (const partition of report.impaired) {
+        const place = view.partitions[partition - 1];
+        const key = `${partition}:${node.nodeId}`;
+        if (place === undefined || place.replicas.length < 2 || !place.replicas.includes(node.nodeId)) continue;
+        if (this.#exchanging.has(key)) continue;
+        this.#logger.warn(
+          { node: node.name, partition },
+          'a replica cannot be trusted: it is made anew from its peers',
+        );
+        this.#exchanging.add(key);
+      }
+    }
+    for (const key of this.#exchanging) {
+      const [partition, nodeId] = key.split(':').map(Number) as [number, number];
+      const own = this.#liveness.report(nodeId);
+      const group = reports.get(partition);
+      const isOut = group !== undefined && !group.voters.includes(nodeId) && !group.learners.includes(nodeId);
+      const isWiped = own === undefined || !(own.replicas.includes(partition) || own.impaired.includes(partition));
+      if (isOut && isWiped) this.#exchanging.delete(key);
+    }
+  }
+
+  #withoutExchanged(placed: PartitionInfo, former: PartitionInfo): PartitionInfo {
+    const isExchanged = (nodeId: number): boolean => this.#exchanging.has(`${placed.partition}:${nodeId}`);
+    if (![...this.#exchanging].some((key) => key.startsWith(`${placed.partition}:`))) return placed;
+    const replicas = former.replicas.filter((nodeId) => !isExchanged(nodeId));
+    // All of them at once: nothing can be made anew from nothing.
+    return replicas.length === 0 ? former : { ...placed, replicas };
+  }
+
+  #hasLeft(node: NodeInfo, view: PlacementView, reports: Reports): boolean {
+    const { nodeId } = node;
+    if (view.metadataMembers.includes(nodeId)) return false;
+    if (view.partitions.some(({ replicas }) => replicas.includes(nodeId))) return false;
+    for (const { voters, learners } of reports.values()) {
+      if (voters.includes(nodeId) || learners.includes(nodeId)) return false;
+    }
+    // A group without a leader may still count on it.
+    if (view.partitions.some(({ partition }) => !reports.has(partition))) return false;
+    return (this.#liveness.report(nodeId)?.replicas ?? []).every((groupId) => groupId === 0);
+  }
+
+  /** Of each partition, what its leader of the latest term says. */
+  #partitionReports(nodes: readonly NodeInfo[]): Reports {
+    const latest = new Map<number, PartitionReport>();
+    for (const { nodeId } of nodes) {
+      for (const report of this.#liveness.report(nodeId)?.leads ?? []) {
+        if ((latest.get(report.partition)?.term ?? -1) < report.term) latest.set(report.partition, report);
+      }
+    }
+    return latest;
+  }
+}
+
+export interface PlacementSettings {
+  /** A silent store is given up after that: longer than a restart, or every restart would copy everything. */
+  replaceAfterMs: number;
+  /** The first places wait that long for founders that have not reported. */
+  firstPatienceMs: number;
+  /** A store leads again when it has been back for that long. */
+  steadyMs: number;
+  /** Partitions that move at once. */
+  movesMax: number;
+}
+
+export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
+  replaceAfterMs: 5 * 60_000,
+  firstPatienceMs: 10_000,
+  steadyMs: 10_000,
+  movesMax: 4,
+};
+
+export interface PlacementView {
+  epoch: number;
+  nodes: readonly NodeInfo[];
+  /** Partition 1 first. */
+  partitions: readonly PartitionInfo[];
+  replicationFactor: number;
+  /** Voters and learners of the metadata group. */
+  metadataMembers: readonly number[];
+}
+
+type Reports = ReadonlyMap<number, PartitionReport>;
+
+function follows(report: PartitionReport, replicas: readonly number[]): boolean {
+  return report.learners.length === 0 && isSameSet(report.voters, replicas);
+}
+
+function isSameSet(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((nodeId) => b.includes(nodeId));
+}
