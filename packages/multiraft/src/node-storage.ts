@@ -88,6 +88,8 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   const logDirectory = join(options.directory, 'log');
   const imageDirectory = join(options.directory, 'images');
   for (const directory of [options.directory, logDirectory, imageDirectory]) await makeDirectory(files, directory);
+  // Names that a killed process gave and did not sync are seen, and acted upon: they must not vanish afterwards.
+  for (const directory of [options.directory, imageDirectory]) await files.syncDirectory(directory);
 
   // First of all: damaged state is removed, and must not be that of a process that lives.
   const lock = await lockWith(options.directory);

@@ -145,6 +145,29 @@ describe('a full disk', () => {
   });
 });
 
+describe('a process that was killed', () => {
+  test('leaves what it did not sync to be made durable before anything is built on it', async () => {
+    const { log, directory } = await faulty();
+    await append(log, 1);
+    await log.close();
+    const steps: string[] = [];
+    const files = new FaultyFiles();
+    files.onSync = () => {
+      steps.push('sync');
+      return undefined;
+    };
+    files.syncDirectory = async (synced) => {
+      expect(synced).toBe(directory);
+      steps.push('directory');
+    };
+    const { log: reopened } = await openTestLog(directory, { files });
+    expect(steps).toEqual(['sync', 'directory']);
+    await reopened.close();
+    files.onSync = () => 'EIO';
+    await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code: 'EIO' });
+  });
+});
+
 describe('a failing disk', () => {
   test('after a failed write nothing is written any more; reads go on', async () => {
     const { log, files, logger } = await faulty();

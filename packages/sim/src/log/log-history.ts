@@ -21,7 +21,7 @@ interface Model {
 }
 
 /**
- * The entry log alone under power losses at any moment: what was acknowledged is there afterwards, what is there was
+ * The entry log alone, killed or without power at any moment: what was acknowledged is there afterwards, what is there was
  * written, and a crash is never taken for damage.
  */
 export function simulateLog(seed: number, options: SimulationOptions & { sync?: boolean } = {}): Promise<Verdict> {
@@ -68,13 +68,15 @@ class LogHistory {
       );
       await this.#world.run(crashAtMs, () => done && this.#draw.onceIn(3));
       this.#life.end();
-      this.#disk.powerLost();
+      const how = this.#draw.oneOf(['killed', 'power lost', 'power lost']);
+      if (how === 'killed') this.#disk.processEnded();
+      else this.#disk.powerLost();
       this.#crashes++;
-      this.#world.trace.add(this.#world.nowMs, 'log', `power lost after ${this.#appended} appends`);
+      this.#world.trace.add(this.#world.nowMs, 'log', `${how} after ${this.#appended} appends`);
       this.#life = this.#world.life('log');
     }
     this.#check(await this.#contents(await this.#open()));
-    return `${this.#appended} appends, ${this.#crashes} power losses, segments of ${this.#segmentBytes} bytes`;
+    return `${this.#appended} appends, ${this.#crashes} crashes, segments of ${this.#segmentBytes} bytes`;
   }
 
   #open(): Promise<EntryLog> {

@@ -20,6 +20,8 @@ export interface RaftKnobs {
   retireOneIn: number;
   safetyMs: number;
   faultEveryMs: number;
+  /** How long a fault lasts at most. */
+  faultMsMax: number;
   downMsMax: number;
   faults: readonly Fault[];
 }
@@ -66,7 +68,7 @@ export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
   const latencyMsMin = draw.oneOf([0.05, 0.5, 5]);
   const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
   const faults = ALL_FAULTS.filter(() => draw.onceIn(2));
-  const batch = draw.oneOf([1, 2, 64]);
+  const batch = draw.oneOf([1, 2, 20]);
   return {
     nodes,
     groups: draw.oneOf([1, 2, 3]),
@@ -85,11 +87,12 @@ export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
     segmentBytes: draw.oneOf([4_000, 16_000, 64_000, 1_000_000]),
     fillBytes: draw.oneOf([0, 40, 400, 4_000]),
     batch,
-    proposalEveryMs: draw.oneOf(batch === 64 ? [300, 1_000] : [10, 40, 200]),
+    proposalEveryMs: draw.oneOf(batch === 20 ? [300, 1_000] : [20, 60, 200]),
     retireOneIn: draw.oneOf([1, 1, 2, 10]),
     safetyMs,
-    faultEveryMs: draw.oneOf([200, 800, 3_000]),
-    downMsMax: draw.oneOf([1, 200, 3_000, 8_000]),
+    faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
+    faultMsMax: draw.oneOf([300, 1_500, 6_000]),
+    downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
     faults,
   };
 }

@@ -37,25 +37,41 @@ export class RaftNemesis {
     this.#newNode = options.newNode;
   }
 
+  /** Spells of faults and spells of calm in turn: under faults alone nothing would get far enough to be lost. */
   begin(): void {
-    if (this.#knobs.faults.length > 0) this.#next();
+    if (this.#knobs.faults.length > 0) this.#rage(this.#world.nowMs + this.#draw.between(500, 6_000));
   }
 
-  #next(): void {
+  #rage(untilMs: number): void {
     const gapMs = this.#knobs.faultEveryMs * (0.5 + this.#draw.between(0, 100) / 100);
     this.#world.after(gapMs, this.#world.outside, () => {
       if (this.#over) return;
+      if (this.#world.nowMs >= untilMs) {
+        this.#calm();
+        return;
+      }
       const fault = this.#draw.oneOf(this.#knobs.faults);
       this.#world.trace.add(this.#world.nowMs, 'nemesis', fault);
       this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1);
       this.#do(fault);
-      this.#next();
+      this.#rage(untilMs);
+    });
+  }
+
+  #calm(): void {
+    if (this.#draw.onceIn(3)) this.#heal();
+    this.#world.after(this.#draw.between(500, 5_000), this.#world.outside, () => {
+      if (!this.#over) this.#rage(this.#world.nowMs + this.#draw.between(500, 6_000));
     });
   }
 
   /** Everything heals; what lost its disk stays lost, and another has its place. */
   end(): void {
     this.#over = true;
+    this.#heal();
+  }
+
+  #heal(): void {
     this.#world.trace.add(this.#world.nowMs, 'nemesis', 'everything heals');
     this.#network.mendAll();
     for (const node of this.#nodes.values()) {
@@ -141,7 +157,7 @@ export class RaftNemesis {
   }
 
   #later(act: () => void): void {
-    this.#world.after(this.#draw.between(50, 6_000), this.#world.outside, () => {
+    this.#world.after(this.#draw.between(50, this.#knobs.faultMsMax), this.#world.outside, () => {
       if (!this.#over) act();
     });
   }

@@ -65,6 +65,7 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
   const fd = await files.open(path, 'update');
   try {
     if (scan.stop !== undefined) await cutTornEnd(settings, fd, path, scan);
+    if (sync) await makeDurable(files, directory, fd);
     const leftovers = await removeReleased(settings, replay.released);
     for (const segmentId of segmentIds) {
       if (replay.sealed.has(segmentId) || replay.released.includes(segmentId)) continue;
@@ -112,15 +113,24 @@ function refuseLostEnd(path: string, segmentId: number, scan: ScanResult, durabl
   }
 }
 
+/**
+ * A process that was killed leaves a frame it had not synced, or a segment whose name it had not, in the system's memory.
+ * Whoever opens the log reads them like any other, and acts on them: peers are told that entries are here, segments are
+ * removed because a note says so. So they must be durable first, or a power loss takes back what was promised on them.
+ */
+async function makeDurable(files: FileOperations, directory: string, fd: number): Promise<void> {
+  await files.datasync(fd);
+  await files.syncDirectory(directory);
+}
+
 async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
-  const { files, logger, sync } = settings;
+  const { files, logger } = settings;
   const cutBytes = (await files.sizeBytes(fd)) - scan.end;
   logger.warn(
     { file: path, offset: scan.end, cutBytes, expected: scan.stop?.expected },
     'cut a torn write off the end of the entry log; it was never acknowledged',
   );
   await files.truncate(fd, scan.end);
-  if (sync) await files.datasync(fd);
 }
 
 async function loadSealed(settings: RecoverySettings, replay: Replay, sealed: SealedSegments): Promise<void> {

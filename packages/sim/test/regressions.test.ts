@@ -1,0 +1,13 @@
+import { describe, expect, test } from '@jest/globals';
+import { simulateLog } from '../src/log/log-history.ts';
+
+/**
+ * Seeds that found something, with what they found. Each failed until it was mended. A change of what a seed draws makes
+ * another history of it, so where the cause could be told it has a test beside the code as well; the seed stays.
+ */
+describe('seeds that found something', () => {
+  // The next frame's power loss then took both, after they were acknowledged, or made the log look damaged.
+  test.each([1, 7, 15, 24])('a killed process left a frame it had not synced: log seed %i', async (seed) => {
+    expect((await simulateLog(seed)).failure).toBeUndefined();
+  });
+});
