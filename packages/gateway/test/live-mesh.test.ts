@@ -255,6 +255,25 @@ describe('a peer that fails', () => {
     await until(() => received.length, atLeast(1));
   });
 
+  test('changes no order: nothing comes before the SUBACK that waits for it, and all of it comes', async () => {
+    cluster.network.cut(1, 2);
+    const publisher = await cluster.at(1).connect();
+    const raw = await cluster.at(1).raw();
+    await raw.hello('x');
+    const options = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    await publisher.publishAsync('t', 'kept', { qos: 1, retain: true });
+    raw.send({ type: PacketType.PINGREQ });
+    raw.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [{ filter: 't', ...options }] });
+    raw.send({ type: PacketType.PINGREQ });
+    await until(() => cluster.at(1).gateway.counts().liveSubscriptions === 1);
+    await publisher.publishAsync('t', 'live', { qos: 0 });
+    expect((await raw.next()).type).toBe(PacketType.PINGRESP);
+    const types = [];
+    for (let i = 0; i < 4; i++) types.push((await raw.next()).type);
+    expect(types[0]).toBe(PacketType.SUBACK);
+    expect(types.slice(1).sort((a, b) => a - b)).toEqual([PacketType.PUBLISH, PacketType.PUBLISH, PacketType.PINGRESP]);
+  });
+
   test('that nobody names any more is forgotten', async () => {
     await subscribed(1, 't');
     await cluster.routesAt(2, 1);
