@@ -15,7 +15,7 @@ import type { Partition } from './partition.ts';
 export class LeaderBalancer {
   readonly #options: LeaderBalancerOptions;
 
-  static readonly REIGN_MS_MIN = 2000;
+  static readonly REIGN_MS_MIN = 1000;
   static readonly AT_ONCE_MAX = 2;
 
   constructor(options: LeaderBalancerOptions) {

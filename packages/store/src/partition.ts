@@ -324,7 +324,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
 
   #isQuiet(): boolean {
     this.settles.flush();
-    for (const dispatch of this.#dispatches.values()) if (dispatch.inflight > 0) return false;
+    for (const dispatch of this.#dispatches.values()) if (!dispatch.isQuiet) return false;
     return this.#backlog.isEmpty;
   }
 

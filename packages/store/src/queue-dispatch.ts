@@ -172,6 +172,11 @@ export class QueueDispatch {
     this.#recovered();
   }
 
+  /** Nobody holds anything, and no step is about to hand something out. */
+  get isQuiet(): boolean {
+    return this.#dispatcher.inflight === 0 && !this.#pumping;
+  }
+
   get inflight(): number {
     return this.#dispatcher.inflight;
   }

@@ -1,0 +1,197 @@
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
+import { EncodedRecord } from '@sluice/queue/record/record-view';
+import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
+import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
+import type { Channel } from '@sluice/rpc/transport';
+import type { StoreCluster } from './store-cluster.ts';
+import { until } from './test-store.ts';
+
+interface Pending {
+  sequence: number;
+  text: string;
+}
+
+/**
+ * A gateway reduced to the rules it must keep: batches go to whoever leads, many without waiting; after a refusal nothing
+ * more is sent until what is out is answered (the former leader may still tell that it is committed) or has taken too
+ * long; then, or at once after a lost channel, everything unanswered goes again, in its order, the first with `resumes`.
+ * Its consumers attach again wherever the leader is.
+ */
+export class TestGateway {
+  readonly acknowledged: string[] = [];
+  /** Texts in the order of their first delivery, and all deliveries. */
+  readonly received: string[] = [];
+  readonly deliveries = new Map<string, number>();
+  readonly leading: number[] = [];
+  /** Other than committed. */
+  readonly statuses = new Set<string>();
+  /** What is published and not acknowledged, in order. */
+  readonly #unanswered: Pending[] = [];
+  readonly #cluster: StoreCluster;
+  readonly #nodeId: number;
+  readonly #partition: number;
+  readonly #queueId: number;
+  #append: Channel<AppendRequest, AppendResponse> | undefined;
+  #leader = 0;
+  #sequence = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  /** Something was refused: until when the answers to what is out are awaited. */
+  #heldUntilMs = 0;
+  #attached = new Map<number, Channel<ConsumeRequest, ConsumeResponse>>();
+  /** A consumer answers only while this is set. */
+  answers = true;
+
+  static readonly RETRY_MS = 20;
+  static readonly PATIENCE_MS = 1500;
+
+  constructor(cluster: StoreCluster, nodeId: number, partition: number, queueId: number) {
+    this.#cluster = cluster;
+    this.#nodeId = nodeId;
+    this.#partition = partition;
+    this.#queueId = queueId;
+  }
+
+  publish(text: string): void {
+    const pending = { sequence: 0, text };
+    this.#unanswered.push(pending);
+    if (this.#append === undefined) this.#again();
+    else if (this.#heldUntilMs === 0) this.#send(pending, false);
+  }
+
+  get unanswered(): number {
+    return this.#unanswered.length;
+  }
+
+  async allAcknowledged(): Promise<void> {
+    await until(() => this.unanswered === 0, `everything is acknowledged, ${this.unanswered} are not`, 15_000);
+  }
+
+  /** Stays attached, wherever the partition is led, until the gateway closes. */
+  consume(consumerId: number, window: number): void {
+    if (this.#isClosed) return;
+    const leader = this.#cluster.leaderNow(this.#partition);
+    if (leader === 0) {
+      setTimeout(() => this.consume(consumerId, window), TestGateway.RETRY_MS);
+      return;
+    }
+    const network = this.#cluster.network.node(this.#nodeId);
+    const channel = network.open<ConsumeRequest, ConsumeResponse>(leader, 'consume');
+    this.#attached.set(consumerId, channel);
+    let isOver = false;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#attached.delete(consumerId);
+      channel.close();
+      if (!this.#isClosed) setTimeout(() => this.consume(consumerId, window), TestGateway.RETRY_MS);
+    };
+    channel.onClose(over);
+    channel.onMessage((response) => {
+      if (response.type === 'detached') over();
+      if (response.type === 'deliver') this.#delivered(channel, response);
+    });
+    const { queueId, partition } = { queueId: this.#queueId, partition: this.#partition };
+    const clientId = `c${consumerId}`;
+    channel.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0 });
+  }
+
+  get isAttached(): boolean {
+    return this.#attached.size > 0;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#append?.close();
+    for (const channel of [...this.#attached.values()]) channel.close();
+  }
+
+  #delivered(
+    channel: Channel<ConsumeRequest, ConsumeResponse>,
+    { consumerId, deliveries }: Extract<ConsumeResponse, { type: 'deliver' }>,
+  ): void {
+    const items = deliveries.map(({ offset, record }) => {
+      const text = Buffer.from(new EncodedRecord(record).payload).toString();
+      const before = this.deliveries.get(text) ?? 0;
+      if (before === 0) this.received.push(text);
+      this.deliveries.set(text, before + 1);
+      return { consumerId, offset, accepted: true };
+    });
+    if (this.answers) channel.send({ type: 'settle', items });
+  }
+
+  #send(pending: Pending, resumes: boolean): void {
+    const builder = new RecordBatchBuilder();
+    builder.add({
+      targets: [{ queueId: this.#queueId, key: undefined }],
+      topic: 't',
+      payload: Buffer.from(pending.text),
+      qos: 1,
+      retain: false,
+      publisher: 'p',
+      publishedAtMs: 1,
+      expiresAtMs: 0,
+      properties: undefined,
+    });
+    pending.sequence = ++this.#sequence;
+    this.#append?.send({ sequence: pending.sequence, partition: this.#partition, resumes, batch: builder.finish() });
+  }
+
+  #answered(response: AppendResponse): void {
+    if (response.type === 'leading') {
+      this.leading.push(response.partition);
+      return;
+    }
+    const at = this.#unanswered.findIndex(({ sequence }) => sequence === response.sequence);
+    if (at === -1) return;
+    if (response.status === 'committed') {
+      if (response.refused.length > 0) throw new Error(`refused: ${JSON.stringify(response.refused)}`);
+      const [answered] = this.#unanswered.splice(at, 1) as [Pending];
+      this.acknowledged.push(answered.text);
+    } else {
+      (this.#unanswered[at] as Pending).sequence = 0;
+      this.#leader = response.leader;
+      this.statuses.add(response.status);
+      if (this.#heldUntilMs === 0) this.#hold();
+    }
+    if (this.#heldUntilMs !== 0 && this.#unanswered.every(({ sequence }) => sequence === 0)) this.#drop();
+  }
+
+  #hold(): void {
+    this.#heldUntilMs = performance.now() + TestGateway.PATIENCE_MS;
+    const channel = this.#append;
+    setTimeout(() => {
+      if (this.#append === channel && this.#heldUntilMs !== 0) this.#drop();
+    }, TestGateway.PATIENCE_MS);
+  }
+
+  /** What is unanswered goes again, in a moment, to whoever leads then. */
+  #drop(): void {
+    const channel = this.#append;
+    this.#append = undefined;
+    this.#heldUntilMs = 0;
+    for (const pending of this.#unanswered) pending.sequence = 0;
+    channel?.close();
+    this.#again();
+  }
+
+  #again(): void {
+    if (this.#isClosed || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      const leader = this.#leader === 0 ? this.#cluster.leaderNow(this.#partition) : this.#leader;
+      this.#leader = 0;
+      if (leader === 0) return this.#again();
+      const channel = this.#cluster.network.node(this.#nodeId).open<AppendRequest, AppendResponse>(leader, 'append');
+      this.#append = channel;
+      channel.onMessage((response) => {
+        if (this.#append === channel) this.#answered(response);
+      });
+      channel.onClose(() => {
+        if (this.#append === channel) this.#drop();
+      });
+      for (const [n, pending] of this.#unanswered.entries()) this.#send(pending, n === 0);
+    }, TestGateway.RETRY_MS);
+  }
+}
