@@ -94,24 +94,23 @@ export class SocketGate {
     });
     const timer = setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS);
     timer.unref();
-    const refuse = (): void => {
-      this.#refusals.count('not-http2', peer, 'a connection that does not begin as HTTP/2');
-      socket.destroy();
-    };
+    // Kept here until there is enough: given back at once, the same bytes would be readable again, for ever.
+    let greeting: Buffer = Buffer.alloc(0);
     const look = (): void => {
       const bytes = socket.read() as Buffer | null;
       if (bytes === null) return;
-      const compared = Math.min(bytes.length, PREFACE.length);
-      if (bytes.compare(PREFACE, 0, compared, 0, compared) !== 0) {
-        socket.off('readable', look);
-        clearTimeout(timer);
-        refuse();
-        return;
-      }
-      socket.unshift(bytes);
-      if (bytes.length < PREFACE.length) return;
+      greeting = greeting.length === 0 ? bytes : Buffer.concat([greeting, bytes]);
+      const compared = Math.min(greeting.length, PREFACE.length);
+      const fits = greeting.compare(PREFACE, 0, compared, 0, compared) === 0;
+      if (fits && compared < PREFACE.length) return;
       socket.off('readable', look);
       clearTimeout(timer);
+      if (!fits) {
+        this.#refusals.count('not-http2', peer, 'a connection that does not begin as HTTP/2');
+        socket.destroy();
+        return;
+      }
+      socket.unshift(greeting);
       entered = true;
       this.#enter(socket);
     };
