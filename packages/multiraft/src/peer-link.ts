@@ -20,13 +20,14 @@ export class PeerLink {
   beaten = false;
   /** The peer is taken for gone: its connection broke, or it fell silent. */
   lost = false;
+  lostMs = 0;
   /** Its groups, as of the last tick that looked. */
   wanted = false;
 
-  constructor(nodeId: number, transport: Transport, clock: Clock, onClosed: (link: PeerLink) => void) {
+  constructor(nodeId: number, transport: Transport, clock: Clock, onClosed: (link: PeerLink, livedMs: number) => void) {
     this.nodeId = nodeId;
     this.lastHeardMs = clock.monotonicMs();
-    const closed = (): void => onClosed(this);
+    const closed = (livedMs: number): void => onClosed(this, livedMs);
     this.appends = new PeerChannel(nodeId, 'raft', transport, clock, closed);
     this.control = new PeerChannel(nodeId, 'raft-control', transport, clock, closed);
   }
@@ -46,7 +47,7 @@ export class PeerChannel {
   static readonly BACKOFF_FIRST_MS = 50;
   static readonly BACKOFF_MAX_MS = 1000;
   /** A channel that lived for this long was no failed attempt. */
-  static readonly STEADY_MS = 500;
+  static readonly STEADY_MS = 100;
   /** Twice what a peer may have waiting in appends: they are refused before. */
   static readonly UNSENT_BYTES_MAX = 128 * 1024 * 1024;
 
@@ -54,7 +55,7 @@ export class PeerChannel {
   readonly #service: ChannelService;
   readonly #transport: Transport;
   readonly #clock: Clock;
-  readonly #onClosed: () => void;
+  readonly #onClosed: (livedMs: number) => void;
   #channel: Channel<RaftFrame, never> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #backoffMs = PeerChannel.BACKOFF_FIRST_MS;
@@ -63,7 +64,13 @@ export class PeerChannel {
   messages: GroupMessage[] = [];
   quiesced: RaftFrame['quiesced'][number][] = [];
 
-  constructor(nodeId: number, service: ChannelService, transport: Transport, clock: Clock, onClosed: () => void) {
+  constructor(
+    nodeId: number,
+    service: ChannelService,
+    transport: Transport,
+    clock: Clock,
+    onClosed: (livedMs: number) => void,
+  ) {
     this.#clock = clock;
     this.#nodeId = nodeId;
     this.#service = service;
@@ -125,12 +132,11 @@ export class PeerChannel {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
       if (this.#closed) return;
-      if (this.#clock.monotonicMs() - this.#openedMs > PeerChannel.STEADY_MS) {
-        this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
-      }
+      const livedMs = this.#clock.monotonicMs() - this.#openedMs;
+      if (livedMs >= PeerChannel.STEADY_MS) this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
       this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
       this.#backoffMs = Math.min(2 * this.#backoffMs, PeerChannel.BACKOFF_MAX_MS);
-      this.#onClosed();
+      this.#onClosed(livedMs);
     });
   }
 }

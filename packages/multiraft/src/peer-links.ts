@@ -124,11 +124,7 @@ export class PeerLinks implements PeerSender {
       if (paused) link.lastHeardMs = nowMs;
       const isSilent = nowMs - link.lastHeardMs > silenceMs;
       if (!link.lost && isSilent) this.#lose(link, 'silent');
-      // Only what holds for a while: a peer that is heard but refuses connections would else be lost over and over.
-      else if (link.lost && !isSilent && link.control.openMs(nowMs) >= PeerChannel.STEADY_MS) {
-        link.lost = false;
-        this.#options.onFound(link.nodeId);
-      }
+      else if (!isSilent) this.#maybeFound(link, link.control.openMs(nowMs));
     }
   }
 
@@ -161,7 +157,7 @@ export class PeerLinks implements PeerSender {
     let link = this.#links.get(nodeId);
     if (link === undefined) {
       const { transport, clock } = this.#options;
-      link = new PeerLink(nodeId, transport, clock, (closed) => this.#broke(closed));
+      link = new PeerLink(nodeId, transport, clock, (closed, livedMs) => this.#broke(closed, livedMs));
       if (this.#closed) link.close();
       else this.#links.set(nodeId, link);
     }
@@ -174,14 +170,23 @@ export class PeerLinks implements PeerSender {
     link.close();
   }
 
-  #broke(link: PeerLink): void {
+  #broke(link: PeerLink, livedMs: number): void {
     if (this.#closed) return;
+    this.#maybeFound(link, livedMs);
     this.#options.onBroken(link.nodeId);
     if (!link.lost) this.#lose(link, 'broken');
   }
 
+  /** Only when the way there has held for a moment: a peer that is heard but refuses connections would else be lost anew each time. */
+  #maybeFound(link: PeerLink, openMs: number): void {
+    if (!link.lost || link.lastHeardMs <= link.lostMs || openMs < PeerChannel.STEADY_MS) return;
+    link.lost = false;
+    this.#options.onFound(link.nodeId);
+  }
+
   #lose(link: PeerLink, how: 'silent' | 'broken'): void {
     link.lost = true;
+    link.lostMs = this.#options.clock.monotonicMs();
     this.#options.logger.info({ peer: link.nodeId, how }, 'a node is lost from sight');
     this.#options.onLost(link.nodeId);
   }

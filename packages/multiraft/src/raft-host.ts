@@ -481,6 +481,7 @@ export class RaftHost {
   #begin(replica: Replica): void {
     if (replica.impaired !== undefined) return;
     if (replica.isAlone(this.#options.nodeId)) replica.raft.campaign();
+    else replica.raft.hurry();
     this.#storeLoop.wake(replica);
   }
 

@@ -116,9 +116,15 @@ export function forgetLeader(group: GroupState): boolean {
   if (group.role !== 'follower' || group.leader === 0) return false;
   group.quiesced = false;
   group.leader = 0;
+  hurry(group);
+  return true;
+}
+
+/** Nobody is known to lead and nobody need be waited for, as when the peer has just started. */
+export function hurry(group: GroupState): void {
+  if (group.role !== 'follower' || group.leader !== 0) return;
   group.hurriedElections = HURRIED_ELECTIONS;
   group.drawElectionTimeout();
-  return true;
 }
 
 /** Leadership, or a candidacy, is given up at once; the voter with the longest log is asked to take over. */

@@ -4,7 +4,7 @@ import type { MembershipChange } from './conf-change.ts';
 import { copyMembership, encodeMembership, enterChange, isJoint, isVoter } from './conf-change.ts';
 import type { RaftConfig } from './config.ts';
 import { resolveConfig } from './config.ts';
-import { campaign, forgetLeader, stepDown } from './election.ts';
+import { campaign, forgetLeader, hurry, stepDown } from './election.ts';
 import type { Entry, HardState, Membership } from './entry.ts';
 import { EntryKind } from './entry.ts';
 import { GroupState } from './group-state.ts';
@@ -211,6 +211,11 @@ export class RaftGroup {
   /** At a follower whose leader's node is gone: do not wait for the timeout. False: nothing to forget. See `election`. */
   forgetLeader(): boolean {
     return forgetLeader(this.#group);
+  }
+
+  /** After a start: as nobody is known to lead, the first elections need not wait for a whole timeout. */
+  hurry(): void {
+    hurry(this.#group);
   }
 
   /** For a host that no longer lets this peer lead. */
