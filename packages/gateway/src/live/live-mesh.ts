@@ -232,8 +232,7 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
   }
 
   #seen(peer: LivePeer, version: number): void {
-    peer.seen(version);
-    if (peer.seenVersion >= this.#version) peer.isLate = false;
+    peer.seen(version, this.#version, this.#options.clock.monotonicMs(), SEEN_WAIT_MS);
     this.#release();
   }
 
@@ -293,7 +292,8 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     for (const { route, isAdded } of this.#changes.values()) (isAdded ? added : removed).push(route);
     this.#changes.clear();
     const version = ++this.#version;
-    for (const peer of this.#peers.values()) peer.outgoing?.send({ type: 'routes-changed', version, added, removed });
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const peer of this.#peers.values()) peer.sendChanges(version, added, removed, nowMs);
     this.#release();
   }
 

@@ -19,8 +19,11 @@ export class LivePeer {
 
   /** Version of our routes it acts on. */
   seenVersion = 0;
-  /** It let somebody wait in vain: nobody waits for it again until it has caught up. */
+  /** It let somebody wait in vain: nobody waits for it again until it has caught up, or answers in time again. */
   isLate = false;
+  /** While it is late: a version whose answer is timed, 0 for none. */
+  #timedVersion = 0;
+  #timedSinceMs = 0;
   /** Version of its routes that it was not told we act on, because we had no channel to act by. */
   owedVersion = 0;
 
@@ -46,10 +49,24 @@ export class LivePeer {
     this.backoffMs = Math.min(this.backoffMs * 2, BACKOFF_MS_MAX);
   }
 
-  /** It acts on our routes. */
-  seen(version: number): void {
+  sendChanges(version: number, added: readonly LiveRoute[], removed: readonly LiveRoute[], nowMs: number): void {
+    this.outgoing?.send({ type: 'routes-changed', version, added, removed });
+    if (!this.isLate || this.#timedVersion !== 0) return;
+    this.#timedVersion = version;
+    this.#timedSinceMs = nowMs;
+  }
+
+  /**
+   * It acts on our routes up to `version`; `newest` is the version they have. While routes change all the time nobody is
+   * ever up to date, so a late peer is forgiven, too, when it answers one version within `timelyMs`.
+   */
+  seen(version: number, newest: number, nowMs: number, timelyMs: number): void {
     this.seenVersion = Math.max(this.seenVersion, version);
     this.backoffMs = BACKOFF_MS_MIN;
+    if (!this.isLate) return;
+    const isTimed = this.#timedVersion !== 0 && version >= this.#timedVersion;
+    if (version >= newest || (isTimed && nowMs - this.#timedSinceMs < timelyMs)) this.isLate = false;
+    if (isTimed) this.#timedVersion = 0;
   }
 
   /** We act on its routes; told when there is a channel to act by. */

@@ -20,12 +20,15 @@ class HeldChannel implements Channel<LiveRequest, LiveResponse> {
   unsentBytes = 0;
   closed = false;
   readonly sent: LiveRequest[] = [];
+  answer: (response: LiveResponse) => void = () => {};
   #close: () => void = () => {};
 
   send(message: LiveRequest): void {
     if (!this.closed) this.sent.push(message);
   }
-  onMessage(): void {}
+  onMessage(listener: (response: LiveResponse) => void): void {
+    this.answer = listener;
+  }
   onClose(listener: () => void): void {
     this.#close = listener;
   }
@@ -198,6 +201,38 @@ describe('a gateway that does not keep up', () => {
     expect(channel(2)).not.toBe(first);
     expect(channel(2).sent).toEqual([{ type: 'routes', version: 1, filters: [plain('a')] }]);
   });
+});
+
+test('a gateway that was late once is waited for again when it answers in time, also while routes keep changing', async () => {
+  peer(2);
+  const subscriber = new RecordingSubscriber('a');
+  let next = 0;
+  const change = (): void => {
+    live.subscribe(subscriber, subscription(`t/${next++}`));
+  };
+  const isWaitedFor = (): Promise<void> | undefined => {
+    let seen: (() => void) | undefined;
+    const waiting = new Promise<void>((resolve) => {
+      seen = resolve;
+    });
+    return mesh.waitForRoutes({ routesSeen: () => seen?.() }) ? waiting : undefined;
+  };
+  change();
+  await isWaitedFor();
+  expect(metrics.counter('sluice_gateway_live_routes_unseen_total', '').value).toBe(1);
+  change();
+  expect(isWaitedFor()).toBeUndefined();
+  mesh.takeTurn();
+  change();
+  mesh.takeTurn();
+  // Never quite up to date, and quick all the same.
+  channel(2).answer({ type: 'seen', version: 3 });
+  change();
+  const waiting = isWaitedFor();
+  expect(waiting).toBeDefined();
+  mesh.takeTurn();
+  channel(2).answer({ type: 'seen', version: 5 });
+  await waiting;
 });
 
 test('many routes are told in pieces, and only the last of them is the version that is answered', () => {
