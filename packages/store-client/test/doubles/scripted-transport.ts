@@ -44,7 +44,7 @@ export class ScriptedChannel<Request, Response> implements Channel<Request, Resp
   }
 }
 
-/** Channels to any number of stores, without a wire: a node that is `down` loses what is opened to it in a microtask. */
+/** Channels to any number of stores, without a wire: a node that is `down` loses what is opened to it a moment later. */
 export class ScriptedTransport<Request, Response> implements Transport {
   readonly channels: ScriptedChannel<Request, Response>[] = [];
   readonly down = new Set<number>();
@@ -53,7 +53,7 @@ export class ScriptedTransport<Request, Response> implements Transport {
   open<Out, In>(nodeId: number): Channel<Out, In> {
     const channel = new ScriptedChannel<Request, Response>(nodeId, (from, request) => this.sent(from, request));
     this.channels.push(channel);
-    if (this.down.has(nodeId)) queueMicrotask(() => channel.lose());
+    if (this.down.has(nodeId)) setImmediate(() => channel.lose());
     return channel as unknown as Channel<Out, In>;
   }
 

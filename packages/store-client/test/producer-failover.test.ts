@@ -1,0 +1,292 @@
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import type { Clock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import { recordPositions } from '@sluice/queue/record/record-batch';
+import { EncodedRecord } from '@sluice/queue/record/record-view';
+import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
+import fc from 'fast-check';
+import type { RecordFailure } from '../src/partition-lane.ts';
+import { PartitionProducer } from '../src/partition-producer.ts';
+import { RouteTable } from '../src/route-table.ts';
+import { clusterOf } from './doubles/cluster-image.ts';
+import { type ScriptedChannel, ScriptedTransport } from './doubles/scripted-transport.ts';
+
+const NODES = [1, 2, 3];
+type Link = ScriptedChannel<AppendRequest, AppendResponse>;
+interface Accepted {
+  request: AppendRequest;
+  link: Link;
+}
+
+/**
+ * One partition on three stores, as a publisher could see it: whoever leads takes batches, commits them in their order
+ * or loses them, and honours `resumes`. Messages lie on the wire until a step moves them.
+ */
+class Partition {
+  readonly transport = new ScriptedTransport<AppendRequest, AppendResponse>();
+  leader = 1;
+  term = 1;
+  readonly log: string[] = [];
+  #accepted: Accepted[] = [];
+  readonly #toStore = new Map<Link, AppendRequest[]>();
+  readonly #toGateway = new Map<Link, AppendResponse[]>();
+  /** Channels on which a batch was refused, and none has resumed. */
+  readonly #gated = new Set<Link>();
+  readonly #begun = new Set<Link>();
+  readonly paused = new Set<number>();
+  refuseNext: 'busy' | 'storage-full' | undefined;
+  readonly #stored: (text: string) => void;
+
+  constructor(stored: (text: string) => void) {
+    this.#stored = stored;
+    this.transport.sent = (link, request) => listOf(this.#toStore, link).push(request);
+  }
+
+  /** Moves messages of one node, a few each way. */
+  move(nodeId: number, count: number): void {
+    if (this.paused.has(nodeId)) return;
+    for (const link of this.transport.openChannels(nodeId)) {
+      for (let i = 0; i < count; i++) this.#take(link, listOf(this.#toStore, link).shift());
+      for (let i = 0; i < count; i++) {
+        const response = listOf(this.#toGateway, link).shift();
+        if (response !== undefined) link.say(response);
+      }
+    }
+  }
+
+  #take(link: Link, request: AppendRequest | undefined): void {
+    if (request === undefined) return;
+    if (!this.#begun.has(link)) expect(request.resumes).toBe(true);
+    this.#begun.add(link);
+    const leads = this.leader === link.nodeId;
+    if (leads && request.resumes) this.#gated.delete(link);
+    if (leads && !this.#gated.has(link) && this.refuseNext === undefined) {
+      this.#accepted.push({ request, link });
+      return;
+    }
+    this.#gated.add(link);
+    const reason = leads ? (this.refuseNext ?? 'busy') : 'not-leader';
+    if (leads) this.refuseNext = undefined;
+    this.#answer(link, request, reason, this.leader);
+  }
+
+  commit(count: number): void {
+    for (const { request, link } of this.#accepted.splice(0, count)) {
+      this.#append(request);
+      this.#answer(link, request, 'committed', 0);
+    }
+  }
+
+  /** Some of what the former leader had under way was committed all the same; it does not know which. */
+  #stepDown(committed: number, tells: boolean): void {
+    for (const [i, { request, link }] of this.#accepted.splice(0).entries()) {
+      if (i < committed) this.#append(request);
+      this.#gated.add(link);
+      if (tells) this.#answer(link, request, i > committed ? 'not-leader' : 'unknown', this.leader);
+    }
+  }
+
+  elect(nodeId: number, committed: number, announces: boolean): void {
+    if (nodeId === this.leader || this.transport.down.has(nodeId) || this.paused.has(nodeId)) return;
+    // What was sent to it while it followed is read before it leads.
+    for (const link of this.transport.openChannels(nodeId)) {
+      for (const request of listOf(this.#toStore, link).splice(0)) this.#take(link, request);
+    }
+    const formerNode = this.leader;
+    this.leader = nodeId;
+    this.#stepDown(committed, !this.paused.has(formerNode));
+    this.term++;
+    if (announces) this.announce();
+  }
+
+  announce(): void {
+    for (const link of this.transport.openChannels(this.leader)) {
+      listOf(this.#toGateway, link).push({ type: 'leading', partition: 1, term: this.term });
+    }
+  }
+
+  kill(nodeId: number, committed: number): void {
+    if (this.leader === nodeId) {
+      this.leader = 0;
+      this.#stepDown(committed, false);
+    }
+    this.paused.delete(nodeId);
+    this.transport.kill(nodeId);
+  }
+
+  /** The connection breaks, the process lives: it may still read some of what was sent. */
+  cut(nodeId: number, read: number): void {
+    for (const link of this.transport.openChannels(nodeId)) {
+      for (const request of listOf(this.#toStore, link).splice(0, read)) this.#take(link, request);
+      link.lose();
+    }
+  }
+
+  #append(request: AppendRequest): void {
+    for (const position of recordPositions(request.batch, 1, [])) {
+      const text = Buffer.from(new EncodedRecord(request.batch, position).payload).toString();
+      this.#stored(text);
+      this.log.push(text);
+    }
+  }
+
+  #answer(
+    link: Link,
+    { sequence }: AppendRequest,
+    status: (AppendResponse & { type: 'answer' })['status'],
+    leader: number,
+  ): void {
+    listOf(this.#toGateway, link).push({ type: 'answer', sequence, status, refused: [], leader });
+  }
+}
+
+function listOf<T>(lists: Map<Link, T[]>, link: Link): T[] {
+  let list = lists.get(link);
+  if (list === undefined) {
+    list = [];
+    lists.set(link, list);
+  }
+  return list;
+}
+
+const node = fc.constantFrom(...NODES);
+const few = fc.nat(4);
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('publish' as const), who: fc.nat(2) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('move' as const), node, few }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('commit' as const), few }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.constantFrom(1, 20, 60, 300, 1_200) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('elect' as const), node, few, announces: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('kill' as const, 'cut' as const), node, few }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('start' as const, 'pause' as const, 'go' as const), node }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('busy' as const, 'storage-full' as const) }) },
+);
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+const clock: Clock = { nowMs: () => Date.now(), monotonicMs: () => Date.now() };
+
+test('whatever fails and whenever: each publisher’s records are stored in their order, none lost that was acknowledged, none stored again after that', () => {
+  let resends = 0;
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 10, maxLength: 150 }), (steps) => {
+      const told = new Map<string, (RecordFailure | 'stored')[]>();
+      const stored = new Set<string>();
+      const newest = new Map<string, number>();
+      const partition = new Partition((text) => {
+        expect(told.get(text)).not.toContain('stored');
+        if (stored.has(text)) return;
+        stored.add(text);
+        const [publisher, number] = text.split(':') as [string, string];
+        expect(Number(number)).toBeGreaterThan(newest.get(publisher) ?? 0);
+        newest.set(publisher, Number(number));
+      });
+      const topology = clusterOf(NODES, 1);
+      const routes = new RouteTable(topology);
+      const metrics = new PlainMetrics();
+      const producer = new PartitionProducer({
+        topology,
+        routes,
+        transport: partition.transport,
+        clock,
+        logger: silentLogger,
+        metrics,
+        bufferBytesMax: 100_000,
+        deadlineMs: 15_000,
+      });
+      producer.topologyChanged();
+      const published = [0, 0, 0];
+      for (const one of steps) {
+        switch (one.do) {
+          case 'publish': {
+            const number = (published[one.who] as number) + 1;
+            published[one.who] = number;
+            const text = `p${one.who}:${number}`;
+            const said: (RecordFailure | 'stored')[] = [];
+            told.set(text, said);
+            producer.add(1, record(text), {
+              recordStored: () => {
+                expect(stored).toContain(text);
+                said.push('stored');
+              },
+              recordFailed: (failure) => said.push(failure),
+            });
+            break;
+          }
+          case 'turn':
+            jest.advanceTimersByTime(0);
+            break;
+          case 'move':
+            partition.move(one.node, one.few);
+            break;
+          case 'commit':
+            partition.commit(one.few);
+            break;
+          case 'time':
+            jest.advanceTimersByTime(one.ms);
+            break;
+          case 'elect':
+            partition.elect(one.node, one.few, one.announces);
+            break;
+          case 'kill':
+            partition.kill(one.node, one.few);
+            break;
+          case 'cut':
+            partition.cut(one.node, one.few);
+            break;
+          case 'start':
+            partition.transport.down.delete(one.node);
+            break;
+          case 'pause':
+            partition.paused.add(one.node);
+            break;
+          case 'go':
+            partition.paused.delete(one.node);
+            break;
+          default:
+            partition.refuseNext = one.do;
+        }
+      }
+      // Everything heals, nobody announces anything: the producer finds the leader by itself.
+      partition.transport.down.clear();
+      partition.paused.clear();
+      partition.refuseNext = undefined;
+      if (partition.leader === 0) partition.elect(2, 0, false);
+      const isDone = (): boolean => [...told.values()].every((said) => said.length > 0);
+      for (let i = 0; i < 200 && !isDone(); i++) {
+        for (const nodeId of NODES) partition.move(nodeId, 1_000);
+        partition.commit(1_000);
+        for (const nodeId of NODES) partition.move(nodeId, 1_000);
+        jest.advanceTimersByTime(20);
+      }
+      producer.close();
+      jest.clearAllTimers();
+      for (const said of told.values()) expect(said).toHaveLength(1);
+      expect(producer.bufferedBytes).toBe(0);
+      resends += metrics.counter('sluice_gateway_append_resends_total', '').value;
+    }),
+    { numRuns: Number(process.env.RUNS ?? 300) },
+  );
+  expect(resends).toBeGreaterThan(100);
+});
+
+function record(text: string) {
+  return {
+    targets: [{ queueId: 1, key: undefined }],
+    topic: 't',
+    payload: Buffer.from(text),
+    qos: 1 as const,
+    retain: false,
+    publisher: 'p',
+    publishedAtMs: 1,
+    expiresAtMs: 0,
+    properties: undefined,
+  };
+}
