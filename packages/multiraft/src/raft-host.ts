@@ -27,6 +27,9 @@ import type { SnapshotHost, SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
 import { StoreLoop } from './store-loop.ts';
 
+const TICK_MS = 100;
+const ELECTION_TICKS = 10;
+
 /**
  * Runs all Raft groups of one node on one disk: the store's partitions and the coordinator's metadata alike. Roles
  * register a machine and a listener a group and propose commands; everything between a proposal and its answer is here,
@@ -55,10 +58,10 @@ export class RaftHost {
   #closing = false;
 
   /** One Raft tick. Ten of them make an election timeout, so a silent leader is replaced within one to two seconds. */
-  static readonly TICK_MS = 100;
-  static readonly ELECTION_TICKS = 10;
+  static readonly TICK_MS = TICK_MS;
+  static readonly ELECTION_TICKS = ELECTION_TICKS;
   /** A node that is silent, or was paused, for that long has missed an election. */
-  static readonly ELECTION_MS = RaftHost.TICK_MS * RaftHost.ELECTION_TICKS;
+  static readonly ELECTION_MS = TICK_MS * ELECTION_TICKS;
   /** Of one group; what is proposed beyond it is refused as busy. Above the publish buffer of a gateway. */
   static readonly UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024;
   /** Of one group to one follower, so that sixteen groups fill neither this node's memory nor the follower's. */

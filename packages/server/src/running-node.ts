@@ -1,259 +1,426 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '@sluice/common/clock';
 import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
-import type { Metrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
-import { Coordinator, META_GROUP_ID } from '@sluice/coordinator/coordinator';
+import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
+import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
+import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
-import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
-import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
-import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
-import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
-import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
-import { DiskGuard } from '@sluice/store/disk-guard';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
+import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/queue-metrics';
 import { Store } from '@sluice/store/store';
+import { MetadataClient } from '@sluice/store-client/metadata-client';
+import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
 import { Health, type HealthCheck } from '@sluice/telemetry/health';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
 import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { BUILD } from './build.ts';
+import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
-import { type GatewayRole, startGateway } from './roles/gateway-role.ts';
+import { type Ground, openGround } from './ground.ts';
+import { foundersOf } from './identity/founding.ts';
+import type { Member } from './identity/node-identity.ts';
+import { nodeName } from './identity/node-name.ts';
+import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
+import { type NodeLink, openNodeLink } from './node-link.ts';
+import { openCoordinator } from './roles/coordinator-role.ts';
+import { GatewayRole } from './roles/gateway-role.ts';
 
 /**
  * One process of a cluster: the roles it hosts, composed on one transport over one storage. All-in-one is nothing but
- * all of them at once.
+ * all of them at once, and a node that is alone is a cluster of one.
  */
 export class RunningNode {
   readonly health: Health;
   readonly metrics: PrometheusMetrics;
-  readonly queues: QueueAdministration;
-  readonly gateway: GatewayRole;
   readonly topology: Topology;
+  readonly queues: QueueAdministration;
+  readonly cluster: ClusterAdministration;
+  readonly name: string;
+  readonly gateway: GatewayRole | undefined;
   readonly #parts: Parts;
-  readonly #storageCheck: HealthCheck;
+  readonly #checks: Map<string, HealthCheck>;
   readonly #timer: NodeJS.Timeout;
 
   static readonly HEALTH_INTERVAL_MS = 500;
+  /** A start waits that long for partitions to be led; then the node serves those that are. */
+  static readonly LEADERS_MS_MAX = 30_000;
+  /** Of the drain time, at most: leaders are handed over within moments or not at all. */
+  static readonly HAND_OVER_MS_MAX = 5_000;
 
-  private constructor(parts: Parts, gateway: GatewayRole) {
-    this.#parts = parts;
+  private constructor(parts: Parts) {
+    const { health, metrics, topology, queues, cluster, name, gateway } = parts;
+    this.health = health;
+    this.metrics = metrics;
+    this.topology = topology;
+    this.queues = queues;
+    this.cluster = cluster;
+    this.name = name;
     this.gateway = gateway;
-    this.health = parts.health;
-    this.metrics = parts.metrics;
-    this.topology = parts.topology;
-    this.queues = parts.queues;
-    this.#storageCheck = parts.health.register('storage', 'ready', '');
+    this.#parts = parts;
+    this.#checks = new Map(
+      ['storage', 'cluster', 'drain'].map((check) => [check, health.register(check, 'ready', '')]),
+    );
     this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
   }
 
-  /** Resolves when the node serves: storage recovered, groups led, queues configured, MQTT listeners open. */
-  static async start(config: ServerConfig, logger: Logger): Promise<RunningNode> {
-    refuseWhatIsNotHere(config);
-    const parts = await openParts(config, logger);
+  /** Resolves when the node serves: it has its place in a cluster, its partitions have leaders, its listeners are open. */
+  static async start(config: ServerConfig, logger: Logger, stopping: () => boolean): Promise<RunningNode> {
+    const clock = systemClock;
+    const metrics = new PrometheusMetrics();
+    const ground = await openGround(config, logger, metrics);
+    let link: NodeLink | undefined;
+    let parts: Parts | undefined;
     try {
-      const { coordinator, store, host, watcher } = parts;
-      await coordinator.open();
-      await store.open();
-      store.serve(parts.transport);
-      host.start();
-      // A node that fails now would never lead, and the wait would have no end.
-      await Promise.race([Promise.all([coordinator.formed(), store.allLead()]), host.failing()]);
-      watcher.start();
-      await watcher.imaged();
-      await store.settled();
-      const gateway = await startGateway({ config, logger, coordinatorNodeId: SOLE_NODE_ID, ...parts });
-      watcher.onChange(() => {
-        store.topologyChanged();
-        gateway.topologyChanged();
-      });
-      return new RunningNode(parts, gateway);
+      link = await openNodeLink(config, { clock, logger, metrics });
+      parts = await compose({ config, clock, logger, metrics, ground, link, stopping });
+      await begin(parts, config, logger);
+      return new RunningNode(parts);
     } catch (cause) {
-      await parts.host.close();
+      await (parts?.host === undefined ? ground.close() : parts.host.close());
+      await link?.close();
       throw cause;
     }
   }
 
+  get grpc(): NodeLink['grpc'] {
+    return this.#parts.link.grpc;
+  }
+
   async metricsPage(): Promise<string> {
-    await this.#parts.queueMetrics.refresh();
+    await this.#parts.queueMetrics?.refresh();
     return this.metrics.page();
   }
 
-  /** Gateways first, so that everything accepted is answered; then the storage. */
+  /**
+   * In an order in which nobody misses anything: the cluster is told to look elsewhere, partitions get other leaders,
+   * clients are sent to other gateways, what was accepted is answered; then the storage is closed.
+   */
   async stop(drainMs: number): Promise<void> {
     clearInterval(this.#timer);
-    await this.gateway.stop(drainMs);
-    await this.#parts.store.drain();
-    this.#parts.watcher.close();
-    this.#parts.store.close();
-    await this.#parts.host.close();
-    this.#parts.processMetrics.close();
+    this.#checks.get('drain')?.fail('this node is stopping');
+    const { store, watcher, coordinator, gateway, host, link, processMetrics, ground } = this.#parts;
+    const hasPeers = this.topology
+      .nodes()
+      .some(({ nodeId }) => nodeId !== this.#parts.nodeId && this.topology.isAlive(nodeId));
+    const startedMs = systemClock.monotonicMs();
+    if (hasPeers) {
+      await store?.handOver(Math.min(drainMs, RunningNode.HAND_OVER_MS_MAX));
+      await gateway?.sendAway(Math.max(0, drainMs - (systemClock.monotonicMs() - startedMs)) / 2);
+    }
+    await gateway?.stop(Math.max(0, drainMs - (systemClock.monotonicMs() - startedMs)));
+    await store?.drain();
+    watcher.close();
+    coordinator?.close();
+    await store?.close();
+    await (host === undefined ? ground.close() : host.close());
+    await link.close();
+    processMetrics.close();
   }
 
   /** Tells the health page what is wrong, from memory. */
   #look(): void {
-    const { host, store } = this.#parts;
-    const problems = store.problems();
-    if (host.failure !== undefined) problems.unshift(`the storage failed: ${withHint(host.failure)}`);
-    for (const { groupId, cause } of host.stoppedGroups())
-      problems.push(`group ${groupId} stopped: ${withHint(cause)}`);
-    if (host.diskFull) store.diskFull();
-    if (problems.length === 0) this.#storageCheck.pass();
-    else this.#storageCheck.fail(problems.join('; '));
+    const { host, store, watcher } = this.#parts;
+    const problems = store?.problems() ?? [];
+    if (host !== undefined) {
+      if (host.failure !== undefined) problems.unshift(`the storage failed: ${withHint(host.failure)}`);
+      for (const { groupId, cause } of host.stoppedGroups()) {
+        problems.push(`group ${groupId} stopped: ${withHint(cause)}`);
+      }
+      if (host.diskFull) store?.diskFull();
+    }
+    tell(this.#checks.get('storage'), problems);
+    const leaderless = this.#leaderless();
+    const missing = leaderless.length === 0 ? [] : [`nobody is known to lead partition ${leaderless.join(', ')}`];
+    if (watcher.coordinator === 0) missing.push('no coordinator answers: nothing can be changed, the rest goes on');
+    // Established publishing and consuming goes on without a coordinator, so that alone makes no node unready.
+    tell(this.#checks.get('cluster'), leaderless.length === 0 ? [] : missing);
   }
+
+  #leaderless(): number[] {
+    if (this.gateway === undefined) return [];
+    const { routes } = this.#parts;
+    const leaderless: number[] = [];
+    for (let partition = 1; partition <= this.topology.partitionCount; partition++) {
+      if (routes.leaderOf(partition) === 0) leaderless.push(partition);
+    }
+    return leaderless;
+  }
+}
+
+function tell(check: HealthCheck | undefined, problems: readonly string[]): void {
+  if (problems.length === 0) check?.pass();
+  else check?.fail(problems.join('; '));
 }
 
 interface Parts {
-  clock: Clock;
+  nodeId: number;
+  name: string;
+  registration: NodeRegistration;
+  ground: Ground;
+  link: NodeLink;
   health: Health;
   metrics: PrometheusMetrics;
   processMetrics: ProcessMetrics;
-  transport: InprocTransport;
-  storage: NodeStorage;
-  host: RaftHost;
   topology: Topology;
-  coordinator: Coordinator;
-  queues: QueueAdministration;
-  store: Store;
-  queueMetrics: QueueMetrics;
+  routes: RouteTable;
+  metadata: MetadataClient;
   watcher: TopologyWatcher;
+  queues: QueueAdministration;
+  cluster: ClusterAdministration;
+  /** Stores and coordinators only. */
+  host: RaftHost | undefined;
+  coordinator: Coordinator | undefined;
+  store: Store | undefined;
+  queueMetrics: QueueMetrics | undefined;
+  gateway: GatewayRole | undefined;
 }
 
-/** Until nodes join each other, every node is its own cluster and has this id. */
-export const SOLE_NODE_ID = 1;
-const SOLE_MEMBERSHIP = { voters: [SOLE_NODE_ID], votersOutgoing: [], learners: [], learnersNext: [] };
+interface Around {
+  config: ServerConfig;
+  clock: Clock;
+  logger: Logger;
+  metrics: PrometheusMetrics;
+  ground: Ground;
+  link: NodeLink;
+  stopping: () => boolean;
+}
 
-async function openParts(config: ServerConfig, logger: Logger): Promise<Parts> {
-  const clock = systemClock;
-  const metrics = new PrometheusMetrics();
-  const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
-  const transport = new InprocTransport({ isolate: false });
-  await DiskGuard.makeRoomToStart(config.node.dataDirectory, logger);
-  const storage = await openNodeStorage({
-    directory: config.node.dataDirectory,
-    logger,
-    metrics,
-    openEngine: openRocksDbEngine,
-    openEntryLog: (directory, durableMark) => openLog(config, directory, durableMark, logger, metrics),
+/** Everything of this node, opened and not yet begun. Waits until the node has its place in a cluster. */
+async function compose(around: Around): Promise<Parts> {
+  const { config, clock, logger, metrics, ground, link } = around;
+  const { transport } = link;
+  const registration = registrationOf(config, ground, link);
+  let coordinator: Coordinator | undefined;
+  transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) => {
+    if (request.type === 'register')
+      return (await coordinator?.register(request.node)) ?? { type: 'elsewhere', address: '' };
+    return answerHello(ground.identity, link.advertised, [...new Set(config.node.join.map(formatAddress))].sort());
   });
-  const partitionCount = partitionCountOf(storage, config, logger);
+  const member = await placeOf(around, registration);
+  const { nodeId } = member;
+  link.setIdentity(member);
+  for (const other of member.coordinators) link.addresses.set(other.nodeId, other.address);
+
   const topology = new Topology();
-  const host: RaftHost = new RaftHost(storage, {
-    nodeId: SOLE_NODE_ID,
-    clock,
-    logger,
-    metrics,
-    prng,
-    peers: { send: (replica) => logger.error({ group: replica.groupId }, 'a message to a peer that does not exist') },
-    liveEntries: (groupId, first, last, limit) => store.liveEntries(groupId, first, last, limit),
+  const routes = new RouteTable(topology);
+  const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
+  let host: RaftHost | undefined;
+  let store: Store | undefined;
+  let gateway: GatewayRole | undefined;
+  const report = (): NodeReport => ({
+    ...(store?.report() ?? { leads: [], impaired: host?.impaired() ?? [], replicas: [] }),
+    consumers: gateway?.report() ?? [],
   });
-  const coordinator = new Coordinator({
-    nodeId: SOLE_NODE_ID,
-    host,
-    membership: SOLE_MEMBERSHIP,
-    partitionCount,
-    queueCountMax: config.queues.countMax,
-    clock,
-    logger,
-    reachedTimeoutMs: 5_000,
-  });
-  const store: Store = new Store({
-    storage,
-    host,
+  const watcher = new TopologyWatcher({
     topology,
-    membership: SOLE_MEMBERSHIP,
-    partitionCount,
+    transport,
     clock,
     logger,
-    metrics,
-    prng,
-    readCacheBytesMax: config.queues.readCacheBytes,
-    diskReserveBytes: undefined,
+    coordinators: member.coordinators.map((other) => other.nodeId),
+    acted: () => store?.settled(),
+    report,
   });
-  coordinator.serve(transport);
-  const queues = new QueueAdministration({ coordinator, topology, transport, clock });
-  transport.serveCall<QueueRegistryRequest, QueueRegistryResponse>('queue-registry', (request) =>
-    queues.wanted(request),
-  );
-  return {
+  const metadata = new MetadataClient({
+    topology,
+    transport,
     clock,
+    coordinators: member.coordinators.map((other) => other.nodeId),
+    leading: () => watcher.coordinator,
+  });
+
+  if (ground.storage !== undefined) {
+    host = new RaftHost(ground.storage, {
+      nodeId,
+      clock,
+      logger,
+      metrics,
+      prng,
+      transport,
+      snapshots: (snapshotHost) => new SnapshotExchange(snapshotHost),
+      liveEntries: (groupId, first, last, limit) =>
+        store?.liveEntries(groupId, first, last, limit) ?? Promise.resolve([]),
+    });
+    host.serve(transport);
+    if (config.node.roles.has('coordinator')) {
+      coordinator = await openCoordinator({ config, member, host, transport, clock, logger });
+    }
+    if (config.node.roles.has('store')) {
+      store = new Store({
+        nodeId,
+        storage: ground.storage,
+        host,
+        topology,
+        transport,
+        clock,
+        logger,
+        metrics,
+        prng,
+        readCacheBytesMax: config.queues.readCacheBytes,
+        diskReserveBytes: undefined,
+        isImageCurrent: () => watcher.coordinator !== 0,
+      });
+      await store.open();
+      store.serve(transport);
+      store.onMoved(() => watcher.reportSoon());
+    }
+  }
+  if (config.node.roles.has('gateway')) {
+    gateway = new GatewayRole({ config, nodeId, topology, routes, metadata, transport, clock, logger, metrics });
+  }
+  return {
+    nodeId,
+    name: registration.name,
+    registration,
+    ground,
+    link,
     health: new Health(clock),
     metrics,
     processMetrics: new ProcessMetrics(metrics, BUILD),
-    transport,
-    storage,
-    host,
     topology,
+    routes,
+    metadata,
+    watcher,
+    queues: new QueueAdministration({ metadata, topology, transport, clock }),
+    cluster: new ClusterAdministration({ topology, metadata }),
+    host,
     coordinator,
-    queues,
     store,
-    queueMetrics: new QueueMetrics({ admin: store.admin, topology, clock, metrics }),
-    watcher: new TopologyWatcher({
-      topology,
-      transport,
-      coordinatorNodeId: SOLE_NODE_ID,
-      acted: () => store.settled(),
-    }),
+    queueMetrics: store === undefined ? undefined : new QueueMetrics({ admin: store.admin, topology, clock, metrics }),
+    gateway,
   };
 }
 
-/** A cluster keeps the number of partitions it was formed with: a setting that says otherwise would hide queues. */
-function partitionCountOf(storage: NodeStorage, config: ServerConfig, logger: Logger): number {
-  const formed = Math.max(...storage.entryLog.groups.keys(), META_GROUP_ID);
-  if (formed === META_GROUP_ID) return config.queues.partitionCount;
-  if (formed !== config.queues.partitionCount) {
-    logger.warn(
-      { configured: config.queues.partitionCount, partitions: formed },
-      'the number of partitions is fixed when a cluster is formed: queues.partitions is ignored',
-    );
+/** From here on the node takes part; resolves when it serves. */
+async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promise<void> {
+  const { host, coordinator, store, watcher, gateway, topology, link } = parts;
+  host?.start();
+  coordinator?.start();
+  watcher.onChange(() => {
+    for (const { nodeId, address, state } of topology.nodes()) {
+      if (state === 'gone') link.addresses.delete(nodeId);
+      else if (address !== '') link.addresses.set(nodeId, address);
+    }
+    store?.topologyChanged();
+    gateway?.topologyChanged();
+    void rememberCluster(parts, logger);
+  });
+  watcher.start();
+  // A node that fails now would never serve, and the wait would have no end.
+  const failing = host?.failing() ?? new Promise<never>(() => {});
+  const registered = register(parts, logger);
+  await Promise.race([Promise.all([watcher.imaged(), registered]), failing]);
+  await Promise.race([servedPartitions(parts, logger), failing]);
+  await Promise.race([Promise.resolve(store?.settled()), failing]);
+  await gateway?.listen();
+  if (config.node.roles.has('store') && topology.replicationFactor > 1) {
+    logger.info({ node: parts.name, nodeId: parts.nodeId, cluster: topology.clusterId }, 'this node is in its cluster');
   }
-  return formed;
 }
 
-/** Opens the entry log; with `storage.logVerify: full` every byte of it is read before the node serves. */
-async function openLog(
-  config: ServerConfig,
-  directory: string,
-  durableMark: LogMark | undefined,
-  logger: Logger,
-  metrics: Metrics,
-): Promise<EntryLog> {
-  const { segmentBytes, sync, logVerify } = config.storage;
-  const entryLog = await openEntryLog({ directory, durableMark, logger, metrics, segmentBytes, sync });
-  if (logVerify === 'tail') return entryLog;
+/** The metadata knows where this node is now, and that it is back. Asked until somebody who leads has said so. */
+async function register({ metadata, registration, nodeId }: Parts, logger: Logger): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
+    if (outcome !== undefined && outcome.reply.result === 'done') return;
+    if (outcome !== undefined && outcome.reply.result !== 'not-formed') {
+      throw new SluiceError('NODE_REFUSED', `the cluster refused this node: ${outcome.reply.result}`, {
+        hint: 'its id was given up, because another node replaced it: give it an empty data directory to join as a new one',
+      });
+    }
+    if (attempt === 1) logger.debug({}, 'no coordinator leads yet; asking again');
+    await delay(REGISTER_AGAIN_MS);
+  }
+}
+
+const REGISTER_AGAIN_MS = 100;
+
+/** Partitions that this node keeps or sends to have leaders; not longer than a start may take. */
+async function servedPartitions({ store, gateway, routes, topology }: Parts, logger: Logger): Promise<void> {
+  const untilMs = systemClock.monotonicMs() + RunningNode.LEADERS_MS_MAX;
+  const isServed = (): boolean => {
+    if (store !== undefined && store.unready() !== undefined) return false;
+    if (gateway === undefined) return true;
+    for (let partition = 1; partition <= topology.partitionCount; partition++) {
+      if (routes.leaderOf(partition) === 0) return false;
+    }
+    return topology.partitionCount > 0;
+  };
+  while (!isServed()) {
+    if (systemClock.monotonicMs() > untilMs) {
+      logger.warn({ reason: store?.unready() }, 'not every partition is led yet: the node serves those that are');
+      return;
+    }
+    await delay(LOOK_AGAIN_MS);
+  }
+}
+
+const LOOK_AGAIN_MS = 10;
+
+/** What a later start needs before anybody can be asked: where coordinators are, and whether there are other copies. */
+async function rememberCluster({ ground, topology }: Parts, logger: Logger): Promise<void> {
+  const { member } = ground.identity;
+  if (member === undefined) return;
+  const coordinators = topology.coordinators().map(({ nodeId, address }) => ({ nodeId, address }));
+  const copies = Math.min(topology.replicationFactor, Math.max(1, ...copiesOf(topology)));
+  const known = { ...member, coordinators, copies, clusterId: topology.clusterId };
+  if (coordinators.length === 0 || JSON.stringify(known) === JSON.stringify(member)) return;
   try {
-    await entryLog.verify();
-    logger.info({ bytes: entryLog.diskBytes }, 'the entry log was read and verified to its end');
-    return entryLog;
-  } catch (cause) {
-    await entryLog.close();
-    throw cause;
+    await ground.become(known);
+  } catch (err) {
+    logger.warn({ err }, 'where the coordinators are could not be written down; the next start asks those it knows');
   }
 }
 
-/** Says no to what this version cannot do, instead of pretending. */
-function refuseWhatIsNotHere(config: ServerConfig): void {
-  const refuse = (what: string, hint: string): never => {
-    throw new SluiceError('NOT_IN_THIS_VERSION', what, { hint });
+/** Of the partition with the fewest: what is damaged must be had elsewhere for every one of them. */
+function copiesOf(topology: Topology): number[] {
+  let fewest = Number.POSITIVE_INFINITY;
+  for (let partition = 1; partition <= topology.partitionCount; partition++) {
+    fewest = Math.min(fewest, topology.replicasOf(partition).length);
+  }
+  return fewest === Number.POSITIVE_INFINITY ? [] : [fewest];
+}
+
+function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): NodeRegistration {
+  return {
+    incarnation: ground.identity.incarnation,
+    name: nodeName(config, link.advertised),
+    address: link.advertised,
+    roles: [...config.node.roles],
+    rack: config.node.rack,
+    version: BUILD.version,
+    mqttAddress: config.node.advertiseMqtt === null ? '' : formatAddress(config.node.advertiseMqtt),
   };
-  const { listeners, node } = config;
-  if (listeners.mqtts !== null || listeners.wss !== null) {
-    refuse(
-      'TLS listeners (mqtts, wss) are not in this version',
-      'set them to none, and end TLS in front of the broker',
-    );
-  }
-  if (listeners.grpc !== null || node.join.length > 0) {
-    refuse('joining nodes into a cluster is not in this version', 'leave --grpc and --join out');
-  }
-  if (node.roles.size !== 3) {
-    refuse(
-      `a node of this version hosts all three roles, not only ${[...node.roles].join(', ')}`,
-      'leave --roles out, or set it to gateway,store,coordinator',
-    );
-  }
+}
+
+/** The place of this node: the one it has, or the one it gets now. */
+async function placeOf(around: Around, registration: NodeRegistration): Promise<Member> {
+  const { ground, link, config, logger } = around;
+  const { identity } = ground;
+  if (identity.member !== undefined) return identity.member;
+  const member = ground.wasAlone
+    ? loneFounder(registration)
+    : await obtainMembership({
+        identity,
+        registration,
+        join: config.node.join.map(formatAddress),
+        ask: link.ask,
+        logger,
+        stopping: around.stopping,
+      });
+  await ground.become(member);
+  logger.info({ nodeId: member.nodeId, cluster: member.clusterId }, 'this node has its place in a cluster');
+  return member;
+}
+
+/** Of a data directory from before nodes had identities. */
+function loneFounder({ address, incarnation }: NodeRegistration): Member {
+  const { founders, clusterId } = foundersOf(new Map([[address, incarnation]]));
+  return { nodeId: 1, clusterId, foundedWith: founders, copies: 1, coordinators: [{ nodeId: 1, address }] };
 }

@@ -16,11 +16,18 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   for (const warning of warnings) logger.warn({}, warning);
   let node: RunningNode;
   let api: ApiRole | undefined;
+  let interrupted = false;
+  const interrupt = (): void => {
+    interrupted = true;
+  };
+  process.once('SIGTERM', interrupt);
+  process.once('SIGINT', interrupt);
   try {
-    node = await RunningNode.start(config, logger);
+    node = await RunningNode.start(config, logger, () => interrupted);
     api = await startApi(config, node, logger);
   } catch (cause) {
     logger.flush();
+    if (interrupted) process.exit(0);
     process.stderr.write(`${startFailure(cause)}\n`);
     process.exit(EXIT_FAILED);
   }
@@ -41,6 +48,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       process.exit(EXIT_FAILED);
     }
   };
+  if (interrupted) {
+    await stop('SIGTERM');
+    return;
+  }
   process.on('SIGTERM', () => void stop('SIGTERM'));
   process.on('SIGINT', () => void stop('SIGINT'));
   process.stdout.write(`ready ${JSON.stringify(addresses(node, api))}\n`);
@@ -49,8 +60,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
 /** Where the listeners are bound; a listener that is off is left out. */
 function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, string> {
   const bound: Record<string, string> = {};
-  if (node.gateway.mqtt !== null) bound.mqtt = formatAddress(node.gateway.mqtt);
-  if (node.gateway.ws !== null) bound.ws = formatAddress(node.gateway.ws);
+  const { gateway, grpc } = node;
+  if (gateway !== undefined && gateway.mqtt !== null) bound.mqtt = formatAddress(gateway.mqtt);
+  if (gateway !== undefined && gateway.ws !== null) bound.ws = formatAddress(gateway.ws);
+  if (grpc !== null) bound.grpc = formatAddress(grpc);
   if (api !== undefined) bound.http = formatAddress(api.address);
   return bound;
 }

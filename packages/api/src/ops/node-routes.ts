@@ -9,9 +9,10 @@ export interface ApiNode {
   roles: readonly string[];
   status: 'running' | 'stopped';
   version: string;
-  startedAtMs: number;
-  /** MQTT connections; 0 where no gateway runs. */
-  connections: number;
+  /** null for other nodes: they know. */
+  startedAtMs: number | null;
+  /** MQTT connections; 0 where no gateway runs, null for other nodes. */
+  connections: number | null;
 }
 
 export const NODES_SCHEMA = {
@@ -26,8 +27,14 @@ export const NODES_SCHEMA = {
       node: { type: 'string', example: 'sluice@127.0.0.1' },
       node_status: { type: 'string', enum: ['running', 'stopped'] },
       version: { type: 'string' },
-      uptime: { type: 'integer', description: 'Milliseconds since it started.' },
-      connections: { type: 'integer', description: 'MQTT connections.' },
+      uptime: {
+        type: ['integer', 'null'],
+        description: 'Milliseconds since it started; null for other nodes than the one that answers.',
+      },
+      connections: {
+        type: ['integer', 'null'],
+        description: 'MQTT connections; null for other nodes than the one that answers.',
+      },
       roles: { type: 'array', items: { type: 'string', enum: ['gateway', 'store', 'coordinator'] } },
     },
   },
@@ -61,7 +68,7 @@ export function addNodeRoutes(
         node: node.name,
         node_status: node.status,
         version: node.version,
-        uptime: Math.max(0, Math.round(clock.nowMs() - node.startedAtMs)),
+        uptime: node.startedAtMs === null ? null : Math.max(0, Math.round(clock.nowMs() - node.startedAtMs)),
         connections: node.connections,
         roles: node.roles,
       })),

@@ -21,6 +21,8 @@ export interface Member {
   clusterId: string;
   /** Whom it founded the cluster with; empty when it joined. */
   foundedWith: readonly Founder[];
+  /** Of every message, as last known: with more than one, what is damaged here can be had from others. */
+  copies: number;
   /** As last known: where to ask first after a start. */
   coordinators: readonly { nodeId: number; address: string }[];
 }
@@ -28,17 +30,15 @@ export interface Member {
 const FILE = 'node.json';
 const FORMAT = 1;
 
-/** Reads the identity, or makes a blank one and its file. */
-export async function openIdentity(directory: string): Promise<NodeIdentity> {
+/** Undefined for a directory that is nobody yet. */
+export async function readIdentity(directory: string): Promise<NodeIdentity | undefined> {
   const path = join(directory, FILE);
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    const blank: NodeIdentity = { incarnation: randomUUID(), member: undefined };
-    await saveIdentity(directory, blank);
-    return blank;
+    return undefined;
   }
   try {
     const { format, incarnation, member } = JSON.parse(text) as { format: number } & NodeIdentity;
@@ -50,6 +50,13 @@ export async function openIdentity(directory: string): Promise<NodeIdentity> {
       cause,
     });
   }
+}
+
+/** A new one, and its file. Only for who holds the lock of the directory. */
+export async function makeIdentity(directory: string): Promise<NodeIdentity> {
+  const blank: NodeIdentity = { incarnation: randomUUID(), member: undefined };
+  await saveIdentity(directory, blank);
+  return blank;
 }
 
 /** Durable when it resolves, and whole or unchanged after a crash. */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { NodeRegistration } from '@sluice/meta/node-info';
-import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
+import type { ClusterRequest, ClusterResponse, Founder } from '@sluice/rpc/contract/cluster';
 import { type FoundingVerdict, foundersOf, foundingVerdict } from './founding.ts';
 import type { Member, NodeIdentity } from './node-identity.ts';
 
@@ -32,7 +32,7 @@ export async function obtainMembership(options: {
   const isFounder = join.includes(own.address);
   let known: readonly string[] = join;
   let saidMs = 0;
-  const say = (what: string, fields: object): void => {
+  const say = (what: string, fields: Parameters<Logger['info']>[0]): void => {
     if (Date.now() - saidMs < SAY_EVERY_MS) return;
     saidMs = Date.now();
     logger.info(fields, what);
@@ -99,7 +99,7 @@ async function register(
     }
     if (answer.type === 'registered') {
       const { nodeId, clusterId, coordinators } = answer;
-      return { nodeId, clusterId, coordinators, foundedWith: [] };
+      return { nodeId, clusterId, coordinators, foundedWith: [], copies: 1 };
     }
     if (answer.type === 'elsewhere' && answer.address !== '') queue.unshift(answer.address);
     if (answer.type === 'refused') {
@@ -110,11 +110,14 @@ async function register(
   return undefined;
 }
 
-function founded({ founders, clusterId }: ReturnType<typeof foundersOf>, ownAddress: string): Member {
+function founded(
+  { founders, clusterId }: { founders: readonly Founder[]; clusterId: string },
+  ownAddress: string,
+): Member {
   const own = founders.find(({ address }) => address === ownAddress);
   if (own === undefined) throw new SluiceError('FOUNDERS_DISAGREE', `${ownAddress} is not among the founders`);
   const coordinators = founders.map(({ nodeId, address }) => ({ nodeId, address }));
-  return { nodeId: own.nodeId, clusterId, foundedWith: founders, coordinators };
+  return { nodeId: own.nodeId, clusterId, foundedWith: founders, coordinators, copies: 1 };
 }
 
 /** What this node answers to `hello`, whatever it knows of itself at that moment. */

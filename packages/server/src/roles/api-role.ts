@@ -1,6 +1,6 @@
-import { hostname } from 'node:os';
 import { ApiListener } from '@sluice/api/api-listener';
 import { createApiKeyStore } from '@sluice/api/auth/api-key-store';
+import type { ApiNode } from '@sluice/api/ops/node-routes';
 import { systemClock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { compileKeyExpression } from '@sluice/queue/key-expression/key-expression';
@@ -20,23 +20,15 @@ export interface ApiRole {
 export async function startApi(config: ServerConfig, node: RunningNode, logger: Logger): Promise<ApiRole | undefined> {
   if (config.listeners.http === null) return undefined;
   const startedAtMs = systemClock.nowMs();
-  const name = `sluice@${hostname()}`;
+  const { name } = node;
   const api = new ApiListener({
     queues: node.queues,
+    cluster: node.cluster,
     validateKeyExpression,
     apiKeys: createApiKeyStore(config.api.keys),
     anonymous: config.api.anonymous,
     health: node.health,
-    nodes: () => [
-      {
-        name,
-        roles: [...config.node.roles],
-        status: 'running',
-        version: BUILD.version,
-        startedAtMs,
-        connections: node.gateway.gateway.counts().connections,
-      },
-    ],
+    nodes: () => nodesOf(node, startedAtMs),
     nodeName: name,
     version: BUILD.version,
     logger,
@@ -47,6 +39,22 @@ export async function startApi(config: ServerConfig, node: RunningNode, logger: 
   });
   const address = await api.listen(config.listeners.http);
   return { address, stop: () => api.close() };
+}
+
+/** All nodes of the image; how long others run and how many clients they have is theirs to say. */
+function nodesOf(node: RunningNode, startedAtMs: number): ApiNode[] {
+  const { topology } = node;
+  return topology
+    .nodes()
+    .filter(({ state }) => state !== 'gone')
+    .map(({ nodeId, name, roles, version }) => ({
+      name,
+      roles,
+      status: topology.isAlive(nodeId) ? 'running' : 'stopped',
+      version,
+      startedAtMs: name === node.name ? startedAtMs : null,
+      connections: name === node.name ? (node.gateway?.gateway.counts().connections ?? 0) : null,
+    }));
 }
 
 /** Everything a definition could say wrong is said when it is made, not when the first message comes. */

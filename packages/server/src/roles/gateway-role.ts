@@ -8,10 +8,12 @@ import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
 import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
 import type { Topology } from '@sluice/meta/topology';
-import type { QueueRegistryRequest, QueueRegistryResponse } from '@sluice/rpc/contract/queue-registry';
-import type { Transport } from '@sluice/rpc/transport';
+import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
+import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
+import type { MetadataClient } from '@sluice/store-client/metadata-client';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
+import type { RouteTable } from '@sluice/store-client/route-table';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
@@ -19,25 +21,121 @@ import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
 
-/** The gateway of a node with the addresses its listeners got. */
-export interface GatewayRole {
+/** The MQTT tier of this node, and its way to the stores. */
+export class GatewayRole {
   readonly gateway: Gateway;
-  readonly mqtt: Address | null;
-  readonly ws: Address | null;
-  topologyChanged(): void;
-  stop(drainMs: number): Promise<void>;
+  mqtt: Address | null = null;
+  ws: Address | null = null;
+  readonly #config: ServerConfig;
+  readonly #nodeId: number;
+  readonly #topology: Topology;
+  readonly #producer: PartitionProducer;
+  readonly #consumers: PartitionConsumer;
+  readonly #attachments: QueueAttachments;
+
+  constructor(parts: {
+    config: ServerConfig;
+    nodeId: number;
+    topology: Topology;
+    routes: RouteTable;
+    metadata: MetadataClient;
+    transport: Transport & ServiceRegistry;
+    clock: Clock;
+    logger: Logger;
+    metrics: Metrics;
+  }) {
+    const { config, nodeId, topology, routes, metadata, transport, clock, logger, metrics } = parts;
+    this.#config = config;
+    this.#nodeId = nodeId;
+    this.#topology = topology;
+    this.#producer = new PartitionProducer({
+      topology,
+      routes,
+      transport,
+      clock,
+      logger,
+      metrics,
+      bufferBytesMax: config.queues.publishBufferBytes,
+      deadlineMs: APPEND_DEADLINE_MS,
+    });
+    this.#consumers = new PartitionConsumer({ routes, transport });
+    this.#attachments = new QueueAttachments({
+      nodeId,
+      topology,
+      routes,
+      consumers: this.#consumers,
+      wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
+    });
+    this.gateway = new Gateway({
+      nodeId,
+      transport,
+      clock,
+      logger,
+      metrics,
+      authenticator: authenticatorFor(config),
+      durable: new PublishRouter({
+        topology,
+        producer: this.#producer,
+        keys: new QueueKeys(nodeKeyEnvironment),
+        clock,
+        logger,
+        metrics,
+      }),
+      queues: this.#attachments,
+      limits: {
+        maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
+        receiveMaximum: config.mqtt.receiveMaximum,
+        topicAliasMaximum: config.mqtt.topicAliasMaximum,
+        keepAliveMaxS: Math.floor(config.mqtt.keepAliveMaxMs / 1000),
+        connectTimeoutMs: config.mqtt.connectTimeoutMs,
+        connectionsMax: connectionsMaxOf(config, logger),
+        sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
+        liveQueueMax: config.mqtt.liveQueueMessagesMax,
+      },
+    });
+    this.gateway.serve(transport);
+  }
+
+  /** Lets clients in. */
+  async listen(): Promise<void> {
+    const { mqtt, ws } = this.#config.listeners;
+    this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt);
+    this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws);
+  }
+
+  topologyChanged(): void {
+    const gateways = this.#topology.nodes().filter(({ roles, state }) => state !== 'gone' && roles.includes('gateway'));
+    this.gateway.setPeers(gateways.map(({ nodeId }) => nodeId));
+    this.#producer.topologyChanged();
+    this.#attachments.topologyChanged();
+  }
+
+  report(): NodeReport['consumers'] {
+    return this.#attachments.consumersReport();
+  }
+
+  /** Sends the clients to other gateways, a few at a time, while those that are here are served. */
+  async sendAway(drainMs: number): Promise<void> {
+    await this.gateway.drain({ drainMs, serverReference: this.#otherGateways() });
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    await this.gateway.close({ drainMs });
+    this.#producer.close();
+    this.#consumers.close();
+  }
+
+  #otherGateways(): string | undefined {
+    const others = this.#topology
+      .nodes()
+      .filter(({ nodeId, mqttAddress, state }) => nodeId !== this.#nodeId && mqttAddress !== '' && state === 'active')
+      .filter(({ nodeId }) => this.#topology.isAlive(nodeId))
+      .map(({ mqttAddress }) => mqttAddress);
+    return others.length === 0 ? undefined : others.join(' ');
+  }
 }
 
-export async function startGateway(parts: {
-  config: ServerConfig;
-  coordinatorNodeId: number;
-  topology: Topology;
-  transport: Transport;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-}): Promise<GatewayRole> {
-  const { config, topology, transport, clock, logger, metrics } = parts;
+function connectionsMaxOf(config: ServerConfig, logger: Logger): number {
   const filesMax = openFilesLimit();
   const { connectionsMax } = shareOpenFiles(filesMax, config.mqtt.connectionsMax);
   if (connectionsMax < config.mqtt.connectionsMax) {
@@ -46,68 +144,7 @@ export async function startGateway(parts: {
       'fewer MQTT connections than mqtt.connectionsMax are accepted: raise the limit of open files',
     );
   }
-  const producer = new PartitionProducer({
-    topology,
-    transport,
-    clock,
-    logger,
-    metrics,
-    bufferBytesMax: config.queues.publishBufferBytes,
-    deadlineMs: APPEND_DEADLINE_MS,
-  });
-  const consumers = new PartitionConsumer({ topology, transport });
-  const wanted = (name: string, topicFilter: string): void => {
-    transport
-      .call<QueueRegistryRequest, QueueRegistryResponse>(parts.coordinatorNodeId, 'queue-registry', {
-        type: 'wanted',
-        name,
-        topicFilter,
-      })
-      .catch((err: unknown) =>
-        logger.warn({ err, queue: name }, 'nobody could be asked to make the queue subscribed to'),
-      );
-  };
-  const attachments = new QueueAttachments({ topology, consumers, wanted });
-  const durable = new PublishRouter({
-    topology,
-    producer,
-    keys: new QueueKeys(nodeKeyEnvironment),
-    clock,
-    logger,
-    metrics,
-  });
-  const gateway = new Gateway({
-    clock,
-    logger,
-    metrics,
-    authenticator: authenticatorFor(config),
-    durable,
-    queues: attachments,
-    limits: {
-      maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
-      receiveMaximum: config.mqtt.receiveMaximum,
-      topicAliasMaximum: config.mqtt.topicAliasMaximum,
-      keepAliveMaxS: Math.floor(config.mqtt.keepAliveMaxMs / 1000),
-      connectTimeoutMs: config.mqtt.connectTimeoutMs,
-      connectionsMax,
-      sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
-      liveQueueMax: config.mqtt.liveQueueMessagesMax,
-    },
-  });
-  const { listeners } = config;
-  const mqtt = listeners.mqtt === null ? null : await gateway.listenTcp(listeners.mqtt);
-  const ws = listeners.ws === null ? null : await gateway.listenWebSocket(listeners.ws);
-  return {
-    gateway,
-    mqtt,
-    ws,
-    topologyChanged: () => attachments.topologyChanged(),
-    async stop(drainMs) {
-      await gateway.close({ drainMs });
-      producer.close();
-      consumers.close();
-    },
-  };
+  return connectionsMax;
 }
 
 function authenticatorFor(config: ServerConfig): Authenticator {

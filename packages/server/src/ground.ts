@@ -1,0 +1,129 @@
+import { SluiceError, withHint } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
+import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
+import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
+import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
+import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
+import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
+import { setAside } from '@sluice/storage/set-aside';
+import { DiskGuard } from '@sluice/store/disk-guard';
+import type { ServerConfig } from './config/config.ts';
+import { makeDataDirectory } from './identity/data-directory.ts';
+import { type Member, makeIdentity, type NodeIdentity, readIdentity, saveIdentity } from './identity/node-identity.ts';
+
+/**
+ * What a node stands on: its data directory, who that is, and for stores and coordinators what is stored in it.
+ *
+ * A log that is damaged as a whole leaves two ways. Alone, the node refuses to start: a human decides what to do with the
+ * only copy. Where every message has other copies, the node sets its data aside and starts blank, hence as somebody new:
+ * the cluster gives it what the old one had. Repairing under the old id would be a vote of somebody who forgot.
+ */
+export interface Ground {
+  readonly directory: string;
+  readonly identity: NodeIdentity;
+  /** Undefined for a gateway alone. */
+  readonly storage: NodeStorage | undefined;
+  /** Data of a time when nodes had no identity: it was alone, and was number one. */
+  readonly wasAlone: boolean;
+  /** Durable when it resolves. */
+  become(member: Member): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openGround(config: ServerConfig, logger: Logger, metrics: Metrics): Promise<Ground> {
+  const directory = config.node.dataDirectory;
+  const keepsData = config.node.roles.has('store') || config.node.roles.has('coordinator');
+  if (!keepsData) {
+    await makeDataDirectory(directory);
+    const lock = await lockDirectory(directory);
+    return ground(
+      directory,
+      (await readIdentity(directory)) ?? (await makeIdentity(directory)),
+      undefined,
+      lock.release,
+    );
+  }
+  await DiskGuard.makeRoomToStart(directory, logger);
+  let identity = await readIdentity(directory);
+  const hasOtherCopies = (identity?.member?.copies ?? 1) > 1;
+  let storage: NodeStorage;
+  try {
+    storage = await openStorage(config, hasOtherCopies, logger, metrics);
+  } catch (cause) {
+    if (!hasOtherCopies || !(cause instanceof SluiceError) || !WHOLE_LOG.has(cause.code)) throw cause;
+    const aside = await setAside(directory);
+    logger.error(
+      { err: cause, aside },
+      'the data of this node is damaged: it is set aside, and the node joins as a new one that gets everything from its peers',
+    );
+    identity = undefined;
+    storage = await openStorage(config, false, logger, metrics);
+  }
+  for (const [group, cause] of storage.impaired) {
+    logger.error(
+      { group, reason: withHint(cause) },
+      'a replica cannot be trusted: it waits to be made anew by its peers',
+    );
+  }
+  return ground(directory, identity ?? (await makeIdentity(directory)), storage, () => storage.close());
+}
+
+/** What says that the log as a whole cannot be believed, rather than one replica in it. */
+const WHOLE_LOG: ReadonlySet<string> = new Set(['ENTRY_LOG_DAMAGED', 'STATE_UNRECOVERABLE']);
+
+function ground(
+  directory: string,
+  identity: NodeIdentity,
+  storage: NodeStorage | undefined,
+  close: () => Promise<void>,
+): Ground {
+  return {
+    directory,
+    identity,
+    storage,
+    wasAlone: identity.member === undefined && storage !== undefined && storage.entryLog.groups.size > 0,
+    async become(member) {
+      identity.member = member;
+      await saveIdentity(directory, identity);
+    },
+    close,
+  };
+}
+
+function openStorage(
+  config: ServerConfig,
+  impairUnrecoverable: boolean,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<NodeStorage> {
+  return openNodeStorage({
+    directory: config.node.dataDirectory,
+    logger,
+    metrics,
+    openEngine: openRocksDbEngine,
+    openEntryLog: (directory, durableMark) => openLog(config, directory, durableMark, logger, metrics),
+    impairUnrecoverable,
+  });
+}
+
+/** Opens the entry log; with `storage.logVerify: full` every byte of it is read before the node serves. */
+async function openLog(
+  config: ServerConfig,
+  directory: string,
+  durableMark: LogMark | undefined,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<EntryLog> {
+  const { segmentBytes, sync, logVerify } = config.storage;
+  const entryLog = await openEntryLog({ directory, durableMark, logger, metrics, segmentBytes, sync });
+  if (logVerify === 'tail') return entryLog;
+  try {
+    await entryLog.verify();
+    logger.info({ bytes: entryLog.diskBytes }, 'the entry log was read and verified to its end');
+    return entryLog;
+  } catch (cause) {
+    await entryLog.close();
+    throw cause;
+  }
+}
