@@ -24,6 +24,8 @@ export class SimDisk {
   #usedBytes = 0;
   /** Set: the next sync or write fails with EIO. */
   failNext: 'none' | 'sync' | 'write' = 'none';
+  /** How often a fault was met: a process may exit for one. */
+  failures = 0;
   capacityBytes = Number.POSITIVE_INFINITY;
   /** Each call takes this much longer. */
   extraMs = 0;
@@ -157,11 +159,13 @@ export class SimDisk {
     const inode = this.#inode(fd);
     if (this.failNext === 'write') {
       this.failNext = 'none';
+      this.failures++;
       throw failure('EIO', 'a write failed');
     }
     const growth = Math.max(0, position + bytes.length - inode.sizeBytes);
     const room = Math.max(0, this.capacityBytes - this.#usedBytes);
     const fits = growth <= room ? bytes.length : Math.max(0, bytes.length - (growth - room));
+    if (fits < bytes.length) this.failures++;
     if (fits === 0 && bytes.length > 0) throw failure('ENOSPC', 'the disk is full');
     this.#usedBytes += Math.min(growth, room);
     inode.write(fits === bytes.length ? bytes : bytes.subarray(0, fits), position);
@@ -180,6 +184,7 @@ export class SimDisk {
       this.#inode(fd);
       if (this.failNext === 'sync') {
         this.failNext = 'none';
+        this.failures++;
         throw failure('EIO', 'a sync failed');
       }
       (inode as Inode).synced(count);

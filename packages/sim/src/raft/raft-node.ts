@@ -61,12 +61,17 @@ export class RaftNode {
     this.state = 'starting';
     this.life = this.world.life(`${this.name}.${++this.#lives}`);
     const { life } = this;
+    const failuresBefore = this.disk.failures;
     this.trace('starts');
     this.world.after(0, life, () => {
       this.#run(life).catch((cause: unknown) => {
         if (life.ended) return;
         this.trace(`does not start: ${String(cause)}`);
-        if (cause instanceof SluiceError && this.expected.has(cause.code)) {
+        if (this.disk.failures > failuresBefore) {
+          // It met a fault of its disk and says so; whoever supervises it starts it again.
+          this.kill('power');
+          this.world.after(500, this.world.outside, () => this.start());
+        } else if (cause instanceof SluiceError && this.expected.has(cause.code)) {
           this.broken = cause;
           this.kill('process');
         } else {
