@@ -233,7 +233,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
     'topology request',
     CHANNEL_CODECS.topology.request,
     fc.oneof(
-      message('watch', {}),
+      message('watch', { clusterId: text, epoch: integer }),
       message('reached', { epoch: integer }),
       message('report', {
         report: fc.record({

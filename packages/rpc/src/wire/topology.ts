@@ -8,7 +8,7 @@ import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definition
 import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, typed } from './shape.ts';
 
 const requestShape = typed({
-  watch: {},
+  watch: { clusterId: anyText, epoch: anyInteger },
   reached: { epoch: anyInteger },
   report: {
     report: objectOf({
