@@ -163,7 +163,10 @@ export class RaftGroup {
     for (const peer of change.addVoters ?? []) {
       if (isVoter(membership, peer)) continue;
       const learner = progress.get(peer);
-      const caughtUp = learner?.state === 'replicate' && log.lastIndex - learner.match <= config.promotionLagMax;
+      // Its match is what it has on disk, whatever its state; one that broke off and answers again may have nothing to
+      // get, and then stays in `probe` for as long as nothing is proposed.
+      const answers = learner !== undefined && learner.state !== 'snapshot' && learner.recentlyActive;
+      const caughtUp = answers && learner.match > 0 && log.lastIndex - learner.match <= config.promotionLagMax;
       if (!membership.learners.includes(peer) || !caughtUp) return { refused: 'learner-behind', leader: self };
     }
     return undefined;
