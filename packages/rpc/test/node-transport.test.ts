@@ -1,0 +1,151 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import { AddressBook } from '../src/address-book.ts';
+import type { ClusterRequest } from '../src/contract/cluster.ts';
+import type { LiveRequest, LiveResponse } from '../src/contract/live.ts';
+import type { MetadataRequest, MetadataResponse } from '../src/contract/metadata.ts';
+import type { TlsFiles } from '../src/grpc/tls-files.ts';
+import { NodeTransport } from '../src/node-transport.ts';
+import type { Channel } from '../src/transport.ts';
+import { makeCertificates } from './support/certificates.ts';
+import { CuttableProxy } from './support/cuttable-proxy.ts';
+import { until } from './support/until.ts';
+
+type Near = Channel<LiveRequest, LiveResponse>;
+type Far = Channel<LiveResponse, LiveRequest>;
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+interface Node {
+  transport: NodeTransport;
+  addresses: AddressBook;
+  metrics: PlainMetrics;
+  port: number;
+  /** Channels others opened, with who did. */
+  accepted: { channel: Far; from: number }[];
+}
+
+async function node(nodeId: number, tls?: TlsFiles): Promise<Node> {
+  const addresses = new AddressBook();
+  const metrics = new PlainMetrics();
+  const transport = new NodeTransport({ addresses, tls, logger: silentLogger, metrics, clock: systemClock });
+  cleanups.push(() => transport.shutdown());
+  transport.setIdentity({ clusterId: 'c', nodeId });
+  const accepted: Node['accepted'] = [];
+  transport.serveChannel<LiveRequest, LiveResponse>('live', (channel, from) => accepted.push({ channel, from }));
+  transport.serveCall<MetadataRequest, MetadataResponse>('metadata', (_, from) =>
+    Promise.resolve({ type: 'not-leader', leader: from }),
+  );
+  transport.serveCall<ClusterRequest, unknown>('cluster', () => Promise.resolve({ type: 'elsewhere', address: 'x' }));
+  return { transport, addresses, metrics, port: await transport.listen('127.0.0.1', 0), accepted };
+}
+
+const refused = (of: Node, reason: string): number =>
+  of.metrics.counter('sluice_rpc_refused_total', '', { reason }).value;
+const question: MetadataRequest = { type: 'reach', epoch: 1 };
+
+describe('the transport of a node', () => {
+  test('leads to its own services and to those of others by the same name', async () => {
+    const [one, two] = [await node(1), await node(2)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    expect(await one.transport.call(1, 'metadata', question)).toEqual({ type: 'not-leader', leader: 1 });
+    expect(await one.transport.call(2, 'metadata', question)).toEqual({ type: 'not-leader', leader: 1 });
+    one.transport.open(1, 'live');
+    expect(one.accepted.map(({ from }) => from)).toEqual([1]);
+    one.transport.open(2, 'live');
+    await until(() => two.accepted.length === 1);
+    expect(two.accepted[0]?.from).toBe(1);
+  });
+
+  test('shut down, closes what others have of it at once', async () => {
+    const [one, two] = [await node(1), await node(2)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    const near: Near = one.transport.open(2, 'live');
+    let closed = 0;
+    near.onClose(() => closed++);
+    await until(() => two.accepted.length === 1);
+    const startedMs = performance.now();
+    await two.transport.shutdown();
+    await until(() => closed === 1);
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+  });
+});
+
+describe('a wire that is cut silently', () => {
+  test('closes channels at both ends within four seconds, and new ones are found after it heals', async () => {
+    const [one, two] = [await node(1), await node(2)];
+    const proxy = new CuttableProxy(two.port);
+    cleanups.push(() => proxy.close());
+    one.addresses.set(2, `127.0.0.1:${await proxy.listen()}`);
+    const near: Near = one.transport.open(2, 'live');
+    await until(() => two.accepted.length === 1);
+    const closedAtMs: number[] = [];
+    near.onClose(() => closedAtMs.push(performance.now()));
+    two.accepted[0]?.channel.onClose(() => closedAtMs.push(performance.now()));
+    const cutAtMs = performance.now();
+    proxy.cut();
+    // Opened into the cut: the connection stands as far as anybody knows.
+    const late: Near = one.transport.open(2, 'live');
+    late.onClose(() => closedAtMs.push(performance.now()));
+    await until(() => closedAtMs.length === 3);
+    expect(Math.max(...closedAtMs) - cutAtMs).toBeLessThan(4_500);
+    // And one whose connection cannot even be made: it hangs where a frozen process does not answer.
+    const hanging: Near = one.transport.open(2, 'live');
+    const openedAtMs = performance.now();
+    await new Promise<void>((resolve) => hanging.onClose(resolve));
+    expect(performance.now() - openedAtMs).toBeLessThan(4_500);
+    proxy.heal();
+    const healedAtMs = performance.now();
+    one.transport.open(2, 'live');
+    await until(() => two.accepted.length === 2);
+    expect(performance.now() - healedAtMs).toBeLessThan(500);
+  }, 20_000);
+});
+
+describe('with certificates', () => {
+  const tls = makeCertificates();
+
+  test('nodes of one authority talk', async () => {
+    const [one, two] = [await node(1, tls), await node(2, tls)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    expect(await one.transport.call(2, 'metadata', question)).toEqual({ type: 'not-leader', leader: 1 });
+    const near: Near = one.transport.open(2, 'live');
+    const seen: number[] = [];
+    near.onMessage(({ version }) => seen.push(version));
+    await until(() => two.accepted.length === 1);
+    two.accepted[0]?.channel.send({ type: 'seen', version: 5 });
+    await until(() => seen.length === 1);
+    expect(seen).toEqual([5]);
+  });
+
+  test.each([
+    ['without any', undefined],
+    ['of another authority', makeCertificates()],
+  ])('a node %s is refused before it is asked who it is', async (_, others) => {
+    const [one, two] = [await node(1, others), await node(2, tls)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    await expect(one.transport.call(2, 'metadata', question)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
+    const hello = one.transport.callAddress(`127.0.0.1:${two.port}`, 'cluster', {
+      type: 'hello',
+      address: 'a',
+      incarnation: 'i',
+      founders: [],
+    });
+    await expect(hello).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
+    expect(two.accepted).toHaveLength(0);
+  });
+
+  test('who knows the authority but has no certificate of it is refused', async () => {
+    const stranger = makeCertificates();
+    const [one, two] = [await node(1, { ...stranger, ca: tls.ca }), await node(2, tls)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    await expect(one.transport.call(2, 'metadata', question)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
+    expect(refused(two, 'tls')).toBeGreaterThan(0);
+  });
+});
