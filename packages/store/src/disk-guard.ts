@@ -12,6 +12,7 @@ import type { Metrics } from '@sluice/common/metrics';
  */
 export class DiskGuard {
   readonly #directory: string;
+  readonly #space: DiskSpace;
   readonly #logger: Logger;
   readonly #reserveBytes: number | undefined;
   #freeBytes = Number.POSITIVE_INFINITY;
@@ -30,8 +31,15 @@ export class DiskGuard {
   static readonly RESUME_FACTOR = 1.125;
   static readonly BALLAST_BYTES = 4 * 1024 * 1024;
 
-  constructor(options: { directory: string; logger: Logger; metrics: Metrics; reserveBytes: number | undefined }) {
+  constructor(options: {
+    directory: string;
+    logger: Logger;
+    metrics: Metrics;
+    reserveBytes: number | undefined;
+    space?: DiskSpace | undefined;
+  }) {
     this.#directory = options.directory;
+    this.#space = options.space ?? realSpace;
     this.#logger = options.logger;
     this.#reserveBytes = options.reserveBytes;
     options.metrics.collect('sluice_storage_disk_bytes', 'The disk below the data directory', 'gauge', () => [
@@ -57,7 +65,7 @@ export class DiskGuard {
   }
 
   async start(): Promise<void> {
-    this.#ballast = await exists(join(this.#directory, BALLAST));
+    this.#ballast = await this.#space.hasBallast(this.#directory);
     await this.#look();
     this.#timer = setInterval(() => void this.#look(), DiskGuard.INTERVAL_MS);
   }
@@ -84,7 +92,7 @@ export class DiskGuard {
   async giveUpBallast(): Promise<void> {
     if (!this.#ballast) return;
     this.#ballast = false;
-    await rm(join(this.#directory, BALLAST), { force: true });
+    await this.#space.dropBallast(this.#directory);
     this.#logger.warn({ bytes: DiskGuard.BALLAST_BYTES }, 'the disk is full to the end: the ballast was given up');
   }
 
@@ -96,9 +104,9 @@ export class DiskGuard {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      const { bavail, blocks, bsize } = await statfs(this.#directory);
-      this.#freeBytes = bavail * bsize;
-      this.#totalBytes = blocks * bsize;
+      const { freeBytes, totalBytes } = await this.#space.measure(this.#directory);
+      this.#freeBytes = freeBytes;
+      this.#totalBytes = totalBytes;
       this.#writtenSince = 0;
       this.#enter(this.#freeBytes < this.#reserve * (this.#low ? DiskGuard.RESUME_FACTOR : 1));
       if (!this.#ballast && this.#freeBytes > this.#reserve + 4 * DiskGuard.BALLAST_BYTES) await this.#layBallast();
@@ -109,15 +117,9 @@ export class DiskGuard {
     }
   }
 
-  /** Real zeros, not a hole: a sparse file would hold no space to give up. */
   async #layBallast(): Promise<void> {
-    const file = await open(join(this.#directory, BALLAST), 'w');
-    try {
-      await file.write(Buffer.alloc(DiskGuard.BALLAST_BYTES));
-      this.#ballast = true;
-    } finally {
-      await file.close();
-    }
+    await this.#space.layBallast(this.#directory);
+    this.#ballast = true;
   }
 
   #enter(low: boolean): void {
@@ -130,7 +132,33 @@ export class DiskGuard {
   }
 }
 
+/** What the guard asks of the disk under a directory; for whoever has no real one. */
+export interface DiskSpace {
+  measure(directory: string): Promise<{ freeBytes: number; totalBytes: number }>;
+  hasBallast(directory: string): Promise<boolean>;
+  layBallast(directory: string): Promise<void>;
+  dropBallast(directory: string): Promise<void>;
+}
+
 const BALLAST = 'ballast';
+
+const realSpace: DiskSpace = {
+  async measure(directory) {
+    const { bavail, blocks, bsize } = await statfs(directory);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  },
+  hasBallast: (directory) => exists(join(directory, BALLAST)),
+  /** Real zeros, not a hole: a sparse file would hold no space to give up. */
+  async layBallast(directory) {
+    const file = await open(join(directory, BALLAST), 'w');
+    try {
+      await file.write(Buffer.alloc(DiskGuard.BALLAST_BYTES));
+    } finally {
+      await file.close();
+    }
+  },
+  dropBallast: (directory) => rm(join(directory, BALLAST), { force: true }),
+};
 
 async function exists(path: string): Promise<boolean> {
   return await stat(path).then(

@@ -10,7 +10,7 @@ import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append'
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
-import { DiskGuard } from './disk-guard.ts';
+import { DiskGuard, type DiskSpace } from './disk-guard.ts';
 import { viewOf } from './group-view.ts';
 import { HandOvers } from './hand-overs.ts';
 import { LeaderBalancer } from './leader-balancer.ts';
@@ -74,6 +74,7 @@ export class Store {
       logger,
       metrics,
       reserveBytes: options.diskReserveBytes,
+      space: options.diskSpace,
     });
     this.#partitions = new PartitionSet({
       nodeId,
@@ -348,6 +349,8 @@ export interface StoreOptions {
   readCacheBytesMax: number;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;
+  /** Undefined: the real disk. */
+  diskSpace?: DiskSpace;
   /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */
   isImageCurrent?: () => boolean;
 }
