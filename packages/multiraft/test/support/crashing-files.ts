@@ -1,0 +1,50 @@
+import type { FileOperations } from '@sluice/storage/files/file-operations';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+
+/** The real file system until `crashAfter` more changes were made: then nothing is written, renamed or removed any more. */
+export class CrashingFiles implements FileOperations {
+  crashAfter = Number.POSITIVE_INFINITY;
+  changes = 0;
+  /** What the change that failed was. */
+  failedAt = '';
+
+  #change(what: string): void {
+    if (++this.changes <= this.crashAfter) return;
+    if (this.failedAt === '') this.failedAt = what;
+    throw Object.assign(new Error(`the node is down: ${what}`), { code: 'EIO' });
+  }
+
+  async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
+    if (mode !== 'read') this.#change(`open ${path}`);
+    return nodeFileOperations.open(path, mode);
+  }
+  async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
+    this.#change('write');
+    return nodeFileOperations.writev(fd, buffers, position);
+  }
+  async datasync(fd: number): Promise<void> {
+    this.#change('sync');
+    return nodeFileOperations.datasync(fd);
+  }
+  async truncate(fd: number, sizeBytes: number): Promise<void> {
+    this.#change('truncate');
+    return nodeFileOperations.truncate(fd, sizeBytes);
+  }
+  async rename(from: string, to: string): Promise<void> {
+    this.#change(`rename ${to}`);
+    return nodeFileOperations.rename(from, to);
+  }
+  async unlink(path: string): Promise<void> {
+    this.#change(`unlink ${path}`);
+    return nodeFileOperations.unlink(path);
+  }
+  async syncDirectory(directory: string): Promise<void> {
+    this.#change(`sync ${directory}`);
+    return nodeFileOperations.syncDirectory(directory);
+  }
+  close = nodeFileOperations.close;
+  read = nodeFileOperations.read;
+  sizeBytes = nodeFileOperations.sizeBytes;
+  list = nodeFileOperations.list;
+  makeDirectory = nodeFileOperations.makeDirectory;
+}
