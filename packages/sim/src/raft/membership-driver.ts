@@ -30,6 +30,7 @@ function step(
   const { voters, votersOutgoing, learners } = status.membership;
   if (votersOutgoing.length > 0) return;
   const newcomers = [...target].filter((id) => !voters.includes(id) && !learners.includes(id));
+  if (newcomers.some((id) => group.leaving.has(id))) return;
   if (newcomers.length > 0) {
     for (const id of newcomers) give(group, nodes.get(id));
     say(node, groupId, 'learners', host.proposeMembership(groupId, { addLearners: newcomers }));
@@ -82,10 +83,15 @@ export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number,
     if (host === undefined || node.state !== 'up' || life.paused) continue;
     hosts.delete(id);
     group.forgotten.add(id);
+    group.leaving.add(id);
+    life.onEnd(() => group.leaving.delete(id));
     node.trace(`group ${groupId}: its replica is removed`);
     node.world.after(0, life, () => {
       host.removeGroup(groupId).then(
-        () => group.machines.delete(id),
+        () => {
+          group.machines.delete(id);
+          group.leaving.delete(id);
+        },
         (cause: unknown) => {
           // A disk that fails under it: the node will be told, and the replica is a stray again.
           if (host.failure === undefined) node.world.fail(cause);
