@@ -29,7 +29,7 @@ export const META_GROUP_ID = 0;
  */
 export class Coordinator implements GroupListener<MetaReply, never, MetaMachine> {
   readonly #options: CoordinatorOptions;
-  readonly #liveness = new NodeLiveness();
+  readonly #liveness: NodeLiveness;
   readonly #feed: TopologyFeed;
   readonly #placement: PlacementLoop;
   readonly #assignments: AssignmentLoop;
@@ -51,6 +51,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   constructor(options: CoordinatorOptions) {
     this.#options = options;
     const { clock, logger } = options;
+    this.#liveness = new NodeLiveness(options.silenceMs);
     const settings = { ...DEFAULT_PLACEMENT_SETTINGS, ...options.placement };
     this.#feed = new TopologyFeed({
       clock,
@@ -59,6 +60,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       image: () => this.#image(),
       nodes: () => this.#nodeIds(),
       leader: () => this.leader,
+      // The coordinators hear from each other all the time.
+      seemsDead: (nodeId) => !this.#options.host.peerAlive(nodeId) && this.#metadataMembers().includes(nodeId),
       assignments: () => this.#assignments.current(),
       onMoved: () => this.#decide(),
       defer: options.defer ?? ((task) => void setImmediate(task)),
@@ -302,7 +305,7 @@ export interface Formation {
 /** The part of the host of Raft groups that a coordinator needs. */
 export type CoordinatorHost = Pick<
   RaftHost,
-  'addGroup' | 'propose' | 'proposeMembership' | 'transferLeadership' | 'leaderOf' | 'termOf' | 'status'
+  'addGroup' | 'propose' | 'proposeMembership' | 'transferLeadership' | 'leaderOf' | 'termOf' | 'status' | 'peerAlive'
 >;
 
 export interface CoordinatorOptions {
@@ -316,6 +319,8 @@ export interface CoordinatorOptions {
   logger: Logger;
   /** How long a change waits for every node to act on it. */
   reachedTimeoutMs?: number;
+  /** After which a node that does not report is not alive. */
+  silenceMs?: number;
   placement?: Partial<PlacementSettings>;
   /** Runs a task at the end of this turn; `setImmediate` unless given. */
   defer?: (task: () => void) => void;

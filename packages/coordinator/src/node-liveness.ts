@@ -9,12 +9,17 @@ import type { LeaderInfo, NodeReport } from '@sluice/rpc/contract/topology-feed'
  */
 export class NodeLiveness {
   readonly #nodes = new Map<number, Heard>();
+  readonly #silenceMs: number;
   #sinceMs = 0;
 
   /** Silent for longer: not alive. Above an election timeout, so that a store is not given up before its peers do. */
   static readonly SILENCE_MS = 5_000;
   /** A node whose connection broke and that was not back since is not waited for any longer when something changes. */
   static readonly BROKEN_MS = 1_000;
+
+  constructor(silenceMs: number = NodeLiveness.SILENCE_MS) {
+    this.#silenceMs = silenceMs;
+  }
 
   /** This node leads from now on: who is known to exist has time to report. */
   begin(nowMs: number): void {
@@ -42,7 +47,7 @@ export class NodeLiveness {
     const heard = this.#of(nodeId);
     const former = heard.report;
     // Back after a silence: how long it stays counts from here.
-    if (former === undefined || nowMs - heard.heardMs > NodeLiveness.SILENCE_MS) heard.steadySinceMs = nowMs;
+    if (former === undefined || nowMs - heard.heardMs > this.#silenceMs) heard.steadySinceMs = nowMs;
     heard.heardMs = nowMs;
     heard.report = report;
     return former === undefined || !isSameState(former, report);
@@ -53,14 +58,18 @@ export class NodeLiveness {
   }
 
   isAlive(nodeId: number, nowMs: number): boolean {
-    return this.silentMs(nodeId, nowMs) <= NodeLiveness.SILENCE_MS;
+    return this.silentMs(nodeId, nowMs) <= this.#silenceMs;
   }
 
-  /** Alive, and its connection stands or broke only just. */
-  isExpected(nodeId: number, nowMs: number): boolean {
+  /**
+   * Whether a change should wait for it: alive, and its connection stands or broke only just. One that has not come to
+   * this coordinator yet is waited for too, unless its silence shows elsewhere (`seemsDead`).
+   */
+  isExpected(nodeId: number, nowMs: number, seemsDead: boolean): boolean {
     if (!this.isAlive(nodeId, nowMs)) return false;
     const heard = this.#nodes.get(nodeId);
-    return heard === undefined || heard.channels > 0 || nowMs - heard.brokenMs <= NodeLiveness.BROKEN_MS;
+    if (heard === undefined) return !seemsDead || nowMs - this.#sinceMs <= NodeLiveness.BROKEN_MS;
+    return heard.channels > 0 || nowMs - heard.brokenMs <= NodeLiveness.BROKEN_MS;
   }
 
   silentMs(nodeId: number, nowMs: number): number {

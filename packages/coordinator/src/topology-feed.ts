@@ -227,8 +227,9 @@ export class TopologyFeed {
 
   #lowestReached(nowMs: number): number {
     let lowest = Number.POSITIVE_INFINITY;
-    for (const nodeId of this.#options.nodes()) {
-      if (!this.#options.liveness.isExpected(nodeId, nowMs)) continue;
+    const { liveness, nodes, seemsDead } = this.#options;
+    for (const nodeId of nodes()) {
+      if (!liveness.isExpected(nodeId, nowMs, seemsDead(nodeId))) continue;
       lowest = Math.min(lowest, this.#watcherOf.get(nodeId)?.reached ?? 0);
     }
     return lowest;
@@ -243,6 +244,8 @@ export interface TopologyFeedOptions {
   image(): TopologyImage | undefined;
   /** Ids of the nodes that belong to the cluster and are not gone. */
   nodes(): readonly number[];
+  /** It should be heard by other ways, and is not. */
+  seemsDead(nodeId: number): boolean;
   /** Who leads the metadata as far as this node knows; 0: unknown. */
   leader(): number;
   assignments(): readonly QueueAssignment[];

@@ -9,18 +9,16 @@ import type { Transport } from '@sluice/rpc/transport';
  * Any node's way to change the metadata: finds the leading coordinator and asks it.
  *
  * A question that got no answer may have been answered by a change. Asking again would be wrong for most commands (the
- * second attempt to create a queue is refused because of the first), so before a command is sent, its receiver has shown
- * within the last moment that it lives and leads. What is lost then is rare, and said to be unknown.
+ * second attempt to create a queue is refused because of the first), so before a command is sent, its receiver has just
+ * said that it lives and leads: one more round trip for what is rare. What is lost then is rarer, and said to be unknown.
  */
 export class MetadataClient {
   readonly #options: MetadataClientOptions;
+  /** Who led when it was asked last. */
   #leader = 0;
-  #leaderSeenMs = Number.NEGATIVE_INFINITY;
   #turn = 0;
 
   static readonly DEADLINE_MS = 10_000;
-  /** Who answered so recently is asked without being looked for. */
-  static readonly FRESH_MS = 500;
   static readonly BACKOFF_MS = 100;
 
   constructor(options: MetadataClientOptions) {
@@ -66,7 +64,6 @@ export class MetadataClient {
   /** A coordinator that leads, as it said itself a moment ago; 0 when there is none in time. */
   async #find(deadlineMs: number): Promise<number> {
     const { clock } = this.#options;
-    if (clock.monotonicMs() - this.#leaderSeenMs <= MetadataClient.FRESH_MS) return this.#leader;
     let hint = this.#options.leading?.() ?? 0;
     if (hint === 0) hint = this.#leader;
     for (let asked = 0; ; asked++) {
@@ -92,21 +89,19 @@ export class MetadataClient {
   }
 
   async #call(nodeId: number, request: MetadataRequest): Promise<MetadataResponse | undefined> {
-    const { transport, clock } = this.#options;
-    let response: MetadataResponse | undefined;
     try {
-      response = await transport.call<MetadataRequest, MetadataResponse>(nodeId, 'metadata', request);
+      const response = await this.#options.transport.call<MetadataRequest, MetadataResponse>(
+        nodeId,
+        'metadata',
+        request,
+      );
+      this.#leader = response.type === 'not-leader' ? response.leader : nodeId;
+      return response;
     } catch {
       // Nobody there, or too late: the caller decides what that means for its request.
-      response = undefined;
+      if (this.#leader === nodeId) this.#leader = 0;
+      return undefined;
     }
-    if (response === undefined || response.type === 'not-leader' || response.type === 'unknown') {
-      if (this.#leader === nodeId) this.#leaderSeenMs = Number.NEGATIVE_INFINITY;
-    } else {
-      this.#leader = nodeId;
-      this.#leaderSeenMs = clock.monotonicMs();
-    }
-    return response;
   }
 
   #pause(): Promise<void> {
