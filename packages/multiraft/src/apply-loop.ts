@@ -2,7 +2,7 @@ import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
-import { type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
+import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import { decodeMembership } from '@sluice/raft/conf-change';
 import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
@@ -45,6 +45,8 @@ export class ApplyLoop {
   readonly #onFailed: (cause: Error) => void;
   readonly #onStopped: (replica: Replica, cause: Error) => void;
   readonly #applySeconds: Histogram;
+  readonly #elections: Counter;
+  readonly #leaderChanges: Counter;
   readonly #cache = new RowCache();
   #waiting: Replica[] = [];
   readonly #listed = new Set<Replica>();
@@ -80,6 +82,14 @@ export class ApplyLoop {
     this.#wake = options.wake;
     this.#onFailed = options.onFailed;
     this.#onStopped = options.onStopped;
+    this.#elections = options.metrics.counter(
+      'sluice_raft_elections_total',
+      'Terms in which this node stood for election, over all groups',
+    );
+    this.#leaderChanges = options.metrics.counter(
+      'sluice_raft_leader_changes_total',
+      'Leaders this node came to know, over all groups',
+    );
     this.#applySeconds = options.metrics.histogram(
       'sluice_raft_apply_seconds',
       'One batch of committed entries, from fetching rows to the write of the new ones',
@@ -103,7 +113,9 @@ export class ApplyLoop {
     const { leader, term } = raft;
     if (leader === replica.toldLeader && term === replica.toldTerm) return;
     const known = leader !== replica.toldLeader || leader !== 0;
-    if (term !== replica.toldTerm || leader !== replica.toldLeader) replica.reads.failAll();
+    replica.reads.failAll();
+    if (term !== replica.toldTerm && raft.role !== 'follower') this.#elections.add();
+    if (leader !== 0) this.#leaderChanges.add();
     replica.toldLeader = leader;
     replica.toldTerm = term;
     if (known) replica.listener.leaderMoved(leader, term);
@@ -122,6 +134,12 @@ export class ApplyLoop {
   /** Nobody knows whether these will be applied: the group's new leader was not heard in time, or this node stops. */
   giveUp(replica: Replica, reason: 'unknown' | 'unavailable'): void {
     for (const token of replica.pending.takeAll()) replica.listener.dropped(token, reason);
+  }
+
+  /** This node serves nothing more of the group: nobody may wait for it. */
+  end(replica: Replica): void {
+    this.giveUp(replica, 'unavailable');
+    replica.reads.failAll();
   }
 
   /**
@@ -337,8 +355,7 @@ export class ApplyLoop {
     this.#cache.forgetGroup(replica.groupId);
     this.#logger.error({ err: cause, group: replica.groupId, index }, 'an entry cannot be applied: the group stops');
     replica.recent.clear();
-    this.giveUp(replica, 'unavailable');
-    replica.reads.failAll();
+    this.end(replica);
     replica.leads = false;
     replica.listener.leadership(false);
     replica.listener.stopped(cause);

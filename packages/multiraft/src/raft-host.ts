@@ -3,32 +3,31 @@ import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
-import { encodeMembership, type MembershipChange, members } from '@sluice/raft/conf-change';
-import { EntryKind, type Membership } from '@sluice/raft/entry';
-import type { LogReader } from '@sluice/raft/log-reader';
+import type { MembershipChange } from '@sluice/raft/conf-change';
+import type { Membership } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
-import { RaftGroup, type Refusal } from '@sluice/raft/raft';
+import type { Refusal } from '@sluice/raft/raft';
 import type { Status } from '@sluice/raft/status';
 import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { ApplyLoop } from './apply-loop.ts';
-import { isAlone, readResidentRows, readStoredGroup, type StoredGroup } from './group-loader.ts';
-import type { GroupListener, GroupMachine } from './group-machine.ts';
+import type { GroupMachine } from './group-machine.ts';
+import { GroupTicker } from './group-ticker.ts';
 import { ImageCheck } from './image-check.ts';
 import { ImageKeeper } from './image-keeper.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
-import { type KeyRange, Replica, type ResidentRow } from './replica.ts';
-import { hardStateWith, wipeReplica } from './replica-wipe.ts';
+import { collectGauges } from './raft-gauges.ts';
+import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
+import type { Replica } from './replica.ts';
+import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
+import { wipeReplica } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
 import type { SnapshotHost, SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
 import { StoreLoop } from './store-loop.ts';
-
-const TICK_MS = 100;
-const ELECTION_TICKS = 10;
 
 /**
  * Runs all Raft groups of one node on one disk: the store's partitions and the coordinator's metadata alike. Roles
@@ -43,6 +42,8 @@ export class RaftHost {
   readonly #applyLoop: ApplyLoop;
   readonly #links: PeerLinks;
   readonly #watch: PeerWatch;
+  readonly #ticker: GroupTicker;
+  readonly #loader: ReplicaLoader;
   readonly #snapshots: SnapshotPort;
   readonly #imageKeeper: ImageKeeper;
   readonly #imageCheck: ImageCheck;
@@ -51,27 +52,10 @@ export class RaftHost {
   /** As the storage found them; who was wiped since is none. */
   readonly #impairedAtStart: Map<number, Error>;
   #timer: NodeJS.Timeout | undefined;
-  #lastTickMs: number;
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
   #started = false;
   #closing = false;
-
-  /** One Raft tick. Ten of them make an election timeout, so a silent leader is replaced within one to two seconds. */
-  static readonly TICK_MS = TICK_MS;
-  static readonly ELECTION_TICKS = ELECTION_TICKS;
-  /** A node that is silent, or was paused, for that long has missed an election. */
-  static readonly ELECTION_MS = TICK_MS * ELECTION_TICKS;
-  /** Of one group; what is proposed beyond it is refused as busy. Above the publish buffer of a gateway. */
-  static readonly UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024;
-  /** Of one group to one follower, so that sixteen groups fill neither this node's memory nor the follower's. */
-  static readonly INFLIGHT_BYTES_MAX = 8 * 1024 * 1024;
-  static readonly INFLIGHT_APPENDS_MAX = 64;
-  static readonly APPEND_BYTES_MAX = 1024 * 1024;
-  /** A group whose log did not grow for that long goes to sleep. */
-  static readonly QUIESCE_TICKS = 30;
-  /** Proposals whose leadership ended wait that long for the next leader's log to tell their fate. */
-  static readonly FATE_TICKS = 10;
 
   constructor(storage: NodeStorage, options: RaftHostOptions) {
     this.#storage = storage;
@@ -81,7 +65,6 @@ export class RaftHost {
     const { entryLog } = storage;
     const replicas = this.#replicas;
     const fail = (cause: Error): void => this.#fail(cause);
-    this.#lastTickMs = clock.monotonicMs();
     this.#strangers = metrics.counter('sluice_raft_strangers_total', 'Messages whose sender was not who it said');
     this.#applyLoop = new ApplyLoop({
       engine: storage.engine,
@@ -102,7 +85,7 @@ export class RaftHost {
       clock,
       logger,
       metrics,
-      silenceMs: RaftHost.ELECTION_MS,
+      silenceMs: ELECTION_MS,
       onBroken: (peer) => this.#watch.broken(peer),
       onLost: (peer) => this.#watch.lost(peer),
       onFound: (peer) => this.#watch.found(peer),
@@ -132,6 +115,20 @@ export class RaftHost {
       metrics,
       onFenced: fail,
     });
+    this.#ticker = new GroupTicker({
+      nodeId,
+      links: this.#links,
+      applyLoop: this.#applyLoop,
+      nowMs: clock.monotonicMs(),
+      settle: (replica) => this.#settle(replica),
+      readBarrier: (groupId) => this.readBarrier(groupId),
+    });
+    this.#loader = new ReplicaLoader({
+      nodeId,
+      prng: options.prng,
+      storage,
+      write: (write) => this.#storeLoop.write(write),
+    });
     this.#imageCheck = new ImageCheck({
       storage,
       imageKeeper: this.#imageKeeper,
@@ -148,13 +145,7 @@ export class RaftHost {
       metrics,
       liveEntries,
     });
-    metrics.collect('sluice_raft_groups', 'Raft groups on this node by role', 'gauge', () => this.#groupsByRole());
-    metrics.collect('sluice_raft_quiesced_groups', 'Raft groups that sleep because nothing happens', 'gauge', () => [
-      [{}, [...replicas.values()].filter(({ raft }) => raft.quiesced).length],
-    ]);
-    metrics.collect('sluice_raft_fenced', '1 when a failed write stopped this node', 'gauge', () => [
-      [{}, this.#failed === undefined ? 0 : 1],
-    ]);
+    collectGauges(metrics, replicas, () => this.#failed !== undefined);
   }
 
   /**
@@ -162,38 +153,12 @@ export class RaftHost {
    * A group that has never been here begins with `bootstrapVoters`, the same on each of them; without, it waits to be
    * added by its leader.
    */
-  async addGroup<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(group: {
-    groupId: number;
-    bootstrapVoters: readonly number[] | undefined;
-    /** Resident rows: ranges of the machine's own keys to hand to `restore`. */
-    residentRanges: readonly KeyRange[];
-    restore(rows: Iterable<ResidentRow>): Machine;
-    listener: GroupListener<Reply, Effect, Machine>;
-  }): Promise<Machine> {
-    const { groupId, bootstrapVoters, residentRanges } = group;
+  async addGroup<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
+    group: GroupParts<Machine, Reply, Effect>,
+  ): Promise<Machine> {
+    const { groupId } = group;
     if (this.#replicas.has(groupId)) throw new SluiceError('GROUP_INVALID', `group ${groupId} is here already`);
-    const damage = this.#impairedAtStart.get(groupId);
-    let stored = await readStoredGroup(this.#storage, groupId);
-    if (stored.blank && stored.promise === undefined && bootstrapVoters !== undefined && damage === undefined) {
-      await this.#bootstrap(groupId, bootstrapVoters);
-      stored = await readStoredGroup(this.#storage, groupId);
-    }
-    const rows = await readResidentRows(this.#storage, groupId, damage === undefined ? residentRanges : []);
-    const machine = group.restore(rows);
-    const impaired = damage ?? this.#unreadable(groupId, stored);
-    const replica = new Replica({
-      groupId,
-      raft: impaired === undefined ? this.#raftOf(groupId, stored) : this.#muteRaft(),
-      machine: machine as unknown as GroupMachine<unknown, unknown>,
-      restore: group.restore as unknown as Replica['restore'],
-      residentRanges,
-      listener: group.listener as unknown as Replica['listener'],
-      appliedIndex: stored.applied.index,
-      appliedTerm: stored.applied.term,
-      membership: stored.base.membership,
-      membershipIndex: stored.base.index,
-    });
-    replica.promise = stored.promise;
+    const { replica, machine, impaired } = await this.#loader.load(group, this.#impairedAtStart.get(groupId));
     this.#replicas.set(groupId, replica);
     if (impaired !== undefined) this.#impair(replica, impaired);
     else if (this.#started) this.#begin(replica);
@@ -206,8 +171,7 @@ export class RaftHost {
     if (replica !== undefined) {
       replica.removed = true;
       this.#replicas.delete(groupId);
-      this.#applyLoop.giveUp(replica, 'unavailable');
-      replica.reads.failAll();
+      this.#applyLoop.end(replica);
       replica.recent.clear();
     }
     await this.#snapshots.abandon(groupId);
@@ -244,9 +208,9 @@ export class RaftHost {
   /** Begins to tick. A group whose only voter is this node leads at once, in the first turn. */
   start(): void {
     this.#started = true;
-    this.#lastTickMs = this.#options.clock.monotonicMs();
+    this.#ticker.begin(this.#options.clock.monotonicMs());
     for (const replica of this.#replicas.values()) this.#begin(replica);
-    this.#timer = setInterval(() => this.#tick(), RaftHost.TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#reclaimer.start();
     this.#imageCheck.start();
   }
@@ -301,7 +265,7 @@ export class RaftHost {
     const replica = this.#replicas.get(groupId);
     if (replica === undefined || !replica.leads || this.#failed !== undefined) return false;
     if (replica.isAlone(this.#options.nodeId)) return true;
-    return !replica.unconfirmed && this.#options.clock.monotonicMs() - this.#lastTickMs <= RaftHost.ELECTION_MS;
+    return !replica.unconfirmed && !this.#ticker.isPaused(this.#options.clock.monotonicMs());
   }
 
   /** 0 while unknown. */
@@ -332,9 +296,7 @@ export class RaftHost {
 
   /** Replicas that cannot be trusted: they vote for nobody, lead nothing, and wait to be exchanged. */
   impaired(): number[] {
-    const groups: number[] = [];
-    for (const replica of this.#replicas.values()) if (replica.impaired !== undefined) groups.push(replica.groupId);
-    return groups;
+    return [...this.#replicas.values()].filter(({ impaired }) => impaired).map(({ groupId }) => groupId);
   }
 
   markImpaired(groupId: number, cause: Error): void {
@@ -397,12 +359,13 @@ export class RaftHost {
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
     this.#links.close();
-    for (const replica of this.#replicas.values()) {
-      this.#applyLoop.giveUp(replica, 'unavailable');
-      replica.reads.failAll();
-    }
+    this.#answerAll();
     if (this.#failed === undefined) await this.#syncState();
     await this.#storage.close();
+  }
+
+  #answerAll(): void {
+    for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
   }
 
   async #syncState(): Promise<void> {
@@ -412,73 +375,6 @@ export class RaftHost {
       if (!(cause instanceof SluiceError) || cause.code !== 'STATE_FULL') throw cause;
       this.#options.logger.warn({ err: cause }, 'the derived state is not synced; the next start replays more');
     }
-  }
-
-  /** The same entry on every founder, as if it had been committed: nobody has to be asked who may vote on it. */
-  #bootstrap(groupId: number, voters: readonly number[]): Promise<void> {
-    const membership: Membership = {
-      voters: [...voters].sort((a, b) => a - b),
-      votersOutgoing: [],
-      learners: [],
-      learnersNext: [],
-    };
-    const entry = { term: 1, index: 1, kind: EntryKind.MEMBERSHIP, data: encodeMembership(membership) };
-    return this.#storeLoop.write({ groupId, hardState: { term: 1, vote: 0, commit: 1 }, entries: [entry] });
-  }
-
-  /** Alone, a group goes on to the damage and stops there; among others it must not vote on what it may have forgotten. */
-  #unreadable(groupId: number, stored: StoredGroup): Error | undefined {
-    const alone = isAlone(stored, this.#options.nodeId);
-    if (stored.damage !== undefined) return alone ? undefined : stored.damage;
-    const lastIndex = this.#storage.entryLog.groups.get(groupId)?.lastIndex ?? 0;
-    if (stored.applied.index <= lastIndex || alone) return undefined;
-    return new SluiceError(
-      'RAFT_LOG_INCONSISTENT',
-      `group ${groupId}: the log ends at index ${lastIndex}, entries up to ${stored.applied.index} were applied`,
-      { hint: 'this replica lost a part of its log; it is made anew from its peers' },
-    );
-  }
-
-  #raftOf(groupId: number, stored: StoredGroup): RaftGroup {
-    const { entryLog } = this.#storage;
-    const recovered = entryLog.groups.get(groupId);
-    const firstIndex = recovered?.firstIndex ?? 1;
-    const reader: LogReader = {
-      firstIndex: () => entryLog.firstIndex(groupId),
-      lastIndex: () => entryLog.lastIndex(groupId),
-      term: (index) => entryLog.term(groupId, index),
-      sizeBytes: (index) => entryLog.sizeBytes(groupId, index),
-    };
-    return new RaftGroup(this.#raftConfig(), reader, {
-      hardState: hardStateWith(stored.promise, recovered?.hardState),
-      membership: stored.base.membership,
-      membershipEntries: stored.later,
-      snapshot: { index: firstIndex - 1, term: entryLog.term(groupId, firstIndex - 1) ?? 0 },
-      appliedIndex: stored.applied.index,
-    });
-  }
-
-  /** Of an impaired replica: it is told nothing, so it says nothing. */
-  #muteRaft(): RaftGroup {
-    const nothing: LogReader = { firstIndex: () => 1, lastIndex: () => 0, term: () => undefined, sizeBytes: () => 0 };
-    return new RaftGroup(this.#raftConfig(), nothing, {
-      hardState: { term: 0, vote: 0, commit: 0 },
-      membership: { voters: [], votersOutgoing: [], learners: [], learnersNext: [] },
-      snapshot: { index: 0, term: 0 },
-      appliedIndex: 0,
-    });
-  }
-
-  #raftConfig(): ConstructorParameters<typeof RaftGroup>[0] {
-    return {
-      peerId: this.#options.nodeId,
-      prng: this.#options.prng,
-      electionTicks: RaftHost.ELECTION_TICKS,
-      appendBytesMax: RaftHost.APPEND_BYTES_MAX,
-      inflightAppendsMax: RaftHost.INFLIGHT_APPENDS_MAX,
-      inflightBytesMax: RaftHost.INFLIGHT_BYTES_MAX,
-      uncommittedBytesMax: RaftHost.UNCOMMITTED_BYTES_MAX,
-    };
   }
 
   #begin(replica: Replica): void {
@@ -538,64 +434,9 @@ export class RaftHost {
     this.#storeLoop.retry();
     this.#applyLoop.retry();
     if (this.#failed !== undefined) return;
-    this.#snapshots.tick();
-    const nowMs = this.#options.clock.monotonicMs();
-    const paused = nowMs - this.#lastTickMs > RaftHost.ELECTION_MS;
-    this.#lastTickMs = nowMs;
-    const peers = new Set<number>();
-    for (const replica of this.#replicas.values()) {
-      const { raft } = replica;
-      const alone = replica.isAlone(this.#options.nodeId);
-      // A sole voter has nobody to hear from: it was elected in the first turn and its ticks would only cost.
-      if ((alone && raft.role === 'leader') || replica.impaired !== undefined) continue;
-      if (!alone) for (const peer of members(raft.membership)) peers.add(peer);
-      if (replica.stopped !== undefined && !alone) continue;
-      if (paused && replica.leads) replica.unconfirmed = true;
-      if (replica.unconfirmed) this.#confirm(replica);
-      if (raft.role !== 'leader') {
-        this.#waitForFate(replica);
-        if (!replica.mayVote()) continue;
-      } else if (this.#maybeQuiesce(replica)) continue;
-      raft.tick();
-      this.#settle(replica);
-    }
-    peers.delete(this.#options.nodeId);
-    this.#links.tick(peers);
-    this.#links.flush();
+    this.#ticker.tick(this.#replicas.values(), this.#options.clock.monotonicMs());
     this.#storeLoop.relieve();
-  }
-
-  /** The process did not run for a while. Whoever led before may not lead any more, and must not act as if. */
-  #confirm(replica: Replica): void {
-    if (replica.confirming || !replica.leads) return;
-    replica.confirming = true;
-    void this.readBarrier(replica.groupId).then((led) => {
-      replica.confirming = false;
-      if (led) replica.unconfirmed = false;
-    });
-  }
-
-  /** What was proposed under a leadership that ended is answered when the log tells, or after a while without. */
-  #waitForFate(replica: Replica): void {
-    if (replica.pending.size === 0) replica.fateTicks = 0;
-    else if (++replica.fateTicks > RaftHost.FATE_TICKS) this.#applyLoop.giveUp(replica, 'unknown');
-  }
-
-  /** Before its tick, which would make it busy. */
-  #maybeQuiesce(replica: Replica): boolean {
-    const { raft, groupId } = replica;
-    if (raft.quiesced) return true;
-    if (raft.lastIndex !== replica.idleIndex) replica.idleTicks = 0;
-    replica.idleIndex = raft.lastIndex;
-    if (++replica.idleTicks < RaftHost.QUIESCE_TICKS) return false;
-    const { nodeId } = this.#options;
-    const peers = [...members(raft.membership)].filter((peer) => peer !== nodeId);
-    if (!peers.every((peer) => this.#links.peerAlive(peer))) return false;
-    const notice = raft.quiesce();
-    if (notice === undefined) return false;
-    replica.idleTicks = 0;
-    for (const peer of peers) this.#links.sendQuiesced(peer, groupId, notice);
-    return true;
+    this.#snapshots.tick();
   }
 
   /** A group that cannot apply leads nothing while others could; a damaged log is one that must be exchanged. */
@@ -631,23 +472,7 @@ export class RaftHost {
     this.#links.close();
     this.#watch.close();
     for (const listener of this.#failureListeners) listener(cause);
-    for (const replica of this.#replicas.values()) {
-      this.#applyLoop.giveUp(replica, 'unavailable');
-      replica.reads.failAll();
-    }
-  }
-
-  *#groupsByRole(): Iterable<[Record<string, string>, number]> {
-    const byRole = new Map<string, number>([
-      ['leader', 0],
-      ['follower', 0],
-      ['candidate', 0],
-    ]);
-    for (const replica of this.#replicas.values()) {
-      const { role } = replica.raft;
-      byRole.set(role, (byRole.get(role) ?? 0) + 1);
-    }
-    for (const [role, count] of byRole) yield [{ role }, count];
+    this.#answerAll();
   }
 }
 
