@@ -42,13 +42,15 @@ async function stop(code) {
 process.on('SIGINT', () => void stop(0));
 process.on('SIGTERM', () => void stop(0));
 
+let port = 0;
 try {
+  // First: a port that is taken should be known before eight processes run.
+  port = await balancer.listen(Number(options.mqtt));
   await cluster.start(layout, { onReady: ({ name }) => say(`  ${name} is ready`) });
 } catch (error) {
-  say(error.message);
+  say(error.code === 'EADDRINUSE' ? `port ${options.mqtt} is taken: choose another with --mqtt` : error.message);
   await stop(1);
 }
-const port = await balancer.listen(Number(options.mqtt));
 const rows = [...cluster.nodes.values()].map(({ name, pid, roles, mqtt, http }) => [
   name,
   pid,
