@@ -74,7 +74,6 @@ export class NodeTransport implements Transport, ServiceRegistry {
 
   /** Ends what goes to other nodes and comes from them. What goes on within the node is not touched. */
   async shutdown(): Promise<void> {
-    this.#remote.shutdown();
-    await this.#server.shutdown();
+    await Promise.all([this.#remote.shutdown(), this.#server.shutdown()]);
   }
 }

@@ -57,7 +57,7 @@ async function expectAlive(): Promise<void> {
   channel.send({ sequence: 7, partition: 1, resumes: true, batch: new Uint8Array(3) });
   await until(() => terms.length > 0);
   expect(terms).toEqual([7]);
-  transport.shutdown();
+  await transport.shutdown();
   await until(() => server.openChannels === 0);
 }
 

@@ -1,7 +1,6 @@
 import {
   type ConnectionInjector,
-  type Metadata,
-  Metadata as NewMetadata,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -31,6 +30,8 @@ import { type RefusalReason, Refusals } from './refusals.ts';
 import { SocketGate } from './socket-gate.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
+
+const ABORTED_LOOK_MS = 100;
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const asBytes = (bytes: Buffer): Uint8Array => bytes;
@@ -151,9 +152,14 @@ export class GrpcServer implements ServiceRegistry {
       return;
     }
     let over = false;
+    let closingTimer: NodeJS.Timeout | undefined;
     const channel = new StreamChannel(
       {
         write: (frame, flushed) => stream.write(frame, flushed),
+        closing: () => {
+          closingTimer = setTimeout(lost, CLOSING_TIMEOUT_MS);
+          closingTimer.unref();
+        },
         end: () => {
           if (!over) stream.end();
         },
@@ -175,18 +181,19 @@ export class GrpcServer implements ServiceRegistry {
     this.#channels.add(channel);
     const lost = (): void => {
       if (!this.#channels.delete(channel)) return;
+      clearTimeout(closingTimer);
       over = true;
       channel.lost();
     };
     stream.on('data', (frame: Uint8Array) => channel.receive(frame));
     stream.on('end', () => channel.peerEnded());
     stream.on('cancelled', () => {
-      if (!channel.closed && this.#gate.has(peer)) this.#refusals.count('aborted', peer, codecs.path);
+      if (!channel.closed) this.#countAborted(peer, codecs.path);
       lost();
     });
     stream.on('close', lost);
     // Tells the opener that it was accepted.
-    stream.sendMetadata(new NewMetadata());
+    stream.sendMetadata(new Metadata());
     asOurBug(() => accept(channel, from));
   }
 
@@ -222,6 +229,14 @@ export class GrpcServer implements ServiceRegistry {
           if (error instanceof AssertionFailed) throw error;
         },
       );
+  }
+
+  /** A stream also ends so when its connection does, which is nobody's fault and known a moment later. */
+  #countAborted(peer: string, path: string): void {
+    const timer = setTimeout(() => {
+      if (this.#gate.has(peer)) this.#refusals.count('aborted', peer, path);
+    }, ABORTED_LOOK_MS);
+    timer.unref();
   }
 
   #senderOf(metadata: Metadata, peer: string, path: string): number | SluiceError {

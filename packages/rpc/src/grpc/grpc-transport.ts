@@ -29,6 +29,9 @@ const LANES: Readonly<Record<ChannelService, Lane>> = {
 const CALL_LANE: Lane = 'control';
 /** A peer that refuses us is asked again and again; the log is told of it so often. */
 const LOG_INTERVAL_MS = 60_000;
+/** A peer that does not answer must not hold up the end of a node. */
+const SHUTDOWN_GRACE_MS = 500;
+const SHUTDOWN_LOOK_MS = 5;
 
 setLogVerbosity(logVerbosity.NONE);
 
@@ -78,10 +81,16 @@ export class GrpcTransport implements Transport {
     return (await this.#link(address, CALL_LANE).call(CALL_CODECS[service], new Metadata(), request)) as Response;
   }
 
-  /** Closes every channel; what is opened afterwards is closed at once. */
-  shutdown(): void {
+  /** Closes every channel; what was sent before gets a moment to leave, what is opened afterwards is closed at once. */
+  async shutdown(): Promise<void> {
     this.#down = true;
-    for (const link of [...this.#links.values(), ...this.#retired]) link.destroy();
+    const links = [...this.#links.values(), ...this.#retired];
+    for (const link of links) link.closeChannels();
+    const deadlineMs = this.#options.clock.monotonicMs() + SHUTDOWN_GRACE_MS;
+    while (this.openStreams > 0 && this.#options.clock.monotonicMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, SHUTDOWN_LOOK_MS));
+    }
+    for (const link of links) link.destroy();
     this.#retired.clear();
   }
 

@@ -64,7 +64,7 @@ export class PeerLink {
   readonly #address: string;
   readonly #client: Client;
   readonly #events: PeerLinkEvents;
-  readonly #streams = new Set<ClientDuplexStream<Uint8Array, Uint8Array>>();
+  readonly #streams = new Map<ClientDuplexStream<Uint8Array, Uint8Array>, StreamChannel>();
   #users = 0;
   #idleTimer: NodeJS.Timeout | undefined;
   #retired = false;
@@ -80,21 +80,20 @@ export class PeerLink {
   open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel {
     this.#use();
     const stream = this.#client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, asBuffer, asBytes, metadata);
-    this.#streams.add(stream);
     // One timer at a time: until the stream is accepted, then until it is closed.
-    let timer: NodeJS.Timeout | undefined = setTimeout(() => {
+    let timer = setTimeout(() => {
       this.#retire();
       stream.cancel();
     }, OPENING_TIMEOUT_MS);
     const channel = new StreamChannel(
       {
         write: (frame, flushed) => stream.write(frame, flushed),
-        end: () => {
-          stream.end();
+        closing: () => {
           clearTimeout(timer);
           timer = setTimeout(() => stream.cancel(), CLOSING_TIMEOUT_MS);
           timer.unref();
         },
+        end: () => stream.end(),
         abort: (_reason, detail) => {
           this.#events.failed(peerUnavailable(`${path} of ${this.#address}: ${detail}`));
           stream.cancel();
@@ -105,18 +104,25 @@ export class PeerLink {
       request,
       response,
     );
-    stream.on('metadata', () => clearTimeout(timer));
+    this.#streams.set(stream, channel);
+    stream.on('metadata', () => {
+      if (!channel.closed) clearTimeout(timer);
+    });
     stream.on('data', (frame: Uint8Array) => channel.receive(frame));
     // Every error is followed by its status.
     stream.on('error', () => {});
     stream.on('status', (outcome: StatusObject) => {
       clearTimeout(timer);
-      timer = undefined;
       this.#streams.delete(stream);
-      if (outcome.code === status.OK) channel.peerEnded();
-      else if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`));
-      if (outcome.code === status.OK) stream.end();
-      else channel.lost();
+      if (outcome.code === status.OK) {
+        channel.peerEnded();
+        stream.end();
+      } else {
+        if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`));
+        channel.lost();
+      }
+      // What it closes now has no stream left to be timed.
+      clearTimeout(timer);
       this.#release();
     });
     return channel;
@@ -141,10 +147,14 @@ export class PeerLink {
     }
   }
 
+  closeChannels(): void {
+    for (const channel of [...this.#streams.values()]) channel.close();
+  }
+
   /** Ends every stream at once. */
   destroy(): void {
     this.#retire();
-    for (const stream of [...this.#streams]) stream.cancel();
+    for (const stream of [...this.#streams.keys()]) stream.cancel();
     this.#client.close();
   }
 

@@ -7,6 +7,8 @@ import { FRAME_BYTES, MESSAGE_BYTES_MAX, UNSENT_BYTES_MAX } from './limits.ts';
 export interface StreamEnd {
   /** `flushed` once the bytes have left this node; never when the stream breaks first. */
   write(frame: Uint8Array, flushed: () => void): void;
+  /** The channel is closed: what is still unsent has a bounded time left. */
+  closing(): void;
   /** What was written arrives first. */
   end(): void;
   /** At once. */
@@ -86,6 +88,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
   close(): void {
     if (this.#closed) return;
     this.#end();
+    this.#stream.closing();
     this.#endStreamWhenFlushed();
   }
 
