@@ -45,8 +45,8 @@ export class SnapshotReceiver {
   static readonly QUEUED_CHUNKS_MAX = 2 * SnapshotSender.WINDOW_CHUNKS;
   /** A sender that says nothing for a minute is gone. */
   static readonly SILENT_TICKS_MAX = 600;
-  /** While the end is worked on, the sender hears that this node lives. */
-  static readonly SIGN_TICKS = 50;
+  /** How often the sender hears that this node lives, also while the end is worked on. */
+  static readonly SIGN_TICKS = 10;
   static readonly SPACE_TICKS = 10;
 
   constructor(host: SnapshotHost, freeBytes: () => Promise<number>) {

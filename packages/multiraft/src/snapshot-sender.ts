@@ -96,7 +96,11 @@ export class SnapshotSender {
         this.#drop(transfer);
         continue;
       }
-      if (transfer.state === 'running' && ++transfer.silentTicks > SnapshotSender.SILENT_TICKS_MAX) {
+      if (
+        transfer.state === 'running' &&
+        transfer.channel !== undefined &&
+        ++transfer.silentTicks > SnapshotSender.SILENT_TICKS_MAX
+      ) {
         this.#end(transfer, 'the receiver said nothing for too long');
       }
       // The unsent bytes of a channel have no event.
@@ -151,7 +155,8 @@ export class SnapshotSender {
       ok = true;
       logger.info({ group: groupId, peer: message.to, index: image.header.index, ...startedAt }, 'snapshot sent');
     } catch (cause) {
-      if (isDamagedImage(cause)) this.#distrusted.add(groupId);
+      if (hasCode(cause, 'IMAGE_DAMAGED')) this.#distrusted.add(groupId);
+      if (hasCode(cause, 'ENTRY_LOG_DAMAGED')) this.#leaveToOthers(replica, cause as Error);
       const fields = { err: cause, group: groupId, peer: message.to, ...startedAt };
       if (isWanted(transfer)) logger.warn(fields, 'a snapshot could not be sent; it is tried again');
     } finally {
@@ -161,6 +166,19 @@ export class SnapshotSender {
       this.#settle(transfer, ok);
       this.#startNext();
     }
+  }
+
+  /**
+   * A live entry cannot be read here, so no snapshot of this node's will ever be whole. If the group can do without it,
+   * another member leads and sends, and this replica is made anew.
+   */
+  #leaveToOthers(replica: Replica, cause: Error): void {
+    const { membership, progress } = replica.raft.status();
+    const { voters, votersOutgoing } = membership;
+    const isThere = (peer: number): boolean =>
+      peer !== this.#host.nodeId && progress.some((one) => one.peer === peer && one.recentlyActive);
+    if (votersOutgoing.length > 0 || voters.filter(isThere).length <= voters.length / 2) return;
+    this.#host.markImpaired(replica.groupId, cause);
   }
 
   #settle(transfer: Transfer, ok: boolean): void {
@@ -319,8 +337,8 @@ function throwIfEnded(transfer: Transfer): void {
   if (transfer.ended !== undefined) throw transfer.ended;
 }
 
-function isDamagedImage(cause: unknown): boolean {
-  return cause instanceof SluiceError && cause.code === 'IMAGE_DAMAGED';
+function hasCode(cause: unknown, code: string): boolean {
+  return cause instanceof SluiceError && cause.code === code;
 }
 
 function bytesOf(entries: readonly Entry[]): number {

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { drop, liveBoxes } from './support/box-machine.ts';
@@ -335,3 +335,49 @@ describe('an impaired replica', () => {
     await expectBoxes(restarted, boxes);
   });
 });
+
+describe('a leader with a live entry that is damaged', () => {
+  test('leaves the group to the others when they can do without it, and they send the snapshot', async () => {
+    const boxes = new Map<number, Uint8Array>();
+    const first = await cluster.boot(1);
+    await first.fill(boxes, 30, 10 * KIB);
+    for (const nodeId of [2, 3]) {
+      const node = await cluster.boot(nodeId);
+      addLearner(first, nodeId);
+      await caughtUp(node, first);
+      await until(() => first.host.proposeMembership(GROUP, { addVoters: [nodeId] }) === 'proposed', 'it is promoted');
+      await caughtUp(node, first);
+    }
+    await first.fill(boxes, 3, 10 * KIB);
+    const others = [2, 3].map((nodeId) => cluster.nodes.get(nodeId) as SnapshotNode);
+    for (const node of others) await caughtUp(node, first);
+    // Longer than the tail that everybody keeps.
+    await first.fill(boxes, 3, MIB);
+    for (const node of others) await caughtUp(node, first);
+    for (const node of [first, ...others]) expect(await node.compact()).toBeGreaterThan(33);
+    await damage(first, boxes.get(20) as Uint8Array);
+    await damage(first, boxes.get(21) as Uint8Array);
+    const fourth = await cluster.boot(4);
+    addLearner(first, 4);
+    await until(() => first.host.impaired().length === 1, 'the leader finds the damage');
+    await until(() => others.some(({ leads }) => leads), 'another one leads');
+    await caughtUp(fourth, others.find(({ leads }) => leads) as SnapshotNode);
+    await expectBoxes(fourth, boxes);
+  });
+});
+
+/** Flips a bit of these bytes in the node's segments. */
+async function damage(node: SnapshotNode, bytes: Uint8Array): Promise<void> {
+  const directory = join(node.directory, 'log');
+  for (const name of await readdir(directory)) {
+    if (!name.endsWith('.log')) continue;
+    const file = await readFile(join(directory, name));
+    const at = file.indexOf(bytes);
+    if (at < 0) continue;
+    const handle = await open(join(directory, name), 'r+');
+    await handle.write(Uint8Array.of((bytes[100] as number) ^ 1), 0, 1, at + 100);
+    await handle.close();
+    return;
+  }
+  throw new Error('these bytes are in no segment');
+}

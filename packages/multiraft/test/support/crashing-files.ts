@@ -7,8 +7,14 @@ export class CrashingFiles implements FileOperations {
   changes = 0;
   /** What the change that failed was. */
   failedAt = '';
+  /** No room for anything that is written. */
+  full = false;
+  /** Told of each change before it is made. */
+  onChange: (what: string) => void = () => {};
 
   #change(what: string): void {
+    this.onChange(what);
+    if (this.full && what === 'write') throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
     if (++this.changes <= this.crashAfter) return;
     if (this.failedAt === '') this.failedAt = what;
     throw Object.assign(new Error(`the node is down: ${what}`), { code: 'EIO' });
