@@ -72,10 +72,11 @@ export class PartitionSet {
     return true;
   }
 
-  /** Resolves when no task is under way. */
+  /** Resolves when no task is under way, and nothing is handed out any more. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#busy.values());
+    for (const partition of this.#partitions.values()) partition.close();
   }
 
   #run(groupId: number, task: () => Promise<void>): void {

@@ -260,7 +260,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     this.#parts.events.moved(this);
   }
 
-  /** This node has given its replica up. */
+  /** This node has given its replica up, or stops. */
   close(): void {
     this.leadership(false);
     this.#parts.records.forgetGroup(this.groupId);

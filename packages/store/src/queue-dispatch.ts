@@ -401,11 +401,15 @@ export class QueueDispatch {
     for (const [consumer, items] of outgoing) consumer.deliver(items);
   }
 
-  /** A record that rests after a rejection needs a wake-up; everything else is woken by what happens. */
+  /**
+   * A record that rests after a rejection needs a wake-up, if somebody has a place for it; everything else is woken by
+   * what happens.
+   */
   #wakeWhenDue(): void {
+    clearTimeout(this.#dueTimer);
+    if (this.#dispatcher.room() === 0) return;
     const dueMs = this.#dispatcher.earliestDueMs();
     if (this.#closed || dueMs === Number.POSITIVE_INFINITY) return;
-    clearTimeout(this.#dueTimer);
     const delayMs = Math.max(1, dueMs - this.#clock.monotonicMs());
     this.#dueTimer = setTimeout(() => this.wake(), delayMs);
   }

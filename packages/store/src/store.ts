@@ -52,7 +52,7 @@ export class Store {
   #epoch = 0;
   #timer: NodeJS.Timeout | undefined;
   #ticks = 0;
-  #soon: NodeJS.Immediate | undefined;
+  #lookScheduled = false;
   #draining = false;
 
   static readonly TICK_MS = 250;
@@ -224,8 +224,8 @@ export class Store {
 
   /** Resolves when nothing of it is under way on the host. */
   async close(): Promise<void> {
+    this.#draining = true;
     clearInterval(this.#timer);
-    clearImmediate(this.#soon);
     this.#sweeper.stop();
     this.#disk.stop();
     await this.#partitions.close();
@@ -272,8 +272,10 @@ export class Store {
 
   /** A step of a membership follows the one before at once, and once a turn. */
   #lookSoon(): void {
-    this.#soon ??= setImmediate(() => {
-      this.#soon = undefined;
+    if (this.#lookScheduled) return;
+    this.#lookScheduled = true;
+    setImmediate(() => {
+      this.#lookScheduled = false;
       this.#look();
     });
   }

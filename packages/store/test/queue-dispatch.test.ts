@@ -367,3 +367,25 @@ test('settlements the log does not take are kept up to a bound, then nothing mor
   await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
   expect(consumer.texts).toEqual(numbers(count));
 });
+
+test('a record that rests while nobody has a place is not looked at again and again', async () => {
+  await store.define({ redispatchIntervalMs: 5 });
+  await store.publish(1, ['1', '2']);
+  const consumer = store.attach(1, 1);
+  await consumer.received(1);
+  consumer.reject(0);
+  await consumer.received(2);
+  expect(consumer.texts).toEqual(['1', '2']);
+  await rest();
+  const clock = store.clock as { monotonicMs: () => number };
+  const monotonicMs = clock.monotonicMs;
+  let asked = 0;
+  clock.monotonicMs = () => {
+    asked++;
+    return monotonicMs();
+  };
+  await rest(40);
+  expect(asked).toBeLessThan(20);
+  consumer.accept(1);
+  expect(await consumer.received(3)).toEqual(['1', '2', '1']);
+});

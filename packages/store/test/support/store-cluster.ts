@@ -59,9 +59,9 @@ export class StoreCluster {
 
   async boot(nodeId: number): Promise<StoreNode> {
     const node = new StoreNode(this.network, nodeId, join(this.#root, String(nodeId)));
-    this.nodes.set(nodeId, node);
     node.topology.reset({ ...imageOf(this.#partitions, this.#queues), epoch: this.#epoch });
     await node.start();
+    this.nodes.set(nodeId, node);
     return node;
   }
 
