@@ -203,6 +203,18 @@ describe('channels over gRPC', () => {
     expect(seen).toEqual(['first', 'second']);
   });
 
+  test('what cannot be encoded throws at its sender and closes the channel, and nothing of it arrives', async () => {
+    const { near, far, server: made } = await pair();
+    const got: number[] = [];
+    let closed = 0;
+    far.onMessage(({ sequence }) => got.push(sequence));
+    near.onClose(() => closed++);
+    expect(() => near.send({ ...request(1), sequence: -1 })).toThrow('sequence');
+    near.send(request(2));
+    await until(() => closed === 1 && made.openChannels === 0);
+    expect(got).toEqual([]);
+  });
+
   test('a thousand of them leave nothing behind', async () => {
     const { server: made, client: transport, near } = await pair();
     near.close();

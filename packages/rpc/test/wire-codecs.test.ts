@@ -475,9 +475,13 @@ describe('frames', () => {
         let grown = 0;
         for (const value of values) grown += writer.add(value);
         expect(writer.sizeBytes).toBe(grown);
-        const frame = writer.finish();
-        expect(frame.length).toBe(grown);
+        const finished = writer.finish();
+        expect(finished.length).toBe(grown);
         expect(writer.sizeBytes).toBe(0);
+        const memory = new Uint8Array(grown + 7);
+        expect(finished.copy(memory, 5)).toBe(grown);
+        const frame = memory.subarray(5, 5 + grown);
+        expect([...memory.subarray(0, 5), ...memory.subarray(5 + grown)]).toEqual([0, 0, 0, 0, 0, 0, 0]);
         expect(splitFrame(frame).map((one) => codec.read(one))).toEqual(values);
       }),
       { numRuns: 50 },

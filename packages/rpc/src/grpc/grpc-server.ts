@@ -17,6 +17,7 @@ import { ServiceTable } from '../inproc/service-table.ts';
 import type { CallService, Channel, ChannelService, ServiceRegistry } from '../transport.ts';
 import { encode } from '../wire/codec.ts';
 import { CALL_CODECS, CHANNEL_CODECS, type ServiceCodecs } from '../wire/codecs.ts';
+import type { Frame } from '../wire/frame.ts';
 import { peerUnavailable, statusOf } from './call-error.ts';
 import { type NodeIdentity, senderOf } from './identity.ts';
 import {
@@ -27,14 +28,12 @@ import {
   STREAMS_PER_CONNECTION_MAX,
 } from './limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
+import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
 import { SocketGate } from './socket-gate.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 const ABORTED_LOOK_MS = 100;
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const asBytes = (bytes: Buffer): Uint8Array => bytes;
 
 export interface GrpcServerOptions {
   tls: TlsFiles | undefined;
@@ -73,8 +72,8 @@ export class GrpcServer implements ServiceRegistry {
     for (const [service, codecs] of Object.entries(CHANNEL_CODECS)) {
       this.#server.register(
         codecs.path,
-        (stream: ServerDuplexStream<Uint8Array, Uint8Array>) => this.#accept(service as ChannelService, codecs, stream),
-        asBuffer,
+        (stream: ServerDuplexStream<Uint8Array, Frame>) => this.#accept(service as ChannelService, codecs, stream),
+        frameAsBuffer,
         asBytes,
         'bidi',
       );
@@ -139,7 +138,7 @@ export class GrpcServer implements ServiceRegistry {
     this.#server.forceShutdown();
   }
 
-  #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServerDuplexStream<Uint8Array, Uint8Array>): void {
+  #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServerDuplexStream<Uint8Array, Frame>): void {
     const peer = stream.getPeer();
     this.#gate.serves(peer);
     // A listener from the first moment on: an error nobody listens to ends the process.

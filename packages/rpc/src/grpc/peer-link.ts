@@ -10,6 +10,7 @@ import {
 import type { SluiceError } from '@sluice/common/errors';
 import { encode } from '../wire/codec.ts';
 import type { ServiceCodecs } from '../wire/codecs.ts';
+import type { Frame } from '../wire/frame.ts';
 import { errorFrom, peerUnavailable } from './call-error.ts';
 import {
   CALL_TIMEOUT_MS,
@@ -22,6 +23,7 @@ import {
   RECONNECT_MAX_MS,
   RECONNECT_MIN_MS,
 } from './limits.ts';
+import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -45,9 +47,6 @@ const OPTIONS: ChannelOptions = {
   'grpc-node.flow_control_window': 4 * 1024 * 1024,
 };
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const asBytes = (bytes: Buffer): Uint8Array => bytes;
-
 export interface PeerLinkEvents {
   /** The link does nothing any more and may be forgotten. */
   retired(): void;
@@ -64,7 +63,7 @@ export class PeerLink {
   readonly #address: string;
   readonly #client: Client;
   readonly #events: PeerLinkEvents;
-  readonly #streams = new Map<ClientDuplexStream<Uint8Array, Uint8Array>, StreamChannel>();
+  readonly #streams = new Map<ClientDuplexStream<Frame, Uint8Array>, StreamChannel>();
   #users = 0;
   #idleTimer: NodeJS.Timeout | undefined;
   #retired = false;
@@ -79,7 +78,7 @@ export class PeerLink {
 
   open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel {
     this.#use();
-    const stream = this.#client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, asBuffer, asBytes, metadata);
+    const stream = this.#client.makeBidiStreamRequest<Frame, Uint8Array>(path, frameAsBuffer, asBytes, metadata);
     // One timer at a time: until the stream is accepted, then until it is closed.
     let timer = setTimeout(() => {
       this.#retire();

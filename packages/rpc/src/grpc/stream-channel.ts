@@ -1,18 +1,18 @@
 import type { Channel } from '../transport.ts';
 import type { Codec } from '../wire/codec.ts';
-import { FrameWriter, splitFrame } from '../wire/frame.ts';
+import { type Frame, FrameWriter, splitFrame } from '../wire/frame.ts';
 import { FRAME_BYTES, MESSAGE_BYTES_MAX, UNSENT_BYTES_MAX } from './limits.ts';
 
 /** What a channel does to its gRPC stream. */
 export interface StreamEnd {
   /** `flushed` once the bytes have left this node; never when the stream breaks first. */
-  write(frame: Uint8Array, flushed: () => void): void;
+  write(frame: Frame, flushed: () => void): void;
   /** The channel is closed: what is still unsent has a bounded time left. */
   closing(): void;
   /** What was written arrives first. */
   end(): void;
   /** At once. */
-  abort(reason: 'invalid' | 'overflow', detail: string): void;
+  abort(reason: 'invalid' | 'unsendable', detail: string): void;
   pause(): void;
   resume(): void;
 }
@@ -29,7 +29,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
   readonly #frame: FrameWriter<unknown>;
   readonly #incoming: Codec<unknown>;
   /** Finished frames before the one that is being filled. */
-  #sealed: Uint8Array[] = [];
+  #sealed: Frame[] = [];
   #sealedBytes = 0;
   #flyingBytes = 0;
   #flushScheduled = false;
@@ -61,9 +61,17 @@ export class StreamChannel implements Channel<unknown, unknown> {
 
   send(message: unknown): void {
     if (this.#closed) return;
-    const grown = this.#frame.add(message);
+    let grown: number;
+    try {
+      grown = this.#frame.add(message);
+    } catch (error) {
+      // Half a message is in the frame now: nothing of it may leave.
+      this.#stream.abort('unsendable', error instanceof Error ? error.message : String(error));
+      this.lost();
+      throw error;
+    }
     if (grown > MESSAGE_BYTES_MAX || this.unsentBytes > UNSENT_BYTES_MAX) {
-      this.#stream.abort('overflow', `${grown} bytes of one message, ${this.unsentBytes} unsent`);
+      this.#stream.abort('unsendable', `${grown} bytes of one message, ${this.unsentBytes} unsent`);
       this.lost();
       return;
     }
@@ -144,7 +152,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
       if (this.#frame.sizeBytes === 0) return;
       this.#seal();
     }
-    const frame = this.#sealed.shift() as Uint8Array;
+    const frame = this.#sealed.shift() as Frame;
     this.#sealedBytes -= frame.length;
     this.#flyingBytes = frame.length;
     this.#stream.write(frame, this.#flushed);

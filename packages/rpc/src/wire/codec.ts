@@ -16,13 +16,9 @@ export interface Codec<T> {
   read(bytes: Uint8Array): T;
 }
 
-export function newWriter(): WireWriter {
-  return $protobuf.Writer.create();
-}
-
 /** The bytes of one message outside of a stream. */
 export function encode<T>(codec: Codec<T>, message: T): Uint8Array {
-  const writer = newWriter();
+  const writer = $protobuf.Writer.create();
   codec.write(message, writer);
   return writer.finish();
 }
