@@ -1,84 +1,228 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
-import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import type { MetaReply } from '@sluice/meta/meta-machine';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
+import type {
+  NodeReport,
+  TopologyFeedRequest,
+  TopologyImage,
+  TopologyUpdate,
+} from '@sluice/rpc/contract/topology-feed';
+import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
+import { NodeLiveness } from '../src/node-liveness.ts';
 import { TopologyFeed } from '../src/topology-feed.ts';
 
-type Watcher = { channel: Channel<TopologyFeedRequest, TopologyUpdate>; updates: TopologyUpdate[] };
+const COORDINATOR = 1;
+const SILENCE_MS = 5_000;
 
-const IMAGE = { type: 'image', epoch: 3, clusterId: 'c', partitionCount: 1, leaders: [1], queues: [] } as const;
+class Watcher {
+  readonly channel: Channel<TopologyFeedRequest, TopologyUpdate>;
+  updates: TopologyUpdate[] = [];
 
+  constructor(nodeId: number, epoch = 0) {
+    this.channel = network.node(nodeId).open(COORDINATOR, 'topology');
+    this.channel.onMessage((update) => this.updates.push(update));
+    this.channel.send({ type: 'watch', clusterId: epoch > 0 ? 'c' : '', epoch });
+  }
+
+  reach(epoch: number): void {
+    this.channel.send({ type: 'reached', epoch });
+  }
+
+  report(over: Partial<NodeReport> = {}): void {
+    this.channel.send({ type: 'report', report: { leads: [], impaired: [], replicas: [], consumers: [], ...over } });
+  }
+
+  of<T extends TopologyUpdate['type']>(type: T): Extract<TopologyUpdate, { type: T }>[] {
+    return this.updates.filter((update): update is Extract<TopologyUpdate, { type: T }> => update.type === type);
+  }
+}
+
+let network: InprocNetwork;
 let feed: TopologyFeed;
-let image: Extract<TopologyUpdate, { type: 'image' }> | undefined;
-let transport: InprocTransport;
+let image: TopologyImage | undefined;
+let nodes: number[];
+let nowMs: number;
+let dead: Set<number>;
+
+const imageAt = (epoch: number): TopologyImage => ({
+  epoch,
+  clusterId: 'c',
+  partitionCount: 1,
+  replicationFactor: 1,
+  nodes: [],
+  partitions: [],
+  config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
+  queues: [],
+});
 
 beforeEach(() => {
-  image = IMAGE;
-  transport = new InprocTransport({ isolate: true });
-  feed = new TopologyFeed({ logger: silentLogger, image: () => image });
-  transport.serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel) => feed.accept(channel));
+  network = new InprocNetwork({ codecs: true });
+  image = imageAt(3);
+  nodes = [2, 3];
+  nowMs = 100_000;
+  dead = new Set();
+  feed = new TopologyFeed({
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
+    logger: silentLogger,
+    liveness: new NodeLiveness(SILENCE_MS),
+    image: () => image,
+    nodes: () => nodes,
+    seemsDead: (nodeId) => dead.has(nodeId),
+    leader: () => 7,
+    assignments: () => [],
+    onMoved: () => {},
+    defer: (task) => queueMicrotask(task),
+  });
+  network
+    .node(COORDINATOR)
+    .serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel, from) => feed.accept(channel, from));
+  feed.leadership(true);
 });
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-async function watch(): Promise<Watcher> {
-  const channel = transport.open<TopologyFeedRequest, TopologyUpdate>(1, 'topology');
-  const updates: TopologyUpdate[] = [];
-  channel.onMessage((update) => updates.push(update));
-  channel.send({ type: 'watch' });
+/** A committed change, as the machine tells it. */
+function change(epoch: number, over: Partial<MetaReply> = {}): void {
+  image = imageAt(epoch);
+  feed.applied({ result: 'done', epoch, removed: 7, ...over });
+}
+
+async function outcomeOf(reaching: Promise<boolean>): Promise<boolean | undefined> {
+  let outcome: boolean | undefined;
+  void reaching.then((reached) => (outcome = reached));
   await turn();
-  return { channel, updates };
+  return outcome;
 }
 
 describe('a node that watches', () => {
   test('gets the image at once, then each change', async () => {
-    const { updates } = await watch();
-    feed.sendDelta({ epoch: 4, changed: [], removed: [7] });
+    const watcher = new Watcher(2);
     await turn();
-    expect(updates).toEqual([IMAGE, { type: 'delta', epoch: 4, changed: [], removed: [7] }]);
+    change(4);
+    await turn();
+    expect(watcher.of('image').map(({ epoch }) => epoch)).toEqual([3]);
+    expect(watcher.of('delta').map(({ epoch, removed }) => [epoch, removed])).toEqual([[4, [7]]]);
   });
 
   test('before there is a cluster: gets the image when it is formed', async () => {
     image = undefined;
-    const { updates } = await watch();
-    feed.sendImage();
+    const watcher = new Watcher(2);
     await turn();
-    expect(updates).toEqual([]);
-    image = IMAGE;
-    feed.sendImage();
+    expect(watcher.updates).toEqual([]);
+    image = imageAt(1);
+    feed.applied({ result: 'formed', epoch: 1 });
     await turn();
-    expect(updates).toEqual([IMAGE]);
+    expect(watcher.of('image').map(({ epoch }) => epoch)).toEqual([1]);
+  });
+
+  test('and has an image gets what changed since, while that is known; also what a former leader had committed', async () => {
+    feed.leadership(false);
+    for (const epoch of [4, 5, 6]) change(epoch);
+    feed.leadership(true);
+    const [behind, level, far, ahead] = [new Watcher(2, 4), new Watcher(3, 6), new Watcher(4, 2), new Watcher(5, 9)];
+    await turn();
+    expect(behind.of('image')).toEqual([]);
+    expect(behind.of('delta').map(({ epoch }) => epoch)).toEqual([5, 6]);
+    expect([level.of('image').length, level.of('delta').length]).toEqual([0, 0]);
+    expect(level.of('liveness')).not.toEqual([]);
+    expect(far.of('image').map(({ epoch }) => epoch)).toEqual([6]);
+    expect(ahead.of('image').map(({ epoch }) => epoch)).toEqual([6]);
+    for (let epoch = 7; epoch < 7 + TopologyFeed.RECENT_MAX; epoch++) change(epoch);
+    const late = new Watcher(6, 5);
+    await turn();
+    expect(late.of('image')).toHaveLength(1);
+  });
+
+  test('is sent to the coordinator that leads, at once and when leadership moves', async () => {
+    const watcher = new Watcher(2);
+    await turn();
+    feed.leadership(false);
+    const other = new Watcher(3);
+    await turn();
+    expect(watcher.updates.at(-1)).toEqual({ type: 'elsewhere', leader: 7 });
+    expect(other.updates).toEqual([{ type: 'elsewhere', leader: 7 }]);
+    change(4);
+    await turn();
+    expect(watcher.of('delta')).toEqual([]);
+  });
+
+  test('hears who leads and who lives: once a turn, when it changed, and every second', async () => {
+    const [a, b] = [new Watcher(2), new Watcher(3)];
+    await turn();
+    a.updates = [];
+    const leads = (term: number) => [{ partition: 1, term, membershipIndex: 1, voters: [2], learners: [], depth: 0 }];
+    a.report({ leads: leads(4) });
+    b.report({ leads: leads(5) });
+    await turn();
+    expect(a.of('liveness')).toEqual([
+      { type: 'liveness', leaders: [{ partition: 1, nodeId: 3, term: 5 }], alive: [2, 3] },
+    ]);
+    a.report({ leads: leads(4) });
+    feed.tick();
+    await turn();
+    expect(a.of('liveness')).toHaveLength(1);
+    nowMs += TopologyFeed.BEAT_MS;
+    feed.tick();
+    await turn();
+    expect(a.of('liveness')).toHaveLength(2);
+    nowMs += SILENCE_MS;
+    a.report();
+    feed.tick();
+    await turn();
+    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2] });
   });
 });
 
 describe('an epoch is reached', () => {
-  test('when the slowest node that watches acts on it', async () => {
-    const [a, b] = [await watch(), await watch()];
-    let reached: boolean | undefined;
-    void feed.reached(4, 5_000).then((outcome) => {
-      reached = outcome;
-    });
-    a.channel.send({ type: 'reached', epoch: 4 });
-    b.channel.send({ type: 'reached', epoch: 3 });
-    await turn();
-    expect(reached).toBeUndefined();
-    b.channel.send({ type: 'reached', epoch: 5 });
-    await turn();
-    expect(reached).toBe(true);
-    expect(await feed.reached(4, 5_000)).toBe(true);
-  });
-
-  test('without a node that left meanwhile', async () => {
-    const [a, b] = [await watch(), await watch()];
-    a.channel.send({ type: 'reached', epoch: 4 });
+  test('when the slowest node that lives acts on it', async () => {
+    const [a, b] = [new Watcher(2), new Watcher(3)];
     const reaching = feed.reached(4, 5_000);
-    b.channel.close();
-    expect(await reaching).toBe(true);
+    a.reach(4);
+    b.reach(3);
+    expect(await outcomeOf(reaching)).toBeUndefined();
+    b.reach(5);
+    expect(await outcomeOf(reaching)).toBe(true);
+    expect(await outcomeOf(feed.reached(4, 5_000))).toBe(true);
   });
 
-  test('or not in time, which is said', async () => {
-    await watch();
-    expect(await feed.reached(4, 20)).toBe(false);
+  test('not before nodes that may live had the time to come', async () => {
+    const a = new Watcher(2);
+    a.reach(9);
+    await turn();
+    const reaching = feed.reached(4, 60_000);
+    expect(await outcomeOf(reaching)).toBeUndefined();
+    nowMs += SILENCE_MS + 1;
+    a.reach(9);
+    expect(await outcomeOf(reaching)).toBe(true);
+  });
+
+  test('a moment after a connection broke; a node that is known to be dead is waited for no longer than that', async () => {
+    const [a, b] = [new Watcher(2), new Watcher(3)];
+    nodes.push(4);
+    dead.add(4);
+    a.reach(4);
+    b.reach(3);
+    await turn();
+    b.channel.close();
+    const reaching = feed.reached(4, 60_000);
+    expect(await outcomeOf(reaching)).toBeUndefined();
+    nowMs += NodeLiveness.BROKEN_MS + 1;
+    feed.tick();
+    expect(await outcomeOf(reaching)).toBe(true);
+  });
+
+  test('or not in time, or not by this leader, which is said', async () => {
+    new Watcher(2);
+    await turn();
+    const late = feed.reached(4, 100);
+    nowMs += 101;
+    feed.tick();
+    expect(await outcomeOf(late)).toBe(false);
+    const deposed = feed.reached(4, 5_000);
+    feed.leadership(false);
+    expect(await outcomeOf(deposed)).toBe(false);
+    expect(await outcomeOf(feed.reached(1, 5_000))).toBe(false);
   });
 });

@@ -1,63 +1,264 @@
-import { expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
+import type { NodeInfo } from '@sluice/meta/node-info';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
-import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
-import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
+import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
-import { TopologyWatcher } from '../src/topology-watcher.ts';
+import { type TopologyChange, TopologyWatcher } from '../src/topology-watcher.ts';
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-function setUp(acted: () => Promise<void> | undefined) {
-  const requests: TopologyFeedRequest[] = [];
-  const transport = new InprocTransport({ isolate: true });
-  const feed: { channel?: Channel<TopologyUpdate, TopologyFeedRequest> } = {};
-  transport.serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel) => {
-    feed.channel = channel;
-    channel.onMessage((request) => requests.push(request));
-  });
-  const watcher = new TopologyWatcher({ topology: new Topology(), transport, coordinatorNodeId: 1, acted });
-  watcher.start();
-  return { watcher, requests, feed };
+/** A coordinator that says what the test tells it to. */
+class Feed {
+  readonly requests: TopologyFeedRequest[] = [];
+  channel: Channel<TopologyUpdate, TopologyFeedRequest> | undefined;
+  opened = 0;
+  send(update: TopologyUpdate): void {
+    this.channel?.send(update);
+  }
+  of(type: TopologyFeedRequest['type']): TopologyFeedRequest[] {
+    return this.requests.filter((request) => request.type === type);
+  }
 }
 
-const image = (epoch: number): TopologyUpdate => ({
+const REPORT: NodeReport = { leads: [], impaired: [], replicas: [1], consumers: [] };
+const NODE = 9;
+
+class Fixture {
+  readonly network = new InprocNetwork({ codecs: true });
+  readonly feeds = new Map<number, Feed>();
+  readonly watcher: TopologyWatcher;
+  nowMs = 0;
+  acted: () => Promise<void> | undefined = () => undefined;
+
+  constructor(coordinators: readonly number[]) {
+    for (const nodeId of coordinators) this.serve(nodeId);
+    this.watcher = new TopologyWatcher({
+      topology: new Topology(),
+      transport: this.network.node(NODE),
+      coordinators,
+      clock: { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs },
+      logger: silentLogger,
+      acted: () => this.acted(),
+      report: () => REPORT,
+    });
+  }
+
+  serve(nodeId: number): void {
+    const feed = new Feed();
+    this.feeds.set(nodeId, feed);
+    this.network.node(nodeId).serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel) => {
+      feed.opened++;
+      feed.channel = channel;
+      channel.onMessage((request) => feed.requests.push(request));
+    });
+  }
+
+  feed(nodeId: number): Feed {
+    return this.feeds.get(nodeId) as Feed;
+  }
+
+  async tick(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += TopologyWatcher.TICK_MS) {
+      this.nowMs += TopologyWatcher.TICK_MS;
+      this.watcher.tick();
+      await turn();
+    }
+  }
+
+  /** Which coordinator was asked last. */
+  async watched(nodeId: number, before: number): Promise<boolean> {
+    for (let i = 0; i < 50; i++) {
+      if (this.feed(nodeId).opened > before) return true;
+      await this.tick(100);
+    }
+    return false;
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+const coordinator = (nodeId: number): NodeInfo => ({
+  nodeId,
+  incarnation: `disk ${nodeId}`,
+  name: `n${nodeId}`,
+  address: `n${nodeId}:1`,
+  roles: ['coordinator'],
+  rack: '',
+  version: '',
+  mqttAddress: '',
+  state: 'active',
+});
+
+const image = (epoch: number, nodes: readonly NodeInfo[] = []): TopologyUpdate => ({
   type: 'image',
   epoch,
   clusterId: 'c',
   partitionCount: 1,
-  leaders: [1],
+  replicationFactor: 1,
+  nodes,
+  partitions: [{ partition: 1, replicas: [1], preferredLeader: 1, bootstrap: false }],
+  config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
   queues: [],
 });
-const delta = (epoch: number): TopologyUpdate => ({ type: 'delta', epoch, changed: [], removed: [] });
-
-test('an epoch is reached when this node acts on it, not when it has heard of it', async () => {
-  let act: () => void = () => {};
-  const { watcher, requests, feed } = setUp(() => new Promise((resolve) => (act = () => resolve())));
-  await turn();
-  expect(requests).toEqual([{ type: 'watch' }]);
-  feed.channel?.send(image(3));
-  await watcher.imaged();
-  await turn();
-  expect(requests).toHaveLength(1);
-  act();
-  await turn();
-  expect(requests[1]).toEqual({ type: 'reached', epoch: 3 });
-  watcher.close();
+const delta = (epoch: number): TopologyUpdate => ({
+  type: 'delta',
+  epoch,
+  changed: [],
+  removed: [],
+  nodes: [],
+  removedNodes: [],
+  partitions: [],
+  config: undefined,
 });
 
-test('listeners hear of every change, a late one at once; a delta that is not newer changes nothing', async () => {
-  const { watcher, feed } = setUp(() => undefined);
-  const heard: number[] = [];
-  watcher.onChange(({ epoch }) => heard.push(epoch));
+let fixture: Fixture | undefined;
+afterEach(() => fixture?.watcher.close());
+
+async function watching(coordinators: readonly number[] = [1]): Promise<Fixture> {
+  fixture = new Fixture(coordinators);
+  fixture.watcher.tick();
   await turn();
-  feed.channel?.send(image(3));
-  feed.channel?.send(delta(4));
-  feed.channel?.send(delta(4));
+  return fixture;
+}
+
+describe('the image of a node', () => {
+  test('an epoch is reached when this node acts on it, not when it has heard of it', async () => {
+    const set = await watching();
+    const { watcher } = set;
+    let act: () => void = () => {};
+    set.acted = () => new Promise<void>((resolve) => (act = resolve));
+    const first = set.feed(1);
+    expect(first.requests).toEqual([
+      { type: 'watch', clusterId: '', epoch: 0 },
+      { type: 'report', report: REPORT },
+    ]);
+    first.send(image(3));
+    await watcher.imaged();
+    await turn();
+    expect(first.of('reached')).toEqual([]);
+    act();
+    await turn();
+    expect(first.of('reached')).toEqual([{ type: 'reached', epoch: 3 }]);
+  });
+
+  test('follows deltas one by one; one that is not newer changes nothing, a gap is asked for again', async () => {
+    const { watcher, ...rest } = await watching();
+    const feed = rest.feeds.get(1) as Feed;
+    const heard: [number, TopologyChange][] = [];
+    watcher.onChange(({ epoch }, what) => heard.push([epoch, what]));
+    feed.send(image(3));
+    feed.send(delta(4));
+    feed.send(delta(4));
+    feed.send(delta(6));
+    await turn();
+    expect(heard).toEqual([
+      [3, 'image'],
+      [4, 'delta'],
+    ]);
+    expect(feed.of('watch').at(-1)).toEqual({ type: 'watch', clusterId: 'c', epoch: 4 });
+    const late: number[] = [];
+    watcher.onChange(({ epoch }) => late.push(epoch));
+    expect(late).toEqual([4]);
+  });
+
+  test('never goes back, whoever sends an older one, nor takes that of another cluster', async () => {
+    const { watcher, feeds } = await watching([1, 2]);
+    feeds.get(1)?.send(image(7));
+    await turn();
+    feeds.get(1)?.send(image(6));
+    await turn();
+    expect(watcher.topology.epoch).toBe(7);
+    expect(await (fixture as Fixture).watched(2, 0)).toBe(true);
+    feeds.get(2)?.send({ ...image(9), clusterId: 'another' } as TopologyUpdate);
+    await turn();
+    expect(watcher.topology.clusterId).toBe('c');
+    expect(watcher.topology.epoch).toBe(7);
+  });
+
+  test('listeners hear of leaders only when something is news', async () => {
+    const { watcher, feeds } = await watching();
+    const heard: TopologyChange[] = [];
+    feeds.get(1)?.send(image(1));
+    await turn();
+    watcher.onChange((_, what) => heard.push(what));
+    const liveness = { type: 'liveness', leaders: [{ partition: 1, nodeId: 1, term: 2 }], alive: [1] } as const;
+    for (let i = 0; i < 3; i++) feeds.get(1)?.send(liveness);
+    feeds.get(1)?.send({ type: 'assignments', assignments: [] });
+    await turn();
+    expect(heard).toEqual(['image', 'liveness', 'assignments']);
+    expect(watcher.topology.leaderOf(1)).toBe(1);
+  });
+});
+
+describe('the leading coordinator', () => {
+  test('is found by the hints of the others', async () => {
+    const { feeds, watcher } = await watching([1, 2, 3]);
+    expect(watcher.coordinator).toBe(0);
+    feeds.get(1)?.send({ type: 'elsewhere', leader: 3 });
+    await turn();
+    expect(feeds.get(3)?.of('watch')).toHaveLength(1);
+    feeds.get(3)?.send(image(1));
+    await turn();
+    expect(watcher.coordinator).toBe(3);
+  });
+
+  test('is looked for with pauses when two point at each other', async () => {
+    const { feeds } = await watching([1, 2]);
+    const point = (): void => {
+      feeds.get(1)?.send({ type: 'elsewhere', leader: 2 });
+      feeds.get(2)?.send({ type: 'elsewhere', leader: 1 });
+    };
+    for (let i = 0; i < 60; i++) {
+      point();
+      await turn();
+    }
+    const opened = (feeds.get(1)?.opened ?? 0) + (feeds.get(2)?.opened ?? 0);
+    expect(opened).toBeLessThan(8);
+  });
+
+  test('that goes or falls silent is replaced; the next hears what this node has and acts on', async () => {
+    const set = await watching([1, 2]);
+    set.feed(1).send(image(5));
+    await turn();
+    set.network.stop(1);
+    expect(await set.watched(2, 0)).toBe(true);
+    await turn();
+    expect(set.feed(2).requests).toEqual([
+      { type: 'watch', clusterId: 'c', epoch: 5 },
+      { type: 'report', report: REPORT },
+      { type: 'reached', epoch: 5 },
+    ]);
+    set.serve(1);
+    // It says nothing: after a while the other one is tried.
+    await set.tick(TopologyWatcher.SILENCE_MS + TopologyWatcher.BACKOFF_MAX_MS);
+    expect(set.feed(1).opened).toBeGreaterThan(0);
+    expect(set.watcher.topology.epoch).toBe(5);
+  });
+
+  test('may be one that the image names', async () => {
+    const set = await watching([1]);
+    set.serve(4);
+    set.feed(1).send(image(2, [coordinator(4)]));
+    await turn();
+    set.network.stop(1);
+    expect(await set.watched(4, 0)).toBe(true);
+  });
+});
+
+test('reports go every second, and at the end of the turn when something moved', async () => {
+  const set = await watching();
+  const feed = set.feed(1);
+  feed.send(image(1));
   await turn();
-  expect(watcher.topology.epoch).toBe(4);
-  expect(heard.slice(0, 2)).toEqual([3, 4]);
-  const late: number[] = [];
-  watcher.onChange(({ epoch }) => late.push(epoch));
-  expect(late).toEqual([4]);
-  watcher.close();
+  for (let i = 0; i < 3; i++) {
+    feed.send({ type: 'liveness', leaders: [], alive: [] });
+    await set.tick(1_000);
+  }
+  expect(feed.of('report').length).toBe(4);
+  set.watcher.reportSoon();
+  set.watcher.reportSoon();
+  expect(feed.of('report').length).toBe(4);
+  await turn();
+  expect(feed.of('report').length).toBe(5);
 });
