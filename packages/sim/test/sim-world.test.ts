@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { SimWorld } from '../src/sim-world.ts';
 import { simulate } from '../src/simulation.ts';
 
 describe('a simulated world', () => {

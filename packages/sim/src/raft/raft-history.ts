@@ -1,13 +1,14 @@
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { Draw } from '../draw.ts';
+import { Nemesis } from '../nemesis.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type SimulationOptions, simulate, type Verdict, Violation } from '../simulation.ts';
+import { type GroupFault, GroupMoves } from './group-moves.ts';
 import { LedgerGroup } from './ledger-group.ts';
 import { encodeCommand } from './ledger-machine.ts';
 import { driveMembership, dropStrayReplicas } from './membership-driver.ts';
 import { drawKnobs, type RaftKnobs } from './raft-knobs.ts';
-import { RaftNemesis } from './raft-nemesis.ts';
 import { RaftNode } from './raft-node.ts';
 import { checkReplicas } from './replica-check.ts';
 
@@ -62,14 +63,16 @@ export class RaftHistory {
       this.groups.push(new LedgerGroup(world, groupId, this.#draw.shuffled(ids).slice(0, size).sort()));
     }
     for (const node of this.nodes.values()) node.start();
-    const nemesis = new RaftNemesis({
+    const { nodes, groups, network } = this;
+    const moves = new GroupMoves({ world, draw: this.#draw, nodes, groups, newNode: () => this.#newNode() });
+    const nemesis = new Nemesis<GroupFault>({
       world,
       draw: this.#draw,
       knobs,
-      nodes: this.nodes,
-      groups: this.groups,
-      network: this.network,
-      newNode: () => this.#newNode(),
+      machines: nodes,
+      network,
+      special: (fault, victim) => moves.do(fault, victim),
+      victim: (up) => moves.victim(up),
     });
     this.#options.sabotage?.(this);
     nemesis.begin();
@@ -99,7 +102,7 @@ export class RaftHistory {
       nodeId: this.#nextNodeId++,
       diskKnobs: this.knobs.disk,
       segmentBytes: this.knobs.segmentBytes,
-      boot: async (booting, host) => {
+      addGroups: async (booting, host) => {
         for (const group of this.groups) if (group.hosts.has(booting.nodeId)) await group.addTo(booting, host);
       },
     });

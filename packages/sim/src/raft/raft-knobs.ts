@@ -1,12 +1,14 @@
 import type { Draw } from '../draw.ts';
+import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
+import { GROUP_FAULTS, type GroupFault } from './group-moves.ts';
 
 /**
  * What a seed draws before its history begins. Each fault is in about half of the histories: all of them always would
  * hide what needs two of them and quiet from the rest.
  */
-export interface RaftKnobs {
+export interface RaftKnobs extends NemesisKnobs<GroupFault> {
   nodes: number;
   groups: number;
   disk: DiskKnobs;
@@ -19,49 +21,11 @@ export interface RaftKnobs {
   /** Every how many bookings one is retired, so that entries die. */
   retireOneIn: number;
   safetyMs: number;
-  faultEveryMs: number;
-  /** How long a fault lasts at most. */
-  faultMsMax: number;
-  downMsMax: number;
-  faults: readonly Fault[];
 }
 
-export type Fault =
-  | 'kill'
-  | 'power'
-  | 'power-all'
-  | 'pause'
-  | 'isolate'
-  | 'cut-one-way'
-  | 'halves'
-  | 'slow-link'
-  | 'slow-disk'
-  | 'hung-disk'
-  | 'sync-error'
-  | 'disk-full'
-  | 'transfer'
-  | 'membership'
-  | 'replace'
-  | 'reset-channels';
+type Fault = MachineFault | GroupFault;
 
-export const ALL_FAULTS: readonly Fault[] = [
-  'kill',
-  'power',
-  'power-all',
-  'pause',
-  'isolate',
-  'cut-one-way',
-  'halves',
-  'slow-link',
-  'slow-disk',
-  'hung-disk',
-  'sync-error',
-  'disk-full',
-  'transfer',
-  'membership',
-  'replace',
-  'reset-channels',
-];
+const ALL_FAULTS: readonly Fault[] = [...MACHINE_FAULTS, ...GROUP_FAULTS];
 
 export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
   const nodes = draw.oneOf([1, 3, 3, 3, 4, 5]);

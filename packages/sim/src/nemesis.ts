@@ -1,40 +1,38 @@
-import type { Draw } from '../draw.ts';
-import type { SimNetwork } from '../sim-network.ts';
-import type { SimWorld } from '../sim-world.ts';
-import type { LedgerGroup } from './ledger-group.ts';
-import type { Fault, RaftKnobs } from './raft-knobs.ts';
-import type { RaftNode } from './raft-node.ts';
+import type { Draw } from './draw.ts';
+import type { SimMachine } from './sim-machine.ts';
+import type { SimNetwork } from './sim-network.ts';
+import type { SimWorld } from './sim-world.ts';
 
 /** Does to the nodes what the seed drew, and takes all of it back when it is told to. */
-export class RaftNemesis {
+export class Nemesis<Special extends string = never> {
   readonly #world: SimWorld;
   readonly #draw: Draw;
-  readonly #knobs: RaftKnobs;
-  readonly #nodes: Map<number, RaftNode>;
-  readonly #groups: readonly LedgerGroup[];
+  readonly #knobs: NemesisKnobs<Special>;
+  readonly #machines: ReadonlyMap<number, SimMachine>;
   readonly #network: SimNetwork;
-  readonly #newNode: () => RaftNode;
-  /** Lost its disk and is still named somewhere: there is never more than one, or a majority might be lost. */
-  #lost: RaftNode | undefined;
+  readonly #special: (fault: Special, victim: SimMachine | undefined) => void;
+  readonly #victim: (up: readonly SimMachine[]) => SimMachine;
   #over = false;
-  readonly counts = new Map<Fault, number>();
+  readonly counts = new Map<string, number>();
 
   constructor(options: {
     world: SimWorld;
     draw: Draw;
-    knobs: RaftKnobs;
-    nodes: Map<number, RaftNode>;
-    groups: readonly LedgerGroup[];
+    knobs: NemesisKnobs<Special>;
+    machines: ReadonlyMap<number, SimMachine>;
     network: SimNetwork;
-    newNode: () => RaftNode;
+    /** Faults that only this kind of cluster has. */
+    special(fault: Special, victim: SimMachine | undefined): void;
+    /** Whom it hits, of those that run. */
+    victim?(up: readonly SimMachine[]): SimMachine;
   }) {
     this.#world = options.world;
     this.#draw = options.draw;
     this.#knobs = options.knobs;
-    this.#nodes = options.nodes;
-    this.#groups = options.groups;
+    this.#machines = options.machines;
     this.#network = options.network;
-    this.#newNode = options.newNode;
+    this.#special = options.special;
+    this.#victim = options.victim ?? ((up) => this.#draw.oneOf(up));
   }
 
   /** Spells of faults and spells of calm in turn: under faults alone nothing would get far enough to be lost. */
@@ -74,7 +72,7 @@ export class RaftNemesis {
   #heal(): void {
     this.#world.trace.add(this.#world.nowMs, 'nemesis', 'everything heals');
     this.#network.mendAll();
-    for (const node of this.#nodes.values()) {
+    for (const node of this.#machines.values()) {
       node.disk.extraMs = 0;
       node.disk.hang(0);
       node.disk.failNext = 'none';
@@ -84,8 +82,8 @@ export class RaftNemesis {
     }
   }
 
-  #do(fault: Fault): void {
-    const up = [...this.#nodes.values()].filter((node) => node.state !== 'down');
+  #do(fault: MachineFault | Special): void {
+    const up = [...this.#machines.values()].filter((node) => node.state !== 'down');
     const node = up.length === 0 ? undefined : this.#victim(up);
     switch (fault) {
       case 'kill':
@@ -105,7 +103,7 @@ export class RaftNemesis {
         if (node !== undefined) this.#split([node.nodeId], this.#draw.oneOf(['in', 'out']));
         return;
       case 'halves': {
-        const ids = this.#draw.shuffled([...this.#nodes.keys()]);
+        const ids = this.#draw.shuffled([...this.#machines.keys()]);
         this.#split(ids.slice(0, ids.length >>> 1), 'both');
         return;
       }
@@ -132,28 +130,14 @@ export class RaftNemesis {
           node.disk.capacityBytes = Number.POSITIVE_INFINITY;
         });
         return;
-      case 'transfer':
-        this.#transfer();
-        return;
-      case 'membership':
-        this.#moveGroup();
-        return;
-      case 'replace':
-        this.#replace(node);
-        return;
       case 'reset-channels':
         for (const channel of [...this.#network.channels]) {
           if (node === undefined || channel.nodeId === node.nodeId) channel.expire();
         }
         return;
+      default:
+        this.#special(fault, node);
     }
-  }
-
-  /** Leaders are the more interesting half. */
-  #victim(up: readonly RaftNode[]): RaftNode {
-    const group = this.#draw.oneOf(this.#groups);
-    const leader = up.find((node) => node.host?.leads(group.groupId));
-    return leader !== undefined && this.#draw.onceIn(2) ? leader : this.#draw.oneOf(up);
   }
 
   #later(act: () => void): void {
@@ -162,12 +146,12 @@ export class RaftNemesis {
     });
   }
 
-  #crash(node: RaftNode, how: 'process' | 'power'): void {
+  #crash(node: SimMachine, how: 'process' | 'power'): void {
     node.kill(how);
     this.#world.after(this.#draw.between(0, this.#knobs.downMsMax), this.#world.outside, () => node.start());
   }
 
-  #pause(node: RaftNode): void {
+  #pause(node: SimMachine): void {
     const { life } = node;
     life.pause();
     node.trace('is stopped');
@@ -179,7 +163,7 @@ export class RaftNemesis {
   }
 
   #split(inside: readonly number[], direction: string): void {
-    const outside = [...this.#nodes.keys()].filter((id) => !inside.includes(id));
+    const outside = [...this.#machines.keys()].filter((id) => !inside.includes(id));
     this.#world.trace.add(this.#world.nowMs, 'nemesis', `cuts ${inside} from ${outside} (${direction})`);
     const cuts: [number, number][] = [];
     for (const a of inside) {
@@ -195,9 +179,9 @@ export class RaftNemesis {
     });
   }
 
-  #slowLink(node: RaftNode): void {
+  #slowLink(node: SimMachine): void {
     const moreMs = this.#draw.oneOf([20, 100, 600]);
-    const others = [...this.#nodes.keys()];
+    const others = [...this.#machines.keys()];
     for (const id of others) {
       this.#network.slow(node.nodeId, id, moreMs);
       this.#network.slow(id, node.nodeId, moreMs);
@@ -209,76 +193,29 @@ export class RaftNemesis {
       }
     });
   }
-
-  #transfer(): void {
-    const { groupId, target } = this.#draw.oneOf(this.#groups);
-    const leader = [...this.#nodes.values()].find((node) => node.host?.leads(groupId) && !node.life.paused);
-    const heir = this.#draw.oneOf([...target]);
-    const host = leader?.host;
-    if (leader === undefined || host === undefined) return;
-    this.#world.after(0, leader.life, () => void host.transferLeadership(groupId, heir));
-  }
-
-  #moveGroup(): void {
-    const group = this.#draw.oneOf(this.#groups);
-    const ids = [...this.#nodes.values()].filter((node) => node.broken === undefined);
-    const size = Math.min(ids.length, this.#draw.oneOf([1, 2, 3, 3, 5]));
-    // A group must not shrink to where a lost disk would be a majority.
-    if (this.#oneIsLost() || size === 0) return;
-    group.target = new Set(
-      this.#draw
-        .shuffled(ids)
-        .slice(0, size)
-        .map((node) => node.nodeId),
-    );
-    this.#world.trace.add(this.#world.nowMs, 'nemesis', `group ${group.groupId} shall be on ${[...group.target]}`);
-  }
-
-  /** A node loses its disk for good, and a new one takes its place. Never more than one may be gone at a time. */
-  #replace(node: RaftNode | undefined): void {
-    if (node === undefined || this.#nodes.size < 3) return;
-    if (this.#oneIsLost()) return;
-    if (
-      !this.#groups.every(
-        (group) => this.#isSettled(group) && !(group.target.has(node.nodeId) && group.target.size < 3),
-      )
-    )
-      return;
-    this.#lost = node;
-    node.kill('power');
-    node.disk.wipe();
-    node.engineDisk.wipe();
-    this.#nodes.delete(node.nodeId);
-    const fresh = this.#newNode();
-    this.#world.trace.add(this.#world.nowMs, 'nemesis', `${node.name} is lost, ${fresh.name} takes its place`);
-    for (const group of this.#groups) {
-      if (group.target.delete(node.nodeId)) group.target.add(fresh.nodeId);
-    }
-    fresh.start();
-  }
-
-  /** Still a member of something: until it is not, nobody else may be lost and no group may shrink. */
-  #oneIsLost(): boolean {
-    if (this.#lost !== undefined && !this.#isNamed(this.#lost.nodeId)) this.#lost = undefined;
-    return this.#lost !== undefined;
-  }
-
-  #isNamed(nodeId: number): boolean {
-    return this.#groups.some((group) => group.hosts.has(nodeId));
-  }
-
-  /** Committed: the target votes, and nobody else. */
-  #isSettled({ groupId, target, consensus }: LedgerGroup): boolean {
-    for (const { host } of this.#nodes.values()) {
-      if (host?.leads(groupId) !== true) continue;
-      const status = host.status(groupId);
-      // A leader that was deposed and does not know it knows nothing of the membership either.
-      if (status === undefined || status.membershipIndex > status.commit || status.term < consensus.highestTerm)
-        continue;
-      const { voters, votersOutgoing } = status.membership;
-      if (votersOutgoing.length === 0 && voters.length === target.size && voters.every((id) => target.has(id)))
-        return true;
-    }
-    return false;
-  }
 }
+
+export interface NemesisKnobs<Special extends string> {
+  faultEveryMs: number;
+  /** How long a fault lasts at most. */
+  faultMsMax: number;
+  downMsMax: number;
+  faults: readonly (MachineFault | Special)[];
+}
+
+export const MACHINE_FAULTS = [
+  'kill',
+  'power',
+  'power-all',
+  'pause',
+  'isolate',
+  'cut-one-way',
+  'halves',
+  'slow-link',
+  'slow-disk',
+  'hung-disk',
+  'sync-error',
+  'disk-full',
+  'reset-channels',
+] as const;
+export type MachineFault = (typeof MACHINE_FAULTS)[number];
