@@ -6,7 +6,7 @@ import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
-import { setAside } from '@sluice/storage/set-aside';
+import { finishSetAside, setAside } from '@sluice/storage/set-aside';
 import { DiskGuard } from '@sluice/store/disk-guard';
 import type { ServerConfig } from './config/config.ts';
 import { makeDataDirectory } from './identity/data-directory.ts';
@@ -45,6 +45,8 @@ export async function openGround(config: ServerConfig, logger: Logger, metrics: 
     );
   }
   await DiskGuard.makeRoomToStart(directory, logger);
+  // Before anything here is believed: half set aside, it would be an identity without its log.
+  await finishSetAside(directory);
   let identity = await readIdentity(directory);
   const hasOtherCopies = (identity?.member?.copies ?? 1) > 1;
   let storage: NodeStorage;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type LockDirectory, lockDirectory } from './entry-log/directory-lock.ts';
-import type { FileOperations } from './files/file-operations.ts';
+import { errorCode, type FileOperations } from './files/file-operations.ts';
 import { nodeFileOperations } from './files/node-file-operations.ts';
 
 /**
@@ -41,11 +41,17 @@ export async function setAside(directory: string, options: SetAsideOptions = {})
   }
 }
 
-/** @returns where it is now, or undefined when no move was interrupted. The caller has the directory to itself. */
+/** @returns where it is now, or undefined when no move was interrupted */
 export async function finishSetAside(directory: string, options: SetAsideOptions = {}): Promise<string | undefined> {
   const { files = nodeFileOperations } = options;
-  const moving = (await files.list(directory)).find((name) => MOVING.test(name));
-  return moving === undefined ? undefined : finish(directory, moving, options.keep ?? [], files);
+  let names: string[];
+  try {
+    names = await files.list(directory);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  return names.some((name) => MOVING.test(name)) ? setAside(directory, options) : undefined;
 }
 
 async function finish(

@@ -31,6 +31,7 @@ describe('a data directory that is set aside', () => {
     expect(await setAside(directory, options)).toBe(join(directory, 'damaged-2'));
     expect((await readdir(directory)).sort()).toEqual(['damaged-1', 'damaged-2', 'server.crt']);
     expect(await finishSetAside(directory)).toBeUndefined();
+    expect(await finishSetAside(join(directory, 'nowhere'))).toBeUndefined();
   });
 
   test('interrupted anywhere, the next start completes it', async () => {
