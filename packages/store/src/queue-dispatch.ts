@@ -227,8 +227,8 @@ export class QueueDispatch {
 
   #answerWindows(): void {
     if (this.#windowsToAnswer.size === 0 || this.#closed) return;
-    const waits = this.#waitsForCredit();
-    for (const dispatchId of this.#windowsToAnswer) this.#consumers.get(dispatchId)?.waiting(waits);
+    // What was said last, whether or not it is true any more: news would not be known as the answer.
+    for (const dispatchId of this.#windowsToAnswer) this.#consumers.get(dispatchId)?.waiting(this.#waits);
     this.#windowsToAnswer.clear();
   }
 

@@ -129,6 +129,16 @@ describe('a queue over several partitions', () => {
     expect(consumer.waiting).toEqual([false, true]);
   });
 
+  test('answers a window with what it said last, so that the answer is never taken for news', async () => {
+    const consumer = store.attach(1, 1);
+    await store.publish(1, ['1']);
+    await store.publish(1, ['2']);
+    await until(() => consumer.waiting.length === 1, 'told');
+    consumer.window(5);
+    await until(() => consumer.waiting.length === 3, 'answered, and told of the end');
+    expect(consumer.waiting).toEqual([true, true, false]);
+  });
+
   test('answers a window once all that was assigned before it has been sent', async () => {
     const consumer = store.attach(1, 2);
     await store.publish(1, ['1', '2', '3']);

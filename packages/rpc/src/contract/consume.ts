@@ -40,7 +40,8 @@ export type ConsumeResponse =
    *
    * Sent as well in answer to every `window`, once whatever was assigned under the former one has been sent: only then
    * may the credit that was taken back be given to another partition. The answer repeats what was said last (false when
-   * nothing was); when the new window changes it, the change is said first. So whoever hears the same twice hears an answer.
+   * nothing was), and a change that the new window brings is said by itself: so whoever hears the same twice hears an
+   * answer.
    */
   | { type: 'waiting'; consumerId: number; waiting: boolean };
 
