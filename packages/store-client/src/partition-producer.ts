@@ -139,6 +139,7 @@ export class PartitionProducer {
 
   /** The image of the cluster changed: channels are open to all its stores, from the beginning. */
   topologyChanged(): void {
+    this.#routes.topologyChanged();
     const stores: number[] = [];
     for (const node of this.#topology.nodes()) {
       if (node.state !== 'gone' && node.roles.includes('store')) stores.push(node.nodeId);

@@ -19,7 +19,10 @@ export class RouteTable {
     this.#topology = topology;
   }
 
-  /** Called whenever a partition's leader is known anew: another one, or the same after it was suspected. */
+  /**
+   * Called whenever a partition's leader is known anew: another one, the same after it was suspected, or one that was
+   * taken for it and now says so itself.
+   */
   onLeader(listener: LeaderListener): void {
     this.#listeners.push(listener);
   }
@@ -66,7 +69,10 @@ export class RouteTable {
     const route = this.#route(partition);
     if (term < route.term) return;
     this.#topology.noteLeader(partition, nodeId, term);
+    // Also when it was taken for the leader before: only now it says that it serves.
+    const wasKnown = route.leader === nodeId;
     this.#become(partition, route, nodeId, term);
+    if (wasKnown) this.#tell(partition, nodeId);
   }
 
   /** What a store that refused believes; 0: it knows nobody. Tell `suspect` of the refusal first. */
@@ -103,7 +109,11 @@ export class RouteTable {
     // A hint proves nothing: who follows one that is wrong must not be sent round in a circle by the next.
     if (term > 0) route.suspects.length = 0;
     route.asked = 0;
-    if (isKnownAnew) for (const listener of this.#listeners) listener(partition, nodeId);
+    if (isKnownAnew) this.#tell(partition, nodeId);
+  }
+
+  #tell(partition: number, nodeId: number): void {
+    for (const listener of this.#listeners) listener(partition, nodeId);
   }
 
   #inTurn(replicas: readonly number[], start: number, turn: number): number {

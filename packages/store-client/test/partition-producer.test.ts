@@ -427,6 +427,20 @@ describe('a change of leader', () => {
     expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
   });
 
+  test('a new leader that does not serve yet says that it leads and refuses: it is asked again when it announces itself', async () => {
+    await publishEight();
+    store.transport.kill(1);
+    routes.suspect(1, 1);
+    topology.applyLiveness({ leaders: [{ partition: 1, nodeId: 2, term: 2 }], alive: [2, 3] });
+    producer.topologyChanged();
+    expect(seen(2)).toEqual(['!5', '6', '7', '8']);
+    for (let n = 0; n < 4; n++) say(2, n, 'not-leader', 2);
+    expect(routes.leaderOf(1)).toBe(2);
+    expect(on(2)).toHaveLength(4);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    expect(seen(2).slice(4)).toEqual(['!5', '6', '7', '8']);
+  });
+
   test('a batch refused for good leaves its place; the next goes on when nothing is in flight any more', async () => {
     const outcomes = await publishEight();
     say(1, 4, 'storage-full');

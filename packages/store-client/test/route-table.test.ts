@@ -31,6 +31,12 @@ describe('a leader', () => {
     expect(heard).toEqual(['2:3']);
   });
 
+  test('is told again when it says itself what others said of it: only now it serves', () => {
+    coordinatorSays([[1, 2, 5]]);
+    routes.announced(1, 2, 5);
+    expect(heard).toEqual(['1:2', '1:2']);
+  });
+
   test('of a later term replaces one of an earlier, never the other way, whoever says it', () => {
     routes.announced(1, 2, 6);
     coordinatorSays([[1, 1, 5]]);
