@@ -338,7 +338,7 @@ export class ApplyLoop {
       }
       replica.appliedIndex = entry.index;
       replica.appliedTerm = entry.term;
-      replica.recent.delete(entry.index);
+      replica.recent.applied(entry.index);
       const pending = replica.pending.take(entry.index, entry.term);
       if (pending?.lost === true) replica.listener.dropped(pending.token, 'not-leader');
       else if (entry.kind === EntryKind.NORMAL) replica.listener.applied(entry.index, reply, pending?.token);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Entry } from '@sluice/raft/entry';
+import fc from 'fast-check';
 import { RecentEntries } from '../src/recent-entries.ts';
 
 const MIB = 1024 * 1024;
@@ -33,10 +34,51 @@ describe('entries kept in memory', () => {
   test('applied entries give their bytes back', () => {
     const recent = new RecentEntries();
     recent.append([entry(1, 1, 10), entry(2, 1, 20)], 0);
-    recent.delete(1);
-    recent.delete(1);
+    recent.applied(1);
+    recent.applied(1);
     expect(recent.bytes).toBe(20);
     recent.clear();
     expect(recent.bytes).toBe(0);
+  });
+
+  test('are those of the log that were not applied, whatever is written over', () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('append' as const), back: fc.nat(4), count: fc.integer({ min: 1, max: 900 }) }),
+      fc.record({ kind: fc.constant('apply' as const), count: fc.nat(1200) }),
+      fc.record({ kind: fc.constant('jump' as const), by: fc.integer({ min: 1, max: 5 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const recent = new RecentEntries();
+        let model: Entry[] = [];
+        let applied = 0;
+        let end = 1;
+        let term = 1;
+        for (const action of steps) {
+          if (action.kind === 'append') {
+            const first = Math.max(applied + 1, end - action.back);
+            const entries = Array.from({ length: action.count }, (_, i) => entry(first + i, ++term));
+            recent.append(entries, 0);
+            model = [...model.filter(({ index }) => index < first), ...entries];
+            end = first + action.count;
+          } else if (action.kind === 'apply') {
+            applied = Math.min(end - 1, applied + action.count);
+            recent.applied(applied);
+            model = model.filter(({ index }) => index > applied);
+          } else {
+            // A snapshot.
+            end += action.by;
+            applied = end - 1;
+            recent.clear();
+            model = [];
+          }
+          for (const held of model) expect(recent.get(held.index)).toBe(held);
+          expect(recent.get(applied)).toBeUndefined();
+          expect(recent.get(end)).toBeUndefined();
+          expect(recent.bytes).toBe(model.length);
+        }
+      }),
+      { numRuns: 100, seed: 1 },
+    );
   });
 });
