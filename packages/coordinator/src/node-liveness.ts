@@ -11,9 +11,12 @@ export class NodeLiveness {
   readonly #nodes = new Map<number, Heard>();
   readonly #silenceMs: number;
   #sinceMs = 0;
+  #lookedMs = 0;
 
   /** Silent for longer: not alive. Above an election timeout, so that a store is not given up before its peers do. */
   static readonly SILENCE_MS = 5_000;
+  /** Nobody looked for so long: this process was paused, and the silence was its own. */
+  static readonly PAUSE_MS = 1_500;
   /** A node whose connection broke and that was not back since is not waited for any longer when something changes. */
   static readonly BROKEN_MS = 1_000;
 
@@ -25,6 +28,7 @@ export class NodeLiveness {
   begin(nowMs: number): void {
     this.#nodes.clear();
     this.#sinceMs = nowMs;
+    this.#lookedMs = nowMs;
   }
 
   opened(nodeId: number): void {
@@ -39,16 +43,14 @@ export class NodeLiveness {
   }
 
   heard(nodeId: number, nowMs: number): void {
-    this.#of(nodeId).heardMs = nowMs;
+    this.#hear(nodeId, nowMs);
   }
 
   /** True when it says anything but the figures anew: somebody else leads, or a replica came, went or broke. */
   reported(nodeId: number, report: NodeReport, nowMs: number): boolean {
-    const heard = this.#of(nodeId);
+    const heard = this.#hear(nodeId, nowMs);
     const former = heard.report;
-    // Back after a silence: how long it stays counts from here.
-    if (former === undefined || nowMs - heard.heardMs > this.#silenceMs) heard.steadySinceMs = nowMs;
-    heard.heardMs = nowMs;
+    if (former === undefined) heard.steadySinceMs = nowMs;
     heard.report = report;
     return former === undefined || !isSameState(former, report);
   }
@@ -73,6 +75,7 @@ export class NodeLiveness {
   }
 
   silentMs(nodeId: number, nowMs: number): number {
+    this.#look(nowMs);
     return nowMs - Math.max(this.#sinceMs, this.#nodes.get(nodeId)?.heardMs ?? 0);
   }
 
@@ -99,6 +102,21 @@ export class NodeLiveness {
 
   forget(nodeId: number): void {
     if (this.#nodes.get(nodeId)?.channels === 0) this.#nodes.delete(nodeId);
+  }
+
+  #hear(nodeId: number, nowMs: number): Heard {
+    const silentMs = this.silentMs(nodeId, nowMs);
+    const heard = this.#of(nodeId);
+    // Back after a silence: how long it stays counts from here.
+    if (silentMs > this.#silenceMs) heard.steadySinceMs = nowMs;
+    heard.heardMs = nowMs;
+    return heard;
+  }
+
+  /** Whoever was paused takes everybody for silent; they are given the time to say something again. */
+  #look(nowMs: number): void {
+    if (nowMs - this.#lookedMs > NodeLiveness.PAUSE_MS) this.#sinceMs = nowMs;
+    this.#lookedMs = nowMs;
   }
 
   #of(nodeId: number): Heard {

@@ -38,7 +38,7 @@ export class PlacementLoop {
   }
 
   decide(view: PlacementView, nowMs: number): MetaCommand[] {
-    const reports = this.#partitionReports(view.nodes);
+    const reports = this.#partitionReports(view.nodes, nowMs);
     const commands: MetaCommand[] = [];
     for (const { partition, bootstrap } of view.partitions) {
       if (bootstrap && reports.has(partition)) commands.push({ kind: 'partition-formed', partition });
@@ -193,10 +193,11 @@ export class PlacementLoop {
     return (this.#liveness.report(nodeId)?.replicas ?? []).every((groupId) => groupId === 0);
   }
 
-  /** Of each partition, what its leader of the latest term says. */
-  #partitionReports(nodes: readonly NodeInfo[]): Reports {
+  /** Of each partition, what its leader of the latest term says, if that lives. */
+  #partitionReports(nodes: readonly NodeInfo[], nowMs: number): Reports {
     const latest = new Map<number, PartitionReport>();
     for (const { nodeId } of nodes) {
+      if (!this.#liveness.isAlive(nodeId, nowMs)) continue;
       for (const report of this.#liveness.report(nodeId)?.leads ?? []) {
         if ((latest.get(report.partition)?.term ?? -1) < report.term) latest.set(report.partition, report);
       }
