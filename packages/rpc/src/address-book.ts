@@ -5,9 +5,10 @@
 export class AddressBook {
   readonly #addresses = new Map<number, string>();
 
-  /** `host:port`; an IPv6 address in brackets. */
+  /** `host:port`; an IPv6 address in brackets. An empty one is that of a node that listens to nobody. */
   set(nodeId: number, address: string): void {
-    this.#addresses.set(nodeId, address);
+    if (address === '') this.#addresses.delete(nodeId);
+    else this.#addresses.set(nodeId, address);
   }
 
   delete(nodeId: number): void {

@@ -49,8 +49,8 @@ const request = (sequence: number, sizeBytes = 3): AppendRequest => ({
   batch: new Uint8Array(sizeBytes).fill(sequence),
 });
 
-async function pair(): Promise<{ near: Near; far: Far; server: GrpcServer; client: GrpcTransport; port: number }> {
-  const made = server().server;
+async function pair() {
+  const { server: made, metrics } = server();
   let far: Far | undefined;
   made.serveChannel<AppendRequest, AppendResponse>('append', (channel, from) => {
     expect(from).toBe(1);
@@ -60,7 +60,7 @@ async function pair(): Promise<{ near: Near; far: Far; server: GrpcServer; clien
   const transport = client(port);
   const near: Near = transport.open(2, 'append');
   await until(() => far !== undefined);
-  return { near, far: far as Far, server: made, client: transport, port };
+  return { near, far: far as Far, server: made, metrics, client: transport, port };
 }
 
 describe('channels over gRPC', () => {
@@ -216,7 +216,7 @@ describe('channels over gRPC', () => {
   });
 
   test('a thousand of them leave nothing behind', async () => {
-    const { server: made, client: transport, near } = await pair();
+    const { server: made, client: transport, near, metrics } = await pair();
     near.close();
     made.serveChannel<AppendRequest, AppendResponse>('append', (channel) => {
       channel.onMessage(() => {
@@ -240,6 +240,10 @@ describe('channels over gRPC', () => {
     }
     expect(answered).toBe(1_000);
     await until(() => made.openChannels === 0 && transport.openStreams === 0);
+    await transport.shutdown();
+    // Long enough for a stream that was cut short to be told from a connection that ended.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    for (const reason of ['aborted', 'no-stream', 'invalid', 'not-http2']) expect(refused(metrics, reason)).toBe(0);
   });
 });
 
@@ -272,6 +276,7 @@ describe('calls over gRPC', () => {
     const ask = (nodeId: number): Promise<unknown> => transport.call(nodeId, 'metadata', { type: 'reach', epoch: 1 });
     await expect(ask(2)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE', retriable: true });
     await expect(ask(3)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE', retriable: true });
+    await expect(transport.callAddress('', 'cluster', {})).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
     await made.shutdown();
     await expect(ask(2)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE', retriable: true });
   });

@@ -78,6 +78,7 @@ export class GrpcTransport implements Transport {
   /** Asks whoever listens there, without saying who asks: for nodes that do not know each other. */
   async callAddress<Request, Response>(address: string, service: 'cluster', request: Request): Promise<Response> {
     if (this.#down) throw peerUnavailable('this node is shutting down');
+    if (address === '') throw peerUnavailable('there is no address to ask');
     return (await this.#link(address, CALL_LANE).call(CALL_CODECS[service], new Metadata(), request)) as Response;
   }
 
