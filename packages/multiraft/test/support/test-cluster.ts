@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,6 +169,11 @@ export class Member {
 
   listener(groupId: number): ClusterListener {
     return this.listeners.get(groupId) as ClusterListener;
+  }
+
+  /** Whether it is written down that the replica is impaired. */
+  noted(groupId: number): boolean {
+    return existsSync(join(this.#directory, 'images', `${groupId}.impaired`));
   }
 
   propose(groupId: number, amount = 1, padding = 0): Promise<TallyReply> {
