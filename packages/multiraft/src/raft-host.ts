@@ -359,13 +359,9 @@ export class RaftHost {
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
     this.#links.close();
-    this.#answerAll();
+    for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
     if (this.#failed === undefined) await this.#syncState();
     await this.#storage.close();
-  }
-
-  #answerAll(): void {
-    for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
   }
 
   async #syncState(): Promise<void> {
@@ -472,7 +468,7 @@ export class RaftHost {
     this.#links.close();
     this.#watch.close();
     for (const listener of this.#failureListeners) listener(cause);
-    this.#answerAll();
+    for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
   }
 }
 
