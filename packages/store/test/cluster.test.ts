@@ -111,6 +111,63 @@ describe('with three stores', () => {
     });
   });
 
+  test('a leader that stood still hands nothing out before a majority has confirmed it', async () => {
+    cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
+    await cluster.define({ queueId: 1 }, DEFINITION);
+    const publisher = gateway(GATEWAY);
+    const consumer = gateway(OTHER_GATEWAY);
+    consumer.consume(1, 20);
+    publisher.publish('1');
+    await until(() => consumer.received.length === 1, 'delivered');
+    const { host } = cluster.node(1);
+    const leads = host.leads.bind(host);
+    host.leads = () => false;
+    publisher.publish('2');
+    await publisher.allAcknowledged();
+    await rest();
+    expect(consumer.received).toEqual(['1']);
+    host.leads = leads;
+    await until(() => consumer.received.length === 2, 'delivered after all');
+  });
+
+  test('what a leader had begun is ended by the next: a removed queue is swept, one over its limit trimmed', async () => {
+    cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
+    const limits = { countMax: 5, bytesMax: null, overflow: 'drop_oldest' as const };
+    await cluster.define({ queueId: 1 }, DEFINITION);
+    await cluster.define({ queueId: 2 }, DEFINITION);
+    for (const [n, queueId] of [1, 2].entries()) {
+      const publisher = gateway(GATEWAY + 10 + n, 1, queueId);
+      for (let text = 1; text <= 10; text++) publisher.publish(String(text));
+      await publisher.allAcknowledged();
+    }
+    // The leader takes the commands and never acts on what they ask for.
+    const stalled = await cluster.leader(1);
+    const { engine } = stalled;
+    engine.hold();
+    await cluster.define({ queueId: 1, limits }, DEFINITION);
+    await cluster.undefine(2);
+    await cluster.kill(stalled.nodeId);
+    const next = await cluster.leader(1);
+    await until(async () => {
+      const answer = await next.store.admin.answer({ type: 'statistics', queueIds: [1] });
+      return answer.type === 'statistics' && answer.queues[0]?.depth === 5 && next.store.report().leads[0]?.depth === 5;
+    }, 'trimmed and swept');
+  });
+
+  test('a leader without space hands over to one that has some, which does not give it back', async () => {
+    cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
+    await cluster.define({ queueId: 1 }, DEFINITION);
+    const publisher = gateway(GATEWAY);
+    cluster.node(1).isFull = true;
+    cluster.node(2).isFull = true;
+    await cluster.leader(1, [3]);
+    publisher.publish('1');
+    await publisher.allAcknowledged();
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(cluster.leaderNow(1)).toBe(3);
+    expect(publisher.statuses).not.toContain('storage-full');
+  });
+
   test('leadership goes to whom the coordinator prefers once that is back, and stays with whom it finds otherwise', async () => {
     cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
     await cluster.leader(1, [1]);

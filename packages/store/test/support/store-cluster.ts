@@ -7,14 +7,14 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Topology } from '@sluice/meta/topology';
+import { Topology, type TopologyDeltaInfo } from '@sluice/meta/topology';
 import { openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
-import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
-import { noSnapshots } from '../../../multiraft/test/support/no-snapshots.ts';
 import { Store } from '../../src/store.ts';
+import { GatedEngine } from './gated-engine.ts';
 import { imageOf, NO_CHANGE, until } from './test-store.ts';
 
 /**
@@ -103,6 +103,12 @@ export class StoreCluster {
     await Promise.all([...this.nodes.values()].map(({ store }) => store.settled()));
   }
 
+  async undefine(queueId: number): Promise<void> {
+    this.#queues = this.#queues.filter((queue) => queue.queueId !== queueId);
+    this.#push({ removed: [queueId] });
+    await Promise.all([...this.nodes.values()].map(({ store }) => store.settled()));
+  }
+
   place(partition: number, replicas: readonly number[], preferredLeader = 0): void {
     const place = { partition, replicas, preferredLeader, bootstrap: false };
     this.#partitions = this.#partitions.map((earlier) => (earlier.partition === partition ? place : earlier));
@@ -137,7 +143,7 @@ export class StoreCluster {
     await rm(this.#root, { recursive: true, force: true });
   }
 
-  #push(change: { partitions?: readonly PartitionInfo[]; changed?: readonly QueueDefinition[] }): void {
+  #push(change: Partial<TopologyDeltaInfo>): void {
     this.#epoch++;
     for (const { topology, store } of this.nodes.values()) {
       topology.applyDelta({ ...NO_CHANGE, ...change, epoch: this.#epoch });
@@ -151,6 +157,9 @@ export class StoreNode {
   readonly topology = new Topology();
   store!: Store;
   host!: RaftHost;
+  readonly engine = new GatedEngine();
+  /** The host says that the disk is full. */
+  isFull = false;
   readonly #network: InprocNetwork;
   readonly #directory: string;
 
@@ -169,7 +178,7 @@ export class StoreNode {
       directory: this.#directory,
       logger: silentLogger,
       metrics,
-      openEngine: async () => new MemoryEngine(),
+      openEngine: async () => this.engine,
       openEntryLog: (directory, durableMark) =>
         openEntryLog({ directory, durableMark, logger: silentLogger, metrics, sync: false }),
     });
@@ -180,9 +189,10 @@ export class StoreNode {
       metrics,
       prng,
       transport,
-      snapshots: noSnapshots,
+      snapshots: (parts) => new SnapshotExchange(parts),
       liveEntries: (groupId, first, last, limit) => this.store.liveEntries(groupId, first, last, limit),
     });
+    Object.defineProperty(this.host, 'diskFull', { get: () => this.isFull });
     this.store = new Store({
       nodeId,
       storage,
@@ -204,6 +214,7 @@ export class StoreNode {
   }
 
   async stop(): Promise<void> {
+    this.engine.release();
     await this.store.close();
     await this.host.close();
   }

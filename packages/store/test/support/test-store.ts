@@ -11,6 +11,7 @@ import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-con
 import { Topology, type TopologyImageInfo } from '@sluice/meta/topology';
 import { openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import type { RecordInput } from '@sluice/queue/record/record';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
@@ -20,7 +21,6 @@ import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { noSnapshots } from '../../../multiraft/test/support/no-snapshots.ts';
 import { Store } from '../../src/store.ts';
 import { GatedEngine } from './gated-engine.ts';
 import { TestConsumer } from './test-consumer.ts';
@@ -83,7 +83,7 @@ export class TestStore {
       metrics,
       prng,
       transport: this.transport,
-      snapshots: noSnapshots,
+      snapshots: (parts) => new SnapshotExchange(parts),
       liveEntries: async () => [],
     });
     this.store = new Store({

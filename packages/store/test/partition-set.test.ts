@@ -1,0 +1,231 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
+import type { PartitionInfo } from '@sluice/meta/partition-info';
+import { Topology } from '@sluice/meta/topology';
+import type { StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
+import type { Partition } from '../src/partition.ts';
+import { PartitionSet, type PartitionSetOptions } from '../src/partition-set.ts';
+import { imageOf, NO_CHANGE, rest } from './support/test-store.ts';
+
+const SELF = 1;
+
+interface KnownMembership {
+  membershipIndex: number;
+  committed: number[];
+  inForce: number[];
+  impaired?: Error;
+}
+
+const membershipOf = (voters: readonly number[]) => ({
+  voters: [...voters],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+});
+
+/** A host that notes what is asked of it; additions and removals end when the test says so. */
+class FakeHost {
+  readonly stored: number[] = [];
+  readonly calls: string[] = [];
+  readonly known = new Map<number, KnownMembership>();
+  leader = 0;
+  gate: Promise<void> | undefined;
+
+  storedGroups(): number[] {
+    return this.stored;
+  }
+  async addGroup({
+    groupId,
+    bootstrapVoters,
+  }: {
+    groupId: number;
+    bootstrapVoters?: readonly number[];
+  }): Promise<object> {
+    this.calls.push(`add ${groupId}${bootstrapVoters === undefined ? '' : ` of ${bootstrapVoters}`}`);
+    await this.gate;
+    return {};
+  }
+  async removeGroup(groupId: number): Promise<void> {
+    this.calls.push(`remove ${groupId}`);
+    await this.gate;
+  }
+  leaderOf(): number {
+    return this.leader;
+  }
+  status(groupId: number): object | undefined {
+    const known = this.known.get(groupId);
+    if (known === undefined) return undefined;
+    const { membershipIndex, committed, inForce, impaired } = known;
+    return {
+      membershipIndex,
+      impaired,
+      committedMembership: membershipOf(committed),
+      membership: membershipOf(inForce),
+    };
+  }
+}
+
+let host: FakeHost;
+let topology: Topology;
+let set: PartitionSet;
+let asked: number[];
+let leads: boolean;
+let closed: number[];
+/** By node; absent: it does not answer. */
+let answers: Map<number, StoreAdminResponse>;
+
+beforeEach(() => {
+  host = new FakeHost();
+  topology = new Topology();
+  asked = [];
+  leads = false;
+  closed = [];
+  answers = new Map();
+  const call = async (node: number): Promise<StoreAdminResponse> => {
+    asked.push(node);
+    const answer = answers.get(node);
+    if (answer === undefined) throw new Error('nobody there');
+    return answer;
+  };
+  set = new PartitionSet({
+    nodeId: SELF,
+    host: host as unknown as PartitionSetOptions['host'],
+    topology,
+    transport: { call: call as unknown as PartitionSetOptions['transport']['call'] },
+    logger: silentLogger,
+    make: (groupId) =>
+      ({
+        groupId,
+        get leads() {
+          return leads;
+        },
+        close: () => closed.push(groupId),
+      }) as unknown as Partition,
+    onMoved: () => {},
+  });
+});
+
+/** Partition 1 is there; where is it now? */
+async function place(replicas: number[], bootstrap = false): Promise<void> {
+  const info: PartitionInfo = { partition: 1, replicas, preferredLeader: 0, bootstrap };
+  if (topology.epoch === 0) topology.reset(imageOf([info]));
+  else topology.applyDelta({ ...NO_CHANGE, epoch: topology.epoch + 1, partitions: [info] });
+  set.reconcile();
+  await rest(2);
+}
+
+async function stored(known: KnownMembership): Promise<void> {
+  host.stored.push(0, 1);
+  host.known.set(1, known);
+  await set.open();
+  host.calls.length = 0;
+}
+
+const says = (members: number[], index: number): StoreAdminResponse => ({
+  type: 'membership',
+  term: 1,
+  index,
+  members,
+});
+const NAMED: KnownMembership = { membershipIndex: 10, committed: [1, 2, 3], inForce: [1, 2, 3] };
+
+describe('a replica comes', () => {
+  test('from the log, whatever the image says; the metadata is not one', async () => {
+    host.stored.push(0, 3, 5);
+    await set.open();
+    expect(host.calls).toEqual(['add 3', 'add 5']);
+  });
+
+  test('with its first placement, and begins the log with the voters that are placed', async () => {
+    await place([1, 2, 3], true);
+    expect(host.calls).toEqual(['add 1 of 1,2,3']);
+    expect([set.isComplete, [...set.partitions.keys()]]).toEqual([true, [1]]);
+  });
+
+  test('later, to wait until its leader adds it', async () => {
+    await place([2, 3]);
+    await place([1, 2, 3]);
+    expect(host.calls).toEqual(['add 1']);
+  });
+
+  test('once, however often the image moves while it is opened', async () => {
+    let open = (): void => {};
+    host.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await place([1, 2]);
+    await place([1, 2, 3]);
+    expect([host.calls, set.isComplete]).toEqual([['add 1'], false]);
+    open();
+    await rest(2);
+    set.reconcile();
+    await rest(2);
+    expect([host.calls, set.isComplete]).toEqual([['add 1'], true]);
+  });
+});
+
+describe('a replica that is placed elsewhere', () => {
+  test('goes when it has applied the change that leaves it out', async () => {
+    await stored({ membershipIndex: 10, committed: [2, 3, 4], inForce: [2, 3, 4] });
+    await place([2, 3, 4]);
+    expect([host.calls, asked, closed, set.partitions.size]).toEqual([['remove 1'], [], [1], 0]);
+  });
+
+  test('stays while its own log names it again, or is not to be trusted', async () => {
+    await stored({ membershipIndex: 12, committed: [2, 3, 4], inForce: [1, 2, 3, 4] });
+    await place([2, 3, 4]);
+    host.known.set(1, { membershipIndex: 12, committed: [2, 3], inForce: [2, 3], impaired: new Error('damaged') });
+    set.reconcile();
+    await rest(2);
+    expect(host.calls).toEqual([]);
+  });
+
+  test('goes when the leader says so, as of no earlier than what it knows itself', async () => {
+    await stored(NAMED);
+    host.leader = 2;
+    answers.set(2, says([2, 3, 4], 9));
+    await place([2, 3, 4]);
+    expect(host.calls).toEqual([]);
+    answers.set(2, says([1, 2, 3, 4], 11));
+    set.reconcile();
+    await rest(2);
+    expect(host.calls).toEqual([]);
+    answers.set(2, says([2, 3, 4], 12));
+    set.reconcile();
+    await rest(2);
+    expect(host.calls).toEqual(['remove 1']);
+  });
+
+  test('asks everybody it may be, follows who does not lead to who does, and takes silence for nothing', async () => {
+    await stored(NAMED);
+    host.leader = 2;
+    answers.set(3, { type: 'refused', code: 'not-leader', message: '', leader: 7 });
+    await place([3, 4]);
+    expect([host.calls, asked]).toEqual([[], [2, 3, 4, 7]]);
+    answers.set(7, says([3, 4, 7], 11));
+    set.reconcile();
+    await rest(2);
+    expect(host.calls).toEqual(['remove 1']);
+  });
+
+  test('stays while it leads, and when it is placed here again while the leader is asked', async () => {
+    await stored({ membershipIndex: 10, committed: [2, 3], inForce: [2, 3] });
+    leads = true;
+    await place([2, 3]);
+    expect(host.calls).toEqual([]);
+    leads = false;
+    host.known.set(1, NAMED);
+    host.leader = 2;
+    answers.set(2, says([2, 3], 12));
+    set.reconcile();
+    await place([1, 2, 3]);
+    expect(host.calls).toEqual([]);
+  });
+
+  test('and comes back begins no log of its own, though the image may say so', async () => {
+    await stored({ membershipIndex: 10, committed: [2, 3], inForce: [2, 3] });
+    await place([2, 3], true);
+    await place([1, 2, 3], true);
+    expect(host.calls).toEqual(['remove 1', 'add 1']);
+  });
+});

@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
+import type { Command } from '@sluice/queue/machine/commands';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { Partition } from '../src/partition.ts';
+import { RowDropper } from '../src/row-dropper.ts';
+import { rest } from './support/test-store.ts';
+
+/** Rows of one record each, and a log that applies what it is given when the test lets it. */
+class FakePartition {
+  leads = true;
+  readonly rows = new Set<number>();
+  readonly dropped: number[] = [];
+  gate: Promise<void> | undefined;
+  loses = false;
+  countMax = Number.POSITIVE_INFINITY;
+
+  readonly machine = {
+    queue: () => {
+      const depth = this.rows.size;
+      const head = Math.min(...this.rows);
+      const isOverLimit = depth > this.countMax;
+      return { head, tail: 1000, depth, countMax: this.countMax, bytesMax: null, isOverLimit };
+    },
+  };
+  readonly index = {
+    rowsFrom: async (_queueId: number, from: number): Promise<IndexRow[]> => {
+      const found = [...this.rows].filter((base) => base >= from).slice(0, 2);
+      await this.gate;
+      return found.map((base) => ({
+        base,
+        count: 1,
+        appendedAtMs: base,
+        nextLive: (offset: number) => (offset === base ? base : -1),
+        sizeBytesOf: () => 1,
+      })) as unknown as IndexRow[];
+    },
+  };
+
+  async execute(command: Command): Promise<{ type: 'dropped'; count: number } | undefined> {
+    if (command.type !== 'drop-rows') throw new Error(command.type);
+    await rest(1);
+    if (this.loses || !this.leads) return undefined;
+    for (const base of command.rowBases) if (this.rows.delete(base)) this.dropped.push(base);
+    return { type: 'dropped', count: command.rowBases.length };
+  }
+}
+
+let partition: FakePartition;
+let dropper: RowDropper;
+beforeEach(() => {
+  partition = new FakePartition();
+  for (let base = 1; base <= 9; base++) partition.rows.add(base);
+  dropper = new RowDropper(partition as unknown as Partition, silentLogger);
+});
+
+/** Leadership ends, and begins again before anything of the former one has noticed. */
+function leadershipComesBack(): void {
+  partition.leads = false;
+  dropper.stop();
+  partition.leads = true;
+}
+
+function hold(): () => void {
+  let release = (): void => {};
+  partition.gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  return () => {
+    partition.gate = undefined;
+    release();
+  };
+}
+
+describe('a walk whose leadership ends', () => {
+  test('drops nothing more, and says that it came to no end', async () => {
+    const release = hold();
+    const purging = dropper.purge(1);
+    const expiring = dropper.expire(1, 5);
+    partition.leads = false;
+    dropper.stop();
+    release();
+    expect([await purging, await expiring, partition.dropped]).toEqual([undefined, undefined, []]);
+  });
+
+  test('also when a command of it was lost', async () => {
+    partition.loses = true;
+    const purging = dropper.purge(1);
+    const expiring = dropper.expire(1, 5);
+    await rest(1);
+    leadershipComesBack();
+    expect([await purging, await expiring]).toEqual([undefined, undefined]);
+  });
+
+  test('keeps nobody from beginning it again: a removed queue is swept by the next leadership', async () => {
+    const release = hold();
+    dropper.sweepRemoved(1);
+    await rest(1);
+    leadershipComesBack();
+    release();
+    dropper.sweepRemoved(1);
+    await rest();
+    expect(partition.rows.size).toBe(0);
+  });
+
+  test('and a queue over its limit is trimmed by the next one, no further than to the limit', async () => {
+    partition.countMax = 4;
+    const release = hold();
+    dropper.trim(1);
+    await rest(1);
+    leadershipComesBack();
+    release();
+    dropper.trim(1);
+    await rest();
+    expect([...partition.rows]).toEqual([6, 7, 8, 9]);
+  });
+});
+
+test('one walk a queue and reason at a time', async () => {
+  partition.countMax = 4;
+  dropper.trim(1);
+  dropper.trim(1);
+  await rest();
+  expect([...partition.rows]).toEqual([6, 7, 8, 9]);
+});
