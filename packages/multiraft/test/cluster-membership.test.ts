@@ -15,10 +15,13 @@ type Change = Parameters<Member['host']['proposeMembership']>[1];
 
 async function change(leader: Member, what: Change, isDone: (membership: Membership) => boolean): Promise<void> {
   await until(() => leader.host.proposeMembership(1, what) === 'proposed', JSON.stringify(what));
-  await until(() => {
-    const membership = leader.host.status(1)?.committedMembership;
-    return membership !== undefined && membership.votersOutgoing.length === 0 && isDone(membership);
-  }, `${JSON.stringify(what)} is committed`);
+  await until(
+    () => {
+      const membership = leader.host.status(1)?.committedMembership;
+      return membership !== undefined && membership.votersOutgoing.length === 0 && isDone(membership);
+    },
+    `${JSON.stringify(what)} is committed`,
+  );
 }
 
 /** The listener and machine of a group that is taken off a node belong to nobody. */
@@ -126,7 +129,15 @@ test('a message whose sender is not who it says is not heard', async () => {
   const [a, b] = [1, 2, 3].filter((nodeId) => nodeId !== leader.nodeId) as [number, number];
   const channel = cluster.network.node(a).open(leader.nodeId, 'raft-control');
   const term = leader.host.termOf(1);
-  const message = { type: 'vote', from: b, to: leader.nodeId, term: term + 5, lastIndex: 99, lastTerm: 99, force: true };
+  const message = {
+    type: 'vote',
+    from: b,
+    to: leader.nodeId,
+    term: term + 5,
+    lastIndex: 99,
+    lastTerm: 99,
+    force: true,
+  };
   channel.send({ messages: [{ groupId: 1, message }], quiesced: [] });
   const strangers = leader.metrics.counter('sluice_raft_strangers_total', '');
   await until(() => strangers.value === 1, 'it is counted');
