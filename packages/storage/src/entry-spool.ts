@@ -14,6 +14,9 @@ import type { FileOperations } from './files/file-operations.ts';
 const MAGIC = Buffer.from('SLUICES1', 'latin1');
 const PREFIX_BYTES = 9;
 const BlockKind = { ENTRIES: 1, FOOTER: 2 } as const;
+/** Term (8), index (8), kind (1), data bytes (4). */
+const HEAD_BYTES = 21;
+const COPY_BELOW_BYTES = 2048;
 /** A block is read whole; a length beyond this is damage. */
 const BLOCK_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -43,13 +46,28 @@ export class EntrySpool {
 
   /** Entries that go together are one block, held in memory as a whole when it is read. */
   async add(entries: readonly Entry[]): Promise<void> {
-    const buffers: Uint8Array[] = [new Uint8Array(0)];
     let bodyBytes = 0;
-    for (const { term, index, kind, data } of entries) {
-      const head = new ByteWriter(32).u53(term).u53(index).u8(kind).varint(data.length).finish();
-      buffers.push(head, data);
-      bodyBytes += head.length + data.length;
+    let ownBytes = 0;
+    for (const { data } of entries) {
+      bodyBytes += HEAD_BYTES + data.length;
+      ownBytes += HEAD_BYTES + (data.length < COPY_BELOW_BYTES ? data.length : 0);
     }
+    // Heads and small payloads in one buffer: crossing into the system, and into the checksum, costs more than a copy.
+    const own = Buffer.allocUnsafe(ownBytes);
+    const buffers: Uint8Array[] = [new Uint8Array(0)];
+    let from = 0;
+    let to = 0;
+    for (const { term, index, kind, data } of entries) {
+      to = writeHead(own, to, term, index, kind, data.length);
+      if (data.length < COPY_BELOW_BYTES) {
+        own.set(data, to);
+        to += data.length;
+        continue;
+      }
+      buffers.push(own.subarray(from, to), data);
+      from = to;
+    }
+    if (to > from) buffers.push(own.subarray(from, to));
     await this.#block(BlockKind.ENTRIES, buffers, bodyBytes);
     this.#entries += entries.length;
   }
@@ -140,7 +158,7 @@ export async function* readSpool(path: string, files: FileOperations): AsyncGene
         const term = input.u53();
         const index = input.u53();
         const kind = input.u8() as EntryKind;
-        entries.push({ term, index, kind, data: input.sized() });
+        entries.push({ term, index, kind, data: input.raw(input.u32()) });
       }
       counted += entries.length;
       yield entries;
@@ -148,6 +166,15 @@ export async function* readSpool(path: string, files: FileOperations): AsyncGene
   } finally {
     await files.close(fd);
   }
+}
+
+function writeHead(into: Buffer, at: number, term: number, index: number, kind: number, dataBytes: number): number {
+  const next = into.writeUInt32BE(Math.floor(term / 0x1_0000_0000), at);
+  into.writeUInt32BE(term >>> 0, next);
+  into.writeUInt32BE(Math.floor(index / 0x1_0000_0000), at + 8);
+  into.writeUInt32BE(index >>> 0, at + 12);
+  into.writeUInt8(kind, at + 16);
+  return into.writeUInt32BE(dataBytes, at + 17);
 }
 
 function damagedSpool(path: string, offset: number, expected: string): SluiceError {
