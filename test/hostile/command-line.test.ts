@@ -152,15 +152,20 @@ describe('flags and environment', () => {
     expectSentence(await sluice(['queues', 'lits']), EXIT_USAGE, /list/);
   });
 
-  test.each<[string, Record<string, string>]>([
-    [
-      'TLS listeners',
-      { SLUICE_LISTENERS__MQTTS: '127.0.0.1:0', SLUICE_TLS__CERTIFICATE_FILE: BIN, SLUICE_TLS__KEY_FILE: BIN },
-    ],
-    ['joining a cluster', { SLUICE_NODE__JOIN: '127.0.0.1:1' }],
-    ['a part of the roles', { SLUICE_NODE__ROLES: 'gateway' }],
-  ])('%s, which this version does not have, are refused and not ignored', async (_name, env) => {
+  test('TLS listeners for clients, which this version does not have, are refused and not ignored', async () => {
+    const env = {
+      SLUICE_LISTENERS__MQTTS: '127.0.0.1:0',
+      SLUICE_TLS__CERTIFICATE_FILE: BIN,
+      SLUICE_TLS__KEY_FILE: BIN,
+    };
     expectSentence(await sluice(['server', ...OFF, '--data', 'no'], env), EXIT_FAILED, /this version/);
+  });
+
+  test('what a node among others cannot be is said before it starts', async () => {
+    const start = (env: Record<string, string>) => sluice(['server', ...OFF, '--data', 'no'], env);
+    expectSentence(await start({ SLUICE_NODE__JOIN: '127.0.0.1:1' }), EXIT_USAGE, 'node.join', 'listeners.grpc');
+    expectSentence(await start({ SLUICE_NODE__ROLES: 'gateway' }), EXIT_USAGE, 'node.roles', 'listeners.grpc');
+    expectSentence(await start({ SLUICE_LISTENERS__GRPC: '0.0.0.0:0' }), EXIT_USAGE, 'listeners.grpc', 'certificates');
   });
 });
 

@@ -72,6 +72,7 @@ export class RunningNode {
 
   /** Resolves when the node serves: it has its place in a cluster, its partitions have leaders, its listeners are open. */
   static async start(config: ServerConfig, logger: Logger, stopping: () => boolean): Promise<RunningNode> {
+    refuseTlsListeners(config);
     const clock = systemClock;
     const metrics = new PrometheusMetrics();
     const ground = await openGround(config, logger, metrics);
@@ -328,9 +329,10 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
 async function register({ metadata, registration, nodeId }: Parts, logger: Logger): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
-    if (outcome !== undefined && outcome.reply.result === 'done') return;
-    if (outcome !== undefined && outcome.reply.result !== 'not-formed') {
-      throw new SluiceError('NODE_REFUSED', `the cluster refused this node: ${outcome.reply.result}`, {
+    const result = outcome?.reply.result;
+    if (result === 'done' || result === 'unchanged') return;
+    if (result !== undefined && result !== 'not-formed') {
+      throw new SluiceError('NODE_REFUSED', `the cluster refused this node: ${result}`, {
         hint: 'its id was given up, because another node replaced it: give it an empty data directory to join as a new one',
       });
     }
@@ -423,4 +425,12 @@ async function placeOf(around: Around, registration: NodeRegistration): Promise<
 function loneFounder({ address, incarnation }: NodeRegistration): Member {
   const { founders, clusterId } = foundersOf(new Map([[address, incarnation]]));
   return { nodeId: 1, clusterId, foundedWith: founders, copies: 1, coordinators: [{ nodeId: 1, address }] };
+}
+
+/** Says no to what this version cannot do, instead of pretending. */
+function refuseTlsListeners({ listeners }: ServerConfig): void {
+  if (listeners.mqtts === null && listeners.wss === null) return;
+  throw new SluiceError('NOT_IN_THIS_VERSION', 'TLS listeners for clients (mqtts, wss) are not in this version', {
+    hint: 'set them to none, and end TLS in front of the broker',
+  });
 }

@@ -29,6 +29,7 @@ export interface Member {
 
 const FILE = 'node.json';
 const FORMAT = 1;
+const ABSENT: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
 
 /** Undefined for a directory that is nobody yet. */
 export async function readIdentity(directory: string): Promise<NodeIdentity | undefined> {
@@ -37,7 +38,8 @@ export async function readIdentity(directory: string): Promise<NodeIdentity | un
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    // Whoever opens the directory says what is wrong with it.
+    if (!ABSENT.has((cause as NodeJS.ErrnoException).code)) throw cause;
     return undefined;
   }
   try {
