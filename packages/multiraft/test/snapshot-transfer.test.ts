@@ -1,6 +1,7 @@
 import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { decodeMembership } from '@sluice/raft/conf-change';
 import { drop, liveBoxes } from './support/box-machine.ts';
 import { GROUP, SnapshotCluster, type SnapshotNode } from './support/snapshot-cluster.ts';
 import { until } from './support/test-node.ts';
@@ -265,6 +266,59 @@ describe('a transfer', () => {
     await caughtUp(follower, leader);
     expect([dropped, follower.restores]).toEqual([true, 1]);
     await expectBoxes(follower, boxes);
+  });
+});
+
+describe('several followers behind at once', () => {
+  test('are served two at a time, from one image', async () => {
+    const boxes = new Map<number, Uint8Array>();
+    const leader = await cluster.boot(1);
+    await leader.fill(boxes, 50, KIB);
+    await leader.compact();
+    let begun = 0;
+    const held: (() => void)[] = [];
+    cluster.tamper = (chunk, pass) => {
+      if (chunk.type === 'begin') begun++;
+      if (chunk.type === 'end') held.push(() => pass(chunk));
+      else pass(chunk);
+    };
+    for (const nodeId of [2, 3, 4]) await cluster.boot(nodeId);
+    const learners = [2, 3, 4].map((nodeId) => cluster.nodes.get(nodeId) as SnapshotNode);
+    for (const { nodeId } of learners) {
+      await until(() => leader.host.proposeMembership(GROUP, { addLearners: [nodeId] }) === 'proposed', 'it is added');
+    }
+    await until(() => held.length === 2, 'two transfers are at their end');
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(begun).toBe(2);
+    held.shift()?.();
+    await until(() => begun === 3 && held.length === 2, 'the third one follows');
+    for (const pass of held) pass();
+    for (const learner of learners) {
+      await caughtUp(learner, leader);
+      await expectBoxes(learner, boxes);
+    }
+    const images = (await readdir(join(leader.directory, 'images'))).filter((name) => name.endsWith('.image'));
+    expect([begun, images.length]).toEqual([3, 1]);
+  });
+});
+
+describe('an image', () => {
+  test('names the members as of its index, not those of a change that is not committed', async () => {
+    const boxes = new Map<number, Uint8Array>();
+    const leader = await cluster.boot(1);
+    await leader.fill(boxes, 5, KIB);
+    const follower = await cluster.boot(2);
+    addLearner(leader, 2);
+    await caughtUp(follower, leader);
+    await until(() => leader.host.proposeMembership(GROUP, { addVoters: [2] }) === 'proposed', 'it may vote');
+    await until(() => leader.replica().membership.voters.length === 2, 'it is a voter');
+    await until(() => leader.replica().membership.votersOutgoing.length === 0, 'the change is over');
+    cluster.isolate(2);
+    expect(leader.host.proposeMembership(GROUP, { addLearners: [3] })).toBe('proposed');
+    await until(() => leader.host.status(GROUP)?.membership.learners.includes(3) === true, 'it is in force');
+    const image = await leader.parts.imageKeeper.pin(leader.replica(), true, () => {});
+    const members = decodeMembership(image?.header.meta ?? Buffer.of());
+    expect(members).toEqual({ voters: [1, 2], votersOutgoing: [], learners: [], learnersNext: [] });
   });
 });
 
