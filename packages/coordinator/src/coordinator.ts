@@ -232,6 +232,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     return this.#placement.decide(
       {
         epoch: machine.epoch,
+        layoutEpoch: machine.layoutEpoch,
         nodes: machine.nodes(),
         partitions: machine.partitions(),
         replicationFactor: machine.replicationFactor,

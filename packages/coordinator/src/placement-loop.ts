@@ -19,6 +19,9 @@ export class PlacementLoop {
   readonly #settings: PlacementSettings;
   readonly #logger: Logger;
   #sinceMs = 0;
+  /** When the first store reported to a cluster without places. */
+  #firstStoreMs: number | undefined;
+  #computed: { key: string; best: readonly PartitionInfo[] } | undefined;
   /** Partitions whose replicas were changed and have not followed yet. */
   readonly #following = new Set<number>();
   /** `partition:node` of replicas that are being made anew. */
@@ -33,6 +36,8 @@ export class PlacementLoop {
   /** This node leads from now on. */
   begin(nowMs: number): void {
     this.#sinceMs = nowMs;
+    this.#firstStoreMs = undefined;
+    this.#computed = undefined;
     this.#following.clear();
     this.#exchanging.clear();
   }
@@ -65,14 +70,10 @@ export class PlacementLoop {
       if (isFirst ? this.#liveness.report(nodeId) === undefined : this.#isUnsteady(nodeId, nowMs)) silent.add(nodeId);
       if (this.#liveness.silentMs(nodeId, nowMs) > this.#settings.replaceAfterMs) lost.add(nodeId);
     }
-    if (isFirst && silent.size > 0 && nowMs - this.#sinceMs < this.#settings.firstPatienceMs) return undefined;
-    const desired = placePartitions({
-      stores,
-      replicationFactor: view.replicationFactor,
-      current: view.partitions,
-      silent,
-      lost,
-    }).map((placed, i) => this.#withoutExchanged(placed, view.partitions[i] as PartitionInfo));
+    if (isFirst && this.#awaitsStores(view, stores.length - silent.size, nowMs)) return undefined;
+    const desired = this.#best(view, stores, silent, lost).map((placed, i) =>
+      this.#withoutExchanged(placed, view.partitions[i] as PartitionInfo),
+    );
     const able = new Set(
       stores.filter(({ nodeId, state }) => state === 'active' && !silent.has(nodeId)).map(({ nodeId }) => nodeId),
     );
@@ -87,6 +88,34 @@ export class PlacementLoop {
       if (former.length > 0 && !isSameSet(former, replicas)) this.#following.add(partition);
     }
     return { kind: 'place-partitions', placements, expectedEpoch: view.epoch };
+  }
+
+  /** Computed again only when something that it depends on moved: most of the time nothing does. */
+  #best(
+    view: PlacementView,
+    stores: readonly NodeInfo[],
+    silent: ReadonlySet<number>,
+    lost: ReadonlySet<number>,
+  ): readonly PartitionInfo[] {
+    const bootstrapping = view.partitions.filter(({ bootstrap }) => bootstrap).length;
+    const key = `${view.layoutEpoch}:${bootstrapping}:${[...silent]}:${[...lost]}`;
+    if (this.#computed?.key !== key) {
+      const { replicationFactor, partitions: current } = view;
+      this.#computed = { key, best: placePartitions({ stores, replicationFactor, current, silent, lost }) };
+    }
+    return this.#computed.best;
+  }
+
+  /**
+   * Places that begin with too few replicas would only have to grow at once. So the first ones wait until there are as
+   * many stores as copies, or nobody else who could be one; or for a while.
+   */
+  #awaitsStores(view: PlacementView, reported: number, nowMs: number): boolean {
+    if (reported === 0) return true;
+    this.#firstStoreMs ??= nowMs;
+    if (reported >= view.replicationFactor) return false;
+    if (view.nodes.filter(({ state }) => state !== 'gone').length === reported) return false;
+    return nowMs - this.#firstStoreMs < this.#settings.firstPatienceMs;
   }
 
   /** Of the desired places those that may be taken now; the others stay, led by whoever can. */
@@ -209,7 +238,7 @@ export class PlacementLoop {
 export interface PlacementSettings {
   /** A silent store is given up after that: longer than a restart, or every restart would copy everything. */
   replaceAfterMs: number;
-  /** The first places wait that long for founders that have not reported. */
+  /** The first places wait that long for as many stores as there shall be copies. */
   firstPatienceMs: number;
   /** A store leads again when it has been back for that long. */
   steadyMs: number;
@@ -226,6 +255,8 @@ export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
 
 export interface PlacementView {
   epoch: number;
+  /** When nodes, places or the factor changed last. */
+  layoutEpoch: number;
   nodes: readonly NodeInfo[];
   /** Partition 1 first. */
   partitions: readonly PartitionInfo[];

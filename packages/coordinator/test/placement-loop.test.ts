@@ -18,6 +18,7 @@ class Fixture {
   partitions: PartitionInfo[] = [];
   replicationFactor = 3;
   nowMs = 1_000_000;
+  epoch = 1;
   /** Voters as each group has them. */
   readonly voters = new Map<number, readonly number[]>();
   readonly impaired = new Map<number, number[]>();
@@ -38,11 +39,13 @@ class Fixture {
   }
 
   join(nodeId: number, over: Partial<NodeInfo> = {}): void {
+    this.epoch++;
     this.nodes.push(nodeInfo(nodeId, ['store'], over));
     this.files.set(nodeId, new Set());
   }
 
   state(nodeId: number, state: NodeInfo['state']): void {
+    this.epoch++;
     this.nodes = this.nodes.map((node) => (node.nodeId === nodeId ? { ...node, state } : node));
   }
 
@@ -52,7 +55,8 @@ class Fixture {
     for (const { nodeId } of this.nodes) if (!this.dead.has(nodeId)) this.#report(nodeId);
     const commands = this.loop.decide(
       {
-        epoch: 1,
+        epoch: this.epoch,
+        layoutEpoch: this.epoch,
         nodes: this.nodes,
         partitions: this.partitions,
         replicationFactor: this.replicationFactor,
@@ -117,6 +121,7 @@ class Fixture {
   }
 
   #apply(command: MetaCommand): void {
+    if (command.kind !== 'partition-formed') this.epoch++;
     if (command.kind === 'place-partitions') {
       for (const placed of command.placements) {
         const former = this.partitions[placed.partition - 1] as PartitionInfo;
@@ -141,7 +146,7 @@ function settled(stores: number, partitions: number): Fixture {
 }
 
 describe('the first places', () => {
-  test('wait for all founders, for a while', () => {
+  test('wait for as many stores as there shall be copies', () => {
     fixture = new Fixture(3, 4);
     fixture.dead.add(3);
     expect(fixture.step()).toEqual([]);
@@ -153,6 +158,21 @@ describe('the first places', () => {
     expect(fixture.step()).toEqual([]);
     for (const partition of [1, 2, 3, 4]) fixture.follow(partition);
     expect(fixture.step().map(({ kind }) => kind)).toEqual(new Array(4).fill('partition-formed'));
+  });
+
+  test('of a node alone are given at once, however many copies there shall be', () => {
+    fixture = new Fixture(1, 4);
+    expect(fixture.step().map(({ kind }) => kind)).toEqual(['place-partitions']);
+    expect(fixture.leads(1)).toBe(4);
+  });
+
+  test('wait while other nodes have not said yet that they are stores', () => {
+    fixture = new Fixture(1, 4);
+    fixture.nodes.push(nodeInfo(2, ['coordinator']));
+    fixture.pass(9_000);
+    expect(fixture.load(1)).toBe(0);
+    fixture.pass(3_000);
+    expect(fixture.load(1)).toBe(4);
   });
 
   test('are given without one that does not come, which leads nothing yet', () => {
