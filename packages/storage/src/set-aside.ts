@@ -48,7 +48,8 @@ export async function finishSetAside(directory: string, options: SetAsideOptions
   try {
     names = await files.list(directory);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
+    // Nothing there, or no directory: whoever opens it says so.
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined;
     throw error;
   }
   return names.some((name) => MOVING.test(name)) ? setAside(directory, options) : undefined;
