@@ -1,6 +1,6 @@
 import type { NodeInfo } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
-import { type SpreadCost, spread } from './spread.ts';
+import { type SpreadCost, type SpreadTask, spread } from './spread.ts';
 
 /**
  * Where partitions shall live and who shall lead them: a pure function of the stores and of where they live now. Racks
@@ -58,7 +58,7 @@ function placeReplicas(input: PlacementInput): (readonly number[])[] {
   const stores = sound.length >= replicationFactor ? sound : staying;
   if (stores.length === 0) return current.map(({ replicas }) => replicas);
   const racks = [...new Set(stores.map(({ rack }) => rack))];
-  const columns = spread({
+  const columns = spreadAll({
     // While its replicas may still begin their log, a partition stays where it is.
     unitsOfRow: current.map(({ bootstrap }) => (bootstrap ? 0 : Math.min(replicationFactor, stores.length))),
     columns: stores.length,
@@ -84,7 +84,7 @@ function placeLeaders(input: PlacementInput, replicas: readonly (readonly number
   const able = input.stores
     .filter(({ nodeId, state }) => state === 'active' && !silent.has(nodeId) && !lost.has(nodeId))
     .map(({ nodeId }) => nodeId);
-  const columns = spread({
+  const columns = spreadAll({
     unitsOfRow: current.map(() => 1),
     columns: able.length,
     groupOfColumn: able.map(() => 0),
@@ -95,6 +95,47 @@ function placeLeaders(input: PlacementInput, replicas: readonly (readonly number
     },
   });
   return columns.map((chosen) => able[chosen[0] ?? -1] ?? 0);
+}
+
+/** Partitions up to which the best of all is looked for; beyond, it is looked for in parts. */
+const EXACT_ROWS_MAX = 256;
+const PART_ROWS = 64;
+const ROUNDS = 2;
+
+/**
+ * As `spread`. Many rows are taken in parts, each in view of what all the others carry, because the time grows with the
+ * square of the rows: loads end as even, a little more may move.
+ */
+function spreadAll(task: Omit<SpreadTask, 'baseLoads'>): number[][] {
+  const { unitsOfRow, columns, groupOfColumn } = task;
+  const loads = new Array<number>(columns).fill(0);
+  const rows = unitsOfRow.length;
+  if (rows <= EXACT_ROWS_MAX) return spread({ ...task, baseLoads: loads });
+  const count = (column: number, change: number): void => {
+    loads[column] = (loads[column] as number) + change;
+  };
+  let found = unitsOfRow.map((units, row) =>
+    units === 0 ? [] : [...loads.keys()].filter((column) => task.cost(row, column) === 'stays'),
+  );
+  for (const chosen of found) for (const column of chosen) count(column, 1);
+  // What an early part took from a full column a later one could not know of: once more evens that out.
+  for (let round = 0; round < ROUNDS; round++) {
+    const next: number[][] = [];
+    for (let first = 0; first < rows; first += PART_ROWS) {
+      for (const chosen of found.slice(first, first + PART_ROWS)) for (const column of chosen) count(column, -1);
+      const part = spread({
+        unitsOfRow: unitsOfRow.slice(first, first + PART_ROWS),
+        columns,
+        groupOfColumn,
+        baseLoads: loads,
+        cost: (row, column) => task.cost(first + row, column),
+      });
+      for (const chosen of part) for (const column of chosen) count(column, 1);
+      next.push(...part);
+    }
+    found = next;
+  }
+  return found;
 }
 
 function isSameSet(a: readonly number[], b: readonly number[]): boolean {

@@ -8,7 +8,8 @@
  * so that the end is the best there is, whatever the order. The wishes are weights so far apart that no number of
  * lesser ones outweighs a greater one within a path.
  *
- * Costs a few milliseconds for 16 partitions, tens for hundreds: for decisions that are rare.
+ * Costs milliseconds for 16 rows and a tenth of a second for hundreds, growing with their square: for decisions that are
+ * rare, and not for thousands of rows at once.
  */
 export function spread(task: SpreadTask): number[][] {
   return new Spread(task).run();
@@ -20,6 +21,8 @@ export interface SpreadTask {
   columns: number;
   /** Group of each column, from 0 on. */
   groupOfColumn: readonly number[];
+  /** What each column carries already, of rows that are not part of this task. */
+  baseLoads: readonly number[];
   /** Undefined: the row cannot stand there. */
   cost(row: number, column: number): SpreadCost | undefined;
 }
@@ -47,11 +50,11 @@ class Spread {
     this.#rows = task.unitsOfRow.length;
     this.#columns = task.columns;
     this.#groups = Math.max(0, ...task.groupOfColumn) + 1;
-    this.#loadOfColumn = new Array<number>(this.#columns).fill(0);
+    this.#loadOfColumn = [...task.baseLoads];
     this.#loadOfRowGroup = new Array<number>(this.#rows * this.#groups).fill(0);
     const pathMax = 2 * (this.#rows + this.#columns) + 2;
     this.#balanceWeight = pathMax;
-    const avoidWeight = this.#balanceWeight * (2 * this.#rows + 2);
+    const avoidWeight = this.#balanceWeight * (2 * (this.#rows + Math.max(0, ...task.baseLoads)) + 2);
     this.#groupWeight = avoidWeight * pathMax;
     const weights = { stays: 0, moves: 1, avoids: avoidWeight };
     this.#taken = task.unitsOfRow.map(() => new Array<boolean>(this.#columns).fill(false));
