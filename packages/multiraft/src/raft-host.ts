@@ -264,6 +264,8 @@ export class RaftHost {
   leads(groupId: number): boolean {
     const replica = this.#replicas.get(groupId);
     if (replica === undefined || !replica.leads || this.#failed !== undefined) return false;
+    // The listener hears of it with the next turn, and the one under way may hang on the disk for seconds.
+    if (replica.raft.role !== 'leader') return false;
     if (replica.isAlone(this.#options.nodeId)) return true;
     return !replica.unconfirmed && !this.#ticker.isPaused(this.#options.clock.monotonicMs());
   }
