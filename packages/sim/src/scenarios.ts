@@ -1,3 +1,4 @@
+import { simulateCluster } from './cluster/cluster-history.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import type { Verdict } from './simulation.ts';
@@ -17,5 +18,6 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
         onLine,
       }),
   ],
+  ['cluster', (seed: number, { safetyMs, onLine }: ScenarioOptions) => simulateCluster(seed, { safetyMs, onLine })],
   ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
 ]);

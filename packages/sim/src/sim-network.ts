@@ -20,6 +20,8 @@ export class SimNetwork {
   readonly channels = new Set<SimChannel>();
   #keepaliveDue = false;
   messages = 0;
+  /** While a message is handed over: when it was sent, and by whom. */
+  readonly arriving = { sentAtMs: 0, sender: undefined as Life | undefined };
 
   constructor(world: SimWorld, knobs: NetworkKnobs) {
     this.world = world;
@@ -255,7 +257,7 @@ export class SimHost implements Transport, ServiceRegistry {
 }
 
 /** What travels: a message, the first knock, or the end. */
-type Cargo = { message: unknown; bytes: number } | { knock: ChannelService } | 'end';
+type Cargo = { message: unknown; bytes: number; sentAtMs: number } | { knock: ChannelService } | 'end';
 
 /** Numbered, because what a cut held back is sent again and must not be overtaken. */
 interface Parcel {
@@ -297,7 +299,7 @@ export class SimChannel implements Channel<unknown, unknown> {
     const { copier } = this.network;
     const copied = copier.copy(message);
     this.network.messages++;
-    this.post({ message: copied, bytes: copier.bytes });
+    this.post({ message: copied, bytes: copier.bytes, sentAtMs: this.network.world.nowMs });
   }
 
   post(cargo: Cargo): void {
@@ -356,7 +358,11 @@ export class SimChannel implements Channel<unknown, unknown> {
     if (cargo === 'end') network.channels.delete(this);
     world.after(0, owner, () => {
       if (cargo === 'end') this.peer?.broken();
-      else this.peer?.receive(cargo.message);
+      else {
+        network.arriving.sentAtMs = cargo.sentAtMs;
+        network.arriving.sender = this.life;
+        this.peer?.receive(cargo.message);
+      }
     });
   }
   #owner: Life | undefined;

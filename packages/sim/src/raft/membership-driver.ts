@@ -67,7 +67,10 @@ function give(group: LedgerGroup, node: RaftNode | undefined): void {
 /** Replicas that the committed membership names no more are removed, durably. */
 export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number, RaftNode>): void {
   const { groupId, target, hosts } = group;
-  const leader = [...nodes.values()].find((node) => node.host?.leads(groupId) === true && !node.life.paused);
+  // One that was deposed and does not know it knows nothing of the membership either.
+  const leader = [...nodes.values()].find(
+    (node) => node.host?.leads(groupId) === true && node.host.termOf(groupId) >= group.consensus.highestTerm,
+  );
   const status = leader?.host?.status(groupId);
   if (leader === undefined || status === undefined || status.membershipIndex > status.commit) return;
   const { voters, votersOutgoing, learners, learnersNext } = status.membership;

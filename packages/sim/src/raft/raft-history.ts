@@ -118,6 +118,9 @@ export class RaftHistory {
         for (const group of this.groups) {
           const status = node.host.status(group.groupId);
           if (status?.role === 'leader') group.consensus.leads(status.term, node.nodeId);
+          else if (node.host.leads(group.groupId)) {
+            throw new Violation('leadership ended', `${node.name} serves group ${group.groupId} and leads it no more`);
+          }
         }
       }
     });

@@ -1,0 +1,237 @@
+import { Violation } from '../simulation.ts';
+
+/** One message on its way through a queue. */
+export interface Message {
+  id: number;
+  queueId: number;
+  publisher: string;
+  /** By publisher, queue and key, ascending from 1. */
+  sequence: number;
+  /** Last-value queues. */
+  key: string | undefined;
+}
+
+export interface Delivery {
+  id: number;
+  queueId: number;
+  partition: number;
+  offset: number;
+  /** One attachment of one worker: gone with a channel, a leader, a gateway. */
+  attachment: number;
+  /** Store process that handed it out. */
+  store: string;
+  deliveryCount: number;
+  sentAtMs: number;
+  /** Its content as it arrived. */
+  text: string;
+}
+
+/**
+ * What a queue promises, checked as deliveries come in and once more in the end. Each check is linear in the history.
+ *
+ * Strict: nothing was done to anybody, so a message is stored once, and delivered again only to whom it was given back.
+ */
+export class QueueCheck {
+  readonly #strict: () => boolean;
+  readonly #messages = new Map<number, Message>();
+  readonly #acknowledged = new Set<number>();
+  readonly #refused = new Set<number>();
+  /** `queue:partition:offset` */
+  readonly #places = new Map<string, number>();
+  readonly #delivered = new Map<number, number>();
+  /** By place. */
+  readonly #holders = new Map<string, { attachment: number; store: string }>();
+  readonly #attached = new Set<number>();
+  /** Given back by whoever held it: may come again. */
+  readonly #returned = new Map<string, number>();
+  readonly #lastOffset = new Map<string, number>();
+  readonly #newestOfKey = new Map<string, number>();
+  readonly #floors = new Map<string, { atMs: number; head: number }[]>();
+  #attachments = 0;
+  duplicates = 0;
+  deliveries = 0;
+
+  constructor(strict: () => boolean) {
+    this.#strict = strict;
+  }
+
+  get acknowledgements(): number {
+    return this.#acknowledged.size;
+  }
+
+  acknowledgedOf(queueId: number): number {
+    let count = 0;
+    for (const id of this.#acknowledged) if (this.#messages.get(id)?.queueId === queueId) count++;
+    return count;
+  }
+
+  published(message: Message): void {
+    this.#messages.set(message.id, message);
+  }
+
+  acknowledged(id: number): void {
+    this.#acknowledged.add(id);
+  }
+
+  /** Certainly not stored. */
+  refused(id: number): void {
+    this.#refused.add(id);
+  }
+
+  /** A number for an attachment that begins. */
+  attach(): number {
+    const attachment = ++this.#attachments;
+    this.#attached.add(attachment);
+    return attachment;
+  }
+
+  detached(attachment: number): void {
+    this.#attached.delete(attachment);
+  }
+
+  /** A replica has applied this: everything below `head` is settled for ever. */
+  floor(queueId: number, partition: number, head: number, atMs: number): void {
+    const key = `${queueId}:${partition}`;
+    const floors = this.#floors.get(key) ?? [];
+    if (floors.length === 0) this.#floors.set(key, floors);
+    const last = floors.at(-1);
+    if (last === undefined || head > last.head) floors.push({ atMs, head });
+  }
+
+  delivered(delivery: Delivery): void {
+    const { id, queueId, partition, offset, attachment } = delivery;
+    this.deliveries++;
+    const message = this.#messages.get(id);
+    const place = `${queueId}:${partition}:${offset}`;
+    if (message === undefined || message.queueId !== queueId || delivery.text !== textOf(message)) {
+      throw new Violation('no invention', `${place} holds ${delivery.text}, which nobody published there`);
+    }
+    if (this.#refused.has(id)) throw new Violation('refused and stored', `${place} holds ${id}, which was refused`);
+    const before = this.#places.get(place);
+    if (before !== undefined && before !== id) {
+      throw new Violation('log matching', `${place} held ${before} and holds ${id}`);
+    }
+    this.#places.set(place, id);
+    this.#notResurrected(delivery, place);
+    this.#oneHolder(delivery, place);
+    this.#inOrder(delivery, message);
+    this.#holders.set(place, { attachment, store: delivery.store });
+    const times = (this.#delivered.get(id) ?? 0) + 1;
+    this.#delivered.set(id, times);
+    if (times > 1) {
+      const given = this.#returned.get(place) ?? 0;
+      if (given > 0) this.#returned.set(place, given - 1);
+      else {
+        this.duplicates++;
+        if (this.#strict()) throw new Violation('duplicate without a fault', `${place} holds ${id}, again`);
+      }
+    }
+  }
+
+  /** The worker is done with it: accepted, or given back. */
+  settled(delivery: Delivery, isAccepted: boolean): void {
+    const place = `${delivery.queueId}:${delivery.partition}:${delivery.offset}`;
+    if (this.#holders.get(place)?.attachment === delivery.attachment) this.#holders.delete(place);
+    if (!isAccepted) this.#returned.set(place, (this.#returned.get(place) ?? 0) + 1);
+  }
+
+  /** A worker never holds more than it said it could. */
+  within(held: number, window: number, who: string): void {
+    if (held > window) throw new Violation('window', `${who} holds ${held} of ${window}`);
+  }
+
+  #notResurrected({ queueId, partition, offset, sentAtMs, store }: Delivery, place: string): void {
+    const floors = this.#floors.get(`${queueId}:${partition}`) ?? [];
+    for (let i = floors.length - 1; i >= 0; i--) {
+      const floor = floors[i] as { atMs: number; head: number };
+      if (floor.atMs >= sentAtMs) continue;
+      if (floor.head <= offset) return;
+      const when = `settled up to ${floor.head} at ${floor.atMs}`;
+      throw new Violation('no resurrection', `${store} handed ${place} out at ${sentAtMs}, ${when}`);
+    }
+  }
+
+  #oneHolder({ attachment, store, id }: Delivery, place: string): void {
+    const holder = this.#holders.get(place);
+    if (holder === undefined || holder.attachment === attachment || !this.#attached.has(holder.attachment)) return;
+    // Another store may know nothing of the first one's consumers yet; one store knows its own.
+    if (holder.store !== store && !this.#strict()) return;
+    throw new Violation('single holder', `${place} (${id}) is held by ${holder.attachment} and given to ${attachment}`);
+  }
+
+  /** One attachment gets what was never handed out before in the order of the log. */
+  #inOrder({ partition, offset, attachment, deliveryCount, id }: Delivery, message: Message): void {
+    const { queueId, key, publisher, sequence } = message;
+    if (deliveryCount === 1 && !this.#delivered.has(id)) {
+      const line = `${attachment}:${queueId}:${partition}`;
+      const last = this.#lastOffset.get(line) ?? -1;
+      if (offset < last) throw new Violation('order of delivery', `attachment ${line} got ${offset} after ${last}`);
+      this.#lastOffset.set(line, offset);
+    }
+    if (key === undefined) return;
+    const line = `${attachment}:${queueId}:${publisher}:${key}`;
+    const newest = this.#newestOfKey.get(line) ?? 0;
+    if (sequence < newest && deliveryCount === 1) {
+      throw new Violation('latest wins', `${line} got value ${sequence} after ${newest}`);
+    }
+    this.#newestOfKey.set(line, Math.max(newest, sequence));
+  }
+
+  /** After everything was delivered that will be. */
+  atTheEnd(): void {
+    this.#nothingLost();
+    this.#publishOrder();
+    if (this.#strict()) this.#storedOnce();
+  }
+
+  #nothingLost(): void {
+    const newest = new Map<string, number>();
+    for (const id of this.#delivered.keys()) {
+      const { key, queueId, publisher, sequence } = this.#messages.get(id) as Message;
+      if (key === undefined) continue;
+      const line = `${queueId}:${publisher}:${key}`;
+      newest.set(line, Math.max(newest.get(line) ?? 0, sequence));
+    }
+    for (const id of this.#acknowledged) {
+      if (this.#delivered.has(id)) continue;
+      const { key, queueId, publisher, sequence } = this.#messages.get(id) as Message;
+      // A newer value of its key stands for it.
+      if (key !== undefined && (newest.get(`${queueId}:${publisher}:${key}`) ?? 0) > sequence) continue;
+      throw new Violation('acknowledged and lost', `${id} of queue ${queueId} (${publisher} ${sequence})`);
+    }
+  }
+
+  /** Where each was stored first, in the order of its publisher. */
+  #publishOrder(): void {
+    const first = new Map<number, { line: string; sequence: number; offset: number }>();
+    for (const [place, id] of this.#places) {
+      const [queueId, partition, offset] = place.split(':').map(Number) as [number, number, number];
+      const { publisher, sequence, key } = this.#messages.get(id) as Message;
+      const known = first.get(id);
+      if (known === undefined || offset < known.offset) {
+        first.set(id, { line: `${queueId}:${partition}:${publisher}:${key ?? ''}`, sequence, offset });
+      }
+    }
+    const sorted = [...first.values()].sort((a, b) => a.offset - b.offset);
+    const last = new Map<string, number>();
+    for (const { line, sequence, offset } of sorted) {
+      const before = last.get(line) ?? 0;
+      if (sequence < before) throw new Violation('publish order', `${line}: ${sequence} at ${offset} behind ${before}`);
+      last.set(line, sequence);
+    }
+  }
+
+  #storedOnce(): void {
+    const places = new Map<number, string>();
+    for (const [place, id] of this.#places) {
+      const other = places.get(id);
+      if (other !== undefined) throw new Violation('stored twice without a fault', `${id} at ${other} and ${place}`);
+      places.set(id, place);
+    }
+  }
+}
+
+/** What a message's payload begins with: everything that must come out as it went in. */
+export function textOf({ id, queueId, publisher, sequence, key }: Message): string {
+  return `${id}/${queueId}/${publisher}/${sequence}/${key ?? ''}`;
+}

@@ -1,0 +1,75 @@
+import type { Draw } from '../draw.ts';
+import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
+import type { DiskKnobs } from '../sim-disk.ts';
+import type { NetworkKnobs } from '../sim-network.ts';
+
+export const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers'] as const;
+/** `gateway`: one is killed. `workers`: one leaves, one comes. */
+export type ClusterFault = (typeof CLUSTER_FAULTS)[number];
+
+/** What a seed draws before its history begins. */
+export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
+  stores: number;
+  gateways: number;
+  partitions: number;
+  regularQueues: number;
+  spreadQueues: number;
+  lastValueQueues: number;
+  publishers: number;
+  publishEveryMs: number;
+  batch: number;
+  payloadBytes: number;
+  workersPerQueue: number;
+  window: number;
+  thinkMsMax: number;
+  returnOneIn: number;
+  keys: number;
+  disk: DiskKnobs;
+  network: NetworkKnobs;
+  segmentBytes: number;
+  safetyMs: number;
+}
+
+export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
+  const latencyMsMin = draw.oneOf([0.05, 0.5, 3]);
+  const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
+  const calm = draw.onceIn(8);
+  const batch = draw.oneOf([1, 1, 4, 32]);
+  return {
+    stores: draw.oneOf([1, 3, 3, 3, 4, 5]),
+    gateways: draw.oneOf([1, 2]),
+    partitions: draw.oneOf([1, 2, 4]),
+    regularQueues: draw.between(1, 2),
+    spreadQueues: draw.between(0, 1),
+    lastValueQueues: draw.between(0, 1),
+    publishers: draw.between(1, 3),
+    publishEveryMs: batch === 32 ? 400 : draw.oneOf([20, 60, 200]),
+    batch,
+    payloadBytes: draw.oneOf([0, 100, 2_000]),
+    workersPerQueue: draw.between(1, 3),
+    window: draw.oneOf([1, 3, 10]),
+    thinkMsMax: draw.oneOf([0, 20, 200]),
+    returnOneIn: draw.oneOf([10, 50, 1_000_000]),
+    keys: draw.oneOf([1, 3, 20]),
+    disk: {
+      callMs: 0.02,
+      bytesPerMs: draw.oneOf([20_000, 500_000]),
+      syncMsMin,
+      syncMsMax: syncMsMin * draw.oneOf([1, 3, 20]),
+    },
+    network: {
+      latencyMsMin,
+      latencyMsMax: latencyMsMin * draw.oneOf([1, 4, 20]),
+      keepaliveMs: draw.oneOf([1_000, 5_000, 10_000]),
+      callTimeoutMs: 5_000,
+    },
+    segmentBytes: draw.oneOf([8_000, 64_000, 1_000_000]),
+    safetyMs,
+    faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
+    faultMsMax: draw.oneOf([300, 1_500, 6_000]),
+    downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
+    faults: calm
+      ? []
+      : ([...MACHINE_FAULTS, ...CLUSTER_FAULTS] as (MachineFault | ClusterFault)[]).filter(() => draw.onceIn(2)),
+  };
+}
