@@ -128,10 +128,6 @@ describe('the port for nodes, from strangers', () => {
   test.each([
     ['noise', Buffer.concat([Buffer.from(PREFACE), Buffer.alloc(3000, 0xab)])],
     ['a frame longer than allowed', Buffer.concat([Buffer.from(PREFACE), Buffer.from('ffffff000000000001', 'hex')])],
-    [
-      'data without a stream',
-      Buffer.concat([Buffer.from(PREFACE), Buffer.from('00000004000000000000000500000000000168656c6c6f', 'hex')]),
-    ],
   ])('behind a good beginning, %s ends the connection', async (_, bytes) => {
     await raw(bytes);
     await until(() => refused('no-stream') === 1);

@@ -77,6 +77,84 @@ describe('the transport of a node', () => {
   });
 });
 
+describe('a wire that breaks', () => {
+  test('never loses, repeats or reorders within a channel: what arrived is a beginning of what was sent', async () => {
+    const [one, two] = [await node(1), await node(2)];
+    const proxy = new CuttableProxy(two.port);
+    cleanups.push(() => proxy.close());
+    one.addresses.set(2, `127.0.0.1:${await proxy.listen()}`);
+    let farClosed = 0;
+    const received = new Map<string, number[]>();
+    two.transport.serveChannel<LiveRequest, LiveResponse>('live', (channel) => {
+      const versions: number[] = [];
+      channel.onMessage((message) => {
+        if (message.type === 'client-connected') received.set(message.clientId, versions);
+        if (message.type === 'routes') {
+          versions.push(message.version);
+          channel.send({ type: 'seen', version: message.version });
+        }
+      });
+      channel.onClose(() => farClosed++);
+    });
+    let opened = 0;
+    let nearClosed = 0;
+    let complete = 0;
+    for (let round = 0; round < 12; round++) {
+      const channels: { near: Near; seen: number[]; closed: number }[] = [];
+      for (let i = 0; i < 5; i++) {
+        const near: Near = one.transport.open(2, 'live');
+        const state = { near, seen: [] as number[], closed: 0 };
+        opened++;
+        near.onMessage(({ version }) => state.seen.push(version));
+        near.onClose(() => {
+          state.closed++;
+          nearClosed++;
+        });
+        near.send({ type: 'client-connected', clientId: `${round}/${i}`, identity: '', connectedAtMs: 0 });
+        channels.push(state);
+      }
+      const sever = round % 3 !== 0;
+      for (let version = 0; version < 60; version++) {
+        for (const { near } of channels) near.send({ type: 'routes', version, filters: [] });
+        if (version % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (sever && version === 20 + round) proxy.sever();
+      }
+      await until(() => channels.every(({ closed, seen }) => closed > 0 || seen.length === 60));
+      for (const { near } of channels) near.close();
+      await until(() => nearClosed === opened);
+      channels.forEach(({ seen, closed }, i) => {
+        expect(closed).toBe(1);
+        const got = received.get(`${round}/${i}`) ?? [];
+        expect(got).toEqual(got.map((_, at) => at));
+        expect(seen).toEqual(seen.map((_, at) => at));
+        expect(seen.length).toBeLessThanOrEqual(got.length);
+        if (seen.length === 60) complete++;
+      });
+    }
+    expect(complete).toBeGreaterThanOrEqual(20);
+    expect(complete).toBeLessThan(opened);
+    await until(() => farClosed >= received.size);
+    expect(nearClosed).toBe(opened);
+  }, 20_000);
+
+  test('a node that stops rejects what it asked', async () => {
+    const [one, two] = [await node(1), await node(2)];
+    one.addresses.set(2, `127.0.0.1:${two.port}`);
+    let asked = 0;
+    two.transport.serveCall('metadata', () => {
+      asked++;
+      return new Promise(() => {});
+    });
+    const answer = one.transport.call(2, 'metadata', question);
+    answer.catch(() => {});
+    await until(() => asked === 1);
+    const startedMs = performance.now();
+    await one.transport.shutdown();
+    await expect(answer).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE', retriable: true });
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+  });
+});
+
 describe('a wire that is cut silently', () => {
   test('closes channels at both ends within four seconds, and new ones are found after it heals', async () => {
     const [one, two] = [await node(1), await node(2)];

@@ -109,8 +109,8 @@ export class GrpcTransport implements Transport {
     const link = new PeerLink(address, this.#options.tls, {
       retired: () => {
         this.#links.delete(key);
-        if (link.streams > 0 && !this.#down) this.#retired.add(link);
-        for (const old of this.#retired) if (old.streams === 0) this.#retired.delete(old);
+        if (link.users > 0 && !this.#down) this.#retired.add(link);
+        for (const old of this.#retired) if (old.users === 0) this.#retired.delete(old);
       },
       failed: (error) => this.#log(address, error),
     });

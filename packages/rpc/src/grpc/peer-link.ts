@@ -2,6 +2,7 @@ import {
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
+  type ClientUnaryCall,
   credentials,
   type Metadata,
   type StatusObject,
@@ -64,6 +65,7 @@ export class PeerLink {
   readonly #client: Client;
   readonly #events: PeerLinkEvents;
   readonly #streams = new Map<ClientDuplexStream<Frame, Uint8Array>, StreamChannel>();
+  readonly #calls = new Set<ClientUnaryCall>();
   #users = 0;
   #idleTimer: NodeJS.Timeout | undefined;
   #retired = false;
@@ -134,11 +136,21 @@ export class PeerLink {
     try {
       const answer = await new Promise<Uint8Array>((resolve, reject) => {
         const deadline = Date.now() + CALL_TIMEOUT_MS;
-        this.#client.makeUnaryRequest(path, asBuffer, asBytes, bytes, metadata, { deadline }, (error, value) => {
-          if (error === null && value !== undefined) resolve(value);
-          else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what));
-          if (error?.code === status.DEADLINE_EXCEEDED) this.#retire();
-        });
+        const made = this.#client.makeUnaryRequest(
+          path,
+          asBuffer,
+          asBytes,
+          bytes,
+          metadata,
+          { deadline },
+          (error, value) => {
+            this.#calls.delete(made);
+            if (error === null && value !== undefined) resolve(value);
+            else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what));
+            if (error?.code === status.DEADLINE_EXCEEDED) this.#retire();
+          },
+        );
+        this.#calls.add(made);
       });
       return response.read(answer);
     } finally {
@@ -150,15 +162,20 @@ export class PeerLink {
     for (const channel of [...this.#streams.values()]) channel.close();
   }
 
-  /** Ends every stream at once. */
+  /** Ends every stream and call at once. */
   destroy(): void {
     this.#retire();
     for (const stream of [...this.#streams.keys()]) stream.cancel();
+    for (const call of [...this.#calls]) call.cancel();
     this.#client.close();
   }
 
   get streams(): number {
     return this.#streams.size;
+  }
+
+  get users(): number {
+    return this.#users;
   }
 
   #use(): void {

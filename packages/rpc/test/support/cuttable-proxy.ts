@@ -31,6 +31,11 @@ export class CuttableProxy {
     this.#cut = false;
   }
 
+  /** Every connection breaks, and both ends are told. */
+  sever(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
   close(): void {
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
