@@ -247,14 +247,20 @@ export class StoreLoop {
     const { hardState, entries, messagesAfterPersist } = ready;
     const held: HeldReady = { snapshot, hardState, entries, messagesAfterPersist };
     replica.installing = held;
-    this.#snapshots.install(replica, snapshot, hardState).then(
-      () => {
-        replica.installing = undefined;
-        replica.installed = held;
-        this.wake(replica);
-      },
-      (cause: Error) => this.#impair(replica, cause),
-    );
+    const install = async (): Promise<void> => {
+      try {
+        await this.#snapshots.install(replica, snapshot, hardState);
+      } catch (cause) {
+        this.#impair(replica, cause as Error);
+        return;
+      }
+      replica.installing = undefined;
+      replica.installed = held;
+      this.wake(replica);
+    };
+    // A turn that was gathered ahead of a slow disk may still bring entries of the log that is replaced. When there is no
+    // next turn, the node has failed.
+    this.nextTurn().then(install, () => {});
   }
 
   #send(replica: Replica, messages: readonly Message[]): void {

@@ -304,6 +304,31 @@ describe('an installation', () => {
     await expectState(40);
   });
 
+  test('begins when what was gathered for the former log is written, also when the disk stalls', async () => {
+    const append = (first: number) => {
+      const entries = [box(first), box(first + 1)];
+      const prevTerm = first === 1 ? 0 : 3;
+      const at = { prevIndex: first - 1, prevTerm, first, last: first + 1, entries, commit: 0 };
+      node.parts.step(node.replica(), { type: 'append', from: 8, to: 2, term: 5, ...at });
+    };
+    let open = () => {};
+    node.files.logGate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const gathered = () => until(() => !node.replica().raft.hasReady(), 'it is gathered');
+    append(1);
+    await gathered();
+    // Gathered ahead of the write in flight.
+    append(3);
+    await gathered();
+    const peer = new Peer(8).begin(5, 40).content(40);
+    await until(() => node.replica().installing !== undefined, 'the core took the snapshot');
+    open();
+    expect(await peer.outcome()).toBe('done');
+    expect(node.host.failure).toBeUndefined();
+    await expectState(40);
+  });
+
   test('that the node does not survive is carried out by its next start', async () => {
     node.files.onChange = (what) => {
       if (what.includes('installing') && what.startsWith('unlink')) node.files.crashAfter = 0;

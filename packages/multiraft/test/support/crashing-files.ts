@@ -9,6 +9,9 @@ export class CrashingFiles implements FileOperations {
   failedAt = '';
   /** No room for anything that is written. */
   full = false;
+  /** Writes to the segments of the log wait for it. */
+  logGate: Promise<void> = Promise.resolve();
+  readonly #segments = new Set<number>();
   /** Told of each change before it is made. */
   onChange: (what: string) => void = () => {};
 
@@ -22,10 +25,14 @@ export class CrashingFiles implements FileOperations {
 
   async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
     if (mode !== 'read') this.#change(`open ${path}`);
-    return nodeFileOperations.open(path, mode);
+    const fd = await nodeFileOperations.open(path, mode);
+    if (path.endsWith('.log') || path.endsWith('.log.tmp')) this.#segments.add(fd);
+    else this.#segments.delete(fd);
+    return fd;
   }
   async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
     this.#change('write');
+    if (this.#segments.has(fd)) await this.logGate;
     return nodeFileOperations.writev(fd, buffers, position);
   }
   async datasync(fd: number): Promise<void> {
