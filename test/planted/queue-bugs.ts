@@ -49,9 +49,9 @@ export const QUEUE_BUGS: PlantedBugs = {
     ),
     bug(
       'machine/settle-record',
-      'a settled value takes the key of a newer one with it',
-      'if (value === undefined || decodeKeyRow(value).offset !== offset) return;',
-      'if (value === undefined) return;',
+      'the key of a settled value stays',
+      '  rows.delete(rowKey);\n  queue.keyCount--;',
+      '  queue.keyCount--;',
     ),
     bug(
       'machine/settle-record',
@@ -125,8 +125,8 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'dispatch/consumer-credit',
       'a consumer gets one record more than its window',
-      'this.window > this.held && this.heldBytes',
-      'this.window >= this.held && this.heldBytes',
+      'this.window > this.held && this.heldBytes < this.#bytesMax ? this.window - this.held : 0;',
+      'this.window >= this.held && this.heldBytes < this.#bytesMax ? this.window + 1 - this.held : 0;',
     ),
     bug(
       'dispatch/dispatcher',

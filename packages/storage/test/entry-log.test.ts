@@ -50,6 +50,21 @@ describe('entry log', () => {
     await reopened.log.close();
   });
 
+  test('what was superseded within one segment is not counted to it after a reopen', async () => {
+    const directory = await temporaryDirectory();
+    const { log } = await openTestLog(directory);
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b'), entry(3, 1, 'c'), entry(4, 1, 'd')])]);
+    await log.append([write(1, [entry(2, 2, 'B')])]);
+    expect(log.activeSegment().groups.get(1)).toEqual({ first: 1, last: 2 });
+    await log.close();
+    const { log: reopened } = await openTestLog(directory);
+    expect(reopened.activeSegment().groups.get(1)).toEqual({ first: 1, last: 2 });
+    expect(await codeOf(reopened.read(1, 3, 4, 100))).toBe('ENTRY_MISSING');
+    await reopened.seal();
+    expect(reopened.sealedSegments()[0]?.groups.get(1)).toEqual({ first: 1, last: 2 });
+    await reopened.close();
+  });
+
   test('compaction moves the start; entries below it stay readable until released', async () => {
     const directory = await temporaryDirectory();
     const { log } = await openTestLog(directory);

@@ -2,6 +2,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { KeyValue } from '@sluice/storage/engine';
+import type { FileOperations } from '@sluice/storage/files/file-operations';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { imageFileName, listImages, readImage, writeImage } from '@sluice/storage/image-file';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf } from './support/open-test-log.ts';
@@ -40,6 +42,19 @@ describe('image file', () => {
       meta: 'voters 1 2 3',
     });
     expect(await rowsOf(path)).toEqual(['a=1', 'b=', `c=${'x'.repeat(300)}`]);
+  });
+
+  test('is durable under its name: the file before it gets the name, the name before it counts', async () => {
+    const path = join(await temporaryDirectory(), imageFileName(3, 77));
+    const done: string[] = [];
+    const files: FileOperations = {
+      ...nodeFileOperations,
+      datasync: (fd) => nodeFileOperations.datasync(fd).then(() => void done.push('file')),
+      rename: (from, to) => nodeFileOperations.rename(from, to).then(() => void done.push('name')),
+      syncDirectory: (directory) => nodeFileOperations.syncDirectory(directory).then(() => void done.push('directory')),
+    };
+    await writeImage(path, header(77), some(), files);
+    expect(done).toEqual(['file', 'name', 'directory']);
   });
 
   test('an image of nothing is an image, and a large chunk is no problem', async () => {
