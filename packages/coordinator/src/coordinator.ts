@@ -42,9 +42,14 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   /** Commands of the loops are under way: what they will change is not known yet. */
   #deciding = false;
   #assignedMs = 0;
+  /** This replica was given up in this life: it waits to be added. */
+  #wiped = false;
+  #mending = false;
+  #mendAtMs = 0;
 
   static readonly TICK_MS = 200;
   static readonly ASSIGN_INTERVAL_MS = 500;
+  static readonly MEND_INTERVAL_MS = 1_000;
   /** Above the time it takes to notice a dead node: it delays a change, and does not make it fail. */
   static readonly REACHED_TIMEOUT_MS = NodeLiveness.SILENCE_MS + 2_000;
 
@@ -74,7 +79,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   async open(): Promise<void> {
     this.#machine = await this.#options.host.addGroup({
       groupId: META_GROUP_ID,
-      bootstrapVoters: this.#options.bootstrapVoters,
+      bootstrapVoters: this.#wiped ? undefined : this.#options.bootstrapVoters,
       residentRanges: [{ from: Uint8Array.of(0), to: Uint8Array.of(0xff) }],
       restore: (rows) => MetaMachine.restore(rows),
       listener: this,
@@ -98,6 +103,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   }
 
   tick(): void {
+    this.#mend();
     if (!this.#leads) return;
     this.#feed.tick();
     this.#decide();
@@ -158,6 +164,14 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   /** Resolves when every live node acts on the epoch; false when one did not in time. */
   reached(epoch: number): Promise<boolean> {
     return this.#feed.reached(epoch, this.#options.reachedTimeoutMs ?? Coordinator.REACHED_TIMEOUT_MS);
+  }
+
+  /** Members of the metadata group, when a majority has confirmed that this node leads it. */
+  async confirmedMembers(): Promise<readonly number[] | undefined> {
+    const { host } = this.#options;
+    if (!this.#leads || !(await host.readBarrier(META_GROUP_ID))) return undefined;
+    const committed = host.status(META_GROUP_ID)?.committedMembership;
+    return committed === undefined ? undefined : [...members(committed)];
   }
 
   /** Answers `register` of the cluster service. */
@@ -251,6 +265,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       self: nodeId,
       membership: status.membership,
       nodes: this.machine.nodes(),
+      isImpaired: (other) => this.#liveness.report(other)?.impaired.includes(META_GROUP_ID) ?? false,
       isAlive: (other) => this.#liveness.isAlive(other, nowMs),
       isCaughtUp: (other) => {
         const peer = status.progress.find((progress) => progress.peer === other);
@@ -262,6 +277,32 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     else if (host.proposeMembership(META_GROUP_ID, step.change) === 'proposed') {
       logger.info({ change: step.change }, 'the members of the metadata group change');
     }
+  }
+
+  /**
+   * A replica that cannot be trusted is wiped once the group has let it go, and comes back without a past. Not before:
+   * what it has acknowledged counts as long as it is a member.
+   */
+  #mend(): void {
+    const { host, clock, nodeId, logger, askMembers } = this.#options;
+    if (askMembers === undefined || this.#mending || host.status(META_GROUP_ID)?.impaired === undefined) return;
+    const nowMs = clock.monotonicMs();
+    if (nowMs < this.#mendAtMs) return;
+    this.#mendAtMs = nowMs + Coordinator.MEND_INTERVAL_MS;
+    this.#mending = true;
+    const mending = async (): Promise<void> => {
+      const current = await askMembers();
+      if (current === undefined || current.includes(nodeId)) return;
+      logger.warn({}, 'the replica of the metadata could not be trusted: it is made anew from the other coordinators');
+      this.#wiped = true;
+      await host.removeGroup(META_GROUP_ID);
+      await this.open();
+    };
+    mending()
+      .catch((cause: unknown) => logger.error({ err: cause }, 'the replica of the metadata could not be made anew'))
+      .finally(() => {
+        this.#mending = false;
+      });
   }
 
   #metadataMembers(): readonly number[] {
@@ -306,7 +347,16 @@ export interface Formation {
 /** The part of the host of Raft groups that a coordinator needs. */
 export type CoordinatorHost = Pick<
   RaftHost,
-  'addGroup' | 'propose' | 'proposeMembership' | 'transferLeadership' | 'leaderOf' | 'termOf' | 'status' | 'peerAlive'
+  | 'addGroup'
+  | 'removeGroup'
+  | 'readBarrier'
+  | 'propose'
+  | 'proposeMembership'
+  | 'transferLeadership'
+  | 'leaderOf'
+  | 'termOf'
+  | 'status'
+  | 'peerAlive'
 >;
 
 export interface CoordinatorOptions {
@@ -320,6 +370,8 @@ export interface CoordinatorOptions {
   logger: Logger;
   /** How long a change waits for every node to act on it. */
   reachedTimeoutMs?: number;
+  /** Asks whoever leads for the members of the metadata group; without it, an impaired replica stays as it is. */
+  askMembers?: () => Promise<readonly number[] | undefined>;
   /** After which a node that does not report is not alive. */
   silenceMs?: number;
   placement?: Partial<PlacementSettings>;

@@ -29,6 +29,10 @@ export class MetadataService {
       case 'reach':
         if (!this.#coordinator.leads) return this.#notLeader();
         return { type: 'reached', reached: await this.#coordinator.reached(request.epoch) };
+      case 'members': {
+        const members = await this.#coordinator.confirmedMembers();
+        return members === undefined ? this.#notLeader() : { type: 'members', members };
+      }
       case 'wanted':
         if (!this.#coordinator.leads) return this.#notLeader();
         return { type: 'wanted', created: await this.#create(request.name, request.topicFilter) };

@@ -17,7 +17,10 @@ export function nextMetadataStep(view: VotersView): MetadataStep | undefined {
   const { membership, self } = view;
   if (isJoint(membership)) return undefined;
   const fits = (node: NodeInfo | undefined): boolean =>
-    node !== undefined && hasRole(node, 'coordinator') && (node.state === 'active' || node.state === 'draining');
+    node !== undefined &&
+    hasRole(node, 'coordinator') &&
+    (node.state === 'active' || node.state === 'draining') &&
+    !view.isImpaired(node.nodeId);
   const nodeOf = new Map(view.nodes.map((node) => [node.nodeId, node]));
   const staying = membership.voters.filter((nodeId) => fits(nodeOf.get(nodeId)));
   const leaving = membership.voters.filter((nodeId) => !fits(nodeOf.get(nodeId)));
@@ -45,6 +48,8 @@ export interface VotersView {
   membership: Membership;
   nodes: readonly NodeInfo[];
   isAlive(nodeId: number): boolean;
+  /** Its replica of the metadata cannot be trusted: it is out until that is wiped. */
+  isImpaired(nodeId: number): boolean;
   /** Of a learner: it has what the others have. */
   isCaughtUp(nodeId: number): boolean;
 }

@@ -179,6 +179,20 @@ describe('three coordinators', () => {
     await until(() => topology.replicasOf(1).includes(2), 'it is in again');
   });
 
+  test('a coordinator whose metadata cannot be trusted gets it anew from the others', async () => {
+    ok(await cluster.node(4).queues.create(spec('kept')));
+    const leader = await cluster.leader();
+    const broken = [1, 2, 3].map((nodeId) => cluster.node(nodeId)).find((node) => node !== leader) as TestNode;
+    const sizes = new Set<number>();
+    broken.host?.markImpaired(0, new Error('a damaged entry'));
+    await until(() => {
+      sizes.add(leader.host?.status(0)?.committedMembership.voters.length ?? 0);
+      return broken.host?.impaired().length === 0 && broken.coordinator?.machine.queueByName('kept') !== undefined;
+    }, 'it has the metadata again');
+    await until(() => leader.host?.status(0)?.committedMembership.voters.length === 3, 'it votes again');
+    expect(sizes).toContain(2);
+  });
+
   test('a dead node delays a change for a moment and no longer; a slow one is said to be slow', async () => {
     await cluster.kill(await cluster.leader().then(({ nodeId }) => (nodeId === 3 ? 2 : 3)));
     const startMs = performance.now();

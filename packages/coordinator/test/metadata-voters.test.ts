@@ -12,6 +12,7 @@ class Group {
   self = 1;
   dead = new Set<number>();
   slow = new Set<number>();
+  impaired = new Set<number>();
   readonly sizes: number[] = [];
 
   constructor(voters: number) {
@@ -35,6 +36,7 @@ class Group {
       membership: this.membership,
       nodes: this.nodes,
       isAlive: (nodeId) => !this.dead.has(nodeId),
+      isImpaired: (nodeId) => this.impaired.has(nodeId),
       isCaughtUp: (nodeId) => !this.slow.has(nodeId),
     });
     if (step === undefined) return false;
@@ -112,6 +114,17 @@ describe('the voters of the metadata', () => {
     lone.join(2);
     expect(lone.settle()).toBe('2');
     expect(lone.self).toBe(2);
+  });
+
+  test('an impaired one is out until it is wiped, and in again then', () => {
+    const group = new Group(3);
+    group.impaired.add(3);
+    expect(group.settle()).toBe('1,2');
+    group.impaired.clear();
+    expect(group.settle()).toBe('1,2,3');
+    const lone = new Group(1);
+    lone.impaired.add(1);
+    expect(lone.settle()).toBe('1');
   });
 
   test('nothing happens while a change is under way', () => {

@@ -46,6 +46,12 @@ export class MetadataClient {
     return response?.type === 'wanted' && response.created;
   }
 
+  /** Node ids of the members of the metadata group; undefined when no coordinator can say. */
+  async members(): Promise<readonly number[] | undefined> {
+    const response = await this.#ask({ type: 'members' }, true);
+    return response?.type === 'members' ? response.members : undefined;
+  }
+
   async #ask(request: MetadataRequest, isRepeatable: boolean): Promise<MetadataResponse | undefined> {
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + (this.#options.deadlineMs ?? MetadataClient.DEADLINE_MS);

@@ -200,6 +200,7 @@ export class TestNode {
       logger: silentLogger,
       reachedTimeoutMs: 2_000,
       silenceMs: 1_500,
+      askMembers: () => this.metadata.members(),
       placement: { firstPatienceMs: 500, steadyMs: 0, replaceAfterMs: 60_000 },
     });
     this.coordinator.serve(transport);
@@ -232,7 +233,12 @@ export class TestNode {
         depth: 0,
       });
     }
-    return { leads, impaired: this.impaired, replicas: [...this.replicas], consumers: this.consumers };
+    return {
+      leads,
+      impaired: [...this.impaired, ...(this.host?.impaired() ?? [])],
+      replicas: [...this.replicas],
+      consumers: this.consumers,
+    };
   }
 }
 

@@ -1,24 +1,26 @@
 import type { MetadataRequest, MetadataResponse } from '../contract/metadata.ts';
 import type { Codec } from './codec.ts';
 import { jsonCodec } from './json.ts';
-import { anyFlag, anyInteger, anyObject, anyText, objectOf, typed } from './shape.ts';
+import { anyFlag, anyInteger, anyObject, anyText, listOf, objectOf, typed } from './shape.ts';
 
 /** Commands and replies are JSON in the metadata log already; their fields are for the metadata machine to judge. */
 export const metadataRequestCodec: Codec<MetadataRequest> = jsonCodec(
   'metadata request',
-  typed({
+  typed<MetadataRequest>({
     execute: { command: objectOf({ kind: anyText }) },
     reach: { epoch: anyInteger },
     wanted: { name: anyText, topicFilter: anyText },
+    members: {},
   }),
 );
 
 export const metadataResponseCodec: Codec<MetadataResponse> = jsonCodec(
   'metadata response',
-  typed({
+  typed<MetadataResponse>({
     executed: { reply: anyObject, reached: anyFlag },
     reached: { reached: anyFlag },
     wanted: { created: anyFlag },
+    members: { members: listOf(anyInteger) },
     'not-leader': { leader: anyInteger },
     unknown: {},
   }),
