@@ -216,7 +216,9 @@ async function compose(around: Around): Promise<Parts> {
   let store: Store | undefined;
   let gateway: GatewayRole | undefined;
   const report = (): NodeReport => ({
-    ...(store?.report() ?? { leads: [], impaired: host?.impaired() ?? [], replicas: [] }),
+    ...(store?.report() ?? { leads: [], replicas: [] }),
+    // Of the metadata too.
+    impaired: host?.impaired() ?? [],
     consumers: gateway?.report() ?? [],
   });
   const watcher = new TopologyWatcher({
@@ -250,7 +252,7 @@ async function compose(around: Around): Promise<Parts> {
     });
     host.serve(transport);
     if (config.node.roles.has('coordinator')) {
-      coordinator = await openCoordinator({ config, member, host, transport, clock, logger });
+      coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger });
     }
     if (config.node.roles.has('store')) {
       store = new Store({

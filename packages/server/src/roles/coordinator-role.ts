@@ -5,6 +5,7 @@ import type { NodeInfo } from '@sluice/meta/node-info';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Founder } from '@sluice/rpc/contract/cluster';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
+import type { MetadataClient } from '@sluice/store-client/metadata-client';
 import type { ServerConfig } from '../config/config.ts';
 import type { Member } from '../identity/node-identity.ts';
 
@@ -13,11 +14,12 @@ export async function openCoordinator(parts: {
   config: ServerConfig;
   member: Member;
   host: RaftHost;
+  metadata: MetadataClient;
   transport: ServiceRegistry;
   clock: Clock;
   logger: Logger;
 }): Promise<Coordinator> {
-  const { config, member, host, transport, clock, logger } = parts;
+  const { config, member, host, metadata, transport, clock, logger } = parts;
   const founders = member.foundedWith;
   const isFounder = founders.length > 0;
   const coordinator = new Coordinator({
@@ -33,6 +35,7 @@ export async function openCoordinator(parts: {
           founders: founders.map(founderInfo),
         }
       : undefined,
+    askMembers: () => metadata.members(),
     placement: { replaceAfterMs: config.cluster.replaceAfterMs },
     clock,
     logger,
