@@ -13,7 +13,7 @@ import { driven, type SimulationOptions, simulate, type Verdict, Violation } fro
 import { type ClusterFault, type ClusterKnobs, drawClusterKnobs } from './cluster-knobs.ts';
 import { GatewayNode } from './gateway-node.ts';
 import { nodeInfo } from './registration.ts';
-import { SimWorker } from './sim-worker.ts';
+import { SimWorker, type WorkerKnobs } from './sim-worker.ts';
 import { StoreNode } from './store-node.ts';
 
 export interface ClusterSimulationOptions extends SimulationOptions {
@@ -34,6 +34,7 @@ export class ClusterHistory {
   readonly stores = new Map<number, StoreNode>();
   readonly gateways: GatewayNode[] = [];
   readonly check: QueueCheck;
+  readonly #workerKnobs: WorkerKnobs;
   readonly #queues: QueueDefinition[] = [];
   #workers: { worker: SimWorker; gateway: GatewayNode; life: string; queueId: number; partition: number }[] = [];
   readonly #sequences = new Map<string, number>();
@@ -47,6 +48,9 @@ export class ClusterHistory {
   static readonly RESUME_MS_MAX = 40_000;
   static readonly DRAIN_MS_MAX = 120_000;
   static readonly SAMPLE_MS = 100;
+  /** While queues are drained nobody thinks for long: what is left is a fault and not a backlog. */
+  static readonly LAST_THINK_MS = 5;
+  static readonly READ_ATTEMPTS = 20;
 
   constructor(world: SimWorld, options: ClusterSimulationOptions) {
     this.world = world;
@@ -54,6 +58,8 @@ export class ClusterHistory {
     const drawn = drawClusterKnobs(this.#draw, options.safetyMs ?? 20_000);
     this.knobs = options.adjust?.(drawn) ?? drawn;
     this.network = new SimNetwork(world, this.knobs.network);
+    const { window, thinkMsMax, returnOneIn } = this.knobs;
+    this.#workerKnobs = { window, thinkMsMax, returnOneIn };
     this.check = new QueueCheck(() => this.knobs.faults.length === 0);
   }
 
@@ -78,6 +84,7 @@ export class ClusterHistory {
     for (const gateway of this.gateways) gateway.start();
     await this.#resumes();
     this.#publishing = false;
+    this.#workerKnobs.thinkMsMax = ClusterHistory.LAST_THINK_MS;
     await this.#drains();
     this.check.atTheEnd();
     await this.#converges();
@@ -173,14 +180,13 @@ export class ClusterHistory {
   }
 
   #employ(gateway: GatewayNode, queue: QueueDefinition, partition: number): void {
-    const { window, thinkMsMax, returnOneIn } = this.knobs;
     const worker = new SimWorker({
       gateway,
       queue,
       partition,
       check: this.check,
       draw: this.#draw,
-      knobs: { window, thinkMsMax, returnOneIn },
+      knobs: this.#workerKnobs,
     });
     this.#workers.push({ worker, gateway, life: gateway.life.name, queueId: queue.queueId, partition });
   }
@@ -373,25 +379,37 @@ export class ClusterHistory {
       if (!(await world.runUntil(world.nowMs + ClusterHistory.RESUME_MS_MAX, 200, isOne))) {
         throw new Violation('liveness', `group ${groupId} is not one in the end: ${this.#describe()}`);
       }
-      let first: { name: string; rows: string } | undefined;
-      for (const store of this.#members(groupId)) {
-        const { from, to } = groupRange(groupId);
-        const { storage } = store;
-        if (storage === undefined) continue;
-        const rows = await this.#inLife(store, async () => {
-          await store.host?.written();
-          return storage.engine.scan(from, to, 1_000_000);
-        });
-        const text = rows.map(({ key, value }) => `${hex(machineKey(key))}=${hex(value)}`).join('\n');
-        first ??= { name: store.name, rows: text };
-        if (first.rows !== text) {
-          throw new Violation(
-            'replica agreement',
-            `group ${groupId}: ${first.name} and ${store.name}: ${apart(first.rows, text)}`,
-          );
-        }
-      }
+      await this.#agree(groupId);
     }
+  }
+
+  /** Read at one index; where an entry came in between, read again. */
+  async #agree(groupId: number): Promise<void> {
+    for (let attempt = 0; attempt < ClusterHistory.READ_ATTEMPTS; attempt++) {
+      const states: { name: string; applied: number; rows: string }[] = [];
+      for (const store of this.#members(groupId)) states.push(await this.#stateOf(store, groupId));
+      const [first] = states;
+      if (first !== undefined && states.every(({ applied }) => applied === first.applied)) {
+        const other = states.find(({ rows }) => rows !== first.rows);
+        if (other === undefined) return;
+        const where = `group ${groupId} at ${first.applied}: ${first.name} and ${other.name}`;
+        throw new Violation('replica agreement', `${where}: ${apart(first.rows, other.rows)}`);
+      }
+      await this.world.run(this.world.nowMs + ClusterHistory.SAMPLE_MS);
+    }
+    throw new Violation('liveness', `group ${groupId} never stands still`);
+  }
+
+  async #stateOf(store: StoreNode, groupId: number): Promise<{ name: string; applied: number; rows: string }> {
+    const { host, storage, name } = store;
+    if (host === undefined || storage === undefined) return { name, applied: -1, rows: '' };
+    const { from, to } = groupRange(groupId);
+    return this.#inLife(store, async () => {
+      await host.written();
+      const applied = host.status(groupId)?.applied ?? -1;
+      const rows = await storage.engine.scan(from, to, 1_000_000);
+      return { name, applied, rows: rows.map(({ key, value }) => `${hex(machineKey(key))}=${hex(value)}`).join('\n') };
+    });
   }
 
   #members(groupId: number): StoreNode[] {
