@@ -346,23 +346,34 @@ async function register({ metadata, registration, nodeId }: Parts, logger: Logge
 const REGISTER_AGAIN_MS = 100;
 
 /** Partitions that this node keeps or sends to have leaders; not longer than a start may take. */
-async function servedPartitions({ store, gateway, routes, topology }: Parts, logger: Logger): Promise<void> {
+async function servedPartitions(parts: Parts, logger: Logger): Promise<void> {
+  const { store, gateway } = parts;
   const untilMs = systemClock.monotonicMs() + RunningNode.LEADERS_MS_MAX;
-  const isServed = (): boolean => {
-    if (store !== undefined && store.unready() !== undefined) return false;
-    if (gateway === undefined) return true;
-    for (let partition = 1; partition <= topology.partitionCount; partition++) {
-      if (routes.leaderOf(partition) === 0) return false;
-    }
-    return topology.partitionCount > 0;
-  };
-  while (!isServed()) {
+  for (;;) {
+    const waiting = [store?.unready(), gateway === undefined ? undefined : unrouted(parts)].find(
+      (reason) => reason !== undefined,
+    );
+    if (waiting === undefined) return;
     if (systemClock.monotonicMs() > untilMs) {
-      logger.warn({ reason: store?.unready() }, 'not every partition is led yet: the node serves those that are');
+      logger.warn({ waiting }, 'not every partition is led yet: the node serves those that are');
       return;
     }
     await delay(LOOK_AGAIN_MS);
   }
+}
+
+/** Which partitions publishers and consumers would wait for; undefined when none. */
+function unrouted({ routes, topology, host, nodeId }: Parts): string | undefined {
+  if (topology.partitionCount === 0) return 'the number of partitions is not known';
+  const stopped = new Set(host?.stoppedGroups().map(({ groupId }) => groupId));
+  for (let partition = 1; partition <= topology.partitionCount; partition++) {
+    if (routes.leaderOf(partition) !== 0) continue;
+    const replicas = topology.replicasOf(partition);
+    // Its only replica is here and cannot serve: nobody will lead it in this life.
+    if (stopped.has(partition) && replicas.length === 1 && replicas[0] === nodeId) continue;
+    return `nobody is known to lead partition ${partition}`;
+  }
+  return undefined;
 }
 
 const LOOK_AGAIN_MS = 10;
