@@ -300,6 +300,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       message('execute', { command: fc.record({ kind: text, queueId: integer }) }),
       message('reach', { epoch: integer }),
       message('wanted', { name: text, topicFilter: text }),
+      message('members', {}),
     ),
   ],
   [
@@ -309,6 +310,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       message('executed', { reply: fc.record({ result: text, epoch: integer }), reached: fc.boolean() }),
       message('reached', { reached: fc.boolean() }),
       message('wanted', { created: fc.boolean() }),
+      message('members', { members: list(integer) }),
       message('not-leader', { leader: integer }),
       message('unknown', {}),
     ),
@@ -390,7 +392,7 @@ describe('codecs of the wire', () => {
       fc.property(arbitrary, (value) => {
         expect(codec.read(encode(codec, value))).toEqual(value);
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 
@@ -403,14 +405,14 @@ describe('codecs of the wire', () => {
         encoded[at % encoded.length] = byte;
         readOrRefuse(codec, encoded);
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
   test.each(CASES)('%s: noise is read or refused', (_, codec) => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (noise) => readOrRefuse(codec, noise)),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -9,7 +9,7 @@ const coordinators = listOf(objectOf({ nodeId: anyInteger, address: anyText }));
 /** Anybody who reaches the port may say this, so all of it is checked. */
 export const clusterRequestCodec: Codec<ClusterRequest> = jsonCodec(
   'cluster request',
-  typed({
+  typed<ClusterRequest>({
     hello: { address: anyText, incarnation: anyText, founders: listOf(anyText) },
     register: { node: nodeRegistrationShape },
   }),
@@ -17,7 +17,7 @@ export const clusterRequestCodec: Codec<ClusterRequest> = jsonCodec(
 
 export const clusterResponseCodec: Codec<ClusterResponse> = jsonCodec(
   'cluster response',
-  typed({
+  typed<ClusterResponse>({
     blank: { address: anyText, incarnation: anyText, founders: listOf(anyText) },
     member: {
       clusterId: anyText,

@@ -53,9 +53,16 @@ export function objectOf(fields: Readonly<Record<string, Check>>): Check {
   };
 }
 
+/** A check for each field of each variant: a contract that grows does not compile until its shape does, too. */
+type Variants<T extends { type: string }> = {
+  readonly [K in T['type']]: { readonly [F in Exclude<keyof Extract<T, { type: K }>, 'type'>]: Check };
+};
+
 /** A union told apart by its `type`. */
-export function typed(variants: Readonly<Record<string, Readonly<Record<string, Check>>>>): Check {
-  const checks = new Map(Object.entries(variants).map(([type, fields]) => [type, objectOf(fields)]));
+export function typed<T extends { type: string }>(variants: Variants<T>): Check {
+  const checks = new Map(
+    Object.entries<Readonly<Record<string, Check>>>(variants).map(([type, fields]) => [type, objectOf(fields)]),
+  );
   return (value, where) => {
     anyObject(value, where);
     const { type } = value as { type?: unknown };

@@ -4,7 +4,7 @@ import { type Codec, readerOf, reading, wireInvalid } from './codec.ts';
 import { jsonBytes, parseJson } from './json.ts';
 import { anyFlag, anyInteger, anyText, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
 
-const requestShape = typed({
+const requestShape = typed<StoreAdminRequest>({
   statistics: { queueIds: listOf(anyInteger) },
   purge: { queueId: anyInteger, partition: anyInteger },
   peek: {
@@ -67,7 +67,7 @@ const recordShape = objectOf({
   payloadSizeBytes: anyInteger,
 });
 
-const responseShape = typed({
+const responseShape = typed<StoreAdminResponse>({
   statistics: {
     queues: listOf(statisticsShape),
     elsewhere: listOf(objectOf({ partition: anyInteger, leader: anyInteger })),

@@ -7,7 +7,7 @@ import { nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
 import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definitions.ts';
 import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, typed } from './shape.ts';
 
-const requestShape = typed({
+const requestShape = typed<TopologyFeedRequest>({
   watch: { clusterId: anyText, epoch: anyInteger },
   reached: { epoch: anyInteger },
   report: {
@@ -29,7 +29,7 @@ const requestShape = typed({
   },
 });
 
-const updateShape = typed({
+const updateShape = typed<WithoutQueues>({
   image: {
     epoch: anyInteger,
     clusterId: anyText,
