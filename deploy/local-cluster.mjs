@@ -30,11 +30,20 @@ export class LocalCluster {
   nodes = new Map();
   #directory;
   #flags;
+  #hostOf;
+  #dataOf;
+  #prefixOf;
 
-  /** `flags` are given to every node. */
-  constructor({ directory, flags = [] }) {
+  /**
+   * `flags` are given to every node. By the name of a node: `hostOf`, the address it binds; `dataOf`, where its data is
+   * (a disk of its own); `prefixOf`, the words before its command (a network of its own).
+   */
+  constructor({ directory, flags = [], hostOf = () => HOST, dataOf, prefixOf = () => [] }) {
     this.#directory = directory;
     this.#flags = flags;
+    this.#hostOf = hostOf;
+    this.#dataOf = dataOf ?? ((name) => join(directory, name, 'data'));
+    this.#prefixOf = prefixOf;
   }
 
   /** Starts all nodes of a layout; resolves when each has printed its `ready` line. */
@@ -86,14 +95,17 @@ export class LocalCluster {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const speaksMqtt = roles.includes('gateway');
     const ports = await portsOf(directory);
+    const host = this.#hostOf(name);
     const node = new LocalNode({
       name,
       roles,
       directory,
-      grpc: `${HOST}:${ports.grpc}`,
-      http: `${HOST}:${ports.http}`,
-      mqtt: speaksMqtt ? `${HOST}:${ports.mqtt}` : 'none',
+      data: this.#dataOf(name),
+      grpc: `${host}:${ports.grpc}`,
+      http: `${host}:${ports.http}`,
+      mqtt: speaksMqtt ? `${host}:${ports.mqtt}` : 'none',
       flags: this.#flags,
+      prefix: this.#prefixOf(name),
       join: () => this.join,
     });
     this.nodes.set(name, node);
@@ -105,18 +117,21 @@ const STOP_MS_MAX = 40_000;
 
 class LocalNode {
   #flags;
+  #prefix;
   #join;
   #process;
   #exited;
 
-  constructor({ name, roles, directory, grpc, http, mqtt, flags, join: founders }) {
+  constructor({ name, roles, directory, data, grpc, http, mqtt, flags, prefix, join: founders }) {
     this.name = name;
     this.roles = roles;
     this.directory = directory;
+    this.data = data;
     this.grpc = grpc;
     this.http = http;
     this.mqtt = mqtt;
     this.#flags = flags;
+    this.#prefix = prefix;
     this.#join = founders;
   }
 
@@ -135,16 +150,7 @@ class LocalNode {
 
   /** The command of this node, for whoever wants to start it by hand or in a network of its own. */
   get command() {
-    const args = [
-      BIN,
-      'server',
-      '--name',
-      this.name,
-      '--roles',
-      this.roles.join(','),
-      '--data',
-      join(this.directory, 'data'),
-    ];
+    const args = [BIN, 'server', '--name', this.name, '--roles', this.roles.join(','), '--data', this.data];
     args.push(
       '--grpc',
       this.grpc,
@@ -157,7 +163,7 @@ class LocalNode {
       '--join',
       this.#join().join(','),
     );
-    return [process.execPath, ...args, ...this.#flags];
+    return [...this.#prefix, process.execPath, ...args, ...this.#flags];
   }
 
   get logFile() {

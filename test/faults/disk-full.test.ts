@@ -80,7 +80,7 @@ class Scene {
   /** A consumer acknowledges so many, and leaves. */
   async consume(count: number): Promise<void> {
     const { mqtt } = server as ServerProcess;
-    const consumer = new Consumer(`c${consumers.length}`, 5, QUEUE.name, mqtt, this.history, count);
+    const consumer = new Consumer(`c${consumers.length}`, 5, QUEUE.name, mqtt, this.history, { acceptMax: count });
     consumers.push(consumer);
     await until(`${count} deliveries`, performance.now() + WAIT_MS, async () => consumer.accepted === count);
     const fromMs = performance.now();

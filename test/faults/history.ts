@@ -7,33 +7,41 @@ export class History {
   readonly published = new Map<string, Published>();
   readonly deliveries: Delivery[] = [];
   readonly faults: Fault[] = [];
+  /** Moments at which the broker's figures said that every queue was empty: what was there is settled for good. */
+  readonly drainsMs: number[] = [];
 
   constructor(queues: readonly QueueUnderTest[]) {
     this.queues = queues;
   }
 
   /** A client is asked to publish; nothing is known yet. */
-  invoke(id: string, publish: { topic: string; hash: string; key?: string; sequence?: number }): void {
+  invoke(id: string, publish: Omit<Published, 'sends' | 'outcome' | 'sentAtMs' | 'answeredAtMs'>): void {
     if (this.published.has(id)) throw new Error(`the id ${id} was used twice: the test is wrong`);
-    this.published.set(id, { ...publish, sends: 0, outcome: 'unknown' });
+    this.published.set(id, { ...publish, sends: 0, outcome: 'unknown', sentAtMs: undefined, answeredAtMs: undefined });
   }
 
   /** It went out, for the first time or again. */
-  sent(id: string): void {
+  sent(id: string, atMs = performance.now()): void {
     const published = this.published.get(id);
-    if (published !== undefined) published.sends++;
+    if (published === undefined) return;
+    published.sends++;
+    published.sentAtMs ??= atMs;
   }
 
   /** PUBACK or PUBREC with success: the broker promised to keep it. */
-  ok(id: string): void {
+  ok(id: string, atMs = performance.now()): void {
     const published = this.published.get(id);
-    if (published !== undefined) published.outcome = 'ok';
+    if (published === undefined) return;
+    published.outcome = 'ok';
+    published.answeredAtMs ??= atMs;
   }
 
   /** Refused by a reason code, or by an end of the connection that nothing was sent on again. It may be stored still. */
-  fail(id: string): void {
+  fail(id: string, atMs = performance.now()): void {
     const published = this.published.get(id);
-    if (published !== undefined && published.outcome === 'unknown') published.outcome = 'fail';
+    if (published === undefined || published.outcome !== 'unknown') return;
+    published.outcome = 'fail';
+    published.answeredAtMs ??= atMs;
   }
 
   /** Returns the delivery, to note its acknowledgement in. */
@@ -54,6 +62,11 @@ export interface QueueUnderTest {
   name: string;
   isLastValue: boolean;
   takes(topic: string): boolean;
+  /**
+   * What is known of the order in which it delivers: `stored`, one consumer that came after all faults were over, so
+   * that it sees the order of the log; `consumer`, each consumer sees the messages of one publisher in order, faults aside.
+   */
+  order?: 'stored' | 'consumer';
 }
 
 export interface Published {
@@ -66,6 +79,12 @@ export interface Published {
   /** How often it was written to a socket: a client that got no answer sends it again. */
   sends: number;
   outcome: 'ok' | 'fail' | 'unknown';
+  /** Who published it as its how manieth, where order is judged. */
+  publisher?: string;
+  place?: number;
+  /** First. */
+  sentAtMs: number | undefined;
+  answeredAtMs: number | undefined;
 }
 
 export interface Delivery {
@@ -75,6 +94,8 @@ export interface Delivery {
   topic: string;
   hash: string;
   atMs: number;
+  /** As the broker told; 1 when it said nothing. */
+  count?: number;
   /** When its PUBACK left the client. */
   acceptedAtMs: number | undefined;
 }

@@ -2,7 +2,7 @@ import { SeededPrng } from '@sluice/common/prng';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { RestClient } from '../harness/rest.ts';
 import type { Address } from '../harness/server-process.ts';
-import { type Delivery, History, type QueueUnderTest } from './history.ts';
+import { History, type QueueUnderTest } from './history.ts';
 import { drawSize, hashOf, idOf, makePayload } from './payload.ts';
 import type { QueueFigures } from './queue-checker.ts';
 
@@ -14,13 +14,24 @@ const RECONNECT_MS = 50;
 const KEYS_PER_PUBLISHER = 4;
 const POLL_MS = 50;
 
-interface LoadQueue extends QueueUnderTest {
+export interface LoadQueue extends QueueUnderTest {
   definition: Record<string, unknown>;
   /** Consumers that stay connected; a queue without one is drained at the end of a round. */
-  consumers: readonly (4 | 5)[];
+  consumers: readonly ConsumerSpec[];
 }
 
-const within = (prefix: string) => (topic: string) => topic.startsWith(prefix);
+export interface ConsumerSpec {
+  version: 4 | 5;
+  /** How long it works on a message before it acknowledges it. */
+  workMs?: number;
+}
+
+export interface LoadSpec {
+  queues: readonly LoadQueue[];
+  publishers: readonly PublisherSpec[];
+}
+
+export const within = (prefix: string) => (topic: string) => topic.startsWith(prefix);
 
 /** Shared work, a second queue on one of its topics, a backlog that nobody takes yet, and last values. */
 const QUEUES: readonly LoadQueue[] = [
@@ -29,14 +40,14 @@ const QUEUES: readonly LoadQueue[] = [
     isLastValue: false,
     takes: within('jobs/'),
     definition: { is_lastvalue: false, dispatch_strategy: 'random' },
-    consumers: [4, 5],
+    consumers: [{ version: 4 }, { version: 5 }],
   },
   {
     name: 'jobs/both',
     isLastValue: false,
     takes: (topic) => topic === 'jobs/both',
     definition: { is_lastvalue: false, dispatch_strategy: 'round_robin' },
-    consumers: [5],
+    consumers: [{ version: 5 }],
   },
   {
     name: 'later/+',
@@ -50,7 +61,7 @@ const QUEUES: readonly LoadQueue[] = [
     isLastValue: true,
     takes: within('state/'),
     definition: { is_lastvalue: true, key_expression: 'message.topic', dispatch_strategy: 'random' },
-    consumers: [5],
+    consumers: [{ version: 5 }],
   },
 ];
 
@@ -65,39 +76,56 @@ const PUBLISHERS: readonly PublisherSpec[] = [
   { name: 'h', version: 4, qos: 1, topics: keysOf('h') },
 ];
 
-function keysOf(name: string): string[] {
+const ONE_NODE: LoadSpec = { queues: QUEUES, publishers: PUBLISHERS };
+
+export function keysOf(name: string): string[] {
   return Array.from({ length: KEYS_PER_PUBLISHER }, (_, n) => `state/${name}${n}`);
 }
 
-interface PublisherSpec {
+export interface PublisherSpec {
   name: string;
   version: 4 | 5;
   qos: 1 | 2;
   topics: readonly string[];
+  /** From one publish to the next, at least; as fast as answers come when left out. */
+  paceMs?: number;
+  /** Largest payload; a mixture with images now and then when left out. */
+  bytesMax?: number;
 }
+
+/** Where a client connects: one address, or several to try in turn, beginning with the first. */
+export type Target = Address | readonly Address[];
 
 /**
  * Stock clients (MQTT.js) that publish and consume through everything that happens to the broker, and write down what
  * they saw. They reconnect by themselves and send again what was not answered, as applications do.
  */
 export class Load {
-  readonly history = new History(QUEUES);
-  readonly #address: Address;
+  readonly history: History;
+  readonly #spec: LoadSpec;
+  readonly #targetOf: (client: number) => Target;
   readonly #publishers: Publisher[];
   readonly #consumers: Consumer[] = [];
 
-  constructor(address: Address, seed: number) {
-    this.#address = address;
-    this.#publishers = PUBLISHERS.map((spec, n) => new Publisher(spec, address, this.history, seed + n));
-    for (const queue of QUEUES) {
-      queue.consumers.forEach((version, n) => {
-        this.#consumers.push(new Consumer(`${queue.name}#${n}`, version, queue.name, address, this.history));
+  /** `target` may differ from client to client: clients count from 0. */
+  constructor(target: Target | ((client: number) => Target), seed: number, spec: LoadSpec = ONE_NODE) {
+    this.#spec = spec;
+    this.history = new History(spec.queues);
+    this.#targetOf = typeof target === 'function' ? target : () => target;
+    let clients = 0;
+    this.#publishers = spec.publishers.map(
+      (publisher, n) => new Publisher(publisher, this.#targetOf(clients++), this.history, seed + n),
+    );
+    for (const queue of spec.queues) {
+      queue.consumers.forEach(({ version, workMs = 0 }, n) => {
+        const target = this.#targetOf(clients++);
+        this.#consumers.push(new Consumer(`${queue.name}#${n}`, version, queue.name, target, this.history, { workMs }));
       });
     }
   }
 
-  static async createQueues(rest: RestClient): Promise<void> {
-    for (const { name, definition } of QUEUES) {
+  static async createQueues(rest: RestClient, spec: LoadSpec = ONE_NODE): Promise<void> {
+    for (const { name, definition } of spec.queues) {
       const { status, body } = await rest.post(API, { topic_filter: name, ...definition });
       if (status >= 300) throw new Error(`the queue ${name} was refused: ${status} ${JSON.stringify(body)}`);
     }
@@ -114,12 +142,29 @@ export class Load {
   async drain(rest: () => RestClient, withinMs: number): Promise<Map<string, QueueFigures>> {
     const untilMs = performance.now() + withinMs;
     this.stop();
-    await until('answers to all publishes', untilMs, async () => this.#publishers.every((p) => p.outstanding === 0));
-    const late = QUEUES.filter(({ consumers }) => consumers.length === 0).map(
-      ({ name }) => new Consumer(`${name}#late`, 5, name, this.#address, this.history),
+    await until(
+      () =>
+        `answers to all publishes; missing ${this.#publishers.map((p) => `${p.name}: ${p.outstanding}`).join(', ')}`,
+      untilMs,
+      async () => this.#publishers.every((p) => p.outstanding === 0),
     );
+    const late = this.#spec.queues
+      .filter(({ consumers }) => consumers.length === 0)
+      .map(({ name }) => new Consumer(`${name}#late`, 5, name, this.#targetOf(0), this.history));
+    let last: Map<string, QueueFigures | undefined> = new Map();
     try {
-      return await until('empty queues', untilMs, async () => await drained(rest()));
+      const figures = await until(
+        () => `empty queues; they are ${JSON.stringify([...last])}`,
+        untilMs,
+        async () => {
+          last = await this.figures(rest());
+          const all = [...last.values()];
+          const isEmpty = (queue?: QueueFigures) => queue?.depth_messages === 0 && queue.inflight_messages === 0;
+          return all.every(isEmpty) && (last as Map<string, QueueFigures>);
+        },
+      );
+      this.history.drainsMs.push(performance.now());
+      return figures;
     } finally {
       for (const consumer of late) consumer.end();
     }
@@ -134,6 +179,22 @@ export class Load {
     this.history.faults.push({ kind, fromMs, toMs: performance.now() });
   }
 
+  /** What one node says of each queue; undefined when it does not know. */
+  async figures(rest: RestClient): Promise<Map<string, QueueFigures | undefined>> {
+    const figures = new Map<string, QueueFigures | undefined>();
+    for (const { name } of this.#spec.queues) {
+      const answer = await rest.get(`${API}/${encodeURIComponent(`/${name}`)}/stats`).catch(() => undefined);
+      const queue = answer?.status === 200 ? (answer.body as { statistics: QueueFigures | null }).statistics : null;
+      figures.set(name, queue ?? undefined);
+    }
+    return figures;
+  }
+
+  /** How many publish. */
+  get publishers(): number {
+    return this.#publishers.length;
+  }
+
   /** Publishes acknowledged so far, for progress. */
   get acknowledged(): number {
     return this.history.acknowledged;
@@ -144,24 +205,18 @@ export class Load {
   }
 }
 
-async function drained(rest: RestClient): Promise<Map<string, QueueFigures> | undefined> {
-  const figures = new Map<string, QueueFigures>();
-  for (const { name } of QUEUES) {
-    const { status, body } = await rest.get(`${API}/${encodeURIComponent(`/${name}`)}/stats`);
-    if (status !== 200) return undefined;
-    const queue = (body as { statistics: QueueFigures }).statistics;
-    if (queue.depth_messages > 0 || queue.inflight_messages > 0) return undefined;
-    figures.set(name, queue);
-  }
-  return figures;
-}
-
 /** Looks until it finds something; throws when the time is over. */
-export async function until<T>(what: string, untilMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
+export async function until<T>(
+  what: string | (() => string),
+  untilMs: number,
+  look: () => Promise<T | undefined | false>,
+): Promise<T> {
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > untilMs) throw new Error(`waited in vain for ${what}`);
+    if (performance.now() > untilMs) {
+      throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -177,13 +232,15 @@ class Publisher {
   readonly #busyKeys = new Set<string>();
   #count = 0;
   #running = false;
+  #nextAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
   outstanding = 0;
 
-  constructor(spec: PublisherSpec, address: Address, history: History, seed: number) {
+  constructor(spec: PublisherSpec, target: Target, history: History, seed: number) {
     this.#spec = spec;
     this.#history = history;
     this.#prng = new SeededPrng(seed);
-    this.#client = connect(`pub-${spec.name}`, spec.version, address);
+    this.#client = connect(`pub-${spec.name}`, spec.version, target);
     this.#client.on('packetsend', (packet) => {
       if (packet.cmd !== 'publish') return;
       const id = idOf(packet.payload as Buffer);
@@ -201,6 +258,10 @@ class Publisher {
     this.#client.on('connect', () => this.#fill());
   }
 
+  get name(): string {
+    return this.#spec.name;
+  }
+
   start(): void {
     this.#running = true;
     this.#fill();
@@ -208,6 +269,7 @@ class Publisher {
 
   stop(): void {
     this.#running = false;
+    clearTimeout(this.#timer);
   }
 
   end(): void {
@@ -216,7 +278,15 @@ class Publisher {
   }
 
   #fill(): void {
+    const { paceMs = 0 } = this.#spec;
     while (this.#running && this.#client.connected && this.outstanding < OUTSTANDING_MAX) {
+      const waitMs = this.#nextAtMs - performance.now();
+      if (waitMs > 0) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#fill(), waitMs);
+        return;
+      }
+      this.#nextAtMs = performance.now() + paceMs;
       const topic = this.#draw();
       if (topic === undefined) return;
       this.#publish(topic);
@@ -230,12 +300,20 @@ class Publisher {
   }
 
   #publish(topic: string): void {
-    const id = `${this.#spec.name}-${++this.#count}`;
-    const payload = makePayload(id, drawSize(this.#prng));
+    const { name, bytesMax } = this.#spec;
+    const place = ++this.#count;
+    const id = `${name}-${place}`;
+    const payload = makePayload(id, bytesMax === undefined ? drawSize(this.#prng) : this.#prng.below(bytesMax));
     const isState = topic.startsWith('state/');
     const sequence = (this.#sequences.get(topic) ?? 0) + 1;
     this.#sequences.set(topic, sequence);
-    this.#history.invoke(id, { topic, hash: hashOf(payload), ...(isState ? { key: topic, sequence } : {}) });
+    this.#history.invoke(id, {
+      topic,
+      hash: hashOf(payload),
+      publisher: name,
+      place,
+      ...(isState ? { key: topic, sequence } : {}),
+    });
     if (isState) this.#busyKeys.add(topic);
     this.outstanding++;
     this.#client.publish(topic, payload, { qos: this.#spec.qos }, (error) => {
@@ -252,27 +330,35 @@ export class Consumer {
   readonly #client: MqttClient;
   accepted = 0;
 
-  /** It acknowledges `acceptMax` deliveries, then no more. */
+  /** It acknowledges `acceptMax` deliveries, then no more; each after `workMs`. */
   constructor(
     name: string,
     version: 4 | 5,
     queue: string,
-    address: Address,
+    target: Target,
     history: History,
-    acceptMax: number = Number.POSITIVE_INFINITY,
+    { acceptMax = Number.POSITIVE_INFINITY, workMs = 0 } = {},
   ) {
-    this.#client = connect(`con-${name}`, version, address);
-    const noted = new WeakMap<object, Delivery>();
-    this.#client.on('message', (topic, payload, packet) => {
-      const seen = { queue, consumer: name, id: idOf(payload), topic, hash: hashOf(payload) };
-      noted.set(packet, history.delivered({ ...seen, atMs: performance.now() }));
-    });
+    this.#client = connect(`con-${name}`, version, target);
+    let connection = 0;
+    this.#client.on('close', () => connection++);
     this.#client.handleMessage = (packet, done) => {
+      const topic = packet.topic;
+      const payload = packet.payload as Buffer;
+      const count = deliveryCountOf(packet.properties?.userProperties);
+      const seen = { queue, consumer: name, id: idOf(payload), topic, hash: hashOf(payload), count };
+      const delivery = history.delivered({ ...seen, atMs: performance.now() });
       if (this.accepted >= acceptMax) return;
       this.accepted++;
-      const delivery = noted.get(packet);
-      if (delivery !== undefined) delivery.acceptedAtMs = performance.now();
-      done();
+      const of = connection;
+      const accept = () => {
+        // Its packet id means another message on the next connection.
+        if (of !== connection) return;
+        delivery.acceptedAtMs = performance.now();
+        done();
+      };
+      if (workMs === 0) accept();
+      else setTimeout(accept, workMs);
     };
     this.#client.on('connect', () => this.#client.subscribe(`$q/${queue}`, { qos: 1 }, () => {}));
   }
@@ -282,16 +368,22 @@ export class Consumer {
   }
 }
 
-/** A stock client that comes back by itself. */
-export function connect(clientId: string, protocolVersion: 4 | 5, { host, port }: Address): MqttClient {
+function deliveryCountOf(properties: Record<string, string | string[]> | undefined): number {
+  const count = properties?.['sluice-delivery-count'];
+  return count === undefined ? 1 : Number(Array.isArray(count) ? count.at(-1) : count);
+}
+
+/** A stock client that comes back by itself; with several addresses to the next of them. */
+export function connect(clientId: string, protocolVersion: 4 | 5, target: Target): MqttClient {
+  const several = Array.isArray(target);
   const client = mqtt.connect({
-    host,
-    port,
+    ...(several ? { servers: target.map((address: Address) => ({ ...address, protocol: 'mqtt' as const })) } : target),
+    // A gateway that is frozen or cut off says nothing: the next one is tried soon.
+    ...(several ? { connectTimeout: 2_000, keepalive: 2 } : { connectTimeout: 10_000 }),
     clientId,
     protocolVersion,
     clean: true,
     reconnectPeriod: RECONNECT_MS,
-    connectTimeout: 10_000,
     resubscribe: false,
     // An acknowledgement that could not be sent must not be sent on the next connection, where its id means another.
     queueQoSZero: false,

@@ -1,9 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdtempSync,
   openSync,
+  readdirSync,
+  readFileSync,
   rmSync,
   statfsSync,
   truncateSync,
@@ -44,7 +47,8 @@ export class LoopDisk {
   readonly #onSignal = () => process.exit(1);
 
   constructor(sizeBytes: number) {
-    this.#folder = mkdtempSync(join(tmpdir(), 'sluice-disk-'));
+    sweep();
+    this.#folder = mkdtempSync(join(tmpdir(), `sluice-disk-${process.pid}-`));
     this.#image = join(this.#folder, 'image');
     this.mountPoint = join(this.#folder, 'mount');
     this.#filler = join(this.mountPoint, 'filler');
@@ -125,6 +129,18 @@ export class LoopDisk {
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     this.unmount();
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** What a run that was killed left behind. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^sluice-disk-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const folder = join(tmpdir(), name);
+    spawnSync('umount', [join(folder, 'mount')], { env: ENV, stdio: 'ignore' });
+    // Never into a disk that is still there.
+    if (!readFileSync('/proc/mounts', 'utf8').includes(`${folder}/`)) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -4,7 +4,7 @@ import { ServerProcess } from '../harness/server-process.ts';
 import { pause } from './kill-rounds.ts';
 import { Load } from './load.ts';
 import { LoopDisk } from './loop-disk.ts';
-import { checkHistory, type Verdict } from './queue-checker.ts';
+import { addVerdicts, checkHistory, type Verdict } from './queue-checker.ts';
 
 export interface PowerLossOptions {
   rounds: number;
@@ -43,7 +43,7 @@ export async function powerLossRounds(options: PowerLossOptions): Promise<Verdic
     const losses = options.sync ? 1 + prng.below(LOSSES_MAX) : 1;
     const { verdict, refused } = await powerLossRound(options.sync, options.seed + round, loadMs, losses);
     options.onRound({ round, loadMs, losses, verdict, refused });
-    total = total === undefined ? verdict : sum(total, verdict);
+    total = total === undefined ? verdict : addVerdicts(total, verdict);
   }
   if (total === undefined) throw new Error('no round was asked for');
   return total;
@@ -95,18 +95,4 @@ async function powerLossRound(
 /** The refusal itself, without the log around it. */
 function firstLines(cause: unknown): string {
   return /^sluice: .*$/m.exec(String(cause))?.[0] ?? String(cause).slice(0, 300);
-}
-
-function sum(a: Verdict, b: Verdict): Verdict {
-  return {
-    publishes: a.publishes + b.publishes,
-    acknowledged: a.acknowledged + b.acknowledged,
-    deliveries: a.deliveries + b.deliveries,
-    duplicates: a.duplicates + b.duplicates,
-    lost: [...a.lost, ...b.lost],
-    invented: [...a.invented, ...b.invented],
-    repeated: [...a.repeated, ...b.repeated],
-    backwards: [...a.backwards, ...b.backwards],
-    miscounted: [...a.miscounted, ...b.miscounted],
-  };
 }

@@ -11,8 +11,8 @@ function tenJobs(): History {
   const history = new History([JOBS, STATE]);
   for (let n = 0; n < 10; n++) {
     history.invoke(`m${n}`, { topic: 'jobs', hash: `h${n}` });
-    history.sent(`m${n}`);
-    history.ok(`m${n}`);
+    history.sent(`m${n}`, n);
+    history.ok(`m${n}`, n);
     deliver(history, n, n).acceptedAtMs = n;
   }
   return history;
@@ -101,6 +101,69 @@ test('a client that sent twice may be heard twice', () => {
   expect(isClean(checkHistory(history, NONE))).toBe(true);
   deliver(history, 3, 21);
   expect(checkHistory(history, NONE).repeated).toHaveLength(1);
+});
+
+test('gateways may store again what had no answer when a fault began, and nothing else', () => {
+  const history = tenJobs();
+  history.faults.push({ kind: 'kill', fromMs: 100_000, toMs: 101_000 });
+  history.invoke('late', { topic: 'jobs', hash: 'h' });
+  history.sent('late', 99_999);
+  history.ok('late', 100_500);
+  for (const atMs of [101_100, 101_101]) {
+    history.delivered({ queue: 'jobs', consumer: 'c', id: 'late', topic: 'jobs', hash: 'h', atMs }).acceptedAtMs = atMs;
+  }
+  deliver(history, 3, 101_102);
+  expect(checkHistory(history, NONE).repeated).toHaveLength(2);
+  const verdict = checkHistory(history, NONE, { gatewaysResend: true });
+  expect(verdict.repeated).toEqual(['m3 on jobs, delivered by jobs to c: 1 times more, 0 excused']);
+  expect(verdict.copies).toBe(1);
+});
+
+test('what was settled before a drain never comes back, fault or not', () => {
+  const history = tenJobs();
+  history.drainsMs.push(100_000);
+  history.faults.push({ kind: 'kill', fromMs: 0, toMs: 101_000 });
+  deliver(history, 3, 100_500);
+  expect(checkHistory(history, NONE).resurrected).toHaveLength(1);
+});
+
+/** One publisher's messages, delivered in the order given, a second from each to the next. */
+function inOrder(order: 'stored' | 'consumer', places: number[], consumers: string[] = []): History {
+  const history = new History([{ ...JOBS, order }]);
+  for (const place of [...places].sort()) {
+    history.invoke(`p${place}`, { topic: 'jobs', hash: 'h', publisher: 'p', place });
+    history.sent(`p${place}`, 0);
+    history.ok(`p${place}`, 0);
+  }
+  places.forEach((place, n) => {
+    const consumer = consumers[n] ?? 'c';
+    const atMs = 10_000 + 1_000 * n;
+    history.delivered({ queue: 'jobs', consumer, id: `p${place}`, topic: 'jobs', hash: 'h', atMs }).acceptedAtMs = atMs;
+  });
+  return history;
+}
+
+test('a message that was overtaken by a later one of its publisher is found, unless a fault was there', () => {
+  expect(checkHistory(inOrder('consumer', [1, 2, 3]), NONE).disordered).toEqual([]);
+  const history = inOrder('consumer', [1, 3, 2]);
+  expect(checkHistory(history, NONE).disordered).toEqual(["p2 on jobs, delivered by jobs to c after p's 3"]);
+  // Long after it, long before it, around it.
+  for (const [fromMs, toMs, found] of [
+    [1_000, 2_000, 1],
+    [20_000, 21_000, 1],
+    [11_500, 12_500, 0],
+  ] as const) {
+    history.faults.splice(0, 1, { kind: 'kill', fromMs, toMs });
+    expect(checkHistory(history, NONE).disordered).toHaveLength(found);
+  }
+  // Two consumers work side by side.
+  expect(checkHistory(inOrder('consumer', [1, 3, 2], ['c', 'd', 'c']), NONE).disordered).toEqual([]);
+});
+
+test('in the order of the log no fault excuses anything', () => {
+  const history = inOrder('stored', [1, 3, 2]);
+  history.faults.push({ kind: 'kill', fromMs: 11_500, toMs: 12_500 });
+  expect(checkHistory(history, NONE).disordered).toHaveLength(1);
 });
 
 test('of last values the newest must come, in order', () => {

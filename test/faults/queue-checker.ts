@@ -1,4 +1,4 @@
-import type { Delivery, Fault, History, QueueUnderTest } from './history.ts';
+import type { Delivery, Fault, History, Published, QueueUnderTest } from './history.ts';
 
 /**
  * Judges a history after the last drain, linear in its size:
@@ -7,19 +7,31 @@ import type { Delivery, Fault, History, QueueUnderTest } from './history.ts';
  * - invented: delivered, and never published on that topic with those bytes, or by a queue that does not take it;
  * - repeated: delivered again although no fault excuses it. Excused are as many as the client sent it again, and one
  *   for each fault that found it delivered and its acknowledgement younger than `SETTLE_MS`, or missing;
+ * - resurrected: delivered again after a moment at which every queue was empty; no fault excuses that;
  * - backwards: a key of a last-value queue showed an older value after a newer one;
+ * - disordered: a publisher's message was delivered for the first time after a later one of it, and no fault explains it;
  * - miscounted: the broker's own figures of a drained queue do not add up.
+ *
+ * In a cluster a gateway sends again what was unanswered when a leader was lost (`gatewaysResend`): each fault that found
+ * a publish without its answer excuses one more copy of it.
  */
-export function checkHistory(history: History, statistics: ReadonlyMap<string, QueueFigures>): Verdict {
+export function checkHistory(
+  history: History,
+  statistics: ReadonlyMap<string, QueueFigures>,
+  { gatewaysResend = false } = {},
+): Verdict {
   const verdict: Verdict = {
     publishes: history.published.size,
     acknowledged: history.acknowledged,
     deliveries: history.deliveries.length,
     duplicates: 0,
+    copies: 0,
     lost: [],
     invented: [],
     repeated: [],
+    resurrected: [],
     backwards: [],
+    disordered: [],
     miscounted: [],
   };
   for (const queue of history.queues) {
@@ -37,9 +49,10 @@ export function checkHistory(history: History, statistics: ReadonlyMap<string, Q
       if (queue.isLastValue) noteValue(history, delivery, newest, verdict);
     }
     findLost(history, queue, byId, newest, verdict);
-    for (const deliveries of byId.values()) findRepeated(history, deliveries, verdict);
+    for (const deliveries of byId.values()) findRepeated(history, deliveries, gatewaysResend, verdict);
+    if (queue.order !== undefined) findDisorder(history, queue, verdict);
     const figures = statistics.get(queue.name);
-    if (figures !== undefined) verdict.miscounted.push(...miscounts(history, queue, figures));
+    if (figures !== undefined) verdict.miscounted.push(...miscounts(history, queue, figures, gatewaysResend));
   }
   return verdict;
 }
@@ -53,12 +66,26 @@ export interface Verdict {
   deliveries: number;
   /** Deliveries beyond the first of an id in a queue, excused ones included. */
   duplicates: number;
+  /** Of these: not deliveries of the same stored message again, but a publish that was stored more than once. */
+  copies: number;
   lost: string[];
   invented: string[];
   repeated: string[];
+  resurrected: string[];
   backwards: string[];
+  disordered: string[];
   miscounted: string[];
 }
+
+const VIOLATIONS = [
+  'lost',
+  'invented',
+  'repeated',
+  'resurrected',
+  'backwards',
+  'disordered',
+  'miscounted',
+] as const satisfies (keyof Verdict)[];
 
 /** What `GET …/stats` says of a queue, as far as it is checked. */
 export interface QueueFigures {
@@ -73,20 +100,31 @@ export interface QueueFigures {
 }
 
 export function isClean(verdict: Verdict): boolean {
-  return [verdict.lost, verdict.invented, verdict.repeated, verdict.backwards, verdict.miscounted].every(
-    (violations) => violations.length === 0,
-  );
+  return VIOLATIONS.every((kind) => verdict[kind].length === 0);
+}
+
+/** Of histories that have nothing to do with each other. */
+export function addVerdicts(a: Verdict, b: Verdict): Verdict {
+  const sum: Verdict = {
+    ...a,
+    publishes: a.publishes + b.publishes,
+    acknowledged: a.acknowledged + b.acknowledged,
+    deliveries: a.deliveries + b.deliveries,
+    duplicates: a.duplicates + b.duplicates,
+    copies: a.copies + b.copies,
+  };
+  for (const kind of VIOLATIONS) sum[kind] = [...a[kind], ...b[kind]];
+  return sum;
 }
 
 /** One line of figures, and the first few of each kind of violation. */
 export function formatVerdict(verdict: Verdict): string {
   const { publishes, acknowledged, deliveries, duplicates } = verdict;
-  const kinds = ['lost', 'invented', 'repeated', 'backwards', 'miscounted'] as const;
-  const counts = kinds.map((kind) => `${verdict[kind].length} ${kind}`).join(', ');
+  const counts = VIOLATIONS.map((kind) => `${verdict[kind].length} ${kind}`).join(', ');
   const lines = [
     `${publishes} published, ${acknowledged} acknowledged, ${deliveries} delivered, ${duplicates} duplicates; ${counts}`,
   ];
-  for (const kind of kinds) for (const what of verdict[kind].slice(0, 3)) lines.push(`  ${kind}: ${what}`);
+  for (const kind of VIOLATIONS) for (const what of verdict[kind].slice(0, 3)) lines.push(`  ${kind}: ${what}`);
   return lines.join('\n');
 }
 
@@ -117,16 +155,26 @@ function findLost(
   }
 }
 
-function findRepeated(history: History, deliveries: readonly Delivery[], verdict: Verdict): void {
+function findRepeated(
+  history: History,
+  deliveries: readonly Delivery[],
+  gatewaysResend: boolean,
+  verdict: Verdict,
+): void {
   const extra = deliveries.length - 1;
   if (extra === 0) return;
   verdict.duplicates += extra;
   const [first] = deliveries as [Delivery];
-  let excused = Math.max(0, (history.published.get(first.id)?.sends ?? 1) - 1);
+  let excused = copiesExcused(history, history.published.get(first.id) as Published, gatewaysResend);
+  let counted = 0;
   for (let i = 1; i < deliveries.length; i++) {
     const [before, after] = [deliveries[i - 1] as Delivery, deliveries[i] as Delivery];
     if (history.faults.some((fault) => excuses(fault, before, after))) excused++;
+    if ((after.count ?? 1) > 1) counted++;
+    const drainMs = history.drainsMs.find((atMs) => before.atMs < atMs && after.atMs > atMs);
+    if (drainMs !== undefined) verdict.resurrected.push(`${describe(after)} after a drain`);
   }
+  if (excused > 0) verdict.copies += extra - counted;
   if (extra > excused) verdict.repeated.push(`${describe(first)}: ${extra} times more, ${excused} excused`);
 }
 
@@ -136,8 +184,50 @@ function excuses(fault: Fault, before: Delivery, after: Delivery): boolean {
   return before.acceptedAtMs === undefined || before.acceptedAtMs > fault.fromMs - SETTLE_MS;
 }
 
+/** How often a publish may have been stored beyond once. */
+function copiesExcused(history: History, published: Published, gatewaysResend: boolean): number {
+  const { sends, sentAtMs, answeredAtMs = Number.POSITIVE_INFINITY } = published;
+  let copies = Math.max(0, sends - 1);
+  if (!gatewaysResend || sentAtMs === undefined) return copies;
+  for (const { fromMs, toMs } of history.faults) if (sentAtMs <= toMs && answeredAtMs >= fromMs) copies++;
+  return copies;
+}
+
+/**
+ * Deliveries that the client never saw are not in the history: the holder of a message can die with it on its way, and
+ * then its first delivery seen comes late. So a fault excuses what was overtaken while it lasted, or just before.
+ * Where the only consumer came after all faults, nothing is excused.
+ */
+function findDisorder(history: History, queue: QueueUnderTest, verdict: Verdict): void {
+  const seen = new Set<string>();
+  /** By consumer and publisher: first deliveries that were later than all before, in order. */
+  const fronts = new Map<string, { place: number; atMs: number }[]>();
+  for (const delivery of history.deliveries) {
+    if (delivery.queue !== queue.name || seen.has(delivery.id)) continue;
+    seen.add(delivery.id);
+    const { publisher, place, outcome } = history.published.get(delivery.id) ?? {};
+    // What was refused may be stored all the same, whenever.
+    if (publisher === undefined || place === undefined || outcome !== 'ok') continue;
+    const stream = `${delivery.consumer} ${publisher}`;
+    const front = fronts.get(stream);
+    const newest = front?.at(-1);
+    if (front === undefined || newest === undefined) fronts.set(stream, [{ place, atMs: delivery.atMs }]);
+    else if (place > newest.place) front.push({ place, atMs: delivery.atMs });
+    else {
+      const overtaker = front.find((before) => before.place > place) as { place: number; atMs: number };
+      const isExcused =
+        queue.order === 'consumer' &&
+        history.faults.some(
+          ({ fromMs, toMs }) =>
+            overtaker.atMs > fromMs - SETTLE_MS && overtaker.atMs <= toMs && delivery.atMs >= fromMs,
+        );
+      if (!isExcused) verdict.disordered.push(`${describe(delivery)} after ${publisher}'s ${overtaker.place}`);
+    }
+  }
+}
+
 /** A drained queue holds nothing, and everything that entered it left it in one of the ways there are. */
-function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigures): string[] {
+function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigures, gatewaysResend: boolean): string[] {
   const found: string[] = [];
   const { name } = queue;
   if (figures.depth_messages !== 0) found.push(`${name} holds ${figures.depth_messages} messages after the drain`);
@@ -153,10 +243,10 @@ function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigure
   }
   let least = 0;
   let most = 0;
-  for (const { topic, outcome, sends } of history.published.values()) {
-    if (!queue.takes(topic)) continue;
-    if (outcome === 'ok') least++;
-    most += sends;
+  for (const published of history.published.values()) {
+    if (!queue.takes(published.topic)) continue;
+    if (published.outcome === 'ok') least++;
+    if (published.sends > 0) most += 1 + copiesExcused(history, published, gatewaysResend);
   }
   if (figures.published_total < least || figures.published_total > most) {
     found.push(`${name}: ${figures.published_total} entered, where clients know of ${least} to ${most}`);

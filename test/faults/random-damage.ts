@@ -77,7 +77,7 @@ async function writeBacklog(dataDir: string, prng: SeededPrng): Promise<History>
       history.ok(`m${n}`);
     }
     publisher.end(true);
-    const consumer = new Consumer('first', 5, QUEUE.name, server.mqtt, history, CONSUMED);
+    const consumer = new Consumer('first', 5, QUEUE.name, server.mqtt, history, { acceptMax: CONSUMED });
     await until('consumption', performance.now() + WAIT_MS, async () => consumer.accepted === CONSUMED);
     consumer.end();
     // What it held and did not accept comes again.

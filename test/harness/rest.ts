@@ -9,10 +9,12 @@ export interface RestAnswer {
 export class RestClient {
   readonly #base: string;
   readonly #authorization: string | undefined;
+  readonly #withinMs: number | undefined;
 
-  /** `base` as `http://host:port`; without a key requests are anonymous. */
-  constructor(base: string, key?: string, secret?: string) {
+  /** `base` as `http://host:port`; without a key requests are anonymous; without `withinMs` an answer is waited for. */
+  constructor(base: string, key?: string, secret?: string, withinMs?: number) {
     this.#base = base;
+    this.#withinMs = withinMs;
     this.#authorization =
       key === undefined ? undefined : `Basic ${Buffer.from(`${key}:${secret ?? ''}`).toString('base64')}`;
   }
@@ -41,6 +43,7 @@ export class RestClient {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
+      ...(this.#withinMs === undefined ? {} : { signal: AbortSignal.timeout(this.#withinMs) }),
     });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json') === true;

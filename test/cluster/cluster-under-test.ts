@@ -1,0 +1,329 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Balancer } from '../../deploy/balancer.mjs';
+import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
+import { API, until } from '../faults/load.ts';
+import { LoopDisk } from '../faults/loop-disk.ts';
+import { RestClient } from '../harness/rest.ts';
+import type { Address } from '../harness/server-process.ts';
+import { isAlive, NodeNetworks } from './node-networks.ts';
+
+const FOLDER = /^sluice-cluster-(\d+)-/;
+const START_MS_MAX = 90_000;
+const REST_MS_MAX = 2_000;
+const KEY = 'harness';
+const SECRET = 'harness-secret';
+const LOG_CHARACTERS_MAX = 3_000;
+/** Leadership that has not moved for this long has come to rest. */
+const STILL_MS = 1_500;
+
+export type LayoutName = 'tiers' | 'compact';
+
+export interface ClusterOptions {
+  layout?: LayoutName;
+  /** Of every node. */
+  flags?: string[];
+  /** Each node gets a network of its own, which can be cut. */
+  networks?: boolean;
+  /** Each store gets a disk of its own of so many bytes. */
+  diskBytes?: number;
+}
+
+/** A node as the cluster's launcher has it. */
+export interface ClusterProcess {
+  name: string;
+  roles: string[];
+  data: string;
+  mqtt: string;
+  http: string;
+  logFile: string;
+  pid: number | undefined;
+  isRunning: boolean;
+  start(prefix?: string[]): Promise<void>;
+  stop(): Promise<{ code: number | null; signal: string | null }>;
+  kill(signal?: string): Promise<unknown>;
+  pause(): void;
+  resume(): void;
+}
+
+export interface ClusterView {
+  self: string;
+  nodes: {
+    node: string;
+    node_id: number;
+    roles: string[];
+    alive: boolean;
+    state: string;
+    leads: number;
+    replicas: number;
+  }[];
+  partitions: { partition: number; leader: string | null; replicas: string[] }[];
+}
+
+/**
+ * A cluster of separate processes with what a test wants to do to it. It lives in a folder that names the process of
+ * the test; its nodes die with that process, and whatever is left of one that was killed is removed by the next start.
+ */
+export class ClusterUnderTest {
+  readonly folder: string;
+  readonly layout: LayoutName;
+  readonly networks: NodeNetworks | undefined;
+  readonly #cluster: LocalCluster;
+  readonly #disks = new Map<string, LoopDisk>();
+  readonly #diskBytes: number | undefined;
+  readonly #balancer: Balancer;
+  #balancerPort = 0;
+
+  private constructor({ layout = 'tiers', flags = [], networks = false, diskBytes }: ClusterOptions) {
+    sweep();
+    this.layout = layout;
+    this.folder = mkdtempSync(join(tmpdir(), `sluice-cluster-${process.pid}-`));
+    this.networks = networks ? new NodeNetworks() : undefined;
+    this.#diskBytes = diskBytes;
+    const keys = join(this.folder, 'api-keys');
+    writeFileSync(keys, `${KEY}:${SECRET}:administrator\n`, { mode: 0o600 });
+    this.#cluster = new LocalCluster({
+      directory: this.folder,
+      flags: ['--api-keys', keys, ...(networks ? ['--set', 'auth.anonymous=true'] : []), ...flags],
+      hostOf: (name: string) => this.networks?.addressOf(name) ?? '127.0.0.1',
+      dataOf: (name: string) => this.#dataOf(name),
+      prefixOf: (name: string) => [...(this.networks?.prefixOf(name) ?? []), ...DIES_WITH_US],
+    });
+    this.#balancer = new Balancer(() => this.gateways().map(({ mqtt }) => mqtt));
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<ClusterUnderTest> {
+    const made = new ClusterUnderTest(options);
+    try {
+      made.#balancerPort = await made.#balancer.listen(0);
+      await within(START_MS_MAX, 'the cluster to start', made.#cluster.start(LAYOUTS[made.layout]));
+      await made.atRest(START_MS_MAX);
+      return made;
+    } catch (cause) {
+      const told = made.failure(cause);
+      await made.dispose();
+      throw told;
+    }
+  }
+
+  get nodes(): ClusterProcess[] {
+    return [...this.#cluster.nodes.values()];
+  }
+
+  node(name: string): ClusterProcess {
+    const found = this.#cluster.nodes.get(name);
+    if (found === undefined) throw new Error(`there is no node ${name}: the test is wrong`);
+    return found;
+  }
+
+  withRole(role: 'gateway' | 'store' | 'coordinator'): ClusterProcess[] {
+    return this.nodes.filter(({ roles }) => roles.includes(role));
+  }
+
+  gateways(): ClusterProcess[] {
+    return this.withRole('gateway');
+  }
+
+  async add(name: string, roles: string): Promise<ClusterProcess> {
+    return await within(START_MS_MAX, `${name} to start`, this.#cluster.add(name, roles));
+  }
+
+  /** A node that ended is started again on its data. */
+  async restart(name: string): Promise<void> {
+    await within(START_MS_MAX, `${name} to start again`, this.node(name).start());
+  }
+
+  disk(name: string): LoopDisk {
+    return this.#disks.get(name) as LoopDisk;
+  }
+
+  /** For client `n`: every third goes through a balancer, the others try the gateways in turn, from different ones on. */
+  targetOf(n: number): Address[] {
+    const balanced = { host: '127.0.0.1', port: this.#balancerPort };
+    const gateways = this.gateways().map(({ mqtt }) => addressOf(mqtt));
+    if (n % 3 === 2) return [balanced];
+    return gateways.map((_, i) => gateways[(n + i) % gateways.length] as Address);
+  }
+
+  rest(name: string): RestClient {
+    return new RestClient(`http://${this.node(name).http}`, KEY, SECRET, REST_MS_MAX);
+  }
+
+  /** A node that runs, and its answer to whoever asks; those that do not answer are passed over. */
+  async anyRest(): Promise<RestClient> {
+    for (const { name, isRunning } of this.nodes) {
+      if (isRunning && (await this.view(name)) !== undefined) return this.rest(name);
+    }
+    throw new Error('no node answers');
+  }
+
+  /** The cluster as one node knows it; undefined when it does not answer. */
+  async view(name: string): Promise<ClusterView | undefined> {
+    const answer = await this.rest(name)
+      .get('/api/v5/cluster')
+      .catch(() => undefined);
+    return answer?.status === 200 ? (answer.body as ClusterView) : undefined;
+  }
+
+  /** Who leads the first partition of a queue. */
+  async leaderOf(queue: string): Promise<string> {
+    return await until(`a leader of ${queue}`, performance.now() + START_MS_MAX, async () => {
+      const { status, body } = await (await this.anyRest()).get(`${API}/${encodeURIComponent(`/${queue}`)}/stats`);
+      if (status !== 200) return undefined;
+      const { statistics } = body as { statistics: { partitions: { leader: string | null }[] } | null };
+      return statistics?.partitions[0]?.leader ?? undefined;
+    });
+  }
+
+  /** Waits until nobody believes that a node leads a partition. */
+  async leadsNothing(name: string): Promise<void> {
+    await until(`${name} to lead nothing`, performance.now() + START_MS_MAX, async () => {
+      const views = await Promise.all(this.gateways().map((gateway) => this.view(gateway.name)));
+      return views.every((view) => view?.partitions.every(({ leader }) => leader !== null && leader !== name));
+    });
+  }
+
+  /** Metrics of one node, summed over their labels; `labels` picks. */
+  async metric(node: string, name: string, labels = ''): Promise<number> {
+    const { body } = await this.rest(node).get('/metrics');
+    let sum = 0;
+    for (const line of String(body).split('\n')) {
+      if (!line.startsWith(name) || !/^[{ ]/.test(line.slice(name.length)) || !line.includes(labels)) continue;
+      sum += Number(line.slice(line.lastIndexOf(' ')));
+    }
+    return sum;
+  }
+
+  /** The coordinator that leads the metadata. */
+  async leadingCoordinator(): Promise<string> {
+    return await until('a leading coordinator', performance.now() + START_MS_MAX, async () => {
+      for (const { name, isRunning } of this.withRole('coordinator')) {
+        const leads =
+          isRunning &&
+          (await this.rest(name)
+            .get('/readyz')
+            .catch(() => undefined));
+        if (leads && leads.status === 200 && (await this.metric(name, 'sluice_raft_groups', 'role="leader"')) > 0)
+          return name;
+      }
+      return undefined;
+    });
+  }
+
+  /**
+   * Every running node agrees that all of them are there and that every partition is led, leadership is spread evenly,
+   * and nothing of it has moved for a while. Returns how long that took, without the while.
+   */
+  async atRest(withinMs: number, { balanced = true, absent = [] as readonly string[] } = {}): Promise<number> {
+    const fromMs = performance.now();
+    let last = '';
+    let sinceMs = fromMs;
+    let why = '';
+    await until(
+      () => `the cluster to come to rest: ${why}`,
+      fromMs + withinMs,
+      async () => {
+        const views: ClusterView[] = [];
+        for (const { name, isRunning } of this.nodes) {
+          if (!isRunning || absent.includes(name)) continue;
+          const view = await this.view(name);
+          why = view === undefined ? `${name} does not answer` : unrest(view, balanced, absent);
+          if (why !== '' || view === undefined) break;
+          views.push(view);
+        }
+        const leaders = why === '' ? JSON.stringify(views.map(({ partitions }) => partitions)) : '';
+        if (leaders === '' || leaders !== last) {
+          if (why === '') why = 'leadership moved a moment ago';
+          sinceMs = performance.now();
+        }
+        last = leaders;
+        return leaders !== '' && performance.now() - sinceMs >= STILL_MS;
+      },
+    );
+    return sinceMs - fromMs;
+  }
+
+  /** An error with the ends of all logs. */
+  failure(cause: unknown): Error {
+    const logs = this.nodes.map(({ name, logFile }) => `--- ${name}\n${tail(logFile)}`);
+    return new Error(`${String(cause)}\nthe ends of the logs:\n${logs.join('\n')}`, { cause });
+  }
+
+  async dispose(): Promise<void> {
+    this.#balancer.close();
+    await this.#cluster.killAll();
+    this.networks?.dispose();
+    for (const disk of this.#disks.values()) disk.dispose();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #dataOf(name: string): string {
+    if (this.#diskBytes === undefined || !/^(store|node)/.test(name)) return join(this.folder, name, 'data');
+    const disk = new LoopDisk(this.#diskBytes);
+    this.#disks.set(name, disk);
+    const data = join(disk.mountPoint, 'data');
+    mkdirSync(data, { mode: 0o700 });
+    disk.flush();
+    return data;
+  }
+}
+
+/** Why it is not at rest, empty when it is. */
+function unrest({ self, nodes, partitions }: ClusterView, balanced: boolean, absent: readonly string[]): string {
+  const dead = nodes.filter(({ node, alive }) => !alive && !absent.includes(node)).map(({ node }) => node);
+  if (dead.length > 0) return `${self} does not see ${dead.join(', ')}`;
+  const orphans = partitions.filter(({ leader, replicas }) => leader === null || !replicas.includes(leader));
+  if (orphans.length > 0) return `${self} knows no leader of ${orphans.map(({ partition }) => partition).join(', ')}`;
+  const stores = nodes.filter(
+    ({ roles, node, replicas }) => roles.includes('store') && replicas > 0 && !absent.includes(node),
+  );
+  const leads = stores.map(({ node }) => partitions.filter(({ leader }) => leader === node).length);
+  if (balanced && Math.max(...leads) - Math.min(...leads) > 1)
+    return `${self} sees leaders spread as ${leads.join(', ')}`;
+  return partitions.length === 0 ? `${self} knows no partitions` : '';
+}
+
+/** A node must not outlive the test that started it, however that ends. */
+const DIES_WITH_US =
+  spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : [];
+
+/** What runs that were killed left behind. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = FOLDER.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const folder = join(tmpdir(), name);
+    for (const process_ of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      const file = `/proc/${process_}/cmdline`;
+      let command = '';
+      try {
+        command = readFileSync(file, 'utf8');
+      } catch {}
+      if (command.includes(`${folder}/`)) process.kill(Number(process_), 'SIGKILL');
+    }
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function tail(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8').slice(-LOG_CHARACTERS_MAX) : '(no log)';
+}
+
+function addressOf(text: string): Address {
+  const at = text.lastIndexOf(':');
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}

@@ -1,0 +1,187 @@
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SeededPrng } from '@sluice/common/prng';
+import { pause } from '../faults/kill-rounds.ts';
+import { type Load, until } from '../faults/load.ts';
+import { checkHistory, formatVerdict, isClean, type QueueFigures, type Verdict } from '../faults/queue-checker.ts';
+import { loadCluster } from './cluster-load.ts';
+import { ClusterUnderTest } from './cluster-under-test.ts';
+import type { FaultKind } from './fault.ts';
+import { type Gaps, measureGaps, median } from './gaps.ts';
+
+export interface RoundsOptions {
+  rounds: number;
+  seed: number;
+  /** How long clients work before each fault and after it. */
+  calmMs: number;
+  onRound?(report: RoundReport): void;
+}
+
+export interface RoundReport {
+  round: number;
+  what: string;
+  gaps: Gaps;
+  restMs: number;
+  /** Of everything so far. */
+  verdict: Verdict;
+}
+
+export interface FaultReport {
+  fault: string;
+  seed: number;
+  rounds: RoundReport[];
+  verdict: Verdict | undefined;
+  gapMedianMs: number;
+  gapWorstMs: number;
+  resumeWorstMs: number;
+  restWorstMs: number;
+  /** Empty when it held. */
+  broken: string[];
+  /** Where the history and the logs are, when it did not. */
+  kept: string | undefined;
+}
+
+const REST_PATIENCE_MS = 120_000;
+const DRAIN_MS_MAX = 60_000;
+const FLOW_MS_MAX = 30_000;
+
+/**
+ * One fault, round after round, on one cluster under one load: calm, the fault, healing, rest, calm, drain, check. The
+ * history grows over all rounds: a message of the first may not vanish or come back in the last.
+ */
+export async function faultRounds(fault: FaultKind, options: RoundsOptions): Promise<FaultReport> {
+  const prng = new SeededPrng(options.seed);
+  const rounds: RoundReport[] = [];
+  const broken: string[] = [];
+  const cluster = await ClusterUnderTest.start(fault.cluster);
+  let load: Load | undefined;
+  let verdict: Verdict | undefined;
+  let kept: string | undefined;
+  try {
+    load = await loadCluster(cluster, options.seed);
+    for (let round = 1; round <= options.rounds; round++) {
+      const report = await oneRound(fault, cluster, load, prng, round, options.calmMs);
+      verdict = report.verdict;
+      rounds.push(report);
+      options.onRound?.(report);
+      if (isClean(verdict) === (fault.mustLose !== true)) continue;
+      if (fault.mustLose !== true) broken.push(formatVerdict(verdict));
+      break;
+    }
+  } catch (cause) {
+    broken.push(String(cause));
+    if (load !== undefined) verdict = checkHistory(load.history, new Map(), { gatewaysResend: true });
+  }
+  const report: FaultReport = {
+    fault: fault.id,
+    seed: options.seed,
+    rounds,
+    verdict,
+    gapMedianMs: median(rounds.map(({ gaps }) => gaps.publisherMs)),
+    gapWorstMs: Math.max(0, ...rounds.map(({ gaps }) => gaps.publisherMs)),
+    resumeWorstMs: Math.max(0, ...rounds.map(({ gaps }) => gaps.resumeMs)),
+    restWorstMs: Math.max(0, ...rounds.map(({ restMs }) => restMs)),
+    broken,
+    kept,
+  };
+  broken.push(...beyondBounds(fault, report));
+  if (broken.length > 0 && load !== undefined) report.kept = keep(cluster, load, report);
+  load?.end();
+  await cluster.dispose();
+  return report;
+}
+
+async function oneRound(
+  fault: FaultKind,
+  cluster: ClusterUnderTest,
+  load: Load,
+  prng: SeededPrng,
+  round: number,
+  calmMs: number,
+): Promise<RoundReport> {
+  const { history } = load;
+  load.start();
+  const publishers = new Set<string>();
+  const known = history.published.size;
+  await until('every publisher to be heard', performance.now() + FLOW_MS_MAX, async () => {
+    let n = 0;
+    for (const { publisher = '', outcome } of history.published.values()) {
+      if (n++ >= known && outcome === 'ok') publishers.add(publisher);
+    }
+    return publishers.size === load.publishers;
+  });
+  await pause(calmMs / 2 + prng.below(calmMs / 2));
+  const fromMs = performance.now();
+  const interval = { kind: fault.id, fromMs, toMs: Number.POSITIVE_INFINITY };
+  history.faults.push(interval);
+  let healedMs: number | undefined;
+  const healed = () => {
+    healedMs = performance.now();
+  };
+  const what = await fault.strike({ cluster, load, prng, round, healed });
+  healedMs ??= performance.now();
+  const strikeEndMs = performance.now();
+  const restMs = strikeEndMs - Math.min(strikeEndMs, healedMs) + (await cluster.atRest(REST_PATIENCE_MS));
+  interval.toMs = performance.now();
+  await pause(calmMs);
+  const untilMs = performance.now();
+  const figures = await load.drain(() => cluster.rest(cluster.gateways()[0]?.name as string), DRAIN_MS_MAX);
+  const verdict = checkHistory(history, figures, { gatewaysResend: true });
+  verdict.miscounted.push(...(await disagreements(cluster, load, figures)));
+  return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, verdict };
+}
+
+/** Whoever is asked says the same of queues in which nothing moves. */
+async function disagreements(
+  cluster: ClusterUnderTest,
+  load: Load,
+  expected: ReadonlyMap<string, QueueFigures>,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name, isRunning } of cluster.nodes) {
+    if (!isRunning) continue;
+    for (const [queue, figures] of await load.figures(cluster.rest(name))) {
+      for (const key of ['depth_messages', 'inflight_messages', 'published_total', 'accepted_total'] as const) {
+        const [told, known] = [figures?.[key], expected.get(queue)?.[key]];
+        if (told !== known) found.push(`${name} says ${key} of ${queue} is ${told}, another node said ${known}`);
+      }
+    }
+  }
+  return found;
+}
+
+function beyondBounds({ bounds, noDuplicates = false, mustLose = false }: FaultKind, report: FaultReport): string[] {
+  const found: string[] = [];
+  const { verdict, gapMedianMs, gapWorstMs, resumeWorstMs, restWorstMs } = report;
+  if (mustLose) return verdict?.lost.length === 0 ? ['nothing was lost, so the test proves nothing'] : [];
+  const over = (what: string, ms: number, limitMs: number | undefined) => {
+    if (limitMs !== undefined && ms > limitMs) found.push(`${what} ${Math.round(ms)} ms, allowed are ${limitMs}`);
+  };
+  over('the median of the longest waits of a publisher is', gapMedianMs, bounds.gapMedianMs);
+  over('a publisher waited', gapWorstMs, bounds.gapWorstMs);
+  over('until every queue took and gave again it took', resumeWorstMs, bounds.resumeMs);
+  over('until everything was at rest it took', restWorstMs, bounds.restMs);
+  if (noDuplicates && (verdict?.duplicates ?? 0) > 0) found.push(`${verdict?.duplicates} duplicates, none is allowed`);
+  return found;
+}
+
+/** The history and the logs, for whoever looks for the cause. */
+function keep(cluster: ClusterUnderTest, load: Load, report: FaultReport): string {
+  const folder = join(tmpdir(), `sluice-faults-${report.fault}-${report.seed}-${Date.now()}`);
+  mkdirSync(folder);
+  for (const { name, logFile } of cluster.nodes) {
+    if (existsSync(logFile)) copyFileSync(logFile, join(folder, `${name}.log`));
+  }
+  const { history } = load;
+  const origin = { startedAt: new Date(performance.timeOrigin).toISOString() };
+  const lines = [
+    { ...origin, broken: report.broken },
+    ...history.faults.map((fault) => ({ fault })),
+    ...history.drainsMs.map((drainedMs) => ({ drainedMs })),
+    ...[...history.published].map(([id, published]) => ({ id, ...published })),
+    ...history.deliveries.map((delivery) => ({ delivery })),
+  ];
+  writeFileSync(join(folder, 'history.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  return folder;
+}
