@@ -6,6 +6,7 @@ import type { Partition } from './partition.ts';
 /**
  * Drops what a queue's retention period no longer covers. Looking at every queue's oldest row every second would read
  * the disk for queues that have days to go; so for each queue the moment is kept when its oldest record will be due.
+ * Even asking a hundred thousand queues for that moment costs something: the more there are, the rarer it is done.
  */
 export class RetentionSweeper {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -16,10 +17,15 @@ export class RetentionSweeper {
   readonly #nextLookMs = new Map<Partition, Map<number, number>>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
+  /** Queues looked at by the last sweep. */
+  #looked = 0;
+  #intervalsToSkip = 0;
 
   static readonly INTERVAL_MS = 1000;
   /** Queues looked at before others have their turn: a hundred thousand must not hold up the loop. */
-  static readonly SLICE_QUEUES = 4096;
+  static readonly SLICE_QUEUES = 2048;
+  /** Looked at in every interval; of twice as many every second one is skipped, and so on. */
+  static readonly QUEUES_AN_INTERVAL = 10_000;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
@@ -34,7 +40,7 @@ export class RetentionSweeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.sweep(), RetentionSweeper.INTERVAL_MS);
+    this.#timer = setInterval(() => this.#interval(), RetentionSweeper.INTERVAL_MS);
   }
 
   stop(): void {
@@ -49,9 +55,17 @@ export class RetentionSweeper {
     }
   }
 
+  #interval(): void {
+    if (this.#intervalsToSkip-- > 0) return;
+    void this.sweep().then(() => {
+      this.#intervalsToSkip = Math.floor(this.#looked / RetentionSweeper.QUEUES_AN_INTERVAL);
+    });
+  }
+
   async sweep(): Promise<void> {
     if (this.#sweeping) return;
     this.#sweeping = true;
+    this.#looked = 0;
     try {
       for (const partition of this.#partitions.values()) {
         if (partition.leads) await this.#sweepPartition(partition);
@@ -68,9 +82,8 @@ export class RetentionSweeper {
     const nowMs = this.#clock.nowMs();
     const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
     this.#nextLookMs.set(partition, nextLookMs);
-    let looked = 0;
     for (const queue of partition.machine.queues()) {
-      if (++looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
       if (queue.depth === 0 || queue.isRemoved) continue;
       if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;

@@ -3,13 +3,17 @@ import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-
 import type { Partition } from './partition.ts';
 
 /**
- * What a store tells the coordinator every second. Adding up the depths of many queues is the only part that could cost
- * something, so a partition in which nothing was applied since the last report keeps its sum.
+ * What a store tells the coordinator every second. Adding up the depths of a hundred thousand queues would hold the loop
+ * up, so it is done in slices beside the reports, which tell the sum that was known last, and only where something was
+ * applied since.
  */
 export class StoreReport {
   readonly #host: Pick<RaftHost, 'status' | 'impaired'>;
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #depths = new Map<number, { applied: number; depth: number }>();
+  #adding = false;
+
+  static readonly SLICE_QUEUES = 2048;
 
   constructor(host: Pick<RaftHost, 'status' | 'impaired'>, partitions: ReadonlyMap<number, Partition>) {
     this.#host = host;
@@ -35,14 +39,31 @@ export class StoreReport {
     };
   }
 
-  #depth(partition: Partition): number {
-    const applied = this.#host.status(partition.groupId)?.applied ?? 0;
-    const known = this.#depths.get(partition.groupId);
-    if (known?.applied === applied) return known.depth;
-    let depth = 0;
-    for (const queue of partition.machine.queues()) depth += queue.depth;
-    this.#depths.set(partition.groupId, { applied, depth });
-    return depth;
+  #depth({ groupId }: Partition): number {
+    const known = this.#depths.get(groupId);
+    if (known?.applied !== this.#applied(groupId)) void this.#addUp();
+    return known?.depth ?? 0;
+  }
+
+  async #addUp(): Promise<void> {
+    if (this.#adding) return;
+    this.#adding = true;
+    let looked = 0;
+    for (const { groupId, leads, machine } of this.#partitions.values()) {
+      const applied = this.#applied(groupId);
+      if (!leads || this.#depths.get(groupId)?.applied === applied) continue;
+      let depth = 0;
+      for (const queue of machine.queues()) {
+        depth += queue.depth;
+        if (++looked % StoreReport.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      this.#depths.set(groupId, { applied, depth });
+    }
+    this.#adding = false;
+  }
+
+  #applied(groupId: number): number {
+    return this.#host.status(groupId)?.applied ?? 0;
   }
 }
 

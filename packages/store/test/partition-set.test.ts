@@ -171,9 +171,12 @@ describe('a replica that is placed elsewhere', () => {
     expect([host.calls, asked, closed, set.partitions.size]).toEqual([['remove 1'], [], [1], 0]);
   });
 
-  test('stays while its own log names it again, or is not to be trusted', async () => {
+  test('stays while its own log names it again, or still, or is not to be trusted', async () => {
     await stored({ membershipIndex: 12, committed: [2, 3, 4], inForce: [1, 2, 3, 4] });
     await place([2, 3, 4]);
+    host.known.set(1, { membershipIndex: 12, committed: [1, 2, 3], inForce: [2, 3, 4] });
+    set.reconcile();
+    await rest(2);
     host.known.set(1, { membershipIndex: 12, committed: [2, 3], inForce: [2, 3], impaired: new Error('damaged') });
     set.reconcile();
     await rest(2);

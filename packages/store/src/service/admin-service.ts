@@ -29,7 +29,7 @@ export class AdminService {
   /** Index rows read at once while peeking. */
   static readonly PEEK_ROWS = 32;
   /** Queues looked at for the metrics page before others have their turn. */
-  static readonly SLICE_QUEUES = 2048;
+  static readonly SLICE_QUEUES = 512;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
