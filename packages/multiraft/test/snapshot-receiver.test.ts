@@ -323,6 +323,10 @@ describe('an installation', () => {
     await gathered();
     const peer = new Peer(8).begin(5, 40).content(40);
     await until(() => node.replica().installing !== undefined, 'the core took the snapshot');
+    // Were it begun now, its note would be there by the end of these.
+    for (let looks = 0; looks < 300; looks++) {
+      expect(await readdir(join(node.directory, 'images'))).not.toContain(`${GROUP}.installing`);
+    }
     open();
     expect(await peer.outcome()).toBe('done');
     expect(node.host.failure).toBeUndefined();

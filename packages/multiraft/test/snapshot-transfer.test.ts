@@ -288,6 +288,8 @@ describe('several followers behind at once', () => {
       await until(() => leader.host.proposeMembership(GROUP, { addLearners: [nodeId] }) === 'proposed', 'it is added');
     }
     await until(() => held.length === 2, 'two transfers are at their end');
+    const wanted = () => leader.host.status(GROUP)?.progress.filter(({ state }) => state === 'snapshot').length;
+    await until(() => wanted() === 3, 'all three are wanted');
     for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
     expect(begun).toBe(2);
     held.shift()?.();
