@@ -290,7 +290,8 @@ describe('several followers behind at once', () => {
     await until(() => held.length === 2, 'two transfers are at their end');
     const wanted = () => leader.host.status(GROUP)?.progress.filter(({ state }) => state === 'snapshot').length;
     await until(() => wanted() === 3, 'all three are wanted');
-    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    // Were the third one begun, it would be by the end of these.
+    for (let looks = 0; looks < 300; looks++) await extraFiles(leader);
     expect(begun).toBe(2);
     held.shift()?.();
     await until(() => begun === 3 && held.length === 2, 'the third one follows');
