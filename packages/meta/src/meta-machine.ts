@@ -101,7 +101,11 @@ export class MetaMachine {
 
   apply(_index: number, data: Uint8Array): MetaReply {
     const { command, stampMs } = decodeMetaCommand(data);
-    this.#nowMs = Math.max(this.#nowMs, stampMs);
+    if (stampMs > this.#nowMs) {
+      this.#nowMs = stampMs;
+      // Also of a command that changes nothing else: a replica that starts again must know the time its peers know.
+      this.#headDirty = true;
+    }
     switch (command.kind) {
       case 'form-cluster':
         return this.#formCluster(command);

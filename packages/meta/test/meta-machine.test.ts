@@ -86,6 +86,20 @@ describe('the metadata machine', () => {
     expect(fixture.machine.config.queueCountMax).toBe(7);
   });
 
+  test('a replica that started again knows the time of a command that changed nothing', () => {
+    const [stays, restarts] = [formed(), formed()];
+    for (const fixture of [stays, restarts]) {
+      expect(fixture.apply({ kind: 'remove-queue', queueId: 99 }, 5_000).result).toBe('not-found');
+    }
+    restarts.restart();
+    // The clock of the next leader is behind.
+    for (const fixture of [stays, restarts]) {
+      fixture.apply({ kind: 'define-queue', queue: draft('jobs') }, 3_000);
+      expect(fixture.machine.queue(1)?.createdAtMs).toBe(5_000);
+    }
+    expect([...restarts.rows.map]).toEqual([...stays.rows.map]);
+  });
+
   test('gives queues identities that are never used again, and spreads them over partitions', () => {
     const fixture = formed();
     const placed: number[] = [];

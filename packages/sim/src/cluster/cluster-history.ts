@@ -46,7 +46,8 @@ export class ClusterHistory {
   /** From the first start until every partition is led and the queues exist. */
   static readonly FORM_MS_MAX = 60_000;
   static readonly RESUME_MS_MAX = 40_000;
-  static readonly DRAIN_MS_MAX = 120_000;
+  /** While there is something to deliver, it takes no longer until something is. */
+  static readonly STAND_MS_MAX = 30_000;
   static readonly SAMPLE_MS = 100;
   /** While queues are drained nobody thinks for long: what is left is a fault and not a backlog. */
   static readonly LAST_THINK_MS = 5;
@@ -331,10 +332,13 @@ export class ClusterHistory {
   /** Every queue, on every replica, is empty. */
   async #drains(): Promise<void> {
     const { world } = this;
-    const untilMs = world.nowMs + ClusterHistory.DRAIN_MS_MAX;
+    let movedMs = world.nowMs;
+    let deliveries = -1;
     let left: string[] = [];
-    while (world.nowMs < untilMs) {
+    while (world.nowMs < movedMs + ClusterHistory.STAND_MS_MAX) {
       await world.run(world.nowMs + 500);
+      if (this.check.deliveries > deliveries) movedMs = world.nowMs;
+      deliveries = this.check.deliveries;
       left = await this.#depths();
       if (left.length === 0 && this.gateways.every(({ producer }) => (producer?.bufferedBytes ?? 0) === 0)) return;
     }
@@ -447,8 +451,15 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }
 
+/** Metadata is text. */
+function readable(row: string | undefined): string {
+  const [key = '', value = ''] = row?.split('=') ?? [];
+  const text = Buffer.from(value, 'hex').toString('latin1');
+  return `${key} ${/^[\x20-\x7e]*$/.test(text) ? text : value}`;
+}
+
 function apart(a: string, b: string): string {
   const [left, right] = [a.split('\n'), b.split('\n')];
   const at = left.findIndex((line, i) => line !== right[i]);
-  return `${left[at] ?? 'nothing'} against ${right[at === -1 ? left.length : at] ?? 'nothing'}`.slice(0, 400);
+  return `${readable(left[at])} against ${readable(right[at === -1 ? left.length : at])}`;
 }

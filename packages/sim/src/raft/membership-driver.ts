@@ -60,7 +60,9 @@ function give(group: LedgerGroup, node: RaftNode | undefined): void {
   const { host, life } = node;
   if (host === undefined || node.state !== 'up') return;
   node.world.after(0, life, () => {
-    group.addTo(node, host).catch((cause: unknown) => node.world.fail(cause));
+    group.addTo(node, host).catch((cause: unknown) => {
+      if (node.disk.failures === 0) node.world.fail(cause);
+    });
   });
 }
 
@@ -97,7 +99,7 @@ export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number,
         },
         (cause: unknown) => {
           // A disk that fails under it: the node will be told, and the replica is a stray again.
-          if (host.failure === undefined) node.world.fail(cause);
+          if (node.disk.failures === 0) node.world.fail(cause);
         },
       );
     });
