@@ -1,18 +1,14 @@
-import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
-import type { Logger } from '@sluice/common/logger';
-import type { Counter, Metrics } from '@sluice/common/metrics';
-import type { Prng } from '@sluice/common/prng';
+import type { Counter } from '@sluice/common/metrics';
 import type { MembershipChange } from '@sluice/raft/conf-change';
-import type { Membership } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { Refusal } from '@sluice/raft/raft';
-import type { Status } from '@sluice/raft/status';
 import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
-import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
+import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { ApplyLoop } from './apply-loop.ts';
 import type { GroupMachine } from './group-machine.ts';
+import type { GroupStatus } from './group-status.ts';
 import { GroupTicker } from './group-ticker.ts';
 import { ImageCheck } from './image-check.ts';
 import { ImageKeeper } from './image-keeper.ts';
@@ -20,12 +16,14 @@ import type { NodeStorage } from './node-storage.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { collectGauges } from './raft-gauges.ts';
+import type { RaftHostOptions } from './raft-host-options.ts';
 import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
 import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
 import { wipeReplica } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
-import type { SnapshotHost, SnapshotPort } from './snapshot-port.ts';
+import { isFull } from './snapshot-files.ts';
+import type { SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
 import { StoreLoop } from './store-loop.ts';
 
@@ -158,7 +156,10 @@ export class RaftHost {
   ): Promise<Machine> {
     const { groupId } = group;
     if (this.#replicas.has(groupId)) throw new SluiceError('GROUP_INVALID', `group ${groupId} is here already`);
-    const { replica, machine, impaired } = await this.#loader.load(group, this.#impairedAtStart.get(groupId));
+    // Before the start nobody ticks, and a group's first entry may have to wait for space on the disk.
+    const retry = setInterval(() => this.#storeLoop.retry(), TICK_MS);
+    const load = this.#loader.load(group, this.#impairedAtStart.get(groupId));
+    const { replica, machine, impaired } = await load.finally(() => clearInterval(retry));
     this.#replicas.set(groupId, replica);
     if (impaired !== undefined) this.#impair(replica, impaired);
     else if (this.#started) this.#begin(replica);
@@ -179,9 +180,22 @@ export class RaftHost {
     await this.#storeLoop.nextTurn();
     await this.#applyLoop.betweenBatches(() => {});
     await this.#imageKeeper.settled();
-    await wipeReplica(this.#storage, groupId);
+    await this.#wipe(groupId);
     this.#impairedAtStart.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
+  }
+
+  /** On a full disk it waits, as everything does: nobody could do better with the error. */
+  async #wipe(groupId: number): Promise<void> {
+    for (;;) {
+      try {
+        await wipeReplica(this.#storage, groupId);
+        return;
+      } catch (cause) {
+        if (!isFull(cause) || this.#closing || this.#failed !== undefined) throw cause;
+      }
+      await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
+    }
   }
 
   /** Groups the entry log knows. */
@@ -472,29 +486,4 @@ export class RaftHost {
     for (const listener of this.#failureListeners) listener(cause);
     for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
   }
-}
-
-export interface RaftHostOptions {
-  nodeId: number;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-  prng: Prng;
-  transport: Transport;
-  /** Who moves snapshots between nodes. */
-  snapshots(host: SnapshotHost): SnapshotPort;
-  /** When images are checked after the start; for tests. */
-  imageCheckDelayMs?: number;
-  /**
-   * Which entries of a group in [first, last] still hold live records, ascending, at most `limit`, with their bytes.
-   * Asked of the group's owner by the reclaimer, because only its rows know.
-   */
-  liveEntries(groupId: number, first: number, last: number, limit: number): Promise<{ index: number; bytes: number }[]>;
-}
-
-export interface GroupStatus extends Status {
-  impaired: Error | undefined;
-  /** What was committed and applied here; `membership` is what is in force. */
-  committedMembership: Membership;
-  committedMembershipIndex: number;
 }
