@@ -22,14 +22,21 @@ export class LeaderBalancer {
     this.#options = options;
   }
 
-  tick(): void {
+  /** To whom the coordinator prefers. */
+  balance(): void {
+    for (const partition of this.#movable()) this.#prefer(partition);
+  }
+
+  /** Publishes are refused here for want of space: to anybody who has some. */
+  relieve(): void {
+    for (const partition of this.#movable()) this.#relieve(partition);
+  }
+
+  *#movable(): Iterable<Partition> {
     const { partitions, handOvers } = this.#options;
-    const isShort = this.#options.isShortOfSpace();
     for (const partition of partitions.values()) {
       if (handOvers.count >= LeaderBalancer.AT_ONCE_MAX) return;
-      if (!partition.leads || handOvers.isRunning(partition.groupId)) continue;
-      if (isShort) this.#relieve(partition);
-      else this.#prefer(partition);
+      if (partition.leads && !handOvers.isRunning(partition.groupId)) yield partition;
     }
   }
 
@@ -62,6 +69,4 @@ export interface LeaderBalancerOptions {
   keeper: MembershipKeeper;
   handOvers: HandOvers;
   clock: Clock;
-  /** Publishes are refused here for want of space. */
-  isShortOfSpace: () => boolean;
 }

@@ -102,7 +102,6 @@ export class Store {
       keeper: this.#keeper,
       handOvers: this.#handOvers,
       clock,
-      isShortOfSpace: () => this.#isShortOfSpace,
     });
     this.#report = new StoreReport(host, partitions);
   }
@@ -281,10 +280,12 @@ export class Store {
   }
 
   #look(): void {
-    // An image that is behind would move members back to where they were.
-    if (this.#draining || this.#options.isImageCurrent?.() === false) return;
+    if (this.#draining) return;
+    if (this.#isShortOfSpace) this.#balancer.relieve();
+    // An image that is behind would move members and leaders back to where they were.
+    if (this.#options.isImageCurrent?.() === false) return;
     this.#keeper.tick();
-    this.#balancer.tick();
+    this.#balancer.balance();
   }
 
   #wouldLead(partition: Partition): boolean {
