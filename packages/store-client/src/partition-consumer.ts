@@ -110,6 +110,8 @@ export class PartitionConsumer {
     if (attached === undefined || attached.store !== store) return;
     switch (response.type) {
       case 'deliver':
+        // Only a leader has something to deliver.
+        this.#routes.confirmed(attached.partition, store.nodeId);
         attached.sink.delivered(response.deliveries);
         return;
       case 'waiting':

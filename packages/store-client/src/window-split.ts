@@ -145,7 +145,10 @@ export class WindowSplit {
     }
   }
 
-  /** Adds the attached parts whose window is another one now to `changed`: each is to be told it, once. */
+  /**
+   * Adds the attached parts whose window is another one now to `changed`: each is to be told it, once. One that has not
+   * answered the former keeps it: two on their way may be answered as one, and nobody could say which.
+   */
   plan(changed: WindowPart[]): void {
     const open = this.parts.filter(({ isOpen }) => isOpen);
     const credit = Math.max(0, this.#window - this.#orphans);
@@ -154,7 +157,7 @@ export class WindowSplit {
     for (let i = 0; i < open.length; i++) {
       const part = open[i] as WindowPart;
       const target = targets[i] as number;
-      if (target < part.window) this.#change(part, target, changed);
+      if (target < part.window && !this.#isBusy(part)) this.#change(part, target, changed);
       free -= part.bound;
     }
     // Where work waits comes first, then the others in turn.
@@ -170,11 +173,16 @@ export class WindowSplit {
   /** Returns what it took of the free credit. */
   #raise(part: WindowPart, target: number, free: number, changed: WindowPart[]): number {
     const reachable = Math.min(target, part.bound + Math.max(0, free));
-    if (!part.isOpen || reachable <= part.window) return 0;
+    if (!part.isOpen || reachable <= part.window || this.#isBusy(part)) return 0;
     const taken = Math.max(0, reachable - part.bound);
     part.bound += taken;
     this.#change(part, reachable, changed);
     return taken;
+  }
+
+  /** A single partition has the whole window whatever was answered: a socket that is full must not wait for a store. */
+  #isBusy(part: WindowPart): boolean {
+    return part.unanswered > 0 && this.parts.length > 1;
   }
 
   #change(part: WindowPart, window: number, changed: WindowPart[]): void {

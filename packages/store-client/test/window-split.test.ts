@@ -308,6 +308,9 @@ describe('whatever happens, in whatever order the messages arrive', () => {
           perform(worker, one);
           if (one.do === 'tick') worker.calm();
           expect(worker.assigned).toBeLessThanOrEqual(shape.window);
+          for (const part of worker.parts) {
+            if (shape.partitions > 1) expect(part.unanswered).toBeLessThanOrEqual(1);
+          }
           let promised = worker.split.orphans;
           for (const part of worker.parts) promised += part.bound;
           expect(promised).toBeLessThanOrEqual(shape.window);

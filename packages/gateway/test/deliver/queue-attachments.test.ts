@@ -348,8 +348,9 @@ describe('a queue over several partitions', () => {
     store.waiting(1, false);
     store.waiting(3, false);
     store.waiting(4, false);
+    store.waiting(2, true);
     expect(store.of('window').slice(3)).toEqual(
-      [5, 7, 9].map((window) => ({ type: 'window', consumerId: store.consumerOf(2), window })),
+      [5, 9].map((window) => ({ type: 'window', consumerId: store.consumerOf(2), window })),
     );
   });
 
@@ -364,6 +365,7 @@ describe('a queue over several partitions', () => {
       store.waiting(partition, false);
       store.waiting(partition, false);
     }
+    stores.of(2).waiting(4, false);
     expect(stores.of(2).of('window').at(-1)).toMatchObject({ window: 2 });
   });
 
