@@ -6,6 +6,6 @@ const [[pattern, [, options]]] = Object.entries(sound.transform);
 export default {
   ...sound,
   rootDir: new URL('../..', import.meta.url).pathname,
-  transform: { [pattern]: [new URL('planting-transformer.mjs', import.meta.url).pathname, options] },
+  transform: { [pattern]: [new URL('planting-transformer.cjs', import.meta.url).pathname, options] },
   reporters: [],
 };

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import swc from '@swc/jest';
+const { createHash } = require('node:crypto');
+const swc = require('@swc/jest');
 
 /**
  * Compiles as every test run does, with one planted line: SLUICE_PLANTED holds the bug as JSON. The sources stay as they
@@ -25,5 +25,4 @@ function createTransformer(options) {
   };
 }
 
-// The one form in which jest takes a transformer.
-export default { createTransformer };
+module.exports = { createTransformer };
