@@ -60,6 +60,8 @@ export class Store {
   static readonly RECONCILE_TICKS = 4;
   /** How often a drain looks for heirs. */
   static readonly DRAIN_LOOK_MS = 50;
+  /** Nobody is fit to take any of the leaderships: the others are gone as well, and waiting would only delay the stop. */
+  static readonly DRAIN_HEIRLESS_MS = 1000;
   /** Heirs are asked whether they agree for the first half of a drain; then anybody who can must. */
   static readonly DRAIN_ASK_SHARE = 0.5;
   /** Applied so far behind the log, a follower would serve only after a while. */
@@ -198,18 +200,20 @@ export class Store {
 
   /**
    * Before a stop, while gateways still publish: hands every leadership to another store. True when this node leads
-   * nothing any more but what nobody else has; false when the time was up before.
+   * nothing any more but what nobody else has; false when the time was up before, or nobody is there to take the rest.
    */
   async handOver(timeoutMs: number): Promise<boolean> {
     this.#draining = true;
     const { clock } = this.#options;
     const startedMs = clock.monotonicMs();
+    let hopefulMs = startedMs;
     for (;;) {
-      const elapsedMs = clock.monotonicMs() - startedMs;
+      const nowMs = clock.monotonicMs();
       const led = [...this.#partitions.partitions.values()].filter((one) => one.leads && !one.isAlone);
       if (led.length === 0) return true;
-      if (elapsedMs >= timeoutMs) return false;
-      for (const partition of led) this.#handOverOne(partition, elapsedMs < timeoutMs * Store.DRAIN_ASK_SHARE);
+      const mustAgree = nowMs - startedMs < timeoutMs * Store.DRAIN_ASK_SHARE;
+      for (const partition of led) if (this.#handOverOne(partition, mustAgree)) hopefulMs = nowMs;
+      if (nowMs - startedMs >= timeoutMs || nowMs - hopefulMs >= Store.DRAIN_HEIRLESS_MS) return false;
       await new Promise((resolve) => setTimeout(resolve, Store.DRAIN_LOOK_MS));
     }
   }
@@ -297,16 +301,19 @@ export class Store {
     return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;
   }
 
-  #handOverOne(partition: Partition, mustAgree: boolean): void {
+  /** False when nobody could take it. */
+  #handOverOne(partition: Partition, mustAgree: boolean): boolean {
     const { host, topology } = this.#options;
     const { groupId } = partition;
+    if (this.#handOvers.isRunning(groupId)) return true;
     const view = viewOf(host, groupId);
-    if (view === undefined || this.#handOvers.isRunning(groupId)) return;
+    if (view === undefined) return false;
     const place = topology.partition(groupId) ?? ANYWHERE;
     const heirs = heirsOf(view, place);
     // In the second half whoever said no is asked no more, and must.
     const heir = this.#handOvers.best(groupId, heirs) ?? (mustAgree ? undefined : heirs[0]);
     if (heir !== undefined) void this.#handOvers.begin(partition, heir, 'drain', mustAgree);
+    return heirs.length > 0;
   }
 
   #maybeReady(): void {

@@ -81,6 +81,14 @@ describe('with three stores', () => {
     expect([...consumer.deliveries.values()].filter((count) => count > 1)).toEqual([]);
   });
 
+  test('a store that stops waits for nobody who is not there', async () => {
+    cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
+    for (const nodeId of [2, 3]) await cluster.kill(nodeId);
+    const startedMs = performance.now();
+    expect(typeof (await cluster.node(1).store.handOver(10_000))).toBe('boolean');
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+  });
+
   test('a leader that is cut off hands nothing out, answers no question, and lets its consumers go', async () => {
     cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
     await cluster.define({ queueId: 1 }, DEFINITION);
