@@ -306,7 +306,8 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
 
   /** A definition changed: dispatch follows at once. */
   redefined(definition: QueueDefinition): void {
-    this.#dispatches.get(definition.queueId)?.redefine(definition.dispatchStrategy, definition.redispatchIntervalMs);
+    const { dispatchStrategy, redispatchIntervalMs } = definition;
+    this.#dispatches.get(definition.queueId)?.redefine(dispatchStrategy, redispatchIntervalMs, isSpread(definition));
   }
 
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */

@@ -112,11 +112,10 @@ export class QueueConfigurator {
       for (const { queueId, partitions: places } of this.#topology.list()) {
         for (const number of places) {
           const partition = this.#partitions.get(number);
+          if (partition === undefined || !partitions.has(partition)) continue;
           // It may be another by now, or gone.
           const definition = this.#topology.queue(queueId);
-          if (partition !== undefined && definition !== undefined && partitions.has(partition)) {
-            this.#configure(partition, definition, proposals);
-          }
+          if (definition !== undefined) this.#configure(partition, definition, proposals);
         }
         if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
         if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();

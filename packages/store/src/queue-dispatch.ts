@@ -51,7 +51,7 @@ export class QueueDispatch {
   /** Assigned by the current step, or by one that failed, and not handed over yet. */
   #unsent: Assigned[] = [];
   #isTroubled = false;
-  readonly #tellsWaiting: boolean;
+  #tellsWaiting: boolean;
   /** What consumers were told last. */
   #waits = false;
   #tellScheduled = false;
@@ -111,9 +111,11 @@ export class QueueDispatch {
   }
 
   /** A changed definition acts on the next assignment and the next rejection. */
-  redefine(strategy: DispatchStrategy, redispatchIntervalMs: number): void {
+  redefine(strategy: DispatchStrategy, redispatchIntervalMs: number, tellsWaiting: boolean): void {
     this.#dispatcher.setStrategy(strategy);
     this.#dispatcher.setRedispatchInterval(redispatchIntervalMs);
+    this.#tellsWaiting = tellsWaiting;
+    if (tellsWaiting) this.#tellSoon();
   }
 
   attach(consumer: DispatchConsumer, window: number): void {

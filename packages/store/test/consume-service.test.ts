@@ -4,6 +4,7 @@ import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
 import type { Partition } from '../src/partition.ts';
 import { ConsumeService } from '../src/service/consume-service.ts';
+import { TestConsumer } from './support/test-consumer.ts';
 import { rest, TestStore, until } from './support/test-store.ts';
 
 describe('attaching', () => {
@@ -116,6 +117,25 @@ describe('a queue over several partitions', () => {
     await until(() => idle.waiting.length > 1, 'told of the end');
     await rest(5);
     for (const consumer of [idle, busy, late]) expect(consumer.waiting).toEqual([true, false]);
+  });
+
+  test('also when the store hears of the queue after its consumers', async () => {
+    const early = new TestConsumer(store.consumers, 99);
+    store.adopt(99, early);
+    store.consumers.send({
+      type: 'attach',
+      consumerId: 99,
+      partition: 1,
+      queueId: 7,
+      window: 0,
+      clientId: 'c',
+      generation: 0,
+    });
+    await rest(2);
+    await store.define({ queueId: 7, name: 'later', partitions: [1, 2] });
+    await store.publish(7, ['1']);
+    await until(() => early.waiting.length > 0, 'told');
+    expect(early.waiting).toEqual([true]);
   });
 
   test('what was given back waits as well', async () => {

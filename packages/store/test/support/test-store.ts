@@ -204,6 +204,15 @@ export class TestStore {
     return consumer;
   }
 
+  /** The channel of all consumers, for tests that say more on it than `attach` does. */
+  get consumers(): Channel<ConsumeRequest, ConsumeResponse> {
+    return this.#consume;
+  }
+
+  adopt(consumerId: number, consumer: TestConsumer): void {
+    this.#consumers.set(consumerId, consumer);
+  }
+
   async statistics(queueId: number): Promise<StoreQueueStatistics> {
     const response = await this.store.admin.answer({ type: 'statistics', queueIds: [queueId] });
     const figures = response.type === 'statistics' ? response.queues[0] : undefined;
