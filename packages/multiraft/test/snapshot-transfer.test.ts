@@ -41,6 +41,14 @@ async function silent(leader: SnapshotNode, nodeId: number): Promise<void> {
   await until(() => isActive() === false, `node ${nodeId} is silent`);
 }
 
+/** As the reclaimer does, with all segments: what is alive moves forward. */
+async function giveBack(node: SnapshotNode): Promise<void> {
+  const { engine, entryLog } = node.storage;
+  await entryLog.seal();
+  const live = (await liveBoxes(engine, GROUP, 0, 1e9, 1e6)).map(({ index }) => ({ groupId: GROUP, index }));
+  for (const { segmentId } of [...entryLog.sealedSegments()]) await entryLog.release(segmentId, live);
+}
+
 const extraFiles = async (node: SnapshotNode): Promise<string[]> =>
   (await readdir(join(node.directory, 'images'))).filter((name) => !name.endsWith('.image'));
 
@@ -245,26 +253,27 @@ describe('a transfer', () => {
     expect(await extraFiles(restarted)).toEqual([]);
   });
 
-  test('skips entries that die before they are read', async () => {
+  test('skips entries that die and whose segments go before they are read', async () => {
     let dropped = false;
     const victims = [...boxes.keys()].slice(-5);
-    cluster.tamper = (chunk, pass) => {
-      if (chunk.type !== 'entries' || dropped) {
-        pass(chunk);
-        return;
-      }
+    const kill = async () => {
       dropped = true;
-      void (async () => {
-        await Promise.all(victims.map((index) => leader.propose(drop(index))));
-        for (const index of victims) boxes.delete(index);
-        await leader.host.written();
-        pass(chunk);
-      })();
+      await Promise.all(victims.map((index) => leader.propose(drop(index))));
+      for (const index of victims) boxes.delete(index);
+      await leader.host.written();
+      await giveBack(leader);
+      for (const index of victims) {
+        await expect(leader.storage.entryLog.read(GROUP, index, index, 1)).rejects.toThrow(String(index));
+      }
+    };
+    let way = Promise.resolve();
+    cluster.tamper = (chunk, pass) => {
+      way = way.then(() => (chunk.type === 'entries' && !dropped ? kill() : undefined)).then(() => pass(chunk));
     };
     const follower = await cluster.boot(2);
     addLearner(leader, 2);
     await caughtUp(follower, leader);
-    expect([dropped, follower.restores]).toEqual([true, 1]);
+    expect([dropped, follower.restores, sent(leader, 'failed')]).toEqual([true, 1, 0]);
     await expectBoxes(follower, boxes);
   });
 });
