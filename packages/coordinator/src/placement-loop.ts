@@ -83,10 +83,14 @@ export class PlacementLoop {
     const steps = this.#steps(view, desired, reports, able, staying);
     const placements = changedPlacements(view.partitions, steps);
     if (placements.length === 0) return undefined;
+    let moves = 0;
     for (const { partition, replicas } of placements) {
       const former = view.partitions[partition - 1]?.replicas ?? [];
-      if (former.length > 0 && !isSameSet(former, replicas)) this.#following.add(partition);
+      if (isSameSet(former, replicas)) continue;
+      moves++;
+      if (former.length > 0) this.#following.add(partition);
     }
+    this.#logger.info({ moves, leaders: placements.length - moves }, 'partitions are to live or to be led elsewhere');
     return { kind: 'place-partitions', placements, expectedEpoch: view.epoch };
   }
 
