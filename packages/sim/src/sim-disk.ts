@@ -24,6 +24,8 @@ export class SimDisk {
   #usedBytes = 0;
   /** Set: the next sync or write fails with EIO. */
   failNext: 'none' | 'sync' | 'write' = 'none';
+  /** It says that it has synced, and has not: what a checker of durability must find. */
+  lies = false;
   /** How often a fault was met: a process may exit for one. */
   failures = 0;
   capacityBytes = Number.POSITIVE_INFINITY;
@@ -187,7 +189,7 @@ export class SimDisk {
         this.failures++;
         throw failure('EIO', 'a sync failed');
       }
-      (inode as Inode).synced(count);
+      if (!this.lies) (inode as Inode).synced(count);
     });
   }
 

@@ -34,7 +34,8 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
   const latencyMsMin = draw.oneOf([0.05, 0.5, 3]);
   const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
   const calm = draw.onceIn(8);
-  const batch = draw.oneOf([1, 1, 4, 32]);
+  const batch = draw.oneOf([1, 1, 4, 16]);
+  const payloadBytes = draw.oneOf([0, 100, 2_000]);
   return {
     stores: draw.oneOf([1, 3, 3, 3, 4, 5]),
     gateways: draw.oneOf([1, 2]),
@@ -43,9 +44,9 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     spreadQueues: draw.between(0, 1),
     lastValueQueues: draw.between(0, 1),
     publishers: draw.between(1, 3),
-    publishEveryMs: batch === 32 ? 400 : draw.oneOf([20, 60, 200]),
+    publishEveryMs: batch === 16 ? 400 : draw.oneOf([20, 60, 200]),
     batch,
-    payloadBytes: draw.oneOf([0, 100, 2_000]),
+    payloadBytes,
     workersPerQueue: draw.between(1, 3),
     window: draw.oneOf([1, 3, 10]),
     thinkMsMax: draw.oneOf([0, 20, 200]),
@@ -63,7 +64,8 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
       keepaliveMs: draw.oneOf([1_000, 5_000, 10_000]),
       callTimeoutMs: 5_000,
     },
-    segmentBytes: draw.oneOf([8_000, 64_000, 1_000_000]),
+    // A few turns at least fit into a segment: every frame its own would only be slow.
+    segmentBytes: Math.max(draw.oneOf([8_000, 64_000, 1_000_000]), batch * payloadBytes * 8),
     safetyMs,
     faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
     faultMsMax: draw.oneOf([300, 1_500, 6_000]),

@@ -1,0 +1,195 @@
+import { describe, expect, test } from '@jest/globals';
+import { ConsensusCheck, ProposalCheck, ReadCheck } from '../src/check/consensus-check.ts';
+import { type Delivery, type Message, QueueCheck, textOf } from '../src/check/queue-check.ts';
+import { Violation } from '../src/simulation.ts';
+
+/** Which checker finds it; empty when none does. */
+function found(act: () => void): string {
+  try {
+    act();
+    return '';
+  } catch (cause) {
+    if (cause instanceof Violation) return cause.checker;
+    throw cause;
+  }
+}
+
+describe('what consensus promises', () => {
+  test('two leaders in one term', () => {
+    const check = new ConsensusCheck(1);
+    check.leads(3, 1);
+    check.leads(3, 1);
+    check.leads(4, 2);
+    expect(found(() => check.leads(4, 1))).toBe('one leader a term');
+  });
+
+  test('another command at an index, another state after the same one, another membership', () => {
+    const check = new ConsensusCheck(1);
+    check.applied('a', 5, 10, 100);
+    check.applied('b', 5, 10, 100);
+    expect(found(() => check.applied('b', 5, 11, 100))).toBe('log matching');
+    expect(found(() => check.applied('b', 5, 10, 101))).toBe('replica agreement');
+    check.membership('a', 6, '1,2,3//');
+    expect(found(() => check.membership('b', 6, '1,2//'))).toBe('log matching');
+  });
+
+  test('what was acknowledged, invented, refused', () => {
+    const check = new ProposalCheck();
+    for (const id of [1, 2, 3]) check.attempted(id);
+    check.acknowledged(1, 10);
+    check.refused(2);
+    expect(found(() => check.acknowledged(1, 11))).toBe('acknowledged twice');
+    expect(found(() => check.atTheEnd('a', new Map([[1, 10]])))).toBe('');
+    expect(found(() => check.atTheEnd('a', new Map()))).toBe('acknowledged and lost');
+    expect(found(() => check.atTheEnd('a', new Map([[1, 12]])))).toBe('acknowledged and lost');
+    expect(
+      found(() =>
+        check.atTheEnd(
+          'a',
+          new Map([
+            [1, 10],
+            [9, 11],
+          ]),
+        ),
+      ),
+    ).toBe('invention');
+    expect(
+      found(() =>
+        check.atTheEnd(
+          'a',
+          new Map([
+            [1, 10],
+            [2, 11],
+          ]),
+        ),
+      ),
+    ).toBe('refused and stored');
+  });
+
+  test('a read that is behind', () => {
+    const check = new ReadCheck();
+    check.acknowledged(7);
+    expect(found(() => check.answered('a', check.asked(), 7))).toBe('');
+    expect(found(() => check.answered('a', check.asked(), 6))).toBe('stale read');
+  });
+});
+
+describe('what a queue promises', () => {
+  const message = (id: number, sequence = id, key?: string): Message => ({
+    id,
+    queueId: 1,
+    publisher: 'p',
+    sequence,
+    key,
+  });
+  const delivery = (of: Message, offset: number, more: Partial<Delivery> = {}): Delivery => ({
+    id: of.id,
+    queueId: 1,
+    partition: 1,
+    offset,
+    attachment: 1,
+    store: 'n1.1',
+    deliveryCount: 1,
+    sentAtMs: 100,
+    text: textOf(of),
+    ...more,
+  });
+
+  function checkOf(messages: readonly Message[], strict = false): QueueCheck {
+    const check = new QueueCheck(() => strict);
+    for (const each of messages) check.published(each);
+    for (let i = 0; i < 3; i++) check.attach();
+    return check;
+  }
+
+  test('acknowledged and never delivered', () => {
+    const check = checkOf([message(1)]);
+    check.acknowledged(1);
+    expect(found(() => check.atTheEnd())).toBe('acknowledged and lost');
+    check.delivered(delivery(message(1), 0));
+    expect(found(() => check.atTheEnd())).toBe('');
+  });
+
+  test('a value is stood for by a newer one of its key, and by no older one', () => {
+    const [old, newer] = [message(1, 1, 'k'), message(2, 2, 'k')];
+    const superseded = checkOf([old, newer]);
+    superseded.acknowledged(1);
+    superseded.delivered(delivery(newer, 1));
+    expect(found(() => superseded.atTheEnd())).toBe('');
+    const lost = checkOf([old, newer]);
+    lost.acknowledged(2);
+    lost.delivered(delivery(old, 0));
+    expect(found(() => lost.atTheEnd())).toBe('acknowledged and lost');
+  });
+
+  test('what nobody published, what was changed on the way, what was refused', () => {
+    const check = checkOf([message(1), message(2)]);
+    check.refused(2);
+    expect(found(() => check.delivered(delivery(message(9), 0)))).toBe('no invention');
+    expect(found(() => check.delivered(delivery(message(1), 0, { text: '1/1/q/1/' })))).toBe('no invention');
+    expect(found(() => check.delivered(delivery(message(2), 0)))).toBe('refused and stored');
+  });
+
+  test('a place that held another message', () => {
+    const check = checkOf([message(1), message(2)]);
+    check.delivered(delivery(message(1), 0));
+    expect(found(() => check.delivered(delivery(message(2), 0)))).toBe('log matching');
+  });
+
+  test('handed out after it was settled for ever', () => {
+    const check = checkOf([message(1), message(2)]);
+    check.floor(1, 1, 1, 50);
+    expect(found(() => check.delivered(delivery(message(2), 1)))).toBe('');
+    expect(found(() => check.delivered(delivery(message(1), 0, { sentAtMs: 40, attachment: 2 })))).toBe('');
+    expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 2 })))).toBe('no resurrection');
+  });
+
+  test('two holders at one store; another after it was given back, or its holder is gone', () => {
+    const check = checkOf([message(1)]);
+    const first = delivery(message(1), 0);
+    check.delivered(first);
+    expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 2 })))).toBe('single holder');
+    check.settled(first, false);
+    expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 2 })))).toBe('');
+    check.detached(2);
+    expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 3 })))).toBe('');
+  });
+
+  test('a second delivery that nobody asked for is counted, and found where nothing was done to anybody', () => {
+    const twice = (strict: boolean) => {
+      const check = checkOf([message(1)], strict);
+      check.delivered(delivery(message(1), 0));
+      check.settled(delivery(message(1), 0), true);
+      return { check, problem: found(() => check.delivered(delivery(message(1), 0, { attachment: 2 }))) };
+    };
+    expect(twice(true).problem).toBe('duplicate without a fault');
+    expect(twice(false)).toMatchObject({ problem: '', check: { duplicates: 1 } });
+  });
+
+  test('stored twice where nothing was done to anybody', () => {
+    const check = checkOf([message(1)], true);
+    check.delivered(delivery(message(1), 0));
+    check.settled(delivery(message(1), 0), false);
+    expect(found(() => check.delivered(delivery(message(1), 1)))).toBe('duplicate without a fault');
+    expect(found(() => check.atTheEnd())).toBe('stored twice without a fault');
+  });
+
+  test('the order of the log at one worker, of a publisher in the log, of the values of a key', () => {
+    const check = checkOf([message(1), message(2)]);
+    check.delivered(delivery(message(2), 1));
+    expect(found(() => check.delivered(delivery(message(1), 0)))).toBe('order of delivery');
+    const swapped = checkOf([message(1), message(2)]);
+    swapped.delivered(delivery(message(2), 0));
+    swapped.delivered(delivery(message(1), 1));
+    expect(found(() => swapped.atTheEnd())).toBe('publish order');
+    const keyed = checkOf([message(1, 1, 'k'), message(2, 2, 'k')]);
+    keyed.delivered(delivery(message(2, 2, 'k'), 0));
+    expect(found(() => keyed.delivered(delivery(message(1, 1, 'k'), 1)))).toBe('latest wins');
+  });
+
+  test('more than the window', () => {
+    const check = checkOf([]);
+    expect(found(() => check.within(3, 3, 'w'))).toBe('');
+    expect(found(() => check.within(4, 3, 'w'))).toBe('window');
+  });
+});
