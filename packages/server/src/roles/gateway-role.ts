@@ -121,6 +121,7 @@ export class GatewayRole {
 
   async stop(drainMs: number): Promise<void> {
     await this.gateway.close({ drainMs });
+    this.#attachments.close();
     this.#producer.close();
     this.#consumers.close();
   }
