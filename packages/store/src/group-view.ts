@@ -21,6 +21,7 @@ export function viewOf(host: Pick<RaftHost, 'status' | 'peerAlive'>, groupId: nu
     if (holdsMost && host.peerAlive(peer)) fit.add(peer);
   }
   return {
+    groupId,
     self: status.peerId,
     voters: membership.voters,
     learners: membership.learners,

@@ -2,6 +2,7 @@ import type { MembershipChange } from '@sluice/raft/conf-change';
 
 /** A group as its leader sees it. */
 export interface GroupView {
+  groupId: number;
   /** The leader. */
   self: number;
   voters: readonly number[];
@@ -66,12 +67,17 @@ export function nextStep(view: GroupView, target: PlacementTarget): MembershipSt
   );
 }
 
-/** Who may lead instead of `self`: voters that stay and are fit, the preferred one first. */
+/**
+ * Who may lead instead of `self`: voters that stay and are fit, the preferred one first. The others take turns by group, so
+ * that what one store led is spread over all that are left.
+ */
 export function heirsOf(view: GroupView, target: PlacementTarget): number[] {
   const stays = target.replicas.length === 0 ? view.voters : target.replicas;
-  return view.voters
-    .filter((node) => node !== view.self && stays.includes(node) && view.fit.has(node))
-    .sort((a, b) => Number(b === target.preferredLeader) - Number(a === target.preferredLeader) || a - b);
+  const fit = view.voters.filter((node) => node !== view.self && stays.includes(node) && view.fit.has(node));
+  const others = fit.filter((node) => node !== target.preferredLeader).sort((a, b) => a - b);
+  const turn = others.length === 0 ? 0 : view.groupId % others.length;
+  const preferred = fit.filter((node) => node === target.preferredLeader);
+  return [...preferred, ...others.slice(turn), ...others.slice(0, turn)];
 }
 
 function safeChange(

@@ -2,10 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import { enterChange, isJoint, leaveJoint } from '@sluice/raft/conf-change';
 import type { Membership } from '@sluice/raft/entry';
 import fc from 'fast-check';
-import { type GroupView, type MembershipStep, nextStep } from '../src/membership-step.ts';
+import { type GroupView, heirsOf, type MembershipStep, nextStep } from '../src/membership-step.ts';
 
 function view(self: number, voters: number[], learners: number[], fit: number[] = [...voters, ...learners]): GroupView {
-  return { self, voters, learners, isChanging: false, fit: new Set(fit) };
+  return { groupId: 0, self, voters, learners, isChanging: false, fit: new Set(fit) };
 }
 
 const to = (...replicas: number[]) => ({ replicas, preferredLeader: 0 });
@@ -49,6 +49,11 @@ describe('the next step of a membership', () => {
     expect(nextStep(view(1, [1, 2, 3], [4]), target)).toEqual({ type: 'hand-over', heirs: [3, 2] });
   });
 
+  test('what one store leads goes to all that are left', () => {
+    const heirs = [1, 2, 3, 4].map((groupId) => heirsOf({ ...view(1, [1, 2, 3], []), groupId }, to(1, 2, 3))[0]);
+    expect(heirs.sort()).toEqual([2, 2, 3, 3]);
+  });
+
   test('waits for the end of a change', () => {
     expect(nextStep({ ...view(1, [1], []), isChanging: true }, to(1, 2))).toBeUndefined();
   });
@@ -71,7 +76,7 @@ const group = fc.tuple(some(1), some(0), fc.nat()).map(([voters, others, leader]
 function viewOf({ self, membership }: Group, isFit: (node: number) => boolean): GroupView {
   const members = [...membership.voters, ...membership.learners];
   const fit = new Set(members.filter((node) => node === self || isFit(node)));
-  return { self, voters: membership.voters, learners: membership.learners, isChanging: false, fit };
+  return { groupId: self, self, voters: membership.voters, learners: membership.learners, isChanging: false, fit };
 }
 
 function follow(before: Group, step: MembershipStep): Group {
