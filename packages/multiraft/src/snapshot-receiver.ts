@@ -119,6 +119,10 @@ export class SnapshotReceiver {
         `a snapshot at index ${snapshot.index} is to be installed, and is not here`,
       );
     }
+    if (replica.removed) {
+      this.#end(arrival);
+      throw refused('the replica was removed meanwhile');
+    }
     const work = this.#install(replica, intake, begin.snapshot, hardState ?? this.#hardStateFor(replica, snapshot));
     arrival.tail = work.then(
       () => {},
@@ -166,7 +170,7 @@ export class SnapshotReceiver {
       imageKeeper.forget(groupId);
       const machine = replica.restore(await readResidentRows(storage, groupId, replica.residentRanges));
       await applyLoop.betweenBatches(() => {
-        applyLoop.replaceState(replica, machine, { index, term }, { membership, index });
+        if (!replica.removed) applyLoop.replaceState(replica, machine, { index, term }, { membership, index });
       });
     } catch (cause) {
       if (this.#closing || isEndOfLog(cause)) return false;
@@ -244,8 +248,7 @@ export class SnapshotReceiver {
     }
     const other = this.#arriving.get(groupId);
     if (other !== undefined) {
-      if (other.state !== 'receiving' || (other.begin?.term ?? 0) > begin.term)
-        throw refused('another snapshot arrives');
+      if (other.state === 'taken' || (other.begin?.term ?? 0) > begin.term) throw refused('another snapshot arrives');
       this.#cancel(other, 'another snapshot of the group arrives');
       await other.tail;
       // Again: the other one may have ended well in between.

@@ -265,6 +265,30 @@ describe('a replica that is sent a snapshot', () => {
     expect(await new Peer(8).begin(5, 40).outcome()).toMatch('no replica');
   });
 
+  test('keeps nothing of one that is to be installed when the replica is removed, and takes the next one', async () => {
+    let removed: Promise<void> | undefined;
+    const { step } = node.parts;
+    const taken = new Promise<void>((resolve) => {
+      Object.assign(node.parts, {
+        step: (...given: Parameters<typeof step>) => {
+          step(...given);
+          if (given[1].type !== 'snapshot') return;
+          removed = node.host.removeGroup(GROUP);
+          resolve();
+        },
+      });
+    });
+    new Peer(8).begin(5, 40).content(40);
+    await taken;
+    await removed;
+    Object.assign(node.parts, { step });
+    expect([...node.host.storedGroups()]).toEqual([]);
+    await node.addGroup(undefined);
+    expect(await new Peer(9).begin(6, 50).content(50).outcome()).toBe('done');
+    await until(() => node.host.status(GROUP)?.applied === 50, 'it is installed');
+    expect((await readdir(join(node.directory, 'images'))).filter((name) => /incoming|spool/.test(name))).toEqual([]);
+  });
+
   test('an impaired one takes none: it must be wiped first', async () => {
     node.host.markImpaired(GROUP, new Error('of a test'));
     expect(await new Peer(8).begin(5, 40).outcome()).toMatch('impaired');
