@@ -23,6 +23,7 @@ interface ClusterAnswer {
   self: string;
   epoch: number;
   replication_factor: number;
+  coordinator: string | null;
   nodes: NodeAnswer[];
   partitions: { partition: number; leader: string | null; replicas: string[] }[];
 }
@@ -72,12 +73,13 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
   return cluster;
 }
 
-function statusText({ name, epoch, replication_factor, nodes, partitions }: ClusterAnswer): string {
+function statusText({ name, epoch, replication_factor, coordinator, nodes, partitions }: ClusterAnswer): string {
   const leaderless = partitions.filter(({ leader }) => leader === null).map(({ partition }) => partition);
   const head = formatPairs([
     ['Cluster', name],
     ['Epoch', String(epoch)],
     ['Copies', String(replication_factor)],
+    ['Metadata', coordinator === null ? 'no coordinator answers' : `led by ${printable(coordinator)}`],
     [
       'Partitions',
       leaderless.length === 0

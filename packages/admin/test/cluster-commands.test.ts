@@ -22,6 +22,7 @@ describe('sluice cluster', () => {
     const { out, code } = await sluice('status');
     expect(code).toBe(0);
     expect(out).toContain('Partitions:  1, all led');
+    expect(out).toMatch(/^Metadata: +led by n1$/m);
     expect(out).toMatch(/^NODE +ID +ROLES/m);
     expect(out).toMatch(/^n1 +1 +gateway,store,coordinator .* active +1 +1 +10\.0\.0\.1:5370 +1\.2\.3$/m);
   });
@@ -30,6 +31,8 @@ describe('sluice cluster', () => {
     cluster.nodes = cluster.nodes.map((node) => (node.name === 'n3' ? { ...node, alive: false } : node));
     const { out } = await sluice('status');
     expect(out).toMatch(/^n3 .*active, not heard of/m);
+    cluster.coordinator = null;
+    expect((await sluice('status')).out).toMatch(/^Metadata: +no coordinator answers$/m);
   });
 
   it('drains, takes back and decommissions', async () => {

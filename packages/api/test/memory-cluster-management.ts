@@ -16,13 +16,14 @@ export class MemoryClusterManagement implements ClusterManagement {
     replicas: 1,
   }));
   replicationFactor = 3;
+  coordinator: string | null = 'n1';
   ready = true;
 
   status(): Outcome<ClusterStatus> {
     if (!this.ready) return refuse('NOT_READY', 'Not ready');
-    const { nodes, replicationFactor } = this;
+    const { nodes, replicationFactor, coordinator } = this;
     const partitions = [{ partition: 1, leader: 'n1', replicas: ['n1', 'n2', 'n3'] }];
-    return { ok: true, value: { clusterId: 'c', epoch: 7, replicationFactor, nodes, partitions } };
+    return { ok: true, value: { clusterId: 'c', epoch: 7, replicationFactor, coordinator, nodes, partitions } };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {

@@ -23,10 +23,13 @@ export interface MetadataExecutor {
 export class ClusterAdministration implements ClusterManagement {
   readonly #topology: Topology;
   readonly #metadata: MetadataExecutor;
+  readonly #leading: () => number;
 
-  constructor(options: { topology: Topology; metadata: MetadataExecutor }) {
+  /** `leading`: the node id of the coordinator that this node follows, 0 while it follows none. */
+  constructor(options: { topology: Topology; metadata: MetadataExecutor; leading: () => number }) {
     this.#topology = options.topology;
     this.#metadata = options.metadata;
+    this.#leading = options.leading;
   }
 
   status(): Outcome<ClusterStatus> {
@@ -51,7 +54,9 @@ export class ClusterAdministration implements ClusterManagement {
       .filter(({ state }) => state !== 'gone')
       .map((node) => this.#view(node, leads.get(node.nodeId) ?? 0, replicas.get(node.nodeId) ?? 0));
     const { clusterId, epoch, replicationFactor } = topology;
-    return { ok: true, value: { clusterId, epoch, replicationFactor, nodes, partitions } };
+    const leading = this.#leading();
+    const coordinator = leading === 0 ? null : this.#nameOf(leading);
+    return { ok: true, value: { clusterId, epoch, replicationFactor, coordinator, nodes, partitions } };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {

@@ -291,7 +291,7 @@ async function compose(around: Around): Promise<Parts> {
     metadata,
     watcher,
     queues: new QueueAdministration({ metadata, topology, transport, clock }),
-    cluster: new ClusterAdministration({ topology, metadata }),
+    cluster: new ClusterAdministration({ topology, metadata, leading: () => watcher.coordinator }),
     host,
     coordinator,
     store,

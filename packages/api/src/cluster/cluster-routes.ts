@@ -46,13 +46,18 @@ export const CLUSTER_SCHEMA = {
   $id: 'Cluster',
   title: 'The cluster as this node knows it',
   type: 'object',
-  required: ['name', 'epoch', 'replication_factor', 'nodes', 'partitions'],
+  required: ['name', 'epoch', 'replication_factor', 'coordinator', 'nodes', 'partitions'],
   additionalProperties: false,
   properties: {
     name: { type: 'string', description: 'The identity of the cluster.' },
     self: { type: 'string', description: 'The node that answers.' },
     epoch: { type: 'integer', description: 'Grows with every change of the metadata.' },
     replication_factor: { type: 'integer' },
+    coordinator: {
+      type: ['string', 'null'],
+      description:
+        'Leads the metadata, as this node knows it; null while none answers: messages flow, nothing can be changed.',
+    },
     nodes: { type: 'array', items: { $ref: 'ClusterNode#' } },
     partitions: {
       type: 'array',
@@ -158,6 +163,7 @@ function clusterView(status: ClusterStatus, nodeName: string): Record<string, un
     self: nodeName,
     epoch: status.epoch,
     replication_factor: status.replicationFactor,
+    coordinator: status.coordinator,
     nodes: status.nodes.map(nodeView),
     partitions: status.partitions,
   };

@@ -7,7 +7,7 @@ describe('the cluster over REST', () => {
     const { call } = createFixture();
     const { status, body } = await call('GET', '/api/v5/cluster');
     expect(status).toBe(200);
-    expect(body).toMatchObject({ name: 'c', self: 'sluice@n1', epoch: 7, replication_factor: 3 });
+    expect(body).toMatchObject({ name: 'c', self: 'sluice@n1', epoch: 7, replication_factor: 3, coordinator: 'n1' });
     expect(body.nodes[0]).toEqual({
       node: 'n1',
       node_id: 1,

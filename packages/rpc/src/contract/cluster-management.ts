@@ -22,6 +22,8 @@ export interface ClusterStatus {
   /** Grows with every change of the metadata. */
   epoch: number;
   replicationFactor: number;
+  /** Name of the coordinator that leads the metadata, as far as this node follows one; null while none answers it. */
+  coordinator: string | null;
   nodes: readonly ClusterNode[];
   /** Partition 1 first. */
   partitions: readonly ClusterPartition[];
