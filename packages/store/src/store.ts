@@ -62,8 +62,8 @@ export class Store {
   static readonly DRAIN_LOOK_MS = 50;
   /** Nobody is fit to take any of the leaderships: the others are gone as well, and waiting would only delay the stop. */
   static readonly DRAIN_HEIRLESS_MS = 1000;
-  /** Heirs are asked whether they agree for the first half of a drain; then anybody who can must. */
-  static readonly DRAIN_ASK_SHARE = 0.5;
+  /** Heirs are asked whether they agree for so much of a drain's time; then anybody who can must. */
+  static readonly DRAIN_ASK_SHARE = 0.2;
   /** Applied so far behind the log, a follower would serve only after a while. */
   static readonly APPLY_LAG_ENTRIES_MAX = 1024;
 
@@ -310,7 +310,7 @@ export class Store {
     if (view === undefined) return false;
     const place = topology.partition(groupId) ?? ANYWHERE;
     const heirs = heirsOf(view, place);
-    // In the second half whoever said no is asked no more, and must.
+    // Later, whoever said no is asked no more, and must.
     const heir = this.#handOvers.best(groupId, heirs) ?? (mustAgree ? undefined : heirs[0]);
     if (heir !== undefined) void this.#handOvers.begin(partition, heir, 'drain', mustAgree);
     return heirs.length > 0;
