@@ -177,6 +177,20 @@ export class ClusterUnderTest {
     });
   }
 
+  /** The number a node has in the cluster. */
+  async idOf(name: string): Promise<number> {
+    return await until(`the number of ${name}`, performance.now() + START_MS_MAX, async () => {
+      const view = await this.view(name);
+      return view?.nodes.find(({ node, alive }) => node === name && alive)?.node_id;
+    });
+  }
+
+  /** A node that has left is stopped, and none of this cluster any more. */
+  async retire(name: string): Promise<void> {
+    await this.node(name).stop();
+    this.#cluster.nodes.delete(name);
+  }
+
   /** Waits until nobody believes that a node leads a partition. */
   async leadsNothing(name: string): Promise<void> {
     await until(`${name} to lead nothing`, performance.now() + START_MS_MAX, async () => {

@@ -3,7 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { formatVerdict } from '../faults/queue-checker.ts';
 import { FAULTS } from './all-faults.ts';
-import { type FaultReport, faultRounds } from './fault-rounds.ts';
+import { type FaultReport, faultRounds, leaveGround, prepareGround } from './fault-rounds.ts';
 
 // npm run faults:cluster -- --fault F1,F3 --rounds 20 --seed 1 --ledger FILE
 const { values } = parseArgs({
@@ -29,7 +29,8 @@ for (const id of values.fault.split(',')) {
   }
   console.log(`${id}: ${fault.title}`);
   const startedMs = Date.now();
-  const report = await faultRounds(fault, {
+  const ground = await prepareGround(fault.cluster, Number(values.seed));
+  const report = await faultRounds(ground, fault, {
     rounds: Number(values.rounds),
     seed: Number(values.seed),
     calmMs: Number(values.calm),
@@ -39,6 +40,7 @@ for (const id of values.fault.split(',')) {
       console.log(`  ${round}: ${what}; ${waits}; so far ${formatVerdict(verdict)}`);
     },
   });
+  await leaveGround(ground);
   if (report.broken.length > 0) allHeld = false;
   console.log(summary(report));
   for (const what of report.broken) console.log(`  BROKEN: ${what}`);
@@ -51,7 +53,7 @@ function summary(report: FaultReport): string {
   const { fault, verdict, rounds, gapMedianMs, gapWorstMs, resumeWorstMs, restWorstMs, broken } = report;
   const waits = `gap median ${Math.round(gapMedianMs)} ms, worst ${Math.round(gapWorstMs)} ms; resumed within ${Math.round(resumeWorstMs)} ms, at rest within ${Math.round(restWorstMs)} ms`;
   const figures = verdict === undefined ? 'no verdict' : formatVerdict(verdict).split('\n')[0];
-  return `${broken.length === 0 ? 'held' : 'BROKEN'} ${fault}: ${rounds.length} rounds, ${figures}; ${waits}`;
+  return `${broken.length === 0 ? 'held' : report.isSafe ? 'BEYOND BOUNDS' : 'BROKEN'} ${fault}: ${rounds.length} rounds, ${figures}; ${waits}`;
 }
 
 function ledgerLine(report: FaultReport, startedMs: number): Record<string, unknown> {
@@ -64,6 +66,7 @@ function ledgerLine(report: FaultReport, startedMs: number): Record<string, unkn
     seed,
     rounds: rounds.length,
     held: broken.length === 0,
+    safe: report.isSafe,
     published: verdict?.publishes,
     acknowledged: verdict?.acknowledged,
     delivered: verdict?.deliveries,

@@ -1,20 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { afterEach, expect } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
-import { type Tool, testWith } from '../harness/left-out.ts';
+import { testWith } from '../harness/left-out.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { History } from './history.ts';
 import { API, Consumer, connect, until } from './load.ts';
 import { hashOf, makePayload } from './payload.ts';
 import { checkHistory } from './queue-checker.ts';
+import { failSyncs, STRACE } from './sync-faults.ts';
 
-const STRACE: Tool = {
-  name: 'strace that may inject errors into a running process',
-  install: 'apt-get install strace, and run where ptrace is allowed',
-  isPresent: () => spawnSync('strace', ['-qq', '-e', 'inject=fdatasync:error=EIO', 'true']).status === 0,
-};
 const QUEUE = { name: 'synced', isLastValue: false, takes: () => true };
 const WAIT_MS = 20_000;
 /** What the issue allows from the error until nothing more is acknowledged, and told. */
@@ -28,20 +22,6 @@ afterEach(async () => {
   clients = [];
   await server?.dispose();
 });
-
-/** From now on every fdatasync of the process fails, until the returned function is called. */
-async function failSyncs(pid: number): Promise<() => Promise<void>> {
-  const inject = ['-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO:when=1+'];
-  const strace = spawn('strace', ['-qq', '-f', '-o', '/dev/null', '-p', String(pid), ...inject], { stdio: 'ignore' });
-  const exited = once(strace, 'exit');
-  await until('strace to attach', performance.now() + WAIT_MS, async () => {
-    return /TracerPid:\t[1-9]/.test(await readFile(`/proc/${pid}/status`, 'utf8'));
-  });
-  return async () => {
-    strace.kill('SIGINT');
-    await exited;
-  };
-}
 
 testWith(
   STRACE,
