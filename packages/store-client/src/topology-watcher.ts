@@ -20,6 +20,8 @@ export class TopologyWatcher {
   #heardMs = 0;
   #retryAtMs = 0;
   #failures = 0;
+  /** Followed since this node last waited. */
+  #hints = 0;
   #turn = 0;
   #reportAtMs = 0;
   #reportSoon = false;
@@ -34,6 +36,7 @@ export class TopologyWatcher {
   static readonly SILENCE_MS = 3_000;
   static readonly BACKOFF_MIN_MS = 50;
   static readonly BACKOFF_MAX_MS = 1_000;
+  static readonly HINTS_MAX = 3;
 
   constructor(options: TopologyWatcherOptions) {
     this.topology = options.topology;
@@ -135,6 +138,7 @@ export class TopologyWatcher {
   #backOff(): void {
     const wait = Math.min(TopologyWatcher.BACKOFF_MAX_MS, TopologyWatcher.BACKOFF_MIN_MS * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 10);
+    this.#hints = 0;
     this.#retryAtMs = this.#options.clock.monotonicMs() + wait;
   }
 
@@ -146,6 +150,7 @@ export class TopologyWatcher {
     }
     this.#served = true;
     this.#failures = 0;
+    this.#hints = 0;
     switch (update.type) {
       case 'image':
         if (!this.#isWelcome(update.clusterId, update.epoch)) return;
@@ -184,12 +189,13 @@ export class TopologyWatcher {
   }
 
   #follow(leader: number): void {
-    // Each hint counts as a failure: two coordinators that point at each other are not asked without end.
-    if (leader === 0 || leader === this.#coordinator || this.#failures > 3) {
+    // Two coordinators that point at each other are not asked without end. Hints are counted anew after each wait: who
+    // leads may be nobody this node knows of, and found by a hint alone.
+    if (leader === 0 || leader === this.#coordinator || this.#hints >= TopologyWatcher.HINTS_MAX) {
       this.#retry();
       return;
     }
-    this.#failures++;
+    this.#hints++;
     this.#connect(leader);
   }
 

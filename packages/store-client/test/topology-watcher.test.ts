@@ -203,6 +203,19 @@ describe('the leading coordinator', () => {
     expect(watcher.coordinator).toBe(3);
   });
 
+  test('is found by a hint alone, however long there was none', async () => {
+    const set = await watching([1, 2]);
+    set.serve(3);
+    const say = async (leader: number): Promise<void> => {
+      for (const known of [1, 2]) set.feed(known).send({ type: 'elsewhere', leader });
+      await set.tick(100);
+    };
+    for (let i = 0; i < 200; i++) await say(0);
+    expect(set.feed(3).opened).toBe(0);
+    for (let i = 0; i < 40 && set.feed(3).opened === 0; i++) await say(3);
+    expect(set.feed(3).opened).toBe(1);
+  });
+
   test('is looked for with pauses when two point at each other', async () => {
     const { feeds } = await watching([1, 2]);
     const point = (): void => {
