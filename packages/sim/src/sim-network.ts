@@ -345,9 +345,11 @@ export class SimChannel implements Channel<unknown, unknown> {
       }
       this.#owner = host.life;
       world.after(0, host.life, () => {
-        if (host.accept(this, cargo.knock) === undefined) {
-          this.breakAfter(network.latencyMs(this.peerId, this.nodeId), 'not served');
-        }
+        const far = host.accept(this, cargo.knock);
+        const latencyMs = network.latencyMs(this.peerId, this.nodeId);
+        if (far === undefined) this.breakAfter(latencyMs, 'not served');
+        // It gave up while the far end was stopped: that hears of it behind what was sent before.
+        else if (this.#closed || this.life.ended) far.breakAfter(latencyMs, 'given up');
       });
       return;
     }
@@ -356,6 +358,12 @@ export class SimChannel implements Channel<unknown, unknown> {
     const owner = this.peer?.life ?? this.#owner;
     if (owner === undefined) return;
     if (cargo === 'end') network.channels.delete(this);
+    const far = this.peer;
+    if (far?.life.ended === true && network.host(this.peerId) !== undefined) {
+      // The machine is back, and knows nothing of this channel.
+      this.breakAfter(network.latencyMs(this.peerId, this.nodeId), 'reset');
+      return;
+    }
     world.after(0, owner, () => {
       if (cargo === 'end') this.peer?.broken();
       else {

@@ -182,9 +182,17 @@ describe('what a queue promises', () => {
     swapped.delivered(delivery(message(2), 0));
     swapped.delivered(delivery(message(1), 1));
     expect(found(() => swapped.atTheEnd())).toBe('publish order');
-    const keyed = checkOf([message(1, 1, 'k'), message(2, 2, 'k')]);
+    const keyed = checkOf([message(1, 1, 'k'), message(2, 2, 'k')], true);
     keyed.delivered(delivery(message(2, 2, 'k'), 0));
     expect(found(() => keyed.delivered(delivery(message(1, 1, 'k'), 1)))).toBe('latest wins');
+  });
+
+  test('an old value that came to stand behind the newest', () => {
+    const check = checkOf([message(1, 1, 'k'), message(2, 2, 'k')]);
+    check.acknowledged(2);
+    check.delivered(delivery(message(2, 2, 'k'), 0));
+    check.delivered(delivery(message(1, 1, 'k'), 1));
+    expect(found(() => check.atTheEnd())).toBe('latest wins');
   });
 
   test('more than the window', () => {
