@@ -198,7 +198,7 @@ export class SegmentReclaimer {
 
   /** The live entries of a segment that is dead or mostly dead; undefined when it is neither. */
   async #liveIn(segment: SegmentSummary): Promise<LiveList | undefined> {
-    if (this.#isNeededByStopped(segment)) return undefined;
+    if (this.#isNeeded(segment)) return undefined;
     const live: LiveList = { entries: [], bytes: 0 };
     let counted = 0;
     for (const [groupId, { first, last }] of segment.groups) {
@@ -232,12 +232,20 @@ export class SegmentReclaimer {
     return bytes;
   }
 
-  /** A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. */
-  #isNeededByStopped(segment: SegmentSummary): boolean {
+  /**
+   * A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. And of
+   * one that is not open yet, is being replaced by a snapshot, or cannot be trusted, nobody can say what is alive.
+   */
+  #isNeeded(segment: SegmentSummary): boolean {
+    const { entryLog } = this.#storage;
     for (const [groupId, range] of segment.groups) {
-      const { stopped, impaired } = this.#replicas.get(groupId) ?? {};
-      if (stopped === undefined && impaired === undefined) continue;
-      if (this.#storage.entryLog.firstIndex(groupId) <= range.last) return true;
+      const replica = this.#replicas.get(groupId);
+      if (replica === undefined) {
+        if (entryLog.groups.has(groupId)) return true;
+        continue;
+      }
+      if (replica.installing !== undefined || replica.impaired !== undefined) return true;
+      if (replica.stopped !== undefined && entryLog.firstIndex(groupId) <= range.last) return true;
     }
     return false;
   }

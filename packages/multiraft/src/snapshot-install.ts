@@ -76,13 +76,14 @@ export async function carryOut(
     }
   };
   await patiently(() => entryLog.restart(groupId, index, term, hardState));
-  for await (const entries of inFrames(readSpool(join(imageDirectory, spool), files))) {
-    await patiently(() => entryLog.adopt(groupId, entries));
-  }
   const image = join(imageDirectory, imageFileName(groupId, index));
   const names = await files.list(imageDirectory);
   const renamed = !names.includes(incoming) && names.includes(imageFileName(groupId, index));
+  // Rows before the entries they name: who gives space back asks the rows whether an entry is alive.
   await loadRows(storage, installation, renamed ? image : join(imageDirectory, incoming), patiently);
+  for await (const entries of inFrames(readSpool(join(imageDirectory, spool), files))) {
+    await patiently(() => entryLog.adopt(groupId, entries));
+  }
   if (!renamed) await files.rename(join(imageDirectory, incoming), image);
   await files.syncDirectory(imageDirectory);
   await removeNote(notePath(imageDirectory, groupId, 'installing'), files);

@@ -94,3 +94,31 @@ it('a segment whose last live entry is damaged is kept, and the others are given
   node.host.noteDeadBytes(1);
   await until(() => entryLog.sealedSegments().length === 0, 'it is released as well');
 });
+
+it('what belongs to a group that is not open yet is left alone, although nobody calls it alive', async () => {
+  await node.start(2, { segmentBytes: MB });
+  for (let i = 0; i < 3; i++) await node.propose(2, add(1, 1, MB));
+  await write(3 * MB);
+  const last = node.storage.entryLog.lastIndex(2);
+  await node.stop();
+  node.live = () => [];
+  await node.start(1, { segmentBytes: MB });
+  await write(2 * MB);
+  node.host.noteDeadBytes(5 * MB);
+  const left = () => node.storage.entryLog.sealedSegments();
+  await until(
+    () => left().every(({ groups }) => !groups.has(1) || groups.has(2)),
+    'what is dead of group 1 is released',
+  );
+  // A front cut would take away what keeps them: nobody but the rows of group 2 can say that these are alive.
+  node.storage.entryLog.compact(2, last, node.storage.entryLog.term(2, last) as number);
+  node.host.noteDeadBytes(2 * MB);
+  await write(2 * MB);
+  const seen = node.metrics.counter('sluice_storage_reclaimed_bytes_total', '').value;
+  node.host.noteDeadBytes(2 * MB);
+  await until(
+    () => node.metrics.counter('sluice_storage_reclaimed_bytes_total', '').value > seen,
+    'one more pass released something',
+  );
+  for (const index of [last - 1, last]) expect(await node.storage.entryLog.read(2, index, index, 1)).toHaveLength(1);
+});

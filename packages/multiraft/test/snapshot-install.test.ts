@@ -206,6 +206,24 @@ describe('the installation of a snapshot', () => {
     });
   }
 
+  test('brings the rows before the entries they name: who gives space back asks the rows what is alive', async () => {
+    const directory = await newDirectory();
+    const storage = await open(directory, new KeptEngine());
+    await fill(storage);
+    const installation = await receive(storage);
+    await noteInstallation(storage, installation);
+    const { entryLog } = storage;
+    const seen: string[][] = [];
+    const adopt = entryLog.adopt.bind(entryLog);
+    entryLog.adopt = async (groupId, entries) => {
+      seen.push(await rowsOf(storage, GROUP));
+      return adopt(groupId, entries);
+    };
+    await carryOut(storage, installation);
+    expect(seen).toEqual([['a=new', 'b=new', 'c=new']]);
+    await storage.close();
+  });
+
   test('carried out again, keeps what the log has got since', async () => {
     const directory = await newDirectory();
     const engine = new KeptEngine();
