@@ -151,18 +151,10 @@ class LocalNode {
   /** The command of this node, for whoever wants to start it by hand or in a network of its own. */
   get command() {
     const args = [BIN, 'server', '--name', this.name, '--roles', this.roles.join(','), '--data', this.data];
-    args.push(
-      '--grpc',
-      this.grpc,
-      '--http',
-      this.http,
-      '--mqtt',
-      this.mqtt,
-      '--ws',
-      'none',
-      '--join',
-      this.#join().join(','),
-    );
+    args.push('--grpc', this.grpc, '--http', this.http, '--mqtt', this.mqtt, '--ws', 'none');
+    const founders = this.#join();
+    // A node that founds by itself is started as anybody starts one.
+    if (founders.some((address) => address !== this.grpc)) args.push('--join', founders.join(','));
     return [...this.#prefix, process.execPath, ...args, ...this.#flags];
   }
 

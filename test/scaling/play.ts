@@ -1,0 +1,143 @@
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CLUSTER_LOAD } from '../cluster/cluster-load.ts';
+import { measureGaps } from '../cluster/gaps.ts';
+import { pause } from '../faults/kill-rounds.ts';
+import { Load, type LoadSpec, until } from '../faults/load.ts';
+import { checkHistory, formatVerdict, type Verdict } from '../faults/queue-checker.ts';
+import { type Beginning, MovingCluster } from './moving-cluster.ts';
+
+/** The load of the faults, slower: it goes on for minutes, and what moves is to be copied too. */
+export const SCALING_LOAD: LoadSpec = {
+  ...CLUSTER_LOAD,
+  publishers: CLUSTER_LOAD.publishers.map((publisher) => ({ ...publisher, paceMs: 150 })),
+};
+
+const DRAIN_MS_MAX = 90_000;
+const FLOW_MS_MAX = 30_000;
+const AFTER_MS = 1_000;
+
+export interface Stage {
+  cluster: MovingCluster;
+  load: Load;
+  say(text: string): void;
+  /** Does one step with traffic on; what it returns is said with its time and the longest wait of a publisher. */
+  step(title: string, act: () => Promise<string | undefined>, options?: StepOptions): Promise<StepReport>;
+}
+
+export interface StepOptions {
+  /** Somebody dies: what was in flight may come again. */
+  isFault?: boolean;
+}
+
+export interface StepReport {
+  title: string;
+  tookMs: number;
+  /** Of the publisher that waited longest between two acknowledgements. */
+  gapMs: number;
+}
+
+export interface PlayReport {
+  steps: StepReport[];
+  verdict: Verdict | undefined;
+  /** Empty when it held. */
+  broken: string[];
+  kept: string | undefined;
+}
+
+export interface Play {
+  beginning: Beginning;
+  flags?: readonly string[];
+  perform(stage: Stage): Promise<void>;
+}
+
+/** Plays on a new cluster, with publishers and consumers at work from the first step to the last, and judges what they saw. */
+export async function play(
+  { beginning, flags = [], perform }: Play,
+  { seed = 1, spec = SCALING_LOAD, say = (_: string): void => {} } = {},
+): Promise<PlayReport> {
+  const report: PlayReport = { steps: [], verdict: undefined, broken: [], kept: undefined };
+  const cluster = await MovingCluster.start(beginning, flags);
+  let load: Load | undefined;
+  try {
+    await Load.createQueues(await cluster.anyRest(), spec);
+    const clients = new Load(() => cluster.target, seed, spec);
+    load = clients;
+    clients.start();
+    await flowing(clients);
+    const { history } = clients;
+    await perform({
+      cluster,
+      load: clients,
+      say,
+      async step(title, act, { isFault = false } = {}) {
+        const fromMs = performance.now();
+        const fault = { kind: title, fromMs, toMs: Number.POSITIVE_INFINITY };
+        if (isFault) history.faults.push(fault);
+        const told = await act();
+        const tookMs = performance.now() - fromMs;
+        await pause(AFTER_MS);
+        const toMs = performance.now();
+        fault.toMs = toMs;
+        const gapMs = measureGaps(history, fromMs, fromMs, toMs).publisherMs;
+        const step = { title, tookMs, gapMs };
+        report.steps.push(step);
+        const times = `${seconds(tookMs)}, longest wait of a publisher ${Math.round(gapMs)} ms`;
+        say(`${title}: ${times}${told === undefined ? '' : `; ${told}`}`);
+        return step;
+      },
+    });
+    await flowing(clients);
+    const asked = await cluster.anyRest();
+    const figures = await clients.drain(() => asked, DRAIN_MS_MAX);
+    report.verdict = checkHistory(history, figures, { gatewaysResend: true });
+    report.broken.push(...violations(report.verdict));
+  } catch (cause) {
+    report.broken.push(String(cause));
+    if (load !== undefined) say(`broken off; acknowledged so far: ${load.acknowledged}`);
+  }
+  if (report.broken.length > 0) report.kept = keepLogs(cluster);
+  load?.end();
+  await cluster.dispose();
+  return report;
+}
+
+export function formatPlay({ verdict, broken, kept }: PlayReport): string {
+  const lines = [broken.length === 0 ? 'held' : 'BROKEN'];
+  if (verdict !== undefined) lines.push(formatVerdict(verdict));
+  for (const what of broken) lines.push(`BROKEN: ${what}`);
+  if (kept !== undefined) lines.push(`logs: ${kept}`);
+  return lines.join('\n');
+}
+
+function violations(verdict: Verdict): string[] {
+  const kinds = ['lost', 'invented', 'repeated', 'resurrected', 'backwards', 'disordered', 'miscounted'] as const;
+  return kinds.filter((kind) => verdict[kind].length > 0).map((kind) => `${verdict[kind].length} ${kind}`);
+}
+
+/** From now on every publisher got an answer again. */
+export async function flowing({ history, publishers }: Load): Promise<void> {
+  const known = history.published.size;
+  await until('every publisher to be heard', performance.now() + FLOW_MS_MAX, async () => {
+    const heard = new Set<string>();
+    let n = 0;
+    for (const { publisher = '', outcome } of history.published.values()) {
+      if (n++ >= known && outcome === 'ok') heard.add(publisher);
+    }
+    return heard.size === publishers;
+  });
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+function keepLogs(cluster: MovingCluster): string {
+  const folder = join(tmpdir(), `sluice-scaling-logs-${process.pid}-${Date.now()}`);
+  mkdirSync(folder);
+  for (const { name, logFile } of cluster.nodes) {
+    if (existsSync(logFile)) copyFileSync(logFile, join(folder, `${name}.log`));
+  }
+  return folder;
+}
