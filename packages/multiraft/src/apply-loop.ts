@@ -118,6 +118,7 @@ export class ApplyLoop {
     if (leader !== 0) this.#leaderChanges.add();
     replica.toldLeader = leader;
     replica.toldTerm = term;
+    this.#logger.debug({ group: replica.groupId, term, role: raft.role, leader }, 'the leadership of a group moves');
     if (known) replica.listener.leaderMoved(leader, term);
   }
 
@@ -416,6 +417,7 @@ export class ApplyLoop {
     if (!replica.leads && replica.raft.role === 'leader' && replica.appliedTerm === replica.raft.term) {
       this.leadershipMayHaveMoved(replica);
       replica.leads = true;
+      this.#logger.debug({ group: replica.groupId, term: replica.raft.term }, 'this node leads a group');
       replica.listener.leadership(true);
     }
   }

@@ -14,21 +14,29 @@ export class PeerWatch {
   readonly #prng: Prng;
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #settle: (replica: Replica) => void;
+  readonly #hasten: () => void;
   readonly #timers = new Map<Replica, NodeJS.Timeout>();
 
-  /** Long enough for a vote to be asked, written and answered. */
-  static readonly TURN_MS = 60;
+  /** Long enough for a vote to be written, asked for, written and answered, also on busy disks. */
+  static readonly TURN_MS = 150;
+  /** Before the first turn: who asks before the others have noticed is refused. */
+  static readonly NOTICE_MS = 30;
+  /** Two nodes that lose sight of a third at the same moment must not go on in step. */
+  static readonly JITTER_MS = 20;
 
   constructor(options: {
     nodeId: number;
     prng: Prng;
     replicas: ReadonlyMap<number, Replica>;
     settle: (replica: Replica) => void;
+    /** What needs no disk leaves although a write is in flight. */
+    hasten: () => void;
   }) {
     this.#nodeId = options.nodeId;
     this.#prng = options.prng;
     this.#replicas = options.replicas;
     this.#settle = options.settle;
+    this.#hasten = options.hasten;
   }
 
   /** What was under way to that node is lost. */
@@ -37,9 +45,11 @@ export class PeerWatch {
   }
 
   lost(peer: number): void {
+    // The same for all groups: what stands together is written together.
+    const startMs = PeerWatch.NOTICE_MS + this.#prng.below(PeerWatch.JITTER_MS);
     for (const replica of this.#replicas.values()) {
       const { raft } = replica;
-      if (raft.leader === peer && raft.forgetLeader()) this.#takeTurn(replica, peer);
+      if (raft.leader === peer && raft.forgetLeader()) this.#takeTurn(replica, peer, startMs);
       else if (members(raft.membership).has(peer)) raft.wake();
       else continue;
       this.#settle(replica);
@@ -61,19 +71,22 @@ export class PeerWatch {
     this.#timers.clear();
   }
 
-  #takeTurn(replica: Replica, gone: number): void {
+  #takeTurn(replica: Replica, gone: number, startMs: number): void {
     const { raft, groupId } = replica;
     if (!isVoter(raft.membership, this.#nodeId)) return;
     const voters = raft.membership.voters.filter((voter) => voter !== gone).sort((a, b) => a - b);
     const place = (voters.indexOf(this.#nodeId) + groupId) % voters.length;
-    const delayMs = place * PeerWatch.TURN_MS + this.#prng.below(PeerWatch.TURN_MS / 3);
+    const delayMs = startMs + place * PeerWatch.TURN_MS;
+    const { term } = raft;
     clearTimeout(this.#timers.get(replica));
     const timer = setTimeout(() => {
       this.#timers.delete(replica);
       const isOut = replica.removed || replica.stopped !== undefined || !replica.mayVote();
-      if (isOut || raft.leader !== 0 || raft.role !== 'follower') return;
+      // A new term: somebody else stands already.
+      if (isOut || raft.leader !== 0 || raft.role !== 'follower' || raft.term !== term) return;
       raft.campaign();
       this.#settle(replica);
+      this.#hasten();
     }, delayMs);
     this.#timers.set(replica, timer);
   }

@@ -76,7 +76,13 @@ export class RaftHost {
       onStopped: (replica, cause) => this.#stopped(replica, cause),
     });
     this.#imageKeeper = new ImageKeeper({ storage, applyLoop: this.#applyLoop, logger });
-    this.#watch = new PeerWatch({ nodeId, prng: options.prng, replicas, settle: (replica) => this.#settle(replica) });
+    this.#watch = new PeerWatch({
+      nodeId,
+      prng: options.prng,
+      replicas,
+      settle: (replica) => this.#settle(replica),
+      hasten: () => this.#storeLoop.hasten(),
+    });
     this.#links = new PeerLinks({
       transport,
       entryLog,
@@ -440,6 +446,7 @@ export class RaftHost {
       return;
     }
     this.#settle(replica);
+    if (type === 'pre-vote' || type === 'pre-vote-response') this.#storeLoop.hasten();
   }
 
   #tick(): void {

@@ -44,6 +44,11 @@ export class StoreLoop {
   /** What was gathered while that write stalls; the next turn goes on with it. */
   #ahead: Turn | undefined;
   #fenced: Error | undefined;
+  #hastening = false;
+  readonly #hastened = (): void => {
+    this.#hastening = false;
+    this.#gatherAhead(0);
+  };
   readonly #begin = (): void => {
     this.#scheduled = false;
     void this.#run();
@@ -143,10 +148,21 @@ export class StoreLoop {
    * replaced, and falls silent.
    */
   relieve(): void {
+    this.#gatherAhead(StoreLoop.STALL_MS);
+  }
+
+  /** For an election: what was done in this turn of the event loop leaves at its end, whatever is being written. */
+  hasten(): void {
+    if (this.#writing === undefined || this.#hastening) return;
+    this.#hastening = true;
+    setImmediate(this.#hastened);
+  }
+
+  #gatherAhead(ageMinMs: number): void {
     const turn = this.#writing;
     if (turn === undefined || this.#fenced !== undefined || this.#dirty.length === 0) return;
     const ageMs = this.#clock.monotonicMs() - turn.startedMs;
-    if (ageMs < StoreLoop.STALL_MS || ageMs > StoreLoop.STALL_MAX_MS) return;
+    if (ageMs < ageMinMs || ageMs > StoreLoop.STALL_MAX_MS) return;
     this.#ahead = this.#gather(this.#ahead);
   }
 
@@ -167,7 +183,7 @@ export class StoreLoop {
         this.#ahead = undefined;
       }
     } catch (cause) {
-      for (const { reject } of turn?.extra ?? []) reject(cause as Error);
+      for (const begun of [turn, this.#ahead]) for (const { reject } of begun?.extra ?? []) reject(cause as Error);
       this.#fence(cause as Error);
     } finally {
       this.#running = false;

@@ -13,7 +13,7 @@ import { appendOwn, sendHeartbeats } from './replication.ts';
  * - A failed request that postpones the election of a better peer: only a granted vote or a leader resets the timer.
  */
 /** After that many without a leader the usual timeouts are back: there may be no majority to be had. */
-const HURRIED_ELECTIONS = 3;
+const HURRIED_ELECTIONS = 4;
 
 export type CampaignKind = 'pre-vote' | 'vote' | 'transfer';
 
@@ -25,6 +25,7 @@ export function campaign(group: GroupState, kind: CampaignKind): void {
     group.silentUntil = group.log.lastIndex;
     return;
   }
+  if (group.hurriedElections > 0) group.hurriedElections--;
   if (kind === 'pre-vote' && group.config.preVote) becomePreCandidate(group);
   else becomeCandidate(group);
   requestVotes(group, kind === 'transfer');
@@ -47,7 +48,6 @@ function startElection(group: GroupState): void {
   group.votes.clear();
   group.votes.set(group.self, true);
   group.drawElectionTimeout();
-  if (group.hurriedElections > 0) group.hurriedElections--;
 }
 
 function requestVotes(group: GroupState, force: boolean): void {

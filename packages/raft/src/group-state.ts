@@ -78,8 +78,9 @@ export class GroupState {
     const { electionTicks, prng } = this.config;
     this.electionElapsed = 0;
     this.#hurriedTimeout = this.hurriedElections > 0;
-    const part = this.#hurriedTimeout ? Math.max(1, electionTicks >> 2) : electionTicks;
-    this.electionTimeout = part + prng.below(part);
+    // Short, but spread as widely: votes that were split must not be split again.
+    const least = this.#hurriedTimeout ? Math.ceil(0.3 * electionTicks) : electionTicks;
+    this.electionTimeout = least + prng.below(this.#hurriedTimeout ? 2 * least : least);
   }
 
   /** A leader is known again: it gets the whole timeout. */

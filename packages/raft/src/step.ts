@@ -106,6 +106,18 @@ function answerLowerTerm(group: GroupState, message: Message): void {
 }
 
 /**
+ * Two that ask each other at the same moment would both be told yes, and split the votes. While a lost leader is replaced
+ * in a hurry, one of two equals says no: which, alternates with the term. Only then, because the one that goes first may be
+ * one that cannot win.
+ */
+function goesFirst(group: GroupState, other: Extract<Message, { type: 'vote' | 'pre-vote' }>): boolean {
+  const { self, role, term, log, hurriedElections } = group;
+  if (role !== 'pre-candidate' || hurriedElections === 0 || other.term !== term + 1) return false;
+  if (other.lastIndex !== log.lastIndex || other.lastTerm !== log.lastTerm()) return false;
+  return term % 2 === 0 ? self > other.from : self < other.from;
+}
+
+/**
  * Learners answer too: the candidate may know of a promotion that has not reached them. A granted vote leaves after
  * the write that holds it; a pre-vote promises nothing and changes nothing, not even the timer.
  */
@@ -114,7 +126,7 @@ function answerVote(group: GroupState, message: Extract<Message, { type: 'vote' 
   const to = message.from;
   const upToDate = group.log.isUpToDate(message.lastIndex, message.lastTerm);
   if (message.type === 'pre-vote') {
-    const granted = message.term > group.term && upToDate;
+    const granted = message.term > group.term && upToDate && !goesFirst(group, message);
     const term = granted ? message.term : group.term;
     group.messages.push({ type: 'pre-vote-response', from: self, to, term, granted });
     return;
