@@ -5,7 +5,7 @@ import type { Entry } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { QuiesceNotice } from '@sluice/raft/quiesce';
 import type { RaftFrame } from '@sluice/rpc/contract/raft';
-import type { Transport } from '@sluice/rpc/transport';
+import type { Channel, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { type AppendMessage, AppendReader, recentEntries } from './append-reader.ts';
 import { PeerChannel, PeerLink } from './peer-link.ts';
@@ -27,6 +27,8 @@ export class PeerLinks implements PeerSender {
   readonly #options: PeerLinksOptions;
   readonly #links = new Map<number, PeerLink>();
   readonly #reader: AppendReader;
+  /** The newest channel of each peer to this node. */
+  readonly #incoming = new Map<number, Channel<never, RaftFrame>>();
   readonly #counters = new Map<number, PeerCounters>();
   readonly #beats: Counter;
   /** Links with something gathered. */
@@ -134,8 +136,18 @@ export class PeerLinks implements PeerSender {
     if (link !== undefined) link.lastHeardMs = nowMs;
   }
 
-  /** That node opened a channel to this one: it has just started, or its connection was mended. */
-  opened(nodeId: number): void {
+  /**
+   * That node opened a channel to this one: it has just started, or its connection was mended. When that channel closes
+   * and is its newest, the node is gone, or has stopped taking part because its disk failed.
+   */
+  opened(nodeId: number, channel: Channel<never, RaftFrame>): void {
+    this.#incoming.set(nodeId, channel);
+    channel.onClose(() => {
+      if (this.#incoming.get(nodeId) !== channel) return;
+      this.#incoming.delete(nodeId);
+      const link = this.#links.get(nodeId);
+      if (!this.#closed && link?.lost === false) this.#lose(link, 'left');
+    });
     const link = this.#links.get(nodeId);
     link?.appends.mend();
     link?.control.mend();
@@ -184,7 +196,7 @@ export class PeerLinks implements PeerSender {
     this.#options.onFound(link.nodeId);
   }
 
-  #lose(link: PeerLink, how: 'silent' | 'broken'): void {
+  #lose(link: PeerLink, how: 'silent' | 'broken' | 'left'): void {
     link.lost = true;
     link.lostMs = this.#options.clock.monotonicMs();
     this.#options.logger.info({ peer: link.nodeId, how }, 'a node is lost from sight');

@@ -217,7 +217,7 @@ export class RaftHost {
     registry.serveChannel<RaftFrame, never>('raft-control', (channel, from) => {
       channel.onMessage((frame) => this.#hear(frame, from));
       // Its former channel broke, or it has just started: groups that sleep must tell it who leads.
-      this.#links.opened(from);
+      this.#links.opened(from, channel);
       this.#watch.found(from);
     });
     registry.serveChannel<SnapshotChunk, SnapshotAnswer>('raft-snapshot', (channel, from) =>
