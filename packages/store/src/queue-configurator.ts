@@ -25,6 +25,7 @@ export class QueueConfigurator {
   #epoch = 0;
   /** Partitions of whose queues nothing is known, because their leadership is new; by the number of that leadership. */
   readonly #unknown = new Map<Partition, number>();
+  #queueIdMax = 0;
   #leaderships = 0;
 
   /** Proposals under way at once: a first start with many queues must not fill the log's buffer. */
@@ -56,6 +57,11 @@ export class QueueConfigurator {
     return this.settle();
   }
 
+  /** The newest queue that partitions led here were told of. Ids only grow: whatever is older and unknown was removed. */
+  get queueIdMax(): number {
+    return this.#queueIdMax;
+  }
+
   /** Something is left to do: it failed, or nobody said that the image moved. */
   get isBehind(): boolean {
     return this.#running === undefined && (this.#unknown.size > 0 || this.#epoch !== this.#topology.epoch);
@@ -76,6 +82,7 @@ export class QueueConfigurator {
 
   async #pass(): Promise<void> {
     const { epoch } = this.#topology;
+    const newest = this.#newestQueue();
     if (epoch !== this.#epoch) {
       const changed = this.#topology.queuesChangedSince(this.#epoch);
       if (changed === undefined) {
@@ -86,6 +93,14 @@ export class QueueConfigurator {
       this.#epoch = epoch;
     }
     if (this.#unknown.size > 0) await this.#configureAll(new Map(this.#unknown));
+    this.#queueIdMax = newest;
+  }
+
+  /** Of the queues in the image, and of those that were in it since the last pass. */
+  #newestQueue(): number {
+    let newest = Math.max(this.#queueIdMax, this.#topology.list().at(-1)?.queueId ?? 0);
+    for (const queueId of this.#topology.queuesChangedSince(this.#epoch) ?? []) newest = Math.max(newest, queueId);
+    return newest;
   }
 
   async #configureChanged(queueIds: readonly number[]): Promise<void> {

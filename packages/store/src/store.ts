@@ -90,7 +90,15 @@ export class Store {
     const { partitions } = this.#partitions;
     this.#configurator = new QueueConfigurator({ partitions, topology, logger });
     this.#sweeper = new RetentionSweeper({ partitions, topology, clock, logger });
-    this.#append = new AppendService({ partitions, disk: this.#disk, records: this.#records, logger, metrics });
+    this.#append = new AppendService({
+      partitions,
+      disk: this.#disk,
+      records: this.#records,
+      queueIdMax: () => this.#configurator.queueIdMax,
+      clock,
+      logger,
+      metrics,
+    });
     this.#consume = new ConsumeService(partitions);
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });

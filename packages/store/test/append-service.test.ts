@@ -21,6 +21,8 @@ class FakePartition {
   leader = 7;
   outcome: ProposeOutcome = 'proposed';
   readonly proposed: Proposal[] = [];
+  readonly queues = new Set([1]);
+  readonly machine = { queue: (queueId: number) => (this.queues.has(queueId) ? {} : undefined) };
 
   propose(_command: Uint8Array, proposal: Proposal): ProposeOutcome {
     if (this.outcome === 'proposed') this.proposed.push(proposal);
@@ -33,14 +35,21 @@ let hasSpace: boolean;
 let service: AppendService;
 let transport: InprocTransport;
 let gateway: Gateway;
+/** The newest queue the store was told of. */
+let queueIdMax: number;
+let nowMs: number;
 
 beforeEach(() => {
   partition = new FakePartition();
   hasSpace = true;
+  queueIdMax = 1;
+  nowMs = 0;
   service = new AppendService({
     partitions: new Map([[1, partition as unknown as Partition]]),
     disk: { admits: () => hasSpace },
     records: { remember: () => {} } as unknown as RecordReader,
+    queueIdMax: () => queueIdMax,
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     logger: silentLogger,
     metrics: new PlainMetrics(),
   });
@@ -74,9 +83,9 @@ class Gateway {
   }
 }
 
-const BATCH = (): Uint8Array => {
+const BATCH = (queueId = 1): Uint8Array => {
   const builder = new RecordBatchBuilder();
-  const targets = [{ queueId: 1, key: undefined }];
+  const targets = [{ queueId, key: undefined }];
   const payload = Buffer.from('x');
   const rest = { qos: 1 as const, retain: false, publishedAtMs: 1, expiresAtMs: 0, properties: undefined };
   builder.add({ targets, topic: 't', payload, publisher: 'p', ...rest });
@@ -174,6 +183,53 @@ describe('a batch that was proposed', () => {
     partition.proposed[0]?.dropped(reason);
     await rest(1);
     expect(gateway.responses.at(-1)).toMatchObject({ sequence: 1, status, leader: 7 });
+  });
+});
+
+describe('a batch for a queue that this store does not know', () => {
+  const UNKNOWN = { type: 'appended', refused: [{ slot: 0, queueId: 5, code: 'queue-unknown' }] } as const;
+  const refusals = (): unknown[] => gateway.responses.flatMap((one) => (one.type === 'answer' ? one.refused : []));
+
+  test('because it was made a moment ago waits until it does, and all behind it', async () => {
+    gateway.send(1, true, { batch: BATCH(5) });
+    gateway.send(2);
+    expect(await gateway.statuses()).toEqual({ 1: 'busy', 2: 'not-leader' });
+    queueIdMax = 5;
+    gateway.send(3, true, { batch: BATCH(5) });
+    gateway.send(4);
+    await rest(1);
+    expect(partition.proposed).toHaveLength(2);
+  });
+
+  test('but that its partition was told of by a former leader is taken at once', async () => {
+    partition.queues.add(5);
+    gateway.send(1, true, { batch: BATCH(5) });
+    await rest(1);
+    expect(partition.proposed).toHaveLength(1);
+  });
+
+  test('does not wait for ever: then the queue refuses, and nobody is told that it was stored', async () => {
+    gateway.send(1, true, { batch: BATCH(5) });
+    expect(await gateway.statuses()).toEqual({ 1: 'busy' });
+    nowMs += AppendService.AHEAD_MS_MAX;
+    gateway.send(2, true, { batch: BATCH(5) });
+    await rest(1);
+    partition.proposed[0]?.applied(1, UNKNOWN);
+    await rest(1);
+    expect(refusals()).toEqual([{ slot: 0, queueId: 5, code: 'queue-unknown' }]);
+    // The next new queue has all the time again.
+    gateway.send(3, true);
+    gateway.send(4, false, { batch: BATCH(7) });
+    expect(await gateway.statuses()).toMatchObject({ 4: 'busy' });
+  });
+
+  test('because it was removed long ago went with it', async () => {
+    queueIdMax = 6;
+    gateway.send(1, true, { batch: BATCH(5) });
+    await rest(1);
+    partition.proposed[0]?.applied(1, UNKNOWN);
+    await rest(1);
+    expect(refusals()).toEqual([{ slot: 0, queueId: 5, code: 'queue-removed' }]);
   });
 });
 

@@ -63,12 +63,16 @@ export function recordAt(
  *
  * @throws SluiceError `RECORD_BATCH_MALFORMED` or `BYTES_MALFORMED`
  */
-export function checkRecordBatch(batch: Uint8Array): { count: number } {
+export function checkRecordBatch(batch: Uint8Array): { count: number; queueIdMax: number } {
+  let queueIdMax = 0;
   const cursor = new RecordCursor();
   cursor.reset(batch);
   while (cursor.next()) {
-    for (let left = cursor.targetCount; left > 0; left--) cursor.nextTarget();
+    for (let left = cursor.targetCount; left > 0; left--) {
+      cursor.nextTarget();
+      if (cursor.queueId > queueIdMax) queueIdMax = cursor.queueId;
+    }
     new EncodedRecord(batch, cursor.start).check();
   }
-  return { count: cursor.count };
+  return { count: cursor.count, queueIdMax };
 }

@@ -89,7 +89,10 @@ describe('a batch', () => {
     fc.assert(
       fc.property(fc.array(arbitraryRecord, { minLength: 1, maxLength: 5 }), (records) => {
         const batch = batchOf(records);
-        expect(checkRecordBatch(batch)).toEqual({ count: records.length });
+        expect(checkRecordBatch(batch)).toEqual({
+          count: records.length,
+          queueIdMax: Math.max(...records.flatMap(({ targets }) => targets.map(({ queueId }) => queueId))),
+        });
         const views = [...iterateRecords(batch)];
         expect(views.map(readBack)).toEqual(records.map(asWritten));
         // A delivery carries one record alone.

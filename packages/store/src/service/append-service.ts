@@ -1,8 +1,10 @@
+import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
 import { checkRecordBatch } from '@sluice/queue/record/record-batch';
-import type { AppendRequest, AppendResponse, AppendStatus } from '@sluice/rpc/contract/append';
+import { RecordCursor } from '@sluice/queue/record/record-cursor';
+import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Channel } from '@sluice/rpc/transport';
 import type { DiskGuard } from '../disk-guard.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
@@ -16,26 +18,42 @@ import type { RecordReader } from '../record-reader.ts';
  * already and must not get into the log before it. A channel therefore publishes into a partition under one term of its
  * leader, from a batch that `resumes` until the first that is refused; whatever comes outside of that is refused, also
  * when this node has lost the leadership and won it again in between.
+ *
+ * A gateway may hear of a new queue before this store does. Its records are not refused for that, which would disconnect
+ * publishers of MQTT 3.1.1: the batch is asked for again until the queue is here. A queue that is older than the newest
+ * known here and yet unknown was removed.
  */
 export class AppendService {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #disk: Pick<DiskGuard, 'admits'>;
   readonly #records: RecordReader;
+  readonly #queueIdMax: () => number;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #malformed: Counter;
   readonly #refusedFull: Counter;
   readonly #publishers = new Set<Publisher>();
+  /** By partition: since when publishes for queues that are unknown here wait. */
+  readonly #aheadSinceMs = new Map<number, number>();
+
+  /** Longer behind a gateway, this store is not about to know: the queue alone refuses, and its partition goes on. */
+  static readonly AHEAD_MS_MAX = 3_000;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
     disk: Pick<DiskGuard, 'admits'>;
     records: RecordReader;
+    /** Id of the newest queue that partitions led here were told of. */
+    queueIdMax: () => number;
+    clock: Clock;
     logger: Logger;
     metrics: Metrics;
   }) {
     this.#partitions = options.partitions;
     this.#disk = options.disk;
     this.#records = options.records;
+    this.#queueIdMax = options.queueIdMax;
+    this.#clock = options.clock;
     this.#logger = options.logger;
     this.#malformed = options.metrics.counter(
       'sluice_store_malformed_batches_total',
@@ -77,8 +95,9 @@ export class AppendService {
     if (!partition.serves) return 'not-leader';
     const { term } = partition;
     if (!request.resumes && publisher.terms.get(request.partition) !== term) return 'not-leader';
+    let queueIdMax = 0;
     try {
-      checkRecordBatch(request.batch);
+      queueIdMax = checkRecordBatch(request.batch).queueIdMax;
     } catch (cause) {
       this.#malformed.add();
       this.#logger.error({ err: cause, partition: request.partition }, 'a record batch cannot be read and was refused');
@@ -88,14 +107,40 @@ export class AppendService {
       this.#refusedFull.add();
       return 'storage-full';
     }
+    if (this.#shallWait(partition, request.batch, queueIdMax)) return 'busy';
     const outcome = partition.propose(
       request.batch,
-      new PendingAppend(publisher, request, partition, term, this.#records),
+      new PendingAppend(publisher, request, partition, term, this.#records, this.#queueIdMax()),
     );
     if (outcome !== 'proposed') return outcome;
     if (request.resumes) publisher.terms.set(request.partition, term);
     return undefined;
   }
+
+  /** For a queue of which nobody has told this store. A former leader may have told the partition. */
+  #shallWait(partition: Partition, batch: Uint8Array, newest: number): boolean {
+    const { groupId } = partition;
+    const known = this.#queueIdMax();
+    if (newest <= known || !hasUnknownQueue(batch, known, partition.machine)) {
+      if (this.#aheadSinceMs.size > 0) this.#aheadSinceMs.delete(groupId);
+      return false;
+    }
+    const nowMs = this.#clock.monotonicMs();
+    const sinceMs = this.#aheadSinceMs.get(groupId) ?? nowMs;
+    this.#aheadSinceMs.set(groupId, sinceMs);
+    return nowMs - sinceMs < AppendService.AHEAD_MS_MAX;
+  }
+}
+
+function hasUnknownQueue(batch: Uint8Array, queueIdMax: number, machine: Partition['machine']): boolean {
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  while (cursor.next()) {
+    while (cursor.nextTarget()) {
+      if (cursor.queueId > queueIdMax && machine.queue(cursor.queueId) === undefined) return true;
+    }
+  }
+  return false;
 }
 
 type AppendChannel = Channel<AppendResponse, AppendRequest>;
@@ -132,19 +177,35 @@ class PendingAppend implements Proposal {
   readonly #partition: Partition;
   readonly #term: number;
   readonly #records: RecordReader;
+  readonly #queueIdMax: number;
 
-  constructor(publisher: Publisher, request: AppendRequest, partition: Partition, term: number, records: RecordReader) {
+  constructor(
+    publisher: Publisher,
+    request: AppendRequest,
+    partition: Partition,
+    term: number,
+    records: RecordReader,
+    queueIdMax: number,
+  ) {
     this.#publisher = publisher;
     this.#request = request;
     this.#partition = partition;
     this.#term = term;
     this.#records = records;
+    this.#queueIdMax = queueIdMax;
   }
 
   applied(index: number, reply: ApplyReply): void {
     this.#records.remember(this.#partition.groupId, index, this.#request.batch);
     const refused = reply.type === 'appended' ? reply.refused : NONE;
-    this.#publisher.answer(this.#request.sequence, 'committed', refused, 0);
+    const told = refused.length === 0 ? refused : refused.map((record) => this.#told(record));
+    this.#publisher.answer(this.#request.sequence, 'committed', told, 0);
+  }
+
+  /** The machine forgets a queue once its removal is done. */
+  #told(record: RefusedRecord): RefusedRecord {
+    const isForgotten = record.code === 'queue-unknown' && record.queueId <= this.#queueIdMax;
+    return isForgotten ? { ...record, code: 'queue-removed' } : record;
   }
 
   /** Unless it is certain that it is not stored, nobody may be told so: a node that failed may have sent it on before. */
