@@ -86,7 +86,12 @@ export class ClusterUnderTest {
     writeFileSync(keys, `${KEY}:${SECRET}:administrator\n`, { mode: 0o600 });
     this.#cluster = new LocalCluster({
       directory: this.folder,
-      flags: ['--api-keys', keys, ...(networks ? ['--set', 'auth.anonymous=true'] : []), ...flags],
+      flags: [
+        '--api-keys',
+        keys,
+        ...(networks ? ['--set', 'auth.anonymous=true', '--set', 'cluster.insecure=true'] : []),
+        ...flags,
+      ],
       hostOf: (name: string) => this.networks?.addressOf(name) ?? '127.0.0.1',
       dataOf: (name: string) => this.#dataOf(name),
       prefixOf: (name: string) => [...(this.networks?.prefixOf(name) ?? []), ...DIES_WITH_US],
