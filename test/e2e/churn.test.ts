@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { SeededPrng } from '@sluice/common/prng';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
@@ -9,12 +9,12 @@ import { numbered, sorted, until } from './support/until.ts';
 const WINDOW = 10;
 const REFUSED = 0x83;
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt);
 });

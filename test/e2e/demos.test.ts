@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
 import { PAHO, testWith } from '../harness/left-out.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { killAll, MAKERS, together, type Worker } from './support/makers.ts';
 import { Queues } from './support/queues.ts';
 import { numbered, settled, sorted, until } from './support/until.ts';
@@ -9,11 +9,11 @@ const JOBS = 500;
 const WINDOW = 10;
 const IMAGE_BYTES = 300 * 1024;
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
 });
 

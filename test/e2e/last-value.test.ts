@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
@@ -7,12 +7,12 @@ import { numbered, settled, sorted, until } from './support/until.ts';
 
 const USER_KEY = 'message.headers.properties.User-Property.key';
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt, { clientId: 'the-publisher' });
 });

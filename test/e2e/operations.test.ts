@@ -3,22 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { RestClient } from '../harness/rest.ts';
-import { parseReadyLine, ServerProcess } from '../harness/server-process.ts';
+import { parseReadyLine } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
-import { type Page, parsePage, seriesValue } from './support/prometheus-text.ts';
+import { type Page, parsePage, seriesValue, sumPages } from './support/prometheus-text.ts';
 import { Queues } from './support/queues.ts';
 import { type Run, sluice } from './support/sluice.ts';
 import { numbered } from './support/until.ts';
 
 let folder: string;
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-operations-'));
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt);
 });
@@ -29,10 +30,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Of all nodes together, as a dashboard sees them. */
 async function metrics(): Promise<Page> {
-  const { headers, body } = await server.rest('anonymous').get('/metrics');
-  expect(headers.get('content-type')).toContain('text/plain; version=0.0.4');
-  return parsePage(body as string);
+  const pages: Page[] = [];
+  for (const rest of server.rests('anonymous')) {
+    const { headers, body } = await rest.get('/metrics');
+    expect(headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    pages.push(parsePage(body as string));
+  }
+  return sumPages(pages);
 }
 
 describe('looking at a queue', () => {
@@ -156,8 +162,10 @@ describe('the metrics page', () => {
   test('names no client and no topic of publishers', async () => {
     const marked = await Client.connect(server.mqtt, { clientId: 'secret-client-id' });
     await marked.publish('secret/topic', 'x');
-    const text = (await server.rest('anonymous').get('/metrics')).body as string;
-    expect(text).not.toMatch(/secret-client-id|secret\/topic/);
+    for (const rest of server.rests('anonymous')) {
+      const text = (await rest.get('/metrics')).body as string;
+      expect(text).not.toMatch(/secret-client-id|secret\/topic/);
+    }
     await marked.close();
   });
 });

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { MOSQUITTO, testWith } from '../harness/left-out.ts';
 import { mosquittoPub } from '../harness/mosquitto.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
 import { numbered } from './support/until.ts';
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ flags: ['--ws', '127.0.0.1:0'] });
+  server = await startBroker({ flags: ['--ws', '127.0.0.1:0'] });
   queues = new Queues(server);
 });
 

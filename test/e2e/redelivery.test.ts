@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PAHO, testWith } from '../harness/left-out.ts';
 import { PahoClient } from '../harness/paho.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
@@ -12,14 +12,14 @@ const REFUSED = 0x83;
 /** What "at once" may cost on a busy machine. */
 const AT_ONCE_MS = 1000;
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 let workers: HandClient[] = [];
 let name = '';
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt);
 });

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
 import { numbered, settled, until } from './support/until.ts';
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt);
 });

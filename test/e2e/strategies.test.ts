@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { ServerProcess } from '../harness/server-process.ts';
+import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
 import { numbered, settled, sorted, until } from './support/until.ts';
 
-let server: ServerProcess;
+let server: Broker;
 let queues: Queues;
 let publisher: Client;
 let workers: HandClient[] = [];
 
 beforeAll(async () => {
-  server = await ServerProcess.start();
+  server = await startBroker();
   queues = new Queues(server);
   publisher = await Client.connect(server.mqtt);
 });

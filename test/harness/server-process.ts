@@ -16,7 +16,7 @@ const STOP_MS_MAX = 20_000;
 /** What a failing test prints of the server's log. */
 const LOG_CHARACTERS_MAX = 8_000;
 
-type ListenerName = (typeof LISTENERS)[number];
+export type ListenerName = (typeof LISTENERS)[number];
 
 export interface Address {
   host: string;
@@ -95,6 +95,11 @@ export class ServerProcess {
     const { host, port } = this.address('http');
     const base = `http://${host}:${port}`;
     return authentication === 'key' ? new RestClient(base, API_KEY, API_SECRET) : new RestClient(base);
+  }
+
+  /** Of every node there is: one. */
+  rests(authentication: 'key' | 'anonymous' = 'key'): RestClient[] {
+    return [this.rest(authentication)];
   }
 
   /** As a machine that loses its power: nothing is finished. */

@@ -86,3 +86,13 @@ export function seriesValue(page: Page, name: string, labels: Record<string, str
       sample.name === name && Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
   )?.value;
 }
+
+/** As one page: equal series are added up. */
+export function sumPages(pages: readonly Page[]): Page {
+  const series = new Map<string, Sample>();
+  for (const sample of pages.flatMap(({ samples }) => samples)) {
+    const id = `${sample.name}${JSON.stringify(Object.entries(sample.labels).sort())}`;
+    series.set(id, { ...sample, value: (series.get(id)?.value ?? 0) + sample.value });
+  }
+  return { types: new Map(pages.flatMap(({ types }) => [...types])), samples: [...series.values()] };
+}

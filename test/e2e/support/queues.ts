@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import type { RestAnswer, RestClient } from '../../harness/rest.ts';
-import type { ServerProcess } from '../../harness/server-process.ts';
+import type { Broker } from './broker.ts';
 import { until } from './until.ts';
 
 const PATH = '/api/v5/message_queues/queues';
@@ -34,9 +34,9 @@ export interface Peeked {
 
 /** Queues as an operator handles them over REST. Every call fails the test unless it succeeds. */
 export class Queues {
-  readonly #server: ServerProcess;
+  readonly #server: Broker;
 
-  constructor(server: ServerProcess) {
+  constructor(server: Broker) {
     this.#server = server;
   }
 
