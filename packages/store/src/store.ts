@@ -1,5 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
-import { withHint } from '@sluice/common/errors';
+import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
@@ -182,7 +182,10 @@ export class Store {
     this.#movedListeners.push(listener);
   }
 
-  /** Which entries still hold live records; for the reclaimer. */
+  /**
+   * Which entries still hold live records; for who gives space back and for snapshots, so "none" must be the truth: of a
+   * partition that is not open here nobody knows.
+   */
   liveEntries(
     groupId: number,
     first: number,
@@ -190,7 +193,12 @@ export class Store {
     limit: number,
   ): Promise<{ index: number; bytes: number }[]> {
     const partition = this.#partitions.partitions.get(groupId);
-    return partition?.index.liveEntries(first, last, limit) ?? Promise.resolve([]);
+    if (partition !== undefined) return partition.index.liveEntries(first, last, limit);
+    // The metadata's log holds no messages.
+    if (groupId === 0) return Promise.resolve([]);
+    return Promise.reject(
+      new SluiceError('PARTITION_CLOSED', `partition ${groupId} is not open on this node`, { retriable: true }),
+    );
   }
 
   /** Something filled the disk to its end. */
