@@ -158,20 +158,22 @@ export class MovingCluster {
 
   /**
    * Waits until every running node sees these stores hold everything, evenly, and lead it evenly, and until the stores
-   * themselves have as many replicas as that takes. Returns how long it took.
+   * themselves have as many replicas as that takes. Returns who had and led what then.
    */
-  async even(shape: Shape, withinMs: number): Promise<number> {
-    const fromMs = performance.now();
+  async even(shape: Shape, withinMs: number): Promise<string> {
     let why = '';
+    let view: ClusterView | undefined;
     await until(
       () => `${shape.stores.join(', ')} to share everything evenly: ${why}`,
-      fromMs + withinMs,
+      performance.now() + withinMs,
       async () => {
+        const asked = this.nodes.find(({ isRunning }) => isRunning);
+        view = asked === undefined ? undefined : await this.view(asked.name);
         why = await this.#unevenness(shape);
-        return why === '';
+        return why === '' && view !== undefined && unevenView(view, shape) === '';
       },
     );
-    return performance.now() - fromMs;
+    return shape.stores.map((name) => shareOf(view as ClusterView, name)).join(', ');
   }
 
   async #unevenness(shape: Shape): Promise<string> {
@@ -232,6 +234,12 @@ export class MovingCluster {
     await this.#cluster.killAll();
     if (!keep) rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function shareOf({ partitions }: ClusterView, name: string): string {
+  const led = partitions.filter(({ leader }) => leader === name).length;
+  const held = partitions.filter(({ replicas }) => replicas.includes(name)).length;
+  return `${name} leads ${led} of ${held}`;
 }
 
 /** What is not even, empty when all is. */

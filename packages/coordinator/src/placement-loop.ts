@@ -53,7 +53,7 @@ export class PlacementLoop {
     const placing = this.#place(view, reports, nowMs);
     if (placing !== undefined) commands.push(placing);
     for (const node of view.nodes) {
-      if (node.state === 'leaving' && this.#hasLeft(node, view, reports)) {
+      if (node.state === 'leaving' && this.#hasLeft(node, view, reports, nowMs)) {
         this.#logger.info({ node: node.name }, 'a node has left the cluster: nothing is on it any more');
         commands.push({ kind: 'set-node-state', nodeId: node.nodeId, state: 'gone' });
       }
@@ -214,7 +214,7 @@ export class PlacementLoop {
     return replicas.length === 0 ? former : { ...placed, replicas };
   }
 
-  #hasLeft(node: NodeInfo, view: PlacementView, reports: Reports): boolean {
+  #hasLeft(node: NodeInfo, view: PlacementView, reports: Reports, nowMs: number): boolean {
     const { nodeId } = node;
     if (view.metadataMembers.includes(nodeId)) return false;
     if (view.partitions.some(({ replicas }) => replicas.includes(nodeId))) return false;
@@ -223,7 +223,10 @@ export class PlacementLoop {
     }
     // A group without a leader may still count on it.
     if (view.partitions.some(({ partition }) => !reports.has(partition))) return false;
-    return (this.#liveness.report(nodeId)?.replicas ?? []).every((groupId) => groupId === 0);
+    // One that is dead has said its last; what it said then is not so for ever.
+    const report = this.#liveness.isAlive(nodeId, nowMs) ? this.#liveness.report(nodeId) : undefined;
+    // Who is connected there would be cut off from the stores.
+    return report === undefined || ((report.connections ?? 0) === 0 && report.replicas.every((id) => id === 0));
   }
 
   /** Of each partition, what its leader of the latest term says, if that lives. */

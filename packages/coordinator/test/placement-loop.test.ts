@@ -25,6 +25,8 @@ class Fixture {
   readonly dead = new Set<number>();
   /** Groups of which a node still has files. */
   readonly files = new Map<number, Set<number>>();
+  /** Clients of its gateway. */
+  readonly connections = new Map<number, number>();
 
   constructor(stores: number, partitions: number) {
     for (let n = 1; n <= stores; n++) this.join(n);
@@ -116,6 +118,7 @@ class Fixture {
       impaired: this.impaired.get(nodeId) ?? [],
       replicas: [...(this.files.get(nodeId) ?? [])],
       consumers: [],
+      connections: this.connections.get(nodeId),
     };
     this.liveness.reported(nodeId, report, this.nowMs);
   }
@@ -242,6 +245,33 @@ describe('nodes that come and go', () => {
     expect(fixture.step()).toEqual([]);
     fixture.pass(7_000);
     expect(fixture.leads(2)).toBe(0);
+  });
+
+  test('leaving: gone when its last client is elsewhere', () => {
+    const fixture = new Fixture(4, 8);
+    fixture.settle();
+    fixture.connections.set(2, 1);
+    fixture.state(2, 'leaving');
+    fixture.settle();
+    expect(fixture.load(2)).toBe(0);
+    expect(fixture.nodes[1]?.state).toBe('leaving');
+    fixture.connections.set(2, 0);
+    fixture.step();
+    expect(fixture.nodes[1]?.state).toBe('gone');
+  });
+
+  test('leaving after it died: gone when others have what it had, whatever it said last', () => {
+    const fixture = new Fixture(4, 8);
+    fixture.settle();
+    fixture.pass(20_000);
+    fixture.connections.set(2, 1);
+    fixture.step();
+    fixture.dead.add(2);
+    fixture.pass(10_000);
+    fixture.state(2, 'leaving');
+    fixture.settle();
+    expect(fixture.load(2)).toBe(0);
+    expect(fixture.nodes[1]?.state).toBe('gone');
   });
 
   test('drained: leads nothing and keeps its replicas; leaving: gone when nothing is on it', () => {

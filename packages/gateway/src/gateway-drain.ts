@@ -15,13 +15,15 @@ import type { GatewayMetrics } from './gateway-metrics.ts';
  *
  * Its will is due, as with every connection that the server closes without a DISCONNECT of the client: MQTT 5 section
  * 3.1.2.5, and the session does not outlive the connection, so that no Will Delay holds it back.
+ *
+ * A node that is taken back into service ends its drain: who was not asked to go yet stays.
  */
 export class GatewayDrain {
   readonly #options: { table: ConnectionTable; clock: Clock; logger: Logger; metrics: GatewayMetrics };
   reasonCode: number = ReasonCode.USE_ANOTHER_SERVER;
   /** Where to, as far as it is known: what a refused CONNECT and a DISCONNECT carry. */
   properties: Properties | undefined = undefined;
-  #done: Promise<void> | undefined;
+  #round: Round | undefined;
 
   constructor(options: { table: ConnectionTable; clock: Clock; logger: Logger; metrics: GatewayMetrics }) {
     this.#options = options;
@@ -29,39 +31,55 @@ export class GatewayDrain {
 
   /** Nobody is let in. */
   get active(): boolean {
-    return this.#done !== undefined;
+    return this.#round !== undefined;
   }
 
+  /** One under way goes on, and ends sooner if this one would. */
   start(options: DrainOptions): Promise<void> {
-    this.#done ??= this.#drain(options);
-    return this.#done;
+    const startMs = this.#options.clock.monotonicMs();
+    const endMs = startMs + options.drainMs;
+    if (this.#round === undefined) {
+      const { serverReference = '', moved = false } = options;
+      this.reasonCode = moved ? ReasonCode.SERVER_MOVED : ReasonCode.USE_ANOTHER_SERVER;
+      this.properties = serverReference === '' ? undefined : { serverReference };
+      this.#options.metrics.draining.set(1);
+      const round: Round = { startMs, endMs, done: Promise.resolve() };
+      this.#round = round;
+      round.done = this.#drain(round);
+    }
+    this.#round.endMs = Math.min(this.#round.endMs, endMs);
+    return this.#round.done;
   }
 
-  async #drain({ drainMs, serverReference, moved = false }: DrainOptions): Promise<void> {
-    const { table, clock, logger, metrics } = this.#options;
-    metrics.draining.set(1);
-    if (moved) this.reasonCode = ReasonCode.SERVER_MOVED;
-    if (serverReference !== undefined && serverReference !== '') this.properties = { serverReference };
-    const startMs = clock.monotonicMs();
-    const endMs = startMs + drainMs;
+  /** Lets clients in again. Who was asked to go goes, the others stay. */
+  end(): void {
+    if (this.#round === undefined) return;
+    this.#round = undefined;
+    this.#options.metrics.draining.set(0);
+  }
+
+  async #drain(round: Round): Promise<void> {
+    const { table, clock, logger } = this.#options;
     const staying = [...table.connections()].filter((connection) => connection.isOpen);
     let leaving: Leaving[] = [];
     let asked = 0;
     for (;;) {
       const nowMs = clock.monotonicMs();
-      const due = dueUntil(nowMs - startMs, drainMs * SPREAD, staying.length);
+      const { startMs, endMs } = round;
+      const isOver = this.#round !== round;
+      const due = isOver ? asked : dueUntil(nowMs - startMs, (endMs - startMs) * SPREAD, staying.length);
       for (; asked < due; asked++) {
         const connection = staying[asked] as Connection;
         connection.leave();
-        leaving.push({ connection, answerUntilMs: Math.min(nowMs + ANSWER_MS, endMs) });
+        leaving.push({ connection, answerUntilMs: nowMs + ANSWER_MS });
       }
       leaving = leaving.filter((one) => !this.#gone(one, nowMs, endMs));
-      if (asked === staying.length && leaving.length === 0) break;
-      // Polled: a drain happens once, and nothing on the hot path has to remember that somebody may wait.
+      if (leaving.length === 0 && (isOver || asked === staying.length)) break;
+      // Polled: drains are rare, and nothing on the hot path has to remember that somebody may wait.
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     logger.info(
-      { connections: staying.length, drainMs: Math.round(clock.monotonicMs() - startMs) },
+      { connections: asked, drainMs: Math.round(clock.monotonicMs() - round.startMs) },
       'clients were sent away',
     );
   }
@@ -69,7 +87,7 @@ export class GatewayDrain {
   /** One more step; true when it was the last. */
   #gone({ connection, answerUntilMs }: Leaving, nowMs: number, endMs: number): boolean {
     if (!connection.isOpen) return true;
-    if (!connection.hasAnswered && nowMs < answerUntilMs) return false;
+    if (!connection.hasAnswered && nowMs < Math.min(answerUntilMs, endMs)) return false;
     connection.drain();
     if (connection.state.acks.count > 0 && nowMs < endMs) return false;
     connection.state.disconnect(this.reasonCode, this.properties);
@@ -83,6 +101,12 @@ export interface DrainOptions {
   serverReference?: string | undefined;
   /** For good: 0x9D in place of 0x9C. */
   moved?: boolean;
+}
+
+interface Round {
+  startMs: number;
+  endMs: number;
+  done: Promise<void>;
 }
 
 interface Leaving {

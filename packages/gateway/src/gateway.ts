@@ -178,6 +178,11 @@ export class Gateway {
     return this.#services.drain.start(options);
   }
 
+  /** Lets clients in again: this node is back in service. */
+  endDrain(): void {
+    if (this.#closing === undefined) this.#services.drain.end();
+  }
+
   /**
    * Stops listening and reading, waits for publishes under way to be acknowledged, tells everybody to go elsewhere, and
    * lets the last bytes out. Whatever is left after `drainMs` is cut. Wills are due: the sessions end.

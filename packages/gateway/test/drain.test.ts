@@ -130,6 +130,33 @@ describe('a drain', () => {
     expect(await client.next()).toMatchObject({ type: PacketType.DISCONNECT, reasonCode: 0x9c });
   });
 
+  test('that is taken back lets clients in again, and those that were not asked to go stay', async () => {
+    const clients = await Promise.all(Array.from({ length: 4 }, () => gateway.raw()));
+    for (const [n, client] of clients.entries()) await client.hello(`x${n}`);
+    const done = gateway.gateway.drain({ drainMs: 60_000, serverReference: REFERENCE, moved: true });
+    await until(() => clients.filter(({ closed }) => closed).length === 1);
+    gateway.gateway.endDrain();
+    await done;
+    const back = await gateway.raw();
+    expect(await back.hello('back')).toMatchObject({ type: PacketType.CONNACK, reasonCode: 0 });
+    expect(clients.filter(({ closed }) => closed)).toHaveLength(1);
+    // The next one is nothing to do with it.
+    await gateway.gateway.drain({ drainMs: 100 });
+    const late = await gateway.raw();
+    expect(await late.hello('late')).toMatchObject({ type: PacketType.CONNACK, reasonCode: 0x9c });
+  });
+
+  test('that is cut short ends with the shorter time', async () => {
+    const client = await gateway.raw();
+    await client.hello('x');
+    publish(client, 1);
+    await stored(1);
+    const long = gateway.gateway.drain({ drainMs: 60_000 });
+    await gateway.gateway.drain({ drainMs: 50 });
+    await long;
+    expect(await client.next()).toMatchObject({ type: PacketType.DISCONNECT, reasonCode: 0x9c });
+  });
+
   test('publishes wills, which other gateways hear before this one goes', async () => {
     const watcher = await cluster.at(2).connect();
     const seen = collect(watcher);

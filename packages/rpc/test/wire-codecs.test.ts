@@ -250,6 +250,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
           impaired: list(integer),
           replicas: list(integer),
           consumers: list(fc.record({ queueId: integer, consumers: integer, windowTotal: integer })),
+          connections: fc.option(integer, { nil: undefined }),
         }),
       }),
     ),

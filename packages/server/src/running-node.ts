@@ -140,6 +140,9 @@ export class RunningNode {
     const leaderless = this.#leaderless();
     const missing = leaderless.length === 0 ? [] : [`nobody is known to lead partition ${leaderless.join(', ')}`];
     if (watcher.coordinator === 0) missing.push('no coordinator answers: nothing can be changed, the rest goes on');
+    const drain = this.#checks.get('drain');
+    if (this.gateway?.isDrained === true) drain?.fail('this node is drained: clients go to other gateways');
+    else drain?.pass();
     // Established publishing and consuming goes on without a coordinator, so that alone makes no node unready.
     tell(this.#checks.get('cluster'), leaderless.length === 0 ? [] : missing);
   }
@@ -220,6 +223,7 @@ async function compose(around: Around): Promise<Parts> {
     // Of the metadata too.
     impaired: host?.impaired() ?? [],
     consumers: gateway?.report() ?? [],
+    connections: gateway?.connections ?? 0,
   });
   const watcher = new TopologyWatcher({
     topology,

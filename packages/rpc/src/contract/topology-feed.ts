@@ -63,6 +63,8 @@ export interface NodeReport {
   replicas: readonly number[];
   /** Gateways: who consumes here, for the assignment of queues that spread over several partitions. */
   consumers: readonly { queueId: number; consumers: number; windowTotal: number }[];
+  /** Gateways: how many clients are connected; a node that leaves has left when the last of them went elsewhere. */
+  connections?: number | undefined;
 }
 
 export interface PartitionReport {

@@ -25,6 +25,7 @@ const requestShape = typed<TopologyFeedRequest>({
       impaired: listOf(anyInteger),
       replicas: listOf(anyInteger),
       consumers: listOf(objectOf({ queueId: anyInteger, consumers: anyInteger, windowTotal: anyInteger })),
+      connections: maybe(anyInteger),
     }),
   },
 });

@@ -32,6 +32,8 @@ export class GatewayRole {
   readonly #producer: PartitionProducer;
   readonly #consumers: PartitionConsumer;
   readonly #attachments: QueueAttachments;
+  #isDrained = false;
+  #isStopping = false;
 
   constructor(parts: {
     config: ServerConfig;
@@ -108,6 +110,47 @@ export class GatewayRole {
     this.gateway.setPeers(gateways.map(({ nodeId }) => nodeId));
     this.#producer.topologyChanged();
     this.#attachments.topologyChanged();
+    this.#followWish();
+  }
+
+  /** Its clients were asked to use another gateway, by an operator. */
+  get isDrained(): boolean {
+    return this.#isDrained;
+  }
+
+  /** How many clients are here. */
+  get connections(): number {
+    return this.gateway.counts().sessions;
+  }
+
+  /**
+   * A node that drains or leaves gives its clients to the other gateways, and gets them back into service again with
+   * `active`. While there is no other, its clients stay: they would have nowhere to go.
+   */
+  #followWish(): void {
+    const state = this.#topology.node(this.#nodeId)?.state;
+    if (state === undefined) return;
+    if (state === 'active') {
+      if (this.#isDrained && !this.#isStopping) this.gateway.endDrain();
+      this.#isDrained = false;
+      return;
+    }
+    if (this.#isDrained || !this.#hasOtherGateway()) return;
+    this.#isDrained = true;
+    const drainMs = this.#config.node.drainTimeoutMs;
+    void this.gateway.drain({ drainMs, serverReference: this.#otherGateways(), moved: state !== 'draining' });
+  }
+
+  #hasOtherGateway(): boolean {
+    return this.#topology
+      .nodes()
+      .some(
+        ({ nodeId, roles, state }) =>
+          nodeId !== this.#nodeId &&
+          state === 'active' &&
+          roles.includes('gateway') &&
+          this.#topology.isAlive(nodeId),
+      );
   }
 
   report(): NodeReport['consumers'] {
@@ -116,10 +159,12 @@ export class GatewayRole {
 
   /** Sends the clients to other gateways, a few at a time, while those that are here are served. */
   async sendAway(drainMs: number): Promise<void> {
+    this.#isStopping = true;
     await this.gateway.drain({ drainMs, serverReference: this.#otherGateways() });
   }
 
   async stop(drainMs: number): Promise<void> {
+    this.#isStopping = true;
     await this.gateway.close({ drainMs });
     this.#attachments.close();
     this.#producer.close();
