@@ -152,6 +152,11 @@ describe('a process that was killed', () => {
     await log.close();
     const steps: string[] = [];
     const files = new FaultyFiles();
+    files.onWrite = (sizeBytes) => {
+      // Not the space held in reserve.
+      if (sizeBytes < 10_000) steps.push('write');
+      return undefined;
+    };
     files.onSync = () => {
       steps.push('sync');
       return undefined;
@@ -161,7 +166,7 @@ describe('a process that was killed', () => {
       steps.push('directory');
     };
     const { log: reopened } = await openTestLog(directory, { files });
-    expect(steps).toEqual(['sync', 'directory']);
+    expect(steps).toEqual(['write', 'sync', 'directory']);
     await reopened.close();
     files.onSync = () => 'EIO';
     await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code: 'EIO' });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { LogMark } from '../entry-log-contract.ts';
-import { errorCode, type FileOperations } from '../files/file-operations.ts';
+import { errorCode, type FileOperations, isFullDisk } from '../files/file-operations.ts';
 import { type ActiveSegment, createSegment, type MakeSalt } from './active-segment.ts';
 import type { GroupState } from './group-state.ts';
 import { damaged } from './log-errors.ts';
@@ -65,7 +65,7 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
   const fd = await files.open(path, 'update');
   try {
     if (scan.stop !== undefined) await cutTornEnd(settings, fd, path, scan);
-    if (sync) await makeDurable(files, directory, fd);
+    if (sync) await makeDurable(files, directory, fd, scan);
     const leftovers = await removeReleased(settings, replay.released);
     for (const segmentId of segmentIds) {
       if (replay.sealed.has(segmentId) || replay.released.includes(segmentId)) continue;
@@ -117,11 +117,29 @@ function refuseLostEnd(path: string, segmentId: number, scan: ScanResult, durabl
  * A process that was killed leaves a frame it had not synced, or a segment whose name it had not, in the system's memory.
  * Whoever opens the log reads them like any other, and acts on them: peers are told that entries are here, segments are
  * removed because a note says so. So they must be durable first, or a power loss takes back what was promised on them.
+ *
+ * A sync alone would not do. Where the process ended because a sync had failed, the system may call those pages clean,
+ * and the next sync succeeds without writing them. So the last frame, the only one that can be concerned, is written
+ * again in its place, byte for byte.
  */
-async function makeDurable(files: FileOperations, directory: string, fd: number): Promise<void> {
+async function makeDurable(files: FileOperations, directory: string, fd: number, scan: ScanResult): Promise<void> {
+  try {
+    for (let at = scan.lastFrameAt; at < scan.end; ) {
+      const bytes = Buffer.alloc(Math.min(scan.end - at, REWRITE_BYTES));
+      const count = await files.read(fd, bytes, at);
+      const written = await files.writev(fd, [bytes.subarray(0, count)], at);
+      if (count === 0 || written !== count) break;
+      at += count;
+    }
+  } catch (error) {
+    // A file system that never writes in place may have no room; no sync has failed there for want of it.
+    if (!isFullDisk(error)) throw error;
+  }
   await files.datasync(fd);
   await files.syncDirectory(directory);
 }
+
+const REWRITE_BYTES = 1024 * 1024;
 
 async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
   const { files, logger } = settings;

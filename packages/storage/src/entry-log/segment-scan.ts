@@ -28,8 +28,9 @@ export interface ScanResult {
   base: BaseState;
   /** Sealed or active, these are the entries in it that it did not itself supersede. */
   rows: SegmentRows;
-  /** End of the last good frame. */
+  /** End of the last good frame, and its start. */
   end: number;
+  lastFrameAt: number;
   /** Frames behind the base frame. */
   frames: number;
   lastSequence: number;
@@ -94,6 +95,7 @@ class SegmentScan {
     await reader.fill(0, SEGMENT_HEADER_BYTES);
     const header = decodeSegmentHeader(this.#path, reader.view(0, SEGMENT_HEADER_BYTES), segmentId);
     let end = SEGMENT_HEADER_BYTES;
+    let lastFrameAt = end;
     let frames = -1;
     let lastSequence = -1;
     let stop: ScanStop | undefined;
@@ -105,13 +107,14 @@ class SegmentScan {
         stop = { ...found, laterFrameAt };
         break;
       }
+      lastFrameAt = end;
       end += found.frameBytes;
       lastSequence = found.sequence;
       frames++;
       this.#observer.progress?.(end);
     }
     if (this.#base === undefined) throw damaged(this.#path, end, 'the base frame that starts each segment');
-    return { header, base: this.#base, rows: this.#rows, end, frames, lastSequence, stop };
+    return { header, base: this.#base, rows: this.#rows, end, lastFrameAt, frames, lastSequence, stop };
   }
 
   /** Verifies the frame at `position`, then applies its records. */
