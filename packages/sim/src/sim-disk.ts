@@ -187,6 +187,8 @@ export class SimDisk {
       if (this.failNext === 'sync') {
         this.failNext = 'none';
         this.failures++;
+        // The system calls the pages clean: who reads sees them, and no later sync writes them.
+        (inode as Inode).forgetUnsynced(count);
         throw failure('EIO', 'a sync failed');
       }
       if (!this.lies) (inode as Inode).synced(count);
@@ -293,6 +295,10 @@ class Inode {
 
   synced(count: number): void {
     for (const change of this.#changes.splice(0, count)) this.#durable.apply(change);
+  }
+
+  forgetUnsynced(count: number): void {
+    this.#changes.splice(0, count);
   }
 
   crash(how: Crash, below: (bound: number) => number): void {

@@ -57,6 +57,12 @@ class LogHistory {
     for (let round = 0; round < rounds; round++) {
       const log = await this.#open();
       this.#check(await this.#contents(log));
+      const failuresBefore = this.#disk.failures;
+      if (this.#draw.onceIn(4)) {
+        this.#world.after(this.#draw.between(1, 60), this.#life, () => {
+          this.#disk.failNext = this.#draw.oneOf(['sync', 'write'] as const);
+        });
+      }
       const worked = this.#work(log, this.#draw.between(1, 40));
       const crashAtMs = this.#world.nowMs + this.#draw.between(0, this.#draw.oneOf([3, 30, 300]));
       let done = false;
@@ -64,10 +70,14 @@ class LogHistory {
         () => {
           done = true;
         },
-        (cause: unknown) => this.#world.fail(cause),
+        (cause: unknown) => {
+          done = true;
+          if (codeOf(cause) !== 'ENTRY_LOG_FENCED' || this.#disk.failures === failuresBefore) this.#world.fail(cause);
+        },
       );
       await this.#world.run(crashAtMs, () => done && this.#draw.onceIn(3));
       this.#life.end();
+      this.#disk.failNext = 'none';
       const how = this.#draw.oneOf(['killed', 'power lost', 'power lost']);
       if (how === 'killed') this.#disk.processEnded();
       else this.#disk.powerLost();
