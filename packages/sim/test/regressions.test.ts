@@ -7,7 +7,7 @@ import { simulateLog } from '../src/log/log-history.ts';
  */
 describe('seeds that found something', () => {
   // The next frame's power loss then took both, after they were acknowledged, or made the log look damaged.
-  test.each([1, 7, 15, 24, 64, 91])('a killed process left a frame it had not synced: log seed %i', async (seed) => {
+  test.each([6, 15, 24, 39])('a killed process left a frame it had not synced: log seed %i', async (seed) => {
     expect((await simulateLog(seed)).failure).toBeUndefined();
   });
 

@@ -109,7 +109,12 @@ describe('a full disk', () => {
       await append(log, 3);
       await log.close();
       await rm(join(directory, '0000000000000001.idx'));
-      files.onWrite = () => fault;
+      let isFirst = true;
+      files.onWrite = () => {
+        const outcome = isFirst ? fault : undefined;
+        isFirst = false;
+        return outcome;
+      };
       const { log: reopened } = await openTestLog(directory, { files });
       expect(await readTexts(reopened, 1, 1, 3)).toEqual(['entry 1', 'entry 2', 'entry 3']);
       await reopened.close();
