@@ -2,16 +2,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { JsonLinesProcess } from '../harness/json-lines-process.mjs';
+import { hostAndPort, Rest } from './rest.mjs';
 
 const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
-const API_KEY = 'demo';
-const API_SECRET = 'demo-secret';
+export const API_KEY = 'demo:demo-secret';
 
 /** A broker of our own for the time of the demo: ports the system chooses, a temporary data directory. */
 export class Broker {
   host;
   port;
-  #http;
+  #rest;
   #process;
   #folder;
 
@@ -19,7 +19,7 @@ export class Broker {
     const broker = new Broker();
     broker.#folder = await mkdtemp(join(tmpdir(), 'sluice-demo-'));
     const keys = join(broker.#folder, 'api-keys');
-    await writeFile(keys, `${API_KEY}:${API_SECRET}\n`);
+    await writeFile(keys, `${API_KEY}\n`);
     const data = join(broker.#folder, 'data');
     const listeners = ['--mqtt', '127.0.0.1:0', '--ws', 'none', '--http', '127.0.0.1:0'];
     const args = [BIN, 'server', '--data', data, ...listeners, '--api-keys', keys];
@@ -28,7 +28,7 @@ export class Broker {
       const ready = await broker.#process.until('ready', (events) => events.find(isReady), 20_000);
       const addresses = JSON.parse(ready.text.slice('ready '.length));
       [broker.host, broker.port] = hostAndPort(addresses.mqtt);
-      broker.#http = `http://${addresses.http.replace(/^https?:\/\//, '')}`;
+      broker.#rest = new Rest(addresses.http, API_KEY);
       return broker;
     } catch (error) {
       await broker.stop();
@@ -36,26 +36,26 @@ export class Broker {
     }
   }
 
-  /** Creates a queue as the users of the REST API do. */
-  async createQueue(definition) {
-    const response = await fetch(`${this.#http}/api/v5/message_queues/queues`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        authorization: `Basic ${Buffer.from(`${API_KEY}:${API_SECRET}`).toString('base64')}`,
-      },
-      body: JSON.stringify(definition),
-    });
-    if (!response.ok) throw new Error(`the queue was refused: ${response.status} ${await response.text()}`);
+  get what() {
+    return `MQTT on ${this.host}:${this.port}`;
   }
 
-  /** SIGTERM, and everything it left is removed. Returns how it ended. */
+  /** Topics are as the demos name them: nobody else is here. */
+  topic(name) {
+    return name;
+  }
+
+  async createQueue(definition) {
+    await this.#rest.createQueue(definition);
+  }
+
+  /** SIGTERM, and everything it left is removed. Returns why it did not end well. */
   async stop() {
     const timer = setTimeout(() => this.#process?.kill('SIGKILL'), 20_000);
     const exit = await this.#process?.kill('SIGTERM');
     clearTimeout(timer);
     await rm(this.#folder, { recursive: true, force: true });
-    return exit;
+    return exit?.code === 0 ? undefined : `exit code ${exit?.code}`;
   }
 
   get errors() {
@@ -65,9 +65,4 @@ export class Broker {
 
 function isReady(event) {
   return event.event === 'text' && event.text.startsWith('ready ');
-}
-
-function hostAndPort(address) {
-  const at = address.lastIndexOf(':');
-  return [address.slice(0, at).replace(/^.*\/\/|[[\]]/g, ''), Number(address.slice(at + 1))];
 }

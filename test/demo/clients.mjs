@@ -1,6 +1,10 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { JsonLinesProcess } from '../harness/json-lines-process.mjs';
 import { pythonWithPaho } from '../harness/python-with-paho.mjs';
+
+const LOOK_MS = 10;
+const ACKNOWLEDGED_MS_MAX = 30_000;
 
 /** `node test/demo/run.mjs --mqttjs` plays with MQTT.js also where paho is. */
 const python = process.argv.includes('--mqttjs') ? undefined : pythonWithPaho();
@@ -29,10 +33,10 @@ export class Consumer {
   #process;
 
   /** Connected, not subscribed: `begin` does that. */
-  static async connect(broker, filter, { seconds = 0, stuck = false } = {}) {
+  static async connect(broker, filter, { seconds = 0, stuck = false, version = 5 } = {}) {
     const consumer = new Consumer();
     const more = stuck ? ['--stuck'] : ['--seconds', seconds];
-    consumer.#process = start('consumer', [broker.host, broker.port, filter, ...more]);
+    consumer.#process = start('consumer', [broker.host, broker.port, filter, '--version', version, ...more]);
     running.add(consumer.#process);
     await consumer.#process.event('connected');
     return consumer;
@@ -55,6 +59,11 @@ export class Consumer {
 
   get texts() {
     return this.messages.map((message) => message.text);
+  }
+
+  /** How often it lost its connection and came back. */
+  get reconnections() {
+    return this.#process.of('connected').length - 1;
   }
 
   /** Waits until `count` messages came; returns false when they did not. */
@@ -83,9 +92,9 @@ export class Producer {
   #process;
   #sent = 0;
 
-  static async connect(broker) {
+  static async connect(broker, { version = 5 } = {}) {
     const producer = new Producer();
-    producer.#process = start('producer', [broker.host, broker.port]);
+    producer.#process = start('producer', [broker.host, broker.port, '--version', version]);
     running.add(producer.#process);
     await producer.#process.event('connected');
     return producer;
@@ -96,8 +105,49 @@ export class Producer {
     this.#process.tell(message);
   }
 
+  /**
+   * Sends what `make` gives for 0, 1, …, one in `everyMs`, until `over` says so or there are `countMax`; waits until all
+   * is acknowledged. Returns how many it were, and the longest time without an acknowledgement while one was due.
+   */
+  async sendWhile(over, make, { everyMs, countMax = Number.POSITIVE_INFINITY }) {
+    let silenceMs = 0;
+    let heardMs = performance.now();
+    let heard = 0;
+    const look = () => {
+      const nowMs = performance.now();
+      const { length } = this.#process.of('published');
+      // Nothing is due, or something came.
+      if (length !== heard || length === this.#sent) heardMs = nowMs;
+      heard = length;
+      silenceMs = Math.max(silenceMs, nowMs - heardMs);
+    };
+    let count = 0;
+    let nextMs = performance.now();
+    while (count < countMax && !over()) {
+      for (; performance.now() >= nextMs && count < countMax; nextMs += everyMs) this.send(make(count++));
+      await sleep(LOOK_MS);
+      look();
+    }
+    const untilMs = performance.now() + ACKNOWLEDGED_MS_MAX;
+    while (heard < this.#sent && performance.now() < untilMs) {
+      await sleep(LOOK_MS);
+      look();
+    }
+    return { count, silenceMs: Math.round(silenceMs) };
+  }
+
+  /** How many were acknowledged. */
+  get published() {
+    return this.#process.of('published').length;
+  }
+
+  /** Publishes the broker refused. */
+  get refused() {
+    return this.#process.of('refused').length;
+  }
+
   /** Waits until the broker acknowledged everything sent so far. */
-  async acknowledged(withinMs = 30_000) {
+  async acknowledged(withinMs = ACKNOWLEDGED_MS_MAX) {
     await this.#process.event('published', this.#sent, withinMs);
   }
 

@@ -5,7 +5,11 @@ import mqtt from 'mqtt';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '0' }, stuck: { type: 'boolean', default: false } },
+  options: {
+    version: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '0' },
+    stuck: { type: 'boolean', default: false },
+  },
 });
 const [host, port, filter] = positionals;
 
@@ -13,18 +17,27 @@ function tell(event, fields) {
   process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
 }
 
-const client = mqtt.connect({ host, port: Number(port), protocolVersion: 5 });
-client.on('connect', () => tell('connected'));
+// It subscribes again by itself when it had to connect again.
+const client = mqtt.connect({ host, port: Number(port), protocolVersion: Number(values.version) });
+let connections = 0;
+client.on('connect', () => {
+  connections++;
+  tell('connected');
+});
 client.on('error', (error) => {
   process.stderr.write(`${error}\n`);
-  process.exit(1);
+  if (connections === 0) process.exit(1);
 });
-// MQTT.js acknowledges once `done` is called.
+// MQTT.js acknowledges once `done` is called; a packet id means another message on the next connection.
 client.handleMessage = (packet, done) => {
   const { topic, payload, qos } = packet;
   const text = payload.subarray(0, 256).toString().replace(/\0+$/, '');
   tell('message', { topic, text, size: payload.length, qos, key: packet.properties?.userProperties?.key ?? null });
-  if (!values.stuck) setTimeout(done, Number(values.seconds) * 1000);
+  const of = connections;
+  const finish = () => {
+    if (client.connected && of === connections) done();
+  };
+  if (!values.stuck) setTimeout(finish, Number(values.seconds) * 1000);
 };
 const input = createInterface({ input: process.stdin });
 input.once('line', () => client.subscribe(filter, { qos: 0 }, () => tell('subscribed')));

@@ -1,18 +1,27 @@
 // The same producer as producer.py, with MQTT.js, for machines without paho.
 import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
 import mqtt from 'mqtt';
 
-const [host, port] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { version: { type: 'string', default: '5' } },
+});
+const [host, port] = positionals;
 
 function tell(event) {
   process.stdout.write(`${JSON.stringify({ event })}\n`);
 }
 
-const client = mqtt.connect({ host, port: Number(port), protocolVersion: 5 });
-client.on('connect', () => tell('connected'));
+const client = mqtt.connect({ host, port: Number(port), protocolVersion: Number(values.version) });
+let hasConnected = false;
+client.on('connect', () => {
+  hasConnected = true;
+  tell('connected');
+});
 client.on('error', (error) => {
   process.stderr.write(`${error}\n`);
-  process.exit(1);
+  if (!hasConnected) process.exit(1);
 });
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {

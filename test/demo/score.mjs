@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const SETTLED_MS = 400;
+/** A node is killed, a node is frozen. */
+const HARMS = 2;
+const WINDOW = 10;
+/** What a producer publishes without waiting. */
+const OUTSTANDING_MAX = 100;
 
 /** What was promised, and whether it held; printed as it comes and once more at the end. */
 export class Score {
@@ -19,6 +24,44 @@ export class Score {
   check(ok, promise, seen) {
     this.#checks.push({ ok, promise, title: this.#title });
     process.stdout.write(`  ${ok ? '✓' : '✗'} ${promise}${seen === undefined ? '' : ` (${seen})`}\n`);
+  }
+
+  /** That a producer had its acknowledgements through everything that happened to the nodes. */
+  published(name, producer, { count, silenceMs }, silenceMsMax) {
+    const { published, refused } = producer;
+    this.check(
+      published === count && refused === 0,
+      `${name}every publish was acknowledged, none refused`,
+      `${published} of ${count}`,
+    );
+    this.check(
+      silenceMs <= silenceMsMax,
+      `${name}publishing went on within seconds`,
+      `longest wait for an acknowledgement ${silenceMs} ms`,
+    );
+  }
+
+  /**
+   * That workers got everything: exactly once, or, when nodes were harmed, at least once, and twice only what may have
+   * been under way at one of the two moments: the windows of the workers, and what the producer had no answer to.
+   */
+  delivered(name, texts, expected, { harmed, workers }) {
+    const seen = new Set(texts);
+    const missing = [...expected].filter((text) => !seen.has(text)).length;
+    const twice = texts.length - seen.size;
+    const foreign = [...seen].filter((text) => !expected.has(text)).length;
+    const figures = `${texts.length} arrived, ${missing} missing, ${twice} twice`;
+    const twiceMax = harmed ? HARMS * (workers * WINDOW + OUTSTANDING_MAX) : 0;
+    const ok = missing === 0 && foreign === 0 && twice <= twiceMax;
+    if (harmed) this.check(ok, `${name}none of ${expected.size} jobs was lost, twice came what was in flight`, figures);
+    else this.check(ok, `${name}each of ${expected.size} jobs arrived exactly once`, figures);
+  }
+
+  /** An ordinary subscription at QoS 0 is at most once: what came while its gateway was dead is not sent again. */
+  live(seen, count, harmed) {
+    const figures = `${seen} of ${count}`;
+    if (harmed) this.note(`an ordinary subscriber saw live, at most once: ${figures}`);
+    else this.check(seen === count, 'an ordinary subscriber of the topic got every message live', figures);
   }
 
   /** Says what was proved, and what was not; true when everything held. */
