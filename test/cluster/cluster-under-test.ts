@@ -12,7 +12,7 @@ import { isAlive, NodeNetworks } from './node-networks.ts';
 
 const FOLDER = /^sluice-cluster-(\d+)-/;
 const START_MS_MAX = 90_000;
-const REST_MS_MAX = 2_000;
+const REST_MS_MAX = 3_000;
 const KEY = 'harness';
 const SECRET = 'harness-secret';
 const LOG_CHARACTERS_MAX = 3_000;
@@ -174,7 +174,7 @@ export class ClusterUnderTest {
 
   /** Who leads the first partition of a queue. */
   async leaderOf(queue: string): Promise<string> {
-    return await until(`a leader of ${queue}`, performance.now() + START_MS_MAX, async () => {
+    return await patiently(`a leader of ${queue}`, performance.now() + START_MS_MAX, async () => {
       const { status, body } = await (await this.anyRest()).get(`${API}/${encodeURIComponent(`/${queue}`)}/stats`);
       if (status !== 200) return undefined;
       const { statistics } = body as { statistics: { partitions: { leader: string | null }[] } | null };
@@ -182,9 +182,17 @@ export class ClusterUnderTest {
     });
   }
 
+  /** What an operator asks of a node; any node takes it. */
+  async wish(name: string, verb: 'drain' | 'undrain' | 'leave'): Promise<void> {
+    await patiently(`${name} to ${verb}`, performance.now() + START_MS_MAX, async () => {
+      const { status } = await (await this.anyRest()).post(`/api/v5/nodes/${name}/${verb}`, {});
+      return status < 300;
+    });
+  }
+
   /** The number a node has in the cluster. */
   async idOf(name: string): Promise<number> {
-    return await until(`the number of ${name}`, performance.now() + START_MS_MAX, async () => {
+    return await patiently(`the number of ${name}`, performance.now() + START_MS_MAX, async () => {
       const view = await this.view(name);
       return view?.nodes.find(({ node, alive }) => node === name && alive)?.node_id;
     });
@@ -198,7 +206,7 @@ export class ClusterUnderTest {
 
   /** Waits until nobody believes that a node leads a partition. */
   async leadsNothing(name: string): Promise<void> {
-    await until(`${name} to lead nothing`, performance.now() + START_MS_MAX, async () => {
+    await patiently(`${name} to lead nothing`, performance.now() + START_MS_MAX, async () => {
       const views = await Promise.all(this.gateways().map((gateway) => this.view(gateway.name)));
       return views.every((view) => view?.partitions.every(({ leader }) => leader !== null && leader !== name));
     });
@@ -217,7 +225,7 @@ export class ClusterUnderTest {
 
   /** The coordinator that leads the metadata. */
   async leadingCoordinator(): Promise<string> {
-    return await until('a leading coordinator', performance.now() + START_MS_MAX, async () => {
+    return await patiently('a leading coordinator', performance.now() + START_MS_MAX, async () => {
       for (const { name, isRunning } of this.withRole('coordinator')) {
         const leads =
           isRunning &&
@@ -324,6 +332,22 @@ function sweep(): void {
     }
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** As `until`; a node that does not answer in time, as one that was just killed, is asked again. */
+export async function patiently<T>(
+  what: string,
+  untilMs: number,
+  look: () => Promise<T | undefined | false>,
+): Promise<T> {
+  return await until(what, untilMs, async () => {
+    try {
+      return await look();
+    } catch (cause) {
+      if (performance.now() > untilMs) throw cause;
+      return undefined;
+    }
+  });
 }
 
 async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {

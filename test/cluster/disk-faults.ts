@@ -2,9 +2,9 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync, truncate
 import { join, relative } from 'node:path';
 import type { Prng } from '@sluice/common/prng';
 import { pause } from '../faults/kill-rounds.ts';
-import { until } from '../faults/load.ts';
 import { LOOP_DISK } from '../faults/loop-disk.ts';
 import { failSyncs, STRACE } from '../faults/sync-faults.ts';
+import { patiently } from './cluster-under-test.ts';
 import { type FaultKind, pick } from './fault.ts';
 
 const MB = 1024 * 1024;
@@ -73,13 +73,13 @@ export const F16: FaultKind = {
     const store = cluster.node(name);
     const stopFailing = await failSyncs(store.pid as number);
     const fromMs = performance.now();
-    await until(
+    await patiently(
       `${name} to fence itself`,
       fromMs + WAIT_MS,
       async () => (await cluster.metric(name, 'sluice_raft_fenced')) === 1,
     );
     const fencedMs = performance.now() - fromMs;
-    await until(
+    await patiently(
       `others to lead instead of ${name}`,
       fromMs + WAIT_MS,
       async () => (await cluster.leaderOf(queue)) !== name,

@@ -1,20 +1,11 @@
 import { pause } from '../faults/kill-rounds.ts';
-import { until } from '../faults/load.ts';
-import type { ClusterUnderTest } from './cluster-under-test.ts';
+import { patiently } from './cluster-under-test.ts';
 import { type FaultKind, pick } from './fault.ts';
 
 const QUEUES = ['tasks/+', 'strict/+', 'spread/+', 'later/+'];
 const STORM_MS = 10_000;
 const MOVE_MS_MAX = 90_000;
 const ENTRIES_BEHIND = 3_000;
-
-async function wish(cluster: ClusterUnderTest, name: string, verb: 'drain' | 'undrain' | 'leave'): Promise<void> {
-  await until(`${name} to ${verb}`, performance.now() + MOVE_MS_MAX, async () => {
-    const rest = await cluster.anyRest();
-    const answer = await rest.post(`/api/v5/nodes/${name}/${verb}`, {}).catch(() => undefined);
-    return answer !== undefined && answer.status < 300;
-  });
-}
 
 export const F22: FaultKind = {
   id: 'F22',
@@ -23,14 +14,14 @@ export const F22: FaultKind = {
     const added = `store-${3 + round}`;
     await cluster.add(added, 'store');
     const leaving = await cluster.leaderOf(pick(prng, QUEUES));
-    await wish(cluster, leaving, 'leave');
+    await cluster.wish(leaving, 'leave');
     const others = cluster.withRole('store').filter(({ name, isRunning }) => isRunning && name !== leaving);
     await pause(prng.below(3_000));
     const { name: killed } = pick(prng, others);
     await cluster.node(killed).kill();
     await pause(prng.below(2_000));
     await cluster.restart(killed);
-    await until(`nothing to be left on ${leaving}`, performance.now() + MOVE_MS_MAX, async () => {
+    await patiently(`nothing to be left on ${leaving}`, performance.now() + MOVE_MS_MAX, async () => {
       const view = await cluster.view(cluster.gateways()[0]?.name as string);
       return view?.partitions.every(
         ({ replicas, leader }) => !replicas.includes(leaving) && leader !== null && leader !== leaving,
@@ -51,9 +42,9 @@ export const F23: FaultKind = {
     let moves = 0;
     for (; performance.now() < untilMs; moves++) {
       const name = stores[moves % stores.length] as string;
-      await wish(cluster, name, 'drain');
+      await cluster.wish(name, 'drain');
       await pause(1_500);
-      await wish(cluster, name, 'undrain');
+      await cluster.wish(name, 'undrain');
     }
     return `${moves} times a store was drained and taken back`;
   },
@@ -68,7 +59,7 @@ export const F24: FaultKind = {
     const { name } = pick(prng, cluster.withRole('store'));
     await cluster.node(name).kill();
     const target = load.acknowledged + ENTRIES_BEHIND;
-    await until('much to be published', performance.now() + MOVE_MS_MAX, async () => load.acknowledged >= target);
+    await patiently('much to be published', performance.now() + MOVE_MS_MAX, async () => load.acknowledged >= target);
     await cluster.restart(name);
     const behindMs = performance.now();
     await cluster.atRest(MOVE_MS_MAX);

@@ -36,7 +36,7 @@ export const F2: FaultKind = {
   title: 'SIGKILL of a store that leads nothing',
   async strike({ cluster, prng, healed }) {
     const { name } = pick(prng, cluster.withRole('store'));
-    await (await cluster.anyRest()).post(`/api/v5/nodes/${name}/drain`, {});
+    await cluster.wish(name, 'drain');
     await cluster.leadsNothing(name);
     await pause(1_000);
     const fromMs = performance.now();
@@ -46,7 +46,7 @@ export const F2: FaultKind = {
     await cluster.restart(name);
     const backMs = performance.now();
     await pause(1_000);
-    await (await cluster.anyRest()).post(`/api/v5/nodes/${name}/undrain`, {});
+    await cluster.wish(name, 'undrain');
     healed();
     return `${name}, drained before, killed, down for ${downMs} ms (${Math.round(fromMs)}-${Math.round(backMs)})`;
   },

@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   mkdtempSync,
@@ -122,6 +124,9 @@ export class LoopDisk {
   restorePower(): void {
     this.unmount();
     this.mount();
+    // Whoever else holds the file system keeps it as it was, without power.
+    accessSync(this.mountPoint, constants.R_OK);
+    readdirSync(this.mountPoint);
   }
 
   dispose(): void {
