@@ -31,7 +31,13 @@ export class GroupMoves {
   do(fault: GroupFault, victim: SimMachine | undefined): void {
     if (fault === 'transfer') this.#transfer();
     else if (fault === 'membership') this.#moveGroup();
-    else if (victim !== undefined) this.#replace(this.#nodes.get(victim.nodeId));
+    else {
+      const node = victim === undefined ? undefined : this.#nodes.get(victim.nodeId);
+      if (node === undefined || !this.#mayLose(node)) return;
+      this.#lost = node;
+      if (fault === 'replace') this.#replace(node);
+      else this.#rot(node);
+    }
   }
 
   /** Leaders are the more interesting half. */
@@ -65,17 +71,37 @@ export class GroupMoves {
     this.#world.trace.add(this.#world.nowMs, 'nemesis', `group ${group.groupId} shall be on ${[...group.target]}`);
   }
 
-  /** A node loses its disk for good, and a new one takes its place. Never more than one may be gone at a time. */
-  #replace(node: RaftNode | undefined): void {
-    if (node === undefined || this.#nodes.size < 3) return;
-    if (this.#oneIsLost()) return;
-    if (
-      !this.#groups.every(
-        (group) => this.#isSettled(group) && !(group.target.has(node.nodeId) && group.target.size < 3),
-      )
-    )
-      return;
-    this.#lost = node;
+  /** What was acknowledged is also elsewhere, and nobody else is lost. */
+  #mayLose(node: RaftNode): boolean {
+    if (this.#nodes.size < 3 || this.#oneIsLost()) return false;
+    const isEnough = (group: LedgerGroup): boolean => !group.target.has(node.nodeId) || group.target.size >= 3;
+    return this.#groups.every((group) => isEnough(group) && this.#isSettled(group));
+  }
+
+  /**
+   * Bits of its disk flip while it runs; it may start once more on what is left, and is then replaced. Until it is, it
+   * counts as lost: its peers hold what it may not be able to give.
+   */
+  #rot(node: RaftNode): void {
+    for (const code of DAMAGE) node.expected.add(code);
+    const paths = node.disk.paths().filter((path) => !path.endsWith('/reserve'));
+    for (let i = this.#draw.between(1, 4); i > 0 && paths.length > 0; i--) {
+      const path = this.#draw.oneOf(paths);
+      const position = this.#draw.between(0, Math.max(0, node.disk.sizeOf(path) - 1));
+      if (node.disk.rot(path, position, this.#draw.between(0, 7))) node.trace(`${path} rots at ${position}`);
+    }
+    const { outside } = this.#world;
+    if (this.#draw.onceIn(2)) {
+      this.#world.after(this.#draw.between(0, 1_000), outside, () => {
+        node.kill(this.#draw.oneOf(['process', 'power']));
+        node.start();
+      });
+    }
+    this.#world.after(this.#draw.between(500, 6_000), outside, () => this.#replace(node));
+  }
+
+  /** A node is gone with its disk, and a new one takes its place. */
+  #replace(node: RaftNode): void {
     node.kill('power');
     node.disk.wipe();
     node.engineDisk.wipe();
@@ -114,5 +140,8 @@ export class GroupMoves {
   }
 }
 
-export const GROUP_FAULTS = ['transfer', 'membership', 'replace'] as const;
+/** What a node may say, and not start, when its disk rots. */
+const DAMAGE = ['ENTRY_LOG_DAMAGED', 'IMAGE_DAMAGED', 'STATE_UNRECOVERABLE'];
+
+export const GROUP_FAULTS = ['transfer', 'membership', 'replace', 'rot'] as const;
 export type GroupFault = (typeof GROUP_FAULTS)[number];
