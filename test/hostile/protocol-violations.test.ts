@@ -71,7 +71,6 @@ describe('CONNECT that is refused', () => {
     ['B14: v5, a will into a queue prefix', 5, '10 { <MQTT> 05 06 00 00 00 <c> 00 <$q/x> <p> }', 0x90],
     ['B14: v5, a will to a wildcard', 5, '10 { <MQTT> 05 06 00 00 00 <c> 00 <a/#> <p> }', 0x90],
     ['B14: 3.1.1, a will into $SYS', 4, '10 { <MQTT> 04 06 00 00 <c> <$SYS/x> <p> }', 0x05],
-    ['v5, an empty client id without clean start', 5, '10 { <MQTT> 05 00 00 00 00 <> }', 0x85],
     ['3.1.1, an empty client id without clean session', 4, '10 { <MQTT> 04 00 00 00 <> }', 0x02],
     ['3.1.1, level 6', 4, '10 { <MQTT> 06 02 00 00 <c> }', 0x01],
     ['3.1.1, another protocol name', 4, '10 { <MQTX> 04 02 00 00 <c> }', 0x01],

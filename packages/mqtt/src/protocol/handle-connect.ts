@@ -42,11 +42,12 @@ export function handleConnect(connection: ConnectionState, packet: ConnectPacket
     );
     return;
   }
+  // MQTT 5 may leave it empty without Clean Start too [MQTT-3.1.3-7]: paho connects again so, and would never get back in.
   const assigned = packet.clientId === '';
-  if (assigned && !packet.cleanStart) {
+  if (assigned && !packet.cleanStart && packet.protocolVersion !== 5) {
     connection.refuseConnect(
       ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
-      'an empty client identifier needs Clean Start [MQTT-3.1.3-8]',
+      'an empty client identifier needs a clean session [MQTT-3.1.3-8]',
       packet.protocolVersion,
     );
     return;
