@@ -16,12 +16,15 @@ import type { GatewayMetrics } from './gateway-metrics.ts';
  * Its will is due, as with every connection that the server closes without a DISCONNECT of the client: MQTT 5 section
  * 3.1.2.5, and the session does not outlive the connection, so that no Will Delay holds it back.
  *
+ * Who comes meanwhile is hung up on before a word is said: behind a load balancer many of those sent away come to this
+ * gateway again, and MQTT.js, for one, never tries again after a CONNACK that refuses, whatever its reason code.
+ *
  * A node that is taken back into service ends its drain: who was not asked to go yet stays.
  */
 export class GatewayDrain {
   readonly #options: { table: ConnectionTable; clock: Clock; logger: Logger; metrics: GatewayMetrics };
   reasonCode: number = ReasonCode.USE_ANOTHER_SERVER;
-  /** Where to, as far as it is known: what a refused CONNECT and a DISCONNECT carry. */
+  /** Where to, as far as it is known. */
   properties: Properties | undefined = undefined;
   #round: Round | undefined;
 

@@ -172,7 +172,7 @@ export class Gateway {
 
   /**
    * Sends the clients elsewhere, a few at a time over `drainMs`, while this gateway goes on serving the others. Resolves
-   * when all are gone or the time is over; `close` follows. Listeners stay open: who comes now is told where to go.
+   * when all are gone or the time is over; `close` or `endDrain` follows. Who comes now is hung up on.
    */
   drain(options: DrainOptions): Promise<void> {
     return this.#services.drain.start(options);
@@ -223,8 +223,9 @@ export class Gateway {
   }
 
   #isFull(): boolean {
-    const { table } = this.#services;
-    if (this.#closing === undefined && table.size + this.#handshakes < table.connectionsMax) return false;
+    const { table, drain } = this.#services;
+    const isOpen = this.#closing === undefined && !drain.active;
+    if (isOpen && table.size + this.#handshakes < table.connectionsMax) return false;
     this.#services.metrics.connectionsRefused.add();
     return true;
   }

@@ -376,8 +376,9 @@ export class Connection
     metrics.auth(authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
     if (this.#closing) return;
     const { drain } = this.#services;
-    if (drain.active && outcome.reasonCode === ReasonCode.SUCCESS) {
-      this.state.refuseConnect(drain.reasonCode, 'this gateway is drained', this.state.version, drain.properties);
+    if (drain.active) {
+      // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
+      this.#channel.destroy();
       return;
     }
     const isNamed = this.state.pendingConnect?.assigned === false;

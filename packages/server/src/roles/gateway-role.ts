@@ -146,10 +146,7 @@ export class GatewayRole {
       .nodes()
       .some(
         ({ nodeId, roles, state }) =>
-          nodeId !== this.#nodeId &&
-          state === 'active' &&
-          roles.includes('gateway') &&
-          this.#topology.isAlive(nodeId),
+          nodeId !== this.#nodeId && state === 'active' && roles.includes('gateway') && this.#topology.isAlive(nodeId),
       );
   }
 
