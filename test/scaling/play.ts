@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLUSTER_LOAD } from '../cluster/cluster-load.ts';
-import { measureGaps } from '../cluster/gaps.ts';
+import type { History } from '../faults/history.ts';
 import { pause } from '../faults/kill-rounds.ts';
 import { Load, type LoadSpec, until } from '../faults/load.ts';
 import { checkHistory, formatVerdict, type Verdict } from '../faults/queue-checker.ts';
@@ -55,7 +55,7 @@ export interface Play {
 /** Plays on a new cluster, with publishers and consumers at work from the first step to the last, and judges what they saw. */
 export async function play(
   { beginning, flags = [], perform }: Play,
-  { seed = 1, spec = SCALING_LOAD, say = (_: string): void => {} } = {},
+  { seed = 1, spec = SCALING_LOAD, say = (_: string): void => {}, keep = false } = {},
 ): Promise<PlayReport> {
   const report: PlayReport = { steps: [], verdict: undefined, broken: [], kept: undefined };
   const cluster = await MovingCluster.start(beginning, flags);
@@ -80,10 +80,11 @@ export async function play(
         await pause(AFTER_MS);
         const toMs = performance.now();
         fault.toMs = toMs;
-        const gapMs = measureGaps(history, fromMs, fromMs, toMs).publisherMs;
+        const { publisher, sinceMs, gapMs } = longestWait(history, fromMs, toMs);
         const step = { title, tookMs, gapMs };
         report.steps.push(step);
-        const times = `${seconds(tookMs)}, longest wait of a publisher ${Math.round(gapMs)} ms`;
+        const since = new Date(performance.timeOrigin + sinceMs).toISOString().slice(11, 23);
+        const times = `${seconds(tookMs)}, longest wait of a publisher ${Math.round(gapMs)} ms (${publisher}, since ${since})`;
         say(`${title}: ${times}${told === undefined ? '' : `; ${told}`}`);
         return step;
       },
@@ -97,7 +98,7 @@ export async function play(
     report.broken.push(String(cause));
     if (load !== undefined) say(`broken off; acknowledged so far: ${load.acknowledged}`);
   }
-  if (report.broken.length > 0) report.kept = keepLogs(cluster);
+  if (report.broken.length > 0 || keep) report.kept = keepLogs(cluster);
   load?.end();
   await cluster.dispose();
   return report;
@@ -119,14 +120,55 @@ function violations(verdict: Verdict): string[] {
 /** From now on every publisher got an answer again. */
 export async function flowing({ history, publishers }: Load): Promise<void> {
   const known = history.published.size;
-  await until('every publisher to be heard', performance.now() + FLOW_MS_MAX, async () => {
-    const heard = new Set<string>();
-    let n = 0;
-    for (const { publisher = '', outcome } of history.published.values()) {
-      if (n++ >= known && outcome === 'ok') heard.add(publisher);
+  const heard = new Set<string>();
+  await until(
+    () => `every publisher to be heard; ${[...heard].sort().join(', ')} were, ${unanswered(history)}`,
+    performance.now() + FLOW_MS_MAX,
+    async () => {
+      let n = 0;
+      for (const { publisher = '', outcome } of history.published.values()) {
+        if (n++ >= known && outcome === 'ok') heard.add(publisher);
+      }
+      return heard.size === publishers;
+    },
+  );
+}
+
+function unanswered(history: History): string {
+  const now = performance.now();
+  const waiting: string[] = [];
+  for (const [id, { outcome, sentAtMs, sends, topic }] of history.published) {
+    if (outcome === 'unknown')
+      waiting.push(`${id} on ${topic} (sent ${sends} times, first ${seconds(now - (sentAtMs ?? now))} ago)`);
+  }
+  return `${waiting.length} publishes wait for an answer: ${waiting.slice(0, 20).join(', ')}`;
+}
+
+/** Between two acknowledgements to one publisher, where it touches the time from `fromMs` to `toMs`. */
+function longestWait(history: History, fromMs: number, toMs: number): Wait {
+  const answersOf = new Map<string, number[]>();
+  for (const { publisher = '', outcome, answeredAtMs } of history.published.values()) {
+    if (outcome !== 'ok' || answeredAtMs === undefined || answeredAtMs > toMs) continue;
+    const answers = answersOf.get(publisher);
+    if (answers === undefined) answersOf.set(publisher, [answeredAtMs]);
+    else answers.push(answeredAtMs);
+  }
+  let longest: Wait = { publisher: '', sinceMs: fromMs, gapMs: 0 };
+  for (const [publisher, answers] of answersOf) {
+    answers.sort((a, b) => a - b);
+    let sinceMs = answers[0] as number;
+    for (const atMs of [...answers, toMs]) {
+      if (atMs >= fromMs && atMs - sinceMs > longest.gapMs) longest = { publisher, sinceMs, gapMs: atMs - sinceMs };
+      sinceMs = atMs;
     }
-    return heard.size === publishers;
-  });
+  }
+  return longest;
+}
+
+interface Wait {
+  publisher: string;
+  sinceMs: number;
+  gapMs: number;
 }
 
 export function seconds(ms: number): string {

@@ -11,6 +11,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '3,5,3' },
     form: { type: 'string', default: 'compact' },
     seed: { type: 'string', default: '1' },
+    keep: { type: 'boolean', default: false },
   },
 });
 const steps = values.steps.split(',').map(Number);
@@ -34,7 +35,7 @@ for (const name of values.play.split(',')) {
   const fromMs = performance.now();
   const say = (text: string): void => console.log(`${seconds(performance.now() - fromMs).padStart(8)}  ${text}`);
   say(`${name}${name === 'resize' ? ` (${form}) 1 -> ${steps.join(' -> ')}` : ''}`);
-  const report = await play(chosen, { seed: Number(values.seed), say });
+  const report = await play(chosen, { seed: Number(values.seed), say, keep: values.keep });
   console.log(`${name} ${formatPlay(report)}`);
   if (report.broken.length > 0) allHeld = false;
 }
