@@ -52,6 +52,8 @@ export function checkHistory(
     for (const deliveries of byId.values()) findRepeated(history, deliveries, gatewaysResend, verdict);
     if (queue.order !== undefined) findDisorder(history, queue, verdict);
     const figures = statistics.get(queue.name);
+    // Everything that entered a drained queue was delivered: what is more than there are ids was stored more than once.
+    if (figures !== undefined && !queue.isLastValue) verdict.copies += Math.max(0, figures.published_total - byId.size);
     if (figures !== undefined) verdict.miscounted.push(...miscounts(history, queue, figures, gatewaysResend));
   }
   return verdict;
@@ -66,7 +68,7 @@ export interface Verdict {
   deliveries: number;
   /** Deliveries beyond the first of an id in a queue, excused ones included. */
   duplicates: number;
-  /** Of these: not deliveries of the same stored message again, but a publish that was stored more than once. */
+  /** Of these: what queues took in more than once, by their own figures; the others are deliveries of one message again. */
   copies: number;
   lost: string[];
   invented: string[];
@@ -119,10 +121,10 @@ export function addVerdicts(a: Verdict, b: Verdict): Verdict {
 
 /** One line of figures, and the first few of each kind of violation. */
 export function formatVerdict(verdict: Verdict): string {
-  const { publishes, acknowledged, deliveries, duplicates } = verdict;
+  const { publishes, acknowledged, deliveries, duplicates, copies } = verdict;
   const counts = VIOLATIONS.map((kind) => `${verdict[kind].length} ${kind}`).join(', ');
   const lines = [
-    `${publishes} published, ${acknowledged} acknowledged, ${deliveries} delivered, ${duplicates} duplicates; ${counts}`,
+    `${publishes} published, ${acknowledged} acknowledged, ${deliveries} delivered, ${duplicates} duplicates (${copies} stored twice); ${counts}`,
   ];
   for (const kind of VIOLATIONS) for (const what of verdict[kind].slice(0, 3)) lines.push(`  ${kind}: ${what}`);
   return lines.join('\n');
@@ -166,15 +168,12 @@ function findRepeated(
   verdict.duplicates += extra;
   const [first] = deliveries as [Delivery];
   let excused = copiesExcused(history, history.published.get(first.id) as Published, gatewaysResend);
-  let counted = 0;
   for (let i = 1; i < deliveries.length; i++) {
     const [before, after] = [deliveries[i - 1] as Delivery, deliveries[i] as Delivery];
     if (history.faults.some((fault) => excuses(fault, before, after))) excused++;
-    if ((after.count ?? 1) > 1) counted++;
     const drainMs = history.drainsMs.find((atMs) => before.atMs < atMs && after.atMs > atMs);
     if (drainMs !== undefined) verdict.resurrected.push(`${describe(after)} after a drain`);
   }
-  if (excused > 0) verdict.copies += extra - counted;
   if (extra > excused) verdict.repeated.push(`${describe(first)}: ${extra} times more, ${excused} excused`);
 }
 
