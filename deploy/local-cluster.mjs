@@ -155,6 +155,8 @@ class LocalNode {
     const founders = this.#join();
     // A node that founds by itself is started as anybody starts one.
     if (founders.some((address) => address !== this.grpc)) args.push('--join', founders.join(','));
+    // Where clients are sent while another gateway is stopped.
+    if (this.mqtt !== 'none') args.push('--set', `node.advertiseMqtt=${this.mqtt}`);
     return [...this.#prefix, process.execPath, ...args, ...this.#flags];
   }
 

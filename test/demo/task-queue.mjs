@@ -1,4 +1,4 @@
-import { Consumer, Producer } from './clients.mjs';
+import { Consumer } from './clients.mjs';
 import { flow } from './flow.mjs';
 import { holds, settled } from './score.mjs';
 
