@@ -15,4 +15,9 @@ describe('seeds that found something', () => {
   test.each([9, 25, 59, 114, 117])('a frame whose sync had failed was taken for durable: log seed %i', async (seed) => {
     expect((await simulateLog(seed)).failure).toBeUndefined();
   });
+
+  // The segment after it said where it ended, and it did not end there.
+  test('a cut on a full disk went with the power, and looked like damage: log seed 197', async () => {
+    expect((await simulateLog(197)).failure).toBeUndefined();
+  });
 });

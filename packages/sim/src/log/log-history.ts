@@ -78,6 +78,7 @@ class LogHistory {
       await this.#world.run(crashAtMs, () => done && this.#draw.onceIn(3));
       this.#life.end();
       this.#disk.failNext = 'none';
+      this.#disk.capacityBytes = Number.POSITIVE_INFINITY;
       const how = this.#draw.oneOf(['killed', 'power lost', 'power lost']);
       if (how === 'killed') this.#disk.processEnded();
       else this.#disk.powerLost();
@@ -119,7 +120,17 @@ class LogHistory {
     for (let i = 0; i < appends; i++) {
       const writes = this.#drawWrites();
       this.#pending = writes;
-      await log.append(writes);
+      if (this.#draw.onceIn(10)) this.#disk.capacityBytes = this.#disk.usedBytes + this.#draw.between(0, 3_000);
+      try {
+        await log.append(writes);
+      } catch (cause) {
+        if (codeOf(cause) !== 'ENTRY_LOG_FULL') throw cause;
+        // Nothing of it counts.
+        this.#pending = [];
+        await this.#world.sleep(5);
+        if (this.#draw.onceIn(2)) this.#disk.capacityBytes = Number.POSITIVE_INFINITY;
+        continue;
+      }
       this.#pending = [];
       for (const write of writes) this.#remember(write);
       this.#mark = log.mark();
@@ -173,7 +184,12 @@ class LogHistory {
 
   async #release(log: EntryLog): Promise<void> {
     const oldest = log.sealedSegments()[0];
-    if (oldest !== undefined) await log.release(oldest.segmentId, []);
+    if (oldest === undefined) return;
+    try {
+      await log.release(oldest.segmentId, []);
+    } catch (cause) {
+      if (codeOf(cause) !== 'ENTRY_LOG_FULL') throw cause;
+    }
   }
 
   #model(groupId: number): Model {

@@ -124,6 +124,8 @@ export class LogWriter {
     } catch (error) {
       throw this.#endWriting(error);
     }
+    // The next segment will say where this one ends: a cut that goes with the power would look like damage.
+    await this.#sync(active.fd);
   }
 
   #endWriting(error: unknown): SluiceError {
