@@ -28,6 +28,7 @@ export abstract class SimMachine {
   /** Error codes that faults explain: with them a node may refuse to start. */
   readonly expected = new Set<string>();
   #lives = 0;
+  #isRetired = false;
 
   /** Whoever supervises the process starts it again after that long when it gave up by itself. */
   static readonly RESTART_MS = 500;
@@ -56,7 +57,7 @@ export abstract class SimMachine {
   }
 
   start(): void {
-    if (this.state !== 'down' || this.broken !== undefined) return;
+    if (this.state !== 'down' || this.broken !== undefined || this.#isRetired) return;
     this.state = 'starting';
     this.life = this.world.life(`${this.name}.${++this.#lives}`);
     const { life } = this;
@@ -105,6 +106,14 @@ export abstract class SimMachine {
     this.network.forgetChannelsOf(life);
     this.disk.powerLost();
     this.engineDisk.powerLost();
+  }
+
+  /** It is gone with its disk, and never comes back under its id: it would have forgotten what it promised. */
+  retire(): void {
+    this.kill('power');
+    this.#isRetired = true;
+    this.disk.wipe();
+    this.engineDisk.wipe();
   }
 
   trace(what: string): void {

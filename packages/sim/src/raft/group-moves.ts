@@ -102,9 +102,7 @@ export class GroupMoves {
 
   /** A node is gone with its disk, and a new one takes its place. */
   #replace(node: RaftNode): void {
-    node.kill('power');
-    node.disk.wipe();
-    node.engineDisk.wipe();
+    node.retire();
     this.#nodes.delete(node.nodeId);
     const fresh = this.#newNode();
     this.#world.trace.add(this.#world.nowMs, 'nemesis', `${node.name} is lost, ${fresh.name} takes its place`);

@@ -234,7 +234,9 @@ export class RaftHistory {
     const indexes = new Set<number>();
     for (const id of group.target) {
       const status = this.nodes.get(id)?.host?.status(group.groupId);
-      if (status === undefined || this.nodes.get(id)?.state !== 'up') return false;
+      const node = this.nodes.get(id);
+      // One whose disk rots is replaced first.
+      if (status === undefined || node?.state !== 'up' || node.mayBeDamaged) return false;
       const { voters, votersOutgoing } = status.membership;
       if (votersOutgoing.length > 0 || voters.length !== group.target.size) return false;
       if (!voters.every((voter) => group.target.has(voter))) return false;
