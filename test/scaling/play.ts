@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLUSTER_LOAD } from '../cluster/cluster-load.ts';
@@ -98,7 +98,7 @@ export async function play(
     report.broken.push(String(cause));
     if (load !== undefined) say(`broken off; acknowledged so far: ${load.acknowledged}`);
   }
-  if (report.broken.length > 0 || keep) report.kept = keepLogs(cluster);
+  if (report.broken.length > 0 || keep) report.kept = keepLogs(cluster, load?.history);
   load?.end();
   await cluster.dispose();
   return report;
@@ -175,11 +175,32 @@ export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 
-function keepLogs(cluster: MovingCluster): string {
+/** For whoever looks for the cause. */
+function keepLogs(cluster: MovingCluster, history: History | undefined): string {
   const folder = join(tmpdir(), `sluice-scaling-logs-${process.pid}-${Date.now()}`);
   mkdirSync(folder);
   for (const { name, logFile } of cluster.nodes) {
     if (existsSync(logFile)) copyFileSync(logFile, join(folder, `${name}.log`));
   }
+  if (history === undefined) return folder;
+  const at = (ms: number | undefined): string | undefined =>
+    ms === undefined || ms === Number.POSITIVE_INFINITY
+      ? undefined
+      : new Date(performance.timeOrigin + ms).toISOString();
+  const lines = [
+    ...history.faults.map(({ kind, fromMs, toMs }) => ({ fault: kind, from: at(fromMs), to: at(toMs) })),
+    ...[...history.published].map(([id, { sentAtMs, answeredAtMs, ...rest }]) => ({
+      published: id,
+      sent: at(sentAtMs),
+      answered: at(answeredAtMs),
+      ...rest,
+    })),
+    ...history.deliveries.map(({ atMs, acceptedAtMs, ...rest }) => ({
+      delivered: at(atMs),
+      accepted: at(acceptedAtMs),
+      ...rest,
+    })),
+  ];
+  writeFileSync(join(folder, 'history.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   return folder;
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { FIRST_NODE_LOST } from './first-node-lost.ts';
 import { DISK_LOST, GIVEN_UP, LOG_DAMAGED } from './lost-data.ts';
 import { formatPlay, type Play, play, seconds } from './play.ts';
 import { resize } from './resize.ts';
@@ -21,6 +22,7 @@ if (steps.some((count) => !(count >= 1 && count <= 9))) throw new Error('--steps
 
 const PLAYS = new Map<string, Play>([
   ['resize', resize({ steps, form })],
+  ['first-lost', FIRST_NODE_LOST],
   ['disk-lost', DISK_LOST],
   ['log-damaged', LOG_DAMAGED],
   ['given-up', GIVEN_UP],
