@@ -49,7 +49,7 @@ const BANNED: readonly BannedWord[] = [
     pattern: /\bconsole\.(log|info|warn|error|debug)\b/g,
     message: 'log through the Logger; only commands print',
     paths: /^packages\/[^/]+\/src\//,
-    except: /^packages\/(admin|server)\/src\/(cli|bin|command|.*-command)/,
+    except: /^packages\/(admin|server|sim)\/src\/(cli|bin|command|.*-command)/,
     within: 'code',
   },
   {
