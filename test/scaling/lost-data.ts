@@ -15,7 +15,7 @@ export const DISK_LOST: Play = {
   async perform(stage) {
     await startEven(stage);
     for (const name of ['node-2', 'node-1']) {
-      await stage.step(`${name} is killed and loses its disk`, () => replaced(stage, name, lose), { isFault: true });
+      await stage.step(`${name} is killed and loses its disk`, () => replaced(stage, name, lose));
     }
   },
 };
@@ -26,12 +26,8 @@ export const LOG_DAMAGED: Play = {
   flags: SMALL_SEGMENTS,
   async perform(stage) {
     await startEven(stage);
-    await stage.step('bytes of the newest segment of node-2 are flipped', () => replaced(stage, 'node-2', flip(-1)), {
-      isFault: true,
-    });
-    await stage.step('bytes amid a sealed segment of node-3 are flipped', () => mended(stage, 'node-3', flip(1)), {
-      isFault: true,
-    });
+    await stage.step('bytes of the newest segment of node-2 are flipped', () => replaced(stage, 'node-2', flip(-1)));
+    await stage.step('bytes amid a sealed segment of node-3 are flipped', () => mended(stage, 'node-3', flip(1)));
   },
 };
 
@@ -47,14 +43,10 @@ export const GIVEN_UP: Play = {
       await cluster.add('node-4');
       return await cluster.even({ stores: four, copies: 3 }, EVEN_MS_MAX);
     });
-    await stage.step(
-      'node-2 is killed and stays away',
-      async () => {
-        await cluster.node('node-2').kill();
-        return await cluster.even({ stores: four.filter((name) => name !== 'node-2'), copies: 3 }, EVEN_MS_MAX);
-      },
-      { isFault: true },
-    );
+    await stage.step('node-2 is killed and stays away', async () => {
+      await cluster.node('node-2').kill();
+      return await cluster.even({ stores: four.filter((name) => name !== 'node-2'), copies: 3 }, EVEN_MS_MAX);
+    });
     await stage.step('node-2 comes back', async () => {
       await cluster.restart('node-2');
       return await cluster.even({ stores: four, copies: 3 }, EVEN_MS_MAX);

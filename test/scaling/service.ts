@@ -38,44 +38,27 @@ export const NO_COORDINATORS: Play = {
       for (const name of STORES.slice(1)) await cluster.add(name, 'store');
       return await cluster.even({ stores: STORES, copies: 3 }, EVEN_MS_MAX);
     });
-    const isFault = true;
-    await step(
-      'all coordinators are killed',
-      async () => {
-        await Promise.all(COORDINATORS.map((name) => cluster.node(name).kill()));
-        await flowing(load);
-        const status = await until('a status without coordinators', performance.now() + MOVE_MS_MAX, async () => {
-          const told = await cluster.command('status');
-          return told.includes('no coordinator answers') && told;
-        });
-        return `\n${status}`;
-      },
-      { isFault },
-    );
-    await step(
-      'store-2, which leads partitions, is killed',
-      async () => {
-        await cluster.node('store-2').kill();
-        await flowing(load);
-        return undefined;
-      },
-      { isFault },
-    );
-    await step(
-      'store-2 is back, coordinators still dead',
-      async () => {
-        await Promise.all([cluster.restart('store-2'), flowing(load)]);
-        return undefined;
-      },
-      { isFault },
-    );
-    await step(
-      'coordinators are back',
-      async () => {
-        await Promise.all(COORDINATORS.map((name) => cluster.restart(name)));
-        return await cluster.even({ stores: STORES, copies: 3 }, EVEN_MS_MAX);
-      },
-      { isFault },
-    );
+    await step('all coordinators are killed', async () => {
+      await Promise.all(COORDINATORS.map((name) => cluster.node(name).kill()));
+      await flowing(load);
+      const status = await until('a status without coordinators', performance.now() + MOVE_MS_MAX, async () => {
+        const told = await cluster.command('status');
+        return told.includes('no coordinator answers') && told;
+      });
+      return `\n${status}`;
+    });
+    await step('store-2, which leads partitions, is killed', async () => {
+      await cluster.node('store-2').kill();
+      await flowing(load);
+      return undefined;
+    });
+    await step('store-2 is back, coordinators still dead', async () => {
+      await Promise.all([cluster.restart('store-2'), flowing(load)]);
+      return undefined;
+    });
+    await step('coordinators are back', async () => {
+      await Promise.all(COORDINATORS.map((name) => cluster.restart(name)));
+      return await cluster.even({ stores: STORES, copies: 3 }, EVEN_MS_MAX);
+    });
   },
 };
