@@ -218,17 +218,21 @@ async function portsOf(directory) {
 }
 
 const given = new Set();
+/** Below what systems give to outgoing connections, one of which could take the port of a node that is down. */
+const PORTS = { from: 15_000, count: 17_000 };
+const ATTEMPTS_MAX = 1_000;
 
 /** A port nobody has now. Ports given out are not given twice. */
 async function freePort() {
-  for (;;) {
-    const server = createServer();
-    server.listen(0, HOST);
-    await once(server, 'listening');
-    const { port } = server.address();
-    server.close();
-    await once(server, 'close');
+  for (let attempt = 1; ; attempt++) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
     if (given.has(port)) continue;
+    const server = createServer();
+    const isFree = await new Promise((resolve, reject) => {
+      server.once('error', (error) => (attempt < ATTEMPTS_MAX ? resolve(false) : reject(error)));
+      server.listen(port, HOST, () => server.close(() => resolve(true)));
+    });
+    if (!isFree) continue;
     given.add(port);
     return port;
   }

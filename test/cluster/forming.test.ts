@@ -70,7 +70,7 @@ test('three nodes with all roles: published at one, consumed at another', async 
 
 testWith(
   NETWORKS,
-  'nodes that hear each other too late form their cluster when they do',
+  'a node that is cut off while all of them start again follows when it is heard',
   async () => {
     cluster = await ClusterUnderTest.start({ layout: 'compact', networks: true });
     const [one, ...others] = cluster.nodes.map(({ name }) => name) as [string, ...string[]];

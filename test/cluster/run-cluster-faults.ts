@@ -29,7 +29,12 @@ for (const id of values.fault.split(',')) {
   }
   console.log(`${id}: ${fault.title}`);
   const startedMs = Date.now();
-  const ground = await prepareGround(fault.cluster, Number(values.seed));
+  const ground = await prepareGround(fault.cluster, Number(values.seed)).catch((cause: Error) => cause);
+  if (ground instanceof Error) {
+    allHeld = false;
+    console.log(`BROKEN ${id}: the cluster did not form: ${ground.message}`);
+    continue;
+  }
   const report = await faultRounds(ground, fault, {
     rounds: Number(values.rounds),
     seed: Number(values.seed),
