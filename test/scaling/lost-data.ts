@@ -7,11 +7,12 @@ import { flowing, type Play, type Stage } from './play.ts';
 const EVEN_MS_MAX = 180_000;
 const SEGMENTS_MS_MAX = 120_000;
 const THREE = ['node-1', 'node-2', 'node-3'];
-const SMALL_SEGMENTS = ['--set', 'storage.segmentSize=1MB'];
+const SMALL_SEGMENTS = ['--set', 'storage.segmentSize=1MB', '--set', 'mqtt.maximumPacketSize=256KB'];
 
 /** A node loses its disk, and comes back under its name and address with nothing. */
 export const DISK_LOST: Play = {
   beginning: 'three',
+  flags: SMALL_SEGMENTS,
   async perform(stage) {
     await startEven(stage);
     for (const name of ['node-2', 'node-1']) {

@@ -124,9 +124,9 @@ export class MovingCluster {
     await within(START_MS_MAX, `${name} to start again`, this.node(name).start());
   }
 
-  rest(name: string): RestClient {
+  rest(name: string, withinMs = COMMAND_MS_MAX): RestClient {
     const [key, secret] = KEY.split(':');
-    return new RestClient(`http://${this.node(name).http}`, key, secret, REST_MS_MAX);
+    return new RestClient(`http://${this.node(name).http}`, key, secret, withinMs);
   }
 
   /** A node that runs and answers. */
@@ -141,7 +141,7 @@ export class MovingCluster {
 
   /** The cluster as one node knows it; undefined when it does not answer. */
   async view(name: string): Promise<ClusterView | undefined> {
-    const answer = await this.rest(name)
+    const answer = await this.rest(name, REST_MS_MAX)
       .get('/api/v5/cluster')
       .catch(() => undefined);
     return answer?.status === 200 ? (answer.body as ClusterView) : undefined;
@@ -212,7 +212,7 @@ export class MovingCluster {
 
   /** Of one node, summed over its labels; 0 when it does not answer. */
   async metric(node: string, name: string, labels = ''): Promise<number> {
-    const answer = await this.rest(node)
+    const answer = await this.rest(node, REST_MS_MAX)
       .get('/metrics')
       .catch(() => undefined);
     let sum = 0;

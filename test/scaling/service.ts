@@ -52,12 +52,18 @@ export const NO_COORDINATORS: Play = {
       await flowing(load);
       return undefined;
     });
-    await step('store-2 is back, coordinators still dead', async () => {
-      await Promise.all([cluster.restart('store-2'), flowing(load)]);
+    // It serves what its log says, and is ready when a coordinator has told it the rest.
+    const back = cluster.restart('store-2');
+    back.catch(() => {});
+    await step('store-3 is killed, store-2 is back: still no coordinator', async () => {
+      await cluster.node('store-3').kill();
+      await flowing(load);
       return undefined;
     });
+    const others = cluster.restart('store-3');
+    others.catch(() => {});
     await step('coordinators are back', async () => {
-      await Promise.all(COORDINATORS.map((name) => cluster.restart(name)));
+      await Promise.all([back, others, ...COORDINATORS.map((name) => cluster.restart(name))]);
       return await cluster.even({ stores: STORES, copies: 3 }, EVEN_MS_MAX);
     });
   },
