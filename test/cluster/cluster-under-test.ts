@@ -71,6 +71,7 @@ export class ClusterUnderTest {
   readonly layout: LayoutName;
   readonly networks: NodeNetworks | undefined;
   readonly #cluster: LocalCluster;
+  readonly #retired: ClusterProcess[] = [];
   readonly #disks = new Map<string, LoopDisk>();
   readonly #diskBytes: number | undefined;
   readonly #balancer: Balancer;
@@ -200,7 +201,9 @@ export class ClusterUnderTest {
 
   /** A node that has left is stopped, and none of this cluster any more. */
   async retire(name: string): Promise<void> {
-    await this.node(name).stop();
+    const node = this.node(name);
+    await node.stop();
+    this.#retired.push(node);
     this.#cluster.nodes.delete(name);
   }
 
@@ -272,9 +275,14 @@ export class ClusterUnderTest {
     return sinceMs - fromMs;
   }
 
+  /** Where each node wrote what it had to say, also those that have left. */
+  get logs(): { name: string; logFile: string }[] {
+    return [...this.nodes, ...this.#retired];
+  }
+
   /** An error with the ends of all logs. */
   failure(cause: unknown): Error {
-    const logs = this.nodes.map(({ name, logFile }) => `--- ${name}\n${tail(logFile)}`);
+    const logs = this.logs.map(({ name, logFile }) => `--- ${name}\n${tail(logFile)}`);
     return new Error(`${String(cause)}\nthe ends of the logs:\n${logs.join('\n')}`, { cause });
   }
 

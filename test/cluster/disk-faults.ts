@@ -9,8 +9,10 @@ import { type FaultKind, pick } from './fault.ts';
 
 const MB = 1024 * 1024;
 const DISKS = { needs: [LOOP_DISK], cluster: { diskBytes: 1024 * MB, flags: ['--set', 'storage.segmentSize=16MB'] } };
+const SMALL_SEGMENTS = ['--set', 'storage.segmentSize=1MB', '--set', 'mqtt.maximumPacketSize=512KB'];
 const QUEUES = ['tasks/+', 'strict/+', 'spread/+', 'later/+'];
 const DOWN_MS_MAX = 3_000;
+const UNSYNCED_MS = 1_500;
 const FENCE_MS_MAX = 1_000;
 const FULL_MS = 5_000;
 const PAGE_BYTES = 4_096;
@@ -58,7 +60,12 @@ export const F15: FaultKind = {
   title: 'negative control: the power of all stores fails, and nothing was synced',
   ...DISKS,
   cluster: { ...DISKS.cluster, flags: [...DISKS.cluster.flags, '--set', 'storage.sync=false'] },
-  strike: allLosePower,
+  async strike(arena) {
+    // The cluster itself stands on the disks; what follows is what may be lost.
+    for (const { name } of arena.cluster.withRole('store')) arena.cluster.disk(name).flush();
+    await pause(UNSYNCED_MS);
+    return await allLosePower(arena);
+  },
   bounds: { resumeMs: 60_000, restMs: 60_000 },
   mustLose: true,
 };
@@ -99,7 +106,7 @@ export const F19: FaultKind = {
   id: 'F19',
   title: 'the disk of a leading store is filled to its last byte, and freed later',
   needs: [LOOP_DISK],
-  cluster: { diskBytes: 256 * MB, flags: ['--set', 'storage.segmentSize=4MB'] },
+  cluster: { diskBytes: 256 * MB, flags: SMALL_SEGMENTS },
   async strike({ cluster, prng }) {
     const queue = pick(prng, QUEUES);
     const name = await cluster.leaderOf(queue);
@@ -122,7 +129,7 @@ export const F19: FaultKind = {
 export const F20: FaultKind = {
   id: 'F20',
   title: 'files of one replica are damaged while it is down',
-  cluster: { flags: ['--set', 'storage.segmentSize=1MB'] },
+  cluster: { flags: SMALL_SEGMENTS },
   async strike({ cluster, prng }) {
     const name = await cluster.leaderOf(pick(prng, QUEUES));
     const store = cluster.node(name);

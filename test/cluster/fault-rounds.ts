@@ -196,7 +196,7 @@ function beyondBounds(
 function keep(cluster: ClusterUnderTest, load: Load, report: FaultReport): string {
   const folder = join(tmpdir(), `sluice-faults-${report.fault}-${report.seed}-${Date.now()}`);
   mkdirSync(folder);
-  for (const { name, logFile } of cluster.nodes) {
+  for (const { name, logFile } of cluster.logs) {
     if (existsSync(logFile)) copyFileSync(logFile, join(folder, `${name}.log`));
   }
   const { history } = load;

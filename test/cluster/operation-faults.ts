@@ -54,7 +54,7 @@ export const F23: FaultKind = {
 export const F24: FaultKind = {
   id: 'F24',
   title: 'a store was away for so long that it needs a snapshot',
-  cluster: { flags: ['--set', 'storage.segmentSize=1MB'] },
+  cluster: { flags: ['--set', 'storage.segmentSize=1MB', '--set', 'mqtt.maximumPacketSize=512KB'] },
   async strike({ cluster, load, prng }) {
     const { name } = pick(prng, cluster.withRole('store'));
     await cluster.node(name).kill();
