@@ -80,14 +80,18 @@ function ground(
   storage: NodeStorage | undefined,
   close: () => Promise<void>,
 ): Ground {
+  let saved = Promise.resolve();
   return {
     directory,
     identity,
     storage,
     wasAlone: identity.member === undefined && storage !== undefined && storage.entryLog.groups.size > 0,
-    async become(member) {
+    become(member) {
       identity.member = member;
-      await saveIdentity(directory, identity);
+      // One after the other: they write the same file.
+      const saving = saved.then(() => saveIdentity(directory, identity));
+      saved = saving.catch(() => {});
+      return saving;
     },
     close,
   };

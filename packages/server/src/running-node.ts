@@ -28,6 +28,7 @@ import { foundersOf } from './identity/founding.ts';
 import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
+import { rememberedMember } from './identity/remembered-member.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
@@ -210,7 +211,9 @@ async function compose(around: Around): Promise<Parts> {
   const member = await placeOf(around, registration);
   const { nodeId } = member;
   link.setIdentity(member);
-  for (const other of member.coordinators) link.addresses.set(other.nodeId, other.address);
+  for (const other of [...(member.nodes ?? []), ...member.coordinators]) {
+    link.addresses.set(other.nodeId, other.address);
+  }
 
   const topology = new Topology();
   const routes = new RouteTable(topology);
@@ -382,28 +385,15 @@ function unrouted({ routes, topology, host, nodeId }: Parts): string | undefined
 
 const LOOK_AGAIN_MS = 10;
 
-/** What a later start needs before anybody can be asked: where coordinators are, and whether there are other copies. */
 async function rememberCluster({ ground, topology }: Parts, logger: Logger): Promise<void> {
   const { member } = ground.identity;
-  if (member === undefined) return;
-  const coordinators = topology.coordinators().map(({ nodeId, address }) => ({ nodeId, address }));
-  const copies = Math.min(topology.replicationFactor, Math.max(1, ...copiesOf(topology)));
-  const known = { ...member, coordinators, copies, clusterId: topology.clusterId };
-  if (coordinators.length === 0 || JSON.stringify(known) === JSON.stringify(member)) return;
+  const known = member === undefined ? undefined : rememberedMember(member, topology);
+  if (known === undefined) return;
   try {
     await ground.become(known);
   } catch (err) {
-    logger.warn({ err }, 'where the coordinators are could not be written down; the next start asks those it knows');
+    logger.warn({ err }, 'where the other nodes are could not be written down; the next start asks those it knows');
   }
-}
-
-/** Of the partition with the fewest: what is damaged must be had elsewhere for every one of them. */
-function copiesOf(topology: Topology): number[] {
-  let fewest = Number.POSITIVE_INFINITY;
-  for (let partition = 1; partition <= topology.partitionCount; partition++) {
-    fewest = Math.min(fewest, topology.replicasOf(partition).length);
-  }
-  return fewest === Number.POSITIVE_INFINITY ? [] : [fewest];
 }
 
 function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): NodeRegistration {

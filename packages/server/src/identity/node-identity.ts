@@ -25,6 +25,8 @@ export interface Member {
   copies: number;
   /** As last known: where to ask first after a start. */
   coordinators: readonly { nodeId: number; address: string }[];
+  /** All other nodes, as last known: peers are reached while no coordinator says where they are. */
+  nodes?: readonly { nodeId: number; address: string }[];
 }
 
 const FILE = 'node.json';
