@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { until } from '../faults/load.ts';
+import { Consumer, until } from '../faults/load.ts';
 import type { ClusterView, MovingNode } from './moving-cluster.ts';
 import { flowing, type Play, type Stage } from './play.ts';
 
 const EVEN_MS_MAX = 180_000;
+const BACKLOG_READ = 20;
 const SEGMENTS_MS_MAX = 120_000;
 const THREE = ['node-1', 'node-2', 'node-3'];
 const SMALL_SEGMENTS = ['--set', 'storage.segmentSize=1MB', '--set', 'mqtt.maximumPacketSize=256KB'];
@@ -28,7 +29,8 @@ export const LOG_DAMAGED: Play = {
   async perform(stage) {
     await startEven(stage);
     await stage.step('bytes of the newest segment of node-2 are flipped', () => replaced(stage, 'node-2', flip(-1)));
-    await stage.step('bytes amid a sealed segment of node-3 are flipped', () => mended(stage, 'node-3', flip(1)));
+    await stage.step('bytes amid a sealed segment of node-3 are flipped', () => mended(stage, 'node-3', flip(1, 40)));
+    await stage.step('everything is read at node-3', () => readEverythingAt(stage, 'node-3'));
   },
 };
 
@@ -52,12 +54,43 @@ export const GIVEN_UP: Play = {
       await cluster.restart('node-2');
       return await cluster.even({ stores: four, copies: 3 }, EVEN_MS_MAX);
     });
+    await stage.step('node-4 is killed, and leaves for good', async () => {
+      await cluster.node('node-4').kill();
+      await cluster.command('leave', 'node-4');
+      const shares = await cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX);
+      await until('node-4 to be forgotten', performance.now() + EVEN_MS_MAX, async () => {
+        const view = await cluster.view('node-1');
+        return view?.nodes.every(({ node }) => node !== 'node-4') === true;
+      });
+      return shares;
+    });
   },
 };
 
-async function startEven({ cluster, load, say }: Stage): Promise<void> {
-  say(await cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX));
+async function startEven({ cluster, load, step }: Stage): Promise<void> {
+  await step('the beginning', () => cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX));
   await flowing(load);
+}
+
+/** One node leads everything and everything is read from it: what is damaged there is found. */
+async function readEverythingAt({ cluster, load }: Stage, name: string): Promise<string> {
+  const others = THREE.filter((one) => one !== name);
+  for (const other of others) await cluster.command('drain', other);
+  await cluster.even({ stores: THREE, copies: 3, leaderless: others }, EVEN_MS_MAX);
+  const reader = new Consumer('later/+#early', 5, 'later/+', cluster.target, load.history);
+  try {
+    await until('the backlog to be read', performance.now() + EVEN_MS_MAX, async () => {
+      const depth = (await load.figures(await cluster.anyRest())).get('later/+')?.depth_messages;
+      return depth !== undefined && depth < BACKLOG_READ;
+    });
+  } finally {
+    reader.end();
+  }
+  for (const other of others) await cluster.command('undrain', other);
+  const shares = await cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX);
+  const found = readFileSync(cluster.node(name).logFile, 'utf8').match(/cannot be trusted/g)?.length ?? 0;
+  const snapshots = await cluster.metric(name, 'sluice_raft_snapshots_received_total', 'outcome="installed"');
+  return `${found} replicas were found damaged, ${snapshots} snapshots; ${shares}`;
 }
 
 /** It must be somebody new afterwards, of whom nobody has heard as the former. */
@@ -105,17 +138,19 @@ function lose({ data, name }: MovingNode): string {
 }
 
 /** Of the `which`th segment, in age. */
-function flip(which: number): Harm {
+function flip(which: number, places = 1): Harm {
   return (node) => {
     const path = segments(node).at(which) as string;
     const bytes = readFileSync(path);
     // The newest is written to its end; the space behind is not.
     let end = bytes.length;
     while (end > 0 && bytes[end - 1] === 0) end--;
-    const at = Math.floor(end / 2);
-    for (let i = at; i < at + 16; i++) bytes[i] = (bytes[i] ?? 0) ^ 0x20;
+    const step = Math.floor(end / (places + 1));
+    for (let at = step; at <= places * step; at += step) {
+      for (let i = at; i < at + 16; i++) bytes[i] = (bytes[i] ?? 0) ^ 0x20;
+    }
     writeFileSync(path, bytes);
-    return `byte ${at} of ${end} in ${path.split('/').at(-1)}, segment ${which} of ${segments(node).length}`;
+    return `${places} places from byte ${step} of ${end} in ${path.split('/').at(-1)}, segment ${which} of ${segments(node).length}`;
   };
 }
 

@@ -11,8 +11,8 @@ const COORDINATORS = ['coordinator-1', 'coordinator-2', 'coordinator-3'];
 export const DRAINED: Play = {
   beginning: 'three',
   flags: ['--set', 'node.drainTimeout=8s'],
-  async perform({ cluster, say, step }) {
-    say(await cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX));
+  async perform({ cluster, step }) {
+    await step('the beginning', () => cluster.even({ stores: THREE, copies: 3 }, EVEN_MS_MAX));
     for (const name of ['node-2', 'node-1']) {
       await step(`drain ${name}`, async () => {
         const told = await cluster.command('drain', name);
