@@ -24,6 +24,7 @@ import { BUILD } from './build.ts';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
 import { type Ground, openGround } from './ground.ts';
+import { HeapGrowth } from './heap-growth.ts';
 import { foundersOf } from './identity/founding.ts';
 import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
@@ -47,6 +48,7 @@ export class RunningNode {
   readonly gateway: GatewayRole | undefined;
   readonly #parts: Parts;
   readonly #checks: Map<string, HealthCheck>;
+  readonly #heapGrowth = new HeapGrowth();
   readonly #timer: NodeJS.Timeout;
 
   static readonly HEALTH_INTERVAL_MS = 500;
@@ -128,6 +130,7 @@ export class RunningNode {
 
   /** Tells the health page what is wrong, from memory. */
   #look(): void {
+    this.#heapGrowth.look();
     const { host, store, watcher } = this.#parts;
     const problems = store?.problems() ?? [];
     if (host !== undefined) {
