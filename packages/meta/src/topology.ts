@@ -194,6 +194,11 @@ export class Topology {
     return this.#list;
   }
 
+  /** Of the queue that was made last, of those there are; 0 without any. Asked for each change: no list is made for it. */
+  get newestQueueId(): number {
+    return this.#sorted.at(-1)?.queueId ?? 0;
+  }
+
   get queueCount(): number {
     return this.#byId.size;
   }

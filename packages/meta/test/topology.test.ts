@@ -244,6 +244,7 @@ test('any sequence of changes leaves the image that its queues alone would make'
         }
         const fresh = topologyOf(...model.values());
         expect(topology.list()).toEqual([...model.values()].sort((a, b) => a.queueId - b.queueId));
+        expect(topology.newestQueueId).toBe(Math.max(0, ...model.keys()));
         for (const topic of topics) expect(topology.queuesFor(topic)).toEqual(fresh.queuesFor(topic));
         for (const each of filters) expect(topology.queueByFilter(each)).toEqual(fresh.queueByFilter(each));
       }

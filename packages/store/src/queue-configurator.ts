@@ -98,7 +98,7 @@ export class QueueConfigurator {
 
   /** Of the queues in the image, and of those that were in it since the last pass. */
   #newestQueue(): number {
-    let newest = Math.max(this.#queueIdMax, this.#topology.list().at(-1)?.queueId ?? 0);
+    let newest = Math.max(this.#queueIdMax, this.#topology.newestQueueId);
     for (const queueId of this.#topology.queuesChangedSince(this.#epoch) ?? []) newest = Math.max(newest, queueId);
     return newest;
   }
