@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
-import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { cpuMs, diskBytes, rssBytes, rssPeakBytes, written } from './node-process.mjs';
 
 const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
 const START_MS_MAX = 120_000;
 const STOP_MS_MAX = 60_000;
-/** Of the kernel's clock in /proc, on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
 
 /** A broker under load in a process of its own, and what the kernel says of it. Linux only. */
 export class Broker {
@@ -84,40 +82,23 @@ export class Broker {
     return await (await fetch(`${this.#http}/metrics`)).text();
   }
 
-  async rssBytes() {
-    const status = await readFile(`/proc/${this.pid}/status`, 'latin1');
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)[1]) * 1024;
+  rssBytes() {
+    return rssBytes(this.pid);
   }
 
-  async rssPeakBytes() {
-    const status = await readFile(`/proc/${this.pid}/status`, 'latin1');
-    return Number(/VmHWM:\s+(\d+) kB/.exec(status)[1]) * 1024;
+  rssPeakBytes() {
+    return rssPeakBytes(this.pid);
   }
 
-  /** User and system time of all its threads so far. */
-  async cpuMs() {
-    const text = await readFile(`/proc/${this.pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  cpuMs() {
+    return cpuMs(this.pid);
   }
 
-  /** Bytes it caused to be written to the disk, and bytes it handed to write calls. */
-  async written() {
-    const text = await readFile(`/proc/${this.pid}/io`, 'latin1');
-    const field = (name) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(text)[1]);
-    return { disk: field('write_bytes'), calls: field('wchar') };
+  written() {
+    return written(this.pid);
   }
 
-  /** Allocated blocks below the data directory, by its folders. */
-  async diskBytes() {
-    const bytes = { log: 0, state: 0, images: 0, total: 0 };
-    for (const folder of ['log', 'state', 'images']) {
-      for (const name of await readdir(join(this.#data, folder)).catch(() => [])) {
-        const file = await stat(join(this.#data, folder, name)).catch(() => undefined);
-        bytes[folder] += (file?.blocks ?? 0) * 512;
-      }
-      bytes.total += bytes[folder];
-    }
-    return bytes;
+  diskBytes() {
+    return diskBytes(this.#data);
   }
 }

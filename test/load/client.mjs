@@ -111,19 +111,75 @@ export class Publisher extends Client {
   }
 }
 
+/** Publishes at an even pace whether it is answered or not, and notes when answers came. */
+export class PacedPublisher extends Client {
+  acknowledged = 0;
+  #answeredMs = [];
+  #nextId = 1;
+  #timer;
+
+  async start(address, { clientId, topic, intervalMs }) {
+    await this.connect(address, clientId);
+    const payload = Buffer.alloc(STAMP_BYTES);
+    this.#timer = setInterval(() => {
+      this.send({
+        type: PacketType.PUBLISH,
+        topic,
+        payload,
+        qos: 1,
+        retain: false,
+        dup: false,
+        packetId: this.#nextId,
+      });
+      this.#nextId = (this.#nextId % 65_535) + 1;
+    }, intervalMs);
+  }
+
+  packet() {
+    this.acknowledged++;
+    this.#answeredMs.push(performance.now());
+  }
+
+  chunkDone() {}
+
+  answeredSince(sinceMs) {
+    return this.#answeredMs.length - this.#firstAfter(sinceMs);
+  }
+
+  /** Between two answers of which the later came after `sinceMs`. */
+  longestGapMs(sinceMs) {
+    let longest = 0;
+    for (let i = Math.max(1, this.#firstAfter(sinceMs)); i < this.#answeredMs.length; i++) {
+      longest = Math.max(longest, this.#answeredMs[i] - this.#answeredMs[i - 1]);
+    }
+    return longest;
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    super.close();
+  }
+
+  #firstAfter(sinceMs) {
+    const at = this.#answeredMs.findIndex((ms) => ms > sinceMs);
+    return at === -1 ? this.#answeredMs.length : at;
+  }
+}
+
 /** Consumes a queue; `acknowledges: false` takes what it is given and never answers. */
 export class Consumer extends Client {
   received = 0;
   /** From the SUBSCRIBE to the first message. */
   firstMs = 0;
-  #ledger;
+  /** Where what comes is noted. */
+  ledger;
   #acknowledges;
   #acks = Buffer.allocUnsafe(64 * 1024);
   #ackBytes = 0;
   #subscribedMs = 0;
 
   async subscribe(address, { clientId, filter, ledger, acknowledges = true, receiveBufferBytes }) {
-    this.#ledger = ledger;
+    this.ledger = ledger;
     this.#acknowledges = acknowledges;
     await this.connect(address, clientId, receiveBufferBytes);
     this.#subscribedMs = performance.now();
@@ -135,7 +191,7 @@ export class Consumer extends Client {
 
   packet({ packetId, payload }) {
     if (this.received++ === 0) this.firstMs = performance.now() - this.#subscribedMs;
-    if (payload.length >= STAMP_BYTES) this.#ledger.note(payload);
+    if (payload.length >= STAMP_BYTES) this.ledger.note(payload);
     if (!this.#acknowledges || packetId === 0) return;
     if (this.#ackBytes + PUBACK_BYTES > this.#acks.length) this.#flush();
     const at = this.#ackBytes;
@@ -191,15 +247,17 @@ export class Ledger {
   }
 }
 
-/** `count` messages from `connections` publishers side by side. */
-export async function publish(address, { topic, payloadBytes, count, connections, window, onProgress }) {
+/** `count` messages from `connections` publishers side by side, which take turns at `addresses`: one, or a list. */
+export async function publish(addresses, { topic, payloadBytes, count, connections, window, onProgress }) {
   const publishers = [];
   const runs = [];
+  const targets = [addresses].flat();
   let first = 0;
   for (let i = 0; i < connections; i++) {
     const share = Math.floor(count / connections) + (i < count % connections ? 1 : 0);
     const publisher = new Publisher();
     publishers.push(publisher);
+    const address = targets[i % targets.length];
     runs.push(publisher.run(address, { clientId: `publisher-${i}`, topic, payloadBytes, first, count: share, window }));
     first += share;
   }

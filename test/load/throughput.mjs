@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { Broker } from './broker.mjs';
 import { Consumer, Ledger, publish, until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
@@ -9,16 +10,19 @@ import { Figures, MB } from './figures.mjs';
  * Publishers and consumers of one queue side by side: messages a second, and the broker's processor time for the whole
  * life of a message, publish to acknowledgement.
  *
- *   node test/load/throughput.mjs [messages] [--profile FOLDER]
+ *   node test/load/throughput.mjs [messages] [--bytes N] [--profile FOLDER]
  */
-const COUNT = Number(process.argv[2] ?? 400_000);
-const PAYLOAD_BYTES = 256;
+const { values: options, positionals } = parseArgs({
+  options: { bytes: { type: 'string', default: '256' }, profile: { type: 'string' } },
+  allowPositionals: true,
+});
+const COUNT = Number(positionals[0] ?? 400_000);
+const PAYLOAD_BYTES = Number(options.bytes);
 const CONNECTIONS = Number(process.env.SLUICE_LOAD_CONNECTIONS ?? 4);
 const WINDOW = Number(process.env.SLUICE_LOAD_WINDOW ?? 500);
 const CONSUMERS = 4;
 const INFLIGHT = Number(process.env.SLUICE_LOAD_INFLIGHT ?? 500);
-const profileAt = process.argv.indexOf('--profile');
-const nodeFlags = profileAt === -1 ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.argv[profileAt + 1]}`];
+const nodeFlags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
 
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-throughput-'));
 const figures = new Figures();

@@ -1,0 +1,141 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Balancer } from '../../deploy/balancer.mjs';
+import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
+import { cpuMs, diskBytes, rssBytes, rssPeakBytes, written } from './node-process.mjs';
+
+const HOST = '127.0.0.1';
+const PROFILED = pathToFileURL(join(import.meta.dirname, 'profiled.mjs')).href;
+
+/** A cluster under load, and what the kernel and its metrics say of each node. Linux only. */
+export class BrokerCluster {
+  #cluster;
+  #balancer;
+  #balanced;
+
+  constructor(directory, { flags = [], nodeFlags = [], profileFolder } = {}) {
+    const prefixOf = (name) => {
+      const words = [...nodeFlags];
+      if (profileFolder !== undefined) words.push(`--import=${PROFILED}`);
+      if (words.length === 0) return [];
+      // Flags of Node.js come behind its name, hence not before the command.
+      const set = `SLUICE_PROFILE=${profileFolder} SLUICE_NODE=${name}`;
+      return ['bash', '-c', `exec env ${set} "$0" ${words.join(' ')} "$@"`];
+    };
+    this.#cluster = new LocalCluster({ directory, flags, prefixOf });
+  }
+
+  async start(layout = LAYOUTS.compact) {
+    await this.#cluster.start(layout);
+    this.#balancer = new Balancer(() => this.#cluster.gateways().map(({ mqtt }) => mqtt));
+    this.#balanced = { host: HOST, port: await this.#balancer.listen(0) };
+    return this;
+  }
+
+  get nodes() {
+    return [...this.#cluster.nodes.values()];
+  }
+
+  get running() {
+    return this.nodes.filter(({ isRunning }) => isRunning);
+  }
+
+  /** One address for all clients, spread over the gateways by connection. */
+  get balanced() {
+    return this.#balanced;
+  }
+
+  /** Each gateway's own. */
+  get gateways() {
+    return this.#cluster.gateways().map(({ mqtt }) => addressOf(mqtt));
+  }
+
+  async stop() {
+    this.#balancer?.close();
+    const failed = await this.#cluster.stop();
+    if (failed.length > 0) throw new Error(`did not end well: ${failed.join(', ')}`);
+  }
+
+  killAll() {
+    this.#balancer?.close();
+    return this.#cluster.killAll();
+  }
+
+  /** Of the cluster, asked at a node that runs. */
+  async view() {
+    return await this.get('/api/v5/cluster');
+  }
+
+  async createQueue(definition, node = this.running[0]) {
+    const response = await fetch(`http://${node.http}/api/v5/message_queues/queues`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(definition),
+    });
+    // Stored, only that a node is late: it takes effect by itself.
+    if (response.status === 503 && (await response.clone().text()).includes('is stored')) return undefined;
+    if (!response.ok) throw new Error(`the queue was refused: ${response.status} ${await response.text()}`);
+    return await response.json();
+  }
+
+  /** Every partition is led, and every node agrees who does. */
+  async settled() {
+    const views = await Promise.all(
+      this.running.map((node) => this.get('/api/v5/cluster', node).catch(() => undefined)),
+    );
+    const leaders = views.map((view) => view?.partitions.map(({ leader }) => leader ?? '').join());
+    return views.every((view) => view?.partitions.every(({ leader }) => leader)) && new Set(leaders).size === 1;
+  }
+
+  /** One sum a node: of every series whose name (and labels) the pattern matches. */
+  async metric(pattern) {
+    return await Promise.all(
+      this.running.map(async ({ http }) => {
+        const page = await (await fetch(`http://${http}/metrics`)).text();
+        let sum = 0;
+        for (const line of page.split('\n')) {
+          if (pattern.test(line)) sum += Number(line.slice(line.lastIndexOf(' ') + 1));
+        }
+        return sum;
+      }),
+    );
+  }
+
+  cpuMs() {
+    return Promise.all(this.running.map(({ pid }) => cpuMs(pid)));
+  }
+
+  written() {
+    return Promise.all(this.running.map(({ pid }) => written(pid)));
+  }
+
+  rssBytes() {
+    return Promise.all(this.running.map(({ pid }) => rssBytes(pid)));
+  }
+
+  rssPeakBytes() {
+    return Promise.all(this.running.map(({ pid }) => rssPeakBytes(pid)));
+  }
+
+  diskBytes() {
+    return Promise.all(this.nodes.map(({ data }) => diskBytes(data)));
+  }
+
+  /** From here on anew. */
+  restartProfiles() {
+    for (const { pid } of this.running) process.kill(pid, 'SIGUSR2');
+  }
+
+  async get(path, node = this.running[0]) {
+    const response = await fetch(`http://${node.http}${path}`);
+    if (!response.ok) throw new Error(`${path}: ${response.status}`);
+    return await response.json();
+  }
+}
+
+export function addressOf(text) {
+  const at = text.lastIndexOf(':');
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}
+
+export const sum = (values) => values.reduce((total, value) => total + value, 0);
