@@ -178,6 +178,14 @@ export class Gateway {
     return this.#services.drain.start(options);
   }
 
+  /**
+   * For good, before the drain of a node that stops: a load balancer that is refused tries the next gateway at once, and a
+   * client that was sent away does not come back here while the others go.
+   */
+  stopListening(): void {
+    for (const listener of this.#listeners) listener.stop();
+  }
+
   /** Lets clients in again: this node is back in service. */
   endDrain(): void {
     if (this.#closing === undefined) this.#services.drain.end();
@@ -195,7 +203,7 @@ export class Gateway {
   async #drain(drainMs: number): Promise<void> {
     const { table, clock, metrics, logger } = this.#services;
     metrics.draining.set(1);
-    for (const listener of this.#listeners) listener.stop();
+    this.stopListening();
     const untilMs = clock.monotonicMs() + drainMs;
     for (const connection of table.connections()) connection.drain();
     await this.#until(untilMs, () => this.#acknowledged());

@@ -63,6 +63,18 @@ describe('a drain', () => {
     await done;
   });
 
+  test('of a node that stops refuses who comes, so that a load balancer tries the next; those here are served', async () => {
+    const holding = await gateway.raw();
+    await holding.hello('holding');
+    gateway.gateway.stopListening();
+    await expect(gateway.raw()).rejects.toThrow('ECONNREFUSED');
+    publish(holding, 1);
+    await stored(1);
+    gateway.durable.stored[0]?.pending.complete(0);
+    expect(await holding.next()).toMatchObject({ type: PacketType.PUBACK });
+    await gateway.gateway.drain({ drainMs: 5_000 });
+  });
+
   test.each([4, 5] as const)('answers what was accepted before it closes, MQTT %d', async (protocolVersion) => {
     const client = await gateway.raw();
     await client.hello('x', { protocolVersion });

@@ -157,6 +157,7 @@ export class GatewayRole {
   /** Sends the clients to other gateways, a few at a time, while those that are here are served. */
   async sendAway(drainMs: number): Promise<void> {
     this.#isStopping = true;
+    this.gateway.stopListening();
     await this.gateway.drain({ drainMs, serverReference: this.#otherGateways() });
   }
 
