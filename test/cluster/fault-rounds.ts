@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { SeededPrng } from '@sluice/common/prng';
 import { pause } from '../faults/kill-rounds.ts';
 import { type Load, until } from '../faults/load.ts';
-import { checkHistory, formatVerdict, isClean, type QueueFigures, type Verdict } from '../faults/queue-checker.ts';
+import {
+  checkHistory,
+  formatVerdict,
+  isClean,
+  lonelyLosses,
+  type QueueFigures,
+  type Verdict,
+} from '../faults/queue-checker.ts';
 import { loadCluster } from './cluster-load.ts';
 import { type ClusterOptions, ClusterUnderTest } from './cluster-under-test.ts';
 import type { FaultKind } from './fault.ts';
@@ -40,6 +47,8 @@ export interface FaultReport {
   restWorstMs: number;
   /** Nothing was lost, invented, repeated, resurrected or disordered; how soon it was well again is another matter. */
   isSafe: boolean;
+  /** Consumers that lost their connection while no fault was made. */
+  lonelyLosses: number;
   /** Empty when it held. */
   broken: string[];
   /** Where the history and the logs are, when it did not. */
@@ -105,6 +114,7 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
     resumeWorstMs: Math.max(0, ...rounds.map(({ gaps }) => gaps.resumeMs)),
     restWorstMs: Math.max(0, ...rounds.map(({ restMs }) => restMs)),
     isSafe: rounds.length === options.rounds && verdict !== undefined && isClean(verdict),
+    lonelyLosses: lonelyLosses(load.history),
     broken,
     kept: undefined,
   };

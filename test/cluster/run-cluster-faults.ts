@@ -56,7 +56,7 @@ process.exit(allHeld ? 0 : 1);
 
 function summary(report: FaultReport): string {
   const { fault, verdict, rounds, gapMedianMs, gapWorstMs, resumeWorstMs, restWorstMs, broken } = report;
-  const waits = `gap median ${Math.round(gapMedianMs)} ms, worst ${Math.round(gapWorstMs)} ms; resumed within ${Math.round(resumeWorstMs)} ms, at rest within ${Math.round(restWorstMs)} ms`;
+  const waits = `gap median ${Math.round(gapMedianMs)} ms, worst ${Math.round(gapWorstMs)} ms; resumed within ${Math.round(resumeWorstMs)} ms, at rest within ${Math.round(restWorstMs)} ms; ${report.lonelyLosses} connections of consumers lost without a fault`;
   const figures = verdict === undefined ? 'no verdict' : formatVerdict(verdict).split('\n')[0];
   return `${broken.length === 0 ? 'held' : report.isSafe ? 'BEYOND BOUNDS' : 'BROKEN'} ${fault}: ${rounds.length} rounds, ${figures}; ${waits}`;
 }
@@ -84,6 +84,7 @@ function ledgerLine(report: FaultReport, startedMs: number): Record<string, unkn
     backwards: verdict?.backwards.length,
     disordered: verdict?.disordered.length,
     miscounted: verdict?.miscounted.length,
+    lonelyLosses: report.lonelyLosses,
     gapMedianMs: round(report.gapMedianMs),
     gapWorstMs: round(report.gapWorstMs),
     resumeWorstMs: round(report.resumeWorstMs),

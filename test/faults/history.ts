@@ -103,6 +103,8 @@ export interface Delivery {
 /** From the moment it was made until clients could work again. */
 export interface Fault {
   kind: string;
+  /** Of what touches the consumers of one queue only: one of them lost its connection. */
+  queue?: string;
   fromMs: number;
   toMs: number;
 }

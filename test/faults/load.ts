@@ -2,7 +2,7 @@ import { SeededPrng } from '@sluice/common/prng';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { RestClient } from '../harness/rest.ts';
 import type { Address } from '../harness/server-process.ts';
-import { History, type QueueUnderTest } from './history.ts';
+import { type Fault, History, type QueueUnderTest } from './history.ts';
 import { drawSize, hashOf, idOf, makePayload } from './payload.ts';
 import type { QueueFigures } from './queue-checker.ts';
 
@@ -13,6 +13,10 @@ const OUTSTANDING_MAX = 16;
 const RECONNECT_MS = 50;
 const KEYS_PER_PUBLISHER = 4;
 const POLL_MS = 50;
+/** Of clients that know several addresses. */
+const KEEPALIVE_S = 4;
+/** A consumer that is back is attached again within this time. */
+const BACK_MS = 2_000;
 
 export interface LoadQueue extends QueueUnderTest {
   definition: Record<string, unknown>;
@@ -328,6 +332,7 @@ class Publisher {
 /** Takes everything a queue gives, and writes it down. */
 export class Consumer {
   readonly #client: MqttClient;
+  #ended = false;
   accepted = 0;
 
   /** It acknowledges `acceptMax` deliveries, then no more; each after `workMs`. */
@@ -341,7 +346,26 @@ export class Consumer {
   ) {
     this.#client = connect(`con-${name}`, version, target);
     let connection = 0;
-    this.#client.on('close', () => connection++);
+    // What it held is given to others, also what was on its way to it.
+    let lost: Fault | undefined;
+    let isUsed = false;
+    this.#client.on('close', () => {
+      connection++;
+      if (lost !== undefined || !isUsed || this.#ended) return;
+      const atMs = performance.now();
+      lost = {
+        kind: `${name} lost its connection`,
+        queue,
+        fromMs: atMs - KEEPALIVE_S * 1_500,
+        toMs: Number.POSITIVE_INFINITY,
+      };
+      history.faults.push(lost);
+    });
+    this.#client.on('connect', () => {
+      if (lost !== undefined) lost.toMs = performance.now() + BACK_MS;
+      lost = undefined;
+      isUsed = true;
+    });
     this.#client.handleMessage = (packet, done) => {
       const topic = packet.topic;
       const payload = packet.payload as Buffer;
@@ -364,6 +388,7 @@ export class Consumer {
   }
 
   end(): void {
+    this.#ended = true;
     this.#client.end(true);
   }
 }
@@ -379,7 +404,7 @@ export function connect(clientId: string, protocolVersion: 4 | 5, target: Target
   const client = mqtt.connect({
     ...(several ? { servers: target.map((address: Address) => ({ ...address, protocol: 'mqtt' as const })) } : target),
     // A gateway that is frozen or cut off says nothing: the next one is tried soon.
-    ...(several ? { connectTimeout: 2_000, keepalive: 2 } : { connectTimeout: 10_000 }),
+    ...(several ? { connectTimeout: 2_000, keepalive: KEEPALIVE_S } : { connectTimeout: 10_000 }),
     clientId,
     protocolVersion,
     clean: true,

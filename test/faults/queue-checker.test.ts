@@ -155,6 +155,8 @@ test('a message that was overtaken by a later one of its publisher is found, unl
     history.faults.splice(0, 1, { kind: 'kill', fromMs, toMs });
     expect(checkHistory(history, NONE).disordered).toHaveLength(found);
   }
+  history.faults.splice(0, 1, { kind: 'c lost its connection', queue: 'other', fromMs: 11_500, toMs: 12_500 });
+  expect(checkHistory(history, NONE).disordered).toHaveLength(1);
   // Two consumers work side by side.
   expect(checkHistory(inOrder('consumer', [1, 3, 2], ['c', 'd', 'c']), NONE).disordered).toEqual([]);
 });

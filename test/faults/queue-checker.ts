@@ -101,6 +101,15 @@ export interface QueueFigures {
   purged_total: number;
 }
 
+/** Consumers that lost their connection while nothing was done to anybody: none, where machines are quick enough. */
+export function lonelyLosses(history: History): number {
+  const made = history.faults.filter(({ queue }) => queue === undefined);
+  return history.faults.filter(
+    ({ queue, fromMs, toMs }) =>
+      queue !== undefined && !made.some((fault) => fault.fromMs <= toMs && fault.toMs >= fromMs),
+  ).length;
+}
+
 export function isClean(verdict: Verdict): boolean {
   return VIOLATIONS.every((kind) => verdict[kind].length === 0);
 }
@@ -179,6 +188,7 @@ function findRepeated(
 
 /** The consumer may process what it had received until the fault was over. */
 function excuses(fault: Fault, before: Delivery, after: Delivery): boolean {
+  if (fault.queue !== undefined && fault.queue !== before.queue) return false;
   if (before.atMs > fault.toMs || after.atMs < fault.fromMs) return false;
   return before.acceptedAtMs === undefined || before.acceptedAtMs > fault.fromMs - SETTLE_MS;
 }
@@ -188,7 +198,9 @@ function copiesExcused(history: History, published: Published, gatewaysResend: b
   const { sends, sentAtMs, answeredAtMs = Number.POSITIVE_INFINITY } = published;
   let copies = Math.max(0, sends - 1);
   if (!gatewaysResend || sentAtMs === undefined) return copies;
-  for (const { fromMs, toMs } of history.faults) if (sentAtMs <= toMs && answeredAtMs >= fromMs) copies++;
+  for (const { fromMs, toMs, queue } of history.faults) {
+    if (queue === undefined && sentAtMs <= toMs && answeredAtMs >= fromMs) copies++;
+  }
   return copies;
 }
 
@@ -217,8 +229,11 @@ function findDisorder(history: History, queue: QueueUnderTest, verdict: Verdict)
       const isExcused =
         queue.order === 'consumer' &&
         history.faults.some(
-          ({ fromMs, toMs }) =>
-            overtaker.atMs > fromMs - SETTLE_MS && overtaker.atMs <= toMs && delivery.atMs >= fromMs,
+          ({ fromMs, toMs, queue: of = queue.name }) =>
+            of === queue.name &&
+            overtaker.atMs > fromMs - SETTLE_MS &&
+            overtaker.atMs <= toMs &&
+            delivery.atMs >= fromMs,
         );
       if (!isExcused) verdict.disordered.push(`${describe(delivery)} after ${publisher}'s ${overtaker.place}`);
     }
