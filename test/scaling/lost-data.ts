@@ -54,6 +54,19 @@ export const GIVEN_UP: Play = {
       await cluster.restart('node-2');
       return await cluster.even({ stores: four, copies: 3 }, EVEN_MS_MAX);
     });
+  },
+};
+
+/** A store that died is decommissioned: it cannot give its copies away itself. */
+export const DEAD_LEAVES: Play = {
+  beginning: 'three',
+  async perform(stage) {
+    const { cluster } = stage;
+    await startEven(stage);
+    await stage.step('node-4 joins', async () => {
+      await cluster.add('node-4');
+      return await cluster.even({ stores: [...THREE, 'node-4'], copies: 3 }, EVEN_MS_MAX);
+    });
     await stage.step('node-4 is killed, and leaves for good', async () => {
       await cluster.node('node-4').kill();
       await cluster.command('leave', 'node-4');

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { FIRST_NODE_LOST } from './first-node-lost.ts';
-import { DISK_LOST, GIVEN_UP, LOG_DAMAGED } from './lost-data.ts';
+import { DEAD_LEAVES, DISK_LOST, GIVEN_UP, LOG_DAMAGED } from './lost-data.ts';
 import { formatPlay, type Play, play, seconds } from './play.ts';
 import { resize } from './resize.ts';
 import { DRAINED, NO_COORDINATORS } from './service.ts';
@@ -26,6 +26,7 @@ const PLAYS = new Map<string, Play>([
   ['disk-lost', DISK_LOST],
   ['log-damaged', LOG_DAMAGED],
   ['given-up', GIVEN_UP],
+  ['dead-leaves', DEAD_LEAVES],
   ['drain', DRAINED],
   ['no-coordinators', NO_COORDINATORS],
 ]);
