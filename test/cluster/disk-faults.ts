@@ -115,13 +115,14 @@ export const F19: FaultKind = {
     const untilMs = performance.now() + FULL_MS;
     // Again and again: what is given up or given back is taken too.
     while (performance.now() < untilMs) {
-      disk.fill();
+      await disk.fillAside();
       await pause(500);
     }
+    const leftBytes = disk.freeBytes;
     disk.removeFiller();
     if (cluster.node(name).pid !== pid || !cluster.node(name).isRunning)
       throw new Error(`${name} ended on its full disk`);
-    return `the disk of ${name}, which led ${queue}, full for ${FULL_MS} ms`;
+    return `the disk of ${name}, which led ${queue}, full for ${FULL_MS} ms, with ${leftBytes} bytes left at the end`;
   },
   bounds: { gapWorstMs: 10_000, resumeMs: 10_000, restMs: 60_000 },
 };

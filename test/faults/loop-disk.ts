@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   accessSync,
   closeSync,
@@ -109,6 +110,16 @@ export class LoopDisk {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** The same in a process of its own: clients of this one go on meanwhile. */
+  async fillAside(): Promise<void> {
+    const writes = ['1M', '4k', '1'].map((block) => `dd if=/dev/zero bs=${block} status=none >> "$0"`);
+    const child = spawn('sh', ['-c', `${writes.join('; ')}; sync -d "$0"`, this.#filler], {
+      env: ENV,
+      stdio: 'ignore',
+    });
+    await once(child, 'exit');
   }
 
   removeFiller(): void {
