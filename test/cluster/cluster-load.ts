@@ -1,6 +1,7 @@
 import { keysOf, Load, type LoadSpec, type PublisherSpec, within } from '../faults/load.ts';
 import type { ClusterUnderTest } from './cluster-under-test.ts';
 
+const CREATE_MS_MAX = 30_000;
 const queue = { is_lastvalue: false };
 /** Twelve publishers together make some 250 messages a second: faults are to be seen, not the limits of the machine. */
 const PACE = { paceMs: 45, bytesMax: 2_000 };
@@ -85,6 +86,6 @@ export async function loadCluster(
   seed: number,
   spec: LoadSpec = CLUSTER_LOAD,
 ): Promise<Load> {
-  await Load.createQueues(await cluster.anyRest(), spec);
+  await Load.createQueues(cluster.rest(cluster.gateways()[0]?.name as string, CREATE_MS_MAX), spec);
   return new Load((client) => cluster.targetOf(client), seed, spec);
 }

@@ -153,8 +153,8 @@ export class ClusterUnderTest {
     return gateways.map((_, i) => gateways[(n + i) % gateways.length] as Address);
   }
 
-  rest(name: string): RestClient {
-    return new RestClient(`http://${this.node(name).http}`, KEY, SECRET, REST_MS_MAX);
+  rest(name: string, withinMs = REST_MS_MAX): RestClient {
+    return new RestClient(`http://${this.node(name).http}`, KEY, SECRET, withinMs);
   }
 
   /** A node that runs, and its answer to whoever asks; those that do not answer are passed over. */
