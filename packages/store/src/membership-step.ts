@@ -80,6 +80,11 @@ export function heirsOf(view: GroupView, target: PlacementTarget): number[] {
   return [...preferred, ...others.slice(turn), ...others.slice(0, turn)];
 }
 
+/** The others have a majority, and hold what is committed: this node's replica may be made anew. */
+export function canDoWithoutSelf({ voters, self, fit, isChanging }: GroupView): boolean {
+  return !isChanging && voters.filter((node) => node !== self && fit.has(node)).length > voters.length / 2;
+}
+
 function safeChange(
   view: GroupView,
   promoted: readonly number[],

@@ -15,7 +15,7 @@ import { viewOf } from './group-view.ts';
 import { HandOvers } from './hand-overs.ts';
 import { LeaderBalancer } from './leader-balancer.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
-import { heirsOf } from './membership-step.ts';
+import { canDoWithoutSelf, heirsOf } from './membership-step.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
 import { QueueConfigurator } from './queue-configurator.ts';
@@ -339,7 +339,15 @@ export class Store {
     for (const resolve of waiting) resolve();
   }
 
+  /** What is damaged here is whole elsewhere: where the others can, one of them leads, and this replica is made anew. */
   #dispatchFailed(groupId: number, queueId: number, cause: Error): void {
+    const { host } = this.#options;
+    const view = viewOf(host, groupId);
+    if (isDamage(cause) && view !== undefined && canDoWithoutSelf(view)) {
+      this.#dispatchFailures.delete(queueId);
+      host.markImpaired(groupId, cause);
+      return;
+    }
     const queue = this.#options.topology.queue(queueId)?.name ?? String(queueId);
     const known = this.#dispatchFailures.get(queueId);
     this.#dispatchFailures.set(queueId, { queue, cause });
@@ -356,6 +364,10 @@ export class Store {
     this.#dispatchFailures.delete(queueId);
     this.#options.logger.info({ queue: known.queue }, 'the stored record could be read: this queue goes on');
   }
+}
+
+function isDamage(cause: Error): boolean {
+  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
 
 /** Without an image, every member is as good as the other. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { enterChange, isJoint, leaveJoint } from '@sluice/raft/conf-change';
 import type { Membership } from '@sluice/raft/entry';
 import fc from 'fast-check';
-import { type GroupView, heirsOf, type MembershipStep, nextStep } from '../src/membership-step.ts';
+import { canDoWithoutSelf, type GroupView, heirsOf, type MembershipStep, nextStep } from '../src/membership-step.ts';
 
 function view(self: number, voters: number[], learners: number[], fit: number[] = [...voters, ...learners]): GroupView {
   return { groupId: 0, self, voters, learners, isChanging: false, fit: new Set(fit) };
@@ -12,6 +12,14 @@ const to = (...replicas: number[]) => ({ replicas, preferredLeader: 0 });
 const change = (change: Extract<MembershipStep, { type: 'change' }>['change']): MembershipStep => ({
   type: 'change',
   change,
+});
+
+test('a leader whose log is damaged is given up only where the others can go on, and have everything', () => {
+  expect(canDoWithoutSelf(view(1, [1, 2, 3], []))).toBe(true);
+  expect(canDoWithoutSelf(view(1, [1, 2, 3], [], [1, 2]))).toBe(false);
+  expect(canDoWithoutSelf(view(1, [1, 2], []))).toBe(false);
+  expect(canDoWithoutSelf(view(1, [1], [2]))).toBe(false);
+  expect(canDoWithoutSelf({ ...view(1, [1, 2, 3], []), isChanging: true })).toBe(false);
 });
 
 describe('the next step of a membership', () => {
