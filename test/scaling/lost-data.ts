@@ -29,6 +29,15 @@ export const LOG_DAMAGED: Play = {
   async perform(stage) {
     await startEven(stage);
     await stage.step('bytes of the newest segment of node-2 are flipped', () => replaced(stage, 'node-2', flip(-1)));
+  },
+};
+
+/** Bytes of what was written long ago rot, and nobody knows until they are read. */
+export const LOG_ROTTEN: Play = {
+  beginning: 'three',
+  flags: SMALL_SEGMENTS,
+  async perform(stage) {
+    await startEven(stage);
     await stage.step('bytes amid a sealed segment of node-3 are flipped', () => mended(stage, 'node-3', flip(1, 40)));
     await stage.step('everything is read at node-3', () => readEverythingAt(stage, 'node-3'));
   },

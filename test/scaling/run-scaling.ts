@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { FIRST_NODE_LOST } from './first-node-lost.ts';
-import { DEAD_LEAVES, DISK_LOST, GIVEN_UP, LOG_DAMAGED } from './lost-data.ts';
+import { DEAD_LEAVES, DISK_LOST, GIVEN_UP, LOG_DAMAGED, LOG_ROTTEN } from './lost-data.ts';
 import { formatPlay, type Play, play, seconds } from './play.ts';
 import { resize } from './resize.ts';
 import { DRAINED, NO_COORDINATORS } from './service.ts';
@@ -25,6 +25,7 @@ const PLAYS = new Map<string, Play>([
   ['first-lost', FIRST_NODE_LOST],
   ['disk-lost', DISK_LOST],
   ['log-damaged', LOG_DAMAGED],
+  ['log-rotten', LOG_ROTTEN],
   ['given-up', GIVEN_UP],
   ['dead-leaves', DEAD_LEAVES],
   ['drain', DRAINED],
