@@ -38,7 +38,14 @@ try {
   });
   for (let kill = 1; kill <= KILLS; kill++) {
     await until('every node is there, every partition led', () => cluster.settled(), 60_000, 100);
-    const { leader } = (await cluster.get('/api/v5/message_queues/queues/failover/stats')).statistics.partitions[0];
+    // Unknown for a moment while leadership moves back to the node that came again.
+    let leader;
+    const asked = async () => {
+      const figures = await cluster.get('/api/v5/message_queues/queues/failover/stats').catch(() => undefined);
+      leader = figures?.statistics.partitions[0].leader;
+      return leader;
+    };
+    await until('the leader of the queue is known', asked, 30_000, 100);
     const victim = cluster.nodes.find(({ name }) => name === leader);
     const other = cluster.nodes.find(({ name }) => name !== leader);
     const publisher = new PacedPublisher();
