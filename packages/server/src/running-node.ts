@@ -10,6 +10,7 @@ import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import type { Membership } from '@sluice/raft/entry';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/queue-metrics';
@@ -29,7 +30,7 @@ import { foundersOf } from './identity/founding.ts';
 import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
-import { rememberedMember } from './identity/remembered-member.ts';
+import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
@@ -49,7 +50,7 @@ export class RunningNode {
   readonly #parts: Parts;
   readonly #checks: Map<string, HealthCheck>;
   readonly #heapGrowth = new HeapGrowth();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
 
   static readonly HEALTH_INTERVAL_MS = 500;
   /** A start waits that long for partitions to be led; then the node serves those that are. */
@@ -70,11 +71,11 @@ export class RunningNode {
     this.#checks = new Map(
       ['storage', 'cluster', 'drain'].map((check) => [check, health.register(check, 'ready', '')]),
     );
-    this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
+    this.#checks.get('cluster')?.fail('this node is starting');
   }
 
-  /** Resolves when the node serves: it has its place in a cluster, its partitions have leaders, its listeners are open. */
-  static async start(config: ServerConfig, logger: Logger, stopping: () => boolean): Promise<RunningNode> {
+  /** Everything is opened, and the node has its place in a cluster. It may be looked at and stopped; `begin` follows. */
+  static async open(config: ServerConfig, logger: Logger, stopping: () => boolean): Promise<RunningNode> {
     refuseTlsListeners(config);
     const clock = systemClock;
     const metrics = new PrometheusMetrics();
@@ -84,13 +85,26 @@ export class RunningNode {
     try {
       link = await openNodeLink(config, { clock, logger, metrics });
       parts = await compose({ config, clock, logger, metrics, ground, link, stopping });
-      await begin(parts, config, logger);
       return new RunningNode(parts);
     } catch (cause) {
       await (parts?.host === undefined ? ground.close() : parts.host.close());
       await link?.close();
       throw cause;
     }
+  }
+
+  /** Resolves when the node serves: its partitions have leaders, and its listeners are open. */
+  async begin(config: ServerConfig, logger: Logger): Promise<void> {
+    const { host, ground, link } = this.#parts;
+    try {
+      await begin(this.#parts, config, logger);
+    } catch (cause) {
+      await (host === undefined ? ground.close() : host.close());
+      await link.close();
+      throw cause;
+    }
+    this.#look();
+    this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
   }
 
   get grpc(): NodeLink['grpc'] {
@@ -388,9 +402,10 @@ function unrouted({ routes, topology, host, nodeId }: Parts): string | undefined
 
 const LOOK_AGAIN_MS = 10;
 
-async function rememberCluster({ ground, topology }: Parts, logger: Logger): Promise<void> {
+async function rememberCluster({ ground, topology, host }: Parts, logger: Logger): Promise<void> {
   const { member } = ground.identity;
-  const known = member === undefined ? undefined : rememberedMember(member, topology);
+  const copies = host === undefined ? 1 : copiesOf(membershipsHere(host));
+  const known = member === undefined ? undefined : rememberedMember(member, topology, copies);
   if (known === undefined) return;
   try {
     await ground.become(known);
@@ -398,6 +413,16 @@ async function rememberCluster({ ground, topology }: Parts, logger: Logger): Pro
     logger.warn({ err }, 'where the other nodes are could not be written down; the next start asks those it knows');
   }
 }
+
+function* membershipsHere(host: RaftHost): Iterable<Membership> {
+  for (const groupId of host.storedGroups()) {
+    const membership = host.status(groupId)?.committedMembership;
+    // A group that is not open, or waits to be added to, says nothing of other copies.
+    yield membership ?? NO_MEMBERSHIP;
+  }
+}
+
+const NO_MEMBERSHIP: Membership = { voters: [], votersOutgoing: [], learners: [], learnersNext: [] };
 
 function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): NodeRegistration {
   return {

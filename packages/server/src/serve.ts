@@ -14,27 +14,14 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     ...(config.log.format === 'text' ? { pretty: true } : {}),
   });
   for (const warning of warnings) logger.warn({}, warning);
-  let node: RunningNode;
+  let node: RunningNode | undefined;
   let api: ApiRole | undefined;
-  let interrupted = false;
-  const interrupt = (): void => {
-    interrupted = true;
-  };
-  process.once('SIGTERM', interrupt);
-  process.once('SIGINT', interrupt);
-  try {
-    node = await RunningNode.start(config, logger, () => interrupted);
-    api = await startApi(config, node, logger);
-  } catch (cause) {
-    logger.flush();
-    if (interrupted) process.exit(0);
-    process.stderr.write(`${startFailure(cause)}\n`);
-    process.exit(EXIT_FAILED);
-  }
   let stopping = false;
   const stop = async (signal: string): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    // Not one yet: whoever waits for a place in a cluster looks at `stopping`.
+    if (node === undefined) return;
     logger.info({ signal }, 'draining');
     try {
       await api?.stop();
@@ -48,12 +35,24 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       process.exit(EXIT_FAILED);
     }
   };
-  if (interrupted) {
-    await stop('SIGTERM');
-    return;
-  }
   process.on('SIGTERM', () => void stop('SIGTERM'));
   process.on('SIGINT', () => void stop('SIGINT'));
+  try {
+    node = await RunningNode.open(config, logger, () => stopping);
+    if (stopping) {
+      await node.stop(0);
+      process.exit(0);
+    }
+    // Before the node serves: what it waits for is told by its health page, and a probe finds it alive.
+    api = await startApi(config, node, logger);
+    await node.begin(config, logger);
+  } catch (cause) {
+    logger.flush();
+    if (stopping) process.exit(0);
+    process.stderr.write(`${startFailure(cause)}\n`);
+    process.exit(EXIT_FAILED);
+  }
+  if (stopping) return;
   process.stdout.write(`ready ${JSON.stringify(addresses(node, api))}\n`);
 }
 

@@ -1,4 +1,5 @@
 import type { Topology } from '@sluice/meta/topology';
+import type { Membership } from '@sluice/raft/entry';
 import type { Member } from './node-identity.ts';
 
 /**
@@ -6,22 +7,25 @@ import type { Member } from './node-identity.ts';
  * there are other copies. A store that starts while every coordinator is away finds its peers by it: they have a majority
  * together, and nobody else would tell it where they are. Undefined when nothing of it is new.
  */
-export function rememberedMember(member: Member, topology: Topology): Member | undefined {
+export function rememberedMember(member: Member, topology: Topology, copies: number): Member | undefined {
   const coordinators = topology.coordinators().map(({ nodeId, address }) => ({ nodeId, address }));
   if (coordinators.length === 0) return undefined;
   const nodes = topology
     .nodes()
     .filter(({ nodeId, address, state }) => state !== 'gone' && address !== '' && nodeId !== member.nodeId)
     .map(({ nodeId, address }) => ({ nodeId, address }));
-  const known = { ...member, coordinators, nodes, copies: copiesOf(topology), clusterId: topology.clusterId };
+  const known = { ...member, coordinators, nodes, copies, clusterId: topology.clusterId };
   return JSON.stringify(known) === JSON.stringify(member) ? undefined : known;
 }
 
-/** Of the partition with the fewest: what is damaged must be had elsewhere for every one of them. */
-function copiesOf(topology: Topology): number {
-  let fewest = topology.partitionCount === 0 ? 1 : topology.replicationFactor;
-  for (let partition = 1; partition <= topology.partitionCount; partition++) {
-    fewest = Math.min(fewest, topology.replicasOf(partition).length);
+/**
+ * Of the group with the fewest among those this node keeps: what is damaged here must be had elsewhere for every one of
+ * them. Counted are voters, as committed: a member that is only wished for, or is catching up, has not everything yet.
+ */
+export function copiesOf(memberships: Iterable<Membership>): number {
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const { voters, votersOutgoing } of memberships) {
+    fewest = Math.min(fewest, voters.length, votersOutgoing.length === 0 ? fewest : votersOutgoing.length);
   }
-  return Math.max(1, fewest);
+  return Number.isFinite(fewest) ? Math.max(1, fewest) : 1;
 }
