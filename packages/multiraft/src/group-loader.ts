@@ -69,9 +69,16 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
     base: { index: 0, membership: NOBODY },
     later: [],
     blank: lastIndex === 0 && (recovered?.hardState.term ?? 0) === 0,
-    promise: await readPromise(storage, groupId),
+    promise: undefined,
     damage: undefined,
   };
+  try {
+    stored.promise = await readPromise(storage, groupId);
+  } catch (cause) {
+    // What an earlier replica here had promised is not known: this one must not vote, and the node must start.
+    if (!(cause instanceof SluiceError) || cause.code !== 'NOTE_DAMAGED') throw cause;
+    stored.damage = cause;
+  }
   let first: Entry | undefined;
   try {
     for (let next = applied.index + 1; next <= lastIndex; ) {
@@ -82,7 +89,7 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
     }
   } catch (cause) {
     if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
-    stored.damage = cause;
+    stored.damage ??= cause;
   }
   if (membershipValue !== undefined) stored.base = decodeMembershipRow(membershipValue);
   else if (applied.index > 0 || (lastIndex > 0 && first?.kind !== EntryKind.MEMBERSHIP)) {

@@ -107,6 +107,21 @@ describe('a replica that cannot be trusted', () => {
     await until(() => again.host.leads(1), 'it may lead again');
   });
 
+  test('is one whose predecessor’s promise rotted: the node starts, and the group goes on without it', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 5);
+    await cluster.agree(1, 5);
+    const nodeId = [1, 2, 3].find((other) => other !== leader.nodeId) as number;
+    const member = cluster.member(nodeId);
+    await cluster.kill(nodeId);
+    member.rotPromise(1);
+    const again = await cluster.boot(nodeId, 1, [1, 2, 3]);
+    expect(again.host.impaired()).toEqual([1]);
+    await leader.propose(1, 1);
+    expect(leader.machines.get(1)?.total).toBe(6);
+  });
+
   test('is one that lost what it had acknowledged', async () => {
     await cluster.start(3, 1);
     const leader = await cluster.leader(1);

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -174,6 +174,11 @@ export class Member {
   /** Whether it is written down that the replica is impaired. */
   noted(groupId: number): boolean {
     return existsSync(join(this.#directory, 'images', `${groupId}.impaired`));
+  }
+
+  /** What a former replica here had promised can be read no more. */
+  rotPromise(groupId: number): void {
+    writeFileSync(join(this.#directory, 'images', `${groupId}.promise`), 'rotten');
   }
 
   propose(groupId: number, amount = 1, padding = 0): Promise<TallyReply> {

@@ -89,7 +89,7 @@ export class QueueCheck {
     this.#attached.delete(attachment);
   }
 
-  /** A replica has applied this: everything below `head` is settled for ever. */
+  /** The leader has applied this, and would tell it: everything below `head` is settled for ever. */
   floor(queueId: number, partition: number, head: number, atMs: number): void {
     const key = `${queueId}:${partition}`;
     const floors = this.#floors.get(key) ?? [];

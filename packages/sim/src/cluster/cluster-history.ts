@@ -299,6 +299,8 @@ export class ClusterHistory {
             this.#leaders.set(groupId, nodeId);
             this.#leaderChanges++;
           }
+          // What a follower has applied nobody is told: the leader's disk may hang, and others be ahead of it.
+          if (!serves) continue;
           const from = groupKey(groupId, Uint8Array.of(RowTable.QUEUE));
           const to = groupKey(groupId, Uint8Array.of(RowTable.QUEUE + 1));
           const { nowMs } = this.world;
