@@ -66,7 +66,6 @@ describe('CONNECT that is refused', () => {
     ['a wrong protocol name', 4, frame(0x10, ...text('MQTX'), 4, 2, 0, 0, ...text('x')), 1],
     ['level 6', 4, frame(0x10, ...text('MQTT'), 6, 2, 0, 0, ...text('x')), 1],
     ['3.1.1, empty id, session to keep', 4, frame(0x10, ...text('MQTT'), 4, 0, 0, 0, ...text('')), 2],
-    ['v5, empty id, no clean start', 5, connectV5(0, 0, 0, 0, ...text('')), 0x85],
     ['v5, Receive Maximum 0', 5, connectV5(2, 0, 0, 3, 0x21, 0, 0, ...text('x')), 0x82],
     ['v5, Maximum Packet Size 0', 5, connectV5(2, 0, 0, 5, 0x27, 0, 0, 0, 0, ...text('x')), 0x82],
     ['v5, the same property twice', 5, connectV5(2, 0, 0, 6, 0x21, 0, 9, 0x21, 0, 9, ...text('x')), 0x82],
