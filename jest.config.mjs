@@ -12,5 +12,7 @@ export default {
   },
   moduleNameMapper: { '^@sluice/([^/]+)/(.*)$': '<rootDir>/packages/$1/src/$2.ts' },
   testTimeout: 30_000,
+  // By itself jest leaves one core of two to others; half of the tests wait for servers, clients or election timeouts.
+  maxWorkers: 2,
   reporters: ['default', '<rootDir>/test/harness/left-out-reporter.mjs'],
 };

@@ -42,7 +42,7 @@ test('a connection is counted from CONNECT to its end, with what it did', async 
 
 test('why connections are refused and ended', async () => {
   const refused = await gateway.raw();
-  await refused.hello('', { cleanStart: false });
+  await refused.hello('', { cleanStart: false, protocolVersion: 4 });
   const bad = await gateway.raw();
   await bad.hello('bad');
   bad.send({ type: PacketType.PINGRESP });
