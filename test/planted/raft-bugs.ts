@@ -227,8 +227,8 @@ export const RAFT_BUGS: PlantedBugs = {
     bug(
       'raft',
       'a learner that lags becomes a voter',
-      "learner?.state === 'replicate' && log.lastIndex - learner.match <= config.promotionLagMax;",
-      'learner !== undefined;',
+      'const caughtUp = answers && learner.match > 0 && log.lastIndex - learner.match <= config.promotionLagMax;',
+      'const caughtUp = answers && config.promotionLagMax >= 0;',
     ),
     bug(
       'group-state',

@@ -10,7 +10,18 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 export const STORAGE_BUGS: PlantedBugs = {
   tests: 'packages/storage/',
   bugs: [
-    bug('entry-log/log-writer', 'a frame counts before it is synced', '    await this.#sync(active.fd);\n', ''),
+    bug(
+      'entry-log/log-writer',
+      'a frame counts before it is synced',
+      '    await this.#sync(active.fd);\n    const payloadsAt',
+      '    const payloadsAt',
+    ),
+    bug(
+      'entry-log/log-writer',
+      'what a full disk cut back may come back after a power loss',
+      '    await this.#sync(active.fd);\n  }',
+      '  }',
+    ),
     bug(
       'entry-log/log-writer',
       'after a failed sync writing goes on',

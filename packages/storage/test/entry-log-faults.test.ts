@@ -209,6 +209,19 @@ describe('a failing disk', () => {
     },
   );
 
+  test('the cut of half a frame is durable before the append is refused: the next segment says where this one ends', async () => {
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(await temporaryDirectory(), { files });
+    const done: string[] = [];
+    files.onTruncate = () => void done.push('cut');
+    files.onSync = () => void done.push('sync');
+    files.onWrite = () => 50;
+    expect(await codeOf(log.append([write(1, [entry(1, 1, 'a')])]))).toBe('ENTRY_LOG_FULL');
+    expect(done).toEqual(['cut', 'sync']);
+    files.onWrite = () => undefined;
+    await log.close();
+  });
+
   test('a full disk whose half frame cannot be cut off fences', async () => {
     const { log, files } = await faulty();
     files.onWrite = () => 10;
