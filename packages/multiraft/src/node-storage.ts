@@ -61,7 +61,8 @@ export interface NodeStorageOptions {
   removeEngine?(directory: string): Promise<void>;
 }
 
-async function makeDirectory(files: FileOperations, directory: string): Promise<void> {
+/** Messages of everybody are in there: for this user only. A directory that exists keeps the mode it was given. */
+export async function makeDirectory(files: FileOperations, directory: string): Promise<void> {
   try {
     await files.makeDirectory(directory);
   } catch (cause) {

@@ -1,15 +1,15 @@
 import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
-import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
+import { makeDirectory, type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { finishSetAside, setAside } from '@sluice/storage/set-aside';
 import { DiskGuard } from '@sluice/store/disk-guard';
 import type { ServerConfig } from './config/config.ts';
-import { makeDataDirectory } from './identity/data-directory.ts';
 import { type Member, makeIdentity, type NodeIdentity, readIdentity, saveIdentity } from './identity/node-identity.ts';
 
 /**
@@ -35,7 +35,7 @@ export async function openGround(config: ServerConfig, logger: Logger, metrics: 
   const directory = config.node.dataDirectory;
   const keepsData = config.node.roles.has('store') || config.node.roles.has('coordinator');
   if (!keepsData) {
-    await makeDataDirectory(directory);
+    await makeDirectory(nodeFileOperations, directory);
     const lock = await lockDirectory(directory);
     return ground(
       directory,

@@ -6,7 +6,7 @@ import { SeededPrng } from '@sluice/common/prng';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
-import type { NodeRegistration } from '@sluice/meta/node-info';
+import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
@@ -155,7 +155,7 @@ export class RunningNode {
       if (host.diskFull) store?.diskFull();
     }
     tell(this.#checks.get('storage'), problems);
-    const leaderless = this.#leaderless();
+    const leaderless = this.gateway === undefined ? [] : leaderlessPartitions(this.#parts);
     const missing = leaderless.length === 0 ? [] : [`nobody is known to lead partition ${leaderless.join(', ')}`];
     if (watcher.coordinator === 0) missing.push('no coordinator answers: nothing can be changed, the rest goes on');
     const drain = this.#checks.get('drain');
@@ -163,16 +163,6 @@ export class RunningNode {
     else drain?.pass();
     // Established publishing and consuming goes on without a coordinator, so that alone makes no node unready.
     tell(this.#checks.get('cluster'), leaderless.length === 0 ? [] : missing);
-  }
-
-  #leaderless(): number[] {
-    if (this.gateway === undefined) return [];
-    const { routes } = this.#parts;
-    const leaderless: number[] = [];
-    for (let partition = 1; partition <= this.topology.partitionCount; partition++) {
-      if (routes.leaderOf(partition) === 0) leaderless.push(partition);
-    }
-    return leaderless;
   }
 }
 
@@ -329,14 +319,20 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   const { host, coordinator, store, watcher, gateway, topology, link } = parts;
   host?.start();
   coordinator?.start();
-  watcher.onChange(() => {
-    for (const { nodeId, address, state } of topology.nodes()) {
-      if (state === 'gone') link.addresses.delete(nodeId);
-      else if (address !== '') link.addresses.set(nodeId, address);
+  let nodes: readonly NodeInfo[] = [];
+  watcher.onChange((_topology, what) => {
+    // The same list while no node changed: most news are of queues, and cost nothing here.
+    const isOfNodes = topology.nodes() !== nodes;
+    nodes = topology.nodes();
+    if (isOfNodes) {
+      for (const { nodeId, address, state } of nodes) {
+        if (state === 'gone') link.addresses.delete(nodeId);
+        else if (address !== '') link.addresses.set(nodeId, address);
+      }
     }
     store?.topologyChanged();
     gateway?.topologyChanged();
-    void rememberCluster(parts, logger);
+    if (isOfNodes || what !== 'delta') void rememberCluster(parts, logger);
   });
   watcher.start();
   // A node that fails now would never serve, and the wait would have no end.
@@ -390,14 +386,21 @@ async function servedPartitions(parts: Parts, logger: Logger): Promise<void> {
 function unrouted({ routes, topology, host, nodeId }: Parts): string | undefined {
   if (topology.partitionCount === 0) return 'the number of partitions is not known';
   const stopped = new Set(host?.stoppedGroups().map(({ groupId }) => groupId));
-  for (let partition = 1; partition <= topology.partitionCount; partition++) {
-    if (routes.leaderOf(partition) !== 0) continue;
+  for (const partition of leaderlessPartitions({ routes, topology })) {
     const replicas = topology.replicasOf(partition);
     // Its only replica is here and cannot serve: nobody will lead it in this life.
     if (stopped.has(partition) && replicas.length === 1 && replicas[0] === nodeId) continue;
     return `nobody is known to lead partition ${partition}`;
   }
   return undefined;
+}
+
+function leaderlessPartitions({ routes, topology }: Pick<Parts, 'routes' | 'topology'>): number[] {
+  const leaderless: number[] = [];
+  for (let partition = 1; partition <= topology.partitionCount; partition++) {
+    if (routes.leaderOf(partition) === 0) leaderless.push(partition);
+  }
+  return leaderless;
 }
 
 const LOOK_AGAIN_MS = 10;
