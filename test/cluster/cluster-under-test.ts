@@ -1,13 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Balancer } from '../../deploy/balancer.mjs';
 import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
 import { API, until } from '../faults/load.ts';
 import { LoopDisk } from '../faults/loop-disk.ts';
+import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
 import type { Address } from '../harness/server-process.ts';
+import { within } from '../harness/within.ts';
 import { isAlive, NodeNetworks } from './node-networks.ts';
 
 const FOLDER = /^sluice-cluster-(\d+)-/;
@@ -15,7 +16,6 @@ const START_MS_MAX = 90_000;
 const REST_MS_MAX = 3_000;
 const KEY = 'harness';
 const SECRET = 'harness-secret';
-const LOG_CHARACTERS_MAX = 3_000;
 /** Leadership that has not moved for this long has come to rest. */
 const STILL_MS = 1_500;
 
@@ -282,7 +282,7 @@ export class ClusterUnderTest {
 
   /** An error with the ends of all logs. */
   failure(cause: unknown): Error {
-    const logs = this.logs.map(({ name, logFile }) => `--- ${name}\n${tail(logFile)}`);
+    const logs = this.logs.map(({ name, logFile }) => `--- ${name}\n${endOfLog(logFile)}`);
     return new Error(`${String(cause)}\nthe ends of the logs:\n${logs.join('\n')}`, { cause });
   }
 
@@ -320,10 +320,6 @@ function unrest({ self, nodes, partitions }: ClusterView, balanced: boolean, abs
   return partitions.length === 0 ? `${self} knows no partitions` : '';
 }
 
-/** A node must not outlive the test that started it, however that ends. */
-const DIES_WITH_US =
-  spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : [];
-
 /** What runs that were killed left behind. */
 function sweep(): void {
   for (const name of readdirSync(tmpdir())) {
@@ -356,22 +352,6 @@ export async function patiently<T>(
       return undefined;
     }
   });
-}
-
-async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function tail(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'utf8').slice(-LOG_CHARACTERS_MAX) : '(no log)';
 }
 
 function addressOf(text: string): Address {

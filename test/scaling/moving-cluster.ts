@@ -1,13 +1,15 @@
-import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Balancer } from '../../deploy/balancer.mjs';
 import { LocalCluster } from '../../deploy/local-cluster.mjs';
 import { until } from '../faults/load.ts';
+import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
 import type { Address } from '../harness/server-process.ts';
+import { within } from '../harness/within.ts';
 
 const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
 const KEY = 'harness:harness-secret';
@@ -15,7 +17,6 @@ const ALL_ROLES = 'gateway,store,coordinator';
 const REST_MS_MAX = 2_000;
 const START_MS_MAX = 90_000;
 const COMMAND_MS_MAX = 30_000;
-const LOG_CHARACTERS_MAX = 4_000;
 const run = promisify(execFile);
 
 /** How a cluster begins; more nodes come by `add`. */
@@ -225,7 +226,7 @@ export class MovingCluster {
 
   /** An error with the ends of all logs. */
   failure(cause: unknown): Error {
-    const logs = this.nodes.map(({ name, logFile }) => `--- ${name}\n${tail(logFile)}`);
+    const logs = this.nodes.map(({ name, logFile }) => `--- ${name}\n${endOfLog(logFile)}`);
     return new Error(`${String(cause)}\nthe ends of the logs:\n${logs.join('\n')}`, { cause });
   }
 
@@ -262,28 +263,4 @@ export function unevenView(view: ClusterView, { stores, copies, leaderless = [] 
   if (view.partitions.some(({ leader }) => leaderless.includes(leader as string)))
     return `that ${leaderless.join(', ')} leads`;
   return view.partitions.length === 0 ? 'nothing of partitions' : '';
-}
-
-/** A node must not outlive the test that started it, however that ends. */
-const DIES_WITH_US =
-  spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : [];
-
-async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function tail(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').slice(-LOG_CHARACTERS_MAX);
-  } catch {
-    return '(no log)';
-  }
 }
