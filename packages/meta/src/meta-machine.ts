@@ -1,3 +1,4 @@
+import { compactDefinition } from './compact-definition.ts';
 import { decodeMetaCommand, type MetaCommand, type QueueDraft } from './meta-commands.ts';
 import {
   decodeMetaRow,
@@ -47,7 +48,7 @@ export class MetaMachine {
     for (const { key, value } of rows) {
       const decoded = decodeMetaRow(key, value);
       if (decoded.table === 'head') head = decoded.row;
-      else if (decoded.table === 'queue') machine.#putQueue(decoded.row);
+      else if (decoded.table === 'queue') machine.#putQueue(compactDefinition(decoded.row));
       else if (decoded.table === 'node') machine.#putNode(decoded.row);
       else machine.#putPartition(decoded.row);
     }
@@ -169,13 +170,13 @@ export class MetaMachine {
     if (draft.partitionCount > this.partitionCount) return this.#unchanged('too-many-partitions');
     const queueId = this.#nextQueueId++;
     const { partitionCount, ...settings } = draft;
-    const definition: QueueDefinition = {
+    const definition = compactDefinition({
       ...settings,
       queueId,
       partitions: placeQueue(queueId, partitionCount, this.partitionCount),
       version: this.epoch + 1,
       createdAtMs: this.#nowMs,
-    };
+    });
     this.#putQueue(definition);
     return this.#changed('done', { changed: definition });
   }
@@ -185,14 +186,14 @@ export class MetaMachine {
     if (earlier === undefined) return this.#unchanged('not-found');
     if (earlier.version !== expectedVersion) return this.#unchanged('changed-meanwhile');
     const { partitionCount: _fixed, ...settings } = draft;
-    const definition: QueueDefinition = {
+    const definition = compactDefinition({
       ...earlier,
       ...settings,
       name: earlier.name,
       topicFilter: earlier.topicFilter,
       isLastValue: earlier.isLastValue,
       version: this.epoch + 1,
-    };
+    });
     this.#putQueue(definition);
     return this.#changed('done', { changed: definition });
   }

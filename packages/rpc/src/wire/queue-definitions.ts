@@ -1,12 +1,11 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import { definitionOf, hasSameSettings, type SettingsPart } from '@sluice/meta/compact-definition';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { wireInvalid } from './codec.ts';
 import { parseJson } from './json.ts';
 import { anyObject } from './shape.ts';
 
-/** What every queue has for itself; the rest of a definition is settings, which most queues share with others. */
-type Own = 'queueId' | 'name' | 'topicFilter' | 'partitions' | 'version' | 'createdAtMs';
 /** Id, two texts, partitions, version, time and settings, of a byte or more each. */
 const QUEUE_BYTES_MIN = 7;
 
@@ -17,13 +16,13 @@ const QUEUE_BYTES_MIN = 7;
 export function packQueueDefinitions(queues: readonly QueueDefinition[]): Uint8Array {
   const settingsAt = new Map<string, number>();
   const list = new ByteWriter(64 + queues.length * 64);
-  for (const { queueId, name, topicFilter, partitions, version, createdAtMs, ...settings } of queues) {
-    const json = JSON.stringify(settings);
-    let at = settingsAt.get(json);
-    if (at === undefined) {
-      at = settingsAt.size;
-      settingsAt.set(json, at);
-    }
+  let before: QueueDefinition | undefined;
+  let at = 0;
+  for (const queue of queues) {
+    const { queueId, name, topicFilter, partitions, version, createdAtMs } = queue;
+    // Queues that were made one after the other are mostly alike: their settings are not made into JSON to find that out.
+    if (before === undefined || !hasSameSettings(before, queue)) at = settingsAtOf(queue, settingsAt);
+    before = queue;
     list.varint(queueId).text(name).text(topicFilter).varint(partitions.length);
     for (const partition of partitions) list.varint(partition);
     list.varint(version).varint(createdAtMs).varint(at);
@@ -33,14 +32,23 @@ export function packQueueDefinitions(queues: readonly QueueDefinition[]): Uint8A
   return packed.varint(queues.length).raw(list.finish()).finish();
 }
 
+function settingsAtOf(queue: QueueDefinition, settingsAt: Map<string, number>): number {
+  const { queueId, name, topicFilter, partitions, version, createdAtMs, ...settings } = queue;
+  const json = JSON.stringify(settings);
+  const known = settingsAt.get(json);
+  if (known !== undefined) return known;
+  settingsAt.set(json, settingsAt.size);
+  return settingsAt.size - 1;
+}
+
 export function unpackQueueDefinitions(bytes: Uint8Array): QueueDefinition[] {
   const reader = new ByteReader(bytes);
-  const settings: Omit<QueueDefinition, Own>[] = [];
+  const settings: SettingsPart[] = [];
   const settingsCount = countOf(reader, 1);
   for (let i = 0; i < settingsCount; i++) {
     const value = parseJson(reader.sized());
     anyObject(value, 'settings of queues');
-    settings.push(value as Omit<QueueDefinition, Own>);
+    settings.push(value as SettingsPart);
   }
   const count = countOf(reader, QUEUE_BYTES_MIN);
   const queues: QueueDefinition[] = [];
@@ -55,7 +63,7 @@ export function unpackQueueDefinitions(bytes: Uint8Array): QueueDefinition[] {
     const createdAtMs = reader.varint();
     const shared = settings[reader.varint()];
     if (shared === undefined) throw wireInvalid(`queue ${queueId} has no settings`);
-    queues.push({ ...shared, queueId, name, topicFilter, partitions, version, createdAtMs });
+    queues.push(definitionOf({ queueId, name, topicFilter, partitions, version, createdAtMs }, shared));
   }
   if (reader.remaining > 0) throw wireInvalid('bytes behind the last queue');
   return queues;
