@@ -298,6 +298,12 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     return this.#dispatches.get(queueId);
   }
 
+  /** Queues that hold records or have had a consumer in this leadership. Some twice. */
+  *busyQueueIds(): Iterable<number> {
+    for (const { queueId } of this.machine.filledQueues()) yield queueId;
+    yield* this.#dispatches.keys();
+  }
+
   attach(queueId: number, consumer: DispatchConsumer, window: number): QueueDispatch | undefined {
     const dispatch = this.dispatchFor(queueId);
     dispatch?.attach(consumer, window);

@@ -10,7 +10,8 @@ import type { AdminService } from './service/admin-service.ts';
  *
  * The age of the oldest message needs a look at the disk, and a scrape must not wait for one queue after the other: so
  * the figures are gathered right before a page is built (`refresh`), and the page reads what was gathered. A page has
- * room for so many queues; beyond that the deepest and the oldest are shown, and how many were left out.
+ * room for so many queues; beyond that the deepest and the oldest are shown, and how many were left out. Queues that do
+ * nothing fill what room is left and are not looked at otherwise.
  */
 export class QueueMetrics {
   readonly #admin: AdminService;
@@ -31,14 +32,21 @@ export class QueueMetrics {
 
   async refresh(): Promise<void> {
     const all: Shown[] = [];
-    for await (const figures of this.#admin.allStatistics()) {
+    for await (const figures of this.#admin.busyStatistics(QueueMetrics.QUEUES_MAX)) {
+      const last = all.at(-1);
+      if (last?.figures.queueId === figures.queueId) {
+        last.figures = added(last.figures, figures);
+        last.partitions++;
+        continue;
+      }
       const definition = this.#topology.queue(figures.queueId);
-      if (definition === undefined) continue;
-      all.push({ figures, definition, labels: { queue: definition.name } });
+      if (definition !== undefined)
+        all.push({ figures, definition, labels: { queue: definition.name }, partitions: 1 });
     }
     this.#nowMs = this.#clock.nowMs();
-    this.#left = Math.max(0, all.length - QueueMetrics.QUEUES_MAX);
-    this.#shown = this.#left === 0 ? all : worst(all, QueueMetrics.QUEUES_MAX);
+    this.#shown = all.length <= QueueMetrics.QUEUES_MAX ? all : worst(all, QueueMetrics.QUEUES_MAX);
+    const shown = this.#shown.reduce((total, { partitions }) => total + partitions, 0);
+    this.#left = Math.max(0, this.#admin.queueCount - shown);
   }
 
   #register(metrics: Metrics): void {
@@ -57,7 +65,7 @@ export class QueueMetrics {
         1,
       ]),
     );
-    metrics.collect('sluice_metrics_dropped_queues', 'Queues this page had no room for', 'gauge', () => [
+    metrics.collect('sluice_metrics_dropped_queues', 'Queues this page had no room for, by partition', 'gauge', () => [
       [{}, this.#left],
     ]);
   }
@@ -76,9 +84,36 @@ export class QueueMetrics {
 }
 
 interface Shown {
+  /** Over all its partitions led here. */
   figures: StoreQueueStatistics;
   definition: QueueDefinition;
   labels: { queue: string };
+  partitions: number;
+}
+
+/** Of one queue in two partitions. A consumer is attached to several of them: adding up would count it several times. */
+function added(one: StoreQueueStatistics, other: StoreQueueStatistics): StoreQueueStatistics {
+  const ages = [one.oldestAppendedAtMs, other.oldestAppendedAtMs].filter((atMs) => atMs > 0);
+  return {
+    ...one,
+    depth: one.depth + other.depth,
+    depthBytes: one.depthBytes + other.depthBytes,
+    inflight: one.inflight + other.inflight,
+    consumers: Math.max(one.consumers, other.consumers),
+    keys: one.keys + other.keys,
+    oldestAppendedAtMs: ages.length === 0 ? 0 : Math.min(...ages),
+    publishedTotal: one.publishedTotal + other.publishedTotal,
+    publishedBytesTotal: one.publishedBytesTotal + other.publishedBytesTotal,
+    acceptedTotal: one.acceptedTotal + other.acceptedTotal,
+    returnedTotal: one.returnedTotal + other.returnedTotal,
+    refusedTotal: one.refusedTotal + other.refusedTotal,
+    expiredTotal: one.expiredTotal + other.expiredTotal,
+    overwrittenTotal: one.overwrittenTotal + other.overwrittenTotal,
+    droppedTotal: one.droppedTotal + other.droppedTotal,
+    purgedTotal: one.purgedTotal + other.purgedTotal,
+    deliveredTotal: one.deliveredTotal + other.deliveredTotal,
+    redeliveredTotal: one.redeliveredTotal + other.redeliveredTotal,
+  };
 }
 
 type Read = (figures: StoreQueueStatistics, nowMs: number) => number;

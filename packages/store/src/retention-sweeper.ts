@@ -6,7 +6,8 @@ import type { Partition } from './partition.ts';
 /**
  * Drops what a queue's retention period no longer covers. Looking at every queue's oldest row every second would read
  * the disk for queues that have days to go; so for each queue the moment is kept when its oldest record will be due.
- * Even asking a hundred thousand queues for that moment costs something: the more there are, the rarer it is done.
+ * Queues without records are not looked at. Even asking a hundred thousand others for that moment costs something: the
+ * more there are, the rarer it is done.
  */
 export class RetentionSweeper {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -17,7 +18,7 @@ export class RetentionSweeper {
   readonly #nextLookMs = new Map<Partition, Map<number, number>>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
-  /** Queues looked at by the last sweep. */
+  /** By the last sweep. */
   #looked = 0;
   #intervalsToSkip = 0;
 
@@ -82,10 +83,10 @@ export class RetentionSweeper {
     const nowMs = this.#clock.nowMs();
     const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
     this.#nextLookMs.set(partition, nextLookMs);
-    for (const queue of partition.machine.queues()) {
+    for (const queue of partition.machine.filledQueues()) {
       if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
-      if (queue.depth === 0 || queue.isRemoved) continue;
+      if (queue.isRemoved) continue;
       if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const definition = this.#topology.queue(queue.queueId);
       if (definition === undefined) continue;

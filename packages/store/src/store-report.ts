@@ -2,18 +2,10 @@ import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
 import type { Partition } from './partition.ts';
 
-/**
- * What a store tells the coordinator every second. Adding up the depths of a hundred thousand queues would hold the loop
- * up, so it is done in slices beside the reports, which tell the sum that was known last, and only where something was
- * applied since.
- */
+/** What a store tells the coordinator every second. Nothing of it is found by walking queues. */
 export class StoreReport {
   readonly #host: Pick<RaftHost, 'status' | 'impaired'>;
   readonly #partitions: ReadonlyMap<number, Partition>;
-  readonly #depths = new Map<number, { applied: number; depth: number }>();
-  #adding = false;
-
-  static readonly SLICE_QUEUES = 2048;
 
   constructor(host: Pick<RaftHost, 'status' | 'impaired'>, partitions: ReadonlyMap<number, Partition>) {
     this.#host = host;
@@ -27,7 +19,7 @@ export class StoreReport {
   }
 
   #partition(partition: Partition): PartitionReport {
-    const { groupId, term, committedMembership } = partition;
+    const { groupId, term, committedMembership, machine } = partition;
     const membership = committedMembership?.membership;
     return {
       partition: groupId,
@@ -35,35 +27,8 @@ export class StoreReport {
       membershipIndex: committedMembership?.index ?? 0,
       voters: union(membership?.voters, membership?.votersOutgoing),
       learners: union(membership?.learners, membership?.learnersNext),
-      depth: this.#depth(partition),
+      depth: machine.depth,
     };
-  }
-
-  #depth({ groupId }: Partition): number {
-    const known = this.#depths.get(groupId);
-    if (known?.applied !== this.#applied(groupId)) void this.#addUp();
-    return known?.depth ?? 0;
-  }
-
-  async #addUp(): Promise<void> {
-    if (this.#adding) return;
-    this.#adding = true;
-    let looked = 0;
-    for (const { groupId, leads, machine } of this.#partitions.values()) {
-      const applied = this.#applied(groupId);
-      if (!leads || this.#depths.get(groupId)?.applied === applied) continue;
-      let depth = 0;
-      for (const queue of machine.queues()) {
-        depth += queue.depth;
-        if (++looked % StoreReport.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
-      }
-      this.#depths.set(groupId, { applied, depth });
-    }
-    this.#adding = false;
-  }
-
-  #applied(groupId: number): number {
-    return this.#host.status(groupId)?.applied ?? 0;
   }
 }
 

@@ -26,7 +26,7 @@ function setUp(dataRetentionMs: number) {
   };
   const partition = {
     leads: true,
-    machine: { queues: () => [{ queueId: 1, depth: state.appended.length, isRemoved: false }] },
+    machine: { filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []) },
     dropper: {
       expire: async (_queueId: number, beforeMs: number) => {
         state.looks++;

@@ -11,6 +11,9 @@ export class MachineState {
   isTimeDirty = false;
   /** Queues changed since the last flush; also those that are gone. */
   readonly dirty: QueueState[] = [];
+  /** Queues with live records and how many, as of the last flush; and the sum: nobody walks all queues to find out. */
+  readonly filled = new Map<QueueState, number>();
+  depth = 0;
 
   readonly records = new RecordCursor();
   readonly settlements = new SettleCursor();
@@ -22,6 +25,14 @@ export class MachineState {
     if (queue.isDirty) return;
     queue.isDirty = true;
     this.dirty.push(queue);
+  }
+
+  /** Brings `filled` and `depth` up to date with a queue that changed. */
+  account(queue: QueueState): void {
+    const depth = this.queues.get(queue.queueId) === queue ? queue.depth : 0;
+    this.depth += depth - (this.filled.get(queue) ?? 0);
+    if (depth > 0) this.filled.set(queue, depth);
+    else this.filled.delete(queue);
   }
 
   /** A removed queue whose last record is settled. */

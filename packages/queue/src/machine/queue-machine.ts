@@ -40,6 +40,7 @@ export class QueueMachine {
       } else if (table === RowTable.QUEUE) {
         const queue = decodeQueueRow(value);
         state.queues.set(queue.queueId, queue);
+        state.account(queue);
       }
     }
     return new QueueMachine(state);
@@ -89,6 +90,7 @@ export class QueueMachine {
     const state = this.#state;
     for (const queue of state.dirty) {
       queue.isDirty = false;
+      state.account(queue);
       const key = queueRowKey(queue.queueId);
       if (state.queues.get(queue.queueId) === queue) rows.put(key, encodeQueueRow(queue));
       else if (!state.queues.has(queue.queueId)) rows.delete(key);
@@ -109,5 +111,19 @@ export class QueueMachine {
 
   queues(): IterableIterator<Readonly<QueueState>> {
     return this.#state.queues.values();
+  }
+
+  get queueCount(): number {
+    return this.#state.queues.size;
+  }
+
+  /** Queues with live records, as of the last flush: of a hundred thousand queues those that anything is to be done for. */
+  filledQueues(): IterableIterator<Readonly<QueueState>> {
+    return this.#state.filled.keys();
+  }
+
+  /** Live records over all queues, as of the last flush. */
+  get depth(): number {
+    return this.#state.depth;
   }
 }

@@ -138,7 +138,10 @@ class Run {
         break;
       case 'end-turn':
         this.endTurn();
-        if (step.restart) this.#restart();
+        if (step.restart) {
+          this.#restart();
+          this.#checkSums();
+        }
     }
   }
 
@@ -154,6 +157,19 @@ class Run {
     );
     same(this.harness.describeRows(), this.naive.describeRows());
     for (const [id, queue] of this.naive.queues) this.#checkHead(this.harness.machine.queue(id), queue);
+    this.#checkSums();
+  }
+
+  /** What the machine keeps beside its queues so that nobody has to walk them. */
+  #checkSums(): void {
+    const { machine } = this.harness;
+    const filled = [...machine.queues()].filter(({ depth }) => depth > 0);
+    same([...machine.filledQueues()].map(({ queueId: id }) => id).sort(), filled.map(({ queueId: id }) => id).sort());
+    same(
+      machine.depth,
+      filled.reduce((total, { depth }) => total + depth, 0),
+    );
+    same(machine.queueCount, [...machine.queues()].length);
   }
 
   #append(records: Extract<Step, { do: 'append' }>['records']): void {

@@ -28,7 +28,7 @@ export class AdminService {
 
   /** Index rows read at once while peeking. */
   static readonly PEEK_ROWS = 32;
-  /** Queues looked at for the metrics page before others have their turn. */
+  /** For the metrics page, before others have their turn. */
   static readonly SLICE_QUEUES = 512;
 
   constructor(options: {
@@ -65,16 +65,41 @@ export class AdminService {
     }
   }
 
-  /** Every queue of the partitions led here, for the metrics page. */
-  async *allStatistics(): AsyncIterable<StoreQueueStatistics> {
+  /**
+   * For the metrics page: every queue led here that holds records or has consumers, and, while these are fewer than
+   * `room`, some of those that do nothing. A scrape costs what is going on, not what there is. One element a partition,
+   * those of one queue together.
+   */
+  async *busyStatistics(room: number): AsyncIterable<StoreQueueStatistics> {
     let looked = 0;
-    for (const partition of this.#partitions.values()) {
-      if (!partition.leads) continue;
-      for (const queue of partition.machine.queues()) {
-        if (++looked % AdminService.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
-        if (!queue.isRemoved) yield await this.#figures(partition, queue);
+    for (const queueId of this.#busyQueueIds(room)) {
+      if (++looked % AdminService.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+      for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
+        const partition = this.#partitions.get(number);
+        const queue = partition?.leads === true ? partition.machine.queue(queueId) : undefined;
+        if (queue !== undefined && !queue.isRemoved) yield await this.#figures(partition as Partition, queue);
       }
     }
+  }
+
+  /** Queues led here; one in several partitions counts for each. */
+  get queueCount(): number {
+    let count = 0;
+    for (const partition of this.#partitions.values()) if (partition.leads) count += partition.machine.queueCount;
+    return count;
+  }
+
+  #busyQueueIds(room: number): ReadonlySet<number> {
+    const ids = new Set<number>();
+    const led = [...this.#partitions.values()].filter(({ leads }) => leads);
+    for (const partition of led) for (const queueId of partition.busyQueueIds()) ids.add(queueId);
+    for (const { machine } of led) {
+      for (const { queueId } of machine.queues()) {
+        if (ids.size >= room) return ids;
+        ids.add(queueId);
+      }
+    }
+    return ids;
   }
 
   async #statistics(queueIds: readonly number[]): Promise<StoreAdminResponse> {
