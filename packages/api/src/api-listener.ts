@@ -55,7 +55,8 @@ export class ApiListener {
     });
     const bound = this.#server.address() as AddressInfo;
     if (this.#options.anonymous) {
-      this.#options.logger.warn({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
+      // Whoever allowed it beyond this machine was warned by the configuration.
+      this.#options.logger.info({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
     }
     return { host: bound.address, port: bound.port };
   }

@@ -48,6 +48,12 @@ export class NodeTransport implements Transport, ServiceRegistry {
     return this.#server.listen(host, port);
   }
 
+  /** Certificates for connections from now on, in both directions. */
+  setTls(files: TlsFiles): void {
+    this.#remote.setTls(files);
+    this.#server.setTls(files);
+  }
+
   serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>, from: number) => void): void {
     this.#services.serveChannel(service, accept);
   }

@@ -24,7 +24,13 @@ afterEach(async () => {
 
 function server(clusterId = CLUSTER, nodeId = 2): { server: GrpcServer; metrics: PlainMetrics } {
   const metrics = new PlainMetrics();
-  const made = new GrpcServer({ tls: undefined, logger: silentLogger, metrics, clock: systemClock });
+  const made = new GrpcServer({
+    tls: undefined,
+    addresses: new AddressBook(),
+    logger: silentLogger,
+    metrics,
+    clock: systemClock,
+  });
   if (nodeId > 0) made.setIdentity({ clusterId, nodeId });
   cleanups.push(() => made.shutdown());
   return { server: made, metrics };

@@ -23,7 +23,13 @@ const sockets: Socket[] = [];
 
 beforeEach(async () => {
   metrics = new PlainMetrics();
-  server = new GrpcServer({ tls: undefined, logger: silentLogger, metrics, clock: systemClock });
+  server = new GrpcServer({
+    tls: undefined,
+    addresses: new AddressBook(),
+    logger: silentLogger,
+    metrics,
+    clock: systemClock,
+  });
   server.setIdentity({ clusterId: CLUSTER, nodeId: 2 });
   received = 0;
   server.serveChannel<AppendRequest, AppendResponse>('append', (channel) => {

@@ -6,10 +6,8 @@ import { AddressBook } from '../src/address-book.ts';
 import type { ClusterRequest } from '../src/contract/cluster.ts';
 import type { LiveRequest, LiveResponse } from '../src/contract/live.ts';
 import type { MetadataRequest, MetadataResponse } from '../src/contract/metadata.ts';
-import type { TlsFiles } from '../src/grpc/tls-files.ts';
 import { NodeTransport } from '../src/node-transport.ts';
 import type { Channel } from '../src/transport.ts';
-import { makeCertificates } from './support/certificates.ts';
 import { CuttableProxy } from './support/cuttable-proxy.ts';
 import { until } from './support/until.ts';
 
@@ -31,10 +29,16 @@ interface Node {
   accepted: { channel: Far; from: number }[];
 }
 
-async function node(nodeId: number, tls?: TlsFiles): Promise<Node> {
+async function node(nodeId: number): Promise<Node> {
   const addresses = new AddressBook();
   const metrics = new PlainMetrics();
-  const transport = new NodeTransport({ addresses, tls, logger: silentLogger, metrics, clock: systemClock });
+  const transport = new NodeTransport({
+    addresses,
+    tls: undefined,
+    logger: silentLogger,
+    metrics,
+    clock: systemClock,
+  });
   cleanups.push(() => transport.shutdown());
   transport.setIdentity({ clusterId: 'c', nodeId });
   const accepted: Node['accepted'] = [];
@@ -46,8 +50,6 @@ async function node(nodeId: number, tls?: TlsFiles): Promise<Node> {
   return { transport, addresses, metrics, port: await transport.listen('127.0.0.1', 0), accepted };
 }
 
-const refused = (of: Node, reason: string): number =>
-  of.metrics.counter('sluice_rpc_refused_total', '', { reason }).value;
 const question: MetadataRequest = { type: 'reach', epoch: 1 };
 
 describe('the transport of a node', () => {
@@ -184,46 +186,4 @@ describe('a wire that is cut silently', () => {
     await until(() => two.accepted.length === 2);
     expect(performance.now() - healedAtMs).toBeLessThan(500);
   }, 20_000);
-});
-
-describe('with certificates', () => {
-  const tls = makeCertificates();
-
-  test('nodes of one authority talk', async () => {
-    const [one, two] = [await node(1, tls), await node(2, tls)];
-    one.addresses.set(2, `127.0.0.1:${two.port}`);
-    expect(await one.transport.call(2, 'metadata', question)).toEqual({ type: 'not-leader', leader: 1 });
-    const near: Near = one.transport.open(2, 'live');
-    const seen: number[] = [];
-    near.onMessage(({ version }) => seen.push(version));
-    await until(() => two.accepted.length === 1);
-    two.accepted[0]?.channel.send({ type: 'seen', version: 5 });
-    await until(() => seen.length === 1);
-    expect(seen).toEqual([5]);
-  });
-
-  test.each([
-    ['without any', undefined],
-    ['of another authority', makeCertificates()],
-  ])('a node %s is refused before it is asked who it is', async (_, others) => {
-    const [one, two] = [await node(1, others), await node(2, tls)];
-    one.addresses.set(2, `127.0.0.1:${two.port}`);
-    await expect(one.transport.call(2, 'metadata', question)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
-    const hello = one.transport.callAddress(`127.0.0.1:${two.port}`, 'cluster', {
-      type: 'hello',
-      address: 'a',
-      incarnation: 'i',
-      founders: [],
-    });
-    await expect(hello).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
-    expect(two.accepted).toHaveLength(0);
-  });
-
-  test('who knows the authority but has no certificate of it is refused', async () => {
-    const stranger = makeCertificates();
-    const [one, two] = [await node(1, { ...stranger, ca: tls.ca }), await node(2, tls)];
-    one.addresses.set(2, `127.0.0.1:${two.port}`);
-    await expect(one.transport.call(2, 'metadata', question)).rejects.toMatchObject({ code: 'PEER_UNAVAILABLE' });
-    expect(refused(two, 'tls')).toBeGreaterThan(0);
-  });
 });

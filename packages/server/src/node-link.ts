@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
@@ -8,8 +7,9 @@ import { AddressBook } from '@sluice/rpc/address-book';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
+import { ClusterCertificates } from './cluster-certificates.ts';
 import { type Address, formatAddress } from './config/address.ts';
-import type { ClusterTlsFiles, ServerConfig } from './config/config.ts';
+import type { ServerConfig } from './config/config.ts';
 
 /** How the roles of this node reach each other and, when it has a gRPC listener, other nodes. */
 export interface NodeLink {
@@ -44,39 +44,34 @@ export async function openNodeLink(
   }
   // Loaded here: a broker that is alone starts sooner, and is smaller, without it.
   const { NodeTransport } = await import('@sluice/rpc/node-transport');
-  const tls = config.cluster.tls === null ? undefined : await readTls(config.cluster.tls);
-  const transport = new NodeTransport({ addresses, tls, ...parts });
+  const certificates =
+    config.cluster.tls === null ? undefined : await ClusterCertificates.open(config.cluster.tls, parts);
+  const transport = new NodeTransport({ addresses, tls: certificates?.tls, ...parts });
   const port = await transport.listen(grpc.host, grpc.port);
+  const advertised = formatAddress(config.node.advertise ?? { host: reachableHost(grpc.host), port });
+  const close = async (): Promise<void> => {
+    certificates?.close();
+    await transport.shutdown();
+  };
+  try {
+    certificates?.mustName(advertised);
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
+  certificates?.watch((tls) => transport.setTls(tls));
   return {
     transport,
     addresses,
-    advertised: formatAddress(config.node.advertise ?? { host: reachableHost(grpc.host), port }),
+    advertised,
     grpc: { host: grpc.host, port },
     ask: (address, request) => transport.callAddress<ClusterRequest, ClusterResponse>(address, 'cluster', request),
     setIdentity: (identity) => transport.setIdentity(identity),
-    close: () => transport.shutdown(),
+    close,
   };
 }
 
 /** Bound to every interface, a node is known by the name of its machine. */
 function reachableHost(host: string): string {
   return host === '0.0.0.0' || host === '::' ? hostname() : host;
-}
-
-async function readTls({ caFile, certificateFile, keyFile }: ClusterTlsFiles) {
-  const read = async (path: string, key: string): Promise<Buffer> => {
-    try {
-      return await readFile(path);
-    } catch (cause) {
-      throw new SluiceError('CLUSTER_TLS', `${key} = "${path}" cannot be read: ${(cause as Error).message}`, {
-        hint: 'name a PEM file that this user may read',
-        cause,
-      });
-    }
-  };
-  return {
-    ca: await read(caFile, 'cluster.caFile'),
-    cert: await read(certificateFile, 'cluster.certificateFile'),
-    key: await read(keyFile, 'cluster.keyFile'),
-  };
 }

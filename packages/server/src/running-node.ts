@@ -218,9 +218,8 @@ async function compose(around: Around): Promise<Parts> {
   const member = await placeOf(around, registration);
   const { nodeId } = member;
   link.setIdentity(member);
-  for (const other of [...(member.nodes ?? []), ...member.coordinators]) {
-    link.addresses.set(other.nodeId, other.address);
-  }
+  for (const other of member.coordinators) link.addresses.set(other.nodeId, other.address);
+  for (const other of member.nodes ?? []) link.addresses.set(other.nodeId, other.address, other.name);
 
   const topology = new Topology();
   const routes = new RouteTable(topology);
@@ -325,9 +324,9 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
     const isOfNodes = topology.nodes() !== nodes;
     nodes = topology.nodes();
     if (isOfNodes) {
-      for (const { nodeId, address, state } of nodes) {
-        if (state === 'gone') link.addresses.delete(nodeId);
-        else if (address !== '') link.addresses.set(nodeId, address);
+      for (const { nodeId, address, name, state } of nodes) {
+        if (address !== '') link.addresses.set(nodeId, address, name);
+        if (state === 'gone') link.addresses.retire(nodeId);
       }
     }
     store?.topologyChanged();

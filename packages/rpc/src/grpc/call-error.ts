@@ -18,7 +18,7 @@ export function statusOf(error: unknown, grpcCode: status): { code: status; deta
 }
 
 /** What gRPC reports, as the one kind of error that callers of a transport know. */
-export function errorFrom(failure: ServiceError | StatusObject, what: string): SluiceError {
+export function errorFrom(failure: ServiceError | StatusObject, what: string, usesTls = false): SluiceError {
   const code = failure.metadata?.get(CODE)[0];
   if (typeof code === 'string') {
     return new SluiceError(code, `${what}: ${failure.details}`, {
@@ -26,7 +26,43 @@ export function errorFrom(failure: ServiceError | StatusObject, what: string): S
     });
   }
   if (failure.code === status.UNKNOWN) return new SluiceError('PEER_FAILED', `${what}: ${failure.details}`);
-  return peerUnavailable(`${what}: ${failure.details}`);
+  const cause = causeOf(failure.details);
+  if (CERTIFICATE.test(cause)) {
+    return new SluiceError('PEER_CERTIFICATE', `${what}: its certificate is not accepted: ${cause}`, {
+      retriable: true,
+      hint: 'give that node a certificate of the authority in cluster.caFile that has not expired and names the host of its address',
+    });
+  }
+  const message = WORDS.find(([pattern]) => pattern.test(cause))?.[1] ?? cause;
+  if (usesTls && message === CLOSED) {
+    return new SluiceError(HANDSHAKE_CLOSED, `${what}: ${message}: it may not accept the certificate of this node`, {
+      retriable: true,
+      hint: 'the log of that node says whether it does',
+    });
+  }
+  return peerUnavailable(`${what}: ${message}`);
+}
+
+/**
+ * With TLS 1.3 whoever connects is told of a certificate that is refused by the end of the connection alone, which may
+ * as well be that of the process.
+ */
+export const HANDSHAKE_CLOSED = 'HANDSHAKE_CLOSED';
+
+/** In words what gRPC wraps in its own, or in those of the system and of OpenSSL. */
+const CLOSED = 'it closed the connection while it was made';
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, 'connection refused'],
+  [/Name resolution failed|ENOTFOUND/, 'no such host'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'no route to the host'],
+  [/ETIMEDOUT|Deadline exceeded/i, 'no answer in time'],
+  [/^Failed to connect/, CLOSED],
+  [/before secure TLS connection/, 'it closed the connection during the TLS handshake: it may be without TLS'],
+];
+const CERTIFICATE = /certificate|altnames|self.signed/i;
+
+function causeOf(details: string): string {
+  return /Last error: (?:Error(?: \[\w+\])?: )?(.*?)\.? Resolution note:/s.exec(details)?.[1] ?? details;
 }
 
 export function peerUnavailable(message: string): SluiceError {

@@ -13,6 +13,8 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import type { AddressBook } from '../address-book.ts';
+import type { ClusterRequest } from '../contract/cluster.ts';
 import { ServiceTable } from '../inproc/service-table.ts';
 import type { CallService, Channel, ChannelService, ServiceRegistry } from '../transport.ts';
 import { encode } from '../wire/codec.ts';
@@ -37,6 +39,8 @@ const ABORTED_LOOK_MS = 100;
 
 export interface GrpcServerOptions {
   tls: TlsFiles | undefined;
+  /** Who the nodes are that certificates are compared with. */
+  addresses: AddressBook;
   logger: Logger;
   metrics: Metrics;
   clock: Clock;
@@ -51,6 +55,8 @@ export interface GrpcServerOptions {
  */
 export class GrpcServer implements ServiceRegistry {
   readonly #services: ServiceTable;
+  readonly #addresses: AddressBook;
+  readonly #usesTls: boolean;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
   readonly #gate: SocketGate;
@@ -60,6 +66,8 @@ export class GrpcServer implements ServiceRegistry {
 
   constructor(options: GrpcServerOptions) {
     this.#services = options.services ?? new ServiceTable();
+    this.#addresses = options.addresses;
+    this.#usesTls = options.tls !== undefined;
     this.#refusals = new Refusals(options);
     this.#server = new Server({
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
@@ -99,6 +107,11 @@ export class GrpcServer implements ServiceRegistry {
 
   setIdentity(identity: NodeIdentity): void {
     this.#identity = identity;
+  }
+
+  /** Certificates for connections from now on. */
+  setTls(files: TlsFiles): void {
+    this.#gate.setTls(files);
   }
 
   serveChannel<In, Out>(service: ChannelService, accept: (channel: Channel<Out, In>, from: number) => void): void {
@@ -218,6 +231,11 @@ export class GrpcServer implements ServiceRegistry {
       done(statusOf(this.#refused('invalid', peer, `${codecs.path}: ${detail}`), status.INVALID_ARGUMENT));
       return;
     }
+    const impostor = service === 'cluster' ? this.#impostor(request as ClusterRequest, peer) : undefined;
+    if (impostor !== undefined) {
+      done(statusOf(impostor, status.PERMISSION_DENIED));
+      return;
+    }
     this.#services
       .answer(service)(request, from)
       .then((response) => encode(codecs.response, response))
@@ -240,7 +258,30 @@ export class GrpcServer implements ServiceRegistry {
 
   #senderOf(metadata: Metadata, peer: string, path: string): number | SluiceError {
     const from = senderOf(metadata, this.#identity);
-    return typeof from === 'number' ? from : this.#refused(from, peer, path);
+    if (typeof from !== 'number') return this.#refused(from, peer, path);
+    if (!this.#usesTls) return from;
+    const claimed = this.#addresses.entryOf(from);
+    if (claimed === undefined) return this.#refused('unknown-sender', peer, `${path} of node ${from}`);
+    return this.#mistaken(claimed, peer) ?? from;
+  }
+
+  /** Who asks for a place says who it is in the question itself; the name of another node is asked for as that node. */
+  #impostor(request: ClusterRequest, peer: string): SluiceError | undefined {
+    if (!this.#usesTls) return undefined;
+    if (request.type === 'hello') return this.#mistaken({ address: request.address, name: '' }, peer);
+    const { address, name } = request.node;
+    const bearer = this.#addresses.entryNamed(name);
+    return this.#mistaken({ address, name }, peer) ?? (bearer === undefined ? undefined : this.#mistaken(bearer, peer));
+  }
+
+  /** Why the certificate of a connection does not speak for a node; undefined when it does. */
+  #mistaken(claimed: { address: string; name: string }, peer: string): SluiceError | undefined {
+    const names = this.#gate.namesOf(peer);
+    // A connection that is gone meanwhile has nothing to show, and nobody to answer.
+    if (names === undefined) return peerUnavailable('the connection is closed');
+    if (names.speaksFor(claimed)) return undefined;
+    const who = [claimed.name, claimed.address].filter((text) => text !== '').join(' at ');
+    return this.#refused('wrong-certificate', peer, `the certificate of ${names} does not speak for ${who}`);
   }
 
   #refused(reason: RefusalReason, peer: string, detail: string): SluiceError {
@@ -255,6 +296,10 @@ export class GrpcServer implements ServiceRegistry {
         return new SluiceError('WRONG_CLUSTER', 'the node belongs to another cluster');
       case 'wrong-node':
         return new SluiceError('WRONG_NODE', 'another node listens at this address', { retriable: true });
+      case 'unknown-sender':
+        return peerUnavailable('the node has not been told who this one is');
+      case 'wrong-certificate':
+        return new SluiceError('CERTIFICATE_REFUSED', detail, { hint: 'see the log of that node' });
       case 'bad-sender':
         return new SluiceError('WRONG_NODE', 'the sender names no node, or this one');
       case 'invalid':

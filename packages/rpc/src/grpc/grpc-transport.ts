@@ -5,8 +5,9 @@ import type { Logger } from '@sluice/common/logger';
 import type { AddressBook } from '../address-book.ts';
 import type { CallService, Channel, ChannelService, Transport } from '../transport.ts';
 import { CALL_CODECS, CHANNEL_CODECS } from '../wire/codecs.ts';
-import { peerUnavailable } from './call-error.ts';
+import { HANDSHAKE_CLOSED, peerUnavailable } from './call-error.ts';
 import { metadataOf, type NodeIdentity } from './identity.ts';
+import { News, PASSING_MS } from './news.ts';
 import { PeerLink } from './peer-link.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -27,8 +28,6 @@ const LANES: Readonly<Record<ChannelService, Lane>> = {
   'raft-snapshot': 'snapshot',
 };
 const CALL_LANE: Lane = 'control';
-/** A peer that refuses us is asked again and again; the log is told of it so often. */
-const LOG_INTERVAL_MS = 60_000;
 /** A peer that does not answer must not hold up the end of a node. */
 const SHUTDOWN_GRACE_MS = 500;
 const SHUTDOWN_LOOK_MS = 5;
@@ -47,12 +46,21 @@ export class GrpcTransport implements Transport {
   readonly #options: GrpcTransportOptions;
   readonly #links = new Map<string, PeerLink>();
   readonly #retired = new Set<PeerLink>();
-  readonly #loggedAtMs = new Map<string, number>();
+  readonly #news: News;
+  #tls: TlsFiles | undefined;
   #identity: NodeIdentity | undefined;
   #down = false;
 
   constructor(options: GrpcTransportOptions) {
     this.#options = options;
+    this.#news = new News(options.clock);
+    this.#tls = options.tls;
+  }
+
+  /** Certificates for connections from now on; those that stand go on until they break. */
+  setTls(files: TlsFiles): void {
+    this.#tls = files;
+    for (const link of [...this.#links.values()]) link.retire();
   }
 
   setIdentity(identity: NodeIdentity): void {
@@ -106,7 +114,7 @@ export class GrpcTransport implements Transport {
     const key = `${lane} ${address}`;
     const existing = this.#links.get(key);
     if (existing !== undefined) return existing;
-    const link = new PeerLink(address, this.#options.tls, {
+    const link = new PeerLink(address, this.#tls, {
       retired: () => {
         this.#links.delete(key);
         if (link.users > 0 && !this.#down) this.#retired.add(link);
@@ -124,12 +132,11 @@ export class GrpcTransport implements Transport {
       this.#options.logger.debug({ address, err: error }, 'a channel to another node broke');
       return;
     }
-    const nowMs = this.#options.clock.monotonicMs();
-    const key = `${address} ${error.code}`;
-    const lastMs = this.#loggedAtMs.get(key);
-    if (lastMs !== undefined && nowMs - lastMs < LOG_INTERVAL_MS) return;
-    this.#loggedAtMs.set(key, nowMs);
-    this.#options.logger.warn({ address, err: error }, 'another node refuses this one');
+    // A connection that is cut while it is made looks like one that is refused: of that, what lasts is told.
+    const patienceMs = error.code === HANDSHAKE_CLOSED ? PASSING_MS : 0;
+    if (!this.#news.isNews(`${address} ${error.code}`, patienceMs)) return;
+    const what = error.code === 'PEER_CERTIFICATE' ? 'this node refuses another' : 'another node refuses this one';
+    this.#options.logger.warn({ address, err: error, hint: error.hint }, what);
   }
 }
 

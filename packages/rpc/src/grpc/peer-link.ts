@@ -1,4 +1,6 @@
+import { checkServerIdentity, createSecureContext } from 'node:tls';
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -13,6 +15,7 @@ import { encode } from '../wire/codec.ts';
 import type { ServiceCodecs } from '../wire/codecs.ts';
 import type { Frame } from '../wire/frame.ts';
 import { errorFrom, peerUnavailable } from './call-error.ts';
+import { hostOf } from './certificate-names.ts';
 import {
   CALL_TIMEOUT_MS,
   CLOSING_TIMEOUT_MS,
@@ -48,6 +51,15 @@ const OPTIONS: ChannelOptions = {
   'grpc-node.flow_control_window': 4 * 1024 * 1024,
 };
 
+/** Sent in place of the host, which may be an address: TLS knows no addresses there, and nobody here looks at it. */
+const TLS_OPTIONS: ChannelOptions = { ...OPTIONS, 'grpc.ssl_target_name_override': 'node' };
+
+function credentialsOf(tls: TlsFiles, host: string): ChannelCredentials {
+  return credentials.createFromSecureContext(createSecureContext({ ...tls, minVersion: 'TLSv1.3' }), {
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
+}
+
 export interface PeerLinkEvents {
   /** The link does nothing any more and may be forgotten. */
   retired(): void;
@@ -63,6 +75,7 @@ export interface PeerLinkEvents {
 export class PeerLink {
   readonly #address: string;
   readonly #client: Client;
+  readonly #usesTls: boolean;
   readonly #events: PeerLinkEvents;
   readonly #streams = new Map<ClientDuplexStream<Frame, Uint8Array>, StreamChannel>();
   readonly #calls = new Set<ClientUnaryCall>();
@@ -73,9 +86,11 @@ export class PeerLink {
   constructor(address: string, tls: TlsFiles | undefined, events: PeerLinkEvents) {
     this.#address = address;
     this.#events = events;
-    const channelCredentials =
-      tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca, tls.key, tls.cert);
-    this.#client = new Client(`dns:${address}`, channelCredentials, OPTIONS);
+    this.#usesTls = tls !== undefined;
+    this.#client =
+      tls === undefined
+        ? new Client(`dns:${address}`, credentials.createInsecure(), OPTIONS)
+        : new Client(`dns:${address}`, credentialsOf(tls, hostOf(address)), TLS_OPTIONS);
   }
 
   open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel {
@@ -119,7 +134,7 @@ export class PeerLink {
         channel.peerEnded();
         stream.end();
       } else {
-        if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`));
+        if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`, this.#usesTls));
         channel.lost();
       }
       // What it closes now has no stream left to be timed.
@@ -146,7 +161,7 @@ export class PeerLink {
           (error, value) => {
             this.#calls.delete(made);
             if (error === null && value !== undefined) resolve(value);
-            else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what));
+            else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what, this.#usesTls));
             if (error?.code === status.DEADLINE_EXCEEDED) this.#retire();
           },
         );
@@ -194,6 +209,12 @@ export class PeerLink {
       this.#client.close();
     }, LINK_IDLE_MS);
     this.#idleTimer.unref();
+  }
+
+  /** Takes nothing new; what it carries goes on. */
+  retire(): void {
+    this.#retire();
+    if (this.#users === 0) this.#client.close();
   }
 
   #retire(): void {

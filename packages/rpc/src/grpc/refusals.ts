@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
+import { News, PASSING_MS } from './news.ts';
 
 export type RefusalReason =
   | 'no-identity'
@@ -8,32 +9,57 @@ export type RefusalReason =
   | 'wrong-cluster'
   | 'wrong-node'
   | 'bad-sender'
+  /** With certificates: a node of which nothing is known yet that its certificate could be compared with. */
+  | 'unknown-sender'
+  /** A certificate of the right authority, of another node than the one it speaks for. */
+  | 'wrong-certificate'
+  /** None, or of another authority, or expired. */
+  | 'certificate'
   | 'not-served'
   | 'invalid'
   /** Not our protocol at all. */
   | 'not-http2'
+  /** Not TLS where it is expected, or a handshake that was broken off. */
   | 'tls'
   /** A connection that ended without one stream or call that this node knows. */
   | 'no-stream'
   /** A stream that broke the protocol, or was cut short, while its connection lives. */
   | 'aborted';
 
-const LOG_INTERVAL_MS = 60_000;
-/** Whoever fills this with peers makes the log forget, never grow. */
-const REMEMBERED_MAX = 1_024;
+/** Ordinary for a moment, while nodes start or join. */
+const PASSING: ReadonlySet<RefusalReason> = new Set(['no-identity', 'not-served', 'unknown-sender']);
+
+const STRANGER = 'if it is no node of a cluster, keep it off this port; nothing was done for it';
+/** What whoever reads the log can do. */
+const HINTS: Readonly<Record<RefusalReason, string>> = {
+  'no-identity': 'this node waits for its place in a cluster: see what it waits for at /readyz',
+  'no-cluster': STRANGER,
+  'wrong-cluster': 'a node of another cluster was given the address of this one: correct its node.join',
+  'wrong-node': 'the peer looks for the node that had this address before, and is told the new one by a coordinator',
+  'bad-sender': 'two nodes run on copies of one data directory: give one of them an empty one',
+  'unknown-sender': 'no coordinator has told this node who that is: see that a coordinator leads',
+  'wrong-certificate':
+    'issue the peer a certificate that names it: the host of its address, or its node.name as common name',
+  certificate: 'give the peer a certificate of the authority in cluster.caFile that has not expired',
+  'not-served': 'a node was given the address of one without the role it looks for: see node.roles',
+  invalid: 'the peer may run an older or newer version: compare with "sluice cluster status"',
+  'not-http2': 'a node without cluster.certificateFile sends plain text, others do not belong here',
+  tls: 'a node without cluster.certificateFile sends plain text, others do not belong here',
+  'no-stream': STRANGER,
+  aborted: STRANGER,
+};
 
 /** Counts every refusal; tells the log of each peer and reason once a minute. */
 export class Refusals {
   readonly #logger: Logger;
-  readonly #clock: Clock;
   readonly #metrics: Metrics;
+  readonly #news: News;
   readonly #counters = new Map<RefusalReason, Counter>();
-  readonly #loggedAtMs = new Map<string, number>();
 
   constructor(options: { logger: Logger; clock: Clock; metrics: Metrics }) {
     this.#logger = options.logger;
-    this.#clock = options.clock;
     this.#metrics = options.metrics;
+    this.#news = new News(options.clock);
   }
 
   count(reason: RefusalReason, peer: string, detail: string): void {
@@ -47,19 +73,9 @@ export class Refusals {
       this.#counters.set(reason, counter);
     }
     counter.add();
-    if (this.#isNews(`${reason} ${hostOf(peer)}`)) {
-      this.#logger.warn({ reason, peer, detail }, 'refused what came to the port for nodes');
+    if (this.#news.isNews(`${reason} ${hostOf(peer)}`, PASSING.has(reason) ? PASSING_MS : 0)) {
+      this.#logger.warn({ reason, peer, detail, hint: HINTS[reason] }, 'refused what came to the port for nodes');
     }
-  }
-
-  /** True once a minute for each key. */
-  #isNews(key: string): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    const lastMs = this.#loggedAtMs.get(key);
-    if (lastMs !== undefined && nowMs - lastMs < LOG_INTERVAL_MS) return false;
-    if (this.#loggedAtMs.size >= REMEMBERED_MAX) this.#loggedAtMs.clear();
-    this.#loggedAtMs.set(key, nowMs);
-    return true;
   }
 }
 

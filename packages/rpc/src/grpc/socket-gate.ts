@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { SluiceError } from '@sluice/common/errors';
+import { CertificateNames } from './certificate-names.ts';
 import { CONNECTIONS_MAX, GREETING_TIMEOUT_MS } from './limits.ts';
 import type { Refusals } from './refusals.ts';
 import type { TlsFiles } from './tls-files.ts';
@@ -17,29 +18,32 @@ export class SocketGate {
   readonly #refusals: Refusals;
   readonly #enter: (socket: Socket) => void;
   /** By `address:port` of the peer, as gRPC names it: whether gRPC has had a stream of it that this node knows. */
-  readonly #sockets = new Map<string, { socket: Socket; served: boolean }>();
+  readonly #sockets = new Map<string, Known>();
+  readonly #tls: TlsServer | undefined;
 
   constructor(options: { tls: TlsFiles | undefined; refusals: Refusals; enter: (socket: Socket) => void }) {
     this.#refusals = options.refusals;
     this.#enter = options.enter;
     if (options.tls === undefined) {
-      this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket));
+      this.#server = createServer({ noDelay: true }, (socket) => this.#greet(socket, undefined));
     } else {
-      this.#server = createTlsServer(
+      this.#tls = createTlsServer(
         {
           ...options.tls,
           requestCert: true,
-          rejectUnauthorized: true,
+          // Looked at by us, before anything is read: who refuses for us does not say why.
+          rejectUnauthorized: false,
           minVersion: 'TLSv1.3',
           ALPNProtocols: ['h2'],
           handshakeTimeout: GREETING_TIMEOUT_MS,
           noDelay: true,
         },
-        (socket) => this.#greet(socket),
+        (socket) => this.#identify(socket),
       );
-      this.#server.on('tlsClientError', (error: Error, socket: Socket) => {
+      this.#tls.on('tlsClientError', (error: Error, socket: Socket) => {
         this.#refusals.count('tls', peerOf(socket), error.message);
       });
+      this.#server = this.#tls;
     }
     this.#server.maxConnections = CONNECTIONS_MAX;
   }
@@ -62,6 +66,16 @@ export class SocketGate {
     });
   }
 
+  /** For connections from now on. */
+  setTls(files: TlsFiles): void {
+    this.#tls?.setSecureContext({ ...files, minVersion: 'TLSv1.3' });
+  }
+
+  /** Undefined without TLS. */
+  namesOf(peer: string): CertificateNames | undefined {
+    return this.#sockets.get(peer)?.names;
+  }
+
   /** gRPC has a stream or a call of this peer. */
   serves(peer: string): void {
     const known = this.#sockets.get(peer);
@@ -82,9 +96,21 @@ export class SocketGate {
     for (const { socket } of this.#sockets.values()) socket.destroy();
   }
 
-  #greet(socket: Socket): void {
+  #identify(socket: TLSSocket): void {
+    if (socket.authorized) {
+      this.#greet(socket, new CertificateNames(socket.getPeerCertificate()));
+      return;
+    }
+    const shown = socket.getPeerCertificate();
+    const why = Object.keys(shown).length === 0 ? 'it showed none' : String(socket.authorizationError);
+    this.#refusals.count('certificate', peerOf(socket), `its certificate is not accepted: ${why}`);
+    socket.on('error', () => {});
+    socket.destroy();
+  }
+
+  #greet(socket: Socket, names: CertificateNames | undefined): void {
     const peer = peerOf(socket);
-    const known = { socket, served: false };
+    const known: Known = { socket, served: false, names };
     let entered = false;
     this.#sockets.set(peer, known);
     socket.on('error', () => {});
@@ -116,6 +142,12 @@ export class SocketGate {
     };
     socket.on('readable', look);
   }
+}
+
+interface Known {
+  socket: Socket;
+  served: boolean;
+  names: CertificateNames | undefined;
 }
 
 function peerOf(socket: Socket): string {

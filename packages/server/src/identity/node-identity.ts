@@ -26,7 +26,7 @@ export interface Member {
   /** As last known: where to ask first after a start. */
   coordinators: readonly { nodeId: number; address: string }[];
   /** All other nodes, as last known: peers are reached while no coordinator says where they are. */
-  nodes?: readonly { nodeId: number; address: string }[];
+  nodes?: readonly { nodeId: number; address: string; name?: string }[];
 }
 
 const FILE = 'node.json';

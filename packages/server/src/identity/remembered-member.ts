@@ -13,7 +13,7 @@ export function rememberedMember(member: Member, topology: Topology, copies: num
   const nodes = topology
     .nodes()
     .filter(({ nodeId, address, state }) => state !== 'gone' && address !== '' && nodeId !== member.nodeId)
-    .map(({ nodeId, address }) => ({ nodeId, address }));
+    .map(({ nodeId, address, name }) => ({ nodeId, address, name }));
   const known = { ...member, coordinators, nodes, copies, clusterId: topology.clusterId };
   return JSON.stringify(known) === JSON.stringify(member) ? undefined : known;
 }

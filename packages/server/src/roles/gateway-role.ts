@@ -16,6 +16,7 @@ import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import type { RouteTable } from '@sluice/store-client/route-table';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
+import { SETTING_BY_KEY } from '../config/settings.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
@@ -182,9 +183,12 @@ export class GatewayRole {
 function connectionsMaxOf(config: ServerConfig, logger: Logger): number {
   const filesMax = openFilesLimit();
   const { connectionsMax } = shareOpenFiles(filesMax, config.mqtt.connectionsMax);
-  if (connectionsMax < config.mqtt.connectionsMax) {
-    logger.warn(
-      { connectionsMax, asked: config.mqtt.connectionsMax, openFilesMax: filesMax },
+  const asked = config.mqtt.connectionsMax;
+  if (connectionsMax < asked) {
+    // Who left the default asked for nothing.
+    const isAsked = asked !== SETTING_BY_KEY.get('mqtt.connectionsMax')?.rule.default;
+    logger[isAsked ? 'warn' : 'info'](
+      { connectionsMax, asked, openFilesMax: filesMax },
       'fewer MQTT connections than mqtt.connectionsMax are accepted: raise the limit of open files',
     );
   }
