@@ -56,9 +56,9 @@ export class LocalCluster {
     await Promise.all([...this.nodes.values()].map((node) => node.start().then(() => onReady(node))));
   }
 
-  /** Adds a node to the running cluster. */
-  async add(name, roles) {
-    const node = await this.#define(name, roles.split(','));
+  /** Adds a node to the running cluster; `flags` are given to it alone, and win. */
+  async add(name, roles, flags = []) {
+    const node = await this.#define(name, roles.split(','), flags);
     await node.start();
     return node;
   }
@@ -90,7 +90,7 @@ export class LocalCluster {
     return Promise.all([...this.nodes.values()].filter(({ isRunning }) => isRunning).map((node) => node.kill()));
   }
 
-  async #define(name, roles) {
+  async #define(name, roles, flags = []) {
     const directory = join(this.#directory, name);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const speaksMqtt = roles.includes('gateway');
@@ -104,7 +104,7 @@ export class LocalCluster {
       grpc: `${host}:${ports.grpc}`,
       http: `${host}:${ports.http}`,
       mqtt: speaksMqtt ? `${host}:${ports.mqtt}` : 'none',
-      flags: this.#flags,
+      flags: [...this.#flags, ...flags],
       prefix: this.#prefixOf(name),
       join: () => this.join,
     });

@@ -29,6 +29,10 @@ export interface ClusterOptions {
   networks?: boolean;
   /** Each store gets a disk of its own of so many bytes. */
   diskBytes?: number;
+  /** Where a node binds; all of them at one address by default. */
+  hostOf?: (name: string) => string;
+  /** More variables of a node's environment. */
+  environmentOf?: (name: string) => Record<string, string>;
 }
 
 /** A node as the cluster's launcher has it. */
@@ -36,6 +40,7 @@ export interface ClusterProcess {
   name: string;
   roles: string[];
   data: string;
+  grpc: string;
   mqtt: string;
   http: string;
   logFile: string;
@@ -77,7 +82,9 @@ export class ClusterUnderTest {
   readonly #balancer: Balancer;
   #balancerPort = 0;
 
-  private constructor({ layout = 'tiers', flags = [], networks = false, diskBytes }: ClusterOptions) {
+  private constructor(options: ClusterOptions) {
+    const { layout = 'tiers', flags = [], networks = false, diskBytes } = options;
+    const { hostOf = () => '127.0.0.1', environmentOf = () => ({}) } = options;
     sweep();
     this.layout = layout;
     this.folder = mkdtempSync(join(tmpdir(), `sluice-cluster-${process.pid}-`));
@@ -93,9 +100,14 @@ export class ClusterUnderTest {
         ...(networks ? ['--set', 'auth.anonymous=true', '--set', 'cluster.insecure=true'] : []),
         ...flags,
       ],
-      hostOf: (name: string) => this.networks?.addressOf(name) ?? '127.0.0.1',
+      hostOf: (name: string) => this.networks?.addressOf(name) ?? hostOf(name),
       dataOf: (name: string) => this.#dataOf(name),
-      prefixOf: (name: string) => [...(this.networks?.prefixOf(name) ?? []), ...DIES_WITH_US],
+      prefixOf: (name: string) => [
+        ...(this.networks?.prefixOf(name) ?? []),
+        ...DIES_WITH_US,
+        'env',
+        ...Object.entries(environmentOf(name)).map(([variable, value]) => `${variable}=${value}`),
+      ],
     });
     this.#balancer = new Balancer(() => this.gateways().map(({ mqtt }) => mqtt));
   }
@@ -132,8 +144,8 @@ export class ClusterUnderTest {
     return this.withRole('gateway');
   }
 
-  async add(name: string, roles: string): Promise<ClusterProcess> {
-    return await within(START_MS_MAX, `${name} to start`, this.#cluster.add(name, roles));
+  async add(name: string, roles: string, flags: string[] = []): Promise<ClusterProcess> {
+    return await within(START_MS_MAX, `${name} to start`, this.#cluster.add(name, roles, flags));
   }
 
   /** A node that ended is started again on its data. */

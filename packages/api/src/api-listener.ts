@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Logger } from '@sluice/common/logger';
 import type { Api, ApiOptions } from './create-api.ts';
+import { answerWhileStarting, type StartingNode } from './ops/starting-page.ts';
 
 /** Connections of operators and scrapers: a thousand is a mistake, not a load. */
 const CONNECTIONS_MAX = 1_000;
@@ -16,20 +18,30 @@ const CLOSE_LOOK_MS = 50;
 /** While closing: how long requests that have begun may take. Nobody is to hold up a stop by not finishing his. */
 const CLOSE_GRACE_MS = 2_000;
 
+/** What there is of a node before it can serve. */
+export interface ApiFront extends StartingNode {
+  logger: Logger;
+  /** Whether calls without a key are an administrator's. */
+  anonymous: boolean;
+  connectionsMax?: number;
+}
+
 /**
  * The port of the API, open at once; what answers on it is loaded by the first request.
  *
  * A broker is started to move messages, often on a small device, and most are asked something over HTTP rarely or never.
  * The routes with their framework and their document are a third of all code of a node: a sixth of a second of each
- * start and twenty megabytes for as long as it runs. The first request waits for them, all others do not.
+ * start and twenty megabytes for as long as it runs. The first request waits for them, all others do not. Until the node
+ * has something to serve, health and metrics are answered without them.
  */
 export class ApiListener {
-  readonly #options: ApiOptions;
+  readonly #front: ApiFront;
   readonly #server: Server;
+  #options: ApiOptions | undefined;
   #api: Promise<Api> | undefined;
 
-  constructor(options: ApiOptions & { connectionsMax?: number }) {
-    this.#options = options;
+  constructor(front: ApiFront) {
+    this.#front = front;
     this.#server = createServer(
       {
         headersTimeout: HEADERS_TIMEOUT_MS,
@@ -39,7 +51,7 @@ export class ApiListener {
       },
       this.#first,
     );
-    this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX;
+    this.#server.maxConnections = front.connectionsMax ?? CONNECTIONS_MAX;
   }
 
   /** Resolves with where it listens: port 0 lets the system choose. */
@@ -54,11 +66,16 @@ export class ApiListener {
       });
     });
     const bound = this.#server.address() as AddressInfo;
-    if (this.#options.anonymous) {
+    if (this.#front.anonymous) {
       // Whoever allowed it beyond this machine was warned by the configuration.
-      this.#options.logger.info({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
+      this.#front.logger.info({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
     }
     return { host: bound.address, port: bound.port };
+  }
+
+  /** From now on all of the API is answered. */
+  serve(options: ApiOptions): void {
+    this.#options = options;
   }
 
   /** Answers what has begun and is soon complete, then closes. */
@@ -74,21 +91,25 @@ export class ApiListener {
 
   /** Answers until the framework has taken the server over; requests of that moment are handed on to it. */
   readonly #first = (request: IncomingMessage, response: ServerResponse): void => {
-    this.#api ??= this.#load();
+    if (this.#options === undefined) {
+      answerWhileStarting(this.#front, request, response).catch(() => response.destroy());
+      return;
+    }
+    this.#api ??= this.#load(this.#options);
     this.#api.then(
       () => this.#server.emit('request', request, response),
       (cause: unknown) => {
         // Tried again by the next request.
         this.#api = undefined;
-        this.#options.logger.error({ err: cause }, 'the REST API cannot be loaded');
+        this.#front.logger.error({ err: cause }, 'the REST API cannot be loaded');
         response.writeHead(500).end();
       },
     );
   };
 
-  async #load(): Promise<Api> {
+  async #load(options: ApiOptions): Promise<Api> {
     const { createApi } = await import('./create-api.ts');
-    const api = createApi(this.#options, (handler) => this.#server.on('request', handler));
+    const api = createApi(options, (handler) => this.#server.on('request', handler));
     await api.ready();
     this.#server.off('request', this.#first);
     return api;

@@ -24,11 +24,13 @@ export interface ApiFixture {
 
 export const NOW_MS = 1_800_000_000_000;
 
-export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyRecord[] } = {}): ApiFixture {
-  const { keys = [], ...rest } = options;
+export function createFixture(
+  options: Partial<ApiOptions> & { keys?: ApiKeyRecord[]; isServing?: boolean } = {},
+): ApiFixture {
+  const { keys = [], isServing = true, ...rest } = options;
   const queues = (rest.queues as MemoryQueueManagement | undefined) ?? new MemoryQueueManagement();
   const check = { name: 'partitions', ok: true, reason: '', sinceMs: NOW_MS };
-  const api = new ApiListener({
+  const served: ApiOptions = {
     queues,
     cluster: new MemoryClusterManagement(),
     validateKeyExpression: (source) =>
@@ -55,7 +57,10 @@ export function createFixture(options: Partial<ApiOptions> & { keys?: ApiKeyReco
     metricsText: async () => '# HELP sluice_up 1 while it runs\nsluice_up 1\n',
     ...rest,
     ...(rest.queues === undefined ? { queues } : {}),
-  });
+  };
+  const metricsText = served.metricsText ?? (async () => '');
+  const api = new ApiListener({ ...served, metricsText });
+  if (isServing) api.serve(served);
   let port: Promise<number> | undefined;
   return {
     api,

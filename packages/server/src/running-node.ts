@@ -18,9 +18,8 @@ import { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
-import { Health, type HealthCheck } from '@sluice/telemetry/health';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
-import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
+import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { BUILD } from './build.ts';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
@@ -31,6 +30,7 @@ import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
+import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
@@ -40,7 +40,7 @@ import { GatewayRole } from './roles/gateway-role.ts';
  * all of them at once, and a node that is alone is a cluster of one.
  */
 export class RunningNode {
-  readonly health: Health;
+  readonly health: NodeHealth;
   readonly metrics: PrometheusMetrics;
   readonly topology: Topology;
   readonly queues: QueueAdministration;
@@ -48,7 +48,6 @@ export class RunningNode {
   readonly name: string;
   readonly gateway: GatewayRole | undefined;
   readonly #parts: Parts;
-  readonly #checks: Map<string, HealthCheck>;
   readonly #heapGrowth = new HeapGrowth();
   #timer: NodeJS.Timeout | undefined;
 
@@ -68,23 +67,22 @@ export class RunningNode {
     this.name = name;
     this.gateway = gateway;
     this.#parts = parts;
-    this.#checks = new Map(
-      ['storage', 'cluster', 'drain'].map((check) => [check, health.register(check, 'ready', '')]),
-    );
-    this.#checks.get('cluster')?.fail('this node is starting');
   }
 
   /** Everything is opened, and the node has its place in a cluster. It may be looked at and stopped; `begin` follows. */
-  static async open(config: ServerConfig, logger: Logger, stopping: () => boolean): Promise<RunningNode> {
+  static async open(
+    config: ServerConfig,
+    { logger, metrics, health }: { logger: Logger; metrics: PrometheusMetrics; health: NodeHealth },
+    stopping: () => boolean,
+  ): Promise<RunningNode> {
     refuseTlsListeners(config);
     const clock = systemClock;
-    const metrics = new PrometheusMetrics();
     const ground = await openGround(config, logger, metrics);
     let link: NodeLink | undefined;
     let parts: Parts | undefined;
     try {
       link = await openNodeLink(config, { clock, logger, metrics });
-      parts = await compose({ config, clock, logger, metrics, ground, link, stopping });
+      parts = await compose({ config, clock, logger, metrics, health, ground, link, stopping });
       return new RunningNode(parts);
     } catch (cause) {
       await (parts?.host === undefined ? ground.close() : parts.host.close());
@@ -118,12 +116,12 @@ export class RunningNode {
 
   /**
    * In an order in which nobody misses anything: the cluster is told to look elsewhere, partitions get other leaders,
-   * clients are sent to other gateways, what was accepted is answered; then the storage is closed.
+   * clients are sent to other gateways, what was accepted is answered. `close` follows.
    */
-  async stop(drainMs: number): Promise<void> {
+  async drain(drainMs: number): Promise<void> {
     clearInterval(this.#timer);
-    this.#checks.get('drain')?.fail('this node is stopping');
-    const { store, watcher, coordinator, gateway, host, link, processMetrics, ground } = this.#parts;
+    this.health.drain.fail('this node is stopping');
+    const { store, gateway } = this.#parts;
     const hasPeers = this.topology
       .nodes()
       .some(({ nodeId }) => nodeId !== this.#parts.nodeId && this.topology.isAlive(nodeId));
@@ -134,6 +132,12 @@ export class RunningNode {
     }
     await gateway?.stop(Math.max(0, drainMs - (systemClock.monotonicMs() - startedMs)));
     await store?.drain();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    const { store, watcher, coordinator, gateway, host, link, processMetrics, ground } = this.#parts;
+    await gateway?.stop(0);
     watcher.close();
     coordinator?.close();
     await store?.close();
@@ -154,21 +158,16 @@ export class RunningNode {
       }
       if (host.diskFull) store?.diskFull();
     }
-    tell(this.#checks.get('storage'), problems);
+    tell(this.health.storage, problems);
     const leaderless = this.gateway === undefined ? [] : leaderlessPartitions(this.#parts);
     const missing = leaderless.length === 0 ? [] : [`nobody is known to lead partition ${leaderless.join(', ')}`];
     if (watcher.coordinator === 0) missing.push('no coordinator answers: nothing can be changed, the rest goes on');
-    const drain = this.#checks.get('drain');
-    if (this.gateway?.isDrained === true) drain?.fail('this node is drained: clients go to other gateways');
-    else drain?.pass();
+    const { drain, cluster } = this.health;
+    if (this.gateway?.isDrained === true) drain.fail('this node is drained: clients go to other gateways');
+    else drain.pass();
     // Established publishing and consuming goes on without a coordinator, so that alone makes no node unready.
-    tell(this.#checks.get('cluster'), leaderless.length === 0 ? [] : missing);
+    tell(cluster, leaderless.length === 0 ? [] : missing);
   }
-}
-
-function tell(check: HealthCheck | undefined, problems: readonly string[]): void {
-  if (problems.length === 0) check?.pass();
-  else check?.fail(problems.join('; '));
 }
 
 interface Parts {
@@ -177,7 +176,7 @@ interface Parts {
   registration: NodeRegistration;
   ground: Ground;
   link: NodeLink;
-  health: Health;
+  health: NodeHealth;
   metrics: PrometheusMetrics;
   processMetrics: ProcessMetrics;
   topology: Topology;
@@ -199,6 +198,7 @@ interface Around {
   clock: Clock;
   logger: Logger;
   metrics: PrometheusMetrics;
+  health: NodeHealth;
   ground: Ground;
   link: NodeLink;
   stopping: () => boolean;
@@ -206,7 +206,7 @@ interface Around {
 
 /** Everything of this node, opened and not yet begun. Waits until the node has its place in a cluster. */
 async function compose(around: Around): Promise<Parts> {
-  const { config, clock, logger, metrics, ground, link } = around;
+  const { config, clock, logger, metrics, health, ground, link } = around;
   const { transport } = link;
   const registration = registrationOf(config, ground, link);
   let coordinator: Coordinator | undefined;
@@ -296,7 +296,7 @@ async function compose(around: Around): Promise<Parts> {
     registration,
     ground,
     link,
-    health: new Health(clock),
+    health,
     metrics,
     processMetrics: new ProcessMetrics(metrics, BUILD),
     topology,
@@ -336,7 +336,7 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   watcher.start();
   // A node that fails now would never serve, and the wait would have no end.
   const failing = host?.failing() ?? new Promise<never>(() => {});
-  const registered = register(parts, logger);
+  const registered = register(parts);
   await Promise.race([Promise.all([watcher.imaged(), registered]), failing]);
   await Promise.race([servedPartitions(parts, logger), failing]);
   await Promise.race([Promise.resolve(store?.settled()), failing]);
@@ -347,8 +347,8 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
 }
 
 /** The metadata knows where this node is now, and that it is back. Asked until somebody who leads has said so. */
-async function register({ metadata, registration, nodeId }: Parts, logger: Logger): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
+async function register({ metadata, registration, nodeId, watcher, link, ground, health }: Parts): Promise<void> {
+  for (;;) {
     const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
     const result = outcome?.reply.result;
     if (result === 'done' || result === 'unchanged') return;
@@ -357,7 +357,11 @@ async function register({ metadata, registration, nodeId }: Parts, logger: Logge
         hint: 'its id was given up, because another node replaced it: give it an empty data directory to join as a new one',
       });
     }
-    if (attempt === 1) logger.debug({}, 'no coordinator leads yet; asking again');
+    const coordinators = ground.identity.member?.coordinators ?? [];
+    const asked = coordinators.map((other) => link.addresses.addressOf(other.nodeId) ?? other.address).join(', ');
+    const who =
+      watcher.coordinator === 0 ? 'a coordinator that leads' : 'the coordinator that leads to take this node in';
+    health.waitsFor(`waiting for ${who}: asked ${asked}`);
     await delay(REGISTER_AGAIN_MS);
   }
 }
@@ -366,13 +370,14 @@ const REGISTER_AGAIN_MS = 100;
 
 /** Partitions that this node keeps or sends to have leaders; not longer than a start may take. */
 async function servedPartitions(parts: Parts, logger: Logger): Promise<void> {
-  const { store, gateway } = parts;
+  const { store, gateway, health } = parts;
   const untilMs = systemClock.monotonicMs() + RunningNode.LEADERS_MS_MAX;
   for (;;) {
     const waiting = [store?.unready(), gateway === undefined ? undefined : unrouted(parts)].find(
       (reason) => reason !== undefined,
     );
     if (waiting === undefined) return;
+    health.cluster.fail(`waiting for partitions to be led: ${waiting}`);
     if (systemClock.monotonicMs() > untilMs) {
       logger.warn({ waiting }, 'not every partition is led yet: the node serves those that are');
       return;
@@ -440,7 +445,7 @@ function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): N
 
 /** The place of this node: the one it has, or the one it gets now. */
 async function placeOf(around: Around, registration: NodeRegistration): Promise<Member> {
-  const { ground, link, config, logger } = around;
+  const { ground, link, config, logger, health } = around;
   const { identity } = ground;
   if (identity.member !== undefined) return identity.member;
   const member = ground.wasAlone
@@ -450,7 +455,7 @@ async function placeOf(around: Around, registration: NodeRegistration): Promise<
         registration,
         join: config.node.join.map(formatAddress),
         ask: link.ask,
-        logger,
+        waitsFor: (reason) => health.waitsFor(reason),
         stopping: around.stopping,
       });
   await ground.become(member);

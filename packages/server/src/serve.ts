@@ -1,11 +1,18 @@
+import { systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import { JsonLogger } from '@sluice/telemetry/json-logger';
+import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
-import { type ApiRole, startApi } from './roles/api-role.ts';
+import { NodeHealth } from './node-health.ts';
+import { type ApiRole, openApi } from './roles/api-role.ts';
 import { RunningNode } from './running-node.ts';
 
 const EXIT_FAILED = 1;
+/** After the time for draining: closing what is open. Together below the 30 seconds after which process managers kill. */
+const CLOSE_MS_MAX = 4_000;
+/** For a stop before there is a node: nothing was accepted that would have to be finished. */
+const NO_NODE_STOP_MS_MAX = 1_000;
 
 /** Runs a node in this process until a signal ends it: everything that `sluice server` needs and no other command does. */
 export async function serve(config: ServerConfig, warnings: readonly string[]): Promise<void> {
@@ -20,12 +27,21 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   const stop = async (signal: string): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    // Not one yet: whoever waits for a place in a cluster looks at `stopping`.
+    const { drainTimeoutMs } = config.node;
+    // Whoever waits for a place in a cluster looks at `stopping`; what it asked may take as long as a call.
+    const limitMs = node === undefined ? NO_NODE_STOP_MS_MAX : drainTimeoutMs + CLOSE_MS_MAX;
+    setTimeout(() => {
+      logger.warn({ limitMs }, 'stopping takes too long: left as after a crash, what was acknowledged is on the disk');
+      logger.flush();
+      process.exit(0);
+    }, limitMs);
     if (node === undefined) return;
     logger.info({ signal }, 'draining');
     try {
+      await node.drain(drainTimeoutMs);
+      // Its health page says that it is stopping until then.
       await api?.stop();
-      await node.stop(config.node.drainTimeoutMs);
+      await node.close();
       logger.info({}, 'stopped');
       logger.flush();
       process.exit(0);
@@ -37,14 +53,18 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   };
   process.on('SIGTERM', () => void stop('SIGTERM'));
   process.on('SIGINT', () => void stop('SIGINT'));
+  const metrics = new PrometheusMetrics();
+  const health = new NodeHealth(systemClock, logger);
+  const metricsText = (): Promise<string> => (node === undefined ? metrics.page() : node.metricsPage());
   try {
-    node = await RunningNode.open(config, logger, () => stopping);
+    // Before anything that may take its time: a probe finds the process alive, and its health page says what it waits for.
+    api = await openApi(config, { health, metricsText, logger });
+    node = await RunningNode.open(config, { logger, metrics, health }, () => stopping);
     if (stopping) {
-      await node.stop(0);
+      await node.close();
       process.exit(0);
     }
-    // Before the node serves: what it waits for is told by its health page, and a probe finds it alive.
-    api = await startApi(config, node, logger);
+    api?.serve(node);
     await node.begin(config, logger);
   } catch (cause) {
     logger.flush();

@@ -1,12 +1,6 @@
-import type { HealthReport } from '@sluice/telemetry/health';
 import type { FastifyInstance } from 'fastify';
 import { addRoute } from '../route.ts';
-
-/** Answered from memory: a probe that went and looked would hang with the thing it looks at. */
-export interface HealthSource {
-  live(): HealthReport;
-  ready(): HealthReport;
-}
+import { type HealthSource, healthView } from './health-view.ts';
 
 export const HEALTH_SCHEMA = {
   $id: 'Health',
@@ -32,18 +26,6 @@ export const HEALTH_SCHEMA = {
     },
   },
 };
-
-function healthView({ ok, checks }: HealthReport): Record<string, unknown> {
-  return {
-    status: ok ? 'ok' : 'failing',
-    checks: checks.map((check) => ({
-      name: check.name,
-      ok: check.ok,
-      reason: check.reason,
-      since: new Date(check.sinceMs).toISOString(),
-    })),
-  };
-}
 
 export function addHealthRoutes(app: FastifyInstance, health: HealthSource): void {
   const rows = [

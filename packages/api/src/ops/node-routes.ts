@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { FastifyInstance } from 'fastify';
 import { textFromQuery } from '../query.ts';
 import { addRoute, answers } from '../route.ts';
-import type { HealthSource } from './health-routes.ts';
+import type { HealthSource } from './health-view.ts';
 
 export interface ApiNode {
   name: string;

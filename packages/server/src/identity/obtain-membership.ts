@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '@sluice/common/errors';
-import type { Logger } from '@sluice/common/logger';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import type { ClusterRequest, ClusterResponse, Founder } from '@sluice/rpc/contract/cluster';
 import { type FoundingVerdict, foundersOf, foundingVerdict } from './founding.ts';
@@ -9,9 +8,8 @@ import type { Member, NodeIdentity } from './node-identity.ts';
 /** Asks a node by its address; rejects when nobody answers. */
 export type AskAddress = (address: string, request: ClusterRequest) => Promise<ClusterResponse>;
 
-/** How often somebody is asked again while a cluster is not complete, and how often that is said. */
+/** How often somebody is asked again while a cluster is not complete. */
 const ASK_AGAIN_MS = 250;
-const SAY_EVERY_MS = 10_000;
 
 /**
  * Gets a node that has no identity its place in a cluster: as a founder, or by registering with the coordinators. Waits
@@ -23,39 +21,36 @@ export async function obtainMembership(options: {
   /** The addresses in `node.join`; empty founds a cluster of this node alone. */
   join: readonly string[];
   ask: AskAddress;
-  logger: Logger;
+  /** Told again and again what it waits for, in words. */
+  waitsFor: (reason: string) => void;
   stopping: () => boolean;
 }): Promise<Member> {
-  const { identity, registration, join, logger } = options;
+  const { identity, registration, join, waitsFor } = options;
   const own = { address: registration.address, incarnation: identity.incarnation };
   if (join.length === 0) return founded(foundersOf(new Map([[own.address, own.incarnation]])), own.address);
   const isFounder = join.includes(own.address);
   let known: readonly string[] = join;
-  let saidMs = 0;
-  const say = (what: string, fields: Parameters<Logger['info']>[0]): void => {
-    if (Date.now() - saidMs < SAY_EVERY_MS) return;
-    saidMs = Date.now();
-    logger.info(fields, what);
-  };
   while (!options.stopping()) {
     if (isFounder) {
-      const verdict = await askFounders(options.ask, own, join);
+      const { verdict, failures } = await askFounders(options.ask, own, join);
       if (verdict.type === 'found') return founded(verdict, own.address);
       if (verdict.type === 'contradiction') {
         throw new SluiceError('FOUNDERS_DISAGREE', `the founders of this cluster disagree: ${verdict.message}`, {
           hint: 'give every node the same list in node.join, with the addresses they advertise',
         });
       }
-      if (verdict.type === 'wait') say('waiting for the other founders of the cluster', { missing: verdict.missing });
-      else known = [...new Set([...verdict.coordinators.map(({ address }) => address), ...join])];
       if (verdict.type === 'wait') {
+        const missing = verdict.missing.map((address) => `${address} of the join list: ${failures.get(address)}`);
+        waitsFor(`waiting for ${missing.join('; ')}`);
         await delay(ASK_AGAIN_MS);
         continue;
       }
+      known = [...new Set([...verdict.coordinators.map(({ address }) => address), ...join])];
     }
-    const member = await register(options, known);
-    if (member !== undefined) return member;
-    say('waiting for a coordinator that leads, to join the cluster', { asked: known });
+    const outcome = await register(options, known);
+    if (outcome.member !== undefined) return outcome.member;
+    const asked = [...outcome.failures].map(([address, failure]) => `${address}: ${failure}`);
+    waitsFor(`waiting for a coordinator that leads, to join the cluster: ${asked.join('; ')}`);
     await delay(ASK_AGAIN_MS);
   }
   throw new SluiceError('STOPPED', 'stopped before the node had a place in the cluster');
@@ -65,49 +60,59 @@ async function askFounders(
   ask: AskAddress,
   own: { address: string; incarnation: string },
   founders: readonly string[],
-): Promise<FoundingVerdict> {
+): Promise<{ verdict: FoundingVerdict; failures: ReadonlyMap<string, string> }> {
   const answers = new Map<string, ClusterResponse>();
+  const failures = new Map<string, string>();
   await Promise.all(
     founders.map(async (address) => {
       if (address === own.address) return;
-      try {
-        answers.set(address, await ask(address, { type: 'hello', ...own, founders }));
-      } catch (cause) {
-        if (!(cause instanceof SluiceError)) throw cause;
-        // Not there yet; the verdict names who is missing.
-      }
+      const answer = await answerOf(ask, address, { type: 'hello', ...own, founders });
+      // Not there yet; the verdict names who is missing.
+      if (typeof answer === 'string') failures.set(address, answer);
+      else answers.set(address, answer);
     }),
   );
-  return foundingVerdict(own, founders, answers);
+  return { verdict: foundingVerdict(own, founders, answers), failures };
+}
+
+/** Why there is no answer, in words, when there is none. */
+async function answerOf(ask: AskAddress, address: string, request: ClusterRequest): Promise<ClusterResponse | string> {
+  try {
+    return await ask(address, request);
+  } catch (cause) {
+    if (!(cause instanceof SluiceError)) throw cause;
+    const { message } = cause;
+    // Who is asked is said already.
+    const at = message.indexOf(`${address}: `);
+    return at < 0 ? message : message.slice(at + address.length + 2);
+  }
 }
 
 async function register(
-  { ask, registration, logger }: { ask: AskAddress; registration: NodeRegistration; logger: Logger },
+  { ask, registration }: { ask: AskAddress; registration: NodeRegistration },
   addresses: readonly string[],
-): Promise<Member | undefined> {
-  const asked = new Set<string>();
+): Promise<{ member?: Member; failures: ReadonlyMap<string, string> }> {
+  const failures = new Map<string, string>();
   const queue = [...addresses];
   for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
-    if (asked.has(address)) continue;
-    asked.add(address);
-    let answer: ClusterResponse;
-    try {
-      answer = await ask(address, { type: 'register', node: registration });
-    } catch (cause) {
-      if (!(cause instanceof SluiceError)) throw cause;
+    if (failures.has(address)) continue;
+    const answer = await answerOf(ask, address, { type: 'register', node: registration });
+    if (typeof answer === 'string') {
+      failures.set(address, answer);
       continue;
     }
     if (answer.type === 'registered') {
       const { nodeId, clusterId, coordinators } = answer;
-      return { nodeId, clusterId, coordinators, foundedWith: [], copies: 1 };
+      return { member: { nodeId, clusterId, coordinators, foundedWith: [], copies: 1 }, failures };
     }
-    if (answer.type === 'elsewhere' && answer.address !== '') queue.unshift(answer.address);
     if (answer.type === 'refused') {
       throw new SluiceError(answer.code, `the cluster refused this node: ${answer.message}`, { hint: answer.hint });
     }
-    if (answer.type === 'blank') logger.debug({ address }, 'that node has no cluster yet');
+    const knowsLeader = answer.type === 'elsewhere' && answer.address !== '';
+    if (knowsLeader) queue.unshift(answer.address);
+    failures.set(address, knowsLeader ? `${answer.address} leads` : 'it knows of none that leads');
   }
-  return undefined;
+  return { failures };
 }
 
 function founded(

@@ -7,38 +7,55 @@ import { compileKeyExpression } from '@sluice/queue/key-expression/key-expressio
 import { BUILD } from '../build.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
+import type { NodeHealth } from '../node-health.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 import type { RunningNode } from '../running-node.ts';
 
 /** The management API of a node with the address it got. */
 export interface ApiRole {
   readonly address: Address;
+  /** The node is composed: all of the API is answered, not its health alone. */
+  serve(node: RunningNode): void;
   stop(): Promise<void>;
 }
 
-/** Undefined when the listener is off. */
-export async function startApi(config: ServerConfig, node: RunningNode, logger: Logger): Promise<ApiRole | undefined> {
+/** Undefined when the listener is off. Opened before there is a node: what it waits for is told here. */
+export async function openApi(
+  config: ServerConfig,
+  parts: { health: NodeHealth; metricsText: () => Promise<string>; logger: Logger },
+): Promise<ApiRole | undefined> {
   if (config.listeners.http === null) return undefined;
+  const { health, metricsText, logger } = parts;
   const startedAtMs = systemClock.nowMs();
-  const { name } = node;
+  const { anonymous, keys } = config.api;
   const api = new ApiListener({
-    queues: node.queues,
-    cluster: node.cluster,
-    validateKeyExpression,
-    apiKeys: createApiKeyStore(config.api.keys),
-    anonymous: config.api.anonymous,
-    health: node.health,
-    nodes: () => nodesOf(node, startedAtMs),
-    nodeName: name,
-    version: BUILD.version,
+    health: health.report,
+    metricsText,
     logger,
-    clock: systemClock,
-    metricsText: () => node.metricsPage(),
-    autoCreate: true,
+    anonymous,
     connectionsMax: shareOpenFiles(openFilesLimit(), config.mqtt.connectionsMax).apiConnectionsMax,
   });
   const address = await api.listen(config.listeners.http);
-  return { address, stop: () => api.close() };
+  return {
+    address,
+    serve: (node) =>
+      api.serve({
+        queues: node.queues,
+        cluster: node.cluster,
+        validateKeyExpression,
+        apiKeys: createApiKeyStore(keys),
+        anonymous,
+        health: health.report,
+        nodes: () => nodesOf(node, startedAtMs),
+        nodeName: node.name,
+        version: BUILD.version,
+        logger,
+        clock: systemClock,
+        metricsText,
+        autoCreate: true,
+      }),
+    stop: () => api.close(),
+  };
 }
 
 /** All nodes of the image; how long others run and how many clients they have is theirs to say. */

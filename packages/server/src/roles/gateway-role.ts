@@ -35,6 +35,7 @@ export class GatewayRole {
   readonly #attachments: QueueAttachments;
   #isDrained = false;
   #isStopping = false;
+  #stopped: Promise<void> | undefined;
 
   constructor(parts: {
     config: ServerConfig;
@@ -162,8 +163,14 @@ export class GatewayRole {
     await this.gateway.drain({ drainMs, serverReference: this.#otherGateways() });
   }
 
-  async stop(drainMs: number): Promise<void> {
+  /** Once: who asks again waits for the first. */
+  stop(drainMs: number): Promise<void> {
     this.#isStopping = true;
+    this.#stopped ??= this.#stop(drainMs);
+    return this.#stopped;
+  }
+
+  async #stop(drainMs: number): Promise<void> {
     await this.gateway.close({ drainMs });
     this.#attachments.close();
     this.#producer.close();

@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { SluiceError } from '@sluice/common/errors';
-import { silentLogger } from '@sluice/common/logger';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { Member, NodeIdentity } from '../../src/identity/node-identity.ts';
@@ -12,6 +11,9 @@ const LIST = ['a:1', 'b:1', 'c:1'];
 class Town {
   readonly nodes = new Map<string, TownNode>();
   nextNodeId = 4;
+  /** What nodes said that they wait for. */
+  readonly waits: string[] = [];
+  waited: () => void = () => {};
 
   add(address: string, incarnation = `disk of ${address}`): TownNode {
     const node = new TownNode(this, address, incarnation);
@@ -21,7 +23,7 @@ class Town {
 
   async ask(address: string, request: ClusterRequest): Promise<ClusterResponse> {
     const node = this.nodes.get(address);
-    if (node === undefined) throw new SluiceError('PEER_UNAVAILABLE', `${address} does not answer`);
+    if (node === undefined) throw new SluiceError('PEER_UNAVAILABLE', `question to ${address}: connection refused`);
     return node.answer(request);
   }
 }
@@ -59,7 +61,10 @@ class TownNode {
       registration: { address: this.#address, incarnation: this.identity.incarnation } as NodeRegistration,
       join,
       ask: (address, request) => this.#town.ask(address, request),
-      logger: silentLogger,
+      waitsFor: (reason) => {
+        this.#town.waits.push(reason);
+        this.#town.waited();
+      },
       stopping: () => false,
     });
     this.identity.member = member;
@@ -99,6 +104,24 @@ describe('how a node gets its place', () => {
     await Promise.all(founders.map((node) => node.obtain(LIST)));
     (founders[2] as TownNode).leads = true;
     expect((await town.add('s:1').obtain(['a:1', 'b:1'])).nodeId).toBe(4);
+  });
+
+  it('says whom it waits for, and why, until they are there', async () => {
+    const town = new Town();
+    town.waited = () => {
+      town.waited = () => {};
+      town.add('b:1').obtain(['a:1', 'b:1']);
+    };
+    await town.add('a:1').obtain(['a:1', 'b:1']);
+    expect(town.waits[0]).toBe('waiting for b:1 of the join list: connection refused');
+    town.add('c:1');
+    town.waited = () => {
+      (town.nodes.get('b:1') as TownNode).leads = true;
+    };
+    await town.add('s:1').obtain(['c:1', 'b:1', 'z:1']);
+    expect(town.waits.at(-1)).toBe(
+      'waiting for a coordinator that leads, to join the cluster: c:1: it knows of none that leads; b:1: it knows of none that leads; z:1: connection refused',
+    );
   });
 
   it('different lists, and a refusal, end it with words', async () => {
