@@ -1,3 +1,4 @@
+import { connect as connectHttp2 } from 'node:http2';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
@@ -9,6 +10,7 @@ import type { ClusterRequest, ClusterResponse } from '../src/contract/cluster.ts
 import type { MetadataRequest, MetadataResponse } from '../src/contract/metadata.ts';
 import { GrpcServer } from '../src/grpc/grpc-server.ts';
 import { GrpcTransport } from '../src/grpc/grpc-transport.ts';
+import { STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from '../src/grpc/limits.ts';
 import type { Channel } from '../src/transport.ts';
 import { until } from './support/until.ts';
 
@@ -110,6 +112,15 @@ describe('channels over gRPC', () => {
       arrived += batch.length;
     });
     await until(() => near.unsentBytes === 0 && arrived === count * size);
+  });
+
+  test('may send an image without waiting for leave to go on', async () => {
+    const { server: made } = server();
+    const session = connectHttp2(`http://127.0.0.1:${await made.listen('127.0.0.1', 0)}`);
+    cleanups.push(() => session.destroy());
+    await until(() => session.remoteSettings?.initialWindowSize === WINDOW_BYTES);
+    await until(() => session.state.remoteWindowSize === WINDOW_BYTES);
+    expect(session.remoteSettings.maxConcurrentStreams).toBe(STREAMS_PER_CONNECTION_MAX);
   });
 
   test('closed by the opener: what was sent arrives, then each end is told once', async () => {

@@ -2,7 +2,6 @@ import {
   type ConnectionInjector,
   Metadata,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type sendUnaryData,
@@ -22,18 +21,13 @@ import { CALL_CODECS, CHANNEL_CODECS, type ServiceCodecs } from '../wire/codecs.
 import type { Frame } from '../wire/frame.ts';
 import { peerUnavailable, statusOf } from './call-error.ts';
 import { type NodeIdentity, senderOf } from './identity.ts';
-import {
-  CLOSING_TIMEOUT_MS,
-  KEEPALIVE_INTERVAL_MS,
-  KEEPALIVE_TIMEOUT_MS,
-  MESSAGE_BYTES_MAX,
-  STREAMS_PER_CONNECTION_MAX,
-} from './limits.ts';
+import { CLOSING_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
 import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
 import { SocketGate } from './socket-gate.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
+import { wideInjector } from './wide-windows.ts';
 
 const ABORTED_LOOK_MS = 100;
 
@@ -72,7 +66,6 @@ export class GrpcServer implements ServiceRegistry {
     this.#server = new Server({
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-      'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
       'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.enable_channelz': 0,
@@ -96,8 +89,7 @@ export class GrpcServer implements ServiceRegistry {
         'unary',
       );
     }
-    // The gate has seen to certificates.
-    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#injector = wideInjector(this.#server);
     this.#gate = new SocketGate({
       tls: options.tls,
       refusals: this.#refusals,

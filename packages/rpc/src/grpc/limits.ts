@@ -5,6 +5,12 @@ export const FRAME_BYTES = 1024 * 1024;
 /** A channel whose peer takes nothing is closed here; senders with a bound of their own keep below it by `unsentBytes`. */
 export const UNSENT_BYTES_MAX = 512 * 1024 * 1024;
 
+/**
+ * What a peer may send on a stream, and on a connection, that was not read yet: also what a stream nobody reads holds in
+ * memory. By HTTP/2's own 64 KiB an image stops four times on its way for leave to go on.
+ */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+
 /** A ping this long after the answer to the one before; a peer that does not answer in time is gone: together below 4 s. */
 export const KEEPALIVE_INTERVAL_MS = 1_000;
 export const KEEPALIVE_TIMEOUT_MS = 2_500;

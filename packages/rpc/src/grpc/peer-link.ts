@@ -26,6 +26,7 @@ import {
   OPENING_TIMEOUT_MS,
   RECONNECT_MAX_MS,
   RECONNECT_MIN_MS,
+  WINDOW_BYTES,
 } from './limits.ts';
 import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
 import { StreamChannel } from './stream-channel.ts';
@@ -48,7 +49,7 @@ const OPTIONS: ChannelOptions = {
   'grpc.service_config_disable_resolution': 1,
   'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
-  'grpc-node.flow_control_window': 4 * 1024 * 1024,
+  'grpc-node.flow_control_window': WINDOW_BYTES,
 };
 
 /** Sent in place of the host, which may be an address: TLS knows no addresses there, and nobody here looks at it. */
