@@ -10,6 +10,8 @@ import { appendOwn, sendHeartbeats } from './replication.ts';
  * - Two votes in one term: the vote is cleared only together with a new term, never by a change of role.
  * - A vote that a crash forgets: requests and granted answers leave after the write that holds the vote.
  * - A rejoining peer that raises the term of a healthy group: it asks first (pre-vote), which changes nothing anywhere.
+ * - A candidate that never hears its votes because it stands again too soon, on slow disks for ever: it waits longer each
+ *   time, as long as nobody refuses it.
  * - A failed request that postpones the election of a better peer: only a granted vote or a leader resets the timer.
  */
 /** After that many without a leader the usual timeouts are back: there may be no majority to be had. */
@@ -34,6 +36,7 @@ export function campaign(group: GroupState, kind: CampaignKind): void {
 function becomePreCandidate(group: GroupState): void {
   group.role = 'pre-candidate';
   startElection(group);
+  group.drawElectionTimeout();
 }
 
 function becomeCandidate(group: GroupState): void {
@@ -41,13 +44,13 @@ function becomeCandidate(group: GroupState): void {
   group.term++;
   group.vote = group.self;
   startElection(group);
+  group.drawPatientTimeout();
 }
 
 function startElection(group: GroupState): void {
   group.leader = 0;
   group.votes.clear();
   group.votes.set(group.self, true);
-  group.drawElectionTimeout();
 }
 
 function requestVotes(group: GroupState, force: boolean): void {
@@ -103,7 +106,9 @@ export function becomeFollower(group: GroupState, term: number, leader: number):
   group.leader = leader;
   group.quiesced = false;
   group.votes.clear();
-  if (leader !== 0) group.endHurry();
+  if (leader === 0) return;
+  group.unansweredCandidacies = 0;
+  group.endHurry();
 }
 
 /**
@@ -147,6 +152,7 @@ function becomeLeader(group: GroupState): void {
   group.role = 'leader';
   group.leader = group.self;
   group.votes.clear();
+  group.unansweredCandidacies = 0;
   group.endHurry();
   group.electionElapsed = 0;
   group.heartbeatElapsed = 0;

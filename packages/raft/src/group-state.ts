@@ -14,6 +14,9 @@ import type { ReadState } from './ready.ts';
  * and the face `raft`. It decides nothing itself. What it holds beyond the log is either in the hard state, so that it
  * survives, or belongs to one role and is cleared by whoever changes the role.
  */
+/** Up to four times the usual timeout is waited for the answers to a candidacy. */
+const PATIENCE_DOUBLINGS_MAX = 2;
+
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
 
 export class GroupState {
@@ -33,6 +36,8 @@ export class GroupState {
   /** Elections left that start after a part of the timeout, because the host saw the leader's node go. */
   hurriedElections = 0;
   #hurriedTimeout = false;
+  /** Candidacies in a row that were neither won nor refused by anybody: answers take longer than was waited. */
+  unansweredCandidacies = 0;
   heartbeatElapsed = 0;
   quiesced = false;
 
@@ -81,6 +86,18 @@ export class GroupState {
     // Short, but spread as widely: votes that were split must not be split again.
     const least = this.#hurriedTimeout ? Math.ceil(0.3 * electionTicks) : electionTicks;
     this.electionTimeout = least + prng.below(this.#hurriedTimeout ? 2 * least : least);
+  }
+
+  /**
+   * For a candidate, and for who votes for one: two writes and two ways lie between the request and the last answer, and a
+   * next election would void it. So the hurry is over, and each candidacy that brought no answer doubles the wait.
+   */
+  drawPatientTimeout(): void {
+    const { electionTicks, prng } = this.config;
+    this.electionElapsed = 0;
+    this.#hurriedTimeout = false;
+    const least = electionTicks << Math.min(this.unansweredCandidacies, PATIENCE_DOUBLINGS_MAX);
+    this.electionTimeout = least + prng.below(least);
   }
 
   /** A leader is known again: it gets the whole timeout. */

@@ -24,6 +24,8 @@ export function stepCandidate(group: GroupState, message: Message): void {
     case 'vote-response':
       if (group.role !== 'candidate') return;
       group.votes.set(message.from, message.granted);
+      // Somebody else stands, or has the longer log: in a hurry there is nothing to be patient for.
+      if (!message.granted && group.hurriedElections > 0) group.drawElectionTimeout();
       settleElection(group);
       return;
     case 'append':

@@ -137,6 +137,6 @@ function answerVote(group: GroupState, message: Extract<Message, { type: 'vote' 
     return;
   }
   group.vote = to;
-  group.electionElapsed = 0;
+  group.drawPatientTimeout();
   group.messagesAfterPersist.push({ type: 'vote-response', from: self, to, term: group.term, granted: true });
 }

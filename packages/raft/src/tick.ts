@@ -13,8 +13,18 @@ export function tick(group: GroupState): void {
 /** A sole voter waits for nobody, not even for a timeout. */
 function tickElection(group: GroupState): void {
   group.electionElapsed++;
-  if (group.isSoleVoter()) campaign(group, 'vote');
-  else if (group.electionElapsed >= group.electionTimeout) campaign(group, 'pre-vote');
+  if (group.isSoleVoter()) {
+    campaign(group, 'vote');
+    return;
+  }
+  if (group.electionElapsed < group.electionTimeout) return;
+  if (group.role === 'candidate' && !isRefused(group)) group.unansweredCandidacies++;
+  campaign(group, 'pre-vote');
+}
+
+function isRefused({ votes }: GroupState): boolean {
+  for (const granted of votes.values()) if (!granted) return true;
+  return false;
 }
 
 function tickLeader(group: GroupState): void {
