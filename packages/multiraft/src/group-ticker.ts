@@ -1,5 +1,6 @@
 import { members } from '@sluice/raft/conf-change';
 import type { ApplyLoop } from './apply-loop.ts';
+import type { CommitWatch } from './commit-watch.ts';
 import type { PeerLinks } from './peer-links.ts';
 import { ELECTION_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
@@ -12,6 +13,7 @@ export class GroupTicker {
   readonly #nodeId: number;
   readonly #links: PeerLinks;
   readonly #applyLoop: ApplyLoop;
+  readonly #commitWatch: CommitWatch;
   readonly #settle: (replica: Replica) => void;
   readonly #readBarrier: (groupId: number) => Promise<boolean>;
   #lastTickMs: number;
@@ -25,6 +27,7 @@ export class GroupTicker {
     nodeId: number;
     links: PeerLinks;
     applyLoop: ApplyLoop;
+    commitWatch: CommitWatch;
     nowMs: number;
     settle: (replica: Replica) => void;
     readBarrier: (groupId: number) => Promise<boolean>;
@@ -32,6 +35,7 @@ export class GroupTicker {
     this.#nodeId = options.nodeId;
     this.#links = options.links;
     this.#applyLoop = options.applyLoop;
+    this.#commitWatch = options.commitWatch;
     this.#settle = options.settle;
     this.#readBarrier = options.readBarrier;
     this.#lastTickMs = options.nowMs;
@@ -68,6 +72,7 @@ export class GroupTicker {
   #tickOne(replica: Replica): void {
     if (replica.unconfirmed) this.#confirm(replica);
     if (replica.raft.role === 'leader') {
+      this.#commitWatch.look(replica);
       if (this.#maybeSleep(replica)) return;
     } else {
       this.#waitForFate(replica);

@@ -7,6 +7,7 @@ import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { ApplyLoop } from './apply-loop.ts';
+import { CommitWatch } from './commit-watch.ts';
 import type { GroupMachine } from './group-machine.ts';
 import type { GroupStatus } from './group-status.ts';
 import { GroupTicker } from './group-ticker.ts';
@@ -123,6 +124,7 @@ export class RaftHost {
       nodeId,
       links: this.#links,
       applyLoop: this.#applyLoop,
+      commitWatch: new CommitWatch(logger),
       nowMs: clock.monotonicMs(),
       settle: (replica) => this.#settle(replica),
       readBarrier: (groupId) => this.readBarrier(groupId),

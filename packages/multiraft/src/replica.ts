@@ -60,6 +60,9 @@ export class Replica {
   /** Ticks since the log last grew. */
   idleTicks = 0;
   idleIndex = 0;
+  /** At the leader: ticks for which proposals have waited while nothing was applied, and where the applied index stands. */
+  stalledTicks = 0;
+  stalledIndex = 0;
   #seenMembership: Readonly<Membership> | undefined;
   #alone = false;
 

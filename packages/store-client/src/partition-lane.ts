@@ -73,6 +73,24 @@ export class PartitionLane {
     batch.sequence = 0;
     this.sent--;
   }
+
+  /** For the log, when it takes too long: what it waits for, and whether whom it waits for is heard. */
+  describe(nowMs: number): Record<string, unknown> {
+    const { state, link, sent, head } = this;
+    let batches = 0;
+    for (let batch = head; batch !== undefined; batch = batch.behind) batches++;
+    const inMs = (atMs: number): number | undefined => (atMs > nowMs ? Math.round(atMs - nowMs) : undefined);
+    return {
+      state,
+      batches,
+      sent,
+      attempts: head?.attempts,
+      store: link?.nodeId,
+      heardMsAgo: link === undefined ? undefined : Math.round(nowMs - this.heardMs),
+      patienceMs: inMs(this.patienceUntilMs),
+      resumesInMs: inMs(this.resumeAtMs),
+    };
+  }
 }
 
 export interface UnansweredBatch {

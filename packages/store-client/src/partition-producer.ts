@@ -9,6 +9,7 @@ import type { Transport } from '@sluice/rpc/transport';
 import { type AppendLink, AppendLinks } from './append-links.ts';
 import { PartitionLane, type RecordCompletion, type RecordFailure, type UnansweredBatch } from './partition-lane.ts';
 import type { RouteTable } from './route-table.ts';
+import { StallWatch } from './stall-watch.ts';
 
 /**
  * Publishing into partitions: a record joins its partition's open batch, a batch leaves once a turn (or when it is
@@ -40,6 +41,7 @@ export class PartitionProducer {
   readonly #bufferBytesMax: number;
   readonly #deadlineMs: number;
   readonly #lanes = new Map<number, PartitionLane>();
+  readonly #stalls: StallWatch;
   readonly #dirty: PartitionLane[] = [];
   readonly #inflight = new Map<number, UnansweredBatch>();
   #sequence = 0;
@@ -93,6 +95,7 @@ export class PartitionProducer {
     this.#logger = options.logger;
     this.#bufferBytesMax = options.bufferBytesMax;
     this.#deadlineMs = options.deadlineMs;
+    this.#stalls = new StallWatch(options.logger, (partition) => options.routes.leaderOf(partition));
     this.#links = new AppendLinks({
       transport: options.transport,
       clock: options.clock,
@@ -122,6 +125,12 @@ export class PartitionProducer {
     options.metrics.collect('sluice_gateway_publish_buffer_bytes', 'Records open or unanswered', 'gauge', () => [
       [{}, this.#bufferedBytes],
     ]);
+    options.metrics.collect(
+      'sluice_gateway_stalled_partitions',
+      'Partitions that have kept a publisher waiting for more than five seconds',
+      'gauge',
+      () => [[{}, this.#stalls.stalled]],
+    );
   }
 
   get congested(): boolean {
@@ -411,6 +420,7 @@ export class PartitionProducer {
     const nowMs = this.#clock.monotonicMs();
     this.#links.reopen();
     for (const lane of this.#lanes.values()) {
+      this.#stalls.look(lane, nowMs);
       if (lane.head === undefined) continue;
       if (nowMs - lane.head.createdMs > this.#deadlineMs) this.#giveUpLate(lane, nowMs);
       if (lane.state === 'asking' && nowMs >= lane.patienceUntilMs) this.#unanswered(lane, nowMs);
