@@ -16,6 +16,7 @@ import { loadCluster } from './cluster-load.ts';
 import { type ClusterOptions, ClusterUnderTest } from './cluster-under-test.ts';
 import type { FaultKind } from './fault.ts';
 import { type Gaps, measureGaps, median } from './gaps.ts';
+import { StandstillWatch } from './standstill.ts';
 
 export interface RoundsOptions {
   rounds: number;
@@ -25,6 +26,8 @@ export interface RoundsOptions {
   /** By how much bounds are widened, where other things run on the machine. */
   patience?: number;
   onRound?(report: RoundReport): void;
+  /** What cannot wait for the end of the round. */
+  say?(text: string): void;
 }
 
 export interface RoundReport {
@@ -32,6 +35,8 @@ export interface RoundReport {
   what: string;
   gaps: Gaps;
   restMs: number;
+  /** What was not as promised, besides how long things took. */
+  beyond: string[];
   /** Of everything so far. */
   verdict: Verdict;
 }
@@ -89,6 +94,7 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
   const rounds: RoundReport[] = [];
   const broken: string[] = [];
   const { cluster, load } = ground;
+  const watch = new StandstillWatch(cluster, load, options.say ?? (() => {}));
   let verdict: Verdict | undefined;
   try {
     for (let round = 1; round <= options.rounds; round++) {
@@ -103,6 +109,8 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
   } catch (cause) {
     // Not drained, so nothing can be said of what is missing.
     broken.push(String(cause));
+  } finally {
+    watch.stop();
   }
   const report: FaultReport = {
     fault: fault.id,
@@ -150,7 +158,11 @@ async function oneRound(
   const healed = () => {
     healedMs = performance.now();
   };
-  const what = await fault.strike({ cluster, load, prng, round, healed });
+  const beyond: string[] = [];
+  const what = await fault.strike({
+    ...{ cluster, load, prng, round, healed },
+    beyond: (told) => beyond.push(`round ${round}: ${told}`),
+  });
   healedMs ??= performance.now();
   const strikeEndMs = performance.now();
   const restMs = strikeEndMs - Math.min(strikeEndMs, healedMs) + (await cluster.atRest(REST_PATIENCE_MS));
@@ -160,7 +172,7 @@ async function oneRound(
   const figures = await load.drain(() => cluster.rest(cluster.gateways()[0]?.name as string), DRAIN_MS_MAX);
   const verdict = checkHistory(history, figures, { gatewaysResend: true });
   verdict.miscounted.push(...(await disagreements(cluster, load, figures)));
-  return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, verdict };
+  return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, beyond, verdict };
 }
 
 /** Whoever is asked says the same of queues in which nothing moves. */
@@ -187,7 +199,7 @@ function beyondBounds(
   report: FaultReport,
   patience: number,
 ): string[] {
-  const found: string[] = [];
+  const found = report.rounds.flatMap(({ beyond }) => beyond);
   const { verdict, gapMedianMs, gapWorstMs, resumeWorstMs, restWorstMs } = report;
   if (mustLose) return verdict?.lost.length === 0 ? ['nothing was lost, so the test proves nothing'] : [];
   const over = (what: string, ms: number, limitMs: number | undefined) => {

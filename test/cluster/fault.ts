@@ -2,6 +2,7 @@ import type { Prng } from '@sluice/common/prng';
 import type { Load } from '../faults/load.ts';
 import type { Tool } from '../harness/left-out.ts';
 import type { ClusterOptions, ClusterUnderTest } from './cluster-under-test.ts';
+import type { NodeNetworks } from './node-networks.ts';
 
 /** One kind of fault: what it needs, what is done, and how soon everything must be well again. */
 export interface FaultKind {
@@ -35,6 +36,13 @@ export interface Arena {
   round: number;
   /** From now on the fault counts as over; without it, when `strike` returns. */
   healed(): void;
+  /** Something was not as it was promised, though nothing was lost: the verdict says so. */
+  beyond(what: string): void;
+}
+
+export function networksOf({ networks }: ClusterUnderTest): NodeNetworks {
+  if (networks === undefined) throw new Error('the nodes have no networks of their own: the test is wrong');
+  return networks;
 }
 
 export function pick<T>(prng: Prng, among: readonly T[]): T {

@@ -3,7 +3,9 @@ import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { formatVerdict } from '../faults/queue-checker.ts';
 import { FAULTS } from './all-faults.ts';
-import { type FaultReport, faultRounds, leaveGround, prepareGround } from './fault-rounds.ts';
+import type { FaultKind } from './fault.ts';
+import { faultRounds, leaveGround, prepareGround } from './fault-rounds.ts';
+import { formatTable, outcomeOf, type Row, roundLine, rowOf, runLine } from './ledger.ts';
 
 // npm run faults:cluster -- --fault F1,F3 --rounds 20 --seed 1 --ledger FILE
 const { values } = parseArgs({
@@ -17,79 +19,62 @@ const { values } = parseArgs({
 });
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-let allHeld = true;
-for (const id of values.fault.split(',')) {
-  const fault = FAULTS.find((known) => known.id === id);
-  if (fault === undefined)
-    throw new Error(`there is no fault ${id}: choose of ${FAULTS.map((known) => known.id).join(', ')}`);
+const [rounds, seed, calmMs] = [Number(values.rounds), Number(values.seed), Number(values.calm)];
+const faults = values.fault.split(',').map(faultOf);
+const rows: Row[] = [];
+for (const [i, fault] of faults.entries()) rows.push(await run(fault, `${i + 1} of ${faults.length}`));
+console.log(`\n${formatTable(rows, { seed, commit })}`);
+process.exit(rows.every(({ outcome }) => outcome === 'held' || outcome === 'LEFT OUT') ? 0 : 1);
+
+function faultOf(id: string): FaultKind {
+  const found = FAULTS.find((known) => known.id === id);
+  if (found !== undefined) return found;
+  throw new Error(`there is no fault ${id}: choose of ${FAULTS.map((known) => known.id).join(', ')}`);
+}
+
+async function run(fault: FaultKind, place: string): Promise<Row> {
+  const { id, title } = fault;
   const missing = (fault.needs ?? []).filter((tool) => !tool.isPresent());
   if (missing.length > 0) {
-    console.log(`${id} LEFT OUT: ${missing.map(({ name, install }) => `${name} is missing (${install})`).join(', ')}`);
-    continue;
+    const why = missing.map(({ name, install }) => `${name} is missing (${install})`).join(', ');
+    say(`${id} LEFT OUT: ${why}`);
+    return { fault: id, outcome: 'LEFT OUT', why: [why] };
   }
-  console.log(`${id}: ${fault.title}`);
+  say(`${id} (${place}): ${title}; ${rounds} rounds`);
   const startedMs = Date.now();
-  const ground = await prepareGround(fault.cluster, Number(values.seed)).catch((cause: Error) => cause);
+  const ground = await prepareGround(fault.cluster, seed).catch((cause: Error) => cause);
   if (ground instanceof Error) {
-    allHeld = false;
-    console.log(`BROKEN ${id}: the cluster did not form: ${ground.message}`);
-    continue;
+    say(`${id} BROKEN: the cluster did not form: ${ground.message}`);
+    return { fault: id, outcome: 'BROKEN', why: ['the cluster did not form'] };
   }
   const report = await faultRounds(ground, fault, {
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
-    calmMs: Number(values.calm),
-    onRound({ round, what, gaps, restMs, verdict }) {
-      const { publisherMs, anybodyMs, resumeMs, resumedLast } = gaps;
-      const waits = `gap ${Math.round(publisherMs)} ms (anybody ${Math.round(anybodyMs)}), resumed in ${Math.round(resumeMs)} ms (${resumedLast}), at rest in ${Math.round(restMs)} ms`;
-      console.log(`  ${round}: ${what}; ${waits}; so far ${formatVerdict(verdict)}`);
+    ...{ rounds, seed, calmMs },
+    say: (text) => say(`  ${text}`),
+    onRound(round) {
+      const { what, gaps, restMs, beyond, verdict } = round;
+      const ms = Math.round;
+      say(`  round ${round.round} of ${rounds}: ${what}`);
+      say(
+        `    a publisher waited ${ms(gaps.publisherMs)} ms at most, all of them together ${ms(gaps.anybodyMs)} ms; every queue worked again after ${ms(gaps.resumeMs)} ms (last ${gaps.resumedLast}), at rest after ${ms(restMs)} ms`,
+      );
+      say(`    so far ${formatVerdict(verdict)}`);
+      for (const told of beyond) say(`    BEYOND BOUNDS: ${told}`);
+      note(roundLine(round, { fault: id, seed, commit }));
     },
   });
   await leaveGround(ground);
-  if (report.broken.length > 0) allHeld = false;
-  console.log(summary(report));
-  for (const what of report.broken) console.log(`  BROKEN: ${what}`);
-  if (report.kept !== undefined) console.log(`  history and logs: ${report.kept}`);
-  if (values.ledger !== undefined) appendFileSync(values.ledger, `${JSON.stringify(ledgerLine(report, startedMs))}\n`);
-}
-process.exit(allHeld ? 0 : 1);
-
-function summary(report: FaultReport): string {
-  const { fault, verdict, rounds, gapMedianMs, gapWorstMs, resumeWorstMs, restWorstMs, broken } = report;
-  const waits = `gap median ${Math.round(gapMedianMs)} ms, worst ${Math.round(gapWorstMs)} ms; resumed within ${Math.round(resumeWorstMs)} ms, at rest within ${Math.round(restWorstMs)} ms; ${report.lonelyLosses} connections of consumers lost without a fault`;
-  const figures = verdict === undefined ? 'no verdict' : formatVerdict(verdict).split('\n')[0];
-  return `${broken.length === 0 ? 'held' : report.isSafe ? 'BEYOND BOUNDS' : 'BROKEN'} ${fault}: ${rounds.length} rounds, ${figures}; ${waits}`;
+  say(`${id} ${outcomeOf(report)}`);
+  for (const what of report.broken) say(`  because: ${what}`);
+  if (report.kept !== undefined) say(`  history and logs: ${report.kept}`);
+  note(runLine(report, { commit, startedMs }));
+  return rowOf(report);
 }
 
-function ledgerLine(report: FaultReport, startedMs: number): Record<string, unknown> {
-  const { fault, seed, verdict, rounds, broken } = report;
-  const round = Math.round;
-  return {
-    at: new Date(startedMs).toISOString(),
-    commit,
-    fault,
-    seed,
-    rounds: rounds.length,
-    held: broken.length === 0,
-    safe: report.isSafe,
-    published: verdict?.publishes,
-    acknowledged: verdict?.acknowledged,
-    delivered: verdict?.deliveries,
-    duplicates: verdict?.duplicates,
-    copies: verdict?.copies,
-    lost: verdict?.lost.length,
-    invented: verdict?.invented.length,
-    repeated: verdict?.repeated.length,
-    resurrected: verdict?.resurrected.length,
-    backwards: verdict?.backwards.length,
-    disordered: verdict?.disordered.length,
-    miscounted: verdict?.miscounted.length,
-    lonelyLosses: report.lonelyLosses,
-    gapMedianMs: round(report.gapMedianMs),
-    gapWorstMs: round(report.gapWorstMs),
-    resumeWorstMs: round(report.resumeWorstMs),
-    restWorstMs: round(report.restWorstMs),
-    seconds: round((Date.now() - startedMs) / 1_000),
-    broken: broken.map((what) => what.slice(0, 500)),
-  };
+/** With the time, so that what is said can be laid beside the logs of the nodes. */
+function say(text: string): void {
+  console.log(`${new Date().toISOString().slice(11, 19)} ${text}`);
+}
+
+function note(line: Record<string, unknown>): void {
+  if (values.ledger !== undefined) appendFileSync(values.ledger, `${JSON.stringify(line)}\n`);
 }

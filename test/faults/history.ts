@@ -9,6 +9,8 @@ export class History {
   readonly faults: Fault[] = [];
   /** Moments at which the broker's figures said that every queue was empty: what was there is settled for good. */
   readonly drainsMs: number[] = [];
+  /** When each publisher was last told that something is stored. */
+  readonly lastOkMs = new Map<string, number>();
 
   constructor(queues: readonly QueueUnderTest[]) {
     this.queues = queues;
@@ -34,6 +36,7 @@ export class History {
     if (published === undefined) return;
     published.outcome = 'ok';
     published.answeredAtMs ??= atMs;
+    if (published.publisher !== undefined) this.lastOkMs.set(published.publisher, atMs);
   }
 
   /** Refused by a reason code, or by an end of the connection that nothing was sent on again. It may be stored still. */

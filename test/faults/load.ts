@@ -194,6 +194,16 @@ export class Load {
     return figures;
   }
 
+  /** From now on what is published on topics with this prefix has so many bytes; undefined: what was drawn before. */
+  weigh(prefix: string, bytes: number | undefined): void {
+    for (const publisher of this.#publishers) if (publisher.publishesOn(prefix)) publisher.bytes = bytes;
+  }
+
+  /** Of those that publish now: what their clients are about. */
+  working(): WorkingPublisher[] {
+    return this.#publishers.filter(({ startedMs }) => startedMs !== undefined) as WorkingPublisher[];
+  }
+
   /** How many publish. */
   get publishers(): number {
     return this.#publishers.length;
@@ -207,6 +217,14 @@ export class Load {
   end(): void {
     for (const client of [...this.#publishers, ...this.#consumers]) client.end();
   }
+}
+
+export interface WorkingPublisher {
+  readonly name: string;
+  readonly clientId: string;
+  readonly connected: boolean;
+  readonly outstanding: number;
+  readonly startedMs: number;
 }
 
 /** Looks until it finds something; throws when the time is over. */
@@ -235,10 +253,12 @@ class Publisher {
   readonly #sequences = new Map<string, number>();
   readonly #busyKeys = new Set<string>();
   #count = 0;
-  #running = false;
+  #startedMs: number | undefined;
   #nextAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
   outstanding = 0;
+  /** Of each payload, when it is not drawn. */
+  bytes: number | undefined;
 
   constructor(spec: PublisherSpec, target: Target, history: History, seed: number) {
     this.#spec = spec;
@@ -266,13 +286,30 @@ class Publisher {
     return this.#spec.name;
   }
 
+  get clientId(): string {
+    return this.#client.options.clientId as string;
+  }
+
+  get connected(): boolean {
+    return this.#client.connected;
+  }
+
+  publishesOn(prefix: string): boolean {
+    return this.#spec.topics.some((topic) => topic.startsWith(prefix));
+  }
+
+  /** Since when it publishes; undefined while it does not. */
+  get startedMs(): number | undefined {
+    return this.#startedMs;
+  }
+
   start(): void {
-    this.#running = true;
+    this.#startedMs = performance.now();
     this.#fill();
   }
 
   stop(): void {
-    this.#running = false;
+    this.#startedMs = undefined;
     clearTimeout(this.#timer);
   }
 
@@ -283,7 +320,7 @@ class Publisher {
 
   #fill(): void {
     const { paceMs = 0 } = this.#spec;
-    while (this.#running && this.#client.connected && this.outstanding < OUTSTANDING_MAX) {
+    while (this.#startedMs !== undefined && this.#client.connected && this.outstanding < OUTSTANDING_MAX) {
       const waitMs = this.#nextAtMs - performance.now();
       if (waitMs > 0) {
         clearTimeout(this.#timer);
@@ -307,7 +344,8 @@ class Publisher {
     const { name, bytesMax } = this.#spec;
     const place = ++this.#count;
     const id = `${name}-${place}`;
-    const payload = makePayload(id, bytesMax === undefined ? drawSize(this.#prng) : this.#prng.below(bytesMax));
+    const drawn = bytesMax === undefined ? drawSize(this.#prng) : this.#prng.below(bytesMax);
+    const payload = makePayload(id, this.bytes ?? drawn);
     const isState = topic.startsWith('state/');
     const sequence = (this.#sequences.get(topic) ?? 0) + 1;
     this.#sequences.set(topic, sequence);

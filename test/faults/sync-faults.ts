@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Tool } from '../harness/left-out.ts';
+import { DIES_WITH_US } from '../harness/node-lifetime.ts';
 import { until } from './load.ts';
 
 const WAIT_MS = 20_000;
@@ -14,8 +15,32 @@ export const STRACE: Tool = {
 
 /** From now on every fdatasync of the process fails, until the returned function is called. */
 export async function failSyncs(pid: number): Promise<() => Promise<void>> {
-  const inject = ['-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO:when=1+'];
-  const strace = spawn('strace', ['-qq', '-f', '-o', '/dev/null', '-p', String(pid), ...inject], { stdio: 'ignore' });
+  return await inject(pid, 'error=EIO:when=1+');
+}
+
+/**
+ * From now on every fdatasync of the process takes so much longer. A disk that hangs is one of these: nothing is frozen that
+ * a test which dies could leave frozen, because who traces dies with it and whoever was traced goes on.
+ */
+export async function delaySyncs(pid: number, ms: number): Promise<() => Promise<void>> {
+  return await inject(pid, `delay_enter=${ms * 1_000}`);
+}
+
+async function inject(pid: number, what: string): Promise<() => Promise<void>> {
+  const args = [
+    '-qq',
+    '-f',
+    '-o',
+    '/dev/null',
+    '-p',
+    String(pid),
+    '-e',
+    'trace=fdatasync',
+    '-e',
+    `inject=fdatasync:${what}`,
+  ];
+  const [program = '', ...words] = [...DIES_WITH_US, 'strace', ...args];
+  const strace = spawn(program, words, { stdio: 'ignore' });
   const exited = once(strace, 'exit');
   await until('strace to attach', performance.now() + WAIT_MS, async () => {
     return /TracerPid:\t[1-9]/.test(await readFile(`/proc/${pid}/status`, 'utf8'));

@@ -40,6 +40,7 @@ export interface MovingNode {
   http: string;
   logFile: string;
   isRunning: boolean;
+  pid: number | undefined;
   start(): Promise<void>;
   stop(): Promise<{ code: number | null; signal: string | null }>;
   kill(signal?: string): Promise<unknown>;

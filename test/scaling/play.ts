@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLUSTER_LOAD } from '../cluster/cluster-load.ts';
+import { StandstillWatch } from '../cluster/standstill.ts';
 import type { History } from '../faults/history.ts';
 import { pause } from '../faults/kill-rounds.ts';
 import { Load, type LoadSpec, until } from '../faults/load.ts';
@@ -55,11 +56,13 @@ export async function play(
   const report: PlayReport = { steps: [], verdict: undefined, broken: [], kept: undefined };
   const cluster = await MovingCluster.start(beginning, flags);
   let load: Load | undefined;
+  let watch: StandstillWatch | undefined;
   try {
     await Load.createQueues(await cluster.anyRest(), spec);
     const clients = new Load(() => cluster.target, seed, spec);
     load = clients;
     clients.start();
+    watch = new StandstillWatch(cluster, clients, say);
     await flowing(clients);
     const { history } = clients;
     await perform({
@@ -95,6 +98,7 @@ export async function play(
     if (load !== undefined) say(`broken off; acknowledged so far: ${load.acknowledged}`);
   }
   if (report.broken.length > 0 || keep) report.kept = keepLogs(cluster, load?.history);
+  watch?.stop();
   load?.end();
   await cluster.dispose();
   return report;
