@@ -68,7 +68,9 @@ async function runSeeds(): Promise<boolean> {
 
   function rate(): string {
     const seconds = (performance.now() - startedMs) / 1000;
-    return `${(runs / seconds).toFixed(1)} runs/s, ${(virtualMs / 1000 / seconds).toFixed(0)} virtual seconds a second`;
+    const { user, system } = process.cpuUsage();
+    const cpu = `${((user + system) / 1e6 / Math.max(1, runs)).toFixed(2)} s of CPU a run`;
+    return `${(runs / seconds).toFixed(1)} runs/s, ${cpu}, ${(virtualMs / 1000 / seconds).toFixed(0)} virtual seconds a second`;
   }
 }
 

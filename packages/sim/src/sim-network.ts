@@ -1,6 +1,6 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { CallService, Channel, ChannelService, ServiceRegistry, Transport } from '@sluice/rpc/transport';
-import { PlainCopier } from './plain-copy.ts';
+import { type Direction, SimWire, type Wire } from './sim-wire.ts';
 import type { Life, SimWorld } from './sim-world.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { Life, SimWorld } from './sim-world.ts';
 export class SimNetwork {
   readonly world: SimWorld;
   readonly knobs: NetworkKnobs;
-  readonly copier = new PlainCopier();
+  readonly #wire: Wire;
   readonly #hosts = new Map<number, SimHost>();
   /** `from * 65536 + to`: when the cut began. */
   readonly #cuts = new Map<number, number>();
@@ -23,9 +23,24 @@ export class SimNetwork {
   /** While a message is handed over: when it was sent, and by whom. */
   readonly arriving = { sentAtMs: 0, sender: undefined as Life | undefined };
 
-  constructor(world: SimWorld, knobs: NetworkKnobs) {
+  constructor(world: SimWorld, knobs: NetworkKnobs, wire: Wire = new SimWire()) {
     this.world = world;
     this.knobs = knobs;
+    this.#wire = wire;
+  }
+
+  /** As it arrives. What cannot be said on the wire is a finding, and never part of a fault. */
+  carry(
+    service: ChannelService | CallService,
+    direction: Direction,
+    message: unknown,
+  ): { message: unknown; bytes: number } {
+    try {
+      return this.#wire.carry(service, direction, message);
+    } catch (cause) {
+      this.world.fail(cause);
+      throw cause;
+    }
   }
 
   /** The node's process begins; its former one is gone. */
@@ -161,7 +176,7 @@ export class SimHost implements Transport, ServiceRegistry {
 
   open<Out, In>(nodeId: number, service: ChannelService): Channel<Out, In> {
     const { network } = this;
-    const near = new SimChannel(network, this.nodeId, nodeId, this.life);
+    const near = new SimChannel(network, this.nodeId, nodeId, this.life, service, 'request');
     network.channels.add(near);
     near.post({ knock: service });
     // Who gets no answer gives up: a connection is not attempted for ever.
@@ -175,7 +190,7 @@ export class SimHost implements Transport, ServiceRegistry {
   accept(near: SimChannel, service: ChannelService): SimChannel | undefined {
     const serve = this.#channelServices.get(service);
     if (serve === undefined) return undefined;
-    const far = new SimChannel(this.network, this.nodeId, near.nodeId, this.life);
+    const far = new SimChannel(this.network, this.nodeId, near.nodeId, this.life, service, 'response');
     far.peer = near;
     near.peer = far;
     this.network.channels.add(far);
@@ -189,7 +204,7 @@ export class SimHost implements Transport, ServiceRegistry {
 
   call<Request, Response>(nodeId: number, service: CallService, request: Request): Promise<Response> {
     const { network, life } = this;
-    const { world, copier } = network;
+    const { world } = network;
     return new Promise((resolve, reject) => {
       const unavailable = (why: string): void => {
         reject(
@@ -205,7 +220,7 @@ export class SimHost implements Transport, ServiceRegistry {
         timer.cancelled = true;
         act();
       };
-      const sent = copier.copy(request);
+      const sent = network.carry(service, 'request', request).message;
       const leg = (from: number, to: number, to_: () => Life | undefined, act: () => void): void => {
         const attempt = (): void => {
           if (network.isCut(from, to)) {
@@ -245,8 +260,8 @@ export class SimHost implements Transport, ServiceRegistry {
           }
           answer(sent, this.nodeId).then(
             (response) => {
-              const copied = copier.copy(response);
-              back(() => resolve(copied as Response));
+              const { message } = network.carry(service, 'response', response);
+              back(() => resolve(message as Response));
             },
             (cause: unknown) => back(() => unavailable(String(cause))),
           );
@@ -271,6 +286,8 @@ export class SimChannel implements Channel<unknown, unknown> {
   readonly nodeId: number;
   readonly peerId: number;
   readonly life: Life;
+  readonly #service: ChannelService;
+  readonly #direction: Direction;
   peer: SimChannel | undefined;
   silentSinceMs: number | undefined;
   unsentBytes = 0;
@@ -287,19 +304,27 @@ export class SimChannel implements Channel<unknown, unknown> {
   #closed = false;
   #told = false;
 
-  constructor(network: SimNetwork, nodeId: number, peerId: number, life: Life) {
+  constructor(
+    network: SimNetwork,
+    nodeId: number,
+    peerId: number,
+    life: Life,
+    service: ChannelService,
+    direction: Direction,
+  ) {
     this.network = network;
     this.nodeId = nodeId;
     this.peerId = peerId;
     this.life = life;
+    this.#service = service;
+    this.#direction = direction;
   }
 
   send(message: unknown): void {
     if (this.#closed) return;
-    const { copier } = this.network;
-    const copied = copier.copy(message);
+    const carried = this.network.carry(this.#service, this.#direction, message);
     this.network.messages++;
-    this.post({ message: copied, bytes: copier.bytes, sentAtMs: this.network.world.nowMs });
+    this.post({ ...carried, sentAtMs: this.network.world.nowMs });
   }
 
   post(cargo: Cargo): void {

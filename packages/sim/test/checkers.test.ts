@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { ConsensusCheck, ProposalCheck, ReadCheck } from '../src/check/consensus-check.ts';
+import { MetadataCheck } from '../src/check/metadata-check.ts';
 import { type Delivery, type Message, QueueCheck, textOf } from '../src/check/queue-check.ts';
+import { differenceOf } from '../src/sim-wire.ts';
 import { Violation } from '../src/simulation.ts';
 
 /** Which checker finds it; empty when none does. */
@@ -199,5 +201,93 @@ describe('what a queue promises', () => {
     const check = checkOf([]);
     expect(found(() => check.within(3, 3, 'w'))).toBe('');
     expect(found(() => check.within(4, 3, 'w'))).toBe('window');
+  });
+
+  test('handed out after it expired, or after its queue was gone', () => {
+    const check = checkOf([{ ...message(1), expiresAtMs: 100 }, { ...message(2), expiresAtMs: 101 }, message(3)]);
+    expect(found(() => check.delivered(delivery(message(1), 0)))).toBe('expiry');
+    expect(found(() => check.delivered(delivery(message(2), 1)))).toBe('');
+    check.gone(1, 99);
+    expect(found(() => check.delivered(delivery(message(3), 2)))).toBe('removed and delivered');
+  });
+
+  test('what expired, or was in a queue that was removed, need not be delivered; everything else must', () => {
+    const expired = checkOf([{ ...message(1), expiresAtMs: 100 }]);
+    expired.acknowledged(1);
+    expect(found(() => expired.atTheEnd(99))).toBe('acknowledged and lost');
+    expect(found(() => expired.atTheEnd(100))).toBe('');
+    const removed = checkOf([message(1), { ...message(2), queueId: 2 }]);
+    removed.doomed(1);
+    removed.acknowledged(1);
+    expect(found(() => removed.atTheEnd())).toBe('');
+    removed.acknowledged(2);
+    expect(found(() => removed.atTheEnd())).toBe('acknowledged and lost');
+  });
+});
+
+describe('what the metadata promises of queues', () => {
+  const made = (tag: number, queueId: number, version: number) => ({ tag, queueId, version });
+
+  test('answers in the order of their moments have versions in that order, and ids that nobody had', () => {
+    const check = new MetadataCheck();
+    const [first, meanwhile] = [check.asked('a', 'create'), check.asked('b', 'create')];
+    check.done(first, made(first.tag, 1, 5));
+    const later = check.asked('c', 'create');
+    expect(found(() => check.done(meanwhile, made(meanwhile.tag, 2, 4)))).toBe('');
+    expect(found(() => check.done(later, made(later.tag, 3, 5)))).toBe('metadata');
+    const again = check.asked('d', 'create');
+    expect(found(() => check.done(again, made(again.tag, 2, 9)))).toBe('metadata');
+    const mixed = check.asked('e', 'create');
+    expect(found(() => check.done(mixed, made(first.tag, 4, 10)))).toBe('metadata');
+  });
+
+  test('created and gone, removed and there, a name given twice', () => {
+    const lost = new MetadataCheck();
+    const create = lost.asked('a', 'create');
+    lost.done(create, undefined);
+    expect(found(() => lost.atTheEnd(new Map([['a', create.tag]])))).toBe('');
+    expect(found(() => lost.atTheEnd(new Map()))).toBe('metadata');
+    lost.done(lost.asked('a', 'remove'), undefined);
+    expect(found(() => lost.atTheEnd(new Map()))).toBe('');
+    expect(found(() => lost.atTheEnd(new Map([['a', create.tag]])))).toBe('metadata');
+    const twice = new MetadataCheck();
+    twice.done(twice.asked('a', 'create'), undefined);
+    const second = twice.asked('a', 'create');
+    twice.done(second, undefined);
+    expect(found(() => twice.atTheEnd(new Map([['a', second.tag]])))).toBe('metadata');
+  });
+
+  test('a change that was taken back, a name that was refused and free', () => {
+    const check = new MetadataCheck();
+    const create = check.asked('a', 'create');
+    check.done(create, undefined);
+    const update = check.asked('a', 'update');
+    check.done(update, undefined);
+    expect(found(() => check.atTheEnd(new Map([['a', update.tag]])))).toBe('');
+    expect(found(() => check.atTheEnd(new Map([['a', create.tag]])))).toBe('metadata');
+    const refused = new MetadataCheck();
+    refused.refused(refused.asked('a', 'create'), 'exists');
+    expect(found(() => refused.atTheEnd(new Map()))).toBe('metadata');
+  });
+
+  test('what nobody answered may have been done at any time since, or never', () => {
+    const check = new MetadataCheck();
+    const unknown = check.asked('a', 'create');
+    check.refused(check.asked('a', 'create'), 'exists');
+    check.done(check.asked('a', 'remove'), undefined);
+    expect(found(() => check.atTheEnd(new Map()))).toBe('');
+    expect(found(() => check.atTheEnd(new Map([['a', unknown.tag]])))).toBe('metadata');
+  });
+});
+
+describe('what arrives', () => {
+  test('is what was sent, to the last field', () => {
+    const sent = { type: 'a', bytes: Uint8Array.of(1, 2), list: [{ n: 1 }, { n: 2 }], none: undefined };
+    expect(
+      differenceOf(sent, { type: 'a', bytes: Buffer.from([1, 2]), list: [{ n: 1 }, { n: 2 }] }, 'x'),
+    ).toBeUndefined();
+    expect(differenceOf(sent, { ...sent, list: [{ n: 1 }, {}] }, 'x')).toContain('x.list.1.n');
+    expect(differenceOf(sent, { ...sent, bytes: Uint8Array.of(1, 3) }, 'x')).toContain('x.bytes');
+    expect(differenceOf(sent, { ...sent, more: 0 }, 'x')).toContain('x.more');
   });
 });

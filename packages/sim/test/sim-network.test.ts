@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SimNetwork } from '../src/sim-network.ts';
+import type { Wire } from '../src/sim-wire.ts';
 import { type Life, SimWorld } from '../src/sim-world.ts';
 import { driven } from '../src/simulation.ts';
 import { enterWorld } from '../src/virtual-globals.ts';
 
+/** What travels here is words, no messages of a contract. */
+const words: Wire = { carry: (_service, _direction, message) => ({ message, bytes: String(message).length }) };
 const KNOBS = { latencyMsMin: 1, latencyMsMax: 20, keepaliveMs: 1_000, callTimeoutMs: 3_000 };
 
 describe('the simulated network', () => {
@@ -15,7 +18,7 @@ describe('the simulated network', () => {
 
   beforeEach(() => {
     world = new SimWorld(3);
-    network = new SimNetwork(world, KNOBS);
+    network = new SimNetwork(world, KNOBS, words);
     leave = enterWorld(world);
     heard = [];
     lives = [1, 2].map((id) => world.life(`n${id}`));

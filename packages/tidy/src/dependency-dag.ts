@@ -53,6 +53,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
     'store-client',
     'store',
     'coordinator',
+    'gateway',
   ],
   tidy: [],
 };

@@ -9,6 +9,8 @@ export interface Message {
   sequence: number;
   /** Last-value queues. */
   key: string | undefined;
+  /** By the clock of the world; absent: never. */
+  expiresAtMs?: number | undefined;
 }
 
 export interface Delivery {
@@ -46,6 +48,10 @@ export class QueueCheck {
   readonly #returned = new Map<string, number>();
   readonly #lastOffset = new Map<string, number>();
   readonly #newestOfKey = new Map<string, number>();
+  /** Somebody asked for their removal: what they held may be gone. */
+  readonly #doomed = new Set<number>();
+  /** When a queue was certainly removed, as far as anybody may still hand out of it. */
+  readonly #goneAtMs = new Map<number, number>();
   readonly #floors = new Map<string, { atMs: number; head: number }[]>();
   #attachments = 0;
   duplicates = 0;
@@ -59,10 +65,13 @@ export class QueueCheck {
     return this.#acknowledged.size;
   }
 
-  acknowledgedOf(queueId: number): number {
-    let count = 0;
-    for (const id of this.#acknowledged) if (this.#messages.get(id)?.queueId === queueId) count++;
-    return count;
+  acknowledgedByQueue(): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const id of this.#acknowledged) {
+      const { queueId } = this.#messages.get(id) as Message;
+      counts.set(queueId, (counts.get(queueId) ?? 0) + 1);
+    }
+    return counts;
   }
 
   published(message: Message): void {
@@ -76,6 +85,16 @@ export class QueueCheck {
   /** Certainly not stored. */
   refused(id: number): void {
     this.#refused.add(id);
+  }
+
+  /** Somebody asks for the queue's removal. */
+  doomed(queueId: number): void {
+    this.#doomed.add(queueId);
+  }
+
+  /** From now on nothing of it is handed out by anybody. */
+  gone(queueId: number, atMs: number): void {
+    this.#goneAtMs.set(queueId, atMs);
   }
 
   /** A number for an attachment that begins. */
@@ -112,6 +131,7 @@ export class QueueCheck {
       throw new Violation('log matching', `${place} held ${before} and holds ${id}`);
     }
     this.#places.set(place, id);
+    this.#notTooLate(delivery, message, place);
     this.#notResurrected(delivery, place);
     this.#oneHolder(delivery, place);
     this.#inOrder(delivery, message);
@@ -138,6 +158,17 @@ export class QueueCheck {
   /** A worker never holds more than it said it could. */
   within(held: number, window: number, who: string): void {
     if (held > window) throw new Violation('window', `${who} holds ${held} of ${window}`);
+  }
+
+  /** Whether it is too late is asked in the moment in which it is handed out. */
+  #notTooLate({ sentAtMs, queueId, store }: Delivery, { expiresAtMs }: Message, place: string): void {
+    if (expiresAtMs !== undefined && sentAtMs >= expiresAtMs) {
+      throw new Violation('expiry', `${store} handed ${place} out at ${sentAtMs}, it expired at ${expiresAtMs}`);
+    }
+    const goneAtMs = this.#goneAtMs.get(queueId);
+    if (goneAtMs !== undefined && sentAtMs > goneAtMs) {
+      throw new Violation('removed and delivered', `${store} handed ${place} out at ${sentAtMs}, gone at ${goneAtMs}`);
+    }
   }
 
   #notResurrected({ queueId, partition, offset, sentAtMs, store }: Delivery, place: string): void {
@@ -177,15 +208,15 @@ export class QueueCheck {
     this.#newestOfKey.set(line, Math.max(newest, sequence));
   }
 
-  /** After everything was delivered that will be. */
-  atTheEnd(): void {
-    this.#nothingLost();
+  /** After everything was delivered that will be. `nowMs`: what would have expired by then need not have been. */
+  atTheEnd(nowMs = 0): void {
+    this.#nothingLost(nowMs);
     this.#publishOrder();
     this.#lastValueIsLast();
     if (this.#strict()) this.#storedOnce();
   }
 
-  #nothingLost(): void {
+  #nothingLost(nowMs: number): void {
     const newest = new Map<string, number>();
     for (const id of this.#delivered.keys()) {
       const { key, queueId, publisher, sequence } = this.#messages.get(id) as Message;
@@ -195,7 +226,8 @@ export class QueueCheck {
     }
     for (const id of this.#acknowledged) {
       if (this.#delivered.has(id)) continue;
-      const { key, queueId, publisher, sequence } = this.#messages.get(id) as Message;
+      const { key, queueId, publisher, sequence, expiresAtMs } = this.#messages.get(id) as Message;
+      if (this.#doomed.has(queueId) || (expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) continue;
       // A newer value of its key stands for it.
       if (key !== undefined && (newest.get(`${queueId}:${publisher}:${key}`) ?? 0) > sequence) continue;
       throw new Violation('acknowledged and lost', `${id} of queue ${queueId} (${publisher} ${sequence})`);
@@ -237,7 +269,7 @@ export class QueueCheck {
     for (const id of this.#acknowledged) {
       const { queueId, publisher, sequence, key } = this.#messages.get(id) as Message;
       const line = `${queueId}:${publisher}:${key}`;
-      if (key === undefined || sequence <= (last.get(line)?.sequence ?? 0)) continue;
+      if (key === undefined || this.#doomed.has(queueId) || sequence <= (last.get(line)?.sequence ?? 0)) continue;
       throw new Violation('latest wins', `${line} ends with ${last.get(line)?.sequence}, ${sequence} was acknowledged`);
     }
   }

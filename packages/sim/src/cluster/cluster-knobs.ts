@@ -1,10 +1,12 @@
+import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
 import type { Draw } from '../draw.ts';
 import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
+import { STORE_FAULTS } from './store-moves.ts';
 
-export const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers'] as const;
-/** `gateway`: one is killed. `workers`: one leaves, one comes. */
+/** `gateway`: one is killed, stopped or cut off. `workers`: one leaves, one comes. */
+export const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
 export type ClusterFault = (typeof CLUSTER_FAULTS)[number];
 
 /** What a seed draws before its history begins. */
@@ -15,6 +17,14 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   regularQueues: number;
   spreadQueues: number;
   lastValueQueues: number;
+  /** Names of queues that are made, changed and removed all the time. */
+  movingQueues: number;
+  queueMoveEveryMs: number;
+  /** All stores are coordinators too, or only the first three. */
+  allCoordinate: boolean;
+  placement: Partial<PlacementSettings>;
+  /** One message in so many expires soon; 0: none does. */
+  expiringOneIn: number;
   publishers: number;
   publishEveryMs: number;
   batch: number;
@@ -43,6 +53,11 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     regularQueues: draw.between(1, 2),
     spreadQueues: draw.between(0, 1),
     lastValueQueues: draw.between(0, 1),
+    movingQueues: draw.oneOf([0, 0, 1, 2]),
+    queueMoveEveryMs: draw.oneOf([150, 500, 1_500]),
+    allCoordinate: draw.onceIn(2),
+    placement: { steadyMs: draw.oneOf([1_000, 10_000]), replaceAfterMs: draw.oneOf([15_000, 300_000]) },
+    expiringOneIn: draw.oneOf([0, 0, 3, 20]),
     publishers: draw.between(1, 3),
     publishEveryMs: batch === 16 ? 400 : draw.oneOf([20, 60, 200]),
     batch,

@@ -1,31 +1,42 @@
 import { PlainMetrics } from '@sluice/common/metrics';
+import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
-import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
+import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
-import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import type { QueueCheck } from '../check/queue-check.ts';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
 import { register } from './registration.ts';
+import { WatchedConsumers } from './watched-consumers.ts';
 
-/** A process with the role gateway, as far as it is a client of stores and coordinators: no sockets, no MQTT. */
+/**
+ * A process with the role gateway without its sockets: the way of its clients into queues and out of them, and the way
+ * of its operators to the coordinators. No MQTT.
+ */
 export class GatewayNode extends SimMachine {
-  readonly #coordinatorIds: readonly number[];
+  readonly registration: NodeRegistration;
+  readonly #check: QueueCheck;
+  /** As its directory remembers them. */
+  #coordinatorIds: readonly number[];
   readonly #onUp: (gateway: GatewayNode) => void;
   topology: Topology | undefined;
-  routes: RouteTable | undefined;
   producer: PartitionProducer | undefined;
-  consumers: PartitionConsumer | undefined;
+  attachments: QueueAttachments | undefined;
   queues: QueueAdministration | undefined;
+  cluster: ClusterAdministration | undefined;
 
   static readonly BUFFER_BYTES_MAX = 4 * 1024 * 1024;
   static readonly DEADLINE_MS = 15_000;
 
-  constructor(options: MachineOptions & { coordinatorIds: readonly number[]; onUp: (gateway: GatewayNode) => void }) {
+  constructor(options: GatewayNodeOptions) {
     super(options);
+    this.registration = options.registration;
+    this.#check = options.check;
     this.#coordinatorIds = options.coordinatorIds;
     this.#onUp = options.onUp;
   }
@@ -38,6 +49,7 @@ export class GatewayNode extends SimMachine {
     const topology = new Topology();
     const routes = new RouteTable(topology);
     const coordinators = this.#coordinatorIds;
+    const consumers = new WatchedConsumers({ routes, transport }, { gateway: this, life, check: this.#check });
     const watcher = new TopologyWatcher({
       topology,
       transport,
@@ -45,10 +57,17 @@ export class GatewayNode extends SimMachine {
       logger,
       coordinators,
       acted: () => undefined,
-      report: () => ({ leads: [], impaired: [], replicas: [], consumers: [] }),
+      report: () => ({ leads: [], impaired: [], replicas: [], consumers: attachments.consumersReport() }),
     });
     const leading = (): number => watcher.coordinator;
     const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
+    const attachments = new QueueAttachments({
+      nodeId,
+      topology,
+      routes,
+      consumers,
+      wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
+    });
     const producer = new PartitionProducer({
       topology,
       routes,
@@ -60,26 +79,33 @@ export class GatewayNode extends SimMachine {
       deadlineMs: GatewayNode.DEADLINE_MS,
     });
     this.topology = topology;
-    this.routes = routes;
     this.producer = producer;
-    this.consumers = new PartitionConsumer({ routes, transport });
+    this.attachments = attachments;
     this.queues = new QueueAdministration({ metadata, topology, transport, clock });
-    watcher.onChange(() => producer.topologyChanged());
+    this.cluster = new ClusterAdministration({ topology, metadata, leading });
+    watcher.onChange(() => {
+      this.#coordinatorIds = topology.coordinators().map((node) => node.nodeId);
+      producer.topologyChanged();
+      attachments.topologyChanged();
+    });
     watcher.start();
-    await Promise.all([watcher.imaged(), register(metadata, this, ['gateway'])]);
+    await Promise.all([watcher.imaged(), register(metadata, this, this.registration)]);
     this.#onUp(this);
-  }
-
-  queue(name: string): QueueDefinition | undefined {
-    return this.topology?.queueByName(name);
   }
 
   override kill(how: 'process' | 'power'): void {
     super.kill(how);
     this.topology = undefined;
-    this.routes = undefined;
     this.producer = undefined;
-    this.consumers = undefined;
+    this.attachments = undefined;
     this.queues = undefined;
+    this.cluster = undefined;
   }
+}
+
+export interface GatewayNodeOptions extends MachineOptions {
+  registration: NodeRegistration;
+  coordinatorIds: readonly number[];
+  check: QueueCheck;
+  onUp: (gateway: GatewayNode) => void;
 }

@@ -1,9 +1,12 @@
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import { Coordinator, type Formation } from '@sluice/coordinator/coordinator';
+import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
+import { hasRole, type NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
@@ -12,18 +15,30 @@ import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
 import { register } from './registration.ts';
 
-/** A process with the roles store and coordinator, composed as the server composes it. */
+/** A process with the role store and perhaps coordinator, composed as the server composes it. */
 export class StoreNode extends SimMachine {
-  readonly #formation: Formation;
-  readonly #coordinatorIds: readonly number[];
+  readonly registration: NodeRegistration;
+  readonly #founding: Founding | undefined;
+  readonly #placement: Partial<PlacementSettings>;
+  /** As its directory remembers them. */
+  #coordinatorIds: readonly number[];
   topology: Topology | undefined;
   coordinator: Coordinator | undefined;
   store: Store | undefined;
+  #watcher: TopologyWatcher | undefined;
 
-  constructor(options: MachineOptions & { formation: Formation; coordinatorIds: readonly number[] }) {
+  static readonly STOP_MS = 2_000;
+
+  constructor(options: StoreNodeOptions) {
     super(options);
-    this.#formation = options.formation;
+    this.registration = options.registration;
+    this.#founding = options.founding;
+    this.#placement = options.placement;
     this.#coordinatorIds = options.coordinatorIds;
+  }
+
+  get isCoordinator(): boolean {
+    return this.registration.roles.includes('coordinator');
   }
 
   protected async boot(life: Life): Promise<void> {
@@ -51,28 +66,41 @@ export class StoreNode extends SimMachine {
     this.topology = topology;
     this.superviseHost(life, host);
     host.serve(transport);
-    const coordinator = new Coordinator({
-      nodeId,
-      host,
-      bootstrapVoters: this.#coordinatorIds.includes(nodeId) ? this.#coordinatorIds : undefined,
-      formation: this.#formation,
-      clock,
-      logger,
-    });
-    await coordinator.open();
-    coordinator.serve(transport);
+    const coordinators = this.#coordinatorIds;
     const watcher = new TopologyWatcher({
       topology,
       transport,
       clock,
       logger,
-      coordinators: this.#coordinatorIds,
+      coordinators,
       acted: () => store?.settled(),
       report: (): NodeReport => ({
-        ...(store?.report() ?? { leads: [], impaired: host.impaired(), replicas: [] }),
+        ...(store?.report() ?? { leads: [], replicas: [] }),
+        impaired: host.impaired(),
         consumers: [],
       }),
     });
+    const leading = (): number => watcher.coordinator;
+    const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
+    let coordinator: Coordinator | undefined;
+    if (this.isCoordinator) {
+      coordinator = new Coordinator({
+        nodeId,
+        host,
+        bootstrapVoters: this.#founding?.voters,
+        formation: this.#founding?.formation,
+        askMembers: () => metadata.members(),
+        placement: this.#placement,
+        clock,
+        logger,
+      });
+      await coordinator.open();
+      coordinator.serve(transport);
+      const serving = coordinator;
+      transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) =>
+        request.type === 'register' ? serving.register(request.node) : { type: 'elsewhere', address: '' },
+      );
+    }
     store = new Store({
       nodeId,
       storage,
@@ -96,22 +124,46 @@ export class StoreNode extends SimMachine {
     await store.open();
     store.serve(transport);
     store.onMoved(() => watcher.reportSoon());
-    const { coordinatorIds } = { coordinatorIds: this.#coordinatorIds };
-    const metadata = new MetadataClient({
-      topology,
-      transport,
-      clock,
-      coordinators: coordinatorIds,
-      leading: () => watcher.coordinator,
-    });
     this.coordinator = coordinator;
     this.store = store;
+    this.#watcher = watcher;
     const opened = store;
     host.start();
-    coordinator.start();
-    watcher.onChange(() => opened.topologyChanged());
+    coordinator?.start();
+    watcher.onChange(() => {
+      this.#coordinatorIds = topology
+        .nodes()
+        .filter((node) => node.state !== 'gone' && hasRole(node, 'coordinator'))
+        .map((node) => node.nodeId);
+      opened.topologyChanged();
+    });
     watcher.start();
-    await Promise.all([watcher.imaged(), register(metadata, this, ['store', 'coordinator'])]);
+    await Promise.all([watcher.imaged(), register(metadata, this, this.registration)]);
+  }
+
+  /** SIGTERM: leaderships first, then what consumers settled, then the storage. Calls back when the process is gone. */
+  stop(stopped: () => void): void {
+    const { store, coordinator, host, life } = this;
+    const watcher = this.#watcher;
+    if (this.state !== 'up' || store === undefined || host === undefined) {
+      stopped();
+      return;
+    }
+    this.trace('is stopped by its operator');
+    life.onEnd(() => this.world.after(0, this.world.outside, stopped));
+    const stopping = async (): Promise<void> => {
+      await store.handOver(StoreNode.STOP_MS);
+      await store.drain();
+      watcher?.close();
+      coordinator?.close();
+      await store.close();
+      await host.close();
+    };
+    this.world.after(0, life, () => {
+      stopping()
+        .catch((cause: unknown) => this.trace(`stops badly: ${String(cause)}`))
+        .finally(() => this.world.after(0, this.world.outside, () => life.ended || this.kill('process')));
+    });
   }
 
   override kill(how: 'process' | 'power'): void {
@@ -119,5 +171,19 @@ export class StoreNode extends SimMachine {
     this.topology = undefined;
     this.coordinator = undefined;
     this.store = undefined;
+    this.#watcher = undefined;
   }
+}
+
+/** Of a node that was there from the beginning. */
+export interface Founding {
+  voters: readonly number[];
+  formation: Formation;
+}
+
+export interface StoreNodeOptions extends MachineOptions {
+  registration: NodeRegistration;
+  founding: Founding | undefined;
+  coordinatorIds: readonly number[];
+  placement: Partial<PlacementSettings>;
 }
