@@ -18,6 +18,8 @@ export class PeerLink {
   lastHeardMs: number;
   /** A frame left since the last tick: no beat is needed. */
   beaten = false;
+  /** Ticks since anything left; a new link beats with the first. */
+  quietTicks = Number.POSITIVE_INFINITY;
   /** The peer is taken for gone: its connection broke, or it fell silent. */
   lost = false;
   lostMs = 0;

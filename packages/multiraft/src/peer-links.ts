@@ -36,6 +36,8 @@ export class PeerLinks implements PeerSender {
   #lastTickMs: number;
   #closed = false;
 
+  /** Five beats in the time after which a node is silent: most of what idle nodes do is to say that they live. */
+  static readonly BEAT_TICKS = 2;
   static readonly UNSENT_BYTES_MAX = 64 * 1024 * 1024;
   /** Set aside for an append that must be read; the core closes one at this size, a larger entry travels alone. */
   static readonly READ_BYTES = 1024 * 1024;
@@ -120,14 +122,22 @@ export class PeerLinks implements PeerSender {
         continue;
       }
       link.wanted = peers.has(link.nodeId);
-      if (!link.beaten && !this.#dirty.has(link) && link.control.send(BEAT)) this.#beats.add();
-      link.beaten = false;
+      this.#maybeBeat(link);
       // It was this process that heard nobody while it did not run.
       if (paused) link.lastHeardMs = nowMs;
       const isSilent = nowMs - link.lastHeardMs > silenceMs;
       if (!link.lost && isSilent) this.#lose(link, 'silent');
       else if (!isSilent) this.#maybeFound(link, link.control.openMs(nowMs));
     }
+  }
+
+  #maybeBeat(link: PeerLink): void {
+    if (link.beaten) link.quietTicks = 0;
+    else if (!this.#dirty.has(link) && ++link.quietTicks >= PeerLinks.BEAT_TICKS && link.control.send(BEAT)) {
+      this.#beats.add();
+      link.quietTicks = 0;
+    }
+    link.beaten = false;
   }
 
   /** A frame of that node arrived. */

@@ -112,14 +112,18 @@ describe('what a node has for another', () => {
     expect(wire('raft').frames.length).toBe(1);
   });
 
-  test('is a beat a tick when there is nothing else', () => {
+  test('is a beat at once, then every second tick when there is nothing else', () => {
     const peers = new Set([2]);
-    links.tick(peers);
+    const sentAfter = (ticks: number): number => {
+      for (let i = 0; i < ticks; i++) links.tick(peers);
+      return wire('raft-control').frames.length;
+    };
+    expect(sentAfter(1)).toBe(1);
     expect(wire('raft-control').frames).toEqual([{ messages: [], quiesced: [] }]);
+    expect([sentAfter(1), sentAfter(1), sentAfter(4)]).toEqual([1, 2, 4]);
     links.send(replicaOf(1), [heartbeat]);
     links.flush();
-    links.tick(peers);
-    expect(wire('raft-control').frames.length).toBe(2);
+    expect([sentAfter(1), sentAfter(1), sentAfter(1)]).toEqual([5, 5, 6]);
   });
 });
 
