@@ -11,7 +11,8 @@ import type { QueueAttachment, QueueConsumer, QueueReference, QueueSubscriptions
  *
  * A client may subscribe to a queue that does not exist, or not any more: its subscription stands and waits. Polling
  * for the queue would make the first message late and cost by the subscriber; here the topology says when a queue
- * appears, is redefined, or goes, and only what that touches is looked at.
+ * appears, is redefined, or goes, and only subscriptions that could mean that queue are looked at: with a consumer for
+ * each of a hundred thousand queues, one more costs a few lookups.
  *
  * A queue over several partitions is drawn from as the coordinator assigned it to this gateway. Without an assignment,
  * or while it does not name this gateway yet, from all of them: too many takers cost a little, none cost messages that
@@ -22,6 +23,14 @@ export class QueueAttachments implements QueueSubscriptions {
   readonly #topology: Topology;
   readonly #wanted: (name: string, topicFilter: string) => void;
   readonly #attachments = new Set<AttachedQueue>();
+  /** By what they name, a queue or a filter. */
+  readonly #byMeaning = new Map<string, Set<AttachedQueue>>();
+  /** Queues that subscriptions were bound to, as they were then: names and filters of one that is gone. */
+  readonly #bound = new Map<number, QueueDefinition>();
+  /** Bound to queues over several partitions: assignments concern them, and nobody else. */
+  readonly #spread = new Set<AttachedQueue>();
+  /** Of the image that was looked at last. */
+  #epoch: number;
   readonly #waiting: LeaderWaiting;
   readonly #host: AttachmentHost;
   readonly #ticking = new Set<AttachedQueue>();
@@ -40,6 +49,7 @@ export class QueueAttachments implements QueueSubscriptions {
   }) {
     this.#nodeId = options.nodeId;
     this.#topology = options.topology;
+    this.#epoch = options.topology.epoch;
     this.#wanted = options.wanted;
     this.#waiting = new LeaderWaiting(options.routes);
     this.#host = {
@@ -47,16 +57,17 @@ export class QueueAttachments implements QueueSubscriptions {
       routes: options.routes,
       waiting: this.#waiting,
       wantsTicks: (attachment) => this.#tickLater(attachment),
-      detached: (attachment) => {
-        this.#attachments.delete(attachment);
-        this.#ticking.delete(attachment);
-      },
+      detached: (attachment) => this.#forget(attachment),
     };
   }
 
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment {
     const attachment = new AttachedQueue(reference, consumer, this.#host);
     this.#attachments.add(attachment);
+    const meaning = meaningOf(reference);
+    const alike = this.#byMeaning.get(meaning);
+    if (alike === undefined) this.#byMeaning.set(meaning, new Set([attachment]));
+    else alike.add(attachment);
     this.#bind(attachment);
     if (attachment.definition === undefined) this.#want(reference);
     return attachment;
@@ -64,7 +75,15 @@ export class QueueAttachments implements QueueSubscriptions {
 
   /** The image of the cluster, or an assignment, changed. */
   topologyChanged(): void {
-    for (const attachment of this.#attachments) this.#bind(attachment);
+    const changed = this.#topology.queuesChangedSince(this.#epoch);
+    this.#epoch = this.#topology.epoch;
+    if (changed === undefined) {
+      this.#bound.clear();
+      for (const attachment of this.#attachments) this.#bind(attachment);
+      return;
+    }
+    for (const queueId of new Set(changed)) this.#queueChanged(queueId);
+    for (const attachment of this.#spread) this.#bind(attachment);
   }
 
   /** Queue subscriptions, and how many of them wait for their queue or its leader. */
@@ -77,8 +96,8 @@ export class QueueAttachments implements QueueSubscriptions {
   /** Who consumes here from queues that spread over several partitions, for `NodeReport.consumers`. */
   consumersReport(): { queueId: number; consumers: number; windowTotal: number }[] {
     const report = new Map<number, { queueId: number; consumers: number; windowTotal: number }>();
-    for (const { definition, window } of this.#attachments) {
-      if (definition === undefined || definition.partitions.length < 2) continue;
+    for (const { definition, window } of this.#spread) {
+      if (definition === undefined) continue;
       const { queueId } = definition;
       const entry = report.get(queueId);
       if (entry === undefined) report.set(queueId, { queueId, consumers: 1, windowTotal: window });
@@ -103,8 +122,33 @@ export class QueueAttachments implements QueueSubscriptions {
     if (this.#topology.queueByName(name) === undefined) this.#wanted(name, reference.filter);
   }
 
+  #forget(attachment: AttachedQueue): void {
+    this.#attachments.delete(attachment);
+    this.#spread.delete(attachment);
+    this.#ticking.delete(attachment);
+    const meaning = meaningOf(attachment.reference);
+    const alike = this.#byMeaning.get(meaning);
+    alike?.delete(attachment);
+    if (alike?.size === 0) this.#byMeaning.delete(meaning);
+  }
+
+  /** A queue keeps its name and its filter for life. */
+  #queueChanged(queueId: number): void {
+    const now = this.#topology.queue(queueId);
+    const definition = now ?? this.#bound.get(queueId);
+    if (now === undefined) this.#bound.delete(queueId);
+    // Made and gone again since, or never meant by anybody here.
+    if (definition === undefined) return;
+    for (const meaning of meaningsOf(definition)) {
+      for (const attachment of this.#byMeaning.get(meaning) ?? NOBODY) this.#bind(attachment);
+    }
+  }
+
   #bind(attachment: AttachedQueue): void {
     const definition = this.#resolve(attachment.reference);
+    if (definition !== undefined) this.#bound.set(definition.queueId, definition);
+    if (definition === undefined || definition.partitions.length < 2) this.#spread.delete(attachment);
+    else this.#spread.add(attachment);
     if (definition === undefined || definition.partitions.length < 2) {
       attachment.bind(definition, definition?.partitions ?? NO_PARTITIONS, 0);
       return;
@@ -136,3 +180,14 @@ export class QueueAttachments implements QueueSubscriptions {
 }
 
 const NO_PARTITIONS: readonly number[] = [];
+const NOBODY: readonly AttachedQueue[] = [];
+
+function meaningOf(reference: QueueReference): string {
+  return reference.by === 'filter' ? `filter ${reference.filter}` : `name ${reference.name}`;
+}
+
+/** Of the subscriptions that could be bound to that queue. */
+function meaningsOf({ name, topicFilter }: QueueDefinition): ReadonlySet<string> {
+  const filters = name.startsWith('/') ? [topicFilter, name.slice(1)] : [topicFilter];
+  return new Set([`name ${name}`, ...filters.map((filter) => `filter ${filter}`)]);
+}

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { SeededPrng } from '@sluice/common/prng';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
@@ -8,6 +9,7 @@ import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { RouteTable } from '@sluice/store-client/route-table';
+import { AttachedQueue } from '../../src/deliver/queue-attachment.ts';
 import { QueueAttachments } from '../../src/deliver/queue-attachments.ts';
 import type { QueueConsumer, QueueDelivery, QueueReference } from '../../src/deliver/queue-subscriptions.ts';
 import { ScriptedStores } from '../doubles/scripted-stores.ts';
@@ -161,6 +163,65 @@ describe('binding', () => {
     change([{ ...DEFINITION, localMaxInflight: 3, version: 3 }]);
     await turn();
     expect(store.requests.slice(1)).toMatchObject([{ type: 'window', window: 3 }]);
+  });
+});
+
+describe('among many', () => {
+  test('a change looks at the subscriptions that could mean its queue, and at no other', () => {
+    const queueOf = (queueId: number): QueueDefinition => ({
+      ...DEFINITION,
+      queueId,
+      name: `/t/${queueId}`,
+      topicFilter: `t/${queueId}`,
+    });
+    const { change } = setUp(Array.from({ length: 500 }, (_, i) => queueOf(i + 1)));
+    for (let i = 1; i <= 502; i++) attachments.attach({ by: 'filter', filter: `t/${i}` }, new Collector());
+    const bind = jest.spyOn(AttachedQueue.prototype, 'bind');
+    change([queueOf(501)]);
+    change([{ ...queueOf(7), version: 2, localMaxInflight: 3 }]);
+    change([], [8]);
+    attachments.topologyChanged();
+    expect(bind).toHaveBeenCalledTimes(3);
+    bind.mockRestore();
+  });
+
+  test('whatever changes, each is bound to the queue it means', () => {
+    const prng = new SeededPrng(7);
+    const pick = <T>(of: readonly T[]): T => of[prng.below(of.length)] as T;
+    const filters = ['a', 'b', 'c/#'];
+    const names = ['one', 'two', '/a', '/b', '/c/#'];
+    const { change } = setUp([]);
+    const attached: AttachedQueue[] = [];
+    const meant = ({ reference: of }: AttachedQueue): QueueDefinition | undefined => {
+      if (of.by === 'filter') return topology.queueByFilter(of.filter);
+      const named = topology.queueByName(of.name);
+      return of.filter === undefined || of.filter === named?.topicFilter ? named : undefined;
+    };
+    for (let step = 0; step < 600; step++) {
+      const reference: QueueReference = pick([
+        { by: 'filter', filter: pick(filters) },
+        { by: 'name', name: pick(names), filter: pick([undefined, ...filters]) },
+      ]);
+      if (attached.length < 12) attached.push(attachments.attach(reference, new Collector()) as AttachedQueue);
+      else attached.splice(prng.below(attached.length), 1)[0]?.detach();
+      const gone =
+        prng.below(2) === 0
+          ? topology
+              .list()
+              .slice(0, 4)
+              .filter(() => prng.below(2) === 0)
+          : [];
+      const name = pick(names);
+      const isFree = topology.queueByName(name) === undefined || gone.some((queue) => queue.name === name);
+      const topicFilter = name.startsWith('/') ? name.slice(1) : pick(filters);
+      const partitions = pick([[1], [1, 2]]);
+      const made = { ...DEFINITION, queueId: step + 1, version: step + 1, name, topicFilter, partitions };
+      change(
+        isFree ? [made] : [],
+        gone.map(({ queueId }) => queueId),
+      );
+      expect(attached.map(({ definition }) => definition?.queueId)).toEqual(attached.map((one) => meant(one)?.queueId));
+    }
   });
 });
 
