@@ -1,5 +1,5 @@
-/** What scripts may rely on. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, notFound: 3, unauthorised: 4, unreachable: 5 } as const;
+/** What scripts may rely on. `unwell`: the command did what it should, and what it shows is not well. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, notFound: 3, unauthorised: 4, unreachable: 5, unwell: 6 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** Ends a command with a message, a way out and an exit code that tells the kinds apart. */

@@ -5,6 +5,8 @@ export interface CliHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether a person sits at the other end and can be asked. */
   readonly interactive: boolean;
+  /** Of the terminal; a usual one where there is none. */
+  readonly columns: number;
   nowMs(): number;
   print(text: string): void;
   printError(text: string): void;
@@ -17,6 +19,7 @@ export interface CliHost {
 export const processHost: CliHost = {
   env: process.env,
   interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+  columns: process.stdout.columns ?? 80,
   nowMs: () => Date.now(),
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),

@@ -3,7 +3,7 @@ import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
 import { EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { callApi } from './rest-client.ts';
-import { formatPairs, formatTable, printable } from './text-table.ts';
+import { type Column, formatPairs, formatTable, printable, wrapped } from './text-table.ts';
 
 interface NodeAnswer {
   node: string;
@@ -26,6 +26,7 @@ interface ClusterAnswer {
   coordinator: string | null;
   nodes: NodeAnswer[];
   partitions: { partition: number; leader: string | null; replicas: string[] }[];
+  problems: { severity: 'failing' | 'degraded' | 'notice'; message: string; hint: string }[];
 }
 
 const VERBS = [
@@ -45,10 +46,14 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
   const add = (signature: string, description: string) =>
     addApiOptions(cluster.command(signature).description(description));
 
-  add('status', 'list nodes and partitions, and who leads what').action((options: CommonOptions) =>
+  add(
+    'status',
+    `how the cluster is, and what to do about it; exit code ${EXIT.unwell} while something is wrong`,
+  ).action((options: CommonOptions) =>
     run(host, options, async (connection) => {
       const answer = (await callApi(connection, 'GET', '/api/v5/cluster')) as ClusterAnswer;
-      return options.json ? json(answer) : statusText(answer);
+      const text = options.json ? json(answer) : statusText(answer, host.columns);
+      return { text, exitCode: answer.problems.some(isWrong) ? EXIT.unwell : EXIT.ok };
     }),
   );
 
@@ -73,43 +78,55 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
   return cluster;
 }
 
-function statusText({ name, epoch, replication_factor, coordinator, nodes, partitions }: ClusterAnswer): string {
-  const leaderless = partitions.filter(({ leader }) => leader === null).map(({ partition }) => partition);
+/** What somebody wanted so is not wrong. */
+function isWrong({ severity }: ClusterAnswer['problems'][number]): boolean {
+  return severity !== 'notice';
+}
+
+/** What is wrong stands last, above the prompt. */
+function statusText(answer: ClusterAnswer, columns: number): string {
+  const { name, epoch, replication_factor, coordinator, nodes, partitions, problems } = answer;
+  const leaderless = partitions.filter(({ leader }) => leader === null).length;
+  const versions = [...new Set(nodes.map(({ version }) => version))];
   const head = formatPairs([
     ['Cluster', name],
     ['Epoch', String(epoch)],
     ['Copies', String(replication_factor)],
-    ['Metadata', coordinator === null ? 'no coordinator answers' : `led by ${printable(coordinator)}`],
-    [
-      'Partitions',
-      leaderless.length === 0
-        ? `${partitions.length}, all led`
-        : `${partitions.length}, NOT led: ${leaderless.join(', ')}`,
-    ],
+    ['Metadata', coordinator === null ? 'NO COORDINATOR ANSWERS' : `led by ${coordinator}`],
+    ['Partitions', `${partitions.length}, ${leaderless === 0 ? 'all led' : `${leaderless} of them NOT LED`}`],
+    ...(versions.length === 1 ? [['Version', versions[0] as string] as const] : []),
   ]);
+  const hasRacks = nodes.some(({ rack }) => rack !== '');
+  const cells: { column: Column; cell: (node: NodeAnswer) => string }[] = [
+    { column: { title: 'NODE', align: 'left' }, cell: ({ node }) => node },
+    { column: { title: 'ID', align: 'right' }, cell: ({ node_id }) => String(node_id) },
+    { column: { title: 'ROLES', align: 'left' }, cell: ({ roles }) => (roles.length === ROLES ? 'all' : roles.join()) },
+    ...(hasRacks ? [{ column: { title: 'RACK', align: 'left' } as const, cell: ({ rack }: NodeAnswer) => rack }] : []),
+    { column: { title: 'STATE', align: 'left' }, cell: stateText },
+    { column: { title: 'LEADS', align: 'right' }, cell: ({ leads }) => String(leads) },
+    { column: { title: 'COPIES', align: 'right' }, cell: ({ replicas }) => String(replicas) },
+    { column: { title: 'ADDRESS', align: 'left' }, cell: ({ address }) => address },
+    ...(versions.length === 1
+      ? []
+      : [{ column: { title: 'VERSION', align: 'left' } as const, cell: ({ version }: NodeAnswer) => version }]),
+  ];
   const table = formatTable(
-    [
-      { title: 'NODE', align: 'left' },
-      { title: 'ID', align: 'right' },
-      { title: 'ROLES', align: 'left' },
-      { title: 'RACK', align: 'left' },
-      { title: 'STATE', align: 'left' },
-      { title: 'LEADS', align: 'right' },
-      { title: 'COPIES', align: 'right' },
-      { title: 'ADDRESS', align: 'left' },
-      { title: 'VERSION', align: 'left' },
-    ],
-    nodes.map((node) => [
-      node.node,
-      String(node.node_id),
-      node.roles.join(','),
-      node.rack,
-      node.alive ? node.state : `${node.state}, not heard of`,
-      String(node.leads),
-      String(node.replicas),
-      node.address,
-      node.version,
-    ]),
+    cells.map(({ column }) => column),
+    nodes.map((node) => cells.map(({ cell }) => cell(node))),
   );
-  return `${head}\n${table}`;
+  const said = problems.map(({ severity, message, hint }) => {
+    const title = severity.toUpperCase().padEnd(TITLE_WIDTH);
+    const indent = ' '.repeat(TITLE_WIDTH);
+    return `${wrapped(printable(message), columns, title, indent)}${wrapped(printable(hint), columns, indent, indent)}`;
+  });
+  const verdict = problems.some(isWrong) ? [] : ['All is well.\n'];
+  return [head, table, [...said, ...verdict].join('')].join('\n');
+}
+
+const ROLES = 3;
+const TITLE_WIDTH = 'DEGRADED'.length + 2;
+
+function stateText({ alive, state }: NodeAnswer): string {
+  if (alive) return state;
+  return state === 'active' ? 'NOT HEARD OF' : `${state}, NOT HEARD OF`;
 }

@@ -25,6 +25,23 @@ export function formatPairs(pairs: readonly (readonly [string, string])[]): stri
   return pairs.map(([name, value]) => `${`${name}:`.padEnd(width + 2)} ${printable(value)}\n`).join('');
 }
 
+/** Lines of at most so many columns, broken between words: the first begins with `first`, the others with `rest`. */
+export function wrapped(text: string, columns: number, first: string, rest: string): string {
+  const lines: string[] = [];
+  let line = first;
+  let isEmpty = true;
+  for (const word of text.split(' ')) {
+    if (!isEmpty && widthOf(line) + 1 + widthOf(word) > columns) {
+      lines.push(line);
+      line = rest;
+      isEmpty = true;
+    }
+    line += isEmpty ? word : ` ${word}`;
+    isEmpty = false;
+  }
+  return `${[...lines, line].join('\n')}\n`;
+}
+
 /**
  * Names and payloads come from anybody who may publish: control characters, with which a terminal can be made to do
  * things, are shown as what they are.

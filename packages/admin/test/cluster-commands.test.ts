@@ -18,21 +18,58 @@ function sluice(line: string): Promise<Ran> {
 }
 
 describe('sluice cluster', () => {
-  it('shows nodes and who leads', async () => {
+  it('shows nodes and who leads, within eighty columns', async () => {
     const { out, code } = await sluice('status');
     expect(code).toBe(0);
-    expect(out).toContain('Partitions:  1, all led');
-    expect(out).toMatch(/^Metadata: +led by n1$/m);
-    expect(out).toMatch(/^NODE +ID +ROLES/m);
-    expect(out).toMatch(/^n1 +1 +gateway,store,coordinator .* active +1 +1 +10\.0\.0\.1:5370 +1\.2\.3$/m);
+    expect(out).toBe(`Cluster:     c
+Epoch:       7
+Copies:      3
+Metadata:    led by n1
+Partitions:  1, all led
+Version:     1.2.3
+
+NODE  ID  ROLES  STATE   LEADS  COPIES  ADDRESS
+n1     1  all    active      1       1  10.0.0.1:5370
+n2     2  all    active      0       1  10.0.0.2:5370
+n3     3  all    active      0       1  10.0.0.3:5370
+
+All is well.
+`);
   });
 
-  it('names what is not heard of, and what nobody leads', async () => {
+  it('says in words what is wrong and what to do, and fails so that a script stops', async () => {
     cluster.nodes = cluster.nodes.map((node) => (node.name === 'n3' ? { ...node, alive: false } : node));
-    const { out } = await sluice('status');
-    expect(out).toMatch(/^n3 .*active, not heard of/m);
     cluster.coordinator = null;
-    expect((await sluice('status')).out).toMatch(/^Metadata: +no coordinator answers$/m);
+    cluster.problems = [
+      {
+        severity: 'failing',
+        message: `n3 is not heard of: ${'so many copies are away '.repeat(3)}`.trim(),
+        hint: 'Start it.',
+      },
+      { severity: 'notice', message: 'There are 2 coordinators.', hint: 'Have 3.' },
+    ];
+    const { out, code } = await sluice('status');
+    expect(code).toBe(6);
+    expect(out).toContain('Metadata:    NO COORDINATOR ANSWERS\n');
+    expect(out).toMatch(/^n3 +3 +all +NOT HEARD OF /m);
+    expect(out).toMatch(
+      /\nFAILING {3}n3 is not heard of: so many copies are away so many copies are away so\n {10}many copies are away\n {10}Start it.\nNOTICE {4}There are 2 coordinators.\n {10}Have 3.\n$/,
+    );
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    cluster.problems = cluster.problems.slice(1);
+    const noticed = await sluice('status');
+    expect([noticed.code, noticed.out.endsWith('Have 3.\nAll is well.\n')]).toEqual([0, true]);
+  });
+
+  it('tells a node that drains, racks and versions where they differ', async () => {
+    cluster.nodes = cluster.nodes.map((node, i) => ({
+      ...node,
+      rack: `r${i}`,
+      version: `1.2.${i}`,
+      roles: ['store'],
+      state: i === 1 ? 'draining' : 'active',
+    }));
+    expect((await sluice('status')).out).toMatch(/^n2 +2 +store +r1 +draining +0 +1 +10\.0\.0\.2:5370 +1\.2\.1$/m);
   });
 
   it('drains, takes back and decommissions', async () => {
@@ -50,6 +87,8 @@ describe('sluice cluster', () => {
   });
 
   it('prints JSON for programs', async () => {
-    expect(JSON.parse((await sluice('status --json')).out).nodes).toHaveLength(3);
+    for (const flags of ['--json', '--output json'])
+      expect(JSON.parse((await sluice(`status ${flags}`)).out)).toMatchObject({ problems: [], coordinator: 'n1' });
+    expect((await sluice('status --output yaml')).code).toBe(2);
   });
 });

@@ -27,6 +27,7 @@ export async function runCommand(
   const host: CliHost = {
     env,
     interactive,
+    columns: 80,
     nowMs: () => NOW_MS,
     print: (text) => {
       ran.out += text;

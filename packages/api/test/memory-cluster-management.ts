@@ -1,4 +1,10 @@
-import type { ClusterManagement, ClusterNode, ClusterStatus, NodeWish } from '@sluice/rpc/contract/cluster-management';
+import type {
+  ClusterManagement,
+  ClusterNode,
+  ClusterProblem,
+  ClusterStatus,
+  NodeWish,
+} from '@sluice/rpc/contract/cluster-management';
 import { type Outcome, refuse } from '@sluice/rpc/contract/queue-management';
 
 /** A cluster of three nodes in memory. */
@@ -18,12 +24,14 @@ export class MemoryClusterManagement implements ClusterManagement {
   replicationFactor = 3;
   coordinator: string | null = 'n1';
   ready = true;
+  problems: ClusterProblem[] = [];
 
   status(): Outcome<ClusterStatus> {
     if (!this.ready) return refuse('NOT_READY', 'Not ready');
-    const { nodes, replicationFactor, coordinator } = this;
+    const { nodes, replicationFactor, coordinator, problems } = this;
     const partitions = [{ partition: 1, leader: 'n1', replicas: ['n1', 'n2', 'n3'] }];
-    return { ok: true, value: { clusterId: 'c', epoch: 7, replicationFactor, coordinator, nodes, partitions } };
+    const cluster = { clusterId: 'c', epoch: 7, replicationFactor, coordinator };
+    return { ok: true, value: { ...cluster, nodes, partitions, problems } };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {

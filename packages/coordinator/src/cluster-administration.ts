@@ -10,6 +10,7 @@ import type {
   NodeWish,
 } from '@sluice/rpc/contract/cluster-management';
 import { type Outcome, type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
+import { clusterProblems } from './cluster-problems.ts';
 
 /** Replicates a change; undefined when nobody knows whether it was done. */
 export interface MetadataExecutor {
@@ -24,12 +25,19 @@ export class ClusterAdministration implements ClusterManagement {
   readonly #topology: Topology;
   readonly #metadata: MetadataExecutor;
   readonly #leading: () => number;
+  readonly #ownView: OwnView | undefined;
 
   /** `leading`: the node id of the coordinator that this node follows, 0 while it follows none. */
-  constructor(options: { topology: Topology; metadata: MetadataExecutor; leading: () => number }) {
+  constructor(options: {
+    topology: Topology;
+    metadata: MetadataExecutor;
+    leading: () => number;
+    ownView?: OwnView | undefined;
+  }) {
     this.#topology = options.topology;
     this.#metadata = options.metadata;
     this.#leading = options.leading;
+    this.#ownView = options.ownView;
   }
 
   status(): Outcome<ClusterStatus> {
@@ -39,7 +47,7 @@ export class ClusterAdministration implements ClusterManagement {
     const leads = new Map<number, number>();
     const replicas = new Map<number, number>();
     for (let partition = 1; partition <= topology.partitionCount; partition++) {
-      const leader = topology.leaderOf(partition);
+      const leader = this.#leaderOf(partition);
       if (leader !== 0) leads.set(leader, (leads.get(leader) ?? 0) + 1);
       const holders = topology.replicasOf(partition);
       for (const nodeId of holders) replicas.set(nodeId, (replicas.get(nodeId) ?? 0) + 1);
@@ -56,7 +64,9 @@ export class ClusterAdministration implements ClusterManagement {
     const { clusterId, epoch, replicationFactor } = topology;
     const leading = this.#leading();
     const coordinator = leading === 0 ? null : this.#nameOf(leading);
-    return { ok: true, value: { clusterId, epoch, replicationFactor, coordinator, nodes, partitions } };
+    const status = { clusterId, epoch, replicationFactor, coordinator, nodes, partitions };
+    const troubles = topology.troubles.map(({ nodeId, ...rest }) => ({ ...rest, node: this.#nameOf(nodeId) }));
+    return { ok: true, value: { ...status, problems: clusterProblems(status, troubles) } };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {
@@ -117,15 +127,35 @@ export class ClusterAdministration implements ClusterManagement {
     return refuse('BAD_REQUEST', `The cluster refused the change: ${outcome.reply.result}`);
   }
 
+  #leaderOf(partition: number): number {
+    const known = this.#leading() === 0 ? this.#ownView?.leaderOf(partition) : undefined;
+    return known ?? this.#topology.leaderOf(partition);
+  }
+
+  #isAlive(nodeId: number): boolean {
+    const heard = this.#leading() === 0 ? this.#ownView?.hears(nodeId) : undefined;
+    return heard ?? this.#topology.isAlive(nodeId);
+  }
+
   #nameOf(nodeId: number): string {
     return this.#topology.node(nodeId)?.name ?? String(nodeId);
   }
 
   #view(node: NodeInfo, leads: number, replicas: number): ClusterNode {
     const { nodeId, name, address, roles, rack, version, state } = node;
-    const alive = this.#topology.isAlive(nodeId);
+    const alive = this.#isAlive(nodeId);
     return { nodeId, name, address, roles, rack, version, state: wishOf(state), alive, leads, replicas };
   }
+}
+
+/**
+ * What this node sees by itself, for as long as no coordinator tells it anything: what one said last would have all be well
+ * until the end of time. Undefined: it cannot know.
+ */
+export interface OwnView {
+  /** 0: nobody. */
+  leaderOf(partition: number): number | undefined;
+  hears(nodeId: number): boolean | undefined;
 }
 
 const NOT_READY: Refusal = refuse(

@@ -64,6 +64,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       liveness: this.#liveness,
       image: () => this.#image(),
       nodes: () => this.#nodeIds(),
+      partitions: () => this.#machine?.partitions() ?? [],
       leader: () => this.leader,
       // The coordinators hear from each other all the time.
       seemsDead: (nodeId) => !this.#options.host.peerAlive(nodeId) && this.#metadataMembers().includes(nodeId),

@@ -1,10 +1,12 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type {
   LeaderInfo,
   NodeReport,
   QueueAssignment,
+  ReplicaTrouble,
   TopologyDelta,
   TopologyFeedRequest,
   TopologyImage,
@@ -12,6 +14,7 @@ import type {
 } from '@sluice/rpc/contract/topology-feed';
 import type { Channel } from '@sluice/rpc/transport';
 import type { NodeLiveness } from './node-liveness.ts';
+import { replicaTroubles } from './replica-troubles.ts';
 
 type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
 
@@ -30,7 +33,7 @@ export class TopologyFeed {
   readonly #watcherOf = new Map<number, Watcher>();
   #waiting: Waiting[] = [];
   #recent: TopologyDelta[] = [];
-  #told: { leaders: readonly LeaderInfo[]; alive: readonly number[] } = { leaders: [], alive: [] };
+  #told: LivenessNews = NO_NEWS;
   #livenessDue = false;
   #toldMs = 0;
 
@@ -101,7 +104,7 @@ export class TopologyFeed {
   leadership(leads: boolean): void {
     if (leads === this.#leads) return;
     this.#leads = leads;
-    this.#told = { leaders: [], alive: [] };
+    this.#told = NO_NEWS;
     if (leads) {
       this.#options.liveness.begin(this.#options.clock.monotonicMs());
       return;
@@ -191,11 +194,11 @@ export class TopologyFeed {
     }
   }
 
-  #liveness(): { leaders: readonly LeaderInfo[]; alive: readonly number[] } {
-    const { liveness, clock, nodes } = this.#options;
+  #liveness(): LivenessNews {
+    const { liveness, clock, nodes, partitions } = this.#options;
     const nowMs = clock.monotonicMs();
     const alive = nodes().filter((nodeId) => liveness.isAlive(nodeId, nowMs));
-    return { leaders: liveness.leaders(nowMs), alive };
+    return { leaders: liveness.leaders(nowMs), alive, troubles: replicaTroubles(partitions(), liveness, nowMs) };
   }
 
   #tellLiveness(): void {
@@ -244,6 +247,8 @@ export interface TopologyFeedOptions {
   image(): TopologyImage | undefined;
   /** Ids of the nodes that belong to the cluster and are not gone. */
   nodes(): readonly number[];
+  /** Partition 1 first. */
+  partitions(): readonly PartitionInfo[];
   /** It should be heard by other ways, and is not. */
   seemsDead(nodeId: number): boolean;
   /** Who leads the metadata as far as this node knows; 0: unknown. */
@@ -269,11 +274,19 @@ interface Waiting {
 interface LivenessNews {
   leaders: readonly LeaderInfo[];
   alive: readonly number[];
+  troubles: readonly ReplicaTrouble[];
 }
+
+const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [] };
 
 function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
   return (
     a.alive.join() === b.alive.join() &&
+    a.troubles.length === b.troubles.length &&
+    a.troubles.every(({ partition, nodeId, kind }, i) => {
+      const other = b.troubles[i];
+      return other?.partition === partition && other.nodeId === nodeId && other.kind === kind;
+    }) &&
     a.leaders.length === b.leaders.length &&
     a.leaders.every(({ partition, nodeId, term }, i) => {
       const other = b.leaders[i];

@@ -71,6 +71,7 @@ beforeEach(() => {
     liveness,
     image: () => image,
     nodes: () => nodes,
+    partitions: () => [],
     seemsDead: (nodeId) => dead.has(nodeId),
     leader: () => 7,
     assignments: () => [],
@@ -167,7 +168,7 @@ describe('a node that watches', () => {
     b.report({ leads: leads(5) });
     await turn();
     expect(a.of('liveness')).toEqual([
-      { type: 'liveness', leaders: [{ partition: 1, nodeId: 3, term: 5 }], alive: [2, 3] },
+      { type: 'liveness', leaders: [{ partition: 1, nodeId: 3, term: 5 }], alive: [2, 3], troubles: [] },
     ]);
     a.report({ leads: leads(4) });
     feed.tick();
@@ -181,7 +182,7 @@ describe('a node that watches', () => {
     a.report();
     feed.tick();
     await turn();
-    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2] });
+    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2], troubles: [] });
   });
 });
 

@@ -31,6 +31,8 @@ export class Topology {
   /** Partition 1 first. */
   #leaders: Leader[] = [];
   #alive: ReadonlySet<number> = new Set();
+  /** Copies that do not count yet, or no more, as the coordinator last said. */
+  troubles: readonly ReplicaTroubleInfo[] = [];
   readonly #assignments = new Map<number, QueueAssignmentInfo>();
 
   readonly #byId = new Map<number, QueueDefinition>();
@@ -92,7 +94,12 @@ export class Topology {
    * The coordinator's newest knowledge. A partition it names no leader for keeps the one known, while that is alive. False
    * when nothing of it is news.
    */
-  applyLiveness(liveness: { leaders: readonly PartitionLeader[]; alive: readonly number[] }): boolean {
+  applyLiveness(liveness: {
+    leaders: readonly PartitionLeader[];
+    alive: readonly number[];
+    troubles?: readonly ReplicaTroubleInfo[];
+  }): boolean {
+    this.troubles = liveness.troubles ?? [];
     const { alive } = liveness;
     let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
     if (moved) this.#alive = new Set(alive);
@@ -320,6 +327,12 @@ export class Topology {
 interface Leader {
   nodeId: number;
   term: number;
+}
+
+export interface ReplicaTroubleInfo {
+  partition: number;
+  nodeId: number;
+  kind: 'catching-up' | 'impaired';
 }
 
 export interface PartitionLeader {

@@ -281,6 +281,9 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       message('liveness', {
         leaders: list(fc.record({ partition: integer, nodeId: integer, term: integer })),
         alive: list(integer),
+        troubles: list(
+          fc.record({ partition: integer, nodeId: integer, kind: fc.constantFrom('catching-up', 'impaired') }),
+        ),
       }),
       message('assignments', {
         assignments: list(

@@ -32,6 +32,7 @@ import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
 import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
+import { ownView } from './own-view.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
 
@@ -304,7 +305,12 @@ async function compose(around: Around): Promise<Parts> {
     metadata,
     watcher,
     queues: new QueueAdministration({ metadata, topology, transport, clock }),
-    cluster: new ClusterAdministration({ topology, metadata, leading: () => watcher.coordinator }),
+    cluster: new ClusterAdministration({
+      topology,
+      metadata,
+      leading: () => watcher.coordinator,
+      ownView: ownView({ nodeId, host, routes: gateway === undefined ? undefined : routes }),
+    }),
     host,
     coordinator,
     store,

@@ -2,6 +2,9 @@ import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
 import type { Partition } from './partition.ts';
 
+/** A voter that misses more than this many entries is told of: with less it is up to date in a moment. */
+const BEHIND_ENTRIES = 1_024;
+
 /** What a store tells the coordinator every second. Nothing of it is found by walking queues. */
 export class StoreReport {
   readonly #host: Pick<RaftHost, 'status' | 'impaired'>;
@@ -28,7 +31,19 @@ export class StoreReport {
       voters: union(membership?.voters, membership?.votersOutgoing),
       learners: union(membership?.learners, membership?.learnersNext),
       depth: machine.depth,
+      behind: this.#behind(groupId),
     };
+  }
+
+  #behind(groupId: number): readonly number[] | undefined {
+    const status = this.#host.status(groupId);
+    if (status === undefined) return undefined;
+    const { progress, commit, membership } = status;
+    const behind = progress.filter(
+      ({ peer, match, recentlyActive }) =>
+        recentlyActive && membership.voters.includes(peer) && commit - match > BEHIND_ENTRIES,
+    );
+    return behind.length === 0 ? undefined : behind.map(({ peer }) => peer);
   }
 }
 

@@ -46,7 +46,7 @@ export const CLUSTER_SCHEMA = {
   $id: 'Cluster',
   title: 'The cluster as this node knows it',
   type: 'object',
-  required: ['name', 'epoch', 'replication_factor', 'coordinator', 'nodes', 'partitions'],
+  required: ['name', 'epoch', 'replication_factor', 'coordinator', 'nodes', 'partitions', 'problems'],
   additionalProperties: false,
   properties: {
     name: { type: 'string', description: 'The identity of the cluster.' },
@@ -69,6 +69,25 @@ export const CLUSTER_SCHEMA = {
           partition: { type: 'integer' },
           leader: { type: ['string', 'null'], description: 'null while nobody is known to lead.' },
           replicas: { type: 'array', items: { type: 'string' }, description: 'Nodes that shall have a copy.' },
+        },
+      },
+    },
+    problems: {
+      type: 'array',
+      description: 'What an operator should know, the worst first; empty while all is well.',
+      items: {
+        type: 'object',
+        required: ['severity', 'message', 'hint'],
+        additionalProperties: false,
+        properties: {
+          severity: {
+            type: 'string',
+            enum: ['failing', 'degraded', 'notice'],
+            description:
+              '`failing`: something does not work now; `degraded`: one failure more may change that everything works; `notice`: somebody wanted it so.',
+          },
+          message: { type: 'string', example: 'store-2 is not heard of: 11 copies of partitions are away.' },
+          hint: { type: 'string', description: 'What to do.' },
         },
       },
     },
@@ -166,6 +185,7 @@ function clusterView(status: ClusterStatus, nodeName: string): Record<string, un
     coordinator: status.coordinator,
     nodes: status.nodes.map(nodeView),
     partitions: status.partitions,
+    problems: status.problems,
   };
 }
 

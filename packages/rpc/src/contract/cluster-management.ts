@@ -27,6 +27,19 @@ export interface ClusterStatus {
   nodes: readonly ClusterNode[];
   /** Partition 1 first. */
   partitions: readonly ClusterPartition[];
+  /** What an operator should know, the worst first. */
+  problems: readonly ClusterProblem[];
+}
+
+export interface ClusterProblem {
+  /**
+   * `failing`: something does not work now. `degraded`: everything works, and one failure more may change that.
+   * `notice`: somebody wanted it so, or may not know.
+   */
+  severity: 'failing' | 'degraded' | 'notice';
+  message: string;
+  /** What to do, or that there is nothing to be done. */
+  hint: string;
 }
 
 export interface ClusterNode {

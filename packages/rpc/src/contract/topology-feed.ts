@@ -21,7 +21,7 @@ export type TopologyUpdate =
   | ({ type: 'image' } & TopologyImage)
   | ({ type: 'delta' } & TopologyDelta)
   /** Soft: newest knowledge as a whole, sent when it changed. */
-  | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[] }
+  | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
   /** This coordinator does not lead: watch that one. 0 when it does not know who does. */
   | { type: 'elsewhere'; leader: number };
@@ -55,6 +55,14 @@ export interface LeaderInfo {
   term: number;
 }
 
+/** A copy that does not count yet, or no more, as reports say. */
+export interface ReplicaTrouble {
+  partition: number;
+  nodeId: number;
+  /** `impaired`: it cannot be trusted and is made anew. */
+  kind: 'catching-up' | 'impaired';
+}
+
 export interface NodeReport {
   leads: readonly PartitionReport[];
   /** Groups whose replica here cannot be trusted or read any more and must be made anew from its peers. */
@@ -76,6 +84,8 @@ export interface PartitionReport {
   learners: readonly number[];
   /** Stored and not settled, over all queues. */
   depth: number;
+  /** Voters that answer and are far from having everything. */
+  behind?: readonly number[] | undefined;
 }
 
 /** Which partitions of a queue the consumers of each gateway draw from. A higher generation replaces the lower. */

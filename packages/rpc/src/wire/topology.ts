@@ -20,6 +20,7 @@ const requestShape = typed<TopologyFeedRequest>({
           voters: listOf(anyInteger),
           learners: listOf(anyInteger),
           depth: anyInteger,
+          behind: maybe(listOf(anyInteger)),
         }),
       ),
       impaired: listOf(anyInteger),
@@ -51,6 +52,7 @@ const updateShape = typed<WithoutQueues>({
   liveness: {
     leaders: listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, term: anyInteger })),
     alive: listOf(anyInteger),
+    troubles: maybe(listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, kind: anyText }))),
   },
   assignments: {
     assignments: listOf(

@@ -1,0 +1,180 @@
+import type {
+  ClusterNode,
+  ClusterPartition,
+  ClusterProblem,
+  ClusterStatus,
+} from '@sluice/rpc/contract/cluster-management';
+
+/** A copy that does not count, by the name of its node. */
+export interface CopyTrouble {
+  partition: number;
+  node: string;
+  kind: 'catching-up' | 'impaired';
+}
+
+const RANK = { failing: 0, degraded: 1, notice: 2 } as const;
+
+/**
+ * What is wrong with a cluster, in words, and what to do: read at night, by somebody who did not build it. A table of
+ * leaders and copies holds all of it, for those who know how to read one. Pure: from the status as one node knows it.
+ */
+export function clusterProblems(
+  status: Omit<ClusterStatus, 'problems'>,
+  troubles: readonly CopyTrouble[],
+): ClusterProblem[] {
+  return [
+    ...withoutCoordinator(status),
+    ...withoutLeader(status),
+    ...silent(status),
+    ...withTroubles(troubles),
+    ...onTheirWay(status),
+    ...notices(status),
+  ].sort((a, b) => RANK[a.severity] - RANK[b.severity]);
+}
+
+type Known = Omit<ClusterStatus, 'problems'>;
+
+function withoutCoordinator({ coordinator, nodes, partitions }: Known): ClusterProblem[] {
+  if (coordinator !== null) return [];
+  const names = nodes.filter(({ roles }) => roles.includes('coordinator')).map(({ name }) => name);
+  const majority = Math.floor(names.length / 2) + 1;
+  const flow = partitions.every(({ leader }) => leader !== null) ? ' Messages flow.' : '';
+  return [
+    {
+      severity: 'failing',
+      message: `No coordinator answers: nothing can be created or changed.${flow} The rest is what this node sees by itself.`,
+      hint: `At least ${majority} of ${list(names)} must run and reach each other: start those that are down, and look at their logs and /readyz.`,
+    },
+  ];
+}
+
+function withoutLeader({ partitions, nodes }: Known): ClusterProblem[] {
+  const silentNames = new Set(nodes.filter(({ alive }) => !alive).map(({ name }) => name));
+  // Partitions with the same copies have the same trouble.
+  const groups = new Map<string, ClusterPartition[]>();
+  for (const partition of partitions) {
+    if (partition.leader !== null) continue;
+    const key = partition.replicas.join();
+    groups.set(key, [...(groups.get(key) ?? []), partition]);
+  }
+  return [...groups.values()].map((group) => {
+    const replicas = (group[0] as ClusterPartition).replicas;
+    const away = replicas.filter((name) => silentNames.has(name));
+    const numbers = group.map(({ partition }) => partition);
+    const what = `Nobody leads ${partitionsText(numbers)}: what is published to ${numbers.length === 1 ? 'its' : 'their'} queues waits or is refused.`;
+    const needed = Math.floor(replicas.length / 2) + 1 - (replicas.length - away.length);
+    if (replicas.length === 0)
+      return { severity: 'failing', message: what, hint: 'No store has a copy yet: see that stores are running.' };
+    if (needed > 0)
+      return {
+        severity: 'failing',
+        message: `${what} ${away.length} of ${count(replicas.length, 'copy', 'copies')} ${away.length === 1 ? 'is' : 'are'} on ${list(away)}, not heard of.`,
+        hint: `Start ${needed === away.length ? list(away, 'and') : `${needed} of ${list(away)}`} again, with the same data.`,
+      };
+    return {
+      severity: 'failing',
+      message: what,
+      hint: `An election takes a second or two: look again. If it stays so, look at the logs of ${list(replicas)}.`,
+    };
+  });
+}
+
+function silent({ nodes }: Known): ClusterProblem[] {
+  return nodes
+    .filter(({ alive }) => !alive)
+    .map(({ name, roles, replicas }) => {
+      const more = roles.includes('store') && replicas > 0;
+      return {
+        severity: 'failing',
+        message: `${name} is not heard of${more ? `: ${count(replicas, 'copy', 'copies')} of partitions ${replicas === 1 ? 'is' : 'are'} away` : ''}.`,
+        hint: `Start it again, or see why it cannot reach the coordinators.${more ? ' Away for longer than cluster.replaceAfter, its copies are made anew on other stores if there are any.' : ''} If it never comes back: sluice cluster leave ${name}`,
+      } as const;
+    });
+}
+
+function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {
+  const byNode = new Map<string, CopyTrouble[]>();
+  for (const trouble of troubles) {
+    const key = `${trouble.kind} ${trouble.node}`;
+    byNode.set(key, [...(byNode.get(key) ?? []), trouble]);
+  }
+  return [...byNode.values()].map((group) => {
+    const { node, kind } = group[0] as CopyTrouble;
+    const which = partitionsText(group.map(({ partition }) => partition));
+    if (kind === 'impaired')
+      return {
+        severity: 'degraded',
+        message: `The copy on ${node} of ${which} cannot be trusted: it is made anew from the others.`,
+        hint: `Stop no other store until this line is gone. If it stays, look at the log of ${node}; a disk that damages data is to be replaced.`,
+      };
+    return {
+      severity: 'degraded',
+      message: `${node} is catching up with ${which}.`,
+      hint: 'Wait, and stop no other store until this line is gone.',
+    };
+  });
+}
+
+/** Nodes that an operator has sent away. */
+function onTheirWay({ nodes }: Known): ClusterProblem[] {
+  const problems: ClusterProblem[] = [];
+  for (const { name, state, leads, replicas, alive } of nodes) {
+    if (!alive) continue;
+    if (state === 'draining')
+      problems.push({
+        severity: 'notice',
+        message: `${name} is draining: ${leads === 0 ? 'it leads nothing' : `it leads ${count(leads, 'partition', 'partitions')} still`}, and its clients go elsewhere.`,
+        hint: `${leads === 0 ? 'It can be stopped. ' : ''}Back into service: sluice cluster undrain ${name}`,
+      });
+    if (state === 'leaving')
+      problems.push({
+        severity: 'notice',
+        message: `${name} is leaving: ${replicas === 0 ? 'it has no copies left' : `${count(replicas, 'copy', 'copies')} to be made elsewhere`}.`,
+        hint: `${replicas === 0 ? 'It can be stopped for good. ' : ''}To keep it after all: sluice cluster undrain ${name}`,
+      });
+  }
+  return problems;
+}
+
+function notices({ nodes, replicationFactor }: Known): ClusterProblem[] {
+  const problems: ClusterProblem[] = [];
+  const holding = (role: string): readonly ClusterNode[] =>
+    nodes.filter(({ roles, state }) => roles.includes(role) && state !== 'leaving');
+  const stores = holding('store').length;
+  if (stores > 0 && stores < replicationFactor)
+    problems.push({
+      severity: 'notice',
+      message: `${count(replicationFactor, 'copy', 'copies')} of every message are wanted, and there ${stores === 1 ? 'is 1 store' : `are ${stores} stores`}.`,
+      hint: `Start more stores, or say that it is meant so: sluice cluster replicas ${stores}`,
+    });
+  const coordinators = holding('coordinator').length;
+  if (coordinators > 0 && coordinators % 2 === 0)
+    problems.push({
+      severity: 'notice',
+      message: `There are ${coordinators} coordinators: an even number survives no more failures than ${coordinators - 1}.`,
+      hint: 'Have 3 or 5 of them.',
+    });
+  return problems;
+}
+
+/** Short, whatever the number: `partition 3`, `partitions 1-4, 9`. */
+function partitionsText(numbers: readonly number[]): string {
+  const ranges: string[] = [];
+  const sorted = [...numbers].sort((a, b) => a - b);
+  for (let from = 0; from < sorted.length; ) {
+    let to = from;
+    while (sorted[to + 1] === (sorted[to] as number) + 1) to++;
+    ranges.push(from === to ? `${sorted[from]}` : `${sorted[from]}-${sorted[to]}`);
+    from = to + 1;
+  }
+  return `${numbers.length === 1 ? 'partition' : 'partitions'} ${ranges.join(', ')}`;
+}
+
+function count(amount: number, one: string, many: string): string {
+  return `${amount} ${amount === 1 ? one : many}`;
+}
+
+function list(names: readonly string[], before: 'and' | undefined = undefined): string {
+  if (before === undefined || names.length < 2) return names.join(', ');
+  return `${names.slice(0, -1).join(', ')} ${before} ${names.at(-1)}`;
+}

@@ -1,0 +1,28 @@
+import type { PartitionInfo } from '@sluice/meta/partition-info';
+import type { ReplicaTrouble } from '@sluice/rpc/contract/topology-feed';
+import type { NodeLiveness } from './node-liveness.ts';
+
+/**
+ * Which copies do not count, of those there shall be: while there are any, one failure more may stop a partition that
+ * looks as if it had copies enough. Copies on nodes that are not heard of are not among them, nor those of partitions that
+ * nobody leads: these are troubles of their own.
+ */
+export function replicaTroubles(
+  partitions: readonly PartitionInfo[],
+  liveness: Pick<NodeLiveness, 'isAlive' | 'report' | 'leaders'>,
+  nowMs: number,
+): ReplicaTrouble[] {
+  const troubles: ReplicaTrouble[] = [];
+  const leaders = new Map(liveness.leaders(nowMs).map(({ partition, nodeId }) => [partition, nodeId]));
+  for (const { partition, replicas } of partitions) {
+    const leader = leaders.get(partition);
+    const group = liveness.report(leader ?? 0)?.leads.find((led) => led.partition === partition);
+    for (const nodeId of replicas) {
+      if (!liveness.isAlive(nodeId, nowMs)) continue;
+      if (liveness.report(nodeId)?.impaired.includes(partition)) troubles.push({ partition, nodeId, kind: 'impaired' });
+      else if (group !== undefined && (!group.voters.includes(nodeId) || group.behind?.includes(nodeId)))
+        troubles.push({ partition, nodeId, kind: 'catching-up' });
+    }
+  }
+  return troubles;
+}

@@ -1,0 +1,96 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ClusterNode, ClusterPartition, ClusterStatus } from '@sluice/rpc/contract/cluster-management';
+import { type CopyTrouble, clusterProblems } from '../src/cluster-problems.ts';
+
+type Status = Omit<ClusterStatus, 'problems'>;
+
+function node(name: string, over: Partial<ClusterNode> = {}): ClusterNode {
+  const roles = ['gateway', 'store', 'coordinator'];
+  const more = { nodeId: 1, address: `${name}:1`, rack: '', version: '1', leads: 2, replicas: 4 };
+  return { name, roles, state: 'active', alive: true, ...more, ...over };
+}
+
+function partition(number: number, over: Partial<ClusterPartition> = {}): ClusterPartition {
+  return { partition: number, leader: 'a', replicas: ['a', 'b', 'c'], ...over };
+}
+
+function status(over: Partial<Status> = {}): Status {
+  const nodes = ['a', 'b', 'c'].map((name) => node(name));
+  const partitions = [1, 2, 3, 4].map((number) => partition(number));
+  return { clusterId: 'x', epoch: 1, replicationFactor: 3, coordinator: 'a', nodes, partitions, ...over };
+}
+
+/** As lines: severity, message, what to do. */
+function told(over: Partial<Status>, troubles: readonly CopyTrouble[] = []): string[] {
+  return clusterProblems(status(over), troubles).map(
+    ({ severity, message, hint }) => `${severity}: ${message} | ${hint}`,
+  );
+}
+
+describe('what an operator is told of a cluster', () => {
+  it('nothing while all is well', () => {
+    expect(told({})).toEqual([]);
+  });
+
+  it('a node that is away, and what becomes of its copies', () => {
+    const nodes = [node('a'), node('b', { alive: false }), node('c')];
+    expect(told({ nodes })).toEqual([
+      'failing: b is not heard of: 4 copies of partitions are away. | Start it again, or see why it cannot reach the coordinators. Away for longer than cluster.replaceAfter, its copies are made anew on other stores if there are any. If it never comes back: sluice cluster leave b',
+    ]);
+    expect(told({ nodes: [...status().nodes, node('g', { roles: ['gateway'], alive: false, replicas: 0 })] })).toEqual([
+      'failing: g is not heard of. | Start it again, or see why it cannot reach the coordinators. If it never comes back: sluice cluster leave g',
+    ]);
+  });
+
+  it('partitions without a leader: those that cannot have one, and those that soon will', () => {
+    const nodes = [node('a'), node('b', { alive: false }), node('c', { alive: false })];
+    const partitions = [1, 2, 3].map((number) => partition(number, { leader: null }));
+    expect(told({ nodes, partitions })[0]).toBe(
+      'failing: Nobody leads partitions 1-3: what is published to their queues waits or is refused. 2 of 3 copies are on b, c, not heard of. | Start 1 of b, c again, with the same data.',
+    );
+    expect(told({ partitions: [partition(7, { leader: null }), partition(8)] })).toEqual([
+      'failing: Nobody leads partition 7: what is published to its queues waits or is refused. | An election takes a second or two: look again. If it stays so, look at the logs of a, b, c.',
+    ]);
+    const alone = [node('a', { alive: false }), node('b'), node('c')];
+    expect(told({ nodes: alone, partitions: [partition(7, { leader: null, replicas: ['a'] })] })[0]).toBe(
+      'failing: Nobody leads partition 7: what is published to its queues waits or is refused. 1 of 1 copy is on a, not heard of. | Start a again, with the same data.',
+    );
+  });
+
+  it('that no coordinator answers, and that the rest is from before', () => {
+    expect(told({ coordinator: null })).toEqual([
+      'failing: No coordinator answers: nothing can be created or changed. Messages flow. The rest is what this node sees by itself. | At least 2 of a, b, c must run and reach each other: start those that are down, and look at their logs and /readyz.',
+    ]);
+  });
+
+  it('copies that do not count: behind, or not to be trusted', () => {
+    const troubles: CopyTrouble[] = [
+      { partition: 4, node: 'b', kind: 'catching-up' },
+      { partition: 2, node: 'b', kind: 'catching-up' },
+      { partition: 3, node: 'b', kind: 'catching-up' },
+      { partition: 1, node: 'c', kind: 'impaired' },
+    ];
+    expect(told({}, troubles)).toEqual([
+      'degraded: b is catching up with partitions 2-4. | Wait, and stop no other store until this line is gone.',
+      'degraded: The copy on c of partition 1 cannot be trusted: it is made anew from the others. | Stop no other store until this line is gone. If it stays, look at the log of c; a disk that damages data is to be replaced.',
+    ]);
+  });
+
+  it('what somebody wanted so, last', () => {
+    const nodes = [
+      node('a', { alive: false }),
+      node('b', { state: 'draining', leads: 0 }),
+      node('c', { state: 'leaving' }),
+    ];
+    expect(told({ nodes }).map((line) => line.split(' |')[0])).toEqual([
+      'failing: a is not heard of: 4 copies of partitions are away.',
+      'notice: b is draining: it leads nothing, and its clients go elsewhere.',
+      'notice: c is leaving: 4 copies to be made elsewhere.',
+      'notice: 3 copies of every message are wanted, and there are 2 stores.',
+      'notice: There are 2 coordinators: an even number survives no more failures than 1.',
+    ]);
+    expect(told({ nodes: [node('a')], partitions: [partition(1, { replicas: ['a'] })] })).toEqual([
+      'notice: 3 copies of every message are wanted, and there is 1 store. | Start more stores, or say that it is meant so: sluice cluster replicas 1',
+    ]);
+  });
+});

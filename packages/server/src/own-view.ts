@@ -1,0 +1,25 @@
+import type { OwnView } from '@sluice/coordinator/cluster-administration';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
+import type { RouteTable } from '@sluice/store-client/route-table';
+
+/** Who leads and who is there, as this node's own connections show it: by its groups, else by where a gateway sends. */
+export function ownView(parts: {
+  nodeId: number;
+  host: RaftHost | undefined;
+  routes: RouteTable | undefined;
+}): OwnView {
+  const { nodeId: own, host, routes } = parts;
+  return {
+    leaderOf: (partition) => host?.status(partition)?.leader ?? routes?.leaderOf(partition),
+    hears(nodeId) {
+      if (nodeId === own) return true;
+      if (host === undefined) return undefined;
+      for (const groupId of host.storedGroups()) {
+        const membership = host.status(groupId)?.committedMembership;
+        // Only who shares a group with this node has something to say to it all the time.
+        if (membership?.voters.includes(nodeId) || membership?.learners.includes(nodeId)) return host.peerAlive(nodeId);
+      }
+      return undefined;
+    },
+  };
+}
