@@ -80,7 +80,7 @@ export class PlacementLoop {
     const staying = new Set(
       stores.filter(({ nodeId, state }) => state !== 'leaving' && !lost.has(nodeId)).map(({ nodeId }) => nodeId),
     );
-    const steps = this.#steps(view, desired, reports, able, staying);
+    const steps = this.#steps(view, this.#withoutHastyPairs(view, desired, stores, nowMs), reports, able, staying);
     const placements = changedPlacements(view.partitions, steps);
     if (placements.length === 0) return undefined;
     let moves = 0;
@@ -120,6 +120,28 @@ export class PlacementLoop {
     if (reported >= view.replicationFactor) return false;
     if (view.nodes.filter(({ state }) => state !== 'gone').length === reported) return false;
     return nowMs - this.#firstStoreMs < this.#settings.firstPatienceMs;
+  }
+
+  /**
+   * Two voters commit nothing without either, and the second has just begun: while a third may be about to come, a single
+   * replica stays alone, and becomes three at once.
+   */
+  #withoutHastyPairs(
+    { partitions, replicationFactor }: PlacementView,
+    desired: readonly PartitionInfo[],
+    stores: readonly NodeInfo[],
+    nowMs: number,
+  ): readonly PartitionInfo[] {
+    const { pairPatienceMs } = this.#settings;
+    const isNew = ({ nodeId }: NodeInfo): boolean => {
+      if (this.#liveness.report(nodeId) === undefined) return true;
+      return this.#liveness.isAlive(nodeId, nowMs) && this.#liveness.steadyMs(nodeId, nowMs) < pairPatienceMs;
+    };
+    if (replicationFactor < 3 || !stores.some(isNew)) return desired;
+    return desired.map((placed, i) => {
+      const former = partitions[i] as PartitionInfo;
+      return former.replicas.length === 1 && placed.replicas.length === 2 ? former : placed;
+    });
   }
 
   /** Of the desired places those that may be taken now; the others stay, led by whoever can. */
@@ -247,6 +269,8 @@ export interface PlacementSettings {
   replaceAfterMs: number;
   /** The first places wait that long for as many stores as there shall be copies. */
   firstPatienceMs: number;
+  /** So long after a store came a single replica waits for a third store before it becomes two. */
+  pairPatienceMs: number;
   /** A store leads again when it has been back for that long. */
   steadyMs: number;
   /** Partitions that move at once. */
@@ -256,6 +280,7 @@ export interface PlacementSettings {
 export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
   replaceAfterMs: 5 * 60_000,
   firstPatienceMs: 10_000,
+  pairPatienceMs: 10_000,
   steadyMs: 10_000,
   movesMax: 4,
 };

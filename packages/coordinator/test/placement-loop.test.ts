@@ -8,7 +8,13 @@ import { NodeLiveness } from '../src/node-liveness.ts';
 import { PlacementLoop, type PlacementSettings } from '../src/placement-loop.ts';
 import { nodeInfo } from './support/test-cluster.ts';
 
-const SETTINGS: PlacementSettings = { replaceAfterMs: 300_000, firstPatienceMs: 10_000, steadyMs: 10_000, movesMax: 2 };
+const SETTINGS: PlacementSettings = {
+  replaceAfterMs: 300_000,
+  firstPatienceMs: 10_000,
+  pairPatienceMs: 10_000,
+  steadyMs: 10_000,
+  movesMax: 2,
+};
 
 /** A cluster whose commands take effect at once, and whose groups follow when the test says so. */
 class Fixture {
@@ -184,6 +190,49 @@ describe('the first places', () => {
     fixture.pass(11_000);
     expect(fixture.load(3)).toBe(4);
     expect(fixture.leads(3)).toBe(0);
+  });
+});
+
+describe('a node alone', () => {
+  beforeEach(() => {
+    fixture = new Fixture(1, 4);
+    fixture.settle();
+    // Not because this coordinator is new.
+    fixture.pass(60_000);
+  });
+
+  test('and two more, one after the other: from one copy to three, and never to a pair on the way', () => {
+    fixture.join(2);
+    fixture.pass(8_000);
+    expect(fixture.load(2)).toBe(0);
+    fixture.join(3);
+    fixture.pass(3_000);
+    const sizes = new Set<number>();
+    for (let i = 0; i < 30; i++) {
+      for (const { partition, replicas } of fixture.partitions) {
+        sizes.add(replicas.length);
+        fixture.follow(partition);
+      }
+      fixture.step();
+    }
+    expect([...sizes].sort()).toEqual([1, 3]);
+    expect([1, 2, 3].map((nodeId) => fixture.load(nodeId))).toEqual([4, 4, 4]);
+  });
+
+  test('and one more: pairs, once nobody else came for a while', () => {
+    fixture.join(2);
+    fixture.pass(9_000);
+    expect(fixture.load(2)).toBe(0);
+    fixture.pass(2_000);
+    fixture.settle();
+    expect([1, 2].map((nodeId) => fixture.load(nodeId))).toEqual([4, 4]);
+  });
+
+  test('and one that was never heard: stays alone', () => {
+    fixture.dead.add(2);
+    fixture.join(2);
+    fixture.pass(120_000);
+    expect(fixture.load(2)).toBe(0);
   });
 });
 

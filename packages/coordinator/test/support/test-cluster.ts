@@ -201,7 +201,7 @@ export class TestNode {
       reachedTimeoutMs: 2_000,
       silenceMs: 1_500,
       askMembers: () => this.metadata.members(),
-      placement: { firstPatienceMs: 500, steadyMs: 0, replaceAfterMs: 60_000 },
+      placement: { firstPatienceMs: 500, pairPatienceMs: 0, steadyMs: 0, replaceAfterMs: 60_000 },
     });
     this.coordinator.serve(transport);
     this.host.serve(transport);
