@@ -25,6 +25,8 @@ export interface RoundsOptions {
   calmMs: number;
   /** By how much bounds are widened, where other things run on the machine. */
   patience?: number;
+  /** False: leaders may be where the fault left them. It takes ten seconds until a store that was away is trusted to stay. */
+  awaitsBalance?: boolean;
   onRound?(report: RoundReport): void;
   /** What cannot wait for the end of the round. */
   say?(text: string): void;
@@ -35,6 +37,8 @@ export interface RoundReport {
   what: string;
   gaps: Gaps;
   restMs: number;
+  /** By how much this process was late at most: the times are no better than that. */
+  lateMs: number;
   /** What was not as promised, besides how long things took. */
   beyond: string[];
   /** Of everything so far. */
@@ -98,7 +102,9 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
   let verdict: Verdict | undefined;
   try {
     for (let round = 1; round <= options.rounds; round++) {
-      const report = await oneRound(fault, cluster, load, prng, round, options.calmMs);
+      watch.takeLateMs();
+      const judged = await oneRound(fault, ground, prng, round, options);
+      const report = { ...judged, lateMs: watch.takeLateMs() };
       verdict = report.verdict;
       rounds.push(report);
       options.onRound?.(report);
@@ -133,12 +139,11 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
 
 async function oneRound(
   fault: FaultKind,
-  cluster: ClusterUnderTest,
-  load: Load,
+  { cluster, load }: Ground,
   prng: SeededPrng,
   round: number,
-  calmMs: number,
-): Promise<RoundReport> {
+  { calmMs, awaitsBalance = true }: RoundsOptions,
+): Promise<Omit<RoundReport, 'lateMs'>> {
   const { history } = load;
   load.start();
   const publishers = new Set<string>();
@@ -165,7 +170,10 @@ async function oneRound(
   });
   healedMs ??= performance.now();
   const strikeEndMs = performance.now();
-  const restMs = strikeEndMs - Math.min(strikeEndMs, healedMs) + (await cluster.atRest(REST_PATIENCE_MS));
+  const restMs =
+    strikeEndMs -
+    Math.min(strikeEndMs, healedMs) +
+    (await cluster.atRest(REST_PATIENCE_MS, { balanced: awaitsBalance }));
   interval.toMs = performance.now();
   await pause(calmMs);
   const untilMs = performance.now();

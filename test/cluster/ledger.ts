@@ -25,7 +25,7 @@ export function rowOf(report: FaultReport): Row {
 }
 
 export function roundLine(
-  { round, what, gaps, restMs, beyond, verdict }: RoundReport,
+  { round, what, gaps, restMs, lateMs, beyond, verdict }: RoundReport,
   of: { fault: string; seed: number; commit: string },
 ): Record<string, unknown> {
   return {
@@ -37,6 +37,7 @@ export function roundLine(
     anybodyGapMs: Math.round(gaps.anybodyMs),
     resumeMs: Math.round(gaps.resumeMs),
     restMs: Math.round(restMs),
+    lateMs: Math.round(lateMs),
     beyond,
     // Of this round and all before it.
     ...countsOf(verdict),

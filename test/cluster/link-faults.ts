@@ -69,13 +69,16 @@ export const F11: FaultKind = {
   title: 'live connections are reset, over and over, of nodes and clients alike',
   needs: [NETWORKS],
   cluster: { networks: true },
-  async strike({ cluster, prng }) {
+  async strike({ cluster, load, prng }) {
     const networks = networksOf(cluster);
     const untilMs = performance.now() + STORM_MS;
     let times = 0;
     let connections = 0;
     for (; performance.now() < untilMs; times++) {
+      const fromMs = performance.now();
       connections += await networks.reset(pick(prng, cluster.nodes).name);
+      // Each is a fault by itself: what was under way in it may be stored once more.
+      load.fault('reset', fromMs);
       await pause(RESETS_EVERY_MS);
     }
     if (connections === 0) throw new Error('no connection was reset: the test proves nothing');

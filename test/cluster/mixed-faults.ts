@@ -38,11 +38,13 @@ const ACTS: readonly Act[] = [
     networks.mend([name], others);
     return `${name} heard by nobody for ${forMs} ms`;
   },
-  async ({ cluster }, name, forMs) => {
+  async ({ cluster, load }, name, forMs) => {
     const untilMs = performance.now() + forMs;
     let connections = 0;
     while (performance.now() < untilMs) {
+      const fromMs = performance.now();
       connections += await networksOf(cluster).reset(name);
+      load.fault('reset', fromMs);
       await pause(300);
     }
     return `${connections} connections of ${name} reset within ${forMs} ms`;

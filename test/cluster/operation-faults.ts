@@ -1,6 +1,6 @@
 import { pause } from '../faults/kill-rounds.ts';
-import type { Load } from '../faults/load.ts';
-import { patiently } from './cluster-under-test.ts';
+import { Consumer, type Load } from '../faults/load.ts';
+import { type ClusterUnderTest, patiently } from './cluster-under-test.ts';
 import { type FaultKind, pick } from './fault.ts';
 
 const QUEUES = ['tasks/+', 'strict/+', 'spread/+', 'later/+'];
@@ -51,34 +51,30 @@ export const F23: FaultKind = {
   bounds: { gapWorstMs: 2_000, resumeMs: 2_000, restMs: 60_000 },
 };
 
-/** Beyond what a log keeps for a member that is silent (`SnapshotRetention.SILENT_LAG_BYTES_MAX`), twice. */
-const MISSED_BYTES = 32 * 1024 * 1024;
-const HEAVY_BYTES = 60_000;
-const HEAVY = 'tasks/';
-/** Of the space that what was missed had taken: then the log begins behind it. */
-const RECLAIMED_BYTES_MIN = 8 * 1024 * 1024;
+/**
+ * Of the backlog: more than a log keeps for a member that is silent (16 MiB), and then some. Everything else is heavier and
+ * consumed, so that segments are mostly dead: only then is the log's front given back.
+ */
+const BACKLOG_BYTES = 24 * 1024 * 1024;
+const BACKLOG_PAYLOAD_BYTES = 40_000;
+const PAYLOAD_BYTES = 60_000;
+/** Given back after that, so that the backlog's own log begins behind what is missed. */
+const RECLAIMED_BYTES = 8 * 1024 * 1024;
+const HEAVY_MS_MAX = 180_000;
+const BACKLOG_READ = 20;
 
 export const F24: FaultKind = {
   id: 'F24',
-  title: 'a store was away for so long that it needs a snapshot; then it alone leads, and everything is read from it',
+  title: 'a store was away for so long that it needs snapshots; then it alone leads, and the backlog is read from it',
   cluster: { flags: ['--set', 'storage.segmentSize=1MB', '--set', 'mqtt.maximumPacketSize=512KB'] },
   async strike({ cluster, load, prng, beyond }) {
     const { name } = pick(prng, cluster.withRole('store'));
     const others = cluster.withRole('store').filter((store) => store.name !== name);
-    const reclaimed = async () =>
-      Math.min(...(await Promise.all(others.map((store) => cluster.metric(store.name, RECLAIMED)))));
     await cluster.node(name).kill();
-    const before = await reclaimed();
-    load.weigh(HEAVY, HEAVY_BYTES);
-    const fromMs = performance.now();
-    const missed = () => heavySince(load, fromMs) * HEAVY_BYTES;
-    await patiently('much to be published, and its space to be given back', fromMs + MOVE_MS_MAX, async () => {
-      return missed() >= MISSED_BYTES && (await reclaimed()) - before >= RECLAIMED_BYTES_MIN;
-    });
-    load.weigh(HEAVY, undefined);
+    const missedBytes = await publishMuch(cluster, load, others);
     await cluster.restart(name);
     const backMs = performance.now();
-    await cluster.atRest(MOVE_MS_MAX);
+    await cluster.atRest(HEAVY_MS_MAX);
     const caughtUpMs = performance.now() - backMs;
     const snapshots = await cluster.metric(name, 'sluice_raft_snapshots_received_total', 'outcome="installed"');
     if (snapshots === 0) beyond(`${name} got no snapshot: the round proves nothing`);
@@ -87,22 +83,49 @@ export const F24: FaultKind = {
       const view = await cluster.view(cluster.gateways()[0]?.name as string);
       return view?.partitions.every(({ leader }) => leader === name);
     });
-    await load.drain(() => cluster.rest(cluster.gateways()[0]?.name as string), MOVE_MS_MAX);
+    const reader = new Consumer('later/+#early', 5, 'later/+', cluster.targetOf(0), load.history);
+    try {
+      await patiently('the backlog to be read', performance.now() + MOVE_MS_MAX, async () => {
+        const depth = (await load.figures(cluster.rest(name))).get('later/+')?.depth_messages;
+        return depth !== undefined && depth < BACKLOG_READ;
+      });
+    } finally {
+      reader.end();
+    }
     for (const other of others) await cluster.wish(other.name, 'undrain');
-    load.start();
-    return `${name} missed ${Math.round(missed() / 1e6)} MB, got ${snapshots} snapshots, led again after ${Math.round(caughtUpMs)} ms, and then everything was read from it`;
+    return `${name} missed ${Math.round(missedBytes / 1e6)} MB of the backlog and more of the rest, got ${snapshots} snapshots, led again after ${Math.round(caughtUpMs)} ms, and the backlog was read from it`;
   },
-  bounds: { resumeMs: 5_000, restMs: 60_000 },
+  bounds: { gapWorstMs: 5_000, resumeMs: 5_000, restMs: 60_000 },
 };
 
-const RECLAIMED = 'sluice_storage_reclaimed_bytes_total';
-
-function heavySince({ history }: Load, fromMs: number): number {
-  let count = 0;
-  for (const { topic, outcome, sentAtMs = 0 } of history.published.values()) {
-    if (outcome === 'ok' && sentAtMs > fromMs && topic.startsWith(HEAVY)) count++;
-  }
-  return count;
+/** Returns how much of it is the backlog's. */
+async function publishMuch(
+  cluster: ClusterUnderTest,
+  load: Load,
+  stores: readonly { name: string }[],
+): Promise<number> {
+  const reclaimed = async () => {
+    const counts = stores.map(({ name }) => cluster.metric(name, 'sluice_storage_reclaimed_bytes_total'));
+    return Math.min(...(await Promise.all(counts)));
+  };
+  const fromMs = performance.now();
+  load.weigh('', PAYLOAD_BYTES);
+  load.weigh('later/', BACKLOG_PAYLOAD_BYTES);
+  let bytes = 0;
+  await patiently('the backlog to grow', fromMs + HEAVY_MS_MAX, async () => {
+    let count = 0;
+    for (const { topic, outcome, sentAtMs = 0 } of load.history.published.values()) {
+      if (outcome === 'ok' && sentAtMs > fromMs && topic.startsWith('later/')) count++;
+    }
+    bytes = count * BACKLOG_PAYLOAD_BYTES;
+    return bytes >= BACKLOG_BYTES;
+  });
+  const before = await reclaimed();
+  await patiently('its place in the log to be given back', performance.now() + HEAVY_MS_MAX, async () => {
+    return (await reclaimed()) - before >= RECLAIMED_BYTES;
+  });
+  load.weigh('', undefined);
+  return bytes;
 }
 
 export const F25: FaultKind = {

@@ -51,11 +51,11 @@ async function run(fault: FaultKind, place: string): Promise<Row> {
     ...{ rounds, seed, calmMs },
     say: (text) => say(`  ${text}`),
     onRound(round) {
-      const { what, gaps, restMs, beyond, verdict } = round;
+      const { what, gaps, restMs, lateMs, beyond, verdict } = round;
       const ms = Math.round;
       say(`  round ${round.round} of ${rounds}: ${what}`);
       say(
-        `    a publisher waited ${ms(gaps.publisherMs)} ms at most, all of them together ${ms(gaps.anybodyMs)} ms; every queue worked again after ${ms(gaps.resumeMs)} ms (last ${gaps.resumedLast}), at rest after ${ms(restMs)} ms`,
+        `    a publisher waited ${ms(gaps.publisherMs)} ms at most, all of them together ${ms(gaps.anybodyMs)} ms; every queue worked again after ${ms(gaps.resumeMs)} ms (last ${gaps.resumedLast}), at rest after ${ms(restMs)} ms; this process was late by at most ${ms(lateMs)} ms`,
       );
       say(`    so far ${formatVerdict(verdict)}`);
       for (const told of beyond) say(`    BEYOND BOUNDS: ${told}`);

@@ -51,6 +51,13 @@ export class StandstillWatch {
     this.#timer = setInterval(() => void this.#look(), LOOK_MS);
   }
 
+  /** By how much this process was late at most since this was asked last: what it measured is no better than that. */
+  takeLateMs(): number {
+    const lateMs = this.#lateness.max / 1e6;
+    this.#lateness.reset();
+    return lateMs;
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#lateness.disable();
