@@ -40,26 +40,33 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   safetyMs: number;
 }
 
+const MESSAGES_A_SECOND_MAX = 120;
+
 export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
   const latencyMsMin = draw.oneOf([0.05, 0.5, 3]);
   const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
   const calm = draw.onceIn(8);
   const batch = draw.oneOf([1, 1, 4, 16]);
   const payloadBytes = draw.oneOf([0, 100, 2_000]);
+  const publishers = draw.between(1, 3);
+  const [regularQueues, spreadQueues, lastValueQueues] = [draw.between(1, 2), draw.between(0, 1), draw.between(0, 1)];
+  const movingQueues = draw.oneOf([0, 0, 1, 2]);
+  // What all publish in a turn; more seeds find more than more messages.
+  const messages = publishers * batch * (regularQueues + spreadQueues + lastValueQueues + movingQueues);
   return {
     stores: draw.oneOf([1, 3, 3, 3, 4, 5]),
     gateways: draw.oneOf([1, 2]),
     partitions: draw.oneOf([1, 2, 4]),
-    regularQueues: draw.between(1, 2),
-    spreadQueues: draw.between(0, 1),
-    lastValueQueues: draw.between(0, 1),
-    movingQueues: draw.oneOf([0, 0, 1, 2]),
+    regularQueues,
+    spreadQueues,
+    lastValueQueues,
+    movingQueues,
     queueMoveEveryMs: draw.oneOf([150, 500, 1_500]),
     allCoordinate: draw.onceIn(2),
     placement: { steadyMs: draw.oneOf([1_000, 10_000]), replaceAfterMs: draw.oneOf([15_000, 300_000]) },
     expiringOneIn: draw.oneOf([0, 0, 3, 20]),
-    publishers: draw.between(1, 3),
-    publishEveryMs: batch === 16 ? 400 : draw.oneOf([20, 60, 200]),
+    publishers,
+    publishEveryMs: Math.max(draw.oneOf([20, 60, 200]), 20 * publishers, (messages * 1_000) / MESSAGES_A_SECOND_MAX),
     batch,
     payloadBytes,
     workersPerQueue: draw.between(1, 3),
@@ -81,7 +88,8 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     },
     // A few turns at least fit into a segment: every frame its own would only be slow.
     segmentBytes: Math.max(draw.oneOf([8_000, 64_000, 1_000_000]), batch * payloadBytes * 8),
-    safetyMs,
+    // Where nothing is done to anybody, everything is soon seen.
+    safetyMs: calm ? safetyMs / 2 : safetyMs,
     faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
     faultMsMax: draw.oneOf([300, 1_500, 6_000]),
     downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
