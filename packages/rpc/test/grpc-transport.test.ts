@@ -53,7 +53,6 @@ const refused = (metrics: PlainMetrics, reason: string): number =>
 const request = (sequence: number, sizeBytes = 3): AppendRequest => ({
   sequence,
   partition: 1,
-  resumes: false,
   batch: new Uint8Array(sizeBytes).fill(sequence),
 });
 

@@ -60,7 +60,7 @@ async function expectAlive(): Promise<void> {
   const channel: Channel<AppendRequest, AppendResponse> = transport.open(2, 'append');
   const terms: number[] = [];
   channel.onMessage((message) => terms.push(message.type === 'leading' ? message.term : -1));
-  channel.send({ sequence: 7, partition: 1, resumes: true, batch: new Uint8Array(3) });
+  channel.send({ sequence: 7, partition: 1, batch: new Uint8Array(3) });
   await until(() => terms.length > 0);
   expect(terms).toEqual([7]);
   await transport.shutdown();

@@ -59,11 +59,11 @@ describe('the in-process transport', () => {
         received = message;
       });
     });
-    const sent: AppendRequest = { sequence: 1, partition: 2, resumes: true, batch: new Uint8Array([1, 2, 3]) };
+    const sent: AppendRequest = { sequence: 1, partition: 2, batch: new Uint8Array([1, 2, 3]) };
     transport.open<AppendRequest, AppendResponse>(7, 'append').send(sent);
     sent.batch[0] = 9;
     await turn();
-    expect(received).toEqual({ sequence: 1, partition: 2, resumes: true, batch: new Uint8Array([1, 2, 3]) });
+    expect(received).toEqual({ sequence: 1, partition: 2, batch: new Uint8Array([1, 2, 3]) });
   });
 
   test('a service nobody serves closes its channel and rejects its calls', async () => {

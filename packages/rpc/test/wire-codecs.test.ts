@@ -139,18 +139,22 @@ const peeked = fc.record({
 });
 
 const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
-  [
-    'append request',
-    CHANNEL_CODECS.append.request,
-    fc.record({ sequence: integer, partition: uint32, resumes: fc.boolean(), batch: bytes }),
-  ],
+  ['append request', CHANNEL_CODECS.append.request, fc.record({ sequence: integer, partition: uint32, batch: bytes })],
   [
     'append response',
     CHANNEL_CODECS.append.response,
     fc.oneof(
       message('answer', {
         sequence: integer,
-        status: fc.constantFrom('committed', 'unknown', 'not-leader', 'storage-full', 'busy', 'unavailable'),
+        status: fc.constantFrom(
+          'committed',
+          'unknown',
+          'not-leader',
+          'storage-full',
+          'busy',
+          'unavailable',
+          'out-of-order',
+        ),
         refused: list(
           fc.record({
             slot: uint32,
@@ -422,9 +426,7 @@ describe('codecs of the wire', () => {
 
   test('byte arrays are plain ones, so that slice copies, and views into the frame, so that nothing else does', () => {
     const codec = CHANNEL_CODECS.append.request;
-    const encoded = Buffer.from(
-      encode(codec, { sequence: 1, partition: 1, resumes: true, batch: new Uint8Array([1, 2, 3]) }),
-    );
+    const encoded = Buffer.from(encode(codec, { sequence: 1, partition: 1, batch: new Uint8Array([1, 2, 3]) }));
     const { batch } = codec.read(encoded) as { batch: Uint8Array };
     expect(Buffer.isBuffer(batch)).toBe(false);
     expect(batch.buffer).toBe(encoded.buffer);

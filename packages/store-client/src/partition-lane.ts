@@ -1,11 +1,14 @@
 import { assert } from '@sluice/common/assert';
+import { writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { RefusedRecord } from '@sluice/rpc/contract/append';
 import type { AppendLink } from './append-links.ts';
 
 /**
  * What is on its way into one partition: the batch that gathers, and the unanswered ones in their order, linked through
- * themselves so that an answer to any of them costs no search and no allocation.
+ * themselves so that an answer to any of them costs no search and no allocation. They are numbered in this order, and
+ * each says, whenever it is sent, which one the log must hold before it: so the log, and not the care of who sends,
+ * keeps them in order and each once.
  *
  * Invariant: those that are sent and await an answer come first, those that wait to be sent (again) follow. Taking one
  * back therefore takes back all behind it, and nothing is ever sent before what was published earlier.
@@ -17,31 +20,33 @@ import type { AppendLink } from './append-links.ts';
  */
 export class PartitionLane {
   readonly partition: number;
-  readonly builder = new RecordBatchBuilder();
+  readonly builder = new RecordBatchBuilder('numbered');
   /** Of the batch that gathers. */
   completions: RecordCompletion[] = [];
   state: 'flowing' | 'asking' | 'held' = 'held';
   /** Where the sent ones went. */
   link: AppendLink | undefined = undefined;
-  /** The next one sent is the first on its channel, or the first after a refusal there. */
-  resumes = true;
   sent = 0;
   head: UnansweredBatch | undefined = undefined;
   #tail: UnansweredBatch | undefined = undefined;
   firstWaiting: UnansweredBatch | undefined = undefined;
-  /** Held: until then the answers to what is sent are waited for. Asking: until then the replica may answer. */
+  /** Asking: until then the replica may answer. */
   patienceUntilMs = 0;
   /** Held: not sent before. */
   resumeAtMs = 0;
   backoffMs = 0;
   /** When the store it is open to last answered, or was first asked. */
   heardMs = 0;
+  /** Of the newest batch; of the newest that is known to be in the log. */
+  #lastNumber = 0;
+  #storedNumber = 0;
 
   constructor(partition: number) {
     this.partition = partition;
   }
 
   append(batch: UnansweredBatch): void {
+    batch.number = ++this.#lastNumber;
     batch.before = this.#tail;
     if (this.#tail === undefined) this.head = batch;
     else this.#tail.behind = batch;
@@ -49,7 +54,13 @@ export class PartitionLane {
     this.firstWaiting ??= batch;
   }
 
-  /** It was answered for good, or given up. */
+  /** It is in the log. */
+  removeStored(batch: UnansweredBatch): void {
+    if (batch.number > this.#storedNumber) this.#storedNumber = batch.number;
+    this.remove(batch);
+  }
+
+  /** Nobody waits for it any more. */
   remove(batch: UnansweredBatch): void {
     assert(batch.sequence === 0, 'an answer is awaited until it came or was given up');
     if (this.firstWaiting === batch) this.firstWaiting = batch.behind;
@@ -57,6 +68,17 @@ export class PartitionLane {
     else batch.before.behind = batch.behind;
     if (batch.behind === undefined) this.#tail = batch.before;
     else batch.behind.before = batch.before;
+  }
+
+  /** Says in `firstWaiting` what it comes after, as things are now. */
+  writeOrigin(producer: number): void {
+    const batch = this.firstWaiting as UnansweredBatch;
+    const before = batch.before === undefined ? 0 : batch.before.number;
+    // A later one may be in the log; then this one is, too, and only its answer is missing.
+    const stored = this.#storedNumber < batch.number ? this.#storedNumber : 0;
+    const after = Math.max(before, stored);
+    const answeredTo = (this.head as UnansweredBatch).number - 1;
+    writeBatchOrigin(batch.bytes, { producer, sequence: batch.number, after, answeredTo });
   }
 
   /** `firstWaiting` is out. */
@@ -98,6 +120,8 @@ export interface UnansweredBatch {
   bytes: Uint8Array;
   readonly completions: readonly RecordCompletion[];
   readonly createdMs: number;
+  /** Its place among all batches of the lane, from 1 on; for ever. */
+  number: number;
   /** Under which its answer is awaited; 0 when it is not sent. */
   sequence: number;
   attempts: number;

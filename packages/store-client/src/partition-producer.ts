@@ -19,14 +19,13 @@ import { StallWatch } from './stall-watch.ts';
  * delay a lone message. The turn of the event loop is the natural batch: alone, a message leaves at once; under load,
  * what one poll of the sockets brought leaves together.
  *
- * When a store refuses or is lost, its successor must get the unanswered batches in their order. Sending each again as
- * its refusal comes would let later ones pass. So a lane is held as a whole: the refused batch and all behind it are
- * taken back (the store refuses those too, see `contract/append`), those before it may still be answered, and then
- * everything goes to the new leader from the first on, which says `resumes`. What was sent and never answered may be
- * stored twice; nothing is stored in another order than it was published.
+ * When a store refuses or is lost, its successor gets what is unanswered, in its order. Some of it may be in the log
+ * already, and copies of it may still arrive anywhere: the log takes each batch once and none before its turn, because
+ * each says who sent it, its number, and which one it comes after (`queue/record/batch-origin`). So nothing is waited
+ * for here: a refused batch and all behind it are taken back and sent again, to another leader everything is.
  *
- * A batch that is refused for good (`storage-full`, `unavailable`) is told to its publisher and leaves its place: later
- * ones are held until what is in flight is answered, and then pass. Who publishes it again has it behind them.
+ * A batch that is given up (refused for good, or not answered by the deadline) is told to its publisher and leaves its
+ * place: those behind it do not come after it any more. Who publishes it again has it behind them.
  *
  * Bounds: `bufferBytesMax` over open and unanswered batches is where the gateway stops reading its sockets
  * (`congested`); a batch not answered within `deadlineMs` is given up as unknown, never as stored.
@@ -38,6 +37,7 @@ export class PartitionProducer {
   readonly #links: AppendLinks;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #producerId: number;
   readonly #bufferBytesMax: number;
   readonly #deadlineMs: number;
   readonly #lanes = new Map<number, PartitionLane>();
@@ -71,11 +71,6 @@ export class PartitionProducer {
   /** Between two questions for a leader nobody announces. */
   static readonly BACKOFF_MS_MIN = 20;
   static readonly BACKOFF_MS_MAX = 250;
-  /**
-   * A store that stops leading answers what it has under way in a moment; waiting for that saves storing it twice. One
-   * that is paused or cut off never answers.
-   */
-  static readonly FORMER_LEADER_PATIENCE_MS = 200;
   /** A replica that is asked whether it leads, and says nothing, is not asked any longer. */
   static readonly ASKING_PATIENCE_MS = 1_000;
 
@@ -86,6 +81,8 @@ export class PartitionProducer {
     clock: Clock;
     logger: Logger;
     metrics: Metrics;
+    /** Drawn for this life, from so many numbers that no other life has the same. */
+    producerId: number;
     bufferBytesMax: number;
     deadlineMs: number;
   }) {
@@ -93,6 +90,7 @@ export class PartitionProducer {
     this.#routes = options.routes;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#producerId = options.producerId;
     this.#bufferBytesMax = options.bufferBytesMax;
     this.#deadlineMs = options.deadlineMs;
     this.#stalls = new StallWatch(options.logger, (partition) => options.routes.leaderOf(partition));
@@ -209,6 +207,7 @@ export class PartitionProducer {
       bytes: lane.builder.finish(),
       completions,
       createdMs: this.#clock.monotonicMs(),
+      number: 0,
       sequence: 0,
       attempts: 0,
       before: undefined,
@@ -230,12 +229,11 @@ export class PartitionProducer {
       // A leader writes its stamp into the bytes, and one in this process may hold them as an entry: they stay its own.
       batch.bytes = batch.bytes.slice();
     }
+    lane.writeOrigin(this.#producerId);
     const sequence = ++this.#sequence;
     lane.markSent(sequence);
     this.#inflight.set(sequence, batch);
-    const { partition, resumes } = lane;
-    lane.resumes = false;
-    const request: AppendRequest = { sequence, partition, resumes, batch: batch.bytes };
+    const request: AppendRequest = { sequence, partition: lane.partition, batch: batch.bytes };
     (lane.link as AppendLink).channel.send(request);
   }
 
@@ -255,36 +253,47 @@ export class PartitionProducer {
     lane.heardMs = this.#clock.monotonicMs();
     switch (response.status) {
       case 'committed':
-        lane.remove(batch);
+        lane.removeStored(batch);
         lane.backoffMs = 0;
         this.#ackSeconds.observe((lane.heardMs - batch.createdMs) / 1000);
         this.#routes.confirmed(lane.partition, link.nodeId);
         this.#complete(batch, response.refused);
         break;
       case 'storage-full':
+        // Those behind it are told the same, or that they have come before their turn.
+        lane.remove(batch);
+        this.#routes.confirmed(lane.partition, link.nodeId);
+        this.#fail(batch, 'storage-full');
+        break;
       case 'unavailable':
         lane.remove(batch);
-        this.#hold(lane, Number.POSITIVE_INFINITY);
-        if (response.status === 'unavailable') this.#routes.suspect(lane.partition, link.nodeId);
-        else this.#routes.confirmed(lane.partition, link.nodeId);
-        this.#fail(batch, response.status);
+        this.#routes.suspect(lane.partition, link.nodeId);
+        this.#takeAllBack(lane);
+        this.#fail(batch, 'unavailable');
+        break;
+      case 'busy':
+      case 'out-of-order':
+        this.#takeBack(lane, batch);
+        lane.state = 'held';
+        this.#backOff(lane, lane.heardMs);
+        this.#routes.confirmed(lane.partition, link.nodeId);
         break;
       default:
-        this.#takeBack(lane, batch);
-        this.#refused(lane, link, response.status !== 'busy' && response.leader !== link.nodeId, response.leader);
+        this.#refused(lane, batch, link, response.leader);
     }
     if (lane.state === 'held') this.#tryResume(lane);
   }
 
-  /** `isOver`: it does not lead. Otherwise it does, and took nothing this time. */
-  #refused(lane: PartitionLane, link: AppendLink, isOver: boolean, hint: number): void {
-    const nowMs = this.#clock.monotonicMs();
-    this.#hold(lane, isOver ? nowMs + PartitionProducer.FORMER_LEADER_PATIENCE_MS : Number.POSITIVE_INFINITY);
-    this.#backOff(lane, nowMs);
-    if (!isOver) {
+  /** It does not lead, or leads and does not serve yet. */
+  #refused(lane: PartitionLane, batch: UnansweredBatch, link: AppendLink, hint: number): void {
+    this.#backOff(lane, lane.heardMs);
+    if (hint === link.nodeId) {
+      this.#takeBack(lane, batch);
+      lane.state = 'held';
       this.#routes.confirmed(lane.partition, link.nodeId);
       return;
     }
+    this.#takeAllBack(lane);
     this.#routes.suspect(lane.partition, link.nodeId);
     this.#routes.hinted(lane.partition, hint);
     if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
@@ -295,9 +304,8 @@ export class PartitionProducer {
     this.#routes.lost(link.nodeId);
     for (const lane of this.#lanes.values()) {
       if (lane.link !== link) continue;
-      if (lane.head !== undefined) this.#takeBack(lane, lane.head);
+      this.#takeAllBack(lane);
       lane.link = undefined;
-      this.#hold(lane, 0);
       this.#backOff(lane, nowMs);
       if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
       this.#tryResume(lane);
@@ -315,17 +323,11 @@ export class PartitionProducer {
       this.#sendWaiting(lane);
       return;
     }
-    if (!isThere) this.#hold(lane, this.#clock.monotonicMs() + PartitionProducer.FORMER_LEADER_PATIENCE_MS);
+    if (!isThere) this.#takeAllBack(lane);
     this.#tryResume(lane);
   }
 
   // ---- holding and resuming
-
-  /** Nothing more is sent until the answers to what is out came, or `patienceUntilMs`. */
-  #hold(lane: PartitionLane, patienceUntilMs: number): void {
-    lane.patienceUntilMs = lane.state === 'held' ? Math.min(lane.patienceUntilMs, patienceUntilMs) : patienceUntilMs;
-    lane.state = 'held';
-  }
 
   #backOff(lane: PartitionLane, nowMs: number): void {
     const doubled = Math.max(PartitionProducer.BACKOFF_MS_MIN, lane.backoffMs * 2);
@@ -343,24 +345,27 @@ export class PartitionProducer {
     lane.firstWaiting = from;
   }
 
+  /** Where it was sent nothing more is sent. */
+  #takeAllBack(lane: PartitionLane): void {
+    if (lane.head !== undefined) this.#takeBack(lane, lane.head);
+    lane.state = 'held';
+  }
+
   #tryResume(lane: PartitionLane): void {
     if (lane.state !== 'held' || this.#isClosed || lane.head === undefined) return;
     const nowMs = this.#clock.monotonicMs();
-    if (lane.sent > 0 && nowMs < lane.patienceUntilMs) {
-      this.#resumeAt(lane.patienceUntilMs);
-      return;
-    }
-    if (lane.sent > 0) this.#takeBack(lane, lane.head);
     const nodeId = nowMs < lane.resumeAtMs ? 0 : this.#routes.candidate(lane.partition);
     if (nodeId === 0) {
       if (nowMs >= lane.resumeAtMs) this.#backOff(lane, nowMs);
       this.#resumeAt(lane.resumeAtMs);
       return;
     }
-    lane.link = this.#links.to(nodeId);
-    lane.resumes = true;
+    const link = this.#links.to(nodeId);
+    const leads = this.#routes.leaderOf(lane.partition) === nodeId;
+    if (link !== lane.link || !leads) this.#takeAllBack(lane);
+    lane.link = link;
     lane.heardMs = nowMs;
-    if (this.#routes.leaderOf(lane.partition) === nodeId) {
+    if (leads) {
       lane.state = 'flowing';
       this.#sendWaiting(lane);
     } else {
@@ -442,15 +447,14 @@ export class PartitionProducer {
       this.#fail(batch, 'unavailable');
     }
     this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
-    if (lane.state === 'asking' && lane.sent === 0) this.#hold(lane, 0);
+    if (lane.state === 'asking' && lane.sent === 0) lane.state = 'held';
     this.#tryResume(lane);
   }
 
   /** A store that says nothing: others are asked. */
   #unanswered(lane: PartitionLane, nowMs: number): void {
-    if (lane.head !== undefined) this.#takeBack(lane, lane.head);
+    this.#takeAllBack(lane);
     if (lane.link !== undefined) this.#routes.suspect(lane.partition, lane.link.nodeId);
-    this.#hold(lane, 0);
     this.#backOff(lane, nowMs);
     this.#resumeAt(lane.resumeAtMs);
   }

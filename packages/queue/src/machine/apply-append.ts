@@ -19,6 +19,8 @@ import { settleRecord, writeBack } from './settle-record.ts';
  * In a last-value queue a record supersedes the live one with its key, in the same step, also one of the same batch, so
  * no replica ever holds two live values of a key. That replaces and does not grow the queue, except by the difference
  * in bytes. A record without a key is kept as in a regular queue.
+ *
+ * A numbered batch that is in the log already, or has come before its turn, stores nothing (`producers`).
  */
 export function applyAppend(
   state: MachineState,
@@ -30,6 +32,14 @@ export function applyAppend(
   const records = state.records;
   let refused: Refusal[] | undefined;
   records.reset(data);
+  const { origin } = records;
+  if (origin !== undefined) {
+    const known = state.producers.meet(origin, index);
+    if (known !== undefined) {
+      effects.push({ type: 'entry-dead', index, bytes: data.length });
+      return known;
+    }
+  }
   while (records.next()) {
     while (records.nextTarget()) {
       const queue = state.queues.get(records.queueId);
@@ -40,6 +50,7 @@ export function applyAppend(
     }
   }
   finishRows(state, index, data.length, rows, effects);
+  if (origin !== undefined) state.producers.stored(origin, index, refused);
   return refused === undefined ? APPENDED : { type: 'appended', refused };
 }
 

@@ -11,7 +11,7 @@ export type Effect =
   | { type: 'dropped'; queueId: number }
   /** All: `records` of the entry are live; its bytes count as live in the entry log. Lost: rebuilt by the census of live entries. */
   | { type: 'entry-live'; index: number; bytes: number }
-  /** All: nothing of the entry is live any more. Lost: as above. */
+  /** All: nothing of the entry is live any more, or ever was. Lost: as above. */
   | { type: 'entry-dead'; index: number; bytes: number }
   /** Leader: propose drops of the oldest until the queue is within its limits (`drop_oldest`). Lost: next append says it again. */
   | { type: 'over-limit'; queueId: number }

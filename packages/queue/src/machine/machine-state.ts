@@ -1,11 +1,13 @@
 import { RecordCursor } from '../record/record-cursor.ts';
 import { IndexRowBuilder } from './index-row-builder.ts';
+import { Producers } from './producers.ts';
 import type { QueueState } from './queue-state.ts';
 import { SettleCursor } from './settle-cursor.ts';
 
 /** Everything of a partition that is resident, as the `apply-…` files share it. */
 export class MachineState {
   readonly queues = new Map<number, QueueState>();
+  readonly producers = new Producers();
   /** The partition's time: the highest stamp seen. */
   nowMs = 0;
   isTimeDirty = false;

@@ -1,3 +1,4 @@
+import type { BatchOrigin } from '../record/batch-origin.ts';
 import { applyAppend } from './apply-append.ts';
 import { applyConfigure, applyRemove } from './apply-config.ts';
 import { applyDrop } from './apply-drop.ts';
@@ -9,6 +10,7 @@ import type { Effect } from './effects.ts';
 import { decodeMachineRow, encodeMachineRow } from './machine-row.ts';
 import { MachineState } from './machine-state.ts';
 import { furtherRows, neededRows } from './prefetch.ts';
+import { decodeProducerRow } from './producer-row.ts';
 import { decodeQueueRow, encodeQueueRow } from './queue-row.ts';
 import type { QueueState } from './queue-state.ts';
 import { machineRowKey, queueRowKey, RowTable, tableOf } from './row-keys.ts';
@@ -30,7 +32,7 @@ export class QueueMachine {
     this.#state = state;
   }
 
-  /** From the queue rows and the machine row, as an engine or a snapshot holds them; other rows are passed over. */
+  /** From the rows of queues, producers and the machine, as an engine or a snapshot holds them; other rows are passed over. */
   static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): QueueMachine {
     const state = new MachineState();
     for (const { key, value } of rows) {
@@ -41,6 +43,8 @@ export class QueueMachine {
         const queue = decodeQueueRow(value);
         state.queues.set(queue.queueId, queue);
         state.account(queue);
+      } else if (table === RowTable.PRODUCER) {
+        state.producers.restore(decodeProducerRow(key, value));
       }
     }
     return new QueueMachine(state);
@@ -85,7 +89,7 @@ export class QueueMachine {
     }
   }
 
-  /** Writes the queues that changed and the time, once a batch of entries. */
+  /** Writes the queues and producers that changed and the time, once a batch of entries. */
   flush(rows: Rows): void {
     const state = this.#state;
     for (const queue of state.dirty) {
@@ -96,8 +100,17 @@ export class QueueMachine {
       else if (!state.queues.has(queue.queueId)) rows.delete(key);
     }
     state.dirty.length = 0;
+    state.producers.flush(rows);
     if (state.isTimeDirty) rows.put(machineRowKey(), encodeMachineRow(state.nowMs));
     state.isTimeDirty = false;
+  }
+
+  /**
+   * What applying the batch now would answer instead of storing it; undefined: it would be stored. What it says of a
+   * batch that was stored is true for ever, and on whatever replica.
+   */
+  foresee(origin: BatchOrigin): ApplyReply | undefined {
+    return this.#state.producers.foresee(origin);
   }
 
   /** The partition's time: the highest stamp applied. */

@@ -9,9 +9,10 @@ import { readU53, writeU53 } from '../record/byte-cursor.ts';
  * 'K' queue id, key           last-value queues: where the live record of the key is
  * 'E' entry index             how many index rows still refer to the entry, and its size
  * 'Q' queue id                configuration and counters of the queue
+ * 'P' producer                which of its batches are in the log, and what was answered to those
  * 'M'                         time of the partition, version of its rows
  */
-export const RowTable = { INDEX: 0x42, KEY: 0x4b, ENTRY: 0x45, QUEUE: 0x51, MACHINE: 0x4d } as const;
+export const RowTable = { INDEX: 0x42, KEY: 0x4b, ENTRY: 0x45, QUEUE: 0x51, PRODUCER: 0x50, MACHINE: 0x4d } as const;
 export type RowTable = (typeof RowTable)[keyof typeof RowTable];
 
 export function indexRowKey(queueId: number, rowBase: number): Uint8Array {
@@ -38,6 +39,10 @@ export function queueRowKey(queueId: number): Uint8Array {
   return tableKey(RowTable.QUEUE, queueId);
 }
 
+export function producerRowKey(producer: number): Uint8Array {
+  return tableKey(RowTable.PRODUCER, producer);
+}
+
 export function machineRowKey(): Uint8Array {
   return Uint8Array.of(RowTable.MACHINE);
 }
@@ -50,6 +55,7 @@ export function indexRange(queueId: number, fromOffset: number): { from: Uint8Ar
 /** [from, to) of everything `QueueMachine.restore` reads. */
 export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
   { from: Uint8Array.of(RowTable.MACHINE), to: Uint8Array.of(RowTable.MACHINE + 1) },
+  { from: Uint8Array.of(RowTable.PRODUCER), to: Uint8Array.of(RowTable.PRODUCER + 1) },
   { from: Uint8Array.of(RowTable.QUEUE), to: Uint8Array.of(RowTable.QUEUE + 1) },
 ];
 

@@ -5,5 +5,6 @@
  * | version | date       | what changed |
  * | ------- | ---------- | ------------ |
  * | 1       | 2026-11-20 | first        |
+ * | 2       | 2026-11-20 | batches may be numbered, and are then stored once; no batch of version 1 was |
  */
-export const MACHINE_VERSION = 1;
+export const MACHINE_VERSION = 2;

@@ -8,6 +8,8 @@ import {
   BATCH_FLAGS_AT,
   BATCH_HEADER_BYTES,
   BATCH_KEYED,
+  BATCH_NUMBERED,
+  BATCH_ORIGIN_BYTES,
   BATCH_RECORDS_MAX,
   KEY_BYTES_MAX,
   RECORD_EXPIRES,
@@ -26,15 +28,25 @@ const FORESIGHT_BYTES_MAX = 1024 * 1024;
  * Encodes records as they arrive. A payload often lies in a socket's buffer that is read into again soon, so it cannot
  * be kept until the batch is sent: `add` copies it at once, to where it stays. Growing in the middle of a batch would
  * copy again, so room for a batch is reserved by the size of the one before. `finish` hands the bytes out without
- * copying them and starts anew; nothing is written into them afterwards but the leader's stamp.
+ * copying them and starts anew; nothing is written into them afterwards but the leader's stamp and, in a `numbered` one,
+ * its origin.
  */
 export class RecordBatchBuilder {
+  readonly #flags: number;
+  readonly #headerBytes: number;
   #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #start = 0;
-  #at = BATCH_HEADER_BYTES;
+  #at: number;
   #count = 0;
   #isKeyed = false;
   #lastBytes = 0;
+
+  /** `numbered`: batches have room for an origin, which is written before they are sent (`writeBatchOrigin`). */
+  constructor(kind: 'plain' | 'numbered' = 'plain') {
+    this.#flags = kind === 'numbered' ? BATCH_NUMBERED : 0;
+    this.#headerBytes = BATCH_HEADER_BYTES + (kind === 'numbered' ? BATCH_ORIGIN_BYTES : 0);
+    this.#at = this.#headerBytes;
+  }
 
   /** Of the batch so far, its header included. */
   get sizeBytes(): number {
@@ -101,12 +113,12 @@ export class RecordBatchBuilder {
     const end = this.#at;
     const batch = new Uint8Array(this.#slab.buffer, this.#slab.byteOffset + start, end - start);
     writeCommandHeader(batch, CommandKind.RECORD_BATCH);
-    batch[BATCH_FLAGS_AT] = this.#isKeyed ? BATCH_KEYED : 0;
+    batch[BATCH_FLAGS_AT] = this.#flags | (this.#isKeyed ? BATCH_KEYED : 0);
     writeU32(batch, BATCH_COUNT_AT, this.#count);
     // A lone record says nothing about how much comes together.
     this.#lastBytes = this.#count === 1 ? 0 : end - start;
     this.#start = end;
-    this.#at = end + BATCH_HEADER_BYTES;
+    this.#at = end + this.#headerBytes;
     this.#count = 0;
     this.#isKeyed = false;
     return batch;

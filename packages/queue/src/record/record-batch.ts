@@ -1,4 +1,5 @@
 import { assert } from '@sluice/common/assert';
+import type { BatchOrigin } from './batch-origin.ts';
 import { RecordCursor } from './record-cursor.ts';
 import { EncodedRecord } from './record-view.ts';
 
@@ -63,7 +64,11 @@ export function recordAt(
  *
  * @throws SluiceError `RECORD_BATCH_MALFORMED` or `BYTES_MALFORMED`
  */
-export function checkRecordBatch(batch: Uint8Array): { count: number; queueIdMax: number } {
+export function checkRecordBatch(batch: Uint8Array): {
+  count: number;
+  queueIdMax: number;
+  origin: BatchOrigin | undefined;
+} {
   let queueIdMax = 0;
   const cursor = new RecordCursor();
   cursor.reset(batch);
@@ -74,5 +79,5 @@ export function checkRecordBatch(batch: Uint8Array): { count: number; queueIdMax
     }
     new EncodedRecord(batch, cursor.start).check();
   }
-  return { count: cursor.count, queueIdMax };
+  return { count: cursor.count, queueIdMax, origin: cursor.origin };
 }

@@ -1,10 +1,13 @@
 import { COMMAND_VERSION, CommandKind } from '../machine/command-header.ts';
+import type { BatchOrigin } from './batch-origin.ts';
 import { ByteCursor } from './byte-cursor.ts';
 import {
   BATCH_COUNT_AT,
   BATCH_FLAGS_AT,
+  BATCH_FLAGS_KNOWN,
   BATCH_HEADER_BYTES,
   BATCH_KEYED,
+  BATCH_NUMBERED,
   BATCH_RECORDS_MAX,
   batchMalformed,
   KEY_BYTES_MAX,
@@ -26,6 +29,8 @@ export class RecordCursor {
   #targetsLeft = 0;
 
   isKeyed = false;
+  /** Undefined: the batch does not say. */
+  origin: BatchOrigin | undefined = undefined;
   /** Number of the record in its batch; -1 before the first `next`. */
   slot = -1;
   /** Where the record begins in the batch. */
@@ -47,14 +52,15 @@ export class RecordCursor {
       throw batchMalformed(`kind ${batch[0]} version ${batch[1]} is no record batch known here`);
     }
     const flags = batch[BATCH_FLAGS_AT] as number;
-    if (flags > BATCH_KEYED) throw batchMalformed(`unknown batch flags ${flags}`);
-    this.isKeyed = flags === BATCH_KEYED;
+    if (flags > BATCH_FLAGS_KNOWN) throw batchMalformed(`unknown batch flags ${flags}`);
+    this.isKeyed = (flags & BATCH_KEYED) !== 0;
     this.#cursor.reset(batch, BATCH_COUNT_AT);
     this.#count = this.#cursor.u32();
     if (this.#count === 0 || this.#count > BATCH_RECORDS_MAX) {
       throw batchMalformed(`a batch has 1 to ${BATCH_RECORDS_MAX} records, not ${this.#count}`);
     }
-    this.#next = BATCH_HEADER_BYTES;
+    this.origin = flags & BATCH_NUMBERED ? this.#readOrigin() : undefined;
+    this.#next = this.#cursor.at;
     this.#batchEnd = batch.length;
     this.#targetsLeft = 0;
     this.slot = -1;
@@ -62,6 +68,18 @@ export class RecordCursor {
 
   get count(): number {
     return this.#count;
+  }
+
+  #readOrigin(): BatchOrigin {
+    const cursor = this.#cursor;
+    const producer = cursor.u53();
+    const sequence = cursor.u53();
+    const after = sequence - cursor.u32();
+    const answeredTo = sequence - cursor.u32();
+    if (producer === 0 || after < 0 || after >= sequence || answeredTo < 0 || answeredTo >= sequence) {
+      throw batchMalformed(`batch ${sequence} of producer ${producer} after ${after}, answered to ${answeredTo}`);
+    }
+    return { producer, sequence, after, answeredTo };
   }
 
   /** To the next record, whether or not the targets of this one were read; false behind the last. */

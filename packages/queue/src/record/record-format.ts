@@ -5,7 +5,8 @@ import { COMMAND_HEADER_BYTES } from '../machine/command-header.ts';
  * The one format of a batch of records: wire, log and disk share it, and a batch is the command of a Raft entry as it
  * stands. Integers are big-endian, varints LEB128 in their shortest form.
  *
- *   batch       command header (kind 1, version 1, stamp), u8 batch flags, u32 record count, records
+ *   batch       command header (kind 1, version 1, stamp), u8 batch flags, u32 record count, [origin], records
+ *   origin      u53 producer, u53 sequence, u32 sequence - after, u32 sequence - answered up to (`batch-origin`)
  *   record      u32 length of what follows, u8 flags, u53 published at, [u53 expires at],
  *               varint target count, targets, text16 publisher, text16 topic, [u32 length, properties], payload
  *   target      varint queue id, varint key length + 1 (0: no key), key; ascending by queue id, none twice
@@ -18,6 +19,12 @@ export const BATCH_HEADER_BYTES = COMMAND_HEADER_BYTES + 5;
 
 /** Some target has a key; a batch without it needs no look at its records before it is applied. */
 export const BATCH_KEYED = 0x01;
+/** It says where it comes from. A batch without it is stored each time it comes. */
+export const BATCH_NUMBERED = 0x02;
+export const BATCH_FLAGS_KNOWN = 0x03;
+
+export const BATCH_ORIGIN_AT = BATCH_HEADER_BYTES;
+export const BATCH_ORIGIN_BYTES = 24;
 
 /** Bits 0 and 1 of the record flags are the QoS. */
 export const RECORD_QOS = 0x03;

@@ -8,6 +8,7 @@ import { decodeIndexEntry } from '../../src/machine/offset-index.ts';
 import { QueueMachine } from '../../src/machine/queue-machine.ts';
 import { entryIndexOf, indexRowKeyOf, RowTable, tableOf } from '../../src/machine/row-keys.ts';
 import type { Rows } from '../../src/machine/rows.ts';
+import { type BatchOrigin, writeBatchOrigin } from '../../src/record/batch-origin.ts';
 import type { RecordInput, RecordTarget } from '../../src/record/record.ts';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.ts';
 
@@ -143,8 +144,10 @@ export function target(queueId: number, key?: string): RecordTarget {
   return { queueId, key: key === undefined ? undefined : Buffer.from(key) };
 }
 
-export function batchOf(records: readonly RecordInput[]): Uint8Array {
-  const builder = new RecordBatchBuilder();
+export function batchOf(records: readonly RecordInput[], origin?: BatchOrigin): Uint8Array {
+  const builder = new RecordBatchBuilder(origin === undefined ? 'plain' : 'numbered');
   for (const one of records) builder.add(one);
-  return builder.finish();
+  const batch = builder.finish();
+  if (origin !== undefined) writeBatchOrigin(batch, origin);
+  return batch;
 }

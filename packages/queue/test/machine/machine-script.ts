@@ -9,6 +9,7 @@ import { batchOf, MachineHarness, record, target } from './machine-harness.ts';
  *
  *   configure 1 [last-value] [count=3] [bytes=200] [drop_oldest] [version=2]
  *   append 1:10 1,2:5 3/key:8 1:4!5000     records: targets (queue, or queue/key), payload bytes, ! expiry
+ *   append from=7 number=3 [after=2] [answered=1] 1:10      of producer 7, whose third batch it is
  *   settle 1@0 accepted=0-2 expired=2-3 returned=3-4 | 2@5 accepted=5-6      ranges exclude their end
  *   settle head 1=7
  *   drop 1 purged 0 4 8 [upper=9]
@@ -102,8 +103,19 @@ function commandOf(verb: string, words: string[]): Uint8Array {
         },
       });
     }
-    case 'append':
-      return batchOf(words.map(recordOf));
+    case 'append': {
+      const records = words.filter((word) => !word.includes('=')).map(recordOf);
+      const number = (name: string): number => {
+        return Number(words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) ?? 0);
+      };
+      const origin = {
+        producer: number('from'),
+        sequence: number('number'),
+        after: number('after'),
+        answeredTo: number('answered'),
+      };
+      return batchOf(records, origin.producer === 0 ? undefined : origin);
+    }
     case 'settle': {
       if (words[0] === 'head') {
         const heads = words.slice(1).map((word) => {

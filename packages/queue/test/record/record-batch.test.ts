@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
+import { AssertionFailed } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import fc from 'fast-check';
 import { CommandKind, stampCommand, stampOf } from '../../src/machine/command-header.ts';
+import { type BatchOrigin, writeBatchOrigin } from '../../src/record/batch-origin.ts';
 import type { RecordInput } from '../../src/record/record.ts';
 import { checkRecordBatch, iterateRecords, recordAt, recordPositions } from '../../src/record/record-batch.ts';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.ts';
-import { BATCH_RECORDS_MAX } from '../../src/record/record-format.ts';
+import { BATCH_ORIGIN_AT, BATCH_RECORDS_MAX } from '../../src/record/record-format.ts';
 import { EncodedRecord } from '../../src/record/record-view.ts';
 import { goldenBytes, hexOf } from '../golden.ts';
 import { arbitraryRecord } from './record-arbitrary.ts';
@@ -21,6 +23,7 @@ const plain: RecordInput = {
   expiresAtMs: 0,
   properties: undefined,
 };
+const origin: BatchOrigin = { producer: 2 ** 53 - 2, sequence: 2 ** 33 + 5, after: 2 ** 33 + 3, answeredTo: 2 ** 33 };
 const rich: RecordInput = {
   targets: [
     { queueId: 300, key: Buffer.from('') },
@@ -83,6 +86,44 @@ describe('a batch', () => {
   test('of the golden file can be read', () => {
     const records = [...iterateRecords(goldenBytes('record-batch-v1.hex'))];
     expect(records.map(readBack)).toEqual([asWritten(plain), asWritten(rich)]);
+  });
+
+  test('that is numbered has the bytes of its golden file, whatever it said when it was sent before', () => {
+    const builder = new RecordBatchBuilder('numbered');
+    for (const record of [plain, rich]) builder.add(record);
+    const batch = builder.finish();
+    writeBatchOrigin(batch, { ...origin, after: origin.sequence - 1, answeredTo: 0 });
+    writeBatchOrigin(batch, origin);
+    expect(hexOf(batch)).toBe(hexOf(goldenBytes('numbered-batch-v1.hex')));
+    expect(checkRecordBatch(batch).origin).toEqual(origin);
+    expect([...iterateRecords(batch)].map(readBack)).toEqual([asWritten(plain), asWritten(rich)]);
+    expect(checkRecordBatch(goldenBytes('record-batch-v1.hex')).origin).toBeUndefined();
+  });
+
+  test('comes behind others, of somebody', () => {
+    const builder = new RecordBatchBuilder('numbered');
+    const numbered = (over: Partial<BatchOrigin>): Uint8Array => {
+      builder.add(plain);
+      const batch = builder.finish();
+      writeBatchOrigin(batch, { ...origin, ...over });
+      return batch;
+    };
+    expect(() => numbered({ after: origin.sequence })).toThrow(AssertionFailed);
+    expect(() => numbered({ answeredTo: origin.sequence })).toThrow(AssertionFailed);
+    expect(() => numbered({ producer: 0 })).toThrow(AssertionFailed);
+    const edges: [number, number][] = [
+      [BATCH_ORIGIN_AT, 8],
+      [BATCH_ORIGIN_AT + 8, 8],
+      [BATCH_ORIGIN_AT + 16, 4],
+      [BATCH_ORIGIN_AT + 20, 4],
+    ];
+    for (const [at, length] of edges) {
+      for (const byte of [0, 255]) {
+        const batch = numbered({ sequence: 5, after: 3, answeredTo: 0 }).slice();
+        batch.fill(byte, at, at + length);
+        expect(codeOf(() => checkRecordBatch(batch))).toMatch(/_MALFORMED$/);
+      }
+    }
   });
 
   test('gives back any records as they were', () => {

@@ -18,14 +18,12 @@ export declare namespace sluice {
         interface IAppendRequest {
             sequence?: (number|Integer64|null);
             partition?: (number|null);
-            resumes?: (boolean|null);
             batch?: (Uint8Array|null);
         }
         class AppendRequest implements IAppendRequest {
             constructor(properties?: sluice.v1.IAppendRequest);
             public sequence: (number|Integer64);
             public partition: number;
-            public resumes: boolean;
             public batch: Uint8Array;
             public static encode(message: sluice.v1.IAppendRequest, writer?: $protobuf.Writer): $protobuf.Writer;
             public static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): sluice.v1.AppendRequest;
@@ -72,7 +70,8 @@ export declare namespace sluice {
             APPEND_STATUS_NOT_LEADER = 3,
             APPEND_STATUS_STORAGE_FULL = 4,
             APPEND_STATUS_BUSY = 5,
-            APPEND_STATUS_UNAVAILABLE = 6
+            APPEND_STATUS_UNAVAILABLE = 6,
+            APPEND_STATUS_OUT_OF_ORDER = 7
         }
         interface IAppendRefusedRecord {
             slot?: (number|null);

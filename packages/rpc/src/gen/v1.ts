@@ -96,7 +96,6 @@ $root.sluice = (() => {
 
             AppendRequest.prototype.sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             AppendRequest.prototype.partition = 0;
-            AppendRequest.prototype.resumes = false;
             AppendRequest.prototype.batch = $util.newBuffer([]);
 
             AppendRequest.encode = function encode(message, writer, q) {
@@ -110,8 +109,6 @@ $root.sluice = (() => {
                     writer.uint32(8).uint64(message.sequence);
                 if (message.partition != null && Object.hasOwnProperty.call(message, "partition"))
                     writer.uint32(16).uint32(message.partition);
-                if (message.resumes != null && Object.hasOwnProperty.call(message, "resumes"))
-                    writer.uint32(24).bool(message.resumes);
                 if (message.batch != null && Object.hasOwnProperty.call(message, "batch"))
                     writer.uint32(34).bytes(message.batch);
                 return writer;
@@ -146,10 +143,6 @@ $root.sluice = (() => {
                         }
                     case 2: {
                             message.partition = reader.uint32();
-                            break;
-                        }
-                    case 3: {
-                            message.resumes = reader.bool();
                             break;
                         }
                     case 4: {
@@ -415,6 +408,7 @@ $root.sluice = (() => {
             values[valuesById[4] = "APPEND_STATUS_STORAGE_FULL"] = 4;
             values[valuesById[5] = "APPEND_STATUS_BUSY"] = 5;
             values[valuesById[6] = "APPEND_STATUS_UNAVAILABLE"] = 6;
+            values[valuesById[7] = "APPEND_STATUS_OUT_OF_ORDER"] = 7;
             return values;
         })();
 

@@ -11,6 +11,7 @@ const STATUSES: readonly (AppendStatus | undefined)[] = [
   'storage-full',
   'busy',
   'unavailable',
+  'out-of-order',
 ];
 const REFUSALS: readonly (RefusedRecord['code'] | undefined)[] = [
   undefined,
@@ -20,10 +21,10 @@ const REFUSALS: readonly (RefusedRecord['code'] | undefined)[] = [
 ];
 
 export const appendRequestCodec: Codec<AppendRequest> = {
-  write({ sequence, partition, resumes, batch }, writer) {
+  write({ sequence, partition, batch }, writer) {
     integerFor(sequence, 'sequence');
     uint32For(partition, 'partition');
-    v1.AppendRequest.encode({ sequence, partition, resumes, batch }, writer);
+    v1.AppendRequest.encode({ sequence, partition, batch }, writer);
   },
   read(bytes) {
     return reading('append request', () => {
@@ -31,7 +32,6 @@ export const appendRequestCodec: Codec<AppendRequest> = {
       return {
         sequence: safeInteger(request.sequence, 'sequence'),
         partition: request.partition,
-        resumes: request.resumes,
         batch: request.batch,
       };
     });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
@@ -21,6 +22,11 @@ import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
+
+/** Positive, of 53 bits: a partition that took two lives for one would take batches of the second for repeated ones. */
+function drawProducerId(): number {
+  return Number(randomBytes(8).readBigUInt64BE() >> 11n) || 1;
+}
 
 /** The MQTT tier of this node, and its way to the stores. */
 export class GatewayRole {
@@ -59,6 +65,7 @@ export class GatewayRole {
       clock,
       logger,
       metrics,
+      producerId: drawProducerId(),
       bufferBytesMax: config.queues.publishBufferBytes,
       deadlineMs: APPEND_DEADLINE_MS,
     });

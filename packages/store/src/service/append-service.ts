@@ -1,7 +1,9 @@
+import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
+import type { BatchOrigin } from '@sluice/queue/record/batch-origin';
 import { checkRecordBatch } from '@sluice/queue/record/record-batch';
 import { RecordCursor } from '@sluice/queue/record/record-cursor';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
@@ -14,10 +16,10 @@ import type { RecordReader } from '../record-reader.ts';
  * Takes record batches from gateways: checks what a committed entry must never contain, asks the disk guard, proposes.
  * `committed` is answered when the entry was applied, hence is on the disks of a majority; nothing earlier is a promise.
  *
- * Batches of a partition follow each other on a channel without waiting, so the one behind a refused one is on its way
- * already and must not get into the log before it. A channel therefore publishes into a partition under one term of its
- * leader, from a batch that `resumes` until the first that is refused; whatever comes outside of that is refused, also
- * when this node has lost the leadership and won it again in between.
+ * Batches of a partition follow each other on a channel without waiting, so those behind a refused one are on their way
+ * already. The machine would not store them (`queue/machine/producers`), but they would be in the log: a batch is
+ * proposed only when the one it comes after is in the log as far as the machine has applied it, or was proposed before
+ * it on the same channel under the same term. One that the machine knows to be stored is answered at once.
  *
  * A gateway may hear of a new queue before this store does. Its records are not refused for that, which would disconnect
  * publishers of MQTT 3.1.1: the batch is asked for again until the queue is here. A queue that is older than the newest
@@ -83,37 +85,41 @@ export class AppendService {
     const partition = this.#partitions.get(request.partition);
     const status = this.#propose(publisher, request, partition);
     if (status === undefined) return;
-    publisher.terms.delete(request.partition);
     publisher.answer(request.sequence, status, NONE, partition?.leader ?? 0);
   }
 
-  /** Undefined when proposed: the answer follows. */
+  /** Undefined when the answer follows, or was given. */
   #propose(publisher: Publisher, request: AppendRequest, partition: Partition | undefined): AppendStatus | undefined {
     if (partition === undefined) return 'not-leader';
     // Nobody else will ever lead it: waiting for a leader would be in vain.
     if (partition.isStopped && partition.isAlone) return 'unavailable';
     if (!partition.serves) return 'not-leader';
-    const { term } = partition;
-    if (!request.resumes && publisher.terms.get(request.partition) !== term) return 'not-leader';
     let queueIdMax = 0;
+    let origin: BatchOrigin | undefined;
     try {
-      queueIdMax = checkRecordBatch(request.batch).queueIdMax;
+      ({ queueIdMax, origin } = checkRecordBatch(request.batch));
     } catch (cause) {
       this.#malformed.add();
       this.#logger.error({ err: cause, partition: request.partition }, 'a record batch cannot be read and was refused');
       return 'unavailable';
     }
+    const pending = new PendingAppend(publisher, request, partition, this.#records, this.#queueIdMax());
+    const foreseen = origin === undefined ? undefined : partition.machine.foresee(origin);
+    if (foreseen !== undefined && foreseen.type !== 'out-of-order') {
+      pending.replied(foreseen);
+      return undefined;
+    }
+    // Before the order, so that all that were sent behind a refused one are told at once what is wrong.
     if (!this.#disk.admits(request.batch.length)) {
       this.#refusedFull.add();
       return 'storage-full';
     }
+    if (foreseen !== undefined && !publisher.hasProposed(partition, (origin as BatchOrigin).after))
+      return 'out-of-order';
     if (this.#shallWait(partition, request.batch, queueIdMax)) return 'busy';
-    const outcome = partition.propose(
-      request.batch,
-      new PendingAppend(publisher, request, partition, term, this.#records, this.#queueIdMax()),
-    );
+    const outcome = partition.propose(request.batch, pending);
     if (outcome !== 'proposed') return outcome;
-    if (request.resumes) publisher.terms.set(request.partition, term);
+    if (origin !== undefined) publisher.proposed(partition, origin.sequence);
     return undefined;
   }
 
@@ -147,14 +153,30 @@ type AppendChannel = Channel<AppendResponse, AppendRequest>;
 
 const NONE: readonly never[] = [];
 
-/** A gateway's channel, and how far it may publish. */
+/** A gateway's channel, and what came over it: from one producer, hence in one order. */
 class Publisher {
-  /** By partition: the term under which its batches follow each other; none after a refusal. */
-  readonly terms = new Map<number, number>();
+  /** By partition, the last one. */
+  readonly #proposed = new Map<number, { term: number; sequence: number }>();
   readonly #channel: AppendChannel;
 
   constructor(channel: AppendChannel) {
     this.#channel = channel;
+  }
+
+  proposed({ groupId, term }: Partition, sequence: number): void {
+    const last = this.#proposed.get(groupId);
+    if (last === undefined) {
+      this.#proposed.set(groupId, { term, sequence });
+      return;
+    }
+    last.term = term;
+    last.sequence = sequence;
+  }
+
+  /** In another term it may have been dropped: then it counts when it is applied. */
+  hasProposed({ groupId, term }: Partition, sequence: number): boolean {
+    const last = this.#proposed.get(groupId);
+    return last !== undefined && last.term === term && sequence <= last.sequence;
   }
 
   leading(partition: Partition): void {
@@ -175,7 +197,6 @@ class PendingAppend implements Proposal {
   readonly #publisher: Publisher;
   readonly #request: AppendRequest;
   readonly #partition: Partition;
-  readonly #term: number;
   readonly #records: RecordReader;
   readonly #queueIdMax: number;
 
@@ -183,37 +204,51 @@ class PendingAppend implements Proposal {
     publisher: Publisher,
     request: AppendRequest,
     partition: Partition,
-    term: number,
     records: RecordReader,
     queueIdMax: number,
   ) {
     this.#publisher = publisher;
     this.#request = request;
     this.#partition = partition;
-    this.#term = term;
     this.#records = records;
     this.#queueIdMax = queueIdMax;
   }
 
   applied(index: number, reply: ApplyReply): void {
-    this.#records.remember(this.#partition.groupId, index, this.#request.batch);
-    const refused = reply.type === 'appended' ? reply.refused : NONE;
-    const told = refused.length === 0 ? refused : refused.map((record) => this.#told(record));
-    this.#publisher.answer(this.#request.sequence, 'committed', told, 0);
+    if (reply.type === 'appended') this.#records.remember(this.#partition.groupId, index, this.#request.batch);
+    this.replied(reply);
+  }
+
+  replied(reply: ApplyReply): void {
+    switch (reply.type) {
+      case 'appended':
+      case 'repeated': {
+        const { refused } = reply;
+        this.#answer('committed', refused.length === 0 ? refused : refused.map((record) => this.#told(record)));
+        break;
+      }
+      case 'out-of-order':
+        this.#answer('out-of-order');
+        break;
+      default:
+        assert(reply.type === 'answer-forgotten', 'a batch is answered as one');
+        this.#answer('unavailable');
+    }
+  }
+
+  /** Unless it is certain that it is not stored, nobody may be told so: a node that failed may have sent it on before. */
+  dropped(reason: DropReason): void {
+    this.#answer(reason === 'not-leader' ? 'not-leader' : 'unknown');
+  }
+
+  #answer(status: AppendStatus, refused: readonly RefusedRecord[] = NONE): void {
+    const leader = status === 'committed' ? 0 : this.#partition.leader;
+    this.#publisher.answer(this.#request.sequence, status, refused, leader);
   }
 
   /** The machine forgets a queue once its removal is done. */
   #told(record: RefusedRecord): RefusedRecord {
     const isForgotten = record.code === 'queue-unknown' && record.queueId <= this.#queueIdMax;
     return isForgotten ? { ...record, code: 'queue-removed' } : record;
-  }
-
-  /** Unless it is certain that it is not stored, nobody may be told so: a node that failed may have sent it on before. */
-  dropped(reason: DropReason): void {
-    const { terms } = this.#publisher;
-    const { partition } = this.#request;
-    if (terms.get(partition) === this.#term) terms.delete(partition);
-    const status = reason === 'not-leader' ? 'not-leader' : 'unknown';
-    this.#publisher.answer(this.#request.sequence, status, NONE, this.#partition.leader);
   }
 }
