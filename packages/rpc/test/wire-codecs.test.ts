@@ -432,6 +432,12 @@ describe('codecs of the wire', () => {
     expect(batch.buffer).toBe(encoded.buffer);
   });
 
+  test('a publish of a release that said which batch resumes is read', () => {
+    const older = Uint8Array.of(0x08, 7, 0x10, 3, 0x18, 1, 0x22, 2, 0xab, 0xcd);
+    const read = CHANNEL_CODECS.append.request.read(older);
+    expect(read).toEqual({ sequence: 7, partition: 3, batch: Uint8Array.of(0xab, 0xcd) });
+  });
+
   test('a number that would arrive as another is not sent', () => {
     const frame = (groupId: number): unknown => ({ messages: [], quiesced: [{ groupId, notice: {} }] });
     expect(() => encode(CHANNEL_CODECS.raft.request, frame(-1))).toThrow();

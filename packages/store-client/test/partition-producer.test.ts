@@ -3,7 +3,8 @@ import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
-import { recordPositions } from '@sluice/queue/record/record-batch';
+import type { BatchOrigin } from '@sluice/queue/record/batch-origin';
+import { checkRecordBatch, recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { RecordCompletion, RecordFailure } from '../src/partition-lane.ts';
@@ -40,6 +41,14 @@ function textsOf(batch: Uint8Array): string[] {
     Buffer.from(new EncodedRecord(batch, position).payload).toString(),
   );
 }
+
+function originOf(batch: Uint8Array): BatchOrigin {
+  const { origin } = checkRecordBatch(batch);
+  if (origin === undefined) throw new Error('a batch that does not say where it comes from');
+  return origin;
+}
+
+const PRODUCER = 2 ** 50 + 1;
 
 const KNOWN: QueueDefinition = {
   queueId: 7,
@@ -95,6 +104,7 @@ beforeEach(() => {
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     logger: silentLogger,
     metrics,
+    producerId: PRODUCER,
     bufferBytesMax: 10_000,
     deadlineMs: 5_000,
   });
@@ -297,8 +307,9 @@ describe('a change of leader', () => {
     const { sequence } = on(nodeId)[n] as AppendRequest;
     store.transport.to(nodeId).say({ type: 'answer', sequence, status, refused: [], leader });
   };
+  /** What was sent to it: what is in the batch, which is its number here, and which one it comes after. */
   const seen = (nodeId: number): string[] =>
-    on(nodeId).map(({ resumes, batch }) => (resumes ? '!' : '') + textsOf(batch).join());
+    on(nodeId).map(({ batch }) => `${textsOf(batch)}>${originOf(batch).after}`);
 
   /** Batches 1 to 8 sent to node 1, of which the first four are stored. */
   async function publishEight(): Promise<Outcome[]> {
@@ -318,45 +329,34 @@ describe('a change of leader', () => {
     await turn();
     expect(seen(2).concat(seen(3))).toEqual([]);
     store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
-    expect(seen(2)).toEqual(['!5', '6', '7', '8', '9']);
+    expect(seen(2)).toEqual(['5>4', '6>5', '7>6', '8>7', '9>8']);
     expect(resends()).toBe(4);
     for (let n = 0; n < 5; n++) say(2, n, 'committed');
     expect(outcomes.map(({ said }) => said)).toEqual(Array(9).fill(['stored']));
     expect(producer.bufferedBytes).toBe(0);
   });
 
-  test('refused in the middle: all behind it are taken back, those before it may still be answered', async () => {
+  test('a former leader refuses one of them: all that are unanswered go to the next one at once', async () => {
     const outcomes = await publishEight();
     say(1, 5, 'not-leader', 2);
-    await turn();
-    expect(seen(2)).toEqual([]);
-    say(1, 7, 'committed');
-    expect(outcomes[7]?.said).toEqual([]);
+    expect(seen(2)).toEqual(['5>4', '6>5', '7>6', '8>7']);
+    // What it says of the others by and by is said by the next one as well.
     say(1, 4, 'committed');
-    expect(seen(2)).toEqual(['!6', '7', '8']);
-    expect(outcomes[4]?.said).toEqual(['stored']);
-  });
-
-  test('a former leader that says nothing about the earlier ones is not waited for long', async () => {
-    await publishEight();
-    say(1, 5, 'not-leader', 2);
-    nowMs += PartitionProducer.FORMER_LEADER_PATIENCE_MS;
-    await until(() => on(2).length > 0);
-    expect(seen(2)).toEqual(['!5', '6', '7', '8']);
+    say(1, 6, 'not-leader', 3);
+    expect(outcomes[4]?.said).toEqual([]);
+    for (let n = 0; n < 4; n++) say(2, n, 'committed');
+    expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
+    expect(seen(3)).toEqual([]);
   });
 
   test('a leader that is announced while the former says nothing gets everything that is unanswered', async () => {
     await publishEight();
     store.transport.to(3).say({ type: 'leading', partition: 1, term: 2 });
+    expect(seen(3)).toEqual(['5>4', '6>5', '7>6', '8>7']);
+    say(1, 6, 'not-leader', 1);
     add('9');
     await turn();
-    nowMs += PartitionProducer.FORMER_LEADER_PATIENCE_MS;
-    await until(() => on(3).length > 0);
-    expect(seen(3)).toEqual(['!5', '6', '7', '8', '9']);
-    say(1, 6, 'not-leader', 1);
-    add('10');
-    await turn();
-    expect(seen(3).at(-1)).toBe('10');
+    expect(seen(3).at(-1)).toBe('9>8');
   });
 
   test('of two that announce themselves the later term is followed, whichever comes last', async () => {
@@ -366,7 +366,7 @@ describe('a change of leader', () => {
     store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
     add('9');
     await turn();
-    expect(seen(3)).toEqual(['!5', '6', '7', '8', '9']);
+    expect(seen(3)).toEqual(['5>4', '6>5', '7>6', '8>7', '9>8']);
     expect(seen(2)).toEqual([]);
   });
 
@@ -377,7 +377,7 @@ describe('a change of leader', () => {
     say(2, 0, 'committed');
     store.transport.kill(2);
     store.transport.to(3).say({ type: 'leading', partition: 1, term: 3 });
-    expect(seen(3)).toEqual(['!6', '7', '8']);
+    expect(seen(3)).toEqual(['6>5', '7>6', '8>7']);
     for (let n = 0; n < 3; n++) say(3, n, 'committed');
     expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
   });
@@ -391,10 +391,10 @@ describe('a change of leader', () => {
       if (on(2).length > 0) say(2, on(2).length - 1, 'not-leader');
       return on(3).length > 0;
     });
-    expect(seen(2).every((text) => text === '!5')).toBe(true);
-    expect(seen(3)).toEqual(['!5']);
+    expect(seen(2).every((text) => text === '5>4')).toBe(true);
+    expect(seen(3)).toEqual(['5>4']);
     say(3, 0, 'committed');
-    expect(seen(3)).toEqual(['!5', '6', '7', '8']);
+    expect(seen(3)).toEqual(['5>4', '6>5', '7>6', '8>7']);
   });
 
   test('a replica that is asked and says nothing is not asked for ever', async () => {
@@ -413,15 +413,17 @@ describe('a change of leader', () => {
 
   test('a busy leader gets the same again, from the refused one on, after a pause', async () => {
     const outcomes = await publishEight();
-    for (let n = 5; n < 8; n++) say(1, n, 'busy', 1);
-    expect(on(1)).toHaveLength(8);
-    nowMs += 1_000;
+    say(1, 5, 'busy', 1);
+    say(1, 6, 'out-of-order', 1);
+    say(1, 7, 'out-of-order', 1);
     await turn();
-    // 5 was taken and will be answered: sending 6 before that could put it before a 5 that comes again.
     expect(on(1)).toHaveLength(8);
-    say(1, 4, 'committed');
+    // 5 was taken and will be answered; those that come after it need not wait for that.
+    nowMs += PartitionProducer.BACKOFF_MS_MIN;
     await until(() => on(1).length > 8);
-    expect(seen(1).slice(8)).toEqual(['!6', '7', '8']);
+    expect(seen(1).slice(8)).toEqual(['6>5', '7>6', '8>7']);
+    expect(originOf(on(1)[8]?.batch as Uint8Array).answeredTo).toBe(4);
+    say(1, 4, 'committed');
     expect(routes.leaderOf(1)).toBe(1);
     for (let n = 8; n < 11; n++) say(1, n, 'committed');
     expect(outcomes.map(({ said }) => said)).toEqual(Array(8).fill(['stored']));
@@ -433,30 +435,48 @@ describe('a change of leader', () => {
     routes.suspect(1, 1);
     topology.applyLiveness({ leaders: [{ partition: 1, nodeId: 2, term: 2 }], alive: [2, 3] });
     producer.topologyChanged();
-    expect(seen(2)).toEqual(['!5', '6', '7', '8']);
+    expect(seen(2)).toEqual(['5>4', '6>5', '7>6', '8>7']);
     for (let n = 0; n < 4; n++) say(2, n, 'not-leader', 2);
     expect(routes.leaderOf(1)).toBe(2);
     expect(on(2)).toHaveLength(4);
     store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
-    expect(seen(2).slice(4)).toEqual(['!5', '6', '7', '8']);
+    expect(seen(2).slice(4)).toEqual(['5>4', '6>5', '7>6', '8>7']);
   });
 
-  test('a batch refused for good leaves its place; the next goes on when nothing is in flight any more', async () => {
+  test('a batch refused for good leaves its place: those behind it come after the one before it', async () => {
     const outcomes = await publishEight();
     say(1, 4, 'storage-full');
+    expect(outcomes[4]?.said).toEqual(['storage-full']);
     const ninth = add('9');
     await turn();
-    expect(on(1)).toHaveLength(8);
-    say(1, 5, 'busy', 1);
+    expect(seen(1).slice(8)).toEqual(['9>8']);
+    for (let n = 5; n < 9; n++) say(1, n, 'out-of-order', 1);
+    nowMs += PartitionProducer.BACKOFF_MS_MIN;
+    await until(() => on(1).length > 9);
+    expect(seen(1).slice(9)).toEqual(['6>4', '7>6', '8>7', '9>8']);
+    for (let n = 9; n < 13; n++) say(1, n, 'committed');
+    expect([...outcomes.slice(5), ninth].map(({ said }) => said)).toEqual(Array(4).fill(['stored']));
+  });
+
+  test('a disk that is full refuses all that are on their way, and nothing is sent again', async () => {
+    const outcomes = await publishEight();
+    for (let n = 4; n < 8; n++) say(1, n, 'storage-full');
+    expect(outcomes.slice(4).map(({ said }) => said)).toEqual(Array(4).fill(['storage-full']));
+    add('9');
     await turn();
-    nowMs += 1_000;
-    await until(() => on(1).length > 8);
-    expect(seen(1).slice(8)).toEqual(['!6', '7', '8', '9']);
-    for (let n = 8; n < 12; n++) say(1, n, 'committed');
-    expect([...outcomes.slice(4), ninth].map(({ said }) => said)).toEqual([
-      ['storage-full'],
-      ...Array(4).fill(['stored']),
-    ]);
+    expect(seen(1).slice(8)).toEqual(['9>4']);
+    expect(resends()).toBe(0);
+  });
+
+  test('an answer that overtakes others tells that they are in the log: the next batch comes after it', async () => {
+    await publishEight();
+    say(1, 6, 'committed');
+    store.transport.kill(1);
+    store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
+    expect(seen(2)).toEqual(['5>0', '6>5', '8>7']);
+    const origins = on(2).map(({ batch }) => originOf(batch));
+    expect(origins.map(({ sequence, answeredTo }) => [sequence, answeredTo])).toEqual([5, 6, 8].map((n) => [n, 4]));
+    expect(new Set(origins.map(({ producer }) => producer))).toEqual(new Set([PRODUCER]));
   });
 
   test('nobody leads until the deadline: the publishers are told in their order, and the next one starts anew', async () => {
@@ -473,7 +493,7 @@ describe('a change of leader', () => {
     store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
     add('9');
     await turn();
-    expect(seen(2).at(-1)).toBe('!9');
+    expect(seen(2).at(-1)).toBe('9>4');
   });
 
   test('what waits for a leader counts as buffered', async () => {
@@ -491,10 +511,12 @@ describe('a change of leader', () => {
   test('bytes that are sent again are a copy: the first leader may hold and stamp its own', async () => {
     await publishEight();
     const first = on(1)[4]?.batch as Uint8Array;
+    const before = first.slice();
     store.transport.kill(1);
     store.transport.to(2).say({ type: 'leading', partition: 1, term: 2 });
     const second = on(2)[0]?.batch as Uint8Array;
-    expect(second).toEqual(first);
+    expect(textsOf(second)).toEqual(textsOf(first));
+    expect(first).toEqual(before);
     expect(second.buffer).not.toBe(first.buffer);
   });
 

@@ -1,3 +1,4 @@
+import { writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
@@ -7,15 +8,16 @@ import type { StoreCluster } from './store-cluster.ts';
 import { until } from './test-store.ts';
 
 interface Pending {
+  /** On the channel; 0 when it is not sent. */
   sequence: number;
-  text: string;
+  readonly number: number;
+  readonly text: string;
 }
 
 /**
- * A gateway reduced to the rules it must keep: batches go to whoever leads, many without waiting; after a refusal nothing
- * more is sent until what is out is answered (the former leader may still tell that it is committed) or has taken too
- * long; then, or at once after a lost channel, everything unanswered goes again, in its order, the first with `resumes`.
- * Its consumers attach again wherever the leader is.
+ * A gateway reduced to the rules it must keep: batches are numbered and go to whoever leads, many without waiting; after
+ * a refusal or a lost channel everything unanswered goes again, in its order. Its consumers attach again wherever the
+ * leader is.
  */
 export class TestGateway {
   readonly acknowledged: string[] = [];
@@ -36,14 +38,12 @@ export class TestGateway {
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  /** Something was refused: until when the answers to what is out are awaited. */
-  #heldUntilMs = 0;
+  #published = 0;
   #attached = new Map<number, Channel<ConsumeRequest, ConsumeResponse>>();
   /** A consumer answers only while this is set. */
   answers = true;
 
   static readonly RETRY_MS = 20;
-  static readonly PATIENCE_MS = 1500;
 
   constructor(cluster: StoreCluster, nodeId: number, partition: number, queueId: number) {
     this.#cluster = cluster;
@@ -53,10 +53,10 @@ export class TestGateway {
   }
 
   publish(text: string): void {
-    const pending = { sequence: 0, text };
+    const pending = { sequence: 0, number: ++this.#published, text };
     this.#unanswered.push(pending);
     if (this.#append === undefined) this.#again();
-    else if (this.#heldUntilMs === 0) this.#send(pending, false);
+    else this.#send(pending);
   }
 
   get unanswered(): number {
@@ -121,8 +121,8 @@ export class TestGateway {
     if (this.answers) channel.send({ type: 'settle', items });
   }
 
-  #send(pending: Pending, resumes: boolean): void {
-    const builder = new RecordBatchBuilder();
+  #send(pending: Pending): void {
+    const builder = new RecordBatchBuilder('numbered');
     builder.add({
       targets: [{ queueId: this.#queueId, key: undefined }],
       topic: 't',
@@ -134,8 +134,12 @@ export class TestGateway {
       expiresAtMs: 0,
       properties: undefined,
     });
+    const batch = builder.finish();
+    const { number } = pending;
+    const answeredTo = (this.#unanswered[0] as Pending).number - 1;
+    writeBatchOrigin(batch, { producer: this.#nodeId, sequence: number, after: number - 1, answeredTo });
     pending.sequence = ++this.#sequence;
-    this.#append?.send({ sequence: pending.sequence, partition: this.#partition, resumes, batch: builder.finish() });
+    this.#append?.send({ sequence: pending.sequence, partition: this.#partition, batch });
   }
 
   #answered(response: AppendResponse): void {
@@ -150,27 +154,16 @@ export class TestGateway {
       const [answered] = this.#unanswered.splice(at, 1) as [Pending];
       this.acknowledged.push(answered.text);
     } else {
-      (this.#unanswered[at] as Pending).sequence = 0;
       this.#leader = response.leader;
       this.statuses.add(response.status);
-      if (this.#heldUntilMs === 0) this.#hold();
+      this.#drop();
     }
-    if (this.#heldUntilMs !== 0 && this.#unanswered.every(({ sequence }) => sequence === 0)) this.#drop();
-  }
-
-  #hold(): void {
-    this.#heldUntilMs = performance.now() + TestGateway.PATIENCE_MS;
-    const channel = this.#append;
-    setTimeout(() => {
-      if (this.#append === channel && this.#heldUntilMs !== 0) this.#drop();
-    }, TestGateway.PATIENCE_MS);
   }
 
   /** What is unanswered goes again, in a moment, to whoever leads then. */
   #drop(): void {
     const channel = this.#append;
     this.#append = undefined;
-    this.#heldUntilMs = 0;
     for (const pending of this.#unanswered) pending.sequence = 0;
     channel?.close();
     this.#again();
@@ -191,7 +184,7 @@ export class TestGateway {
       channel.onClose(() => {
         if (this.#append === channel) this.#drop();
       });
-      for (const [n, pending] of this.#unanswered.entries()) this.#send(pending, n === 0);
+      for (const pending of this.#unanswered) this.#send(pending);
     }, TestGateway.RETRY_MS);
   }
 }

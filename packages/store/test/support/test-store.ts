@@ -190,7 +190,7 @@ export class TestStore {
     const sequence = ++this.#sequence;
     return new Promise((resolve) => {
       this.#answers.set(sequence, resolve);
-      this.#append.send({ sequence, partition, resumes: true, batch });
+      this.#append.send({ sequence, partition, batch });
     });
   }
 
