@@ -1,6 +1,7 @@
 import type { PlantedBugs } from './planted-bug.ts';
+import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
 
-export const PLANTED: readonly PlantedBugs[] = [RAFT_BUGS, QUEUE_BUGS, STORAGE_BUGS];
+export const PLANTED: readonly PlantedBugs[] = [RAFT_BUGS, QUEUE_BUGS, STORAGE_BUGS, PRODUCER_BUGS, APPEND_BUGS];

@@ -31,7 +31,8 @@ export interface Delivery {
 /**
  * What a queue promises, checked as deliveries come in and once more in the end. Each check is linear in the history.
  *
- * Strict: nothing was done to anybody, so a message is stored once, and delivered again only to whom it was given back.
+ * A message is published once, through one life of one gateway, so it is stored once at most, whatever becomes of stores
+ * and leaders. Strict: nothing was done to anybody, so it is also delivered again only when it was given back.
  */
 export class QueueCheck {
   readonly #strict: () => boolean;
@@ -40,6 +41,7 @@ export class QueueCheck {
   readonly #refused = new Set<number>();
   /** `queue:partition:offset` */
   readonly #places = new Map<string, number>();
+  readonly #placeOf = new Map<number, string>();
   readonly #delivered = new Map<number, number>();
   /** By place. */
   readonly #holders = new Map<string, { attachment: number; store: string }>();
@@ -131,6 +133,11 @@ export class QueueCheck {
       throw new Violation('log matching', `${place} held ${before} and holds ${id}`);
     }
     this.#places.set(place, id);
+    const other = this.#placeOf.get(id);
+    if (other !== undefined && other !== place) {
+      throw new Violation('stored once', `${message.publisher}'s ${id} is at ${other} and at ${place}`);
+    }
+    this.#placeOf.set(id, place);
     this.#notTooLate(delivery, message, place);
     this.#notResurrected(delivery, place);
     this.#oneHolder(delivery, place);
@@ -202,7 +209,7 @@ export class QueueCheck {
     if (key === undefined) return;
     const line = `${attachment}:${queueId}:${publisher}:${key}`;
     const newest = this.#newestOfKey.get(line) ?? 0;
-    if (sequence < newest && deliveryCount === 1 && this.#strict()) {
+    if (sequence < newest) {
       throw new Violation('latest wins', `${line} got value ${sequence} after ${newest}`);
     }
     this.#newestOfKey.set(line, Math.max(newest, sequence));
@@ -213,7 +220,6 @@ export class QueueCheck {
     this.#nothingLost(nowMs);
     this.#publishOrder();
     this.#lastValueIsLast();
-    if (this.#strict()) this.#storedOnce();
   }
 
   #nothingLost(nowMs: number): void {
@@ -234,29 +240,23 @@ export class QueueCheck {
     }
   }
 
-  /** Where each was stored first, in the order of its publisher. */
+  /** Where each is stored, in the order of its publisher; what was superseded unseen has left no trace. */
   #publishOrder(): void {
-    const first = new Map<number, { line: string; sequence: number; offset: number }>();
-    for (const [place, id] of this.#places) {
+    const stored = [...this.#places].map(([place, id]) => {
       const [queueId, partition, offset] = place.split(':').map(Number) as [number, number, number];
       const { publisher, sequence, key } = this.#messages.get(id) as Message;
-      // What is sent again may pass through old values once more, and the first copies of those may have been superseded.
-      if (key !== undefined && !this.#strict()) continue;
-      const known = first.get(id);
-      if (known === undefined || offset < known.offset) {
-        first.set(id, { line: `${queueId}:${partition}:${publisher}:${key ?? ''}`, sequence, offset });
-      }
-    }
-    const sorted = [...first.values()].sort((a, b) => a.offset - b.offset);
+      return { line: `${queueId}:${partition}:${publisher}:${key ?? ''}`, sequence, offset };
+    });
+    stored.sort((a, b) => a.offset - b.offset);
     const last = new Map<string, number>();
-    for (const { line, sequence, offset } of sorted) {
+    for (const { line, sequence, offset } of stored) {
       const before = last.get(line) ?? 0;
       if (sequence < before) throw new Violation('publish order', `${line}: ${sequence} at ${offset} behind ${before}`);
       last.set(line, sequence);
     }
   }
 
-  /** Whatever was sent again: the newest place of a key holds the newest value that was acknowledged. */
+  /** The newest place of a key holds the newest value that was acknowledged. */
   #lastValueIsLast(): void {
     const last = new Map<string, { offset: number; sequence: number }>();
     for (const [place, id] of this.#places) {
@@ -271,15 +271,6 @@ export class QueueCheck {
       const line = `${queueId}:${publisher}:${key}`;
       if (key === undefined || this.#doomed.has(queueId) || sequence <= (last.get(line)?.sequence ?? 0)) continue;
       throw new Violation('latest wins', `${line} ends with ${last.get(line)?.sequence}, ${sequence} was acknowledged`);
-    }
-  }
-
-  #storedOnce(): void {
-    const places = new Map<number, string>();
-    for (const [place, id] of this.#places) {
-      const other = places.get(id);
-      if (other !== undefined) throw new Violation('stored twice without a fault', `${id} at ${other} and ${place}`);
-      places.set(id, place);
     }
   }
 }

@@ -75,6 +75,7 @@ export class GatewayNode extends SimMachine {
       clock,
       logger,
       metrics,
+      producerId: this.world.prng.below(2 ** 32) + 1,
       bufferBytesMax: GatewayNode.BUFFER_BYTES_MAX,
       deadlineMs: GatewayNode.DEADLINE_MS,
     });
