@@ -38,8 +38,8 @@ export const PRODUCER_BUGS: PlantedBugs = {
     bug(
       producer,
       'a refused batch is lost',
-      "      case 'out-of-order':\n        this.#takeBack(lane, batch);",
-      "      case 'out-of-order':\n        this.#takeBack(lane, batch.behind ?? batch);",
+      '      default:\n        this.#takeBack(lane, batch);',
+      '      default:\n        this.#takeBack(lane, batch.behind ?? batch);',
     ),
     bug(producer, 'bytes that are an entry already are written into', '      batch.bytes = batch.bytes.slice();\n', ''),
     bug(

@@ -22,7 +22,7 @@ import { StallWatch } from './stall-watch.ts';
  * When a store refuses or is lost, its successor gets what is unanswered, in its order. Some of it may be in the log
  * already, and copies of it may still arrive anywhere: the log takes each batch once and none before its turn, because
  * each says who sent it, its number, and which one it comes after (`queue/record/batch-origin`). So nothing is waited
- * for here: a refused batch and all behind it are taken back and sent again, to another leader everything is.
+ * for here: a refused batch and all behind it are taken back and sent again; another leader gets everything.
  *
  * A batch that is given up (refused for good, or not answered by the deadline) is told to its publisher and leaves its
  * place: those behind it do not come after it any more. Who publishes it again has it behind them.
@@ -256,47 +256,41 @@ export class PartitionProducer {
         lane.removeStored(batch);
         lane.backoffMs = 0;
         this.#ackSeconds.observe((lane.heardMs - batch.createdMs) / 1000);
-        this.#routes.confirmed(lane.partition, link.nodeId);
+        // A former leader may say so, too, of what it had under way.
+        if (lane.state !== 'held') this.#routes.confirmed(lane.partition, link.nodeId);
         this.#complete(batch, response.refused);
         break;
       case 'storage-full':
         // Those behind it are told the same, or that they have come before their turn.
         lane.remove(batch);
-        this.#routes.confirmed(lane.partition, link.nodeId);
         this.#fail(batch, 'storage-full');
+        if (lane.state !== 'held') this.#routes.confirmed(lane.partition, link.nodeId);
         break;
       case 'unavailable':
         lane.remove(batch);
+        lane.state = 'held';
         this.#routes.suspect(lane.partition, link.nodeId);
-        this.#takeAllBack(lane);
         this.#fail(batch, 'unavailable');
         break;
-      case 'busy':
-      case 'out-of-order':
+      default:
         this.#takeBack(lane, batch);
         lane.state = 'held';
         this.#backOff(lane, lane.heardMs);
-        this.#routes.confirmed(lane.partition, link.nodeId);
-        break;
-      default:
-        this.#refused(lane, batch, link, response.leader);
+        this.#refused(lane, link, response);
     }
     if (lane.state === 'held') this.#tryResume(lane);
   }
 
-  /** It does not lead, or leads and does not serve yet. */
-  #refused(lane: PartitionLane, batch: UnansweredBatch, link: AppendLink, hint: number): void {
-    this.#backOff(lane, lane.heardMs);
-    if (hint === link.nodeId) {
-      this.#takeBack(lane, batch);
-      lane.state = 'held';
-      this.#routes.confirmed(lane.partition, link.nodeId);
+  #refused(lane: PartitionLane, link: AppendLink, { status, leader }: AppendAnswer): void {
+    const { partition } = lane;
+    if (status === 'busy' || status === 'out-of-order' || leader === link.nodeId) {
+      // It leads, and took nothing this time.
+      this.#routes.confirmed(partition, link.nodeId);
       return;
     }
-    this.#takeAllBack(lane);
-    this.#routes.suspect(lane.partition, link.nodeId);
-    this.#routes.hinted(lane.partition, hint);
-    if (this.#routes.leaderOf(lane.partition) !== 0) lane.resumeAtMs = 0;
+    this.#routes.suspect(partition, link.nodeId);
+    this.#routes.hinted(partition, leader);
+    if (this.#routes.leaderOf(partition) !== 0) lane.resumeAtMs = 0;
   }
 
   #lost(link: AppendLink): void {
@@ -323,7 +317,7 @@ export class PartitionProducer {
       this.#sendWaiting(lane);
       return;
     }
-    if (!isThere) this.#takeAllBack(lane);
+    lane.state = 'held';
     this.#tryResume(lane);
   }
 
@@ -345,7 +339,6 @@ export class PartitionProducer {
     lane.firstWaiting = from;
   }
 
-  /** Where it was sent nothing more is sent. */
   #takeAllBack(lane: PartitionLane): void {
     if (lane.head !== undefined) this.#takeBack(lane, lane.head);
     lane.state = 'held';
@@ -459,6 +452,8 @@ export class PartitionProducer {
     this.#resumeAt(lane.resumeAtMs);
   }
 }
+
+type AppendAnswer = Extract<AppendResponse, { type: 'answer' }>;
 
 function isRefused(refused: readonly RefusedRecord[], slot: number): boolean {
   for (const record of refused) if (record.slot === slot) return true;
