@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { ALL_PEERS } from './peers/all-peers.ts';
+import { describeMachine } from './report/machine.ts';
+import { resultsOf } from './report/peer-results.ts';
+import { reportOf } from './report/report.ts';
+import { BenchRun } from './run/bench-run.ts';
+import type { Peer } from './run/peer.ts';
+import { StartedProcesses } from './run/started-processes.ts';
+import type { Workload } from './run/workload.ts';
+import { allWorkloads, quickWorkloads, shortened } from './run/workloads.ts';
+
+/**
+ * `npm run bench`: Sluice and whatever else is installed, under the same load. Progress goes to standard error, the
+ * report to standard output.
+ */
+interface Flags {
+  quick?: boolean;
+  workload: string[];
+  peer: string[];
+  rounds?: number;
+  json?: string;
+  data: string;
+  list?: boolean;
+}
+
+const ROUNDS = 3;
+const QUICK_ROUNDS = 2;
+const QUICK_PEERS = ['sluice-3', 'rabbitmq-3', 'nats-3', 'sluice-1', 'rabbitmq-1', 'redis'];
+/** The promise is four minutes; printing and the machine's moods take the rest. */
+const QUICK_BUDGET_MS = 225_000;
+const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
+
+const program = new Command('npm run bench --')
+  .description('measure Sluice beside the brokers installed here, with the same load, taking turns')
+  .option('--quick', 'the most telling rows, under four minutes; with --workload: those, shortened')
+  .option('--workload <NAME>', 'only this one; may be repeated', collect, [])
+  .option('--peer <NAME>', 'only this one; may be repeated', collect, [])
+  .option('--rounds <N>', `how often everybody takes a turn (default: ${ROUNDS}, quick: ${QUICK_ROUNDS})`, count)
+  .option('--json <FILE>', 'every figure of every round, for programs')
+  .option('--data <DIR>', 'where brokers keep their data while they run', tmpdir())
+  .option('--list', 'name peers and workloads, and what is missing')
+  .showHelpAfterError('(add --help for how it is used)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
+  .parse();
+
+await main(program.opts<Flags>());
+
+async function main(flags: Flags): Promise<void> {
+  if (flags.list === true) {
+    process.stdout.write(listing());
+    return;
+  }
+  const isQuick = flags.quick === true;
+  const peers = chosen('peer', ALL_PEERS, flags.peer.length > 0 ? flags.peer : isQuick ? QUICK_PEERS : []);
+  const present = peers.filter((peer) => peer.missing() === undefined);
+  for (const peer of peers) {
+    const missing = peer.missing();
+    if (missing !== undefined) say(`${peer.name} is left out: ${missing}`);
+  }
+  const processes = new StartedProcesses();
+  const directory = mkdtempSync(join(resolve(flags.data), 'sluice-bench-'));
+  const bench = new BenchRun({
+    peers: present,
+    workloads: workloadsOf(flags.workload, isQuick),
+    rounds: flags.rounds ?? (isQuick ? QUICK_ROUNDS : ROUNDS),
+    budgetMs: isQuick ? QUICK_BUDGET_MS : Number.POSITIVE_INFINITY,
+    directory,
+    processes,
+    say,
+  });
+  cleanUpAtEnd(processes, directory);
+  const measurements = await bench.run();
+  const machine = describeMachine(directory);
+  process.stdout.write(reportOf(measurements, workloadsOf(flags.workload, isQuick), peers, machine));
+  if (flags.json !== undefined) {
+    const document = { machine, results: resultsOf(measurements), measurements };
+    await writeFile(flags.json, `${JSON.stringify(document, undefined, 2)}\n`);
+  }
+  const hasFailed = measurements.some(({ notes }) => notes.some((note) => note.startsWith('failed')));
+  process.exitCode = hasFailed || measurements.length === 0 ? EXIT.failure : EXIT.ok;
+}
+
+function workloadsOf(names: readonly string[], isQuick: boolean): Workload[] {
+  if (names.length === 0) return isQuick ? quickWorkloads() : allWorkloads();
+  const workloads = chosen('workload', allWorkloads(), names);
+  return isQuick ? workloads.map(shortened) : workloads;
+}
+
+function chosen<T extends { name: string }>(what: string, all: readonly T[], names: readonly string[]): T[] {
+  for (const name of names) {
+    if (all.some((each) => each.name === name)) continue;
+    process.stderr.write(`there is no ${what} ${name}: ${all.map((each) => each.name).join(', ')}\n`);
+    process.exit(EXIT.usage);
+  }
+  return all.filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
+/** However it ends, no broker outlives it, and no data stays. */
+function cleanUpAtEnd(processes: StartedProcesses, directory: string): void {
+  process.on('exit', () => {
+    processes.killAll();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      say('interrupted: stopping what was started');
+      process.exit(EXIT.interrupted);
+    });
+  }
+}
+
+function listing(): string {
+  const peers = ALL_PEERS.map((peer: Peer) => {
+    const missing = peer.missing();
+    return `  ${peer.name.padEnd(16)} ${missing === undefined ? peer.describe() : `not installed: ${missing}`}\n`;
+  });
+  const workloads = allWorkloads().map(({ name, title }) => `  ${name.padEnd(16)} ${title}\n`);
+  return `peers\n${peers.join('')}workloads\n${workloads.join('')}`;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
+}
+
+function collect(item: string, all: string[]): string[] {
+  return [...all, ...item.split(',')];
+}
+
+function count(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1');
+  return Number(text);
+}

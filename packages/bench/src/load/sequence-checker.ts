@@ -1,0 +1,210 @@
+import { SequenceSet } from './sequence-set.ts';
+
+/**
+ * What came, held against what was acknowledged. Whoever shares a queue sees a part each, and only together can they
+ * say what is lost; whoever subscribes for himself must see all. So consumers note into the ledger of their audience,
+ * ledgers of all processes are united, and one function judges.
+ */
+export interface PublisherAccount {
+  publisher: number;
+  sent: number;
+  /** Bits of a `SequenceSet`. */
+  acknowledged: Uint8Array;
+}
+
+export interface AudienceAccount {
+  /** Consumers with the same number share what there is; with different ones each get all. */
+  audience: number;
+  duplicates: number;
+  outOfOrder: number;
+  foreign: number;
+  /** By publisher: bits of a `SequenceSet`. */
+  received: { publisher: number; bits: Uint8Array }[];
+}
+
+export interface SequenceVerdict {
+  /** Acknowledged to the publisher and never delivered. */
+  lost: number;
+  duplicated: number;
+  outOfOrder: number;
+  /** Delivered and not of this run. */
+  foreign: number;
+}
+
+/** @hotpath */
+export class AudienceLedger {
+  readonly audience: number;
+  readonly #received: SequenceSet[];
+  #duplicates: number;
+  #outOfOrder: number;
+  #foreign: number;
+  #distinct: number;
+  readonly #next: number[];
+  #reached: number;
+
+  constructor(audience: number) {
+    this.audience = audience;
+    this.#received = [];
+    this.#next = [];
+    this.#reached = 0;
+    this.#duplicates = 0;
+    this.#outOfOrder = 0;
+    this.#foreign = 0;
+    this.#distinct = 0;
+  }
+
+  /** Different messages so far. */
+  get distinct(): number {
+    return this.#distinct;
+  }
+
+  /** How far every publisher's sequence has come, added up: what was lost on the way is behind it, not before it. */
+  get reached(): number {
+    return this.#reached;
+  }
+
+  /** True when it is seen for the first time. */
+  note(publisher: number, sequence: number): boolean {
+    let set = this.#received[publisher];
+    if (set === undefined) {
+      set = new SequenceSet();
+      this.#received[publisher] = set;
+    }
+    if (!set.add(sequence)) {
+      this.#duplicates++;
+      return false;
+    }
+    this.#distinct++;
+    const next = this.#next[publisher] ?? 0;
+    if (sequence >= next) {
+      this.#reached += sequence + 1 - next;
+      this.#next[publisher] = sequence + 1;
+    }
+    return true;
+  }
+
+  noteOutOfOrder(): void {
+    this.#outOfOrder++;
+  }
+
+  noteForeign(): void {
+    this.#foreign++;
+  }
+
+  account(): AudienceAccount {
+    const received: AudienceAccount['received'] = [];
+    this.#received.forEach((set, publisher) => {
+      received.push({ publisher, bits: set.bits });
+    });
+    return {
+      audience: this.audience,
+      duplicates: this.#duplicates,
+      outOfOrder: this.#outOfOrder,
+      foreign: this.#foreign,
+      received,
+    };
+  }
+}
+
+/** What one consumer saw of each publisher: a message that comes for the first time after a later one is out of order. */
+export class OrderWatch {
+  readonly #highest: number[];
+
+  constructor() {
+    this.#highest = [];
+  }
+
+  /** `isFirst`: nobody had it before. One that comes again may come at any time. */
+  isOutOfOrder(publisher: number, sequence: number, isFirst: boolean): boolean {
+    const highest = this.#highest[publisher];
+    if (highest === undefined || sequence > highest) {
+      this.#highest[publisher] = sequence;
+      return false;
+    }
+    return isFirst;
+  }
+}
+
+export function judgeSequences(
+  publishers: readonly PublisherAccount[],
+  audiences: readonly AudienceAccount[],
+): SequenceVerdict {
+  const verdict: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
+  const united = new Map<number, Map<number, SequenceSet>>();
+  for (const { audience, duplicates, outOfOrder, foreign, received } of audiences) {
+    verdict.duplicated += duplicates;
+    verdict.outOfOrder += outOfOrder;
+    verdict.foreign += foreign;
+    const sets = united.get(audience) ?? new Map<number, SequenceSet>();
+    united.set(audience, sets);
+    for (const { publisher, bits } of received) {
+      const set = new SequenceSet(bits);
+      const known = sets.get(publisher);
+      if (known === undefined) sets.set(publisher, set);
+      else verdict.duplicated += known.unite(set);
+    }
+  }
+  const none = new SequenceSet();
+  for (const sets of united.values()) {
+    for (const { publisher, acknowledged } of publishers) {
+      verdict.lost += new SequenceSet(acknowledged).missingFrom(sets.get(publisher) ?? none);
+    }
+  }
+  return verdict;
+}
+
+/**
+ * The same for a queue that keeps the newest value of each key: what was superseded may stay away. The newest must
+ * come, and no value after a newer one of its key. `sequence % keys` is the key.
+ */
+export class LatestLedger {
+  readonly #keys: number;
+  readonly #newest: Map<number, Float64Array>;
+  #outOfOrder: number;
+
+  constructor(keys: number) {
+    this.#keys = keys;
+    this.#newest = new Map();
+    this.#outOfOrder = 0;
+  }
+
+  note(publisher: number, sequence: number): void {
+    let newest = this.#newest.get(publisher);
+    if (newest === undefined) {
+      newest = new Float64Array(this.#keys).fill(-1);
+      this.#newest.set(publisher, newest);
+    }
+    const key = sequence % this.#keys;
+    if (sequence < (newest[key] as number)) this.#outOfOrder++;
+    else newest[key] = sequence;
+  }
+
+  account(): LatestAccount {
+    return { outOfOrder: this.#outOfOrder, newest: [...this.#newest] };
+  }
+}
+
+export interface LatestAccount {
+  outOfOrder: number;
+  newest: [publisher: number, byKey: Float64Array][];
+}
+
+/** Every publisher has had all its messages acknowledged, or the newest of a key is not known. */
+export function judgeLatest(
+  keys: number,
+  publishers: readonly PublisherAccount[],
+  accounts: readonly LatestAccount[],
+): SequenceVerdict {
+  const verdict: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
+  for (const { outOfOrder } of accounts) verdict.outOfOrder += outOfOrder;
+  for (const { publisher, sent, acknowledged } of publishers) {
+    const answered = new SequenceSet(acknowledged);
+    for (let key = 0; key < Math.min(keys, sent); key++) {
+      const last = sent - 1 - ((((sent - 1 - key) % keys) + keys) % keys);
+      if (!answered.has(last)) continue;
+      const came = accounts.some(({ newest }) => newest.some(([of, byKey]) => of === publisher && byKey[key] === last));
+      if (!came) verdict.lost++;
+    }
+  }
+  return verdict;
+}

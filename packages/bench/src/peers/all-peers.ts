@@ -1,0 +1,22 @@
+import type { Peer } from '../run/peer.ts';
+import { AEDES } from './aedes.ts';
+import { MOSQUITTO } from './mosquitto.ts';
+import { natsOf } from './nats.ts';
+import { rabbitOf } from './rabbitmq.ts';
+import { REDIS } from './redis.ts';
+import { sluiceOf } from './sluice.ts';
+
+/** In the order of the tables: those that keep three copies, those that keep one, those that keep none. */
+export const ALL_PEERS: readonly Peer[] = [
+  sluiceOf('sluice-3'),
+  sluiceOf('sluice-tiers'),
+  rabbitOf({ nodes: 3, publishedBy: 'amqp' }),
+  rabbitOf({ nodes: 3, publishedBy: 'mqtt' }),
+  natsOf(3),
+  sluiceOf('sluice-1'),
+  rabbitOf({ nodes: 1, publishedBy: 'amqp' }),
+  natsOf(1),
+  REDIS,
+  MOSQUITTO,
+  AEDES,
+];

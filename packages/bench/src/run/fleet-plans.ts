@@ -1,0 +1,65 @@
+import type { ConsumersPlan, PublishersPlan } from '../load/load-plan.ts';
+import type { Channel, ChannelNeed, Way } from './peer.ts';
+import type { Flow } from './workload.ts';
+
+/** What a flow means for the processes of the load. */
+
+export function needOf(flow: Flow, name: string): ChannelNeed {
+  const { channel, qos, keys, prefetch, payloadBytes } = flow;
+  return { kind: channel, name, qos, keys, prefetch, payloadBytes };
+}
+
+export interface PublishingOptions {
+  run: number;
+  /** Of all publishers together. */
+  perSecond: number;
+  /** Of all publishers together; 0 for no end. */
+  messagesMax: number;
+}
+
+export function publishersOf(flow: Flow, channel: Channel, options: PublishingOptions): PublishersPlan {
+  const { publish } = channel;
+  const names = Array.from({ length: flow.publishers }, (_, i) => `publisher-${options.run}-${i}`);
+  return {
+    side: 'publishers',
+    driver: publish.driver,
+    run: options.run,
+    window: flow.window,
+    perSecond: options.perSecond / flow.publishers,
+    messagesMax: Math.ceil(options.messagesMax / flow.publishers),
+    keys: flow.keys,
+    backlogMax: flow.backlogMax,
+    links: names.map((clientId, i) => ({
+      address: addressOf(publish, i),
+      clientId,
+      options: publish.options,
+      topics: publish.topics,
+      payloadBytes: flow.payloadBytes,
+    })),
+  };
+}
+
+export function consumersOf(flow: Flow, channel: Channel, run: number): ConsumersPlan {
+  const { consume } = channel;
+  const names = Array.from({ length: flow.consumers }, (_, i) => `consumer-${run}-${i}`);
+  return {
+    side: 'consumers',
+    driver: consume.driver,
+    run,
+    latestKeys: flow.channel === 'last-value' ? flow.keys : 0,
+    links: names.map((clientId, i) => ({
+      address: addressOf(consume, i),
+      clientId,
+      options: consume.options,
+      source: consume.source,
+      prefetch: flow.prefetch,
+      // Whoever shares a queue is one audience; who subscribes for himself is one alone.
+      audience: flow.channel === 'fan-out' ? i : 0,
+      workMs: flow.workMs[i % flow.workMs.length] as number,
+    })),
+  };
+}
+
+function addressOf(way: Way, client: number) {
+  return way.addresses[client % way.addresses.length] as Way['addresses'][number];
+}

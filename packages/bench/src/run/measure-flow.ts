@@ -1,0 +1,114 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { LatencySketch } from '../load/latency-sketch.ts';
+import { type FleetLook, LoadFleet } from '../load/load-fleet.ts';
+import type { SequenceVerdict } from '../load/sequence-checker.ts';
+import { type BrokerLook, BrokerWatch } from './broker-watch.ts';
+import { consumersOf, publishersOf } from './fleet-plans.ts';
+import { type Figures, MB } from './measurement.ts';
+import type { Channel, RunningPeer } from './peer.ts';
+import type { Flow, FlowWorkload } from './workload.ts';
+
+/** Nothing moved for so long: what has not come does not come. */
+const STILL_MS = 5_000;
+/** Without acknowledgements what is lost is lost. */
+const STILL_QOS0_MS = 500;
+
+export interface FlowResult {
+  figures: Figures;
+  sequences: SequenceVerdict;
+  shares: number[];
+  notes: string[];
+}
+
+/** Publishers and consumers side by side: warm up, measure a while, and see that everything has come. */
+export async function measureFlow(
+  workload: FlowWorkload,
+  peer: RunningPeer,
+  channel: Channel,
+  run: number,
+): Promise<FlowResult> {
+  const { flow, perSecond } = workload;
+  const options = { run, perSecond, messagesMax: 0 };
+  const fleet = await LoadFleet.start(publishersOf(flow, channel, options), consumersOf(flow, channel, run));
+  const watch = new BrokerWatch(peer);
+  try {
+    fleet.open();
+    await wait(workload.warmUpMs);
+    const before = await fleet.look();
+    const brokerBefore = watch.begin();
+    await wait(workload.measureMs);
+    const after = await fleet.look();
+    const brokerAfter = watch.end();
+    await fleet.close();
+    const drained = await fleet.drained(audiencesOf(flow), flow.qos === 0 ? STILL_QOS0_MS : STILL_MS);
+    const sequences = await fleet.verdict();
+    return {
+      figures: {
+        ...figuresBetween(flow, before, after),
+        ...latenciesOf(after),
+        ...(watch.isBlind ? {} : brokerFigures(flow, before, after, brokerBefore, brokerAfter)),
+        ...(watch.isBlind ? {} : { rssMb: watch.rssMostBytes / MB }),
+        ...(drained.refused > 0 ? { refused: drained.refused } : {}),
+      },
+      sequences,
+      shares: after.receivedBy.map((received, i) => received - (before.receivedBy[i] ?? 0)),
+      notes: drained.refused > 0 ? [`${drained.refused} publishes were refused`] : [],
+    };
+  } finally {
+    await fleet.end();
+  }
+}
+
+export function audiencesOf(flow: Flow): number {
+  return flow.channel === 'fan-out' ? flow.consumers : 1;
+}
+
+/** What is counted: deliveries; of a last-value queue what is published, since most of it is never delivered. */
+export function messagesBetween(flow: Flow, before: FleetLook, after: FleetLook): number {
+  if (flow.channel === 'last-value') return after.acknowledged - before.acknowledged;
+  return after.received - before.received;
+}
+
+function figuresBetween(flow: Flow, before: FleetLook, after: FleetLook): Figures {
+  const messages = messagesBetween(flow, before, after);
+  const elapsedUs = after.atUs - before.atUs;
+  const cpuUs = after.cpuUs - before.cpuUs;
+  return {
+    rate: (messages * 1e6) / elapsedUs,
+    loadShare: cpuUs / elapsedUs,
+    loadCpuUs: cpuUs / Math.max(1, messages),
+  };
+}
+
+function brokerFigures(
+  flow: Flow,
+  before: FleetLook,
+  after: FleetLook,
+  brokerBefore: BrokerLook,
+  brokerAfter: BrokerLook,
+): Figures {
+  const messages = Math.max(1, messagesBetween(flow, before, after));
+  const [written, writtenBefore] = [brokerAfter.writtenBytes, brokerBefore.writtenBytes];
+  return {
+    cpuUs: (brokerAfter.cpuUs - brokerBefore.cpuUs) / messages,
+    grownBytes: (brokerAfter.directoryBytes - brokerBefore.directoryBytes) / messages,
+    ...(written === undefined || writtenBefore === undefined
+      ? {}
+      : { writtenBytes: (written - writtenBefore) / messages }),
+  };
+}
+
+export function latenciesOf(look: FleetLook): Figures {
+  return {
+    ...percentile('p50Ms', look.endToEnd, 0.5),
+    ...percentile('p99Ms', look.endToEnd, 0.99),
+    ...percentile('p999Ms', look.endToEnd, 0.999),
+    ...percentile('ackP50Ms', look.publishing, 0.5),
+    ...percentile('ackP99Ms', look.publishing, 0.99),
+  };
+}
+
+function percentile(name: keyof Figures, sketch: LatencySketch, share: number): Figures {
+  const us = sketch.percentileUs(share);
+  return us === undefined ? {} : { [name]: us / 1000 };
+}

@@ -1,0 +1,64 @@
+import type { SequenceVerdict } from '../load/sequence-checker.ts';
+import type { SyncAnswer } from './peer.ts';
+
+/** One peer under one workload, once. Figures that a workload does not have are absent. */
+export interface Measurement {
+  peer: string;
+  workload: string;
+  round: number;
+  figures: Figures;
+  /** Undefined where no messages flow. */
+  sequences?: SequenceVerdict;
+  sync?: SyncFinding;
+  /** By worker, the first one first. */
+  shares?: number[];
+  notes: string[];
+}
+
+export type Figures = Partial<Record<FigureName, number>>;
+
+export type FigureName =
+  /** Messages (fan-out: deliveries) a second. */
+  | 'rate'
+  /** Processor time of all broker processes for one of them. */
+  | 'cpuUs'
+  /** From when a message was due to its delivery. */
+  | 'p50Ms'
+  | 'p99Ms'
+  | 'p999Ms'
+  /** From when a message was due to its acknowledgement. */
+  | 'ackP50Ms'
+  | 'ackP99Ms'
+  | 'rssMb'
+  /** Written to the disk by the processes, and the growth of their directories; for each message, all copies. */
+  | 'writtenBytes'
+  | 'grownBytes'
+  /** Share of one core the generator took. */
+  | 'loadShare'
+  | 'loadCpuUs'
+  | 'refused'
+  /** Start and idle. */
+  | 'startS'
+  | 'idleShare'
+  | 'connectUs'
+  | 'connectionKb'
+  /** Backlog. */
+  | 'fillRate'
+  | 'fillCpuUs'
+  | 'fullRssMb'
+  | 'drainRate'
+  | 'drainCpuUs'
+  /** Surge. */
+  | 'sustainedRate'
+  | 'takenRate'
+  | 'backlogMost'
+  | 'p99BeforeMs'
+  | 'backS';
+
+export interface SyncFinding {
+  answer: SyncAnswer;
+  /** `seen`: system calls were counted. `documented`: they could not be. */
+  by: 'seen' | 'documented';
+}
+
+export const MB = 1024 * 1024;

@@ -1,0 +1,69 @@
+import { SluiceError } from '@sluice/common/errors';
+import type { ChannelNeed } from './peer.ts';
+
+/** Queues by the REST API, as anybody declares them. */
+export interface Rest {
+  /** Without a slash at the end. */
+  url: string;
+  /** `key:secret`. */
+  apiKey?: string | undefined;
+}
+
+/** A topic a key. */
+const KEY_EXPRESSION = 'message.topic';
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 100;
+
+export function filterOf(need: ChannelNeed): string {
+  return need.kind === 'last-value' ? `bench/${need.name}/+` : `bench/${need.name}`;
+}
+
+export function topicsOf(need: ChannelNeed): string[] {
+  if (need.kind !== 'last-value') return [`bench/${need.name}`];
+  return Array.from({ length: need.keys }, (_, key) => `bench/${need.name}/${key}`);
+}
+
+export async function createQueue(rest: Rest, need: ChannelNeed): Promise<void> {
+  const isLastValue = need.kind === 'last-value';
+  const body = {
+    topic_filter: filterOf(need),
+    is_lastvalue: isLastValue,
+    ...(isLastValue ? { key_expression: KEY_EXPRESSION } : {}),
+    dispatch_strategy: 'round_robin',
+    local_max_inflight: need.prefetch,
+  };
+  const endMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const response = await request(rest, 'POST', '/api/v5/message_queues/queues', body);
+    if (response.ok) return;
+    const text = await response.text();
+    // A cluster that has just begun may not have elected all its leaders; stored, it takes effect by itself.
+    if (response.status === 503 && text.includes('is stored')) return;
+    if (response.status !== 503 || performance.now() > endMs) {
+      throw new SluiceError('BENCH_QUEUE_REFUSED', `the queue was refused: ${response.status} ${text}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+export async function deleteQueue(rest: Rest, need: ChannelNeed): Promise<void> {
+  await request(rest, 'DELETE', `/api/v5/message_queues/queues/${encodeURIComponent(filterOf(need))}`);
+}
+
+/** Every partition has a leader: before that, a cluster is measured while it forms. */
+export async function isLed(rest: Rest): Promise<boolean> {
+  try {
+    const response = await request(rest, 'GET', '/api/v5/cluster');
+    const { partitions } = (await response.json()) as { partitions?: { leader: string | null }[] };
+    return partitions !== undefined && partitions.length > 0 && partitions.every(({ leader }) => leader !== null);
+  } catch {
+    return false;
+  }
+}
+
+async function request(rest: Rest, method: string, path: string, body?: unknown): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  if (rest.apiKey !== undefined) headers.authorization = `Basic ${Buffer.from(rest.apiKey).toString('base64')}`;
+  return await fetch(`${rest.url}${path}`, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+}

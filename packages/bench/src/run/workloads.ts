@@ -1,0 +1,161 @@
+import type {
+  BacklogWorkload,
+  Flow,
+  FlowWorkload,
+  IdleWorkload,
+  StartWorkload,
+  SurgeWorkload,
+  Workload,
+} from './workload.ts';
+
+const SMALL_BYTES = 256;
+const IMAGE_BYTES = 256 * 1024;
+
+const TASK_QUEUE: Flow = {
+  channel: 'queue',
+  qos: 1,
+  publishers: 4,
+  consumers: 4,
+  payloadBytes: SMALL_BYTES,
+  window: 256,
+  prefetch: 256,
+  backlogMax: 5_000,
+  keys: 1,
+  workMs: [0],
+};
+
+interface Durations {
+  warmUpMs: number;
+  measureMs: number;
+}
+
+const FULL: Durations = { warmUpMs: 2_000, measureMs: 8_000 };
+const QUICK: Durations = { warmUpMs: 1_000, measureMs: 4_000 };
+
+function flowOf(
+  name: string,
+  title: string,
+  flow: Partial<Flow>,
+  perSecond: number,
+  durations: Durations,
+): FlowWorkload {
+  return { kind: 'flow', name, title, flow: { ...TASK_QUEUE, ...flow }, perSecond, ...durations };
+}
+
+function fanOut(consumers: number, qos: 0 | 1, durations: Durations): FlowWorkload {
+  const flow: Partial<Flow> = { channel: 'fan-out', qos, publishers: 1, consumers };
+  const title = `fan-out 1:${consumers} at QoS ${qos}, 256 B, window 256, per delivery`;
+  return flowOf(`fan-${consumers}-qos${qos}`, title, flow, 0, durations);
+}
+
+/** What the machine's owner waits for, in the order of the report. */
+export function allWorkloads(): Workload[] {
+  const start: StartWorkload = {
+    kind: 'start',
+    name: 'start',
+    title: 'cold start until a client is answered by every node, and what an empty broker costs',
+    idleMs: 3_000,
+  };
+  const idle: IdleWorkload = {
+    kind: 'idle',
+    name: 'idle-10k',
+    title: '10,000 connections that do nothing',
+    connections: 10_000,
+    settleMs: 3_000,
+  };
+  const backlog: BacklogWorkload = {
+    kind: 'backlog',
+    name: 'backlog',
+    title: 'a backlog of 5,000,000 messages of 256 B, drained by 4 while publishing goes on at a quarter of its rate',
+    flow: { ...TASK_QUEUE, backlogMax: 0 },
+    messages: 5_000_000,
+    publishShare: 0.25,
+    drainMsMax: 900_000,
+  };
+  const surge: SurgeWorkload = {
+    kind: 'surge',
+    name: 'surge',
+    title: 'half of what 4/4 sustain, then five times what they sustain for 60 s, then half again',
+    // A surge is no surge when the generator waits for answers.
+    flow: { ...TASK_QUEUE, window: 1_024, backlogMax: 0 },
+    findMs: 5_000,
+    steadyMs: 10_000,
+    surgeMs: 60_000,
+    factor: 5,
+    recoverMsMax: 180_000,
+  };
+  return [
+    flowOf('task-4x4', 'task queue, 4 publishers, 4 consumers, 256 B, windows of 256', {}, 0, FULL),
+    flowOf(
+      'task-1x1',
+      'task queue, 1 publisher, 1 consumer, 256 B, windows of 256',
+      { publishers: 1, consumers: 1 },
+      0,
+      FULL,
+    ),
+    flowOf('images-4x4', ...imagesOf(FULL)),
+    flowOf('latency', ...latencyOf(FULL)),
+    flowOf(
+      'slow-worker',
+      '300 msg/s, three workers take 5 ms a message and one 100 ms, one message each',
+      { publishers: 1, prefetch: 1, workMs: [100, 5, 5, 5] },
+      300,
+      FULL,
+    ),
+    flowOf(
+      'last-value',
+      'last-value queue, 10,000 keys, 4 publishers, 1 consumer, 256 B, windows of 256; per message published',
+      { channel: 'last-value', consumers: 1, keys: 10_000, backlogMax: 0 },
+      0,
+      FULL,
+    ),
+    ...[1, 10, 100].flatMap((consumers) => [fanOut(consumers, 0, FULL), fanOut(consumers, 1, FULL)]),
+    start,
+    idle,
+    backlog,
+    surge,
+  ];
+}
+
+/** The most telling ones, short. */
+export function quickWorkloads(): Workload[] {
+  return [
+    flowOf('task-4x4', 'task queue, 4 publishers, 4 consumers, 256 B, windows of 256', {}, 0, QUICK),
+    flowOf('latency', ...latencyOf({ warmUpMs: 500, measureMs: 3_000 })),
+  ];
+}
+
+/** Any workload, as short as `--quick` has it. */
+export function shortened(workload: Workload): Workload {
+  switch (workload.kind) {
+    case 'flow':
+      return { ...workload, ...QUICK };
+    case 'backlog':
+      return { ...workload, messages: 200_000, title: workload.title.replace('5,000,000', '200,000') };
+    case 'surge':
+      return {
+        ...workload,
+        findMs: 3_000,
+        steadyMs: 4_000,
+        surgeMs: 8_000,
+        recoverMsMax: 60_000,
+        title: workload.title.replace('60 s', '8 s'),
+      };
+    case 'idle':
+      return { ...workload, connections: 1_000, title: '1,000 connections that do nothing' };
+    case 'start':
+      return { ...workload, idleMs: 1_000 };
+  }
+}
+
+type FlowParts = [title: string, flow: Partial<Flow>, perSecond: number, durations: Durations];
+
+function imagesOf(durations: Durations): FlowParts {
+  const flow = { payloadBytes: IMAGE_BYTES, window: 8, prefetch: 16, backlogMax: 64 };
+  return ['task queue, 4 publishers, 4 consumers, 256 KB of random bytes, windows of 8', flow, 0, durations];
+}
+
+function latencyOf(durations: Durations): FlowParts {
+  const title = 'task queue at 2,000 msg/s, 2 publishers, 2 consumers, 256 B: latency';
+  return [title, { publishers: 2, consumers: 2 }, 2_000, durations];
+}
