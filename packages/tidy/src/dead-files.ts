@@ -4,8 +4,8 @@ import { isSource, packageOf, type SourceTree } from './source-tree.ts';
 
 /** Started by name, not imported. A package's `bin` counts by itself. */
 const ENTRIES: readonly RegExp[] = [
-  // `npm run sim` starts it; nobody installs it.
-  /^packages\/sim\/src\/bin\.ts$/,
+  // `npm run sim` and `npm run bench` start them; nobody installs them.
+  /^packages\/(sim|bench)\/src\/bin\.ts$/,
   // The house rules are run by their tests.
   /^packages\/tidy\/src\//,
   // What a package offers to the tests of those who implement its ports.

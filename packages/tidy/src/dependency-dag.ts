@@ -23,6 +23,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   coordinator: ['common', 'meta', 'multiraft', 'storage', 'rpc', 'raft', 'queue', 'group', 'store-client'],
   api: ['common', 'meta', 'queue', 'mqtt', 'rpc', 'telemetry'],
   admin: ['common'],
+  bench: ['common', 'mqtt'],
   server: [
     'common',
     'mqtt',
@@ -65,10 +66,20 @@ const ADAPTERS: readonly { folder: string; boundBy: string }[] = [
   { folder: '@sluice/gateway/listener/', boundBy: 'server' },
 ];
 
+/**
+ * What needs the libraries of other brokers, to measure them beside us. Nobody who installs Sluice should get those: they
+ * are development dependencies, usable in this folder alone, and only this command may reach into it.
+ */
+const DEVELOPMENT: { folder: string; boundBy: string } = {
+  folder: 'packages/bench/src/peers/',
+  boundBy: 'packages/bench/src/bin.ts',
+};
+
 const OWN = '@sluice/';
 
 interface PackageManifest {
   dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
 }
 
 interface ProjectConfig {
@@ -117,6 +128,7 @@ function difference(path: string, what: string, actual: string[], expected: read
 function checkImports(path: string, name: string, text: string, tree: SourceTree): Finding[] {
   const manifest = JSON.parse(tree.get(`packages/${name}/package.json`) ?? '{}') as PackageManifest;
   const declared = Object.keys(manifest.dependencies ?? {});
+  if (path.startsWith(DEVELOPMENT.folder)) declared.push(...Object.keys(manifest.devDependencies ?? {}));
   const findings: Finding[] = [];
   for (const { specifier, index } of importsOf(text, separate(text))) {
     const message = importProblem(specifier, path, name, declared);
@@ -130,11 +142,19 @@ function importProblem(specifier: string, path: string, name: string, declared: 
   if (specifier.startsWith('.')) {
     const target = new URL(specifier, `file:///${path}`).pathname;
     if (!target.startsWith(`/packages/${name}/src/`)) return `${specifier} leaves the package; import it by its name`;
+    if (target.startsWith(`/${DEVELOPMENT.folder}`) && !isDevelopment(path)) {
+      return `${specifier} needs development dependencies; only ${DEVELOPMENT.boundBy} may import it`;
+    }
     return /\.tsx?$/.test(specifier) ? undefined : `${specifier} lacks its real extension`;
   }
   const target = /^(@[^/]+\/[^/]+|[^/]+)/.exec(specifier)?.[0] as string;
   if (!declared.includes(target)) return `${target} is not among the package's dependencies`;
+  if (specifier.startsWith('@sluice/bench/peers/')) return `${specifier} needs development dependencies`;
   const adapter = ADAPTERS.find((each) => specifier.startsWith(each.folder));
   if (adapter !== undefined && adapter.boundBy !== name) return `${specifier} is bound by ${adapter.boundBy} alone`;
   return undefined;
+}
+
+function isDevelopment(path: string): boolean {
+  return path === DEVELOPMENT.boundBy || path.startsWith(DEVELOPMENT.folder);
 }

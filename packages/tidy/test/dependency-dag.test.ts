@@ -41,6 +41,17 @@ describe('finds', () => {
     expect(check(files)).toContain('bound by server alone');
   });
 
+  test('a development dependency outside of the folder that measures others, and a way into that folder', () => {
+    const manifest = { 'packages/bench/package.json': '{"devDependencies":{"aedes":"1"}}' };
+    const library = "import { Aedes } from 'aedes';";
+    expect(check({ ...manifest, 'packages/bench/src/run/run.ts': library })).toContain('aedes is not among');
+    expect(check({ ...manifest, 'packages/bench/src/peers/aedes.ts': library })).not.toContain('aedes is not');
+    const inward = "import { AEDES } from '../peers/aedes.ts';";
+    expect(check({ ...manifest, 'packages/bench/src/run/run.ts': inward })).toContain('needs development dependencies');
+    const command = "import { AEDES } from './peers/aedes.ts';";
+    expect(check({ ...manifest, 'packages/bench/src/bin.ts': command })).not.toContain('needs development');
+  });
+
   test('a manifest or a project that differs from the table, either way', () => {
     expect(check({ 'packages/common/package.json': '{"dependencies":{"@sluice/gateway":"1"}}' })).toContain(
       'dependencies name gateway',

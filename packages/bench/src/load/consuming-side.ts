@@ -3,11 +3,11 @@ import { Inbox } from './inbox.ts';
 import { LatencySketch } from './latency-sketch.ts';
 import type { ConsumersPlan, LoadAccounts, LoadLook } from './load-plan.ts';
 import { nowUs } from './monotonic-clock.ts';
-import { AudienceLedger, LatestLedger } from './sequence-checker.ts';
+import { AudienceLedger, LatestLedger } from './sequence-ledger.ts';
 
 const TICK_MS = 1;
 /** Often enough that publishers at 100,000 messages a second do not stand still for the news. */
-const NEWS_MS = 4;
+const NEWS_MS = 2;
 
 /** All consumers of one process. */
 export class ConsumingSide {

@@ -1,7 +1,7 @@
 import type { ConsumingLink } from './driver.ts';
 import type { LatencySketch } from './latency-sketch.ts';
 import { nowUs } from './monotonic-clock.ts';
-import { type AudienceLedger, type LatestLedger, OrderWatch } from './sequence-checker.ts';
+import { type AudienceLedger, type LatestLedger, OrderWatch } from './sequence-ledger.ts';
 import { Stamp } from './stamp.ts';
 
 export interface InboxOptions {

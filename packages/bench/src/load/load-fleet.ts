@@ -1,7 +1,7 @@
 import { LatencySketch } from './latency-sketch.ts';
 import { LoadMember } from './load-member.ts';
 import type { ConsumersPlan, LoadAccounts, LoadLook, PublishersPlan } from './load-plan.ts';
-import { judgeLatest, judgeSequences, type SequenceVerdict } from './sequence-checker.ts';
+import { judgeLatest, judgeSequences, type SequenceVerdict } from './sequence-verdict.ts';
 
 /** Both sides at one moment; latencies are those since the moment before. */
 export interface FleetLook {
@@ -18,6 +18,8 @@ export interface FleetLook {
 }
 
 const POLL_MS = 50;
+/** Of a drain that moves, but not to its end. */
+const DRAIN_MS_MAX = 120_000;
 
 /** The publishers and the consumers of one measurement, each side in a process of its own. */
 export class LoadFleet {
@@ -77,7 +79,8 @@ export class LoadFleet {
   /** Until everything sent has an answer and everything acknowledged has come, or nothing moves for `stillMs`. */
   async drained(audiences: number, stillMs: number): Promise<FleetLook> {
     let before = -1;
-    let movedMs = performance.now();
+    const startedMs = performance.now();
+    let movedMs = startedMs;
     for (;;) {
       const look = await this.look();
       const isAnswered = look.acknowledged + look.refused >= look.sent;
@@ -87,6 +90,7 @@ export class LoadFleet {
         before = moved;
         movedMs = performance.now();
       } else if (performance.now() - movedMs > stillMs) return look;
+      if (performance.now() - startedMs > DRAIN_MS_MAX) return look;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

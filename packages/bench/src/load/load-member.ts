@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { SluiceError } from '@sluice/common/errors';
 import type { LoadAccounts, LoadCommand, LoadEvent, LoadLook, LoadPlan } from './load-plan.ts';
 
-const PROCESS = new URL('./load-process.js', import.meta.url);
+/** Built, also when this file is not. */
+const PROCESS = new URL('../../dist/load/load-process.js', import.meta.url);
 const ANSWER_MS_MAX = 120_000;
 const END_MS_MAX = 5_000;
 

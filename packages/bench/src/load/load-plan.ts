@@ -1,5 +1,6 @@
 import type { ConsumerLink, IdlerLink, PublisherLink } from './driver.ts';
-import type { AudienceAccount, LatestAccount, PublisherAccount } from './sequence-checker.ts';
+import type { AudienceAccount, LatestAccount } from './sequence-ledger.ts';
+import type { PublisherAccount } from './sequence-verdict.ts';
 
 /**
  * What the runner says to a process of the load and hears from it. Data only: it crosses a pipe. A process is
@@ -25,7 +26,7 @@ export interface ConsumersPlan {
   side: 'consumers';
   driver: string;
   run: number;
-  /** 0, or the queue keeps the newest value of this many keys. */
+  /** 0, or the queue keeps the newest value of this many keys of each publisher. */
   latestKeys: number;
   links: (ConsumerLink & { audience: number; workMs: number })[];
 }

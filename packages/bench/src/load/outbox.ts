@@ -1,8 +1,8 @@
 import { LatencySketch } from './latency-sketch.ts';
 import { nowUs } from './monotonic-clock.ts';
 import { Pace } from './pace.ts';
-import type { PublisherAccount } from './sequence-checker.ts';
 import { SequenceSet } from './sequence-set.ts';
+import type { PublisherAccount } from './sequence-verdict.ts';
 import { writeStamp } from './stamp.ts';
 
 /** Handed to a driver in one go, so that answers are read in between. */

@@ -38,7 +38,7 @@ export class MqttConsumer implements ConsumingLink, PacketReader {
     if (this.#acks.sizeBytes > 0) this.#connection.writeAll(this.#acks.take());
   }
 
-  close(): Promise<void> {
+  close() {
     return this.#connection.close();
   }
 }

@@ -95,7 +95,7 @@ export class MqttPublisher implements PublishingLink, PacketReader {
     this.#outbox.answered();
   }
 
-  close(): Promise<void> {
+  close() {
     return this.#connection.close();
   }
 

@@ -6,7 +6,8 @@ import { mqttAnswers } from './mqtt-answers.ts';
 
 const START_MS_MAX = 20_000;
 const HOST = '127.0.0.1';
-const BROKER = new URL('./aedes-broker.js', import.meta.url);
+/** Built, also when this file is not: a process of its own runs what was compiled. */
+const BROKER = new URL('../../dist/peers/aedes-broker.js', import.meta.url);
 
 /** aedes: publish and subscribe in the memory of a Node.js process, as Sluice's gateway is one. */
 export const AEDES: Peer = {

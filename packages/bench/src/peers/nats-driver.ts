@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type JsMsg, jetstream } from '@nats-io/jetstream';
+import { type Consumer, type JsMsg, jetstream } from '@nats-io/jetstream';
 import { connect, createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import type {
   ConsumerLink,
@@ -82,14 +82,13 @@ export const driver: Driver = {
     }
     const consumer = await jetstream(connection).consumers.get(link.source, WORKERS);
     let tag = 0;
-    await consumer.consume({
-      max_messages: link.prefetch,
-      callback: (message) => {
-        held.set(++tag, message);
-        inbox.take(message.data, tag, message.redelivered);
-        soon.ask();
-      },
-    });
+    const take = (message: JsMsg) => {
+      held.set(++tag, message);
+      inbox.take(message.data, tag, message.redelivered);
+      soon.ask();
+    };
+    if (link.prefetch > 1) await consumer.consume({ max_messages: link.prefetch, callback: take });
+    else void oneByOne(consumer, take, () => held.size === 0).catch(onEnd);
     return consuming;
   },
 
@@ -99,12 +98,22 @@ export const driver: Driver = {
   },
 };
 
+/** `consume` asks for more when a message has come; a worker that takes one at a time asks when it has done with it. */
+async function oneByOne(consumer: Consumer, take: (message: JsMsg) => void, isFree: () => boolean): Promise<void> {
+  for (;;) {
+    const message = await consumer.next();
+    if (message === null) continue;
+    take(message);
+    while (!isFree()) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** The one consumer of a stream that all workers share. */
 const WORKERS = 'workers';
 
 async function open(link: Link, onEnd: OnEnd): Promise<NatsConnection> {
   const { host, port } = link.address;
-  const connection = await connect({ servers: `${host}:${port}`, name: link.clientId, reconnect: false, noEcho: true });
+  const connection = await connect({ servers: `${host}:${port}`, name: link.clientId, reconnect: false });
   void connection.closed().then((error) => onEnd(error ?? new Error(`${link.clientId}: the connection was closed`)));
   return connection;
 }

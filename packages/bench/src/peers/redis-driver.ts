@@ -127,7 +127,7 @@ async function readEntries(redis: Redis, link: ConsumerLink, count: number): Pro
 
 async function open(link: Link, onEnd: OnEnd): Promise<Redis> {
   const { host, port } = link.address;
-  const redis = new Redis({ host, port, lazyConnect: true, retryStrategy: () => null, noDelay: true });
+  const redis = new Redis({ host, port, protocol: 2, lazyConnect: true, retryStrategy: () => null });
   redis.on('error', onEnd);
   await redis.connect();
   redis.on('close', () => onEnd(new Error(`${link.clientId}: the connection was closed`)));

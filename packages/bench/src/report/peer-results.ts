@@ -1,4 +1,4 @@
-import type { SequenceVerdict } from '../load/sequence-checker.ts';
+import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import type { FigureName, Figures, Measurement, SyncFinding } from '../run/measurement.ts';
 
 /** All rounds of one peer under one workload: medians, and how far the rounds lie apart. */

@@ -2,7 +2,15 @@ import type { Figures, Measurement } from '../run/measurement.ts';
 import type { Peer } from '../run/peer.ts';
 import type { Workload } from '../run/workload.ts';
 import { type Verdict, verdictsOf } from './bars.ts';
-import { digits, figuresTable, percent, short, TABLE_COLUMNS, type TableColumn } from './figures-table.ts';
+import {
+  digits,
+  figuresTable,
+  milliseconds,
+  percent,
+  short,
+  TABLE_COLUMNS,
+  type TableColumn,
+} from './figures-table.ts';
 import { type PeerResult, resultsOf } from './peer-results.ts';
 
 /**
@@ -57,7 +65,9 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     PEER,
     figure('msg/s', 'rate'),
     figure('µs', 'cpuUs'),
-    right('ms p50/p99/p99.9', ({ median: { p50Ms, p99Ms, p999Ms } }) => [p50Ms, p99Ms, p999Ms].map(digits).join('/')),
+    right('ms p50/p99/p99.9', ({ median: { p50Ms, p99Ms, p999Ms } }) =>
+      [p50Ms, p99Ms, p999Ms].map(milliseconds).join('/'),
+    ),
     figure('MB', 'rssMb', short),
     figure('disk', 'writtenBytes', short),
     FSYNC,
@@ -73,7 +83,6 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     figure('drain/s', 'drainRate'),
     figure('µs', 'drainCpuUs'),
     figure('MB most', 'rssMb', short),
-    FSYNC,
     LOAD,
     BARS_HELD,
   ],
@@ -82,11 +91,10 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     figure('kept/s', 'sustainedRate'),
     figure('taken/s', 'takenRate'),
     figure('behind', 'backlogMost', short),
-    figure('p99 ms', 'p99BeforeMs'),
+    figure('p99 ms', 'p99BeforeMs', milliseconds),
     figure('back s', 'backS'),
     figure('MB', 'rssMb', short),
     right('lost', ({ sequences }) => short(sequences?.lost)),
-    FSYNC,
     LOAD,
     BARS_HELD,
   ],

@@ -27,13 +27,14 @@ export function publishersOf(flow: Flow, channel: Channel, options: PublishingOp
     window: flow.window,
     perSecond: options.perSecond / flow.publishers,
     messagesMax: Math.ceil(options.messagesMax / flow.publishers),
-    keys: flow.keys,
+    keys: keysEach(flow),
     backlogMax: flow.backlogMax,
     links: names.map((clientId, i) => ({
       address: addressOf(publish, i),
       clientId,
       options: publish.options,
-      topics: publish.topics,
+      // The newest of a key is known by one sequence, hence a key has one publisher.
+      topics: flow.keys === 1 ? publish.topics : publish.topics.slice(i * keysEach(flow), (i + 1) * keysEach(flow)),
       payloadBytes: flow.payloadBytes,
     })),
   };
@@ -46,7 +47,7 @@ export function consumersOf(flow: Flow, channel: Channel, run: number): Consumer
     side: 'consumers',
     driver: consume.driver,
     run,
-    latestKeys: flow.channel === 'last-value' ? flow.keys : 0,
+    latestKeys: flow.channel === 'last-value' ? keysEach(flow) : 0,
     links: names.map((clientId, i) => ({
       address: addressOf(consume, i),
       clientId,
@@ -58,6 +59,11 @@ export function consumersOf(flow: Flow, channel: Channel, run: number): Consumer
       workMs: flow.workMs[i % flow.workMs.length] as number,
     })),
   };
+}
+
+/** Of one publisher. */
+function keysEach({ keys, publishers }: Flow): number {
+  return Math.max(1, Math.floor(keys / publishers));
 }
 
 function addressOf(way: Way, client: number) {

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { LatencySketch } from '../load/latency-sketch.ts';
 import { type FleetLook, LoadFleet } from '../load/load-fleet.ts';
-import type { SequenceVerdict } from '../load/sequence-checker.ts';
+import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import { type BrokerLook, BrokerWatch } from './broker-watch.ts';
 import { consumersOf, publishersOf } from './fleet-plans.ts';
 import { type Figures, MB } from './measurement.ts';

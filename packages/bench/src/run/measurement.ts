@@ -1,4 +1,4 @@
-import type { SequenceVerdict } from '../load/sequence-checker.ts';
+import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import type { SyncAnswer } from './peer.ts';
 
 /** One peer under one workload, once. Figures that a workload does not have are absent. */

@@ -1,37 +1,12 @@
 import { SequenceSet } from './sequence-set.ts';
 
 /**
- * What came, held against what was acknowledged. Whoever shares a queue sees a part each, and only together can they
- * say what is lost; whoever subscribes for himself must see all. So consumers note into the ledger of their audience,
- * ledgers of all processes are united, and one function judges.
+ * What came, noted while it comes. Whoever shares a queue sees a part each, and only together can they say what is lost;
+ * whoever subscribes for himself must see all. So consumers note into the ledger of their audience, and the ledgers of
+ * all processes are held against what was acknowledged by `sequence-verdict`.
+ *
+ * @hotpath
  */
-export interface PublisherAccount {
-  publisher: number;
-  sent: number;
-  /** Bits of a `SequenceSet`. */
-  acknowledged: Uint8Array;
-}
-
-export interface AudienceAccount {
-  /** Consumers with the same number share what there is; with different ones each get all. */
-  audience: number;
-  duplicates: number;
-  outOfOrder: number;
-  foreign: number;
-  /** By publisher: bits of a `SequenceSet`. */
-  received: { publisher: number; bits: Uint8Array }[];
-}
-
-export interface SequenceVerdict {
-  /** Acknowledged to the publisher and never delivered. */
-  lost: number;
-  duplicated: number;
-  outOfOrder: number;
-  /** Delivered and not of this run. */
-  foreign: number;
-}
-
-/** @hotpath */
 export class AudienceLedger {
   readonly audience: number;
   readonly #received: SequenceSet[];
@@ -125,34 +100,6 @@ export class OrderWatch {
   }
 }
 
-export function judgeSequences(
-  publishers: readonly PublisherAccount[],
-  audiences: readonly AudienceAccount[],
-): SequenceVerdict {
-  const verdict: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
-  const united = new Map<number, Map<number, SequenceSet>>();
-  for (const { audience, duplicates, outOfOrder, foreign, received } of audiences) {
-    verdict.duplicated += duplicates;
-    verdict.outOfOrder += outOfOrder;
-    verdict.foreign += foreign;
-    const sets = united.get(audience) ?? new Map<number, SequenceSet>();
-    united.set(audience, sets);
-    for (const { publisher, bits } of received) {
-      const set = new SequenceSet(bits);
-      const known = sets.get(publisher);
-      if (known === undefined) sets.set(publisher, set);
-      else verdict.duplicated += known.unite(set);
-    }
-  }
-  const none = new SequenceSet();
-  for (const sets of united.values()) {
-    for (const { publisher, acknowledged } of publishers) {
-      verdict.lost += new SequenceSet(acknowledged).missingFrom(sets.get(publisher) ?? none);
-    }
-  }
-  return verdict;
-}
-
 /**
  * The same for a queue that keeps the newest value of each key: what was superseded may stay away. The newest must
  * come, and no value after a newer one of its key. `sequence % keys` is the key.
@@ -184,27 +131,17 @@ export class LatestLedger {
   }
 }
 
+export interface AudienceAccount {
+  /** Consumers with the same number share what there is; with different ones each get all. */
+  audience: number;
+  duplicates: number;
+  outOfOrder: number;
+  foreign: number;
+  /** By publisher: bits of a `SequenceSet`. */
+  received: { publisher: number; bits: Uint8Array }[];
+}
+
 export interface LatestAccount {
   outOfOrder: number;
   newest: [publisher: number, byKey: Float64Array][];
-}
-
-/** Every publisher has had all its messages acknowledged, or the newest of a key is not known. */
-export function judgeLatest(
-  keys: number,
-  publishers: readonly PublisherAccount[],
-  accounts: readonly LatestAccount[],
-): SequenceVerdict {
-  const verdict: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
-  for (const { outOfOrder } of accounts) verdict.outOfOrder += outOfOrder;
-  for (const { publisher, sent, acknowledged } of publishers) {
-    const answered = new SequenceSet(acknowledged);
-    for (let key = 0; key < Math.min(keys, sent); key++) {
-      const last = sent - 1 - ((((sent - 1 - key) % keys) + keys) % keys);
-      if (!answered.has(last)) continue;
-      const came = accounts.some(({ newest }) => newest.some(([of, byKey]) => of === publisher && byKey[key] === last));
-      if (!came) verdict.lost++;
-    }
-  }
-  return verdict;
 }
