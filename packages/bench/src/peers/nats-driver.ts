@@ -60,6 +60,7 @@ export const driver: Driver = {
   async consumer(link: ConsumerLink, inbox: Inbox, onEnd: OnEnd): Promise<ConsumingLink> {
     const connection = await open(link, onEnd);
     const held = new Map<number, JsMsg>();
+    let isOpen = true;
     const soon = new Soon(() => inbox.turnEnds());
     const consuming: ConsumingLink = {
       acknowledge(tag) {
@@ -67,7 +68,10 @@ export const driver: Driver = {
         held.delete(tag);
       },
       flush() {},
-      close: () => connection.close(),
+      async close() {
+        isOpen = false;
+        await connection.close();
+      },
     };
     inbox.attach(consuming);
     if (link.options.jetstream !== true) {
@@ -88,7 +92,16 @@ export const driver: Driver = {
       soon.ask();
     };
     if (link.prefetch > 1) await consumer.consume({ max_messages: link.prefetch, callback: take });
-    else void oneByOne(consumer, take, () => held.size === 0).catch(onEnd);
+    else {
+      oneByOne(
+        consumer,
+        take,
+        () => held.size === 0,
+        () => isOpen,
+      ).catch((error: Error) => {
+        if (isOpen) onEnd(error);
+      });
+    }
     return consuming;
   },
 
@@ -99,14 +112,22 @@ export const driver: Driver = {
 };
 
 /** `consume` asks for more when a message has come; a worker that takes one at a time asks when it has done with it. */
-async function oneByOne(consumer: Consumer, take: (message: JsMsg) => void, isFree: () => boolean): Promise<void> {
-  for (;;) {
-    const message = await consumer.next();
+async function oneByOne(
+  consumer: Consumer,
+  take: (message: JsMsg) => void,
+  isFree: () => boolean,
+  isOpen: () => boolean,
+): Promise<void> {
+  while (isOpen()) {
+    const message = await consumer.next({ expires: PULL_MS });
     if (message === null) continue;
     take(message);
-    while (!isFree()) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!isFree() && isOpen()) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
+
+/** The least the server allows. */
+const PULL_MS = 1_000;
 
 /** The one consumer of a stream that all workers share. */
 const WORKERS = 'workers';
