@@ -2,7 +2,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { simulateCluster } from '../src/cluster/cluster-history.ts';
 import type { Verdict } from '../src/simulation.ts';
 
-const SEEDS = 6;
+const SEEDS = 5;
 const SAFETY_MS = 5_000;
 
 function expectHeld(verdict: Verdict): void {

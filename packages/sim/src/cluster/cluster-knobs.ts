@@ -40,6 +40,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   safetyMs: number;
 }
 
+/** Each is a batch, a synced write on three disks, a settlement: what a seed costs goes by them. */
+const TURNS_A_SECOND_MAX = 30;
 const MESSAGES_A_SECOND_MAX = 120;
 
 export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
@@ -66,7 +68,11 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     placement: { steadyMs: draw.oneOf([1_000, 10_000]), replaceAfterMs: draw.oneOf([15_000, 300_000]) },
     expiringOneIn: draw.oneOf([0, 0, 3, 20]),
     publishers,
-    publishEveryMs: Math.max(draw.oneOf([20, 60, 200]), 20 * publishers, (messages * 1_000) / MESSAGES_A_SECOND_MAX),
+    publishEveryMs: Math.max(
+      draw.oneOf([20, 60, 200]),
+      (publishers * 1_000) / TURNS_A_SECOND_MAX,
+      (messages * 1_000) / MESSAGES_A_SECOND_MAX,
+    ),
     batch,
     payloadBytes,
     workersPerQueue: draw.between(1, 3),

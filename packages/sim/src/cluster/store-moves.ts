@@ -22,12 +22,15 @@ export class StoreMoves {
   #leaving: StoreNode | undefined;
   #added = 0;
   #isOver = false;
+  #copiesAskedMs = Number.NEGATIVE_INFINITY;
   readonly counts = new Map<string, number>();
 
   static readonly STORES_MAX = 6;
   /** How long a cluster may take until what its operator asked for is so. */
   static readonly DONE_MS_MAX = 60_000;
   static readonly LOOK_MS = 500;
+  /** A wish of which nothing was heard for so long was not heard either. */
+  static readonly WISH_MS_MAX = 20_000;
 
   constructor(options: { world: SimWorld; draw: Draw; fleet: Fleet }) {
     this.#world = options.world;
@@ -38,6 +41,7 @@ export class StoreMoves {
   do(fault: StoreFault, victim: StoreNode | undefined): void {
     this.#look();
     if (fault === 'add-store') this.#add();
+    else if (fault === 'copies') this.#copies();
     else if (victim === undefined) return;
     else if (fault === 'stop') this.#stop(victim);
     else if (fault === 'drain') this.#drain(victim);
@@ -75,6 +79,24 @@ export class StoreMoves {
     this.#fleet.join(`added${++this.#added}`, roles);
   }
 
+  /** More or fewer copies of everything; none while a copy is lost, for the lost one could be the one to stay. */
+  #copies(): void {
+    const gateway = this.#fleet.anyGateway();
+    if (gateway === undefined || this.#oneIsLost()) return;
+    const copies = this.#draw.between(1, Math.min(3, this.#staying()));
+    this.#copiesAskedMs = this.#world.nowMs;
+    this.#world.after(0, gateway.life, () => {
+      gateway.cluster?.setReplicationFactor(copies).then(
+        (outcome) => {
+          const told = outcome.ok ? 'done' : outcome.code;
+          this.#world.trace.add(this.#world.nowMs, gateway.name, `there shall be ${copies} copies: ${told}`);
+          if (outcome.ok) this.#count('copies');
+        },
+        (cause: unknown) => this.#world.fail(cause),
+      );
+    });
+  }
+
   /** As a rolling restart does it. */
   #stop(store: StoreNode): void {
     if (store.state !== 'up' || store.life.paused) return;
@@ -94,7 +116,8 @@ export class StoreMoves {
   #leave(store: StoreNode): void {
     if (this.#leaving !== undefined || this.#drained === store || this.#lost === store) return;
     // A refusal for want of others is asked for too, now and then.
-    if (this.#staying() <= Math.min(3, this.#fleet.knobs.stores) && !this.#draw.onceIn(8)) return;
+    const copies = this.#fleet.anyGateway()?.topology?.replicationFactor ?? 1;
+    if (this.#staying() <= copies && !this.#draw.onceIn(8)) return;
     this.#leaving = store;
     store.expected.add('NODE_GONE');
     this.#wish(store, 'leaving');
@@ -183,7 +206,11 @@ export class StoreMoves {
   /** What was acknowledged is also elsewhere, on disks that are whole, and nobody else is lost. */
   #mayLose(store: StoreNode): boolean {
     const fleet = this.#fleet;
-    if (this.#isOver || fleet.knobs.stores < 3 || store === this.#leaving || this.#oneIsLost()) return false;
+    if (this.#isOver || store === this.#leaving || this.#oneIsLost()) return false;
+    // A wish that is not heard yet may make it the only copy.
+    const topology = fleet.anyGateway()?.topology;
+    if (topology === undefined || topology.replicationFactor < 3) return false;
+    if (this.#world.nowMs - this.#copiesAskedMs < StoreMoves.WISH_MS_MAX) return false;
     for (let groupId = 0; groupId <= fleet.knobs.partitions; groupId++) {
       const members = fleet.membersOf(groupId);
       if (members === undefined || members.others.length > 0) return false;
@@ -219,5 +246,5 @@ export class StoreMoves {
 /** What a node may say, and not start, when its disk rots. */
 const DAMAGE = ['ENTRY_LOG_DAMAGED', 'IMAGE_DAMAGED', 'STATE_UNRECOVERABLE'];
 
-export const STORE_FAULTS = ['stop', 'drain', 'leave', 'add-store', 'lose-disk', 'rot'] as const;
+export const STORE_FAULTS = ['stop', 'drain', 'leave', 'add-store', 'copies', 'lose-disk', 'rot'] as const;
 export type StoreFault = (typeof STORE_FAULTS)[number];
