@@ -113,6 +113,29 @@ describe('channels over gRPC', () => {
     await until(() => near.unsentBytes === 0 && arrived === count * size);
   });
 
+  test('that nobody reads holds up no other on its connection', async () => {
+    const { server: made } = server();
+    let accepted = 0;
+    const got: number[] = [];
+    made.serveChannel<AppendRequest, AppendResponse>('append', (channel) => {
+      if (++accepted === 2) channel.onMessage(({ sequence }) => got.push(sequence));
+    });
+    const transport = client(await made.listen('127.0.0.1', 0));
+    const unread = transport.open<AppendRequest, AppendResponse>(2, 'append');
+    for (let sequence = 1; sequence <= 40; sequence++) unread.send(request(sequence, WINDOW_BYTES / 4));
+    await until(() => accepted === 1);
+    let before = 0;
+    while (before !== unread.unsentBytes) {
+      before = unread.unsentBytes;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(unread.unsentBytes).toBeGreaterThan(0);
+    const read = transport.open<AppendRequest, AppendResponse>(2, 'append');
+    for (let sequence = 1; sequence <= 8; sequence++) read.send(request(sequence, WINDOW_BYTES / 4));
+    await until(() => got.length === 8);
+    expect(unread.unsentBytes).toBeGreaterThan(0);
+  });
+
   test('may send an image without waiting for leave to go on', async () => {
     const { server: made } = server();
     const session = connectHttp2(`http://127.0.0.1:${await made.listen('127.0.0.1', 0)}`);

@@ -6,8 +6,8 @@ export const FRAME_BYTES = 1024 * 1024;
 export const UNSENT_BYTES_MAX = 512 * 1024 * 1024;
 
 /**
- * What a peer may send on a stream, and on a connection, that was not read yet: also what a stream nobody reads holds in
- * memory. By HTTP/2's own 64 KiB an image stops four times on its way for leave to go on.
+ * What a peer may send on a stream, and on a connection, that was not read yet; a stream nobody reads holds as much,
+ * beside the sixteen messages gRPC keeps for it. By HTTP/2's own 64 KiB an image stops four times for leave to go on.
  */
 export const WINDOW_BYTES = 4 * 1024 * 1024;
 
