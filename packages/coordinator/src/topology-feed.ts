@@ -39,6 +39,8 @@ export class TopologyFeed {
 
   /** Changes remembered for who comes back; beyond that it gets the whole image. */
   static readonly RECENT_MAX = 1_024;
+  /** Queues in one message of an image: half a megabyte at most but for names of kilobytes, and never what a channel refuses. */
+  static readonly PART_QUEUES = 512;
   /** Watchers hear something at least so often: one that hears nothing for longer looks for another coordinator. */
   static readonly BEAT_MS = 1_000;
   /** Changes that wait at once for every node to act on them. */
@@ -119,7 +121,7 @@ export class TopologyFeed {
   sendImage(): void {
     const image = this.#options.image();
     if (image === undefined || !this.#leads) return;
-    for (const channel of this.#watchers.keys()) channel.send({ type: 'image', ...image });
+    for (const channel of this.#watchers.keys()) sendImageTo(channel, image);
   }
 
   sendAssignments(assignments: readonly QueueAssignment[]): void {
@@ -163,7 +165,7 @@ export class TopologyFeed {
     const image = this.#options.image();
     if (image === undefined) return;
     const since = clusterId === image.clusterId ? this.#since(epoch, image.epoch) : undefined;
-    if (since === undefined) channel.send({ type: 'image', ...image });
+    if (since === undefined) sendImageTo(channel, image);
     else for (const delta of since) channel.send({ type: 'delta', ...delta });
     channel.send({ type: 'liveness', ...this.#liveness() });
     const assignments = this.#options.assignments();
@@ -269,6 +271,20 @@ interface Waiting {
   epoch: number;
   resolve: (reached: boolean) => void;
   untilMs: number;
+}
+
+/** In one turn, so that no change comes between its parts. */
+function sendImageTo(channel: FeedChannel, image: TopologyImage): void {
+  const { epoch, queues } = image;
+  const ahead = Math.max(0, Math.ceil(queues.length / TopologyFeed.PART_QUEUES) - 1) * TopologyFeed.PART_QUEUES;
+  if (ahead === 0) {
+    channel.send({ type: 'image', ...image });
+    return;
+  }
+  for (let at = 0; at < ahead; at += TopologyFeed.PART_QUEUES) {
+    channel.send({ type: 'image-part', epoch, queues: queues.slice(at, at + TopologyFeed.PART_QUEUES) });
+  }
+  channel.send({ type: 'image', ...image, queues: queues.slice(ahead), ahead });
 }
 
 interface LivenessNews {

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { MetaReply } from '@sluice/meta/meta-machine';
-import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import type {
   NodeReport,
   TopologyFeedRequest,
@@ -56,6 +57,18 @@ const imageAt = (epoch: number): TopologyImage => ({
   partitions: [],
   config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
   queues: [],
+});
+
+const queueOf = (queueId: number): QueueDefinition => ({
+  ...QUEUE_SETTING_DEFAULTS,
+  queueId,
+  name: `q${queueId}`,
+  topicFilter: `t/${queueId}`,
+  isLastValue: false,
+  keyExpression: null,
+  partitions: [1],
+  version: 1,
+  createdAtMs: 0,
 });
 
 beforeEach(() => {
@@ -115,6 +128,23 @@ describe('a node that watches', () => {
     await turn();
     expect(watcher.of('image').map(({ epoch }) => epoch)).toEqual([3]);
     expect(watcher.of('delta').map(({ epoch, removed }) => [epoch, removed])).toEqual([[4, [7]]]);
+  });
+
+  test('gets an image of many queues in messages of a few, in their order', async () => {
+    const count = 2 * TopologyFeed.PART_QUEUES + 7;
+    image = { ...imageAt(3), queues: Array.from({ length: count }, (_, i) => queueOf(i + 1)) };
+    const watcher = new Watcher(2);
+    await turn();
+    const messages = [...watcher.of('image-part'), ...watcher.of('image')];
+    expect(messages.map(({ epoch, queues }) => [epoch, queues.length])).toEqual([
+      [3, TopologyFeed.PART_QUEUES],
+      [3, TopologyFeed.PART_QUEUES],
+      [3, 7],
+    ]);
+    expect(watcher.of('image')[0]?.ahead).toBe(2 * TopologyFeed.PART_QUEUES);
+    expect(messages.flatMap(({ queues }) => queues.map(({ queueId }) => queueId))).toEqual(
+      image.queues.map(({ queueId }) => queueId),
+    );
   });
 
   test('before there is a cluster: gets the image when it is formed', async () => {

@@ -272,7 +272,9 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         partitions: list(partitionInfo),
         config,
         queues: list(queue),
+        ahead: fc.option(integer, { nil: undefined }),
       }),
+      message('image-part', { epoch: integer, queues: list(queue) }),
       message('delta', {
         epoch: integer,
         changed: list(queue),

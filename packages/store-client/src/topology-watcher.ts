@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { Channel, Transport } from '@sluice/rpc/transport';
@@ -28,6 +29,8 @@ export class TopologyWatcher {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #imaged: (() => void)[] = [];
+  /** Of an image that is not complete yet. */
+  #parts: { epoch: number; queues: QueueDefinition[] } | undefined;
   readonly #listeners: ((topology: Topology, what: TopologyChange) => void)[] = [];
 
   static readonly TICK_MS = 100;
@@ -126,6 +129,7 @@ export class TopologyWatcher {
   #leave(): void {
     const channel = this.#channel;
     this.#channel = undefined;
+    this.#parts = undefined;
     this.#served = false;
     channel?.close();
   }
@@ -152,10 +156,12 @@ export class TopologyWatcher {
     this.#failures = 0;
     this.#hints = 0;
     switch (update.type) {
+      case 'image-part':
+        if (this.#parts?.epoch !== update.epoch) this.#parts = { epoch: update.epoch, queues: [] };
+        for (const definition of update.queues) this.#parts.queues.push(definition);
+        return;
       case 'image':
-        if (!this.#isWelcome(update.clusterId, update.epoch)) return;
-        this.topology.reset(update);
-        this.#moved('image');
+        this.#imageCame(update);
         return;
       case 'delta':
         if (update.epoch <= this.topology.epoch) return;
@@ -174,6 +180,21 @@ export class TopologyWatcher {
         this.topology.applyAssignments(update.assignments);
         this.#tell('assignments');
     }
+  }
+
+  #imageCame(image: Extract<TopologyUpdate, { type: 'image' }>): void {
+    const { clusterId, epoch, ahead = 0 } = image;
+    const parts = this.#parts?.epoch === epoch ? this.#parts.queues : [];
+    this.#parts = undefined;
+    if (!this.#isWelcome(clusterId, epoch)) return;
+    // What is missing from an image is taken for removed: one that is not whole is asked for again.
+    if (parts.length < ahead) {
+      this.#retry();
+      return;
+    }
+    const before = ahead === 0 ? [] : parts.slice(-ahead);
+    this.topology.reset(ahead === 0 ? image : { ...image, queues: before.concat(image.queues) });
+    this.#moved('image');
   }
 
   /** A coordinator that has not noticed that others lead may send what was true once. */

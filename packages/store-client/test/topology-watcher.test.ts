@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { NodeInfo } from '@sluice/meta/node-info';
-import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
 import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
@@ -112,6 +113,18 @@ const delta = (epoch: number): TopologyUpdate => ({
   config: undefined,
 });
 
+const queueOf = (queueId: number): QueueDefinition => ({
+  ...QUEUE_SETTING_DEFAULTS,
+  queueId,
+  name: `q${queueId}`,
+  topicFilter: `t/${queueId}`,
+  isLastValue: false,
+  keyExpression: null,
+  partitions: [1],
+  version: 1,
+  createdAtMs: 0,
+});
+
 let fixture: Fixture | undefined;
 afterEach(() => fixture?.watcher.close());
 
@@ -140,6 +153,36 @@ describe('the image of a node', () => {
     act();
     await turn();
     expect(first.of('reached')).toEqual([{ type: 'reached', epoch: 3 }]);
+  });
+
+  test('comes in parts when queues are many, and counts when all of them are there', async () => {
+    const { watcher, ...rest } = await watching();
+    const feed = rest.feeds.get(1) as Feed;
+    const whole = { ...image(3), ahead: 2, queues: [queueOf(3)] } as TopologyUpdate;
+    const ids = () => watcher.topology.list().map(({ queueId }) => queueId);
+    feed.send({ type: 'image-part', epoch: 2, queues: [queueOf(9)] });
+    feed.send({ type: 'image-part', epoch: 3, queues: [queueOf(1)] });
+    feed.send({ type: 'image-part', epoch: 3, queues: [queueOf(2)] });
+    await turn();
+    expect([watcher.topology.epoch, ids()]).toEqual([0, []]);
+    feed.send(whole);
+    await turn();
+    expect([watcher.topology.epoch, ids()]).toEqual([3, [1, 2, 3]]);
+    expect(feed.of('reached')).toEqual([{ type: 'reached', epoch: 3 }]);
+  });
+
+  test('is asked for again when a part of it is missing: what is not in it would be taken for removed', async () => {
+    const set = await watching();
+    const { watcher } = set;
+    const feed = set.feed(1);
+    feed.send({ ...image(3), queues: [queueOf(1), queueOf(2)] } as TopologyUpdate);
+    await turn();
+    feed.send({ type: 'image-part', epoch: 4, queues: [queueOf(1)] });
+    feed.send({ ...image(4), ahead: 2, queues: [queueOf(3)] } as TopologyUpdate);
+    await turn();
+    expect([watcher.topology.epoch, watcher.topology.queueCount]).toEqual([3, 2]);
+    expect(await set.watched(1, 1)).toBe(true);
+    expect(feed.of('watch').at(-1)).toEqual({ type: 'watch', clusterId: 'c', epoch: 3 });
   });
 
   test('follows deltas one by one; one that is not newer changes nothing, a gap is asked for again', async () => {

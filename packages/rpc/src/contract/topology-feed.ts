@@ -18,7 +18,12 @@ export type TopologyFeedRequest =
   | { type: 'report'; report: NodeReport };
 
 export type TopologyUpdate =
-  | ({ type: 'image' } & TopologyImage)
+  /**
+   * Of a cluster with many queues, the older ones come before it in parts; `queues` are the rest, and `ahead` says how many
+   * must have come. No message grows with the number of queues.
+   */
+  | ({ type: 'image'; ahead?: number | undefined } & TopologyImage)
+  | { type: 'image-part'; epoch: number; queues: readonly QueueDefinition[] }
   | ({ type: 'delta' } & TopologyDelta)
   /** Soft: newest knowledge as a whole, sent when it changed. */
   | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }

@@ -40,7 +40,9 @@ const updateShape = typed<WithoutQueues>({
     nodes: listOf(nodeInfoShape),
     partitions: listOf(partitionInfoShape),
     config: anyObject,
+    ahead: maybe(anyInteger),
   },
+  'image-part': { epoch: anyInteger },
   delta: {
     epoch: anyInteger,
     removed: listOf(anyInteger),
@@ -82,7 +84,7 @@ export const topologyRequestCodec: Codec<TopologyFeedRequest> = {
 /** Queue definitions leave the JSON; see `queue-definitions`. */
 export const topologyUpdateCodec: Codec<TopologyUpdate> = {
   write(message, writer) {
-    if (message.type === 'image') {
+    if (message.type === 'image' || message.type === 'image-part') {
       const { queues, ...rest } = message;
       writeMessage(rest, queues, writer);
     } else if (message.type === 'delta') {
@@ -96,7 +98,7 @@ export const topologyUpdateCodec: Codec<TopologyUpdate> = {
     return reading('topology update', () => {
       const { json, queues } = readMessage(bytes, updateShape, 'topology update');
       const update = json as WithoutQueues;
-      if (update.type === 'image') return { ...update, queues: queues ?? [] };
+      if (update.type === 'image' || update.type === 'image-part') return { ...update, queues: queues ?? [] };
       // Undefined does not travel in JSON.
       if (update.type === 'delta') return { ...update, config: update.config, changed: queues ?? [] };
       if (queues !== undefined) throw wireInvalid(`${update.type} holds no queues`);
@@ -106,9 +108,10 @@ export const topologyUpdateCodec: Codec<TopologyUpdate> = {
 };
 
 type WithoutQueues =
-  | ({ type: 'image' } & Omit<TopologyImage, 'queues'>)
+  | ({ type: 'image'; ahead?: number | undefined } & Omit<TopologyImage, 'queues'>)
+  | { type: 'image-part'; epoch: number }
   | ({ type: 'delta' } & Omit<TopologyDelta, 'changed'>)
-  | Exclude<TopologyUpdate, { type: 'image' | 'delta' }>;
+  | Exclude<TopologyUpdate, { type: 'image' | 'image-part' | 'delta' }>;
 
 function writeMessage(message: unknown, queues: readonly QueueDefinition[] | undefined, writer: WireWriter): void {
   const json = jsonBytes(message);
