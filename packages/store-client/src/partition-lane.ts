@@ -1,8 +1,8 @@
 import { assert } from '@sluice/common/assert';
 import { writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
-import type { RefusedRecord } from '@sluice/rpc/contract/append';
-import type { AppendLink } from './append-links.ts';
+import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
+import type { StoreLink } from './store-links.ts';
 
 /**
  * What is on its way into one partition: the batch that gathers, and the unanswered ones in their order, linked through
@@ -137,3 +137,5 @@ export interface RecordCompletion {
 
 /** `unavailable`: not stored, or nobody knows. */
 export type RecordFailure = RefusedRecord['code'] | 'storage-full' | 'unavailable';
+
+export type AppendLink = StoreLink<AppendRequest, AppendResponse>;

@@ -6,10 +6,16 @@ import type { Topology } from '@sluice/meta/topology';
 import type { RecordInput } from '@sluice/queue/record/record';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Transport } from '@sluice/rpc/transport';
-import { type AppendLink, AppendLinks } from './append-links.ts';
-import { PartitionLane, type RecordCompletion, type RecordFailure, type UnansweredBatch } from './partition-lane.ts';
+import {
+  type AppendLink,
+  PartitionLane,
+  type RecordCompletion,
+  type RecordFailure,
+  type UnansweredBatch,
+} from './partition-lane.ts';
 import type { RouteTable } from './route-table.ts';
 import { StallWatch } from './stall-watch.ts';
+import { StoreLinks } from './store-links.ts';
 
 /**
  * Publishing into partitions: a record joins its partition's open batch, a batch leaves once a turn (or when it is
@@ -34,7 +40,7 @@ import { StallWatch } from './stall-watch.ts';
 export class PartitionProducer {
   readonly #topology: Topology;
   readonly #routes: RouteTable;
-  readonly #links: AppendLinks;
+  readonly #links: StoreLinks<AppendRequest, AppendResponse>;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #producerId: number;
@@ -94,7 +100,8 @@ export class PartitionProducer {
     this.#bufferBytesMax = options.bufferBytesMax;
     this.#deadlineMs = options.deadlineMs;
     this.#stalls = new StallWatch(options.logger, (partition) => options.routes.leaderOf(partition));
-    this.#links = new AppendLinks({
+    this.#links = new StoreLinks({
+      service: 'append',
       transport: options.transport,
       clock: options.clock,
       received: (link, response) => this.#received(link, response),
@@ -147,11 +154,7 @@ export class PartitionProducer {
   /** The image of the cluster changed: channels are open to all its stores, from the beginning. */
   topologyChanged(): void {
     this.#routes.topologyChanged();
-    const stores: number[] = [];
-    for (const node of this.#topology.nodes()) {
-      if (node.state !== 'gone' && node.roles.includes('store')) stores.push(node.nodeId);
-    }
-    this.#links.keep(stores);
+    this.#links.keep(this.#topology.nodes());
   }
 
   /** The payload is copied before this returns; `completion` hears of its fate later, exactly once. */

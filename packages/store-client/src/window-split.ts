@@ -9,7 +9,7 @@
  * Credit that is taken back is only free when the store says that it acts on the smaller window: until then it may have
  * assigned what is still on its way. `bound` is what may be outstanding at most, and the invariant is
  *
- *     the sum of all bounds, and of what is held of consumers that are gone, is at most the window,
+ *     the sum of all bounds, and of what is held of no consumer, is at most the window,
  *
  * except while a window that was made smaller, or a message that was held before, has not come back yet.
  *
@@ -18,7 +18,7 @@
 export class WindowSplit {
   readonly parts: WindowPart[] = [];
   #window: number;
-  /** Held by the client, delivered by consumers that are gone: they still take its places. */
+  /** Held by the client and by no consumer: they still take its places. */
   #orphans = 0;
   #orphanTicks = 0;
   /** Where the uneven rest begins; moves on while there is less credit than partitions with work. */
@@ -27,7 +27,7 @@ export class WindowSplit {
 
   /** Ticks until a store that does not answer is taken to have acted on its window. */
   static readonly UNANSWERED_TICKS = 8;
-  /** Ticks until what consumers that are gone had delivered takes no place any more: some is never answered. */
+  /** Ticks until what no consumer holds takes no place any more: some is never answered. */
   static readonly ORPHAN_TICKS = 240;
 
   constructor(window: number) {
@@ -47,6 +47,7 @@ export class WindowSplit {
       partition,
       isOpen: false,
       isAttached: false,
+      isRetiring: false,
       window: 0,
       bound: 0,
       held: 0,
@@ -62,6 +63,7 @@ export class WindowSplit {
   /** It is not drawn from any more; what the client holds of it stays with the client. */
   remove(part: WindowPart): void {
     this.closed(part);
+    while (part.held > 0) this.lost(part);
     const at = this.parts.indexOf(part);
     if (at >= 0) this.parts.splice(at, 1);
   }
@@ -80,15 +82,12 @@ export class WindowSplit {
     part.isAttached = true;
   }
 
-  /** The consumer is gone, and its credit with it. */
+  /** The consumer is gone. What the client holds of it takes its places until another one is attached, which takes it over. */
   closed(part: WindowPart): void {
-    if (part.held > 0) this.#orphanTicks = 0;
-    this.#orphans += part.held;
     part.isOpen = false;
     part.isAttached = false;
     part.window = 0;
-    part.bound = 0;
-    part.held = 0;
+    part.bound = part.held;
     part.unanswered = 0;
     part.isWaiting = false;
     part.isWanted = false;
@@ -103,6 +102,14 @@ export class WindowSplit {
   settled(part: WindowPart): boolean {
     part.held--;
     return this.#shrinkBound(part);
+  }
+
+  /** One that the client holds is not the consumer's any more: its store gave it to somebody else. */
+  lost(part: WindowPart): void {
+    part.held--;
+    this.#orphans++;
+    this.#orphanTicks = 0;
+    this.#shrinkBound(part);
   }
 
   /** A message whose consumer is gone was answered by the client. */
@@ -150,8 +157,13 @@ export class WindowSplit {
    * answered the former keeps it: two on their way may be answered as one, and nobody could say which.
    */
   plan(changed: WindowPart[]): void {
-    const open = this.parts.filter(({ isOpen }) => isOpen);
-    const credit = Math.max(0, this.#window - this.#orphans);
+    const open = this.parts.filter(({ isOpen, isRetiring }) => isOpen && !isRetiring);
+    let taken = this.#orphans;
+    for (const part of this.parts) {
+      if (part.isRetiring && part.window > 0 && part.unanswered === 0) this.#change(part, 0, changed);
+      if (part.isRetiring || !part.isOpen) taken += part.bound;
+    }
+    const credit = Math.max(0, this.#window - taken);
     const targets = this.#targets(open, credit);
     let free = credit;
     for (let i = 0; i < open.length; i++) {
@@ -228,6 +240,8 @@ export interface WindowPart {
   /** A consumer is attached, or about to be. */
   isOpen: boolean;
   isAttached: boolean;
+  /** It gets no credit any more, and is removed when nothing of it is held. */
+  isRetiring: boolean;
   /** What its store was, or is to be, told. */
   window: number;
   /** What may be outstanding there at most, as long as not every window was answered. */

@@ -40,8 +40,8 @@ class Worker {
   readonly split: WindowSplit;
   readonly leaders: (Leader | undefined)[];
   readonly parts: WindowPart[];
-  /** Messages the client has, of which leader; undefined when that one is gone. */
-  readonly held: (Leader | undefined)[] = [];
+  /** Messages the client has, by partition; undefined when they are nobody's. */
+  readonly held: (number | undefined)[] = [];
 
   constructor(window: number, partitions: number) {
     this.split = new WindowSplit(window);
@@ -59,6 +59,8 @@ class Worker {
     this.plan();
     this.split.attached(part);
     leader.toStore.push({ window: part.window });
+    // What the client holds is said with the attach.
+    leader.outstanding = part.held;
     leader.answers = false;
     leader.take();
     leader.answers = true;
@@ -69,8 +71,18 @@ class Worker {
     const leader = this.leaders[i];
     if (leader === undefined) return;
     this.leaders[i] = undefined;
-    for (let n = 0; n < this.held.length; n++) if (this.held[n] === leader) this.held[n] = undefined;
     this.split.closed(this.parts[i] as WindowPart);
+    this.plan();
+  }
+
+  /** Its leader gave one of those that the client holds to somebody else. */
+  lose(i: number): void {
+    const n = this.held.indexOf(i);
+    if (n === -1) return;
+    this.held[n] = undefined;
+    const leader = this.leaders[i];
+    if (leader !== undefined) leader.outstanding--;
+    this.split.lost(this.parts[i] as WindowPart);
     this.plan();
   }
 
@@ -93,19 +105,19 @@ class Worker {
       return;
     }
     this.split.delivered(part, message.deliver);
-    for (let n = 0; n < message.deliver; n++) this.held.push(leader);
+    for (let n = 0; n < message.deliver; n++) this.held.push(i);
   }
 
   settle(n: number): void {
     if (this.held.length === 0) return;
-    const [leader] = this.held.splice(n % this.held.length, 1);
-    if (leader === undefined) {
+    const [i] = this.held.splice(n % this.held.length, 1);
+    if (i === undefined) {
       this.split.orphanSettled();
       this.plan();
       return;
     }
-    leader.toStore.push('settle');
-    if (this.split.settled(this.parts[this.leaders.indexOf(leader)] as WindowPart)) this.plan();
+    this.leaders[i]?.toStore.push('settle');
+    if (this.split.settled(this.parts[i] as WindowPart)) this.plan();
   }
 
   tick(): void {
@@ -185,7 +197,7 @@ describe('a window over several partitions', () => {
     worker.calm();
     for (const leader of worker.leaders) leader?.work(1000);
     worker.calm();
-    const served = new Map<Leader | undefined, number>();
+    const served = new Map<number | undefined, number>();
     for (let i = 0; i < 80; i++) {
       expect(worker.held).toHaveLength(1);
       served.set(worker.held[0], (served.get(worker.held[0]) ?? 0) + 1);
@@ -194,7 +206,7 @@ describe('a window over several partitions', () => {
       if (i % 2 === 1) worker.tick();
       worker.calm();
     }
-    for (const leader of worker.leaders) expect(served.get(leader)).toBeGreaterThanOrEqual(15);
+    for (const i of worker.leaders.keys()) expect(served.get(i)).toBeGreaterThanOrEqual(15);
   });
 
   test('an idle worker with fewer places than partitions sends nothing, and hears of work anywhere', () => {
@@ -228,6 +240,8 @@ describe('a window over several partitions', () => {
     worker.leaders[0]?.work(3);
     worker.calm();
     worker.close(0);
+    expect([worker.split.orphans, worker.split.wantsTicks]).toEqual([0, false]);
+    for (let i = 0; i < 3; i++) worker.lose(0);
     worker.open(0);
     expect(worker.windows).toEqual([0]);
     for (let i = 1; i < WindowSplit.ORPHAN_TICKS; i++) worker.tick();

@@ -10,9 +10,9 @@ export type HandOverReason = 'preferred' | 'leaves the group' | 'disk' | 'drain'
 /**
  * Hands the leadership of partitions to other stores.
  *
- * Raft alone would transfer to anybody who has the log. But a store without space refuses publishes, one that is about to
- * stop would hand it on, and whatever consumers hold at that moment is delivered twice. So the heir is asked whether it
- * would lead, and before the transfer nothing new is handed out for a moment, until what was delivered is answered.
+ * Raft alone would transfer to anybody who has the log. But a store without space refuses publishes, and one that is about
+ * to stop would hand it on. So the heir is asked whether it would lead. Before the transfer nothing new is handed out for
+ * a moment, until what was settled is committed; what consumers hold they take with them to the heir (`resumption`).
  *
  * A transfer that came to nothing is not tried with the same heir for a while: proposals wait while it lasts.
  */
@@ -22,7 +22,7 @@ export class HandOvers {
   /** By group and heir: until when it is left alone. */
   readonly #restingUntilMs = new Map<string, number>();
 
-  /** How long consumers may take to answer what they hold. */
+  /** How long the log may take to commit what was settled; what it has not is told to the heir by the gateways. */
   static readonly SETTLE_MS = 250;
   /** Raft gives a transfer up after an election timeout, which is at most two seconds. */
   static readonly TRANSFER_MS = 2500;

@@ -13,16 +13,19 @@ import type { Command } from '@sluice/queue/machine/commands';
 import type { Effect } from '@sluice/queue/machine/effects';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import type { Membership } from '@sluice/raft/entry';
+import type { LateItem } from '@sluice/rpc/contract/consume';
 import { IndexReader } from './index-reader.ts';
-import { type DispatchConsumer, QueueDispatch } from './queue-dispatch.ts';
+import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
+import { Resumption } from './resumption.ts';
 import { RowDropper } from './row-dropper.ts';
 import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
 
 /**
  * One partition on this node: its machine, and, while this node leads it, the dispatch of its queues. Followers keep
- * the machine only; what dispatch knows (who holds what) is soft and begins anew with each leadership.
+ * the machine only; what dispatch knows (who holds what) is soft, and told by the gateways to each new leader
+ * (`resumption`).
  *
  * A new leader takes publishes only once it knows the queues of its image (`serves`): a queue that was just created may
  * be known to the former leader alone, and who was told that it exists must not be told that it does not.
@@ -44,11 +47,12 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
   /** The host does not vouch for this leadership: the process stood still, and another may lead by now. */
   #isInDoubt = false;
   #leadsSinceMs = 0;
+  #resumption: Resumption | undefined;
 
   /** How soon something is proposed again that the log did not take. */
   static readonly BUSY_RETRY_MS = 20;
   static readonly WRITTEN_MS_MAX = 1000;
-  /** How often it is looked whether everything was answered, before leadership is handed over. */
+  /** How often it is looked whether what was settled is committed, before leadership is handed over. */
   static readonly PAUSE_LOOK_MS = 5;
 
   constructor(parts: PartitionParts) {
@@ -60,8 +64,8 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
       leads: () => this.#leads,
       onCaughtUp: () => this.#wakeAll(),
     });
-    this.settles = new SettleBatcher((command) => {
-      if (this.#leads) this.#backlog.add(command);
+    this.settles = new SettleBatcher((command, receipts) => {
+      if (this.#leads) this.#backlog.add(command, receipts);
     });
     this.dropper = new RowDropper(this, parts.logger);
   }
@@ -82,6 +86,11 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
   /** It leads, and knows the queues that its image knows: publishes are taken. */
   get serves(): boolean {
     return this.#serves;
+  }
+
+  /** Of the present leadership: what may be with workers of whom nobody has told yet. */
+  get resumption(): Resumption | undefined {
+    return this.#resumption;
   }
 
   /** By the monotonic clock; of the present leadership. */
@@ -163,8 +172,8 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
   }
 
   /**
-   * Before leadership is handed over: hands out nothing more and waits, at most so long, until what consumers hold is
-   * answered and in the log. What is still held then is delivered again by the next leader.
+   * Before leadership is handed over: hands out nothing more and waits, at most so long, until what was settled is in
+   * the log, so that it need not be told again. What consumers hold they go on holding under the next leader.
    */
   async pause(withinMs: number): Promise<void> {
     this.#isPaused = true;
@@ -224,6 +233,9 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     this.#leads = leads;
     if (leads) {
       this.#leadsSinceMs = this.#parts.clock.monotonicMs();
+      // The first entry of its term is applied, and nothing was proposed behind it yet.
+      const lastIndex = this.#parts.host.status(this.groupId)?.applied ?? Number.POSITIVE_INFINITY;
+      this.#resumption = new Resumption(lastIndex, () => this.#wakeAll());
       // What the former leader had begun and not ended: its effects were told to it alone.
       for (const queue of this.machine.queues()) {
         if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
@@ -284,6 +296,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
         records: this.#parts.records,
         settles: this.settles,
         isHeldUp: () => this.#isHeldUp(),
+        mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
         clock: this.#parts.clock,
         prng: this.#parts.prng,
         onTrouble: (cause) => this.#parts.events.dispatchFailed(this.groupId, queueId, cause),
@@ -304,10 +317,10 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     yield* this.#dispatches.keys();
   }
 
-  attach(queueId: number, consumer: DispatchConsumer, window: number): QueueDispatch | undefined {
-    const dispatch = this.dispatchFor(queueId);
-    dispatch?.attach(consumer, window);
-    return dispatch;
+  /** Accepted by somebody whom this leader does not know as its holder. */
+  acceptLate({ queueId, rowBase, offset }: LateItem): void {
+    const queue = this.machine.queue(queueId);
+    if (queue !== undefined && !queue.isRemoved) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
   }
 
   /** A definition changed: dispatch follows at once. */
@@ -331,13 +344,15 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
 
   #isQuiet(): boolean {
     this.settles.flush();
-    for (const dispatch of this.#dispatches.values()) if (!dispatch.isQuiet) return false;
+    for (const dispatch of this.#dispatches.values()) if (dispatch.isPumping) return false;
     return this.#backlog.isEmpty;
   }
 
   #endLeadership(): void {
     this.#serves = false;
     this.dropper.stop();
+    this.#resumption?.stop();
+    this.#resumption = undefined;
     this.#backlog.clear();
     for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
   }

@@ -5,7 +5,7 @@ import { type DeliveryRef, Dispatcher } from '@sluice/queue/dispatch/dispatcher'
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
-import type { DeliverItem } from '@sluice/rpc/contract/consume';
+import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
 import type { IndexReader } from './index-reader.ts';
 import type { RecordReader } from './record-reader.ts';
 import { RowCursor } from './row-cursor.ts';
@@ -31,6 +31,8 @@ export class QueueDispatch {
   readonly #records: RecordReader;
   readonly #settles: SettleBatcher;
   readonly #isHeldUp: () => boolean;
+  readonly #mayBeHeld: (entryIndex: number) => boolean;
+  readonly #tail: () => number;
   readonly #clock: Clock;
   readonly #onTrouble: (cause: Error) => void;
   readonly #onRecovered: () => void;
@@ -48,6 +50,8 @@ export class QueueDispatch {
   #closed = false;
   /** Superseded since the current step began. */
   readonly #withdrawn = new Set<number>();
+  /** At the cursor or beyond it, and not to be handed out: a worker has them since a former leader, or has accepted them. */
+  readonly #passed = new Set<number>();
   /** Assigned by the current step, or by one that failed, and not handed over yet. */
   #unsent: Assigned[] = [];
   #isTroubled = false;
@@ -85,6 +89,8 @@ export class QueueDispatch {
     tellsWaiting: boolean;
     /** Too many settlements wait for the log: nothing is handed out until `wake`. */
     isHeldUp: () => boolean;
+    /** Whether a worker may have records of this entry from a former leader: it, and what lies behind, waits for `wake`. */
+    mayBeHeld: (entryIndex: number) => boolean;
     clock: Clock;
     prng: Prng;
     /** A record cannot be read; it is tried again until `onRecovered`. */
@@ -98,6 +104,8 @@ export class QueueDispatch {
     this.#records = options.records;
     this.#settles = options.settles;
     this.#isHeldUp = options.isHeldUp;
+    this.#mayBeHeld = options.mayBeHeld;
+    this.#tail = options.tail;
     this.#tellsWaiting = options.tellsWaiting;
     this.#clock = options.clock;
     this.#onTrouble = options.onTrouble;
@@ -118,11 +126,35 @@ export class QueueDispatch {
     if (tellsWaiting) this.#tellSoon();
   }
 
-  attach(consumer: DispatchConsumer, window: number): void {
+  /** Returns which of the records that it says it holds it does not: they are with others, or settled. */
+  attach(consumer: DispatchConsumer, window: number, held: readonly HeldItem[] = NOTHING): number[] {
     this.#consumers.set(consumer.dispatchId, consumer);
     this.#dispatcher.attach(consumer.dispatchId, window);
+    const lost: number[] = [];
+    for (const item of held) if (!this.#take(consumer, item)) lost.push(item.offset);
+    // They are with its client all the same; the gateway says so as well, in a moment.
+    if (lost.length > 0) this.#dispatcher.setWindow(consumer.dispatchId, Math.max(0, window - lost.length));
     if (this.#waits) consumer.waiting(true);
     this.wake();
+    return lost;
+  }
+
+  /**
+   * The first holder keeps a record, unless it is the same gateway on a channel that it has given up. Whether the record
+   * still lives is not asked: one that does not is looked at again before it goes to anybody else.
+   */
+  #take(consumer: DispatchConsumer, { offset, rowBase, deliveryCount, sizeBytes }: HeldItem): boolean {
+    const holderId = this.#dispatcher.holderOf(offset);
+    if (holderId === undefined) {
+      if (offset < this.#cursor.offset || offset >= this.#tail() || this.#passed.has(offset)) return false;
+      this.#passed.add(offset);
+    } else if (holderId !== 0) {
+      const holder = this.#consumers.get(holderId);
+      if (holder === undefined || !consumer.succeeds(holder)) return false;
+    }
+    const ref = { offset, rowBase, deliveryCount, sizeBytes };
+    this.#dispatcher.take(consumer.dispatchId, ref, this.#clock.monotonicMs());
+    return true;
   }
 
   /** Answered by `waiting` once what was assigned under the former window has been sent. */
@@ -147,6 +179,15 @@ export class QueueDispatch {
     if (ref === undefined) return;
     this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
     this.wake();
+  }
+
+  /** By somebody who does not hold it here. The job is done: nobody else shall begin it. */
+  acceptLate(rowBase: number, offset: number): void {
+    if (offset >= this.#tail()) return;
+    const isKnown = this.#dispatcher.holderOf(offset) !== undefined;
+    this.supersede(offset);
+    if (!isKnown && offset >= this.#cursor.offset) this.#passed.add(offset);
+    this.#settles.accepted(this.queueId, rowBase, offset);
   }
 
   reject(dispatchId: number, offset: number): void {
@@ -174,9 +215,9 @@ export class QueueDispatch {
     this.#recovered();
   }
 
-  /** Nobody holds anything, and no step is about to hand something out. */
-  get isQuiet(): boolean {
-    return this.#dispatcher.inflight === 0 && !this.#pumping;
+  /** A step is about to hand something out. */
+  get isPumping(): boolean {
+    return this.#pumping;
   }
 
   get inflight(): number {
@@ -323,11 +364,16 @@ export class QueueDispatch {
     for (let looked = 0; looked < QueueDispatch.STEP_ROWS_MAX; looked++) {
       const row = this.#cursor.atHand() ?? (await this.#cursor.read(rowsMax, this.#withdrawn));
       if (row === undefined) return bytes;
+      if (this.#mayBeHeld(row.entryIndex)) return bytes;
       rows.set(row.base, row);
       this.#rowRecords = row.count;
       for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0))
           return bytes;
+        if (this.#passed.size > 0 && this.#passed.delete(offset)) {
+          this.#cursor.passRecord(row, offset);
+          continue;
+        }
         const sizeBytes = row.sizeBytesOf(offset);
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
@@ -421,12 +467,16 @@ export class QueueDispatch {
 export interface DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
+  /** Whether it is of the same gateway as that one, on a newer channel. */
+  succeeds(other: DispatchConsumer): boolean;
   deliver(items: readonly DeliverItem[]): void;
   /** Records of the queue began, or ended, to wait because no consumer has credit. */
   waiting(waits: boolean): void;
   /** The store dispatches to it no more; `leader` may. */
   dismissed(reason: 'queue-removed' | 'not-leader', leader: number): void;
 }
+
+const NOTHING: readonly HeldItem[] = [];
 
 interface Assigned {
   dispatchId: number;

@@ -6,13 +6,15 @@ import type { QueueHead, SettleRow } from '@sluice/queue/machine/commands';
  * when its answer came; this is how the answer becomes durable, and it may take a moment without anybody waiting.
  */
 export class SettleBatcher {
-  readonly #propose: (command: Uint8Array) => void;
+  readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
+  #receipts: SettleReceipt[] = [];
   #rows = new Map<string, PendingRow>();
   #heads: QueueHead[] = [];
   #scheduled = false;
   readonly #flush = (): void => this.flush();
 
-  constructor(propose: (command: Uint8Array) => void) {
+  /** Without a command when everything that was settled was settled before: the receipts then are for what is under way. */
+  constructor(propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void) {
     this.#propose = propose;
   }
 
@@ -29,9 +31,21 @@ export class SettleBatcher {
     this.#row(queueId, rowBase).returned.push(offset);
   }
 
+  /** It hears when everything that was settled so far is committed. */
+  confirm(receipt: SettleReceipt): void {
+    this.#receipts.push(receipt);
+    this.#flushSoon();
+  }
+
   flush(): void {
     this.#scheduled = false;
-    if (this.#rows.size === 0) return;
+    if (this.#rows.size === 0 && this.#receipts.length === 0) return;
+    const receipts = this.#receipts;
+    this.#receipts = [];
+    if (this.#rows.size === 0) {
+      this.#propose(undefined, receipts);
+      return;
+    }
     const rows: SettleRow[] = [];
     for (const pending of this.#rows.values()) {
       const row: SettleRow = { queueId: pending.queueId, rowBase: pending.rowBase };
@@ -43,7 +57,7 @@ export class SettleBatcher {
     const heads = this.#heads;
     this.#rows = new Map();
     this.#heads = [];
-    this.#propose(encodeCommand({ type: 'settle', rows, heads }));
+    this.#propose(encodeCommand({ type: 'settle', rows, heads }), receipts);
   }
 
   #row(queueId: number, rowBase: number): PendingRow {
@@ -53,12 +67,20 @@ export class SettleBatcher {
       row = { queueId, rowBase, accepted: [], expired: [], returned: [] };
       this.#rows.set(id, row);
     }
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(this.#flush);
-    }
+    this.#flushSoon();
     return row;
   }
+
+  #flushSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  }
+}
+
+/** Who waits to hear that what was settled is committed. One a message. */
+export interface SettleReceipt {
+  confirmed(): void;
 }
 
 interface PendingRow {

@@ -99,7 +99,7 @@ export class Store {
       logger,
       metrics,
     });
-    this.#consume = new ConsumeService(partitions);
+    this.#consume = new ConsumeService(partitions, () => liveGateways(topology));
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
     this.#handOvers = new HandOvers({ host, transport, clock, logger });
@@ -261,7 +261,10 @@ export class Store {
         void this.#configurator.leadershipMoved(partition);
         this.#partitionMoved(partition);
       },
-      serving: (partition) => this.#append.serving(partition),
+      serving: (partition) => {
+        this.#append.serving(partition);
+        this.#consume.serving(partition);
+      },
       moved: (partition) => this.#partitionMoved(partition),
       dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
       dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
@@ -363,6 +366,12 @@ export class Store {
     if (known === undefined) return;
     this.#dispatchFailures.delete(queueId);
     this.#options.logger.info({ queue: known.queue }, 'the stored record could be read: this queue goes on');
+  }
+}
+
+function* liveGateways(topology: Topology): Iterable<number> {
+  for (const { nodeId, roles, state } of topology.nodes()) {
+    if (state !== 'gone' && roles.includes('gateway') && topology.isAlive(nodeId)) yield nodeId;
   }
 }
 

@@ -45,7 +45,7 @@ describe('with three stores', () => {
     await cluster.define({ queueId: 1 }, DEFINITION);
     const publisher = gateway(GATEWAY);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 20);
+    consumer.consume(20);
     const published = await publishUntil(publisher, async () => {
       await until(() => publisher.acknowledged.length > 50, 'traffic flows');
       const leader = cluster.leaderNow(1);
@@ -64,7 +64,7 @@ describe('with three stores', () => {
     await cluster.define({ queueId: 1 }, DEFINITION);
     const publisher = gateway(GATEWAY);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 20);
+    consumer.consume(20);
     const published = await publishUntil(publisher, async () => {
       await until(() => publisher.acknowledged.length > 50, 'traffic flows');
       const leader = await cluster.leader(1);
@@ -124,7 +124,7 @@ describe('with three stores', () => {
     await cluster.define({ queueId: 1 }, DEFINITION);
     const publisher = gateway(GATEWAY);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 20);
+    consumer.consume(20);
     publisher.publish('1');
     await until(() => consumer.received.length === 1, 'delivered');
     const { host } = cluster.node(1);
@@ -196,7 +196,7 @@ describe('with three stores', () => {
     await Promise.all([1, 2, 3].map((nodeId) => cluster.boot(nodeId)));
     await cluster.leader(1);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 100);
+    consumer.consume(100);
     await until(() => consumer.received.length === published.length, 'everything was delivered');
     expect(consumer.received).toEqual(published);
   });
@@ -220,7 +220,7 @@ describe('a partition moves', () => {
       await cluster.leader(1);
     });
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 100);
+    consumer.consume(100);
     await until(() => consumer.received.length === published.length, 'everything was delivered');
     expect(consumer.received).toEqual(published);
   });
@@ -230,7 +230,7 @@ describe('a partition moves', () => {
     await cluster.define({ queueId: 1 }, DEFINITION);
     const publisher = gateway(GATEWAY);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 20);
+    consumer.consume(20);
     await cluster.leader(1, [1]);
     const published = await publishUntil(publisher, async () => {
       await until(() => publisher.acknowledged.length > 50, 'traffic flows');
@@ -257,7 +257,7 @@ describe('a partition moves', () => {
     await cluster.kill((await cluster.leader(1)).nodeId);
     await cluster.leader(1);
     const consumer = gateway(OTHER_GATEWAY);
-    consumer.consume(1, 100);
+    consumer.consume(100);
     await until(() => consumer.received.length === published.length, 'everything was delivered', 10_000);
     expect(consumer.received).toEqual(published);
   });

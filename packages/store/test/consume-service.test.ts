@@ -15,10 +15,15 @@ describe('attaching', () => {
   const partition = {
     leads: true,
     leader: 2,
-    attach() {
+    dispatchFor() {
       if (!this.leads) return undefined;
-      attached++;
-      return { detach: () => detached++ };
+      return {
+        attach: () => {
+          attached++;
+          return [];
+        },
+        detach: () => detached++,
+      };
     },
   };
 
@@ -27,7 +32,7 @@ describe('attaching', () => {
     detached = 0;
     partition.leads = true;
     network = new InprocNetwork({ codecs: true });
-    const service = new ConsumeService(new Map([[1, partition as unknown as Partition]]));
+    const service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => []);
     network
       .node(STORE)
       .serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) => service.accept(channel, from));
@@ -48,6 +53,7 @@ describe('attaching', () => {
     window: 1,
     clientId: 'c',
     generation,
+    held: [],
   });
 
   test('where another store leads is answered with that, and where the partition is not with nobody', async () => {
@@ -120,7 +126,7 @@ describe('a queue over several partitions', () => {
   });
 
   test('also when the store hears of the queue after its consumers', async () => {
-    const early = new TestConsumer(store.consumers, 99);
+    const early = new TestConsumer(store.consumers, 99, 1);
     store.adopt(99, early);
     store.consumers.send({
       type: 'attach',
@@ -130,6 +136,7 @@ describe('a queue over several partitions', () => {
       window: 0,
       clientId: 'c',
       generation: 0,
+      held: [],
     });
     await rest(2);
     await store.define({ queueId: 7, name: 'later', partitions: [1, 2] });

@@ -30,7 +30,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => se
 describe('what a turn settled', () => {
   test('is one command of ranges, rows and outcomes apart', async () => {
     const commands: Uint8Array[] = [];
-    const batcher = new SettleBatcher((command) => commands.push(command));
+    const batcher = new SettleBatcher((command) => commands.push(command as Uint8Array));
     for (const offset of [3, 1, 2]) batcher.accepted(1, 0, offset);
     batcher.returned(1, 0, 5);
     batcher.expired(1, 10, 12);
@@ -48,7 +48,7 @@ describe('what a turn settled', () => {
 
   test('nothing is proposed when nothing was settled, and the next turn is a command of its own', async () => {
     const commands: Uint8Array[] = [];
-    const batcher = new SettleBatcher((command) => commands.push(command));
+    const batcher = new SettleBatcher((command) => commands.push(command as Uint8Array));
     batcher.flush();
     expect(commands).toEqual([]);
     batcher.accepted(1, 0, 0);

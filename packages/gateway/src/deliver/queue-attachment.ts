@@ -4,12 +4,16 @@ import type { DeliverItem, DetachReason } from '@sluice/rpc/contract/consume';
 import type { ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import type { RouteTable } from '@sluice/store-client/route-table';
 import { type WindowPart, WindowSplit } from '@sluice/store-client/window-split';
+import { HeldDeliveries, type HeldDelivery } from './held-deliveries.ts';
 import type { LeaderWaiter, LeaderWaiting } from './leader-waiting.ts';
 import type { QueueAttachment, QueueConsumer, QueueDelivery, QueueReference } from './queue-subscriptions.ts';
 
 /**
  * One client's subscription to one queue: a consumer of the store for each partition it draws from, while the queue
  * exists and the partition's leader is known. Its window is split over them (`window-split`).
+ *
+ * Consumers come and go with leaders, jobs do not: what the client holds of a partition stays noted here (`held`), and
+ * each new consumer claims it. A partition that is assigned away is drained first: it is left when nothing of it is held.
  */
 export class AttachedQueue implements QueueAttachment {
   readonly reference: QueueReference;
@@ -54,7 +58,10 @@ export class AttachedQueue implements QueueAttachment {
     this.#generation = generation;
     if (definition === undefined) return;
     this.#split.setWindow(this.window);
-    for (const draw of [...this.#draws]) if (!partitions.includes(draw.partition)) this.#leave(draw);
+    for (const draw of [...this.#draws]) {
+      draw.part.isRetiring = !partitions.includes(draw.partition);
+      this.#leaveIfRetired(draw);
+    }
     const seeking = this.#draws.filter((draw) => draw.isFenced && isNewer);
     for (const partition of partitions) {
       if (this.#draws.some((draw) => draw.partition === partition)) continue;
@@ -71,11 +78,11 @@ export class AttachedQueue implements QueueAttachment {
   }
 
   accept(delivery: QueueDelivery): void {
-    this.#settle(delivery as HeldDelivery, true);
+    this.#settle(delivery as DrawnDelivery, true);
   }
 
   reject(delivery: QueueDelivery): void {
-    this.#settle(delivery as HeldDelivery, false);
+    this.#settle(delivery as DrawnDelivery, false);
   }
 
   setWindow(window: number): void {
@@ -127,6 +134,7 @@ export class AttachedQueue implements QueueAttachment {
       window: draw.part.window,
       clientId: this.#consumer.clientId,
       generation: this.#generation,
+      held: draw.held.claims(),
       sink: draw,
     });
     draw.generation = this.#generation;
@@ -137,10 +145,10 @@ export class AttachedQueue implements QueueAttachment {
     const queueId = this.#definition?.queueId;
     if (this.#detached || queueId === undefined) return;
     this.#split.delivered(draw.part, items.length);
-    const { partition, consumerId } = draw;
+    const { partition } = draw;
     this.#consumer.deliver(
-      items.map(
-        (item): HeldDelivery => ({
+      items.map((item): DrawnDelivery => {
+        const delivery: DrawnDelivery = {
           queueId,
           partition,
           offset: item.offset,
@@ -148,14 +156,30 @@ export class AttachedQueue implements QueueAttachment {
           deliveryCount: item.deliveryCount,
           record: new EncodedRecord(item.record),
           draw,
-          consumerId,
-        }),
-      ),
+          isHeld: false,
+          previous: undefined,
+          next: undefined,
+        };
+        draw.held.add(delivery);
+        return delivery;
+      }),
     );
   }
 
   waiting(draw: PartitionDraw, isWaiting: boolean): void {
     this.#split.heard(draw.part, isWaiting);
+    this.plan();
+  }
+
+  /** They take places of the window until the client answers; what it accepts is told all the same. */
+  lost(draw: PartitionDraw, offsets: readonly number[]): void {
+    for (const offset of offsets) {
+      const delivery = draw.held.get(offset);
+      if (delivery === undefined) continue;
+      draw.held.remove(delivery);
+      this.#split.lost(draw.part);
+    }
+    this.#leaveIfRetired(draw);
     this.plan();
   }
 
@@ -173,7 +197,8 @@ export class AttachedQueue implements QueueAttachment {
     }
     draw.isFenced = reason === 'fenced' && draw.generation >= this.#generation;
     const leader = this.#host.routes.leaderOf(draw.partition);
-    if (!draw.isFenced) {
+    if (draw.part.isRetiring && draw.part.held === 0) this.#leave(draw);
+    else if (!draw.isFenced) {
       if (reason === 'fenced' || (leader !== 0 && leader !== refusedBy)) this.#seek(draw);
       else this.#host.waiting.wait(draw);
     }
@@ -188,16 +213,25 @@ export class AttachedQueue implements QueueAttachment {
     else this.attachAt(draw, leader);
   }
 
-  /** An answer to a delivery of an earlier consumer says nothing to the present one. */
-  #settle({ draw, consumerId, offset }: HeldDelivery, accepted: boolean): void {
+  #settle(delivery: DrawnDelivery, accepted: boolean): void {
     if (this.#detached) return;
-    if (consumerId === draw.consumerId) {
-      this.#host.consumers.settle(consumerId, offset, accepted);
-      if (this.#split.settled(draw.part)) this.plan();
+    const { draw } = delivery;
+    if (delivery.isHeld) {
+      draw.held.remove(delivery);
+      this.#host.consumers.settle(draw.consumerId, delivery, accepted);
+      const isFreed = this.#split.settled(draw.part);
+      this.#leaveIfRetired(draw);
+      if (isFreed) this.plan();
       return;
     }
+    // It is with others, or back in its queue: a job that is done all the same, unless the queue is another one by now.
+    if (delivery.queueId === this.#definition?.queueId) this.#host.consumers.settle(0, delivery, accepted);
     this.#split.orphanSettled();
     this.plan();
+  }
+
+  #leaveIfRetired(draw: PartitionDraw): void {
+    if (draw.part.isRetiring && draw.part.held === 0) this.#leave(draw);
   }
 
   #leaveAll(): void {
@@ -206,6 +240,7 @@ export class AttachedQueue implements QueueAttachment {
 
   #leave(draw: PartitionDraw): void {
     this.#draws.splice(this.#draws.indexOf(draw), 1);
+    draw.held.release();
     this.#split.remove(draw.part);
     this.#host.waiting.leave(draw);
     if (draw.nodeId === 0) return;
@@ -230,6 +265,8 @@ class PartitionDraw implements ConsumerSink, LeaderWaiter {
   readonly #attachment: AttachedQueue;
   readonly part: WindowPart;
   readonly partition: number;
+  /** Delivered by this partition's consumers, the former ones too, and not answered. */
+  readonly held = new HeldDeliveries<DrawnDelivery>();
   nodeId = 0;
   consumerId = 0;
   /** What the store was told with the attach. */
@@ -252,13 +289,14 @@ class PartitionDraw implements ConsumerSink, LeaderWaiter {
   waiting(isWaiting: boolean): void {
     this.#attachment.waiting(this, isWaiting);
   }
+  lost(offsets: readonly number[]): void {
+    this.#attachment.lost(this, offsets);
+  }
   dismissed(reason: DetachReason): void {
     this.#attachment.dismissed(this, reason);
   }
 }
 
-interface HeldDelivery extends QueueDelivery {
-  /** Which consumer it came through, and that one's partition. */
+interface DrawnDelivery extends HeldDelivery {
   readonly draw: PartitionDraw;
-  readonly consumerId: number;
 }

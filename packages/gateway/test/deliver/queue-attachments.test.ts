@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
 import { SeededPrng } from '@sluice/common/prng';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
@@ -7,7 +8,7 @@ import { recordPositions } from '@sluice/queue/record/record-batch';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
-import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
+import { type ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { AttachedQueue } from '../../src/deliver/queue-attachment.ts';
 import { QueueAttachments } from '../../src/deliver/queue-attachments.ts';
@@ -45,6 +46,13 @@ class Collector implements QueueConsumer {
   }
 }
 
+class Nobody implements ConsumerSink {
+  delivered(): void {}
+  waiting(): void {}
+  lost(): void {}
+  dismissed(): void {}
+}
+
 let attachments: QueueAttachments;
 let consumers: PartitionConsumer;
 let routes: RouteTable;
@@ -73,7 +81,7 @@ function setUp(queues: QueueDefinition[]) {
   routes = new RouteTable(topology);
   for (const partition of [1, 2, 3, 4]) routes.announced(partition, 1, 1);
   stores = new ScriptedStores();
-  consumers = new PartitionConsumer({ routes, transport: stores });
+  consumers = new PartitionConsumer({ topology, routes, transport: stores, clock: systemClock });
   wanted = [];
   attachments = new QueueAttachments({
     nodeId: 9,
@@ -239,7 +247,7 @@ describe('settling', () => {
     attachment.reject(collector.deliveries[1] as QueueDelivery);
     attachment.detach();
     await turn();
-    expect(store.requests.slice(1)).toEqual([
+    expect(store.requests.slice(1)).toMatchObject([
       {
         type: 'settle',
         items: [
@@ -276,26 +284,70 @@ describe('a queue that is subscribed to and does not exist', () => {
   });
 });
 
+/** The channel to this store is open, as to all stores of the image. */
+function opened(nodeId: number) {
+  consumers.detach(
+    consumers.attach({
+      nodeId,
+      partition: 4,
+      queueId: 99,
+      window: 0,
+      clientId: '',
+      generation: 0,
+      held: [],
+      sink: new Nobody(),
+    }),
+  );
+  stores.of(nodeId).requests.length = 0;
+  return stores.of(nodeId);
+}
+
 const item = (offset: number): DeliverItem => ({ offset, rowBase: 0, deliveryCount: 1, record: encoded('x') });
 
 describe('a leader that is lost', () => {
-  test('is replaced the moment another is known, and what came from it is not settled any more', async () => {
+  test('is replaced the moment another is known, who is told what the client holds and what it had accepted', async () => {
+    const { store } = setUp([DEFINITION]);
+    const collector = new Collector();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    store.deliver(1, item(0), item(1), { ...item(2), deliveryCount: 3 });
+    attachment.accept(collector.deliveries[0] as QueueDelivery);
+    store.lose();
+    expect(attachments.counts()).toEqual({ attached: 0, waiting: 1 });
+    const next = stores.of(2);
+    consumers.settle(0, { partition: 1, queueId: 1, rowBase: 0, offset: 9 }, false);
+    opened(2).receive({ type: 'leading', partition: 1, term: 2 });
+    expect(attachments.counts()).toEqual({ attached: 1, waiting: 0 });
+    const sizeBytes = collector.deliveries[1]?.record.sizeBytes;
+    expect(next.requests).toMatchObject([
+      {
+        type: 'attach',
+        window: 5,
+        held: [
+          { offset: 1, rowBase: 0, deliveryCount: 1, sizeBytes },
+          { offset: 2, rowBase: 0, deliveryCount: 3, sizeBytes },
+        ],
+      },
+      { type: 'settle-late', partition: 1, term: 2, upTo: 1, items: [{ queueId: 1, rowBase: 0, offset: 0 }] },
+      { type: 'resumed', partition: 1, term: 2 },
+    ]);
+    attachment.accept(collector.deliveries[1] as QueueDelivery);
+    await turn();
+    expect(next.of('settle')).toMatchObject([{ term: 2, upTo: 2, items: [{ offset: 1, accepted: true }] }]);
+    expect(consumers.unconfirmed).toBe(2);
+    next.receive({ type: 'settled', partition: 1, upTo: 2 });
+    expect(consumers.unconfirmed).toBe(0);
+  });
+
+  test('and what the client gives back meanwhile is not claimed any more', () => {
     const { store } = setUp([DEFINITION]);
     const collector = new Collector();
     const attachment = attachments.attach(BY_FILTER, collector);
     store.deliver(1, item(0), item(1));
-    attachment.accept(collector.deliveries[0] as QueueDelivery);
     store.lose();
-    expect(attachments.counts()).toEqual({ attached: 0, waiting: 1 });
+    attachment.reject(collector.deliveries[0] as QueueDelivery);
     routes.announced(1, 2, 2);
-    expect(attachments.counts()).toEqual({ attached: 1, waiting: 0 });
-    attachment.accept(collector.deliveries[1] as QueueDelivery);
-    await turn();
-    expect([...store.of('settle'), ...stores.of(2).of('settle')]).toEqual([]);
-    stores.of(2).deliver(1, item(0));
-    attachment.accept(collector.deliveries[2] as QueueDelivery);
-    await turn();
-    expect(stores.of(2).of('settle')).toHaveLength(1);
+    expect(stores.of(2).of('attach')).toMatchObject([{ held: [{ offset: 1 }] }]);
+    expect(stores.of(2).of('settle-late')).toEqual([]);
   });
 
   test('and a client that still holds what it had gets no more than its window in all', () => {
@@ -306,9 +358,26 @@ describe('a leader that is lost', () => {
     store.lose();
     routes.announced(1, 2, 2);
     const next = stores.of(2);
-    expect(next.of('attach')).toMatchObject([{ window: 2 }]);
+    expect(next.of('attach')).toMatchObject([{ window: 5, held: [{}, {}, {}] }]);
+    next.receive({ type: 'lost', consumerId: next.consumerOf(1), offsets: [0, 2] });
     for (const delivery of collector.deliveries) attachment.accept(delivery);
     expect(next.of('window').map(({ window }) => window)).toEqual([3, 4, 5]);
+  });
+
+  test('and given the job to somebody else meanwhile: that it is done is told all the same', async () => {
+    const { store } = setUp([DEFINITION]);
+    const collector = new Collector();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    store.deliver(1, item(0), item(1));
+    store.lose();
+    routes.announced(1, 2, 2);
+    const next = stores.of(2);
+    next.receive({ type: 'lost', consumerId: next.consumerOf(1), offsets: [0, 1] });
+    attachment.accept(collector.deliveries[0] as QueueDelivery);
+    attachment.reject(collector.deliveries[1] as QueueDelivery);
+    await turn();
+    expect(next.of('settle')).toEqual([]);
+    expect(next.of('settle-late')).toMatchObject([{ items: [{ queueId: 1, rowBase: 0, offset: 0 }] }]);
   });
 
   test('or is silent: whoever is attached there moves when another announces itself', () => {
@@ -446,6 +515,26 @@ describe('a queue over several partitions', () => {
     assign(6, 8, [1]);
     attachments.attach(BY_FILTER, new Large());
     expect(attachedTo().slice(-4)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('leaves a partition that is assigned away when its client has answered what it holds, and not before', async () => {
+    const { store } = setUp([SPREAD]);
+    const collector = new Large();
+    const attachment = attachments.attach(BY_FILTER, collector);
+    store.deliver(1, item(0));
+    topology.applyAssignments([{ queueId: 1, generation: 5, nodes: [{ nodeId: 9, partitions: [2, 3] }] }]);
+    attachments.topologyChanged();
+    const [first, , , fourth] = store.of('attach').map(({ consumerId }) => consumerId);
+    expect(store.of('detach').map(({ consumerId }) => consumerId)).toEqual([fourth]);
+    expect(store.of('window')[0]).toEqual({ type: 'window', consumerId: first, window: 0 });
+    // Its leader changes meanwhile: the job stays where it is, and nothing is added to it.
+    routes.announced(1, 2, 2);
+    expect(stores.of(2).of('attach')).toMatchObject([{ partition: 1, window: 0, held: [{ offset: 0 }] }]);
+    attachment.accept(collector.deliveries[0] as QueueDelivery);
+    expect(stores.of(2).requests.slice(1)).toMatchObject([
+      { type: 'settle', items: [{ offset: 0, accepted: true }] },
+      { type: 'detach' },
+    ]);
   });
 
   test('waits where the store has seen a newer assignment, until this gateway has it', () => {

@@ -39,7 +39,7 @@ export interface ConsumerStatistics {
 
 /**
  * Decides which consumer of one group gets which record of one queue. Soft state of the partition's leader: a new
- * leader starts with an empty one, and everything unsettled is fresh again.
+ * leader starts with an empty one, is told by gateways what their clients hold (`take`), and the rest is fresh again.
  *
  * The obvious way, handing each consumer its share of what was read, lets a slow worker hoard and starves whoever joins
  * late. Here a record is assigned one at a time and only to a consumer that holds less than its window, so:
@@ -155,6 +155,23 @@ export class Dispatcher {
     return consumer.consumerId;
   }
 
+  /**
+   * A consumer holds this record already: a former leader handed it out, or this one on a channel that its gateway has
+   * given up. Whoever had it here has it no more, and its count stays. The caller knows that it may (`holderOf`).
+   */
+  take(consumerId: number, ref: DeliveryRef, nowMs: number): void {
+    const consumer = this.#consumers.get(consumerId);
+    assert(consumer !== undefined, 'who holds a record is attached');
+    let record = this.#records.get(ref.offset);
+    if (record === undefined) record = this.#records.add(ref);
+    else if (record.holder !== undefined) this.#release(record);
+    else {
+      this.#waiting.remove(record);
+      record.rejecter = undefined;
+    }
+    this.#hold(consumer, record, nowMs);
+  }
+
   /** Assigns the lowest due offset that a consumer with room may take. The result is overwritten by the next call. */
   nextRedelivery(nowMs: number): Assignment | undefined {
     if (this.#waiting.size === 0 || this.#room === 0) return undefined;
@@ -215,6 +232,12 @@ export class Dispatcher {
     this.#waiting.remove(record);
     this.#records.remove(record);
     return 'withdrawn';
+  }
+
+  /** Who holds it; 0 when nobody does and it waits for redelivery; undefined when it is not in flight. */
+  holderOf(offset: number): number | undefined {
+    const record = this.#records.get(offset);
+    return record === undefined ? undefined : (record.holder?.consumerId ?? 0);
   }
 
   /** Whether a consumer holds it now; what waits for redelivery is held by nobody. */

@@ -2,6 +2,11 @@
  * Consuming, gateway to store. The window is the consumer's credit: no more than that is ever outstanding, so a slow
  * worker holds at most its window. Consumer ids are the gateway's, unique on the channel. When the channel closes,
  * everything its consumers held is available to others at once.
+ *
+ * Who holds a record is not replicated: its gateway knows. A store that begins to lead says so (`leading`) on every
+ * channel, and each gateway attaches what it has in that partition, says what of it its clients still hold (`held`), what
+ * they accepted and no leader has confirmed (`settle-late`), and that this was all (`resumed`). Until then, or for
+ * the time the store gives, no record from before the leadership is handed out. So a change of leader repeats no job.
  */
 export type ConsumeRequest =
   | {
@@ -13,11 +18,37 @@ export type ConsumeRequest =
       clientId: string;
       /** Of the assignment this attach follows; an older one than the store has seen for the queue is dismissed. 0: none. */
       generation: number;
+      /** What its client holds of an earlier consumer. What the store does not take of it is answered by `lost`. */
+      held: readonly HeldItem[];
     }
   | { type: 'window'; consumerId: number; window: number }
   | { type: 'detach'; consumerId: number }
-  /** Everything one turn settled, of all consumers of this channel. */
-  | { type: 'settle'; items: readonly SettleItem[] };
+  /** Everything one turn settled in one partition, of all consumers of this channel. */
+  | ({ type: 'settle'; items: readonly SettleItem[] } & SettleMark)
+  /**
+   * Accepted, by clients whose consumer this leader does not know, or under an earlier leader that did not confirm it.
+   * A record that still lives is settled, whoever holds it now: somebody has finished it.
+   */
+  | ({ type: 'settle-late'; items: readonly LateItem[] } & SettleMark)
+  /** All that this gateway has in the partition was attached, and all it has accepted there was sent. */
+  | { type: 'resumed'; partition: number; term: number };
+
+/** Where settlements of a partition stand in their gateway's count. */
+export interface SettleMark {
+  partition: number;
+  /** Of the leadership as heard by `leading`, after which all unconfirmed ones were sent; 0: not yet, and not confirmed. */
+  term: number;
+  /** The number of the last accepted one so far. */
+  upTo: number;
+}
+
+export interface HeldItem {
+  offset: number;
+  rowBase: number;
+  /** As it was delivered. */
+  deliveryCount: number;
+  sizeBytes: number;
+}
 
 export interface SettleItem {
   consumerId: number;
@@ -26,11 +57,17 @@ export interface SettleItem {
   accepted: boolean;
 }
 
+export interface LateItem {
+  queueId: number;
+  rowBase: number;
+  offset: number;
+}
+
 export type ConsumeResponse =
   | { type: 'deliver'; consumerId: number; deliveries: readonly DeliverItem[] }
   /**
-   * The consumer is gone from the store, and what it held is available to others; the gateway attaches again where the
-   * partition is led. `leader` is who leads as far as this store knows, 0 when it does not.
+   * The consumer is gone from the store; the gateway attaches again where the partition is led, with what is held.
+   * `leader` is who leads as far as this store knows, 0 when it does not.
    */
   | { type: 'detached'; consumerId: number; reason: DetachReason; leader: number }
   /**
@@ -43,7 +80,13 @@ export type ConsumeResponse =
    * nothing was), and a change that the new window brings is said by itself: so whoever hears the same twice hears an
    * answer.
    */
-  | { type: 'waiting'; consumerId: number; waiting: boolean };
+  | { type: 'waiting'; consumerId: number; waiting: boolean }
+  /** Of what the consumer said it holds, this is with others, or settled. It takes places of the window all the same. */
+  | { type: 'lost'; consumerId: number; offsets: readonly number[] }
+  /** This store leads the partition, and is to be told what this gateway has there. Said to every new channel as well. */
+  | { type: 'leading'; partition: number; term: number }
+  /** Everything up to this number is committed, or says nothing any more. */
+  | { type: 'settled'; partition: number; upTo: number };
 
 export type DetachReason = 'queue-removed' | 'not-leader' | 'fenced';
 

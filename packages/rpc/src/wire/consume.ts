@@ -1,9 +1,10 @@
-import type { ConsumeRequest, ConsumeResponse, DetachReason } from '../contract/consume.ts';
+import type { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import type { ConsumeRequest, ConsumeResponse, DetachReason, SettleMark } from '../contract/consume.ts';
 import type { Codec } from './codec.ts';
-import { packedCodec, writeFlag, writeName } from './packed.ts';
+import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
 
-const REQUESTS = ['attach', 'window', 'detach', 'settle'] as const;
-const RESPONSES = ['deliver', 'detached', 'waiting'] as const;
+const REQUESTS = ['attach', 'window', 'detach', 'settle', 'settle-late', 'resumed'] as const;
+const RESPONSES = ['deliver', 'detached', 'waiting', 'lost', 'leading', 'settled'] as const;
 const REASONS: readonly DetachReason[] = ['queue-removed', 'not-leader', 'fenced'];
 
 export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
@@ -13,7 +14,10 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
     switch (message.type) {
       case 'attach':
         head.varint(message.consumerId).varint(message.partition).varint(message.queueId).varint(message.window);
-        head.text(message.clientId).varint(message.generation);
+        head.text(message.clientId).varint(message.generation).varint(message.held.length);
+        for (const { offset, rowBase, deliveryCount, sizeBytes } of message.held) {
+          head.varint(offset).varint(rowBase).varint(deliveryCount).varint(sizeBytes);
+        }
         return;
       case 'window':
         head.varint(message.consumerId).varint(message.window);
@@ -22,11 +26,20 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
         head.varint(message.consumerId);
         return;
       case 'settle':
+        writeMark(head, message);
         head.varint(message.items.length);
         for (const { consumerId, offset, accepted } of message.items) {
           head.varint(consumerId).varint(offset);
           writeFlag(head, accepted);
         }
+        return;
+      case 'settle-late':
+        writeMark(head, message);
+        head.varint(message.items.length);
+        for (const { queueId, rowBase, offset } of message.items) head.varint(queueId).varint(rowBase).varint(offset);
+        return;
+      case 'resumed':
+        head.varint(message.partition).varint(message.term);
     }
   },
   (head) => {
@@ -41,6 +54,12 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
           window: head.integer(),
           clientId: head.text(),
           generation: head.integer(),
+          held: head.list(4, () => ({
+            offset: head.integer(),
+            rowBase: head.integer(),
+            deliveryCount: head.integer(),
+            sizeBytes: head.integer(),
+          })),
         };
       case 'window':
         return { type, consumerId: head.integer(), window: head.integer() };
@@ -49,8 +68,17 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
       case 'settle':
         return {
           type,
+          ...markOf(head),
           items: head.list(3, () => ({ consumerId: head.integer(), offset: head.integer(), accepted: head.flag() })),
         };
+      case 'settle-late':
+        return {
+          type,
+          ...markOf(head),
+          items: head.list(3, () => ({ queueId: head.integer(), rowBase: head.integer(), offset: head.integer() })),
+        };
+      case 'resumed':
+        return { type, partition: head.integer(), term: head.integer() };
     }
   },
 );
@@ -59,31 +87,41 @@ export const consumeResponseCodec: Codec<ConsumeResponse> = packedCodec(
   'consume response',
   (message, head, data) => {
     writeName(head, RESPONSES, message.type);
-    head.varint(message.consumerId);
     switch (message.type) {
       case 'deliver':
-        head.varint(message.deliveries.length);
+        head.varint(message.consumerId).varint(message.deliveries.length);
         for (const { offset, rowBase, deliveryCount, record } of message.deliveries) {
           head.varint(offset).varint(rowBase).varint(deliveryCount);
           data.push(record);
         }
         return;
       case 'detached':
+        head.varint(message.consumerId);
         writeName(head, REASONS, message.reason);
         head.varint(message.leader);
         return;
       case 'waiting':
+        head.varint(message.consumerId);
         writeFlag(head, message.waiting);
+        return;
+      case 'lost':
+        head.varint(message.consumerId);
+        writeIntegers(head, message.offsets);
+        return;
+      case 'leading':
+        head.varint(message.partition).varint(message.term);
+        return;
+      case 'settled':
+        head.varint(message.partition).varint(message.upTo);
     }
   },
   (head) => {
     const type = head.name(RESPONSES, 'consume response');
-    const consumerId = head.integer();
     switch (type) {
       case 'deliver':
         return {
           type,
-          consumerId,
+          consumerId: head.integer(),
           deliveries: head.list(3, () => ({
             offset: head.integer(),
             rowBase: head.integer(),
@@ -92,9 +130,28 @@ export const consumeResponseCodec: Codec<ConsumeResponse> = packedCodec(
           })),
         };
       case 'detached':
-        return { type, consumerId, reason: head.name(REASONS, 'reason'), leader: head.integer() };
+        return {
+          type,
+          consumerId: head.integer(),
+          reason: head.name(REASONS, 'reason'),
+          leader: head.integer(),
+        };
       case 'waiting':
-        return { type, consumerId, waiting: head.flag() };
+        return { type, consumerId: head.integer(), waiting: head.flag() };
+      case 'lost':
+        return { type, consumerId: head.integer(), offsets: head.integers() };
+      case 'leading':
+        return { type, partition: head.integer(), term: head.integer() };
+      case 'settled':
+        return { type, partition: head.integer(), upTo: head.integer() };
     }
   },
 );
+
+function writeMark(head: ByteWriter, { partition, term, upTo }: SettleMark): void {
+  head.varint(partition).varint(term).varint(upTo);
+}
+
+function markOf(head: HeadReader): SettleMark {
+  return { partition: head.integer(), term: head.integer(), upTo: head.integer() };
+}

@@ -69,7 +69,7 @@ export class GatewayRole {
       bufferBytesMax: config.queues.publishBufferBytes,
       deadlineMs: APPEND_DEADLINE_MS,
     });
-    this.#consumers = new PartitionConsumer({ routes, transport });
+    this.#consumers = new PartitionConsumer({ topology, routes, transport, clock });
     this.#attachments = new QueueAttachments({
       nodeId,
       topology,
@@ -118,6 +118,7 @@ export class GatewayRole {
     const gateways = this.#topology.nodes().filter(({ roles, state }) => state !== 'gone' && roles.includes('gateway'));
     this.gateway.setPeers(gateways.map(({ nodeId }) => nodeId));
     this.#producer.topologyChanged();
+    this.#consumers.topologyChanged();
     this.#attachments.topologyChanged();
     this.#followWish();
   }

@@ -49,7 +49,7 @@ export class GatewayNode extends SimMachine {
     const topology = new Topology();
     const routes = new RouteTable(topology);
     const coordinators = this.#coordinatorIds;
-    const consumers = new WatchedConsumers({ routes, transport }, { gateway: this, life, check: this.#check });
+    const consumers = new WatchedConsumers({ topology, routes, transport, clock }, { gateway: this, life, check: this.#check });
     const watcher = new TopologyWatcher({
       topology,
       transport,
@@ -87,6 +87,7 @@ export class GatewayNode extends SimMachine {
     watcher.onChange(() => {
       this.#coordinatorIds = topology.coordinators().map((node) => node.nodeId);
       producer.topologyChanged();
+      consumers.topologyChanged();
       attachments.topologyChanged();
     });
     watcher.start();

@@ -1,6 +1,6 @@
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
-import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
+import { PartitionConsumer, type SettledRecord } from '@sluice/store-client/partition-consumer';
 import type { Delivery, QueueCheck } from '../check/queue-check.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
@@ -39,6 +39,7 @@ export class WatchedConsumers extends PartitionConsumer {
           sink.delivered(items);
         },
         waiting: (isWaiting) => sink.waiting(isWaiting),
+        lost: (offsets) => sink.lost(offsets),
         dismissed: (reason) => {
           this.#watched.delete(consumerId);
           this.#over(watched);
@@ -57,12 +58,12 @@ export class WatchedConsumers extends PartitionConsumer {
     if (watched !== undefined) this.#over(watched);
   }
 
-  override settle(consumerId: number, offset: number, accepted: boolean): void {
-    super.settle(consumerId, offset, accepted);
+  override settle(consumerId: number, record: SettledRecord, accepted: boolean): void {
+    super.settle(consumerId, record, accepted);
     const watched = this.#watched.get(consumerId);
-    const delivery = watched?.held.get(offset);
+    const delivery = watched?.held.get(record.offset);
     if (delivery === undefined) return;
-    watched?.held.delete(offset);
+    watched?.held.delete(record.offset);
     this.#check.settled(delivery, accepted);
   }
 

@@ -1,33 +1,62 @@
-import type { ConsumeRequest, ConsumeResponse, DeliverItem, DetachReason } from '@sluice/rpc/contract/consume';
+import type {
+  ConsumeRequest,
+  ConsumeResponse,
+  DeliverItem,
+  DetachReason,
+  SettleMark,
+} from '@sluice/rpc/contract/consume';
 import type { Channel } from '@sluice/rpc/transport';
 import type { Partition } from '../partition.ts';
 import type { DispatchConsumer, QueueDispatch } from '../queue-dispatch.ts';
 
 /**
- * Serves the consumers of one gateway on one channel. When the channel closes, whatever the reason, everything its
- * consumers held is available to others at once.
+ * Serves the consumers of gateways, a channel each. When a channel closes, whatever the reason, everything its consumers
+ * held is available to others at once.
+ *
+ * A leadership that begins is told on all channels, and each gateway answers with what its clients hold. Whom to wait
+ * for is known here: who has a channel, and who is said to live and never had one to this process, which is young then.
+ * Whoever had one and has it no more is gone, with what it held.
  *
  * Assignments of partitions to gateways are numbered by generation. A gateway that broke its channel may have attached
  * by an older one after it attached by a newer one elsewhere; so an attach is dismissed (`fenced`) when the same
- * gateway has shown a newer generation for that queue. 0, for queues without an assignment, is never too old.
+ * gateway has shown a newer generation for that queue. 0, for queues without an assignment, is never too old. And of two
+ * channels of one gateway the older one is a remainder: it claims nothing any more.
  */
 export class ConsumeService {
   readonly #partitions: ReadonlyMap<number, Partition>;
+  readonly #liveGateways: () => Iterable<number>;
+  readonly #channels = new Set<GatewayChannel>();
+  /** The newest channel of each gateway, also when it is closed. */
+  readonly #newest = new Map<number, GatewayChannel>();
   #nextDispatchId = 1;
+  #nextChannel = 1;
   /** Newest generation seen, by queue and then by gateway. Only queues that spread over partitions have any. */
   readonly #generations = new Map<number, Map<number, number>>();
 
-  constructor(partitions: ReadonlyMap<number, Partition>) {
+  /** `liveGateways`: as the cluster's image has it. */
+  constructor(partitions: ReadonlyMap<number, Partition>, liveGateways: () => Iterable<number>) {
     this.#partitions = partitions;
+    this.#liveGateways = liveGateways;
   }
 
   accept(channel: ConsumeChannel, from: number): void {
-    const consumers = new Map<number, ChannelConsumer>();
-    channel.onMessage((request) => this.#handle(channel, from, consumers, request));
-    channel.onClose(() => {
-      for (const consumer of consumers.values()) consumer.leave();
-      consumers.clear();
-    });
+    const gateway: GatewayChannel = { from, number: this.#nextChannel++, channel, consumers: new Map() };
+    this.#channels.add(gateway);
+    this.#newest.set(from, gateway);
+    channel.onMessage((request) => this.#handle(gateway, request));
+    channel.onClose(() => this.#closed(gateway));
+    for (const partition of this.#partitions.values()) if (partition.serves) tellLeading(gateway, partition);
+  }
+
+  /** This node leads the partition, and is to be told what workers have of it. */
+  serving(partition: Partition): void {
+    const asked = new Set<number>();
+    for (const gateway of this.#channels) {
+      tellLeading(gateway, partition);
+      asked.add(gateway.from);
+    }
+    for (const nodeId of this.#liveGateways()) if (!this.#newest.has(nodeId)) asked.add(nodeId);
+    partition.resumption?.asked(asked);
   }
 
   /** The queue is gone, or may be: what is known of its generations is forgotten. */
@@ -35,18 +64,22 @@ export class ConsumeService {
     this.#generations.delete(queueId);
   }
 
-  #handle(
-    channel: ConsumeChannel,
-    from: number,
-    consumers: Map<number, ChannelConsumer>,
-    request: ConsumeRequest,
-  ): void {
+  #closed(gateway: GatewayChannel): void {
+    this.#channels.delete(gateway);
+    for (const consumer of gateway.consumers.values()) consumer.leave();
+    gateway.consumers.clear();
+    if (this.#newest.get(gateway.from) !== gateway) return;
+    for (const partition of this.#partitions.values()) partition.resumption?.answered(gateway.from);
+  }
+
+  #handle(gateway: GatewayChannel, request: ConsumeRequest): void {
+    const { consumers } = gateway;
     switch (request.type) {
       case 'attach': {
-        const refused = this.#attach(channel, from, consumers, request);
+        const refused = this.#attach(gateway, request);
         if (refused === undefined) return;
         const leader = this.#partitions.get(request.partition)?.leader ?? 0;
-        channel.send({ type: 'detached', consumerId: request.consumerId, reason: refused, leader });
+        gateway.channel.send({ type: 'detached', consumerId: request.consumerId, reason: refused, leader });
         return;
       }
       case 'window': {
@@ -64,32 +97,42 @@ export class ConsumeService {
           if (accepted) consumer?.dispatch?.accept(consumer.dispatchId, offset);
           else consumer?.dispatch?.reject(consumer.dispatchId, offset);
         }
+        this.#confirmLater(gateway, request);
         return;
+      case 'settle-late':
+        for (const item of request.items) this.#partitions.get(request.partition)?.acceptLate(item);
+        this.#confirmLater(gateway, request);
+        return;
+      case 'resumed': {
+        const partition = this.#partitions.get(request.partition);
+        if (partition?.term !== request.term || this.#newest.get(gateway.from) !== gateway) return;
+        partition.resumption?.answered(gateway.from);
+      }
     }
   }
 
-  #attach(
-    channel: ConsumeChannel,
-    from: number,
-    consumers: Map<number, ChannelConsumer>,
-    request: Extract<ConsumeRequest, { type: 'attach' }>,
-  ): DetachReason | undefined {
+  /** Only what was said in this leadership: what came before it may have found nobody who leads. */
+  #confirmLater({ channel }: GatewayChannel, { partition: number, term, upTo }: SettleMark): void {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined || !partition.leads || partition.term !== term || upTo === 0) return;
+    partition.settles.confirm({ confirmed: () => channel.send({ type: 'settled', partition: number, upTo }) });
+  }
+
+  #attach(gateway: GatewayChannel, request: Extract<ConsumeRequest, { type: 'attach' }>): DetachReason | undefined {
     const { consumerId, queueId } = request;
+    const { from, consumers } = gateway;
     if (this.#isFenced(queueId, from, request.generation)) return 'fenced';
     // The same id again: the gateway has given the earlier one up.
     consumers.get(consumerId)?.leave();
     consumers.delete(consumerId);
-    const consumer: ChannelConsumer = new ChannelConsumer(
-      this.#nextDispatchId++,
-      consumerId,
-      request.clientId,
-      channel,
-      () => consumers.delete(consumerId),
-    );
-    const dispatch = this.#partitions.get(request.partition)?.attach(queueId, consumer, request.window);
+    const dispatch = this.#partitions.get(request.partition)?.dispatchFor(queueId);
     if (dispatch === undefined) return 'not-leader';
-    consumer.dispatch = dispatch;
+    const consumer = new ChannelConsumer(this.#nextDispatchId++, consumerId, request.clientId, gateway, dispatch);
     consumers.set(consumerId, consumer);
+    const isNewest = this.#newest.get(from) === gateway;
+    const lost = dispatch.attach(consumer, request.window, isNewest ? request.held : NOTHING);
+    const offsets = isNewest ? lost : request.held.map(({ offset }) => offset);
+    if (offsets.length > 0) gateway.channel.send({ type: 'lost', consumerId, offsets });
     return undefined;
   }
 
@@ -108,42 +151,62 @@ export class ConsumeService {
 
 type ConsumeChannel = Channel<ConsumeResponse, ConsumeRequest>;
 
+/** One channel of a gateway, and what is attached through it. */
+interface GatewayChannel {
+  /** The gateway's node. */
+  readonly from: number;
+  /** In the order in which channels came. */
+  readonly number: number;
+  readonly channel: ConsumeChannel;
+  readonly consumers: Map<number, ChannelConsumer>;
+}
+
+const NOTHING: readonly never[] = [];
+
+function tellLeading({ channel }: GatewayChannel, { groupId, term }: Partition): void {
+  channel.send({ type: 'leading', partition: groupId, term });
+}
+
 class ChannelConsumer implements DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
-  dispatch: QueueDispatch | undefined;
+  readonly dispatch: QueueDispatch;
   readonly #consumerId: number;
-  readonly #channel: ConsumeChannel;
-  readonly #onDismissed: () => void;
+  readonly #gateway: GatewayChannel;
 
   constructor(
     dispatchId: number,
     consumerId: number,
     clientId: string,
-    channel: ConsumeChannel,
-    onDismissed: () => void,
+    gateway: GatewayChannel,
+    dispatch: QueueDispatch,
   ) {
     this.dispatchId = dispatchId;
     this.clientId = clientId;
+    this.dispatch = dispatch;
     this.#consumerId = consumerId;
-    this.#channel = channel;
-    this.#onDismissed = onDismissed;
+    this.#gateway = gateway;
+  }
+
+  succeeds(other: DispatchConsumer): boolean {
+    if (!(other instanceof ChannelConsumer)) return false;
+    return other.#gateway.from === this.#gateway.from && other.#gateway.number < this.#gateway.number;
   }
 
   deliver(items: readonly DeliverItem[]): void {
-    this.#channel.send({ type: 'deliver', consumerId: this.#consumerId, deliveries: items });
+    this.#gateway.channel.send({ type: 'deliver', consumerId: this.#consumerId, deliveries: items });
   }
 
   waiting(waits: boolean): void {
-    this.#channel.send({ type: 'waiting', consumerId: this.#consumerId, waiting: waits });
+    this.#gateway.channel.send({ type: 'waiting', consumerId: this.#consumerId, waiting: waits });
   }
 
   dismissed(reason: 'queue-removed' | 'not-leader', leader: number): void {
-    this.#onDismissed();
-    this.#channel.send({ type: 'detached', consumerId: this.#consumerId, reason, leader });
+    this.#gateway.consumers.delete(this.#consumerId);
+    this.#gateway.channel.send({ type: 'detached', consumerId: this.#consumerId, reason, leader });
   }
 
   leave(): void {
-    this.dispatch?.detach(this.dispatchId);
+    this.dispatch.detach(this.dispatchId);
   }
 }

@@ -5,9 +5,10 @@ import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
+import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Topology, type TopologyDeltaInfo } from '@sluice/meta/topology';
+import { Topology, type TopologyDeltaInfo, type TopologyImageInfo } from '@sluice/meta/topology';
 import { openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
@@ -55,6 +56,18 @@ export class StoreCluster {
       await until(() => cluster.voters(partition).join() === wanted, `all vote in partition ${partition}`);
     }
     return cluster;
+  }
+
+  /** As a gateway has it. */
+  image(): TopologyImageInfo {
+    const nodes = [...this.nodes.keys()].map((nodeId) => infoOf(nodeId, 'store'));
+    return { ...imageOf(this.#partitions, this.#queues), nodes };
+  }
+
+  /** The coordinator says that these gateways live. */
+  gatewaysAlive(...nodeIds: number[]): void {
+    this.#push({ nodes: nodeIds.map((nodeId) => infoOf(nodeId, 'gateway')) });
+    for (const { topology } of this.nodes.values()) topology.applyLiveness({ leaders: [], alive: nodeIds });
   }
 
   async boot(nodeId: number): Promise<StoreNode> {
@@ -150,6 +163,20 @@ export class StoreCluster {
       store.topologyChanged();
     }
   }
+}
+
+function infoOf(nodeId: number, role: 'store' | 'gateway'): NodeInfo {
+  return {
+    nodeId,
+    incarnation: `i${nodeId}`,
+    name: `n${nodeId}`,
+    address: `n${nodeId}:1`,
+    roles: [role],
+    rack: '',
+    version: '',
+    mqttAddress: '',
+    state: 'active',
+  };
 }
 
 export class StoreNode {

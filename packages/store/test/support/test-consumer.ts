@@ -18,13 +18,21 @@ export class TestConsumer {
   readonly waiting: boolean[] = [];
   readonly #channel: Channel<ConsumeRequest, ConsumeResponse>;
   readonly #consumerId: number;
+  readonly #partition: number;
+  /** Of what it said it holds. */
+  readonly lost: number[] = [];
 
-  constructor(channel: Channel<ConsumeRequest, ConsumeResponse>, consumerId: number) {
+  constructor(channel: Channel<ConsumeRequest, ConsumeResponse>, consumerId: number, partition: number) {
     this.#channel = channel;
     this.#consumerId = consumerId;
+    this.#partition = partition;
   }
 
-  receive(response: ConsumeResponse): void {
+  receive(response: Exclude<ConsumeResponse, { type: 'leading' | 'settled' }>): void {
+    if (response.type === 'lost') {
+      this.lost.push(...response.offsets);
+      return;
+    }
     if (response.type === 'detached') {
       this.detachedBecause = response.reason;
       this.leader = response.leader;
@@ -68,7 +76,7 @@ export class TestConsumer {
 
   #settle(offsets: readonly number[], accepted: boolean): void {
     const items = offsets.map((offset) => ({ consumerId: this.#consumerId, offset, accepted }));
-    this.#channel.send({ type: 'settle', items });
+    this.#channel.send({ type: 'settle', partition: this.#partition, term: 0, upTo: 0, items });
   }
 }
 

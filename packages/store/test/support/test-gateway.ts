@@ -2,10 +2,11 @@ import { writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
-import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
+import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import type { Channel } from '@sluice/rpc/transport';
 import type { StoreCluster } from './store-cluster.ts';
 import { until } from './test-store.ts';
+import { type TestWorker, TestWorkers } from './test-workers.ts';
 
 interface Pending {
   /** On the channel; 0 when it is not sent. */
@@ -39,7 +40,7 @@ export class TestGateway {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #published = 0;
-  #attached = new Map<number, Channel<ConsumeRequest, ConsumeResponse>>();
+  #workers: TestWorkers | undefined;
   /** A consumer answers only while this is set. */
   answers = true;
 
@@ -68,57 +69,31 @@ export class TestGateway {
   }
 
   /** Stays attached, wherever the partition is led, until the gateway closes. */
-  consume(consumerId: number, window: number): void {
-    if (this.#isClosed) return;
-    const leader = this.#cluster.leaderNow(this.#partition);
-    if (leader === 0) {
-      setTimeout(() => this.consume(consumerId, window), TestGateway.RETRY_MS);
-      return;
-    }
-    const network = this.#cluster.network.node(this.#nodeId);
-    const channel = network.open<ConsumeRequest, ConsumeResponse>(leader, 'consume');
-    this.#attached.set(consumerId, channel);
-    let isOver = false;
-    const over = (): void => {
-      if (isOver) return;
-      isOver = true;
-      this.#attached.delete(consumerId);
-      channel.close();
-      if (!this.#isClosed) setTimeout(() => this.consume(consumerId, window), TestGateway.RETRY_MS);
-    };
-    channel.onClose(over);
-    channel.onMessage((response) => {
-      if (response.type === 'detached') over();
-      if (response.type === 'deliver') this.#delivered(channel, response);
-    });
-    const { queueId, partition } = { queueId: this.#queueId, partition: this.#partition };
-    const clientId = `c${consumerId}`;
-    channel.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0 });
+  consume(window: number): void {
+    this.#workers ??= new TestWorkers(this.#cluster, this.#nodeId);
+    const worker = this.#workers.employ(window, this.#partition, this.#queueId);
+    worker.onDelivered = (items) => this.#delivered(worker, items);
   }
 
   get isAttached(): boolean {
-    return this.#attached.size > 0;
+    return this.#workers?.workers.some((worker) => worker.isAttached) === true;
   }
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#append?.close();
-    for (const channel of [...this.#attached.values()]) channel.close();
+    this.#workers?.close();
   }
 
-  #delivered(
-    channel: Channel<ConsumeRequest, ConsumeResponse>,
-    { consumerId, deliveries }: Extract<ConsumeResponse, { type: 'deliver' }>,
-  ): void {
-    const items = deliveries.map(({ offset, record }) => {
+  #delivered(worker: TestWorker, items: readonly DeliverItem[]): void {
+    for (const { offset, record } of items) {
       const text = Buffer.from(new EncodedRecord(record).payload).toString();
       const before = this.deliveries.get(text) ?? 0;
       if (before === 0) this.received.push(text);
       this.deliveries.set(text, before + 1);
-      return { consumerId, offset, accepted: true };
-    });
-    if (this.answers) channel.send({ type: 'settle', items });
+      if (this.answers) worker.finish(offset);
+    }
   }
 
   #send(pending: Pending): void {

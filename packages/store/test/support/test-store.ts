@@ -15,7 +15,7 @@ import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import type { RecordInput } from '@sluice/queue/record/record';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
-import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
+import type { ConsumeRequest, ConsumeResponse, HeldItem } from '@sluice/rpc/contract/consume';
 import type { StoreQueueStatistics } from '@sluice/rpc/contract/store-admin';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import type { Channel } from '@sluice/rpc/transport';
@@ -47,6 +47,8 @@ export class TestStore {
   #append!: Channel<AppendRequest, AppendResponse>;
   #consume!: Channel<ConsumeRequest, ConsumeResponse>;
   readonly #consumers = new Map<number, TestConsumer>();
+  /** What the store said of partitions. */
+  readonly said: ConsumeResponse[] = [];
   readonly #answers = new Map<number, (response: AppendAnswer) => void>();
   #sequence = 0;
   #nextConsumerId = 1;
@@ -120,7 +122,10 @@ export class TestStore {
     this.#consume?.close();
     this.#consumers.clear();
     this.#consume = this.transport.open(1, 'consume');
-    this.#consume.onMessage((response) => this.#consumers.get(response.consumerId)?.receive(response));
+    this.#consume.onMessage((response) => {
+      if (response.type === 'leading' || response.type === 'settled') this.said.push(response);
+      else this.#consumers.get(response.consumerId)?.receive(response);
+    });
   }
 
   /** The process ends and starts again; with `orderly` false, nothing that was under way is finished. */
@@ -194,13 +199,13 @@ export class TestStore {
     });
   }
 
-  attach(queueId: number, window = 10): TestConsumer {
+  attach(queueId: number, window = 10, held: readonly HeldItem[] = []): TestConsumer {
     const consumerId = this.#nextConsumerId++;
     const partition = this.topology.queue(queueId)?.partitions[0] ?? 1;
-    const consumer = new TestConsumer(this.#consume, consumerId);
+    const consumer = new TestConsumer(this.#consume, consumerId, partition);
     this.#consumers.set(consumerId, consumer);
     const clientId = `client ${consumerId}`;
-    this.#consume.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0 });
+    this.#consume.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0, held });
     return consumer;
   }
 

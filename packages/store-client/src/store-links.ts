@@ -1,20 +1,21 @@
 import type { Clock } from '@sluice/common/clock';
-import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
-import type { Channel, Transport } from '@sluice/rpc/transport';
+import type { NodeInfo } from '@sluice/meta/node-info';
+import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
 
 /**
- * One append channel to every store, whether or not something is published into its partitions: a store that begins to
- * lead says so on all of them, and who listened before it happened need not ask around afterwards.
+ * One channel to every store, whether or not there is anything to say to it: a store that begins to lead says so on all
+ * of them, and who listened before it happened need not ask around afterwards.
  *
  * A channel that was lost is opened again after a pause that doubles, dead nodes included: with every coordinator gone
  * nobody else would say that a store is back. Nothing is sent again here; that is decided by partition.
  */
-export class AppendLinks {
+export class StoreLinks<Request, Response> {
+  readonly #service: ChannelService;
   readonly #transport: Transport;
   readonly #clock: Clock;
-  readonly #received: (link: AppendLink, response: AppendResponse) => void;
-  readonly #lost: (link: AppendLink) => void;
-  readonly #peers = new Map<number, Peer>();
+  readonly #received: (link: StoreLink<Request, Response>, response: Response) => void;
+  readonly #lost: (link: StoreLink<Request, Response>) => void;
+  readonly #peers = new Map<number, Peer<Request, Response>>();
   #isClosed = false;
 
   static readonly BACKOFF_MS_MIN = 20;
@@ -23,32 +24,38 @@ export class AppendLinks {
   static readonly GOOD_MS = 5_000;
 
   constructor(options: {
+    service: ChannelService;
     transport: Transport;
     clock: Clock;
-    received: (link: AppendLink, response: AppendResponse) => void;
-    lost: (link: AppendLink) => void;
+    received: (link: StoreLink<Request, Response>, response: Response) => void;
+    lost: (link: StoreLink<Request, Response>) => void;
   }) {
+    this.#service = options.service;
     this.#transport = options.transport;
     this.#clock = options.clock;
     this.#received = options.received;
     this.#lost = options.lost;
   }
 
-  /** Channels to these stores are kept open, others closed. */
-  keep(nodeIds: readonly number[]): void {
-    for (const nodeId of nodeIds) if (!this.#peers.has(nodeId)) this.to(nodeId);
+  /** Channels to the stores among these nodes are kept open, others closed. */
+  keep(nodes: readonly NodeInfo[]): void {
+    const stores = new Set<number>();
+    for (const { nodeId, state, roles } of nodes) {
+      if (state !== 'gone' && roles.includes('store')) stores.add(nodeId);
+    }
+    for (const nodeId of stores) if (!this.#peers.has(nodeId)) this.to(nodeId);
     for (const [nodeId, peer] of this.#peers) {
-      if (nodeIds.includes(nodeId)) continue;
+      if (stores.has(nodeId)) continue;
       this.#peers.delete(nodeId);
       peer.link?.channel.close();
     }
   }
 
   /** Opens it when it is down, without a pause: somebody has a reason to reach that store, and paces its reasons. */
-  to(nodeId: number): AppendLink {
+  to(nodeId: number): StoreLink<Request, Response> {
     let peer = this.#peers.get(nodeId);
     if (peer === undefined) {
-      peer = { link: undefined, reopenAtMs: 0, backoffMs: AppendLinks.BACKOFF_MS_MIN };
+      peer = { link: undefined, reopenAtMs: 0, backoffMs: StoreLinks.BACKOFF_MS_MIN };
       this.#peers.set(nodeId, peer);
     }
     peer.link ??= this.#open(nodeId, peer);
@@ -68,34 +75,34 @@ export class AppendLinks {
     for (const peer of this.#peers.values()) peer.link?.channel.close();
   }
 
-  #open(nodeId: number, peer: Peer): AppendLink {
-    const channel = this.#transport.open<AppendRequest, AppendResponse>(nodeId, 'append');
-    const link: AppendLink = { nodeId, channel };
+  #open(nodeId: number, peer: Peer<Request, Response>): StoreLink<Request, Response> {
+    const channel = this.#transport.open<Request, Response>(nodeId, this.#service);
+    const link: StoreLink<Request, Response> = { nodeId, channel };
     const openedMs = this.#clock.monotonicMs();
     channel.onMessage((response) => this.#received(link, response));
     channel.onClose(() => this.#closed(peer, link, openedMs));
     return link;
   }
 
-  #closed(peer: Peer, link: AppendLink, openedMs: number): void {
+  #closed(peer: Peer<Request, Response>, link: StoreLink<Request, Response>, openedMs: number): void {
     if (this.#isClosed) return;
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs - openedMs >= AppendLinks.GOOD_MS) peer.backoffMs = AppendLinks.BACKOFF_MS_MIN;
+    if (nowMs - openedMs >= StoreLinks.GOOD_MS) peer.backoffMs = StoreLinks.BACKOFF_MS_MIN;
     peer.link = undefined;
     peer.reopenAtMs = nowMs + peer.backoffMs;
-    peer.backoffMs = Math.min(peer.backoffMs * 2, AppendLinks.BACKOFF_MS_MAX);
+    peer.backoffMs = Math.min(peer.backoffMs * 2, StoreLinks.BACKOFF_MS_MAX);
     this.#lost(link);
   }
 }
 
 /** One channel's life; a reopened one is another link, so that nobody takes it for the one that was lost. */
-export interface AppendLink {
+export interface StoreLink<Request, Response> {
   readonly nodeId: number;
-  readonly channel: Channel<AppendRequest, AppendResponse>;
+  readonly channel: Channel<Request, Response>;
 }
 
-interface Peer {
-  link: AppendLink | undefined;
+interface Peer<Request, Response> {
+  link: StoreLink<Request, Response> | undefined;
   reopenAtMs: number;
   backoffMs: number;
 }
