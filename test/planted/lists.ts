@@ -1,7 +1,15 @@
+import { HOLD_BUGS } from './hold-bugs.ts';
 import type { PlantedBugs } from './planted-bug.ts';
 import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
 
-export const PLANTED: readonly PlantedBugs[] = [RAFT_BUGS, QUEUE_BUGS, STORAGE_BUGS, PRODUCER_BUGS, APPEND_BUGS];
+export const PLANTED: readonly PlantedBugs[] = [
+  RAFT_BUGS,
+  QUEUE_BUGS,
+  STORAGE_BUGS,
+  PRODUCER_BUGS,
+  APPEND_BUGS,
+  ...HOLD_BUGS,
+];

@@ -108,12 +108,12 @@ export class PartitionConsumer {
    * not held is available as it is.
    */
   settle(consumerId: number, { partition, queueId, rowBase, offset }: SettledRecord, accepted: boolean): void {
-    const place = this.#place(partition);
+    const attached = this.#consumers.get(consumerId);
+    const place = attached?.place ?? this.#place(partition);
     const item = { consumerId, offset, accepted, queueId, rowBase };
     if (accepted) place.unconfirmed.push(item);
     const { link } = place;
-    const isKnown = link !== undefined && this.#consumers.get(consumerId)?.link === link;
-    if (isKnown) place.settled.push(item);
+    if (attached !== undefined && attached.link === link) place.settled.push(item);
     else if (accepted && link !== undefined) place.late.push(item);
     else return;
     if (place.isDirty) return;

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
@@ -40,6 +40,7 @@ let dismissed: [string, number][];
 const consumer = {
   dispatchId: 1,
   clientId: 'c',
+  succeeds: () => false,
   deliver: () => {},
   waiting: () => {},
   dismissed: (reason: string, leader: number) => dismissed.push([reason, leader]),
@@ -70,6 +71,8 @@ beforeEach(() => {
   partition.machine = QueueMachine.restore([]);
 });
 
+afterEach(() => partition.close());
+
 describe('leadership', () => {
   test('serves publishes from when its queues are known until it ends', () => {
     partition.configured();
@@ -80,13 +83,13 @@ describe('leadership', () => {
     partition.configured();
     expect([partition.serves, served]).toEqual([true, 1]);
     partition.leadership(false);
-    expect([partition.serves, partition.attach(1, consumer, 1)]).toEqual([false, undefined]);
+    expect([partition.serves, partition.dispatchFor(1)]).toEqual([false, undefined]);
   });
 
   test('ends for every consumer at once, who are told of the next leader', () => {
     partition.leadership(true);
-    partition.attach(1, consumer, 1);
-    partition.attach(2, { ...consumer, dispatchId: 2 }, 1);
+    partition.dispatchFor(1)?.attach(consumer, 1);
+    partition.dispatchFor(2)?.attach({ ...consumer, dispatchId: 2 }, 1);
     host.leader = 3;
     partition.leadership(false);
     expect(dismissed).toEqual([
@@ -97,7 +100,7 @@ describe('leadership', () => {
 
   test('a snapshot that replaces the machine leaves nothing that was made of the former one', () => {
     partition.leadership(true);
-    partition.attach(1, consumer, 1);
+    partition.dispatchFor(1)?.attach(consumer, 1);
     const machine = QueueMachine.restore([]);
     partition.restored(machine);
     expect([partition.machine === machine, forgotten, dismissed.length]).toEqual([true, 1, 1]);

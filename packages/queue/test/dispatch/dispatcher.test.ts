@@ -16,6 +16,7 @@ type Step =
   | { do: 'detach'; who: number }
   | { do: 'offer' | 'redeliver'; count: number }
   | { do: 'accept' | 'reject' | 'supersede'; which: number }
+  | { do: 'take'; who: number; which: number }
   | { do: 'tick'; ms: number }
   | { do: 'strategy'; strategy: DispatchStrategyName };
 
@@ -30,6 +31,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('accept' as const), which: index }) },
     { weight: 9, arbitrary: fc.record({ do: fc.constant('reject' as const), which: index }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('supersede' as const), which: index }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), who: index, which: index }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.nat({ max: 80 }) }) },
     {
       weight: 1,
@@ -94,6 +96,16 @@ class Pair {
       case 'supersede': {
         const offset = step.which % (this.#nextOffset + 2);
         same(this.#dispatcher.supersede(offset), this.#model.supersede(offset));
+        break;
+      }
+      case 'take': {
+        if (who === undefined) return;
+        // One that is here, one that was settled, or the next: a former leader handed it out.
+        const offset = step.which % (this.#nextOffset + 1);
+        same(this.#dispatcher.holderOf(offset), this.#model.holderOf(offset));
+        if (offset === this.#nextOffset) this.#nextOffset++;
+        this.#dispatcher.take(who, { ...freshRef(offset), deliveryCount: 3 }, this.#nowMs);
+        this.#model.take(who, offset, 3);
         break;
       }
       case 'tick':

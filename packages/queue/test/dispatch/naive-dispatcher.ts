@@ -131,6 +131,30 @@ export class NaiveDispatcher {
     this.#lastServed = consumer.joined;
   }
 
+  /** It has the record already, whoever had it or waited with it here. */
+  take(id: number, offset: number, count: number): void {
+    const everywhere = [...this.waiting, ...this.consumers.flatMap(({ held }) => held)];
+    const known = everywhere.find((each) => each.offset === offset);
+    this.waiting = this.waiting.filter((each) => each !== known);
+    for (const consumer of this.consumers) consumer.held = consumer.held.filter((each) => each !== known);
+    const fresh: NaiveRecord = {
+      offset,
+      count,
+      superseded: false,
+      rejecter: undefined,
+      state: 'anybody',
+      dueMs: 0,
+    };
+    const record = known ?? fresh;
+    record.rejecter = undefined;
+    this.find(id).held.push(record);
+  }
+
+  holderOf(offset: number): number | undefined {
+    for (const { id, held } of this.consumers) if (held.some((each) => each.offset === offset)) return id;
+    return this.waiting.some((each) => each.offset === offset) ? 0 : undefined;
+  }
+
   #isFull(): boolean {
     return this.waiting.length >= this.#redeliveryMax;
   }
