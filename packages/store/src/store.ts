@@ -54,10 +54,13 @@ export class Store {
   #ticks = 0;
   #lookScheduled = false;
   #draining = false;
+  #servesSinceMs = 0;
 
   static readonly TICK_MS = 250;
   /** A replica that is wanted no more is looked at with every so manieth tick: its leader is asked each time. */
   static readonly RECONCILE_TICKS = 4;
+  /** So long after its start a store does not go by who is said to live: nobody may have told it yet. */
+  static readonly YOUNG_MS = 10_000;
   /** How often a drain looks for heirs. */
   static readonly DRAIN_LOOK_MS = 50;
   /** Nobody is fit to take any of the leaderships: the others are gone as well, and waiting would only delay the stop. */
@@ -99,7 +102,7 @@ export class Store {
       logger,
       metrics,
     });
-    this.#consume = new ConsumeService(partitions, () => liveGateways(topology));
+    this.#consume = new ConsumeService(partitions, () => this.#gateways());
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
     this.#handOvers = new HandOvers({ host, transport, clock, logger });
@@ -129,6 +132,7 @@ export class Store {
     );
     registry.serveCall<StoreAdminRequest, StoreAdminResponse>('store-admin', (request) => this.admin.answer(request));
     this.#sweeper.start();
+    this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
   }
 
@@ -250,6 +254,19 @@ export class Store {
     await this.#partitions.close();
   }
 
+  /**
+   * Who may have workers although nobody of it came to this process yet. Who lives is known only after a while, and
+   * without an image not even who there is: then it is somebody who will not answer, and the whole grace is waited.
+   */
+  *#gateways(): Iterable<number> {
+    const { topology, clock } = this.#options;
+    if (topology.epoch === 0) yield NOBODY_KNOWN;
+    const isYoung = clock.monotonicMs() - this.#servesSinceMs < Store.YOUNG_MS;
+    for (const { nodeId, roles, state } of topology.nodes()) {
+      if (state !== 'gone' && roles.includes('gateway') && (isYoung || topology.isAlive(nodeId))) yield nodeId;
+    }
+  }
+
   get #isShortOfSpace(): boolean {
     return this.#disk.low || this.#options.host.diskFull;
   }
@@ -369,15 +386,12 @@ export class Store {
   }
 }
 
-function* liveGateways(topology: Topology): Iterable<number> {
-  for (const { nodeId, roles, state } of topology.nodes()) {
-    if (state !== 'gone' && roles.includes('gateway') && topology.isAlive(nodeId)) yield nodeId;
-  }
-}
-
 function isDamage(cause: Error): boolean {
   return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
+
+/** No node has this number. */
+const NOBODY_KNOWN = 0;
 
 /** Without an image, every member is as good as the other. */
 const ANYWHERE = { replicas: [], preferredLeader: 0 };

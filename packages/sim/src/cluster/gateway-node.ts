@@ -49,7 +49,10 @@ export class GatewayNode extends SimMachine {
     const topology = new Topology();
     const routes = new RouteTable(topology);
     const coordinators = this.#coordinatorIds;
-    const consumers = new WatchedConsumers({ topology, routes, transport, clock }, { gateway: this, life, check: this.#check });
+    const consumers = new WatchedConsumers(
+      { topology, routes, transport, clock },
+      { gateway: this, life, check: this.#check },
+    );
     const watcher = new TopologyWatcher({
       topology,
       transport,

@@ -14,7 +14,7 @@ import type { DispatchConsumer, QueueDispatch } from '../queue-dispatch.ts';
  * held is available to others at once.
  *
  * A leadership that begins is told on all channels, and each gateway answers with what its clients hold. Whom to wait
- * for is known here: who has a channel, and who is said to live and never had one to this process, which is young then.
+ * for is known here: who has a channel, and who may live and never had one to this process, which is young then.
  * Whoever had one and has it no more is gone, with what it held.
  *
  * Assignments of partitions to gateways are numbered by generation. A gateway that broke its channel may have attached
@@ -24,7 +24,7 @@ import type { DispatchConsumer, QueueDispatch } from '../queue-dispatch.ts';
  */
 export class ConsumeService {
   readonly #partitions: ReadonlyMap<number, Partition>;
-  readonly #liveGateways: () => Iterable<number>;
+  readonly #gateways: () => Iterable<number>;
   readonly #channels = new Set<GatewayChannel>();
   /** The newest channel of each gateway, also when it is closed. */
   readonly #newest = new Map<number, GatewayChannel>();
@@ -33,10 +33,10 @@ export class ConsumeService {
   /** Newest generation seen, by queue and then by gateway. Only queues that spread over partitions have any. */
   readonly #generations = new Map<number, Map<number, number>>();
 
-  /** `liveGateways`: as the cluster's image has it. */
-  constructor(partitions: ReadonlyMap<number, Partition>, liveGateways: () => Iterable<number>) {
+  /** `gateways`: that may live, as far as the cluster's image says. */
+  constructor(partitions: ReadonlyMap<number, Partition>, gateways: () => Iterable<number>) {
     this.#partitions = partitions;
-    this.#liveGateways = liveGateways;
+    this.#gateways = gateways;
   }
 
   accept(channel: ConsumeChannel, from: number): void {
@@ -55,7 +55,7 @@ export class ConsumeService {
       tellLeading(gateway, partition);
       asked.add(gateway.from);
     }
-    for (const nodeId of this.#liveGateways()) if (!this.#newest.has(nodeId)) asked.add(nodeId);
+    for (const nodeId of this.#gateways()) if (!this.#newest.has(nodeId)) asked.add(nodeId);
     partition.resumption?.asked(asked);
   }
 
