@@ -134,8 +134,8 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store-client/src/unconfirmed-settles',
         'a confirmation forgets one more',
-        'const end = Math.min(upTo, this.last);',
-        'const end = Math.min(upTo + 1, this.last);',
+        'Math.min(upTo + 1, this.#next)',
+        'Math.min(upTo + 2, this.#next)',
       ),
       bug(
         'store-client/src/window-split',

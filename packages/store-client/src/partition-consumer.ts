@@ -110,11 +110,10 @@ export class PartitionConsumer {
   settle(consumerId: number, { partition, queueId, rowBase, offset }: SettledRecord, accepted: boolean): void {
     const attached = this.#consumers.get(consumerId);
     const place = attached?.place ?? this.#place(partition);
-    const item = { consumerId, offset, accepted, queueId, rowBase };
-    if (accepted) place.unconfirmed.push(item);
+    if (accepted) place.unconfirmed.push(queueId, rowBase, offset);
     const { link } = place;
-    if (attached !== undefined && attached.link === link) place.settled.push(item);
-    else if (accepted && link !== undefined) place.late.push(item);
+    if (attached !== undefined && attached.link === link) place.settled.push({ consumerId, offset, accepted });
+    else if (accepted && link !== undefined) place.late.push({ queueId, rowBase, offset });
     else return;
     if (place.isDirty) return;
     place.isDirty = true;

@@ -5,12 +5,15 @@ import type { LateItem } from '@sluice/rpc/contract/consume';
  * leader falls would be lost, and a finished job done again; so it is kept here, numbered, until it is confirmed, and
  * told to every leader that comes.
  *
- * A ring. Confirmations take milliseconds and a change of leader hands out nothing, so it stays short. Beyond
- * `SETTLES_MAX` the oldest is forgotten: should the leader fall just then, that message comes once more.
+ * A ring of numbers, so that an acknowledgement makes no object for it. Confirmations take milliseconds and a change of
+ * leader hands out nothing, so it stays short. Beyond `SETTLES_MAX` the oldest is forgotten: should the leader fall just
+ * then, that message comes once more.
  * @hotpath
  */
 export class UnconfirmedSettles {
-  #ring: (LateItem | undefined)[] = new Array(CAPACITY_MIN).fill(undefined);
+  /** Three numbers each: queue, base of its row, offset. */
+  #ring = new Float64Array(CAPACITY_MIN * WIDTH);
+  #capacity = CAPACITY_MIN;
   /** Numbers of the oldest that is kept, and of the next that will come. */
   #first = 1;
   #next = 1;
@@ -26,34 +29,46 @@ export class UnconfirmedSettles {
     return this.#next - this.#first;
   }
 
-  push(item: LateItem): void {
-    if (this.size === this.#ring.length) this.#makeRoom();
-    this.#ring[this.#next++ & (this.#ring.length - 1)] = item;
+  push(queueId: number, rowBase: number, offset: number): void {
+    if (this.size === this.#capacity) this.#makeRoom();
+    const at = (this.#next++ % this.#capacity) * WIDTH;
+    this.#ring[at] = queueId;
+    this.#ring[at + 1] = rowBase;
+    this.#ring[at + 2] = offset;
   }
 
   /** Everything up to this number is committed. */
   confirm(upTo: number): void {
-    const end = Math.min(upTo, this.last);
-    while (this.#first <= end) this.#ring[this.#first++ & (this.#ring.length - 1)] = undefined;
+    this.#first = Math.max(this.#first, Math.min(upTo + 1, this.#next));
   }
 
   /** Oldest first. */
   items(): LateItem[] {
     const items: LateItem[] = [];
-    for (let n = this.#first; n < this.#next; n++) items.push(this.#ring[n & (this.#ring.length - 1)] as LateItem);
+    for (let n = this.#first; n < this.#next; n++) {
+      const [queueId, rowBase, offset] = this.#at(n) as unknown as [number, number, number];
+      items.push({ queueId, rowBase, offset });
+    }
     return items;
   }
 
+  #at(n: number): Float64Array {
+    const at = (n % this.#capacity) * WIDTH;
+    return this.#ring.subarray(at, at + WIDTH);
+  }
+
   #makeRoom(): void {
-    if (this.#ring.length === UnconfirmedSettles.SETTLES_MAX) {
+    if (this.#capacity === UnconfirmedSettles.SETTLES_MAX) {
       this.#first++;
       return;
     }
-    const items = this.items();
-    this.#ring = new Array(this.#ring.length * 2).fill(undefined);
-    for (const [i, item] of items.entries()) this.#ring[(this.#first + i) & (this.#ring.length - 1)] = item;
+    const larger = new Float64Array(this.#ring.length * 2);
+    for (let n = this.#first; n < this.#next; n++) larger.set(this.#at(n), (n % (this.#capacity * 2)) * WIDTH);
+    this.#ring = larger;
+    this.#capacity *= 2;
   }
 }
 
-/** Powers of two, this and the bound. */
+const WIDTH = 3;
+/** Doubles up to the bound. */
 const CAPACITY_MIN = 64;

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { UnconfirmedSettles } from '../src/unconfirmed-settles.ts';
 
-const item = (offset: number) => ({ queueId: 1, rowBase: 0, offset });
+const push = (settles: UnconfirmedSettles, offset: number): void => settles.push(1, offset >> 3, offset);
 const offsets = (settles: UnconfirmedSettles): number[] => settles.items().map(({ offset }) => offset);
 
 describe('what is accepted and not confirmed', () => {
@@ -19,7 +19,7 @@ describe('what is accepted and not confirmed', () => {
         for (const one of steps) {
           if ('push' in one) {
             for (let i = 0; i < one.push; i++) {
-              settles.push(item(all.length));
+              push(settles, all.length);
               all.push(all.length);
             }
           } else {
@@ -29,7 +29,8 @@ describe('what is accepted and not confirmed', () => {
             confirmed = Math.max(confirmed, Math.min(upTo, all.length));
           }
           expect([settles.last, settles.size]).toEqual([all.length, all.length - confirmed]);
-          expect(offsets(settles)).toEqual(all.slice(confirmed));
+          const expected = all.slice(confirmed).map((offset) => ({ queueId: 1, rowBase: offset >> 3, offset }));
+          expect(settles.items()).toEqual(expected);
         }
       }),
     );
@@ -38,7 +39,7 @@ describe('what is accepted and not confirmed', () => {
   test('has a bound: the oldest is forgotten', () => {
     const settles = new UnconfirmedSettles();
     const max = UnconfirmedSettles.SETTLES_MAX;
-    for (let offset = 0; offset < max + 3; offset++) settles.push(item(offset));
+    for (let offset = 0; offset < max + 3; offset++) push(settles, offset);
     expect([settles.size, settles.last, offsets(settles)[0], offsets(settles).at(-1)]).toEqual([
       max,
       max + 3,
