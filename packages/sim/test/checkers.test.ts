@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { ConsensusCheck, ProposalCheck, ReadCheck } from '../src/check/consensus-check.ts';
+import { imageDifference, type Layout, unevennessOf } from '../src/check/layout-check.ts';
 import { MetadataCheck } from '../src/check/metadata-check.ts';
 import { type Delivery, type Message, QueueCheck, textOf } from '../src/check/queue-check.ts';
-import { differenceOf } from '../src/sim-wire.ts';
+import { differenceOf, SimWire } from '../src/sim-wire.ts';
 import { Violation } from '../src/simulation.ts';
 
 /** Which checker finds it; empty when none does. */
@@ -288,5 +289,52 @@ describe('what arrives', () => {
     expect(differenceOf(sent, { ...sent, list: [{ n: 1 }, {}] }, 'x')).toContain('x.list.1.n');
     expect(differenceOf(sent, { ...sent, bytes: Uint8Array.of(1, 3) }, 'x')).toContain('x.bytes');
     expect(differenceOf(sent, { ...sent, more: 0 }, 'x')).toContain('x.more');
+  });
+
+  test('is found where a codec drops a field', () => {
+    const wire = new SimWire();
+    const message = { type: 'detach', consumerId: 7 };
+    expect(wire.carry('consume', 'request', message).message).toEqual(message);
+    expect(found(() => wire.carry('consume', 'request', { ...message, dropped: 1 }))).toBe('wire');
+  });
+});
+
+describe('where everything is in the end', () => {
+  const group = (groupId: number, leader: number, voters: readonly number[]) => ({
+    groupId,
+    leader,
+    voters,
+    others: [] as readonly number[],
+    replicas: [...voters].reverse(),
+  });
+  const even: Layout = {
+    active: [1, 2, 3, 4],
+    running: [4, 3, 2, 1],
+    replicationFactor: 2,
+    groups: [group(1, 1, [1, 2]), group(2, 2, [2, 3]), group(3, 3, [3, 4])],
+  };
+
+  test('copies and leaders even within one, each group where it shall be', () => {
+    expect(unevennessOf(even)).toBe('');
+    const [first, second, third] = even.groups as [Layout['groups'][0], Layout['groups'][0], Layout['groups'][0]];
+    const broken: [string, Partial<Layout>][] = [
+      ['copies', { groups: [first, group(2, 2, [1, 2]), third, group(4, 4, [1, 2])] }],
+      ['leaders', { groups: [group(1, 2, [1, 2]), group(2, 2, [2, 3]), group(3, 4, [3, 4]), group(4, 4, [4, 1])] }],
+      ['shall be on', { groups: [{ ...first, replicas: [1, 3] }, second, third] }],
+      ['shall be on', { groups: [{ ...first, others: [4] }, second, third] }],
+      ['only', { replicationFactor: 3 }],
+      ['run', { running: [1, 2, 3] }],
+      ['run', { active: [1, 2, 3] }],
+    ];
+    for (const [said, change] of broken) expect(unevennessOf({ ...even, ...change })).toContain(said);
+  });
+
+  test('a node that knows a queue that is gone, lacks one, or knows an old version', () => {
+    const queue = (queueId: number, version: number) => ({ queueId, name: `q${queueId}`, version });
+    const is = [queue(1, 5), queue(2, 6)];
+    expect(imageDifference(is, [queue(2, 6), queue(1, 5)])).toBeUndefined();
+    for (const known of [[queue(1, 5)], [...is, queue(3, 7)], [queue(1, 4), queue(2, 6)], []]) {
+      expect(imageDifference(is, known)).toContain('metadata');
+    }
   });
 });

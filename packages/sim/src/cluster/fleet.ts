@@ -1,3 +1,4 @@
+import type { MetaMachine } from '@sluice/meta/meta-machine';
 import type { NodeRole } from '@sluice/meta/node-info';
 import type { QueueCheck } from '../check/queue-check.ts';
 import type { SimMachine } from '../sim-machine.ts';
@@ -123,6 +124,12 @@ export class Fleet {
     if (status === undefined) return undefined;
     const { voters, votersOutgoing, learners, learnersNext } = status.membership;
     return { voters, others: [...votersOutgoing, ...learners, ...learnersNext] };
+  }
+
+  /** The metadata as whoever leads it has applied it. */
+  metadata(): MetaMachine | undefined {
+    const coordinator = this.leaderOf(0)?.coordinator;
+    return coordinator?.leads === true ? coordinator.machine : undefined;
   }
 
   /** Any gateway that serves, for who administers. */

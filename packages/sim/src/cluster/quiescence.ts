@@ -3,6 +3,7 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { groupKey, groupRange, machineKey } from '@sluice/multiraft/keyspace';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import { RowTable } from '@sluice/queue/machine/row-keys';
+import { type GroupLayout, imageDifference, unevennessOf } from '../check/layout-check.ts';
 import type { QueueCheck } from '../check/queue-check.ts';
 import { Violation } from '../simulation.ts';
 import type { Fleet } from './fleet.ts';
@@ -30,7 +31,7 @@ export class Quiescence {
   async isOneImage(): Promise<QueueDefinition[]> {
     const { world } = this.#fleet;
     const isOne = (): boolean => {
-      const machine = this.#metadata();
+      const machine = this.#fleet.metadata();
       return (
         machine !== undefined &&
         [...this.#fleet.machines()].every(({ state, topology }) => state === 'up' && topology?.epoch === machine.epoch)
@@ -42,17 +43,13 @@ export class Quiescence {
       );
       throw new Violation(
         'liveness',
-        `the image is ${this.#metadata()?.epoch}, ${said.join(', ')}; ${this.#fleet.describe()}`,
+        `the image is ${this.#fleet.metadata()?.epoch}, ${said.join(', ')}; ${this.#fleet.describe()}`,
       );
     }
-    const queues = [...(this.#metadata()?.queues() ?? [])].sort((a, b) => a.queueId - b.queueId);
-    const listed = (list: readonly QueueDefinition[]): string =>
-      list.map(({ queueId, name, version }) => `${queueId} ${name} ${version}`).join();
+    const queues = [...(this.#fleet.metadata()?.queues() ?? [])].sort((a, b) => a.queueId - b.queueId);
     for (const { name, topology } of this.#fleet.machines()) {
-      const known = listed([...(topology?.list() ?? [])].sort((a, b) => a.queueId - b.queueId));
-      if (known !== listed(queues)) {
-        throw new Violation('image', `${name} knows ${known}, the metadata is ${listed(queues)}`);
-      }
+      const difference = imageDifference(queues, topology?.list() ?? []);
+      if (difference !== undefined) throw new Violation('image', `${name}: ${difference}`);
     }
     return queues;
   }
@@ -137,29 +134,23 @@ export class Quiescence {
   /** Empty when there is none. */
   #unevenness(): string {
     const { stores, knobs } = this.#fleet;
-    const machine = this.#metadata();
+    const machine = this.#fleet.metadata();
     if (machine === undefined) return 'nobody leads the metadata';
-    const active = machine.nodes().filter((node) => node.state === 'active' && hasRole(node, 'store'));
-    const copies = new Map(active.map(({ nodeId }) => [nodeId, 0]));
-    const leads = new Map(copies);
-    const add = (counts: Map<number, number>, nodeId: number): void =>
-      void counts.set(nodeId, (counts.get(nodeId) ?? 0) + 1);
+    const groups: GroupLayout[] = [];
     for (let groupId = 1; groupId <= knobs.partitions; groupId++) {
       const leader = this.#fleet.leaderOf(groupId);
       const members = this.#fleet.membersOf(groupId);
-      if (leader === undefined || members === undefined) return `nobody leads ${groupId}`;
-      const { voters, others } = members;
-      const place = machine.partitions()[groupId - 1];
-      const isThere = others.length === 0 && [...voters].sort().join() === [...(place?.replicas ?? [])].sort().join();
-      if (!isThere) return `group ${groupId} is on ${voters}+${others} and shall be on ${place?.replicas}`;
-      if (voters.length !== Math.min(machine.replicationFactor, active.length))
-        return `${groupId} is on ${voters} only`;
-      for (const nodeId of voters) add(copies, nodeId);
-      add(leads, leader.nodeId);
+      if (leader === undefined || members === undefined) return `nobody leads group ${groupId}`;
+      const replicas = machine.partitions()[groupId - 1]?.replicas ?? [];
+      groups.push({ groupId, leader: leader.nodeId, ...members, replicas });
     }
-    if (copies.size !== stores.size) return `${[...copies.keys()]} are active stores, ${[...stores.keys()]} run`;
-    if (spread(copies) > 1) return `copies are ${shown(copies)}`;
-    return spread(leads) > 1 ? `leaders are ${shown(leads)}` : '';
+    const active = machine.nodes().filter((node) => node.state === 'active' && hasRole(node, 'store'));
+    return unevennessOf({
+      active: active.map(({ nodeId }) => nodeId),
+      running: [...stores.keys()],
+      replicationFactor: machine.replicationFactor,
+      groups,
+    });
   }
 
   /** All replicas of each group stand at one index, with one state. */
@@ -213,19 +204,6 @@ export class Quiescence {
     const voters = leader.host?.status(groupId)?.committedMembership.voters ?? [];
     return voters.map((nodeId) => this.#fleet.stores.get(nodeId)).filter((store) => store !== undefined);
   }
-
-  #metadata() {
-    const leader = this.#fleet.leaderOf(0);
-    return leader?.coordinator?.leads === true ? leader.coordinator.machine : undefined;
-  }
-}
-
-function spread(counts: ReadonlyMap<number, number>): number {
-  return Math.max(...counts.values()) - Math.min(...counts.values());
-}
-
-function shown(counts: ReadonlyMap<number, number>): string {
-  return [...counts].map(([nodeId, count]) => `${count} on n${nodeId}`).join(', ');
 }
 
 function hex(bytes: Uint8Array): string {

@@ -22,6 +22,8 @@ export class StoreMoves {
   #leaving: StoreNode | undefined;
   #added = 0;
   #isOver = false;
+  /** Wishes that may still be heard. */
+  #unheard = 0;
   #copiesAskedMs = Number.NEGATIVE_INFINITY;
   readonly counts = new Map<string, number>();
 
@@ -59,7 +61,7 @@ export class StoreMoves {
     this.#isOver = true;
     const isDone = (): boolean => {
       const isOpen = this.#fleet.joining > 0 || this.#leaving !== undefined || this.#drained !== undefined;
-      return this.#look() && !isOpen && !this.#oneIsLost();
+      return this.#look() && !isOpen && this.#unheard === 0 && !this.#oneIsLost();
     };
     if (await this.#world.runUntil(this.#world.nowMs + StoreMoves.DONE_MS_MAX, StoreMoves.LOOK_MS, isDone)) return;
     const open = [
@@ -130,6 +132,15 @@ export class StoreMoves {
   #wish(store: StoreNode, state: 'active' | 'draining' | 'leaving'): void {
     const gateway = this.#fleet.anyGateway();
     if (gateway === undefined || !this.#fleet.stores.has(store.nodeId)) return;
+    this.#unheard++;
+    let isOpen = true;
+    const over = (): void => {
+      if (isOpen) this.#unheard--;
+      isOpen = false;
+    };
+    // Whoever was not answered may have been heard, and what is under way may be heard late.
+    const overLater = (): void => void this.#world.after(StoreMoves.WISH_MS_MAX, this.#world.outside, over);
+    gateway.life.onEnd(overLater);
     this.#world.after(0, gateway.life, () => {
       const { cluster } = gateway;
       if (cluster === undefined) return;
@@ -142,9 +153,12 @@ export class StoreMoves {
             `${store.registration.name} shall be ${state}: ${told}`,
           );
           if (outcome.ok && state !== 'active') this.#count(state === 'leaving' ? 'leave' : 'drain');
-          // Whoever was not answered in time may have been heard.
-          if (outcome.ok || outcome.code === 'UNAVAILABLE') return;
-          if (state === 'leaving' && this.#leaving === store) this.#leaving = undefined;
+          if (!outcome.ok && outcome.code === 'UNAVAILABLE') {
+            overLater();
+            return;
+          }
+          over();
+          if (!outcome.ok && state === 'leaving' && this.#leaving === store) this.#leaving = undefined;
         },
         (cause: unknown) => this.#world.fail(cause),
       );
@@ -153,17 +167,17 @@ export class StoreMoves {
 
   /** What became of the wishes, as the cluster itself says. True when all stores are what they were. */
   #look(): boolean {
-    const topology = this.#fleet.anyGateway()?.topology;
-    if (topology === undefined) return false;
+    const metadata = this.#fleet.metadata();
+    if (metadata === undefined) return false;
     let areActive = true;
     for (const store of [...this.#fleet.stores.values()]) {
-      const state = topology.node(store.nodeId)?.state ?? 'unknown';
+      const state = metadata.node(store.nodeId)?.state ?? 'unknown';
       if (state !== 'active') areActive = false;
       // Its operator switches it off; so also one whose wish nobody knew to have been heard.
       if (state === 'gone') this.#fleet.retire(store);
       if (state === 'draining' && this.#isOver) this.#wish(store, 'active');
       if (state === 'active' && store === this.#drained) this.#drained = undefined;
-      if (state === 'active' && store === this.#leaving && this.#isOver) this.#leaving = undefined;
+      if (state === 'active' && store === this.#leaving && this.#unheard === 0) this.#leaving = undefined;
     }
     if (this.#leaving !== undefined && !this.#fleet.stores.has(this.#leaving.nodeId)) this.#leaving = undefined;
     if (this.#drained !== undefined && !this.#fleet.stores.has(this.#drained.nodeId)) this.#drained = undefined;
