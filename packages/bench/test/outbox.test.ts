@@ -3,7 +3,7 @@ import { Outbox } from '@sluice/bench/load/outbox';
 import { Pace, TIMER_SLACK_US } from '@sluice/bench/load/pace';
 import { STAMP_BYTES, Stamp, writeStamp } from '@sluice/bench/load/stamp';
 
-const OPTIONS = { run: 7, publisher: 3, window: 4, perSecond: 0, messagesMax: 0, keys: 1 };
+const OPTIONS = { run: 7, publisher: 3, window: 4, messagesMax: 0, keys: 1 };
 
 /** An outbox whose driver notes the sequences it took. */
 function opened(options: Partial<typeof OPTIONS>, allowance = { left: 1_000 }) {
@@ -13,7 +13,7 @@ function opened(options: Partial<typeof OPTIONS>, allowance = { left: 1_000 }) {
   const send = (count: number) => {
     for (let i = 0; i < count; i++) taken.push(outbox.next(bytes, 0));
   };
-  outbox.open(send, () => true, options.perSecond ?? 0);
+  outbox.open(send, () => true, 0);
   return { outbox, taken, bytes };
 }
 

@@ -110,11 +110,19 @@ describe('the report', () => {
         );
         const peers = ['sluice-3', 'rabbitmq-3-mqtt', 'nats-3'].map((name) => peerOf(name));
         const report = reportOf(measurements, allWorkloads(), peers, ['a machine']);
-        const wide = report.split('\n').filter((line) => line.length > TABLE_COLUMNS && !line.startsWith('## '));
+        const wide = report.split('\n').filter((line) => line.length > TABLE_COLUMNS);
         expect(wide).toEqual([]);
       }),
       { numRuns: 40 },
     );
+  });
+
+  test('a bar that was not even reached is missed; one whose other side is not there says nothing', () => {
+    const surge = reportOf([measured('sluice-1', 1, { rate: 10 }, 'surge')], allWorkloads(), [peerOf('sluice-1')], []);
+    expect(surge).toContain('**missed**  sluice-1: seconds until back none (at most 60.0)');
+    const task = reportOf([measured('sluice-1', 1, { rate: 10 })], allWorkloads(), [peerOf('sluice-1')], []);
+    expect(task).toContain('sluice-1: rate against rabbitmq-1: not measured');
+    expect(task).not.toContain('missed');
   });
 
   test('says what is missing, what failed and what was lost', () => {

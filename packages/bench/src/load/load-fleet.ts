@@ -7,6 +7,8 @@ import { judgeLatest, judgeSequences, type SequenceVerdict } from './sequence-ve
 export interface FleetLook {
   atUs: number;
   cpuUs: number;
+  /** By process. */
+  cpuUsBy: number[];
   sent: number;
   acknowledged: number;
   refused: number;
@@ -130,6 +132,7 @@ function together(publishing: LoadLook, consuming: LoadLook | undefined): FleetL
   return {
     atUs: Math.max(publishing.atUs, consuming?.atUs ?? 0),
     cpuUs: publishing.cpuUs + (consuming?.cpuUs ?? 0),
+    cpuUsBy: [publishing.cpuUs, consuming?.cpuUs ?? 0],
     sent: publishing.sent,
     acknowledged: publishing.acknowledged,
     refused: publishing.refused,

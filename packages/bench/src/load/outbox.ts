@@ -13,7 +13,6 @@ export interface OutboxOptions {
   publisher: number;
   /** Messages without an answer at most. */
   window: number;
-  perSecond: number;
   /** Publishing ends with this many; 0 for no end. */
   messagesMax: number;
   keys: number;
@@ -57,7 +56,7 @@ export class Outbox {
     this.#messagesMax = options.messagesMax === 0 ? Number.POSITIVE_INFINITY : options.messagesMax;
     this.#keys = options.keys;
     this.#allowance = allowance;
-    this.#pace = new Pace(options.perSecond, 0);
+    this.#pace = new Pace(0, 0);
     this.#acknowledged = new SequenceSet();
     this.#sketch = new LatencySketch();
     this.#startUs = new Float64Array(options.window);
@@ -89,7 +88,7 @@ export class Outbox {
     return this.#sent >= this.#messagesMax;
   }
 
-  /** Publishing begins. */
+  /** Publishing begins, or goes on, at a rate from now; 0: whenever there is room. */
   open(send: (count: number) => void, isWritable: () => boolean, perSecond: number): void {
     this.#send = send;
     this.#isWritable = isWritable;

@@ -23,10 +23,6 @@ export class Pace {
     this.#dueBefore = 0;
   }
 
-  get isPaced(): boolean {
-    return this.#perSecond > 0;
-  }
-
   /** From now on another rate. What was due and has not been sent stays due, unless it is dropped: `sent` in all. */
   change(perSecond: number, nowUs: number, sent: number, drops: boolean): void {
     this.#dueBefore = drops ? sent : this.dueUntil(nowUs);

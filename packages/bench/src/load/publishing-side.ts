@@ -24,8 +24,8 @@ export class PublishingSide {
   static async connect(plan: PublishersPlan, driver: Driver, onEnd: (error: Error) => void): Promise<PublishingSide> {
     const side = new PublishingSide(plan);
     for (const [publisher, link] of plan.links.entries()) {
-      const { run, window, perSecond, messagesMax, keys } = plan;
-      const outbox = new Outbox({ run, publisher, window, perSecond, messagesMax, keys }, side.#allowance);
+      const { run, window, messagesMax, keys } = plan;
+      const outbox = new Outbox({ run, publisher, window, messagesMax, keys }, side.#allowance);
       side.#outboxes.push(outbox);
       side.#links.push(
         await driver.publisher(link, outbox, (error) => {

@@ -30,8 +30,11 @@ export function rabbitOf({ nodes, publishedBy }: RabbitOptions): Peer {
     describe() {
       const { stdout } = spawnSync('dpkg-query', ['-s', 'rabbitmq-server'], { encoding: 'utf8' });
       const version = /^Version: ([\d.]+)/m.exec(stdout ?? '')?.[1] ?? '';
-      const way = publishedBy === 'mqtt' ? 'published over MQTT 3.1.1, consumed over AMQP' : 'AMQP 0.9.1, amqplib';
-      return `RabbitMQ ${version} quorum queue of ${nodes}, ${way}; fan-out: MQTT 3.1.1`;
+      const way =
+        publishedBy === 'mqtt'
+          ? 'published over MQTT 3.1.1, consumed over AMQP'
+          : 'AMQP 0.9.1, amqplib; fan-out: MQTT 3.1.1';
+      return `RabbitMQ ${version} quorum queue of ${nodes}, ${way}`;
     },
 
     missing() {

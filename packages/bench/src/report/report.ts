@@ -134,7 +134,7 @@ function sectionOf(workload: Workload, rows: readonly PeerResult[]): string {
   const columns = COLUMNS[workload.kind];
   const verdicts = rows.map((row) => verdictsOf(row, rows));
   const cells = rows.map((row, i) => columns.map(({ cell }) => cell(row, verdicts[i] as Verdict[])));
-  const parts = [`## ${workload.name}: ${workload.title}`, figuresTable(columns, cells)];
+  const parts = [`## ${workload.name}`, wrapped(sentence(workload.title)).join('\n'), figuresTable(columns, cells)];
   const lines = [
     ...rows.flatMap((row, i) => (verdicts[i] as Verdict[]).map((verdict) => barLine(row, verdict))),
     ...spreadLines(rows),
@@ -148,10 +148,15 @@ function sectionOf(workload: Workload, rows: readonly PeerResult[]): string {
 
 /** `2 held`, `1 of 3`: bars whose other side was not measured count for nothing. */
 function barsHeld(verdicts: readonly Verdict[]): string {
-  const judged = verdicts.filter(({ value }) => value !== undefined);
+  const judged = verdicts.filter(isJudged);
   if (judged.length === 0) return '';
   const held = judged.filter(({ isHeld }) => isHeld).length;
   return held === judged.length ? `${held} held` : `${held} of ${judged.length}`;
+}
+
+/** What has no figure of its own did not get that far; what has no other side says nothing. */
+function isJudged({ bar, value }: Verdict): boolean {
+  return value !== undefined || bar.of === undefined;
 }
 
 const BAR_NAMES: Partial<Record<keyof Figures, string>> = {
@@ -169,9 +174,10 @@ const BAR_NAMES: Partial<Record<keyof Figures, string>> = {
 function barLine({ peer }: PeerResult, { bar, value, isHeld }: Verdict): string {
   const what = BAR_NAMES[bar.figure] ?? bar.figure;
   const bound = bar.atMost === undefined ? `at least ${digits(bar.atLeast)}` : `at most ${digits(bar.atMost)}`;
-  if (value === undefined) return `- ${peer}: ${what} against ${bar.of ?? 'its bar'}: not measured`;
+  if (value === undefined && bar.of !== undefined) return `- ${peer}: ${what} against ${bar.of}: not measured`;
   const times = bar.of === undefined ? '' : ` of ${bar.of}'s`;
-  return `- ${isHeld ? 'held' : '**missed**'}  ${peer}: ${what} ${digits(value)}${times} (${bound})`;
+  const found = value === undefined ? 'none' : digits(value);
+  return `- ${isHeld ? 'held' : '**missed**'}  ${peer}: ${what} ${found}${times} (${bound})`;
 }
 
 function spreadLines(rows: readonly PeerResult[]): string[] {
@@ -195,6 +201,10 @@ function sequenceLines(rows: readonly PeerResult[]): string[] {
   });
   if (wrong.length === 0) return ['- every message was checked: lost 0, duplicated 0, out of order 0'];
   return [...wrong, ...(wrong.length < checked.length ? ['- all others: lost 0, duplicated 0, out of order 0'] : [])];
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** Prose no wider than the tables. */

@@ -52,7 +52,12 @@ export async function measureFlow(
       },
       sequences,
       shares: after.receivedBy.map((received, i) => received - (before.receivedBy[i] ?? 0)),
-      notes: drained.refused > 0 ? [`${drained.refused} publishes were refused`] : [],
+      notes: [
+        ...(drained.refused > 0 ? [`${drained.refused} publishes were refused`] : []),
+        ...(isGeneratorFull(before, after)
+          ? ['the generator was the limit: a process of it had a core to itself']
+          : []),
+      ],
     };
   } finally {
     await fleet.end();
@@ -78,6 +83,14 @@ function figuresBetween(flow: Flow, before: FleetLook, after: FleetLook): Figure
     loadShare: cpuUs / elapsedUs,
     loadCpuUs: cpuUs / Math.max(1, messages),
   };
+}
+
+/** Of one core: beyond it a process of the generator has no time left. */
+const FULL_SHARE = 0.9;
+
+function isGeneratorFull(before: FleetLook, after: FleetLook): boolean {
+  const elapsedUs = after.atUs - before.atUs;
+  return after.cpuUsBy.some((cpuUs, i) => cpuUs - (before.cpuUsBy[i] ?? 0) > FULL_SHARE * elapsedUs);
 }
 
 function brokerFigures(
