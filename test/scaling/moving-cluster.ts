@@ -17,6 +17,8 @@ const ALL_ROLES = 'gateway,store,coordinator';
 const REST_MS_MAX = 2_000;
 const START_MS_MAX = 90_000;
 const COMMAND_MS_MAX = 30_000;
+/** Of `sluice cluster status`. */
+const EXIT_UNWELL = 6;
 const run = promisify(execFile);
 
 /** How a cluster begins; more nodes come by `add`. */
@@ -154,8 +156,13 @@ export class MovingCluster {
     const asked = this.nodes.find(({ isRunning }) => isRunning);
     const args = [BIN, 'cluster', ...words, '--url', `http://${asked?.http}`];
     const env = { ...process.env, SLUICE_API_KEY: KEY };
-    const { stdout } = await run(process.execPath, args, { env, timeout: COMMAND_MS_MAX });
-    return stdout;
+    try {
+      return (await run(process.execPath, args, { env, timeout: COMMAND_MS_MAX })).stdout;
+    } catch (cause) {
+      // It said what it should; that something is wrong is why it was asked.
+      if ((cause as { code?: unknown }).code === EXIT_UNWELL) return (cause as { stdout: string }).stdout;
+      throw cause;
+    }
   }
 
   /**

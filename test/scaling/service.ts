@@ -43,7 +43,7 @@ export const NO_COORDINATORS: Play = {
       await flowing(load);
       const status = await until('a status without coordinators', performance.now() + MOVE_MS_MAX, async () => {
         const told = await cluster.command('status');
-        return told.includes('no coordinator answers') && told;
+        return told.includes('No coordinator answers') && told;
       });
       return `\n${status}`;
     });

@@ -35,6 +35,7 @@ import { type NodeLink, openNodeLink } from './node-link.ts';
 import { ownView } from './own-view.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
+import { leaderlessPartitions, servedPartitions } from './served-partitions.ts';
 
 /**
  * One process of a cluster: the roles it hosts, composed on one transport over one storage. All-in-one is nothing but
@@ -53,8 +54,6 @@ export class RunningNode {
   #timer: NodeJS.Timeout | undefined;
 
   static readonly HEALTH_INTERVAL_MS = 500;
-  /** A start waits that long for partitions to be led; then the node serves those that are. */
-  static readonly LEADERS_MS_MAX = 30_000;
   /** Of the drain time, at most: leaders are handed over within moments or not at all. */
   static readonly HAND_OVER_MS_MAX = 5_000;
 
@@ -329,6 +328,7 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
     // The same list while no node changed: most news are of queues, and cost nothing here.
     const isOfNodes = topology.nodes() !== nodes;
     nodes = topology.nodes();
+    followClusterId(parts);
     if (isOfNodes) {
       for (const { nodeId, address, name, state } of nodes) {
         if (address !== '') link.addresses.set(nodeId, address, name);
@@ -343,7 +343,8 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   // A node that fails now would never serve, and the wait would have no end.
   const failing = host?.failing() ?? new Promise<never>(() => {});
   const registered = register(parts);
-  await Promise.race([Promise.all([watcher.imaged(), registered]), failing]);
+  const telling = setInterval(() => parts.health.waitsFor(takingPart(parts)), LOOK_AT_WAIT_MS);
+  await Promise.race([Promise.all([watcher.imaged(), registered]), failing]).finally(() => clearInterval(telling));
   await Promise.race([servedPartitions(parts, logger), failing]);
   await Promise.race([Promise.resolve(store?.settled()), failing]);
   await gateway?.listen();
@@ -352,8 +353,17 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   }
 }
 
+/**
+ * Data from before nodes had identities has a cluster in its metadata already, whose id is known with the first image. Until
+ * then the node goes by one of its own, under which nobody looks for it.
+ */
+function followClusterId({ ground, topology, link, nodeId }: Parts): void {
+  if (!ground.wasAlone || topology.clusterId === ground.identity.member?.clusterId) return;
+  link.setIdentity({ clusterId: topology.clusterId, nodeId });
+}
+
 /** The metadata knows where this node is now, and that it is back. Asked until somebody who leads has said so. */
-async function register({ metadata, registration, nodeId, watcher, link, ground, health }: Parts): Promise<void> {
+async function register({ metadata, registration, nodeId }: Parts): Promise<void> {
   for (;;) {
     const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
     const result = outcome?.reply.result;
@@ -363,57 +373,22 @@ async function register({ metadata, registration, nodeId, watcher, link, ground,
         hint: 'its id was given up, because another node replaced it: give it an empty data directory to join as a new one',
       });
     }
-    const coordinators = ground.identity.member?.coordinators ?? [];
-    const asked = coordinators.map((other) => link.addresses.addressOf(other.nodeId) ?? other.address).join(', ');
-    const who =
-      watcher.coordinator === 0 ? 'a coordinator that leads' : 'the coordinator that leads to take this node in';
-    health.waitsFor(`waiting for ${who}: asked ${asked}`);
     await delay(REGISTER_AGAIN_MS);
   }
 }
 
 const REGISTER_AGAIN_MS = 100;
+/** A start that takes no longer has nothing to say. */
+const LOOK_AT_WAIT_MS = 1_000;
 
-/** Partitions that this node keeps or sends to have leaders; not longer than a start may take. */
-async function servedPartitions(parts: Parts, logger: Logger): Promise<void> {
-  const { store, gateway, health } = parts;
-  const untilMs = systemClock.monotonicMs() + RunningNode.LEADERS_MS_MAX;
-  for (;;) {
-    const waiting = [store?.unready(), gateway === undefined ? undefined : unrouted(parts)].find(
-      (reason) => reason !== undefined,
-    );
-    if (waiting === undefined) return;
-    health.cluster.fail(`waiting for partitions to be led: ${waiting}`);
-    if (systemClock.monotonicMs() > untilMs) {
-      logger.warn({ waiting }, 'not every partition is led yet: the node serves those that are');
-      return;
-    }
-    await delay(LOOK_AGAIN_MS);
-  }
+/** What a node that has its place waits for, in words. */
+function takingPart({ watcher, ground, link }: Parts): string {
+  const coordinators = ground.identity.member?.coordinators ?? [];
+  const asked = coordinators.map(({ nodeId, address }) => link.addresses.addressOf(nodeId) ?? address).join(', ');
+  const who =
+    watcher.coordinator === 0 ? 'a coordinator that leads' : 'the coordinator that leads to take this node in';
+  return `waiting for ${who}: asked ${asked}`;
 }
-
-/** Which partitions publishers and consumers would wait for; undefined when none. */
-function unrouted({ routes, topology, host, nodeId }: Parts): string | undefined {
-  if (topology.partitionCount === 0) return 'the number of partitions is not known';
-  const stopped = new Set(host?.stoppedGroups().map(({ groupId }) => groupId));
-  for (const partition of leaderlessPartitions({ routes, topology })) {
-    const replicas = topology.replicasOf(partition);
-    // Its only replica is here and cannot serve: nobody will lead it in this life.
-    if (stopped.has(partition) && replicas.length === 1 && replicas[0] === nodeId) continue;
-    return `nobody is known to lead partition ${partition}`;
-  }
-  return undefined;
-}
-
-function leaderlessPartitions({ routes, topology }: Pick<Parts, 'routes' | 'topology'>): number[] {
-  const leaderless: number[] = [];
-  for (let partition = 1; partition <= topology.partitionCount; partition++) {
-    if (routes.leaderOf(partition) === 0) leaderless.push(partition);
-  }
-  return leaderless;
-}
-
-const LOOK_AGAIN_MS = 10;
 
 async function rememberCluster({ ground, topology, host }: Parts, logger: Logger): Promise<void> {
   const { member } = ground.identity;
