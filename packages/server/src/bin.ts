@@ -1,5 +1,6 @@
 import { registerClusterCommands } from '@sluice/admin/cluster-commands';
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
+import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
 import { registerConfigCommand } from './config-command.ts';
@@ -18,4 +19,5 @@ registerServerCommand(program);
 registerConfigCommand(program);
 registerQueueCommands(program);
 registerClusterCommands(program);
+registerBenchCommand(program);
 await program.parseAsync(process.argv);

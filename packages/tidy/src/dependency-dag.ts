@@ -41,6 +41,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
     'coordinator',
     'api',
     'admin',
+    'bench',
   ],
   sim: [
     'common',

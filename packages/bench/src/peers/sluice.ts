@@ -67,6 +67,7 @@ async function start({ directory, processes }: Place, layout: readonly string[])
   return {
     startMs,
     pids: started.map(({ pid }) => pid),
+    manage: rest.url,
     directories: [directory],
     async open(need) {
       if (need.kind !== 'fan-out') await createQueue(rest, need);

@@ -34,6 +34,8 @@ export interface RunningPeer {
   readonly startMs: number;
   /** Of what was started; what these have started counts too. */
   readonly pids: readonly number[];
+  /** Where it is managed over HTTP, when it is. */
+  readonly manage?: string;
   /** Where it keeps data. */
   readonly directories: readonly string[];
   /** Undefined when it has no such thing. */

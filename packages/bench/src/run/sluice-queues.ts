@@ -65,5 +65,20 @@ async function request(rest: Rest, method: string, path: string, body?: unknown)
   const headers: Record<string, string> = {};
   if (body !== undefined) headers['content-type'] = 'application/json';
   if (rest.apiKey !== undefined) headers.authorization = `Basic ${Buffer.from(rest.apiKey).toString('base64')}`;
-  return await fetch(`${rest.url}${path}`, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+  try {
+    return await fetch(`${rest.url}${path}`, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  } catch (error) {
+    const { cause } = error as { cause?: { message?: string } };
+    throw new SluiceError(
+      'BENCH_NO_REST',
+      `no answer from ${rest.url}: ${cause?.message ?? (error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
