@@ -178,7 +178,7 @@ async function oneRound(
   await pause(calmMs);
   const untilMs = performance.now();
   const figures = await load.drain(() => cluster.rest(cluster.gateways()[0]?.name as string), DRAIN_MS_MAX);
-  const verdict = checkHistory(history, figures, { gatewaysResend: true });
+  const verdict = checkHistory(history, figures);
   verdict.miscounted.push(...(await disagreements(cluster, load, figures)));
   return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, beyond, verdict };
 }

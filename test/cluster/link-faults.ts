@@ -77,7 +77,7 @@ export const F11: FaultKind = {
     for (; performance.now() < untilMs; times++) {
       const fromMs = performance.now();
       connections += await networks.reset(pick(prng, cluster.nodes).name);
-      // Each is a fault by itself: what was under way in it may be stored once more.
+      // Each is a fault by itself: what a client held then may come again.
       load.fault('reset', fromMs);
       await pause(RESETS_EVERY_MS);
     }

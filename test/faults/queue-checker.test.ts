@@ -103,7 +103,7 @@ test('a client that sent twice may be heard twice', () => {
   expect(checkHistory(history, NONE).repeated).toHaveLength(1);
 });
 
-test('gateways may store again what had no answer when a fault began, and nothing else', () => {
+test('what had no answer when a fault began is sent again by gateways, and stored once all the same', () => {
   const history = tenJobs();
   history.faults.push({ kind: 'kill', fromMs: 100_000, toMs: 101_000 });
   history.invoke('late', { topic: 'jobs', hash: 'h' });
@@ -112,10 +112,8 @@ test('gateways may store again what had no answer when a fault began, and nothin
   for (const atMs of [101_100, 101_101]) {
     history.delivered({ queue: 'jobs', consumer: 'c', id: 'late', topic: 'jobs', hash: 'h', atMs }).acceptedAtMs = atMs;
   }
-  deliver(history, 3, 101_102);
-  expect(checkHistory(history, NONE).repeated).toHaveLength(2);
-  const verdict = checkHistory(history, NONE, { gatewaysResend: true });
-  expect(verdict.repeated).toEqual(['m3 on jobs, delivered by jobs to c: 1 times more, 0 excused']);
+  const verdict = checkHistory(history, NONE);
+  expect(verdict.repeated).toEqual(['late on jobs, delivered by jobs to c: 1 times more, 0 excused']);
 });
 
 test('what was settled before a drain never comes back, fault or not', () => {

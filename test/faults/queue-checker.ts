@@ -12,14 +12,9 @@ import type { Delivery, Fault, History, Published, QueueUnderTest } from './hist
  * - disordered: a publisher's message was delivered for the first time after a later one of it, and no fault explains it;
  * - miscounted: the broker's own figures of a drained queue do not add up.
  *
- * In a cluster a gateway sends again what was unanswered when a leader was lost (`gatewaysResend`): each fault that found
- * a publish without its answer excuses one more copy of it.
+ * A gateway also sends again, what was unanswered when a leader was lost; that is stored once, and excuses nothing.
  */
-export function checkHistory(
-  history: History,
-  statistics: ReadonlyMap<string, QueueFigures>,
-  { gatewaysResend = false } = {},
-): Verdict {
+export function checkHistory(history: History, statistics: ReadonlyMap<string, QueueFigures>): Verdict {
   const verdict: Verdict = {
     publishes: history.published.size,
     acknowledged: history.acknowledged,
@@ -49,12 +44,12 @@ export function checkHistory(
       if (queue.isLastValue) noteValue(history, delivery, newest, verdict);
     }
     findLost(history, queue, byId, newest, verdict);
-    for (const deliveries of byId.values()) findRepeated(history, deliveries, gatewaysResend, verdict);
+    for (const deliveries of byId.values()) findRepeated(history, deliveries, verdict);
     if (queue.order !== undefined) findDisorder(history, queue, verdict);
     const figures = statistics.get(queue.name);
     // Everything that entered a drained queue was delivered: what is more than there are ids was stored more than once.
     if (figures !== undefined && !queue.isLastValue) verdict.copies += Math.max(0, figures.published_total - byId.size);
-    if (figures !== undefined) verdict.miscounted.push(...miscounts(history, queue, figures, gatewaysResend));
+    if (figures !== undefined) verdict.miscounted.push(...miscounts(history, queue, figures));
   }
   return verdict;
 }
@@ -166,17 +161,12 @@ function findLost(
   }
 }
 
-function findRepeated(
-  history: History,
-  deliveries: readonly Delivery[],
-  gatewaysResend: boolean,
-  verdict: Verdict,
-): void {
+function findRepeated(history: History, deliveries: readonly Delivery[], verdict: Verdict): void {
   const extra = deliveries.length - 1;
   if (extra === 0) return;
   verdict.duplicates += extra;
   const [first] = deliveries as [Delivery];
-  let excused = copiesExcused(history, history.published.get(first.id) as Published, gatewaysResend);
+  let excused = copiesExcused(history.published.get(first.id) as Published);
   for (let i = 1; i < deliveries.length; i++) {
     const [before, after] = [deliveries[i - 1] as Delivery, deliveries[i] as Delivery];
     if (history.faults.some((fault) => excuses(fault, before, after))) excused++;
@@ -193,15 +183,9 @@ function excuses(fault: Fault, before: Delivery, after: Delivery): boolean {
   return before.acceptedAtMs === undefined || before.acceptedAtMs > fault.fromMs - SETTLE_MS;
 }
 
-/** How often a publish may have been stored beyond once. */
-function copiesExcused(history: History, published: Published, gatewaysResend: boolean): number {
-  const { sends, sentAtMs, answeredAtMs = Number.POSITIVE_INFINITY } = published;
-  let copies = Math.max(0, sends - 1);
-  if (!gatewaysResend || sentAtMs === undefined) return copies;
-  for (const { fromMs, toMs, queue } of history.faults) {
-    if (queue === undefined && sentAtMs <= toMs && answeredAtMs >= fromMs) copies++;
-  }
-  return copies;
+/** How often a publish may have been stored beyond once: for each time its client sent it again. */
+function copiesExcused({ sends }: Published): number {
+  return Math.max(0, sends - 1);
 }
 
 /**
@@ -241,7 +225,7 @@ function findDisorder(history: History, queue: QueueUnderTest, verdict: Verdict)
 }
 
 /** A drained queue holds nothing, and everything that entered it left it in one of the ways there are. */
-function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigures, gatewaysResend: boolean): string[] {
+function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigures): string[] {
   const found: string[] = [];
   const { name } = queue;
   if (figures.depth_messages !== 0) found.push(`${name} holds ${figures.depth_messages} messages after the drain`);
@@ -260,7 +244,7 @@ function miscounts(history: History, queue: QueueUnderTest, figures: QueueFigure
   for (const published of history.published.values()) {
     if (!queue.takes(published.topic)) continue;
     if (published.outcome === 'ok') least++;
-    if (published.sends > 0) most += 1 + copiesExcused(history, published, gatewaysResend);
+    if (published.sends > 0) most += 1 + copiesExcused(published);
   }
   if (figures.published_total < least || figures.published_total > most) {
     found.push(`${name}: ${figures.published_total} entered, where clients know of ${least} to ${most}`);
