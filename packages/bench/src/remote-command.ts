@@ -1,46 +1,9 @@
 import type { Command } from 'commander';
-import type { Remote } from './run/remote-bench.ts';
-import type { Flow } from './run/workload.ts';
+import type { RemoteFlags } from './run/remote-options.ts';
 
 /** What scripts may rely on. */
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-
-interface Flags {
-  mqtt: string[];
-  url: string;
-  apiKey?: string;
-  username?: string;
-  password?: string;
-  pid: string[];
-  fanOut?: boolean;
-  publishers: string;
-  consumers: string;
-  payload: string;
-  window: string;
-  prefetch: string;
-  rate: string;
-  qos: string;
-  work: string;
-  warmUp: string;
-  seconds: string;
-  json?: boolean;
-}
-
-/** A number somebody typed, and what it may be. */
-const NUMBERS = {
-  publishers: { from: 1, to: 1_000 },
-  consumers: { from: 1, to: 1_000 },
-  payload: { from: 24, to: 64 * 1024 * 1024 },
-  // Packet identifiers end there.
-  window: { from: 1, to: 65_535 },
-  prefetch: { from: 1, to: 65_535 },
-  rate: { from: 0, to: 10_000_000 },
-  qos: { from: 0, to: 1 },
-  work: { from: 0, to: 60_000 },
-  warmUp: { from: 0, to: 3_600 },
-  seconds: { from: 1, to: 86_400 },
-} as const;
 
 /** `sluice bench`: the load against a broker that runs, over MQTT. Comparing brokers is `npm run bench`. */
 export function registerBenchCommand(program: Command): Command {
@@ -65,7 +28,12 @@ export function registerBenchCommand(program: Command): Command {
     .option('--warm-up <S>', 'before it is measured', '2')
     .option('--seconds <S>', 'measured', '10')
     .option('--json', 'print JSON for programs')
-    .action(async (flags: Flags) => {
+    .action(async (flags: RemoteFlags) => {
+      // Loaded when it is called: other commands start without them.
+      const [{ remoteOf }, { RemoteBench }] = await Promise.all([
+        import('./run/remote-options.ts'),
+        import('./run/remote-bench.ts'),
+      ]);
       const remote = remoteOf(flags);
       if (typeof remote === 'string') {
         process.stderr.write(`error: ${remote}\n`);
@@ -73,8 +41,6 @@ export function registerBenchCommand(program: Command): Command {
         return;
       }
       try {
-        // Loaded when it is called: other commands start without it.
-        const { RemoteBench } = await import('./run/remote-bench.ts');
         const isWhole = await new RemoteBench(remote).run(flags.json === true);
         if (!isWhole) process.exitCode = EXIT_FAILURE;
       } catch (error) {
@@ -82,57 +48,6 @@ export function registerBenchCommand(program: Command): Command {
         process.exitCode = EXIT_FAILURE;
       }
     });
-}
-
-/** A text says what is wrong. */
-function remoteOf(flags: Flags): Remote | string {
-  const numbers = new Map<string, number>();
-  for (const [name, { from, to }] of Object.entries(NUMBERS)) {
-    const text = flags[name as keyof typeof NUMBERS];
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < from || value > to) {
-      return `--${name === 'warmUp' ? 'warm-up' : name} must be a whole number from ${from} to ${to}, not "${text}"`;
-    }
-    numbers.set(name, value);
-  }
-  const number = (name: keyof typeof NUMBERS): number => numbers.get(name) as number;
-  const texts = flags.mqtt.length > 0 ? flags.mqtt : ['127.0.0.1:1883'];
-  const addresses = texts.map((text) => /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text));
-  const wrong = texts.find((_, i) => addresses[i] === null);
-  if (wrong !== undefined) return `"${wrong}" is not HOST:PORT`;
-  const pids = flags.pid.map(Number);
-  if (pids.some((pid) => !Number.isInteger(pid) || pid < 1)) return '--pid must be a process id';
-  const qos = number('qos') === 0 ? 0 : 1;
-  if (qos === 0 && flags.fanOut !== true) return 'QoS 0 goes with --fan-out: a queue is published to at QoS 1';
-  const flow: Flow = {
-    channel: flags.fanOut === true ? 'fan-out' : 'queue',
-    qos,
-    publishers: number('publishers'),
-    consumers: number('consumers'),
-    payloadBytes: number('payload'),
-    window: number('window'),
-    prefetch: number('prefetch'),
-    backlogMax: Math.max(64, 5 * number('window') * number('publishers')),
-    keys: 1,
-    workMs: [number('work')],
-  };
-  return {
-    flow,
-    addresses: addresses.map((match) => ({ host: match?.[1] as string, port: Number(match?.[2]) })),
-    rest: { url: flags.url.replace(/\/+$/, ''), apiKey: flags.apiKey ?? process.env.SLUICE_API_KEY },
-    credentials: {
-      ...(flags.username === undefined ? {} : { username: flags.username }),
-      ...credential('password', flags.password ?? process.env.SLUICE_MQTT_PASSWORD),
-    },
-    pids,
-    perSecond: number('rate'),
-    warmUpMs: number('warmUp') * 1000,
-    measureMs: number('seconds') * 1000,
-  };
-}
-
-function credential(name: string, value: string | undefined): Record<string, string> {
-  return value === undefined ? {} : { [name]: value };
 }
 
 function collect(item: string, all: string[]): string[] {

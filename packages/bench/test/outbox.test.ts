@@ -58,11 +58,12 @@ describe('a pace', () => {
   test('has due what the time makes due, and at another rate goes on from there', () => {
     const pace = new Pace(1_000, 0);
     expect(pace.dueUntil(10_000)).toBe(10);
-    pace.change(100, 10_000, 4, false);
+    pace.change(100, 10_000, 10);
     expect(pace.dueUntil(20_000)).toBe(11);
-    // What was overdue is forgotten when it is said so.
-    pace.change(100, 20_000, 5, true);
-    expect(pace.dueUntil(20_000)).toBe(5);
+    // What was overdue is forgotten.
+    pace.change(100, 30_000, 5);
+    expect(pace.dueUntil(30_000)).toBe(5);
+    expect(pace.dueUntil(50_000)).toBe(7);
   });
 
   test('a late message counts from when it was due; the lateness of a timer does not count', () => {

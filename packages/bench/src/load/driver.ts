@@ -59,6 +59,8 @@ export interface PublisherLink extends Link {
   /** By key: where a message goes. One, when there are no keys. */
   topics: readonly string[];
   payloadBytes: number;
+  /** Messages without an answer at most; a broker that takes fewer is not given them. */
+  window: number;
 }
 
 export interface ConsumerLink extends Link {

@@ -62,8 +62,9 @@ export class LoadFleet {
     this.#publishers.tell(perSecond === undefined ? { do: 'open' } : { do: 'open', perSecond });
   }
 
-  setRate(perSecond: number, drops: boolean): void {
-    this.#publishers.tell({ do: 'rate', perSecond, drops });
+  /** Another rate of each publisher, and another bound on the backlog. */
+  change(perSecond: number, backlogMax: number): void {
+    this.#publishers.tell({ do: 'change', perSecond, backlogMax });
   }
 
   async look(): Promise<FleetLook> {

@@ -44,8 +44,8 @@ export type LoadPlan = PublishersPlan | ConsumersPlan | IdlersPlan;
 export type LoadCommand =
   | { do: 'prepare'; plan: LoadPlan }
   | { do: 'open'; perSecond?: number }
-  /** A new rate; `drops`: what is overdue is not made up for. */
-  | { do: 'rate'; perSecond: number; drops: boolean }
+  /** Another rate, and another bound on the backlog. What is overdue is not made up for. */
+  | { do: 'change'; perSecond: number; backlogMax: number }
   /** How far the slowest audience has come in the publishers' sequences: the bound on the backlog is counted from it. */
   | { do: 'consumed'; messages: number }
   | { do: 'look' }

@@ -43,8 +43,8 @@ async function obey(command: LoadCommand): Promise<void> {
     case 'open':
       if (side instanceof PublishingSide) side.open(command.perSecond);
       break;
-    case 'rate':
-      if (side instanceof PublishingSide) side.setRate(command.perSecond, command.drops);
+    case 'change':
+      if (side instanceof PublishingSide) side.change(command.perSecond, command.backlogMax);
       break;
     case 'consumed':
       if (side instanceof PublishingSide) side.consumed(command.messages);

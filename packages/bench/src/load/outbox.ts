@@ -93,12 +93,13 @@ export class Outbox {
     this.#send = send;
     this.#isWritable = isWritable;
     this.#isOpen = true;
-    this.setRate(perSecond, true);
+    this.setRate(perSecond);
     this.pump();
   }
 
-  setRate(perSecond: number, drops: boolean): void {
-    this.#pace.change(perSecond, nowUs(), this.#sent, drops);
+  /** What was due at the former rate and is not sent is not made up for. */
+  setRate(perSecond: number): void {
+    this.#pace.change(perSecond, nowUs(), this.#sent);
   }
 
   close(): void {

@@ -23,9 +23,9 @@ export class Pace {
     this.#dueBefore = 0;
   }
 
-  /** From now on another rate. What was due and has not been sent stays due, unless it is dropped: `sent` in all. */
-  change(perSecond: number, nowUs: number, sent: number, drops: boolean): void {
-    this.#dueBefore = drops ? sent : this.dueUntil(nowUs);
+  /** From now on another rate; what was due before and is not among the `sent` is forgotten. */
+  change(perSecond: number, nowUs: number, sent: number): void {
+    this.#dueBefore = sent;
     this.#perSecond = perSecond;
     this.#sinceUs = nowUs;
   }

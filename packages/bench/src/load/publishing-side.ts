@@ -15,9 +15,11 @@ export class PublishingSide {
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   #isClosing = false;
+  #backlogMax: number;
 
   private constructor(plan: PublishersPlan) {
     this.#plan = plan;
+    this.#backlogMax = plan.backlogMax;
     this.#allowance = { left: plan.backlogMax === 0 ? Number.POSITIVE_INFINITY : plan.backlogMax };
   }
 
@@ -48,16 +50,19 @@ export class PublishingSide {
     this.#timer ??= setInterval(() => this.#pump(), TICK_MS);
   }
 
-  setRate(perSecond: number, drops: boolean): void {
-    for (const outbox of this.#outboxes) outbox.setRate(perSecond, drops);
+  /** Another rate, and another bound on what is published and not consumed. */
+  change(perSecond: number, backlogMax: number): void {
+    this.#backlogMax = backlogMax;
+    if (backlogMax === 0) this.#allowance.left = Number.POSITIVE_INFINITY;
+    for (const outbox of this.#outboxes) outbox.setRate(perSecond);
   }
 
   /** So many different messages have come to everybody who is to get them. */
   consumed(messages: number): void {
-    if (this.#plan.backlogMax === 0) return;
+    if (this.#backlogMax === 0) return;
     let sent = 0;
     for (const outbox of this.#outboxes) sent += outbox.sent - outbox.refusedCount;
-    this.#allowance.left = this.#plan.backlogMax - (sent - messages);
+    this.#allowance.left = this.#backlogMax - (sent - messages);
     this.#pump();
   }
 

@@ -19,6 +19,8 @@ export interface ConnectOptions {
   sessionExpiryS: number;
 }
 
+/** When nothing is said. */
+const RECEIVE_MAXIMUM = 65_535;
 const PACKET_BYTES_MAX = 256 * 1024 * 1024;
 /** Unsent bytes above which the publisher waits. */
 const SOCKET_BYTES_MAX = 1024 * 1024;
@@ -31,6 +33,8 @@ const CLOSE_MS_MAX = 1_000;
  */
 export class MqttConnection {
   readonly version: ProtocolVersion;
+  /** What the broker takes without having answered it, MQTT 5 section 3.2.2.3.3. */
+  receiveMaximum: number = RECEIVE_MAXIMUM;
   readonly #socket: Socket;
   readonly #decoder: Decoder;
   readonly #onEnd: OnEnd;
@@ -64,6 +68,7 @@ export class MqttConnection {
     if (answer.type !== PacketType.CONNACK || answer.reasonCode !== 0) {
       throw new Error(`${link.clientId}: CONNECT was refused (${JSON.stringify(answer)})`);
     }
+    connection.receiveMaximum = answer.properties?.receiveMaximum ?? RECEIVE_MAXIMUM;
     return connection;
   }
 

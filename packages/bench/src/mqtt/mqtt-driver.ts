@@ -29,6 +29,11 @@ export const driver: Driver = {
   async publisher(link: PublisherLink, outbox: Outbox, onEnd: OnEnd): Promise<PublishingLink> {
     const options = { cleanStart: true, receiveMaximum: 1, sessionExpiryS: 0 };
     const connection = await MqttConnection.open(link, options, onEnd);
+    if (link.window > connection.receiveMaximum) {
+      throw new Error(
+        `the broker takes ${connection.receiveMaximum} unanswered messages, the window is ${link.window}`,
+      );
+    }
     const publisher = new MqttPublisher(connection, link, outbox, qosOf(link));
     connection.read(publisher);
     return publisher;

@@ -55,14 +55,7 @@ export function natsOf(nodes: 1 | 3): Peer {
       const addresses = ports.map(({ client }) => ({ host: HOST, port: client }));
       for (const [i, server] of servers.entries()) {
         const address = addresses[i] as Address;
-        await server.until(
-          () =>
-            managed(address, (manager) => manager.getAccountInfo()).then(
-              () => true,
-              () => false,
-            ),
-          START_MS_MAX,
-        );
+        await server.until(() => answers(address), START_MS_MAX);
       }
       return {
         startMs: performance.now() - startedMs,
@@ -124,6 +117,15 @@ async function open(need: ChannelNeed, addresses: readonly Address[], copies: nu
 function channelOf(addresses: readonly Address[], topics: string[], source: string, isStream: boolean): Channel {
   const way: Way = { driver: DRIVER.href, addresses, topics, source, options: { jetstream: isStream } };
   return { publish: way, consume: way };
+}
+
+async function answers(address: Address): Promise<boolean> {
+  try {
+    await managed(address, (manager) => manager.getAccountInfo());
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function managed<T>({ host, port }: Address, run: (manager: JetStreamManager) => Promise<T>): Promise<T> {

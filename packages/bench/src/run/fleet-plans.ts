@@ -36,6 +36,7 @@ export function publishersOf(flow: Flow, channel: Channel, options: PublishingOp
       // The newest of a key is known by one sequence, hence a key has one publisher.
       topics: flow.keys === 1 ? publish.topics : publish.topics.slice(i * keysEach(flow), (i + 1) * keysEach(flow)),
       payloadBytes: flow.payloadBytes,
+      window: flow.window,
     })),
   };
 }

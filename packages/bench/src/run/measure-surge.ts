@@ -45,8 +45,9 @@ export async function measureSurge(
     const sustainedRate = rateOf(findStart, findEnd);
     say(`sustains ${Math.round(sustainedRate)} msg/s`);
 
-    fleet.setRate(each(sustainedRate * QUIET_SHARE), true);
-    await caughtUp(fleet);
+    // From here on the queue takes up what consumers do not.
+    fleet.change(each(sustainedRate * QUIET_SHARE), 0);
+    await caughtUp(fleet, workload.recoverMsMax);
     const quiet = new LatencySketch();
     for (let ms = 0; ms < workload.steadyMs; ms += LOOK_MS) {
       await wait(LOOK_MS);
@@ -56,7 +57,7 @@ export async function measureSurge(
 
     watch.begin();
     const surgeStart = await fleet.look();
-    fleet.setRate(each(sustainedRate * workload.factor), true);
+    fleet.change(each(sustainedRate * workload.factor), 0);
     let backlogMost = 0;
     let look = surgeStart;
     for (let ms = 0; ms < workload.surgeMs; ms += LOOK_MS) {
@@ -68,7 +69,7 @@ export async function measureSurge(
     const loadShare = (look.cpuUs - surgeStart.cpuUs) / (look.atUs - surgeStart.atUs);
     say(`took ${Math.round(takenRate)} msg/s, ${backlogMost} of them behind`);
 
-    fleet.setRate(each(sustainedRate * QUIET_SHARE), true);
+    fleet.change(each(sustainedRate * QUIET_SHARE), 0);
     const backS = await secondsUntilBack(fleet, p99BeforeUs, workload.recoverMsMax);
     watch.end();
     const last = await fleet.look();
@@ -94,12 +95,13 @@ export async function measureSurge(
   }
 }
 
-async function caughtUp(fleet: LoadFleet): Promise<void> {
+async function caughtUp(fleet: LoadFleet, withinMs: number): Promise<void> {
+  const endMs = performance.now() + withinMs;
   let look: FleetLook;
   do {
     await wait(LOOK_MS / 5);
     look = await fleet.look();
-  } while (look.acknowledged - look.received > CAUGHT_UP_MAX);
+  } while (look.acknowledged - look.received > CAUGHT_UP_MAX && performance.now() < endMs);
 }
 /** In flight at half of what is sustained. */
 const CAUGHT_UP_MAX = 2_000;

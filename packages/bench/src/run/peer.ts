@@ -73,7 +73,7 @@ export interface Way {
   options: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Starts processes that end with the run; in `processes.ts`. */
+/** Starts processes that end with the run (`StartedProcesses`). */
 export interface Processes {
   start(command: readonly string[], options: StartOptions): Promise<StartedProcess>;
   /** A port nobody has. */
