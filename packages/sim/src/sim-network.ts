@@ -97,6 +97,15 @@ export class SimNetwork {
     return this.#cuts.has(pair(from, to));
   }
 
+  /** A process has a channel to a node, and that node still has its end of it. */
+  areJoined(life: Life, nodeId: number, service: ChannelService): boolean {
+    for (const channel of this.channels) {
+      if (channel.life !== life || channel.peerId !== nodeId || channel.service !== service) continue;
+      if (channel.peer !== undefined && this.channels.has(channel.peer)) return true;
+    }
+    return false;
+  }
+
   slow(from: number, to: number, moreMs: number): void {
     this.#slowMs.set(pair(from, to), moreMs);
   }
@@ -286,7 +295,7 @@ export class SimChannel implements Channel<unknown, unknown> {
   readonly nodeId: number;
   readonly peerId: number;
   readonly life: Life;
-  readonly #service: ChannelService;
+  readonly service: ChannelService;
   readonly #direction: Direction;
   peer: SimChannel | undefined;
   silentSinceMs: number | undefined;
@@ -316,13 +325,13 @@ export class SimChannel implements Channel<unknown, unknown> {
     this.nodeId = nodeId;
     this.peerId = peerId;
     this.life = life;
-    this.#service = service;
+    this.service = service;
     this.#direction = direction;
   }
 
   send(message: unknown): void {
     if (this.#closed) return;
-    const carried = this.network.carry(this.#service, this.#direction, message);
+    const carried = this.network.carry(this.service, this.#direction, message);
     this.network.messages++;
     this.post({ ...carried, sentAtMs: this.network.world.nowMs });
   }

@@ -156,6 +156,10 @@ describe('what a queue promises', () => {
     expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 2 })))).toBe('');
     check.detached(2);
     expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 3 })))).toBe('');
+    check.detached(3);
+    const cutOff = check.attach(() => false);
+    check.delivered(delivery(message(1), 0, { attachment: cutOff }));
+    expect(found(() => check.delivered(delivery(message(1), 0, { attachment: 1 })))).toBe('');
   });
 
   test('a second delivery that nobody asked for is counted, and found where nothing was done to anybody', () => {
@@ -167,6 +171,27 @@ describe('what a queue promises', () => {
     };
     expect(twice(true).problem).toBe('duplicate without a fault');
     expect(twice(false)).toMatchObject({ problem: '', check: { duplicates: 1 } });
+  });
+
+  test('a change of leader that repeats what a client has, and one that does not', () => {
+    const again = (keepsHolders: boolean, meanwhile: (check: QueueCheck) => void) => {
+      const check = new QueueCheck(
+        () => false,
+        () => keepsHolders,
+      );
+      check.published(message(1));
+      for (let i = 0; i < 3; i++) check.attach();
+      check.delivered(delivery(message(1), 0));
+      meanwhile(check);
+      check.detached(1);
+      return found(() => check.delivered(delivery(message(1), 0, { attachment: 2, store: 'n2.1' })));
+    };
+    const orphaned = (check: QueueCheck) => check.orphaned(delivery(message(1), 0));
+    expect(again(true, orphaned)).toBe('repeated by a change of leader');
+    expect(again(true, (check) => check.settled(delivery(message(1), 0), true))).toBe('repeated by a change of leader');
+    expect(again(false, orphaned)).toBe('');
+    const refused = (check: QueueCheck) => check.refusedBy({ queueId: 1, partition: 1, offset: 0 });
+    expect(again(true, refused)).toBe('');
   });
 
   test('stored twice, whatever was done to whom', () => {

@@ -36,6 +36,8 @@ export interface Delivery {
  */
 export class QueueCheck {
   readonly #strict: () => boolean;
+  /** Only leaders move: whoever holds a message keeps it, and nothing is repeated. */
+  readonly #keepsHolders: () => boolean;
   readonly #messages = new Map<number, Message>();
   readonly #acknowledged = new Set<number>();
   readonly #refused = new Set<number>();
@@ -45,9 +47,10 @@ export class QueueCheck {
   readonly #delivered = new Map<number, number>();
   /** By place. */
   readonly #holders = new Map<string, { attachment: number; store: string }>();
-  readonly #attached = new Set<number>();
+  /** Those that begun and did not end, and whether the store still has its end of them. */
+  readonly #attached = new Map<number, () => boolean>();
   /** Given back by whoever held it: may come again. */
-  readonly #returned = new Map<string, number>();
+  readonly #returned = new Set<string>();
   readonly #lastOffset = new Map<string, number>();
   readonly #newestOfKey = new Map<string, number>();
   /** Somebody asked for their removal: what they held may be gone. */
@@ -59,8 +62,9 @@ export class QueueCheck {
   duplicates = 0;
   deliveries = 0;
 
-  constructor(strict: () => boolean) {
+  constructor(strict: () => boolean, keepsHolders: () => boolean = strict) {
     this.#strict = strict;
+    this.#keepsHolders = keepsHolders;
   }
 
   get acknowledgements(): number {
@@ -100,9 +104,9 @@ export class QueueCheck {
   }
 
   /** A number for an attachment that begins. */
-  attach(): number {
+  attach(isWhole: () => boolean = () => true): number {
     const attachment = ++this.#attachments;
-    this.#attached.add(attachment);
+    this.#attached.set(attachment, isWhole);
     return attachment;
   }
 
@@ -146,11 +150,12 @@ export class QueueCheck {
     const times = (this.#delivered.get(id) ?? 0) + 1;
     this.#delivered.set(id, times);
     if (times > 1) {
-      const given = this.#returned.get(place) ?? 0;
-      if (given > 0) this.#returned.set(place, given - 1);
-      else {
+      if (!this.#returned.delete(place)) {
         this.duplicates++;
         if (this.#strict()) throw new Violation('duplicate without a fault', `${place} holds ${id}, again`);
+        if (this.#keepsHolders()) {
+          throw new Violation('repeated by a change of leader', `${delivery.store} handed ${place} (${id}) out again`);
+        }
       }
     }
   }
@@ -159,7 +164,17 @@ export class QueueCheck {
   settled(delivery: Delivery, isAccepted: boolean): void {
     const place = `${delivery.queueId}:${delivery.partition}:${delivery.offset}`;
     if (this.#holders.get(place)?.attachment === delivery.attachment) this.#holders.delete(place);
-    if (!isAccepted) this.#returned.set(place, (this.#returned.get(place) ?? 0) + 1);
+    if (!isAccepted) this.#returned.add(place);
+  }
+
+  /** Its consumer is gone with a leader, its client has it all the same. */
+  orphaned(delivery: Delivery): void {
+    if (!this.#keepsHolders()) this.settled(delivery, false);
+  }
+
+  /** A client refuses what it has, whether anybody leads to hear it or not. */
+  refusedBy(place: { queueId: number; partition: number; offset: number }): void {
+    this.#returned.add(`${place.queueId}:${place.partition}:${place.offset}`);
   }
 
   /** A worker never holds more than it said it could. */
@@ -191,7 +206,9 @@ export class QueueCheck {
 
   #oneHolder({ attachment, store, id }: Delivery, place: string): void {
     const holder = this.#holders.get(place);
-    if (holder === undefined || holder.attachment === attachment || !this.#attached.has(holder.attachment)) return;
+    if (holder === undefined || holder.attachment === attachment) return;
+    // A store that lost the channel knows so before its gateway does, when that is cut off or stands still.
+    if (this.#attached.get(holder.attachment)?.() !== true) return;
     // Another store may know nothing of the first one's consumers yet; one store knows its own.
     if (holder.store !== store && !this.#strict()) return;
     throw new Violation('single holder', `${place} (${id}) is held by ${holder.attachment} and given to ${attachment}`);

@@ -9,7 +9,7 @@ import type { SimMachine } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type SimulationOptions, simulate, type Verdict, Violation } from '../simulation.ts';
-import { type ClusterFault, type ClusterKnobs, drawClusterKnobs } from './cluster-knobs.ts';
+import { type ClusterFault, type ClusterKnobs, drawClusterKnobs, GENTLE_FAULTS } from './cluster-knobs.ts';
 import { Fleet } from './fleet.ts';
 import type { GatewayNode } from './gateway-node.ts';
 import { Publishers } from './publishers.ts';
@@ -60,7 +60,11 @@ export class ClusterHistory {
     this.knobs = knobs;
     const { window, thinkMsMax, returnOneIn } = knobs;
     this.#workerKnobs = { window, thinkMsMax, returnOneIn };
-    const check = new QueueCheck(() => this.#isCalm);
+    const keepsHolders = knobs.faults.every((fault) => GENTLE_FAULTS.includes(fault));
+    const check = new QueueCheck(
+      () => this.#isCalm,
+      () => keepsHolders,
+    );
     this.check = check;
     this.fleet = new Fleet(world, new SimNetwork(world, knobs.network), knobs);
     const { gateways } = this.fleet;
@@ -186,6 +190,7 @@ export class ClusterHistory {
       clientId: `${gateway.life.name}-${++this.#hired}`,
       gateway,
       queue,
+      check: this.check,
       draw: this.#draw,
       knobs: this.#workerKnobs,
       holds: (held, { clientId }) => this.#holds(held, clientId),

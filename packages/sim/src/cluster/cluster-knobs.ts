@@ -9,6 +9,21 @@ import { STORE_FAULTS } from './store-moves.ts';
 export const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
 export type ClusterFault = (typeof CLUSTER_FAULTS)[number];
 
+/**
+ * Leaders and replicas move, and every gateway hears of it at once: whoever works on a message keeps it. Under the others a
+ * gateway may be silent for longer than a new leader waits for it.
+ */
+export const GENTLE_FAULTS: readonly (MachineFault | ClusterFault)[] = [
+  'kill',
+  'power',
+  'transfer',
+  'stop',
+  'drain',
+  'leave',
+  'add-store',
+  'copies',
+];
+
 /** What a seed draws before its history begins. */
 export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   stores: number;
@@ -40,6 +55,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   safetyMs: number;
 }
 
+const EVERY_FAULT: readonly (MachineFault | ClusterFault)[] = [...MACHINE_FAULTS, ...CLUSTER_FAULTS];
+
 /** Each is a batch, a synced write on three disks, a settlement: what a seed costs goes by them. */
 const TURNS_A_SECOND_MAX = 30;
 const MESSAGES_A_SECOND_MAX = 120;
@@ -48,6 +65,7 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
   const latencyMsMin = draw.oneOf([0.05, 0.5, 3]);
   const syncMsMin = draw.oneOf([0.05, 0.5, 4]);
   const calm = draw.onceIn(8);
+  const gentle = draw.onceIn(6);
   const batch = draw.oneOf([1, 1, 4, 16]);
   const payloadBytes = draw.oneOf([0, 100, 2_000]);
   const publishers = draw.between(1, 3);
@@ -99,8 +117,6 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
     faultMsMax: draw.oneOf([300, 1_500, 6_000]),
     downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
-    faults: calm
-      ? []
-      : ([...MACHINE_FAULTS, ...CLUSTER_FAULTS] as (MachineFault | ClusterFault)[]).filter(() => draw.onceIn(2)),
+    faults: calm ? [] : (gentle ? GENTLE_FAULTS : EVERY_FAULT).filter(() => draw.onceIn(2)),
   };
 }

@@ -4,6 +4,7 @@ import type {
   QueueDelivery,
   QueueReference,
 } from '@sluice/gateway/deliver/queue-subscriptions';
+import type { QueueCheck } from '../check/queue-check.ts';
 import type { Draw } from '../draw.ts';
 import type { GatewayNode } from './gateway-node.ts';
 
@@ -16,6 +17,7 @@ export class SimWorker implements QueueConsumer {
   readonly gateway: GatewayNode;
   readonly queue: string;
   readonly #life: string;
+  readonly #check: QueueCheck;
   readonly #draw: Draw;
   readonly #knobs: WorkerKnobs;
   readonly #holds: (held: number, worker: SimWorker) => void;
@@ -26,6 +28,7 @@ export class SimWorker implements QueueConsumer {
     clientId: string;
     gateway: GatewayNode;
     queue: string;
+    check: QueueCheck;
     draw: Draw;
     knobs: WorkerKnobs;
     /** Told what it holds with each delivery. */
@@ -35,6 +38,7 @@ export class SimWorker implements QueueConsumer {
     this.gateway = options.gateway;
     this.queue = options.queue;
     this.#life = this.gateway.life.name;
+    this.#check = options.check;
     this.#draw = options.draw;
     this.#knobs = options.knobs;
     this.#holds = options.holds;
@@ -66,8 +70,10 @@ export class SimWorker implements QueueConsumer {
       setTimeout(
         () => {
           this.#held--;
-          if (this.#draw.onceIn(this.#knobs.returnOneIn)) this.#attachment?.reject(delivery);
-          else this.#attachment?.accept(delivery);
+          if (this.#draw.onceIn(this.#knobs.returnOneIn)) {
+            this.#check.refusedBy(delivery);
+            this.#attachment?.reject(delivery);
+          } else this.#attachment?.accept(delivery);
         },
         this.#draw.between(0, this.#knobs.thinkMsMax),
       );

@@ -29,8 +29,10 @@ export class WatchedConsumers extends PartitionConsumer {
   }
 
   override attach(request: AttachRequest): number {
-    const { sink, queueId, partition } = request;
-    const watched: Watched = { attachment: this.#check.attach(), queueId, partition, held: new Map() };
+    const { sink, nodeId, queueId, partition } = request;
+    const { network, life } = this.#gateway;
+    const attachment = this.#check.attach(() => network.areJoined(life, nodeId, 'consume'));
+    const watched: Watched = { attachment, queueId, partition, held: new Map() };
     const consumerId = super.attach({
       ...request,
       sink: {
@@ -42,7 +44,8 @@ export class WatchedConsumers extends PartitionConsumer {
         lost: (offsets) => sink.lost(offsets),
         dismissed: (reason) => {
           this.#watched.delete(consumerId);
-          this.#over(watched);
+          for (const delivery of watched.held.values()) this.#check.orphaned(delivery);
+          this.#check.detached(watched.attachment);
           sink.dismissed(reason);
         },
       },
@@ -67,7 +70,7 @@ export class WatchedConsumers extends PartitionConsumer {
     this.#check.settled(delivery, accepted);
   }
 
-  /** The attachment is gone: what it held may come again, to anybody. */
+  /** The consumer is gone with its client: what it held may come again, to anybody. */
   #over({ attachment, held }: Watched): void {
     for (const delivery of held.values()) this.#check.settled(delivery, false);
     held.clear();
