@@ -25,6 +25,7 @@ import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
 import { type Ground, openGround } from './ground.ts';
 import { HeapGrowth } from './heap-growth.ts';
+import { confirmCluster } from './identity/confirm-cluster.ts';
 import { foundersOf } from './identity/founding.ts';
 import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
@@ -344,7 +345,10 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   const failing = host?.failing() ?? new Promise<never>(() => {});
   const registered = register(parts);
   const telling = setInterval(() => parts.health.waitsFor(takingPart(parts)), LOOK_AT_WAIT_MS);
-  await Promise.race([Promise.all([watcher.imaged(), registered]), failing]).finally(() => clearInterval(telling));
+  const foreign = foreignData(parts, config);
+  await Promise.race([Promise.all([watcher.imaged(), registered]), failing, foreign]).finally(() =>
+    clearInterval(telling),
+  );
   await Promise.race([servedPartitions(parts, logger), failing]);
   await Promise.race([Promise.resolve(store?.settled()), failing]);
   await gateway?.listen();
@@ -380,6 +384,18 @@ async function register({ metadata, registration, nodeId }: Parts): Promise<void
 const REGISTER_AGAIN_MS = 100;
 /** A start that takes no longer has nothing to say. */
 const LOOK_AT_WAIT_MS = 1_000;
+
+/** Rejects when the data is of another cluster than the nodes in the join list; nobody waits for those that are silent. */
+function foreignData({ ground, link }: Parts, config: ServerConfig): Promise<never> {
+  const { identity, directory, wasAlone } = ground;
+  return new Promise((_, reject) => {
+    // Of data that was taken over just now, the cluster is known with the first image.
+    if (identity.member === undefined || wasAlone) return;
+    const own = { address: link.advertised, incarnation: identity.incarnation };
+    const join = config.node.join.map(formatAddress);
+    confirmCluster({ clusterId: identity.member.clusterId, directory, own, join, ask: link.ask }).catch(reject);
+  });
+}
 
 /** What a node that has its place waits for, in words. */
 function takingPart({ watcher, ground, link }: Parts): string {

@@ -3,6 +3,15 @@ import { toAddress } from './config.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
 import type { WrittenConfig } from './schema.ts';
 
+/** What works, and not as its author may think. */
+export function clusterWarnings({ node }: WrittenConfig): string[] {
+  const coordinators = node.join.length;
+  if (coordinators === 0 || coordinators % 2 === 1) return [];
+  return [
+    `node.join names ${coordinators} coordinators: an even number survives no more failures than ${coordinators - 1}; have 3 or 5`,
+  ];
+}
+
 /** The rules of a node among others: what cannot work, or would let anybody in, is a sentence before anything starts. */
 export function checkCluster(written: WrittenConfig, settings: Layer): ConfigProblem[] {
   const { node, listeners, cluster } = written;

@@ -1,6 +1,6 @@
 import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
-import { checkCluster } from './cluster-settings.ts';
+import { checkCluster, clusterWarnings } from './cluster-settings.ts';
 import { type MqttUser, resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
 import { decideExposure, findAddressClashes } from './exposure.ts';
 import { layerFromEnv } from './from-env.ts';
@@ -63,7 +63,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
 
   const exposure = decideExposure(written, settings, users.length, keys.length);
   if (exposure.problems.length > 0) return { ok: false, problems: exposure.problems };
-  const warnings = [...exposure.warnings];
+  const warnings = [...exposure.warnings, ...clusterWarnings(written)];
   if (!written.storage.sync) {
     warnings.push(
       'storage.sync is false: acknowledged messages are LOST when this machine or its power fails; for tests only',

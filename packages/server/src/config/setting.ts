@@ -150,7 +150,8 @@ function checkAddresses(value: unknown): string | undefined {
       return `contains ${JSON.stringify(item)}: each item must be HOST:PORT`;
     }
   }
-  return undefined;
+  const twice = value.find((item, i) => value.indexOf(item) !== i);
+  return twice === undefined ? undefined : `names ${twice} twice: each node stands there once`;
 }
 
 function checkUsers(value: unknown): string | undefined {

@@ -50,7 +50,11 @@ export async function obtainMembership(options: {
     const outcome = await register(options, known);
     if (outcome.member !== undefined) return outcome.member;
     const asked = [...outcome.failures].map(([address, failure]) => `${address}: ${failure}`);
-    waitsFor(`waiting for a coordinator that leads, to join the cluster: ${asked.join('; ')}`);
+    const whose =
+      isFounder || !registration.roles.includes('coordinator')
+        ? ''
+        : ` (node.join does not name ${own.address}, so this node founds none)`;
+    waitsFor(`waiting for a coordinator that leads, to join the cluster${whose}: ${asked.join('; ')}`);
     await delay(ASK_AGAIN_MS);
   }
   throw new SluiceError('STOPPED', 'stopped before the node had a place in the cluster');

@@ -330,6 +330,13 @@ describe('a node among others', () => {
       { flags: { roles: 'store', grpc: '127.0.0.1:5370', join: '127.0.0.1:5370' } },
       'which has no coordinator role',
     ],
+    ['a node that is named twice', { flags: { grpc: 'a:1', join: 'a:1,b:1,a:1' } }, 'names a:1 twice'],
+    ['a role that is none', { flags: { roles: 'gateway,broker' } }, 'contains "broker"'],
+    [
+      'an address without a port',
+      { flags: { grpc: 'a:1', join: 'a:1,b' } },
+      'contains "b": each item must be HOST:PORT',
+    ],
     ['a port nobody could know', { flags: { grpc: '127.0.0.1:0', join: 'a:5370' } }, 'has port 0'],
     [
       'half of the certificates',
@@ -340,6 +347,12 @@ describe('a node among others', () => {
     ['a name with a space', { flags: { name: 'node one' } }, 'must be a text of at most 255'],
   ])('refuses %s', (_what, given, message) => {
     expect(problemsOf(given).join('\n')).toContain(message);
+  });
+
+  it('warns of an even number of coordinators, which gains nothing', () => {
+    const warnings = (join: string): string => loaded({ flags: { grpc: '127.0.0.1:1', join } }).warnings.join();
+    expect(warnings('127.0.0.1:1,127.0.0.2:1')).toContain('survives no more failures than 1; have 3 or 5');
+    expect(warnings('127.0.0.1:1,127.0.0.2:1,127.0.0.3:1')).toBe('');
   });
 
   it('takes a complete one', () => {

@@ -58,7 +58,11 @@ class TownNode {
     this.join = join;
     const member = await obtainMembership({
       identity: this.identity,
-      registration: { address: this.#address, incarnation: this.identity.incarnation } as NodeRegistration,
+      registration: {
+        address: this.#address,
+        incarnation: this.identity.incarnation,
+        roles: ['coordinator'],
+      } as unknown as NodeRegistration,
       join,
       ask: (address, request) => this.#town.ask(address, request),
       waitsFor: (reason) => {
@@ -120,7 +124,7 @@ describe('how a node gets its place', () => {
     };
     await town.add('s:1').obtain(['c:1', 'b:1', 'z:1']);
     expect(town.waits.at(-1)).toBe(
-      'waiting for a coordinator that leads, to join the cluster: c:1: it knows of none that leads; b:1: it knows of none that leads; z:1: connection refused',
+      'waiting for a coordinator that leads, to join the cluster (node.join does not name s:1, so this node founds none): c:1: it knows of none that leads; b:1: it knows of none that leads; z:1: connection refused',
     );
   });
 
