@@ -166,12 +166,24 @@ describe('with three stores', () => {
     cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
     await cluster.define({ queueId: 1 }, DEFINITION);
     const publisher = gateway(GATEWAY);
+    // Whom the coordinator prefers is asked whether it would.
+    const { admin } = cluster.node(1).store;
+    const answer = admin.answer.bind(admin);
+    const would: boolean[] = [];
+    admin.answer = async (request) => {
+      const answered = await answer(request);
+      if (answered.type === 'would-lead') would.push(answered.would);
+      return answered;
+    };
     cluster.node(1).isFull = true;
     cluster.node(2).isFull = true;
     await cluster.leader(1, [3]);
+    would.length = 0;
     publisher.publish('1');
+    await until(() => would.length > 0, 'it was asked to take it back');
+    expect(would).toEqual([false]);
+    publisher.publish('2');
     await publisher.allAcknowledged();
-    await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(cluster.leaderNow(1)).toBe(3);
     expect(publisher.statuses).not.toContain('storage-full');
   });
