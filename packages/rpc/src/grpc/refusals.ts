@@ -26,8 +26,8 @@ export type RefusalReason =
   /** A stream that broke the protocol, or was cut short, while its connection lives. */
   | 'aborted';
 
-/** Ordinary for a moment, while nodes start or join. */
-const PASSING: ReadonlySet<RefusalReason> = new Set(['no-identity', 'not-served', 'unknown-sender']);
+/** Ordinary for a moment, while nodes start or join, or give up a connection that took them too long. */
+const PASSING: ReadonlySet<RefusalReason> = new Set(['no-identity', 'not-served', 'unknown-sender', 'no-stream']);
 
 const STRANGER = 'if it is no node of a cluster, keep it off this port; nothing was done for it';
 /** What whoever reads the log can do. */
