@@ -33,6 +33,7 @@ export const F13: FaultKind = {
     await cluster.restart(name);
     return `power of ${name}, which led ${queue}, off for ${downMs} ms`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 3_000, resumeMs: 3_000, restMs: 60_000 },
 };
 
@@ -52,6 +53,7 @@ export const F14: FaultKind = {
   title: 'the power of all stores fails at once',
   ...DISKS,
   strike: allLosePower,
+  keepsHeld: true,
   bounds: { resumeMs: 60_000, restMs: 60_000 },
 };
 
@@ -99,6 +101,7 @@ export const F16: FaultKind = {
     if (fencedMs > FENCE_MS_MAX) beyond(`${name} fenced itself after ${Math.round(fencedMs)} ms only`);
     return `${name}, which led ${queue}, fenced after ${Math.round(fencedMs)} ms, replaced after ${Math.round(movedMs)} ms`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 5_000, resumeMs: 5_000, restMs: 30_000 },
 };
 
@@ -144,6 +147,7 @@ export const F20: FaultKind = {
     });
     return `${name} killed, ${what}`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 5_000, resumeMs: 5_000, restMs: 90_000 },
 };
 
@@ -161,6 +165,7 @@ export const F21: FaultKind = {
     if (before === after) throw new Error(`${name} came back as node ${after}, which forgot what it had promised`);
     return `${name}, node ${before}, lost its disk and came back as node ${after}`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 5_000, resumeMs: 5_000, restMs: 90_000 },
 };
 

@@ -15,6 +15,8 @@ export interface FaultKind {
   bounds: Bounds;
   /** Nothing may come twice, except what a client sent twice. */
   noDuplicates?: boolean;
+  /** Nothing may be taken from a consumer that stays connected: gateways are not touched. */
+  keepsHeld?: boolean;
   /** The negative control: acknowledged messages must be lost. */
   mustLose?: boolean;
 }

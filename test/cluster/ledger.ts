@@ -72,6 +72,7 @@ function countsOf(verdict: Verdict): Record<string, number> {
     delivered: verdict.deliveries,
     duplicates: verdict.duplicates,
     copies: verdict.copies,
+    takenBack: verdict.takenBack,
     lost: verdict.lost.length,
     invented: verdict.invented.length,
     repeated: verdict.repeated.length,
@@ -83,7 +84,7 @@ function countsOf(verdict: Verdict): Record<string, number> {
 }
 
 const HEAD = [
-  ...['fault', 'rounds', 'acknowledged', 'lost', 'invented', 'dup excused', 'not', 'order', 'other'],
+  ...['fault', 'rounds', 'acknowledged', 'lost', 'invented', 'dup excused', 'taken back', 'not', 'order', 'other'],
   ...['gap median', 'gap worst', 'verdict'],
 ];
 
@@ -96,7 +97,7 @@ export function formatTable(rows: readonly Row[], { seed, commit }: { seed: numb
     const counts = [
       report.rounds.length,
       verdict.acknowledged,
-      ...[lost.length, invented.length, duplicates - repeated.length, repeated.length],
+      ...[lost.length, invented.length, duplicates - repeated.length, verdict.takenBack, repeated.length],
       backwards.length + disordered.length,
       resurrected.length + miscounted.length,
     ];

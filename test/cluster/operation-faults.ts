@@ -30,6 +30,7 @@ export const F22: FaultKind = {
     await cluster.retire(leaving);
     return `${added} added, ${leaving} left, ${killed} killed meanwhile`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 6_000, resumeMs: 5_000, restMs: 60_000 },
 };
 
@@ -48,6 +49,7 @@ export const F23: FaultKind = {
     }
     return `${moves} times a store was drained and taken back`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 2_000, resumeMs: 2_000, restMs: 60_000 },
 };
 
@@ -95,6 +97,7 @@ export const F24: FaultKind = {
     for (const other of others) await cluster.wish(other.name, 'undrain');
     return `${name} missed ${Math.round(missedBytes / 1e6)} MB of the backlog and more of the rest, got ${snapshots} snapshots, led again after ${Math.round(caughtUpMs)} ms, and the backlog was read from it`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 5_000, resumeMs: 5_000, restMs: 60_000 },
 };
 

@@ -28,6 +28,7 @@ export const F1: FaultKind = {
     await cluster.restart(name);
     return `${name}, which led ${queue}, killed, down for ${downMs} ms`;
   },
+  keepsHeld: true,
   bounds: { gapMedianMs: 1_500, gapWorstMs: 3_000, resumeMs: 3_000, restMs: REST_MS },
 };
 
@@ -50,6 +51,7 @@ export const F2: FaultKind = {
     healed();
     return `${name}, drained before, killed, down for ${downMs} ms (${Math.round(fromMs)}-${Math.round(backMs)})`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 1_500, resumeMs: 3_000, restMs: REST_MS },
 };
 
@@ -64,6 +66,7 @@ export const F3: FaultKind = {
     await Promise.all(stores.map(({ name }) => cluster.restart(name)));
     return `${stores.length} stores killed, down for ${downMs} ms`;
   },
+  keepsHeld: true,
   bounds: { resumeMs: 30_000, restMs: 30_000 },
 };
 
@@ -94,6 +97,7 @@ export const F5: FaultKind = {
     await cluster.restart(name);
     return `${name}${name === leading ? ', which led,' : ''} killed, down for ${downMs} ms`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 3_000, resumeMs: 3_000, restMs: REST_MS },
 };
 
@@ -109,5 +113,6 @@ export const F6: FaultKind = {
     cluster.node(name).resume();
     return `${name}, which led ${queue}, frozen for ${frozenMs} ms`;
   },
+  keepsHeld: true,
   bounds: { gapMedianMs: 3_000, gapWorstMs: 5_000, resumeMs: 5_000, restMs: REST_MS },
 };

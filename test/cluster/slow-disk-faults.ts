@@ -42,6 +42,7 @@ export const F17: FaultKind = {
       beyond(`with a slow follower ${Math.round(100 * share)} % of what was before: ${100 * SHARE_MIN} % are promised`);
     return `each sync of ${name}, which ${leads ? 'led' : 'led nothing'}, took ${ms} ms longer for ${SLOW_MS / 1_000} s: ${meanwhile} acknowledged, ${before} in as long before`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 10_000, resumeMs: 3_000, restMs: 60_000 },
 };
 
@@ -71,6 +72,7 @@ export const F18: FaultKind = {
     });
     return `the disk of ${name}, which led ${queue}, hung for ${HUNG_MS / 1_000} s, another led after ${Math.round(replacedMs)} ms`;
   },
+  keepsHeld: true,
   bounds: { gapWorstMs: 8_000, resumeMs: 5_000, restMs: 60_000 },
 };
 

@@ -116,6 +116,17 @@ test('what had no answer when a fault began is sent again by gateways, and store
   expect(verdict.repeated).toEqual(['late on jobs, delivered by jobs to c: 1 times more, 0 excused']);
 });
 
+test('what only a change of leader explains is counted as taken from its consumer, what its lost connection explains is not', () => {
+  const history = tenJobs();
+  const first = history.deliveries.find(({ id }) => id === 'm3') as (typeof history.deliveries)[number];
+  first.acceptedAtMs = undefined;
+  history.faults.push({ kind: 'kill', fromMs: 0, toMs: 101_000 });
+  deliver(history, 3, 100_500);
+  expect(checkHistory(history, NONE)).toMatchObject({ repeated: [], duplicates: 1, takenBack: 1 });
+  history.faults.push({ kind: 'c lost its connection', queue: 'jobs', fromMs: 0, toMs: 101_000 });
+  expect(checkHistory(history, NONE)).toMatchObject({ repeated: [], duplicates: 1, takenBack: 0 });
+});
+
 test('what was settled before a drain never comes back, fault or not', () => {
   const history = tenJobs();
   history.drainsMs.push(100_000);

@@ -21,6 +21,7 @@ export function checkHistory(history: History, statistics: ReadonlyMap<string, Q
     deliveries: history.deliveries.length,
     duplicates: 0,
     copies: 0,
+    takenBack: 0,
     lost: [],
     invented: [],
     repeated: [],
@@ -65,6 +66,8 @@ export interface Verdict {
   duplicates: number;
   /** Of these: what queues took in more than once, by their own figures; the others are deliveries of one message again. */
   copies: number;
+  /** Of the deliveries again: those whose consumer kept its connection, so that only a change of leader explains them. */
+  takenBack: number;
   lost: string[];
   invented: string[];
   repeated: string[];
@@ -118,6 +121,7 @@ export function addVerdicts(a: Verdict, b: Verdict): Verdict {
     deliveries: a.deliveries + b.deliveries,
     duplicates: a.duplicates + b.duplicates,
     copies: a.copies + b.copies,
+    takenBack: a.takenBack + b.takenBack,
   };
   for (const kind of VIOLATIONS) sum[kind] = [...a[kind], ...b[kind]];
   return sum;
@@ -125,10 +129,10 @@ export function addVerdicts(a: Verdict, b: Verdict): Verdict {
 
 /** One line of figures, and the first few of each kind of violation. */
 export function formatVerdict(verdict: Verdict): string {
-  const { publishes, acknowledged, deliveries, duplicates, copies } = verdict;
+  const { publishes, acknowledged, deliveries, duplicates, copies, takenBack } = verdict;
   const counts = VIOLATIONS.map((kind) => `${verdict[kind].length} ${kind}`).join(', ');
   const lines = [
-    `${publishes} published, ${acknowledged} acknowledged, ${deliveries} delivered, ${duplicates} duplicates (${copies} stored twice); ${counts}`,
+    `${publishes} published, ${acknowledged} acknowledged, ${deliveries} delivered, ${duplicates} duplicates (${copies} stored twice, ${takenBack} taken from a consumer that was there); ${counts}`,
   ];
   for (const kind of VIOLATIONS) for (const what of verdict[kind].slice(0, 3)) lines.push(`  ${kind}: ${what}`);
   return lines.join('\n');
@@ -166,13 +170,18 @@ function findRepeated(history: History, deliveries: readonly Delivery[], verdict
   if (extra === 0) return;
   verdict.duplicates += extra;
   const [first] = deliveries as [Delivery];
-  let excused = copiesExcused(history.published.get(first.id) as Published);
+  let ofClients = copiesExcused(history.published.get(first.id) as Published);
+  let ofLeaders = 0;
   for (let i = 1; i < deliveries.length; i++) {
     const [before, after] = [deliveries[i - 1] as Delivery, deliveries[i] as Delivery];
-    if (history.faults.some((fault) => excuses(fault, before, after))) excused++;
+    const faults = history.faults.filter((fault) => excuses(fault, before, after));
+    if (faults.some(({ queue }) => queue !== undefined)) ofClients++;
+    else if (faults.length > 0) ofLeaders++;
     const drainMs = history.drainsMs.find((atMs) => before.atMs < atMs && after.atMs > atMs);
     if (drainMs !== undefined) verdict.resurrected.push(`${describe(after)} after a drain`);
   }
+  const excused = ofClients + ofLeaders;
+  verdict.takenBack += Math.min(ofLeaders, Math.max(0, extra - ofClients));
   if (extra > excused) verdict.repeated.push(`${describe(first)}: ${extra} times more, ${excused} excused`);
 }
 
