@@ -10,7 +10,7 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 
 export const HOLD_BUGS: readonly PlantedBugs[] = [
   {
-    tests: 'packages/store/test/(held-jobs|resumption|settle-backlog)',
+    tests: 'packages/store/test/(held-jobs|consume-service|resumption|settle-backlog)',
     bugs: [
       bug(
         'store/src/queue-dispatch',

@@ -10,11 +10,22 @@ import { rest, TestStore, until } from './support/test-store.ts';
 describe('attaching', () => {
   const STORE = 1;
   let network: InprocNetwork;
+  let service: ConsumeService;
+  /** Gateways that were asked what they hold, and those that have answered or are gone. */
+  let asked: number[];
+  let answered: number[];
   let attached: number;
   let detached: number;
   const partition = {
     leads: true,
     leader: 2,
+    groupId: 1,
+    term: 3,
+    serves: false,
+    resumption: {
+      asked: (gateways: Iterable<number>) => asked.push(...gateways),
+      answered: (gateway: number) => answered.push(gateway),
+    },
     dispatchFor() {
       if (!this.leads) return undefined;
       return {
@@ -28,11 +39,13 @@ describe('attaching', () => {
   };
 
   beforeEach(() => {
+    asked = [];
+    answered = [];
     attached = 0;
     detached = 0;
     partition.leads = true;
     network = new InprocNetwork({ codecs: true });
-    const service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => []);
+    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => [10, 12]);
     network
       .node(STORE)
       .serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) => service.accept(channel, from));
@@ -82,6 +95,24 @@ describe('attaching', () => {
     expect(former.responses).toEqual([{ type: 'detached', consumerId: 1, reason: 'fenced', leader: 2 }]);
     expect(present.responses).toEqual([]);
     expect(attached).toBe(5);
+  });
+
+  test('a new leader asks who has a channel or may live unheard, and waits for nobody whose channel ends', async () => {
+    const [one, two] = [open(10), open(11)];
+    await rest(1);
+    service.serving(partition as unknown as Partition);
+    expect(asked).toEqual([10, 11, 12]);
+    one.channel.send({ type: 'resumed', partition: 1, term: 2 });
+    two.channel.send({ type: 'resumed', partition: 1, term: 3 });
+    await rest(1);
+    expect(answered).toEqual([11]);
+    one.channel.close();
+    await rest(1);
+    expect(answered).toEqual([11, 10]);
+    // It was here and is not any more.
+    asked = [];
+    service.serving(partition as unknown as Partition);
+    expect(asked).toEqual([11, 12]);
   });
 
   test('twice under one id leaves one consumer', async () => {
