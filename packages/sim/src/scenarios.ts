@@ -1,4 +1,5 @@
 import { simulateCluster } from './cluster/cluster-history.ts';
+import { withJobs } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import type { Verdict } from './simulation.ts';
@@ -19,5 +20,10 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
       }),
   ],
   ['cluster', (seed: number, { safetyMs, onLine }: ScenarioOptions) => simulateCluster(seed, { safetyMs, onLine })],
+  [
+    'jobs',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, adjust: withJobs }),
+  ],
   ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
 ]);

@@ -120,3 +120,9 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     faults: calm ? [] : (gentle ? GENTLE_FAULTS : EVERY_FAULT).filter(() => draw.onceIn(2)),
   };
 }
+
+/** Jobs that take longer than any change of leader, and leaders that change all the time. */
+export function withJobs(knobs: ClusterKnobs): ClusterKnobs {
+  const faults: ClusterKnobs['faults'] = ['kill', 'power', 'transfer', 'transfer', 'stop', 'drain'];
+  return { ...knobs, stores: Math.max(3, knobs.stores), faults, thinkMsMax: 4_000, window: Math.max(3, knobs.window) };
+}
