@@ -236,8 +236,10 @@ describe('two who say that they hold the same record', () => {
   test('of one gateway the newer channel has it, and the end of the older one takes it from nobody', async () => {
     await start(1);
     await publish('1');
-    const [former, present] = [open(GATEWAY), open(GATEWAY)];
+    const former = open(GATEWAY);
     former.channel.send(attach(1, { held }));
+    await rest();
+    const present = open(GATEWAY);
     present.channel.send(attach(2, { held }));
     await rest();
     former.channel.close();
