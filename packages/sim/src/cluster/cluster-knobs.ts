@@ -11,11 +11,11 @@ export type ClusterFault = (typeof CLUSTER_FAULTS)[number];
 
 /**
  * Leaders and replicas move, and every gateway hears of it at once: whoever works on a message keeps it. Under the others a
- * gateway may be silent for longer than a new leader waits for it.
+ * gateway may be silent for longer than a new leader waits for it. A machine without power is one of those: when it is back
+ * at once and leads again, gateways learn by their keepalive only that it was away.
  */
 export const GENTLE_FAULTS: readonly (MachineFault | ClusterFault)[] = [
   'kill',
-  'power',
   'transfer',
   'stop',
   'drain',
