@@ -74,10 +74,7 @@ async function start({ directory, processes }: Place, layout: readonly string[])
       return channelOf(need, gateways);
     },
     async stop() {
-      // As an operator does: those whom the others need last.
-      for (const role of ['gateway', 'store', 'coordinator']) {
-        await Promise.all(started.filter((_, i) => nodes[i]?.roles.includes(role)).map((each) => each.stop()));
-      }
+      await Promise.all(started.map((node) => node.stop()));
     },
   };
 }

@@ -92,7 +92,7 @@ export interface StartOptions {
 export interface StartedProcess {
   readonly pid: number;
   readonly hasEnded: boolean;
-  /** SIGTERM, and SIGKILL to it and all it has started when that does not help. */
+  /** At once, with all it has started: nothing of it is needed any more. */
   stop(): Promise<void>;
   /** Waits until `answers` gives true; throws with the end of the log when it ends before. */
   until(answers: () => Promise<boolean>, timeoutMs: number): Promise<void>;

@@ -6,8 +6,8 @@ import { SluiceError } from '@sluice/common/errors';
 import type { Processes, StartedProcess, StartOptions } from './peer.ts';
 import { familyOf } from './process-figures.ts';
 
-const STOP_MS_MAX = 20_000;
-const KILL_MS_MAX = 5_000;
+/** Of a process that was killed: the kernel may be writing for it. */
+const GONE_MS_MAX = 10_000;
 const LOG_CHARACTERS_MAX = 2_000;
 const POLL_MS = 5;
 /** Below what systems give to outgoing connections, one of which could take a port that was just found free. */
@@ -15,8 +15,9 @@ const PORTS = { from: 15_000, count: 17_000 };
 const ATTEMPTS_MAX = 1_000;
 
 /**
- * Everything a run has started. A broker must not outlive the run, however that ends: it is stopped in order, killed
- * when the run is interrupted, and where the system can, killed by the kernel when the run itself is killed.
+ * Everything a run has started. A broker must not outlive the run, however that ends: it is killed when it has been
+ * measured, when the run is interrupted, and where the system can, by the kernel when the run itself is killed. Nobody
+ * asks it to finish: its data is thrown away.
  */
 export class StartedProcesses implements Processes {
   readonly #running = new Set<Started>();
@@ -29,7 +30,7 @@ export class StartedProcesses implements Processes {
       stdio: [options.hasInput === true ? 'pipe' : 'ignore', log, log],
       env: { ...process.env, ...options.env },
       ...(options.directory === undefined ? {} : { cwd: options.directory }),
-      // Ctrl-C is for the run, which stops its brokers in order.
+      // Ctrl-C is for the run, which ends its brokers itself.
       detached: true,
     });
     closeSync(log);
@@ -103,13 +104,9 @@ class Started implements StartedProcess {
 
   async #stop(): Promise<void> {
     const family = familyOf([this.pid]);
-    if (!this.hasEnded) {
-      this.#child.kill('SIGTERM');
-      const timer = setTimeout(() => this.killFamily(), STOP_MS_MAX);
-      await this.#exited;
-      clearTimeout(timer);
-    }
-    await allGone(family.filter((pid) => pid !== this.pid));
+    for (const pid of family) kill(pid);
+    if (!this.hasEnded) await this.#exited;
+    await allGone(family);
   }
 
   #failure(why: string): SluiceError {
@@ -122,16 +119,9 @@ class Started implements StartedProcess {
 const DIES_WITH_US: readonly string[] =
   spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : [];
 
-/** Those that do not follow their parent are ended one by one; the ids were read while it lived. */
-async function allGone(pids: number[]): Promise<void> {
-  const killMs = performance.now() + KILL_MS_MAX;
-  for (let left = pids.filter(isAlive); left.length > 0; left = left.filter(isAlive)) {
-    if (performance.now() > killMs) {
-      for (const pid of left) kill(pid);
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+async function allGone(pids: readonly number[]): Promise<void> {
+  const endMs = performance.now() + GONE_MS_MAX;
+  while (pids.some(isAlive) && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }
 
 function isAlive(pid: number): boolean {

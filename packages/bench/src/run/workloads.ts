@@ -33,7 +33,7 @@ interface Durations {
 }
 
 const FULL: Durations = { warmUpMs: 2_000, measureMs: 8_000 };
-const QUICK: Durations = { warmUpMs: 1_000, measureMs: 4_000 };
+const QUICK: Durations = { warmUpMs: 1_000, measureMs: 3_500 };
 
 function flowOf(
   name: string,
@@ -124,7 +124,7 @@ export function allWorkloads(): Workload[] {
 export function quickWorkloads(): Workload[] {
   return [
     flowOf('task-4x4', 'task queue, 4 publishers, 4 consumers, 256 B, windows of 256', {}, 0, QUICK),
-    flowOf('latency', ...latencyOf({ warmUpMs: 500, measureMs: 3_000 })),
+    flowOf('latency', ...latencyOf({ warmUpMs: 500, measureMs: 2_500 })),
   ];
 }
 
