@@ -31,15 +31,18 @@ export class SimEngineDisk {
       getMany: (keys) => engine.getMany(keys),
       write: async (batch, options) => {
         await engine.write(batch, options);
-        // The buffers are the caller's.
-        const copy = batch.map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
+        // The buffers are the caller's, and `slice` of one would be a view.
+        const copy = batch.map(({ key, value }) => ({
+          key: new Uint8Array(key),
+          value: value === undefined ? undefined : new Uint8Array(value),
+        }));
         if (copy.length > 0 || options.sync) record({ batch: copy }, options.sync);
       },
       scan: (from, to, limit) => engine.scan(from, to, limit),
       snapshotScan: (from, to, chunkRows) => engine.snapshotScan(from, to, chunkRows),
       clearRange: async (from, to) => {
         await engine.clearRange(from, to);
-        record({ from: from.slice(), to: to.slice() }, false);
+        record({ from: new Uint8Array(from), to: new Uint8Array(to) }, false);
       },
       // The next life opens it again; this one must not use it any more, which the world sees to.
       close: async () => this.#keep(this.#unsynced.length),

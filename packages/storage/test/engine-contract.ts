@@ -52,6 +52,20 @@ export function engineContract(open: () => Promise<Engine>): void {
       expect([...(found ?? [])]).toEqual([3, 4]);
     }));
 
+  test('keeps its own copy of buffers too, and gives copies', () =>
+    withEngine(async (engine) => {
+      const [key, value] = [Buffer.from([1, 2]), Buffer.from([3, 4])];
+      await engine.write([{ key, value }], { sync: false });
+      key[0] = 9;
+      value[0] = 9;
+      const kept = Buffer.from([1, 2]);
+      for (const found of [await engine.get(kept), (await engine.scan(kept, Buffer.from([2]), 1))[0]?.value]) {
+        expect([...(found ?? [])]).toEqual([3, 4]);
+        found?.fill(7);
+      }
+      expect([...((await engine.get(kept)) ?? [])]).toEqual([3, 4]);
+    }));
+
   test('scans a half-open range in bytewise order, up to a limit', () =>
     withEngine(async (engine) => {
       await put(engine, { b: '2', a: '1', ba: '3', c: '4', B: '5' });

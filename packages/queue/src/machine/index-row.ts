@@ -102,7 +102,8 @@ export class IndexRow {
     this.liveCount = count;
     this.#settled = undefined;
     if (flags & IndexRowFlag.SETTLED) {
-      const settled = cursor.raw((count + 7) >>> 3).slice();
+      // Not `slice`: engines hand out buffers, and of a buffer that is a view, into what a cache holds.
+      const settled = new Uint8Array(cursor.raw((count + 7) >>> 3));
       this.#settled = settled;
       for (let position = 0; position < count; position++) {
         if (((settled[position >>> 3] as number) & (1 << (position & 7))) === 0) continue;

@@ -199,6 +199,15 @@ describe('an index row', () => {
     expect(() => row.settle(5)).toThrow('a record is settled once');
   });
 
+  test('changes nothing in the bytes it was read from, also when an engine gave them as a buffer', () => {
+    const row = new IndexRow(0, builderOf(0, [1, 1, 1]).encode(1, 1, 1));
+    row.settle(0);
+    const value = Buffer.from(row.encode());
+    const before = hexOf(value);
+    new IndexRow(0, value).settle(1);
+    expect(hexOf(value)).toBe(before);
+  });
+
   test('keeps no delivery counts of what is settled', () => {
     const row = new IndexRow(0, builderOf(0, [1, 1, 1]).encode(1, 1, 1));
     const other = new IndexRow(0, builderOf(0, [1, 1, 1]).encode(1, 1, 1));

@@ -1,7 +1,10 @@
 import { assert } from '@sluice/common/assert';
 import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
 
-/** The engine port over a sorted array: for tests and the simulator, up to some hundred thousand rows. */
+/**
+ * The engine port over a sorted array: for tests and the simulator, up to some hundred thousand rows. Bytes are copied by
+ * `new Uint8Array`: `slice` of a buffer is a view, and whoever changed what he gave or got would change the row.
+ */
 export class MemoryEngine implements Engine {
   readonly #rows: KeyValue[] = [];
   #closed = false;
@@ -14,7 +17,7 @@ export class MemoryEngine implements Engine {
     this.#assertOpen();
     return keys.map((key) => {
       const row = this.#rows[this.#lowerBound(key)];
-      return row !== undefined && compare(row.key, key) === 0 ? row.value.slice() : undefined;
+      return row !== undefined && compare(row.key, key) === 0 ? new Uint8Array(row.value) : undefined;
     });
   }
 
@@ -27,7 +30,7 @@ export class MemoryEngine implements Engine {
       const replaced = held !== undefined && compare(held.key, key) === 0 ? 1 : 0;
       // New objects: a snapshot keeps the old ones.
       if (value === undefined) this.#rows.splice(at, replaced);
-      else this.#rows.splice(at, replaced, { key: key.slice(), value: value.slice() });
+      else this.#rows.splice(at, replaced, { key: new Uint8Array(key), value: new Uint8Array(value) });
     }
   }
 
@@ -80,5 +83,5 @@ function compare(a: Uint8Array, b: Uint8Array): number {
 }
 
 function copies(rows: readonly KeyValue[]): KeyValue[] {
-  return rows.map(({ key, value }) => ({ key: key.slice(), value: value.slice() }));
+  return rows.map(({ key, value }) => ({ key: new Uint8Array(key), value: new Uint8Array(value) }));
 }
