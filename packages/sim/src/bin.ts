@@ -1,36 +1,44 @@
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { SCENARIOS } from './scenarios.ts';
 import type { Verdict } from './simulation.ts';
 
-// npm run sim -- --seeds 2000 --from 1 --seconds 20 --scenario raft
-// npm run sim -- --scenario raft --replay 17 --verbose
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '100' },
-    from: { type: 'string', default: '1' },
-    /** Virtual seconds of the time in which anything may fail. */
-    seconds: { type: 'string', default: '20' },
-    /** Real seconds after which no further seed is begun. */
-    budget: { type: 'string', default: '86400' },
-    scenario: { type: 'string', default: [...SCENARIOS.keys()].join(',') },
-    replay: { type: 'string' },
-    /** Seeds that are run twice and must come out the same. */
-    twice: { type: 'string', default: '1' },
-    'keep-going': { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-  },
-});
-
-const names = values.scenario.split(',');
-for (const name of names) {
-  if (SCENARIOS.has(name)) continue;
-  console.error(`there is no scenario ${name}: ${[...SCENARIOS.keys()].join(', ')}`);
-  process.exit(2);
+interface Flags {
+  seeds: number;
+  from: number;
+  seconds: number;
+  budget: number;
+  scenario: readonly string[];
+  replay?: number;
+  twice: number;
+  keepGoing: boolean;
+  verbose: boolean;
 }
-process.exit((await (values.replay === undefined ? runSeeds() : replay(Number(values.replay)))) ? 0 : 1);
+
+const values = new Command('npm run sim --')
+  .description('play whole clusters on a virtual clock, network and disk, a seed each, and check what came of them')
+  .option('--seeds <N>', 'how many', wholeNumber(1), 100)
+  .option('--from <SEED>', 'the first of them', wholeNumber(0), 1)
+  .addOption(
+    new Option('--scenario <NAMES>', `with commas between: ${[...SCENARIOS.keys()].join(', ')}`)
+      .argParser(scenarioNames)
+      .default([...SCENARIOS.keys()], 'all'),
+  )
+  .option('--seconds <N>', 'virtual seconds in which anything may fail', wholeNumber(1), 20)
+  .option('--budget <SECONDS>', 'real time after which no further seed is begun', wholeNumber(1), 86_400)
+  .option('--twice <N>', 'the first so many are run twice and must come out the same', wholeNumber(0), 1)
+  .option('--replay <SEED>', 'this one alone', wholeNumber(0))
+  .option('--keep-going', 'go on after a seed that failed', false)
+  .option('--verbose', 'a line for each seed; with --replay, for each event', false)
+  .showHelpAfterError('(add --help for how it is used)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts<Flags>();
+
+const names = values.scenario;
+process.exit((await (values.replay === undefined ? runSeeds() : replay(values.replay))) ? 0 : 1);
 
 async function runSeeds(): Promise<boolean> {
-  const [from, count, twice] = [Number(values.from), Number(values.seeds), Number(values.twice)];
+  const { from, seeds: count, twice } = values;
   const startedMs = performance.now();
   let runs = 0;
   let virtualMs = 0;
@@ -38,7 +46,7 @@ async function runSeeds(): Promise<boolean> {
   let saidMs = startedMs;
   for (let seed = from; seed < from + count; seed++) {
     const spentMs = performance.now() - startedMs;
-    if (spentMs > Number(values.budget) * 1000) break;
+    if (spentMs > values.budget * 1000) break;
     for (const name of names) {
       const verdict = await run(name, seed);
       runs++;
@@ -46,7 +54,7 @@ async function runSeeds(): Promise<boolean> {
       if (verdict.failure !== undefined) {
         failures++;
         report(verdict);
-        if (!values['keep-going']) return false;
+        if (!values.keepGoing) return false;
       } else if (seed < from + twice) {
         const again = await run(name, seed);
         if (again.traceHash !== verdict.traceHash) {
@@ -92,7 +100,7 @@ async function replay(seed: number): Promise<boolean> {
 function run(name: string, seed: number, onLine?: (line: string) => void): Promise<Verdict> {
   const scenario = SCENARIOS.get(name);
   if (scenario === undefined) throw new Error(`there is no scenario ${name}`);
-  return scenario(seed, { safetyMs: Number(values.seconds) * 1000, onLine });
+  return scenario(seed, { safetyMs: values.seconds * 1000, onLine });
 }
 
 function report({ scenario, seed, failure, lastLines, virtualMs }: Verdict): void {
@@ -100,4 +108,17 @@ function report({ scenario, seed, failure, lastLines, virtualMs }: Verdict): voi
   for (const line of lastLines) console.log(`  ${line}`);
   console.log(`${failure?.stack}`);
   console.log(`again: npm run sim -- --scenario ${scenario} --seconds ${values.seconds} --replay ${seed} --verbose\n`);
+}
+
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    if (!/^\d{1,9}$/.test(text) || Number(text) < least) throw new InvalidArgumentError(`a whole number from ${least}`);
+    return Number(text);
+  };
+}
+
+function scenarioNames(text: string): string[] {
+  const chosen = text.split(',');
+  for (const name of chosen) if (!SCENARIOS.has(name)) throw new InvalidArgumentError(`there is no scenario ${name}`);
+  return chosen;
 }
