@@ -77,6 +77,8 @@ export class QueueMoves {
   }
 
   #move(gateway: GatewayNode, name: string): void {
+    // A gateway that was stopped comes to it when it goes on, which may be after the end.
+    if (this.#over) return;
     const { queues, topology } = gateway;
     if (queues === undefined || topology === undefined) return;
     const known = topology.queueByName(name);
