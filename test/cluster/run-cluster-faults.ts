@@ -18,13 +18,22 @@ const { values } = parseArgs({
   },
 });
 
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const commit = commitOf();
 const [rounds, seed, calmMs] = [Number(values.rounds), Number(values.seed), Number(values.calm)];
 const faults = values.fault.split(',').map(faultOf);
 const rows: Row[] = [];
 for (const [i, fault] of faults.entries()) rows.push(await run(fault, `${i + 1} of ${faults.length}`));
 console.log(`\n${formatTable(rows, { seed, commit })}`);
 process.exit(rows.every(({ outcome }) => outcome === 'held' || outcome === 'LEFT OUT') ? 0 : 1);
+
+/** For the ledger; sources that were unpacked from an archive have none. */
+function commitOf(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return 'no commit';
+  }
+}
 
 function faultOf(id: string): FaultKind {
   const found = FAULTS.find((known) => known.id === id);
