@@ -50,6 +50,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   static readonly TICK_MS = 200;
   static readonly ASSIGN_INTERVAL_MS = 500;
   static readonly MEND_INTERVAL_MS = 1_000;
+  /** So long a coordinator that could take the place of one that leaves is waited for while it is away. */
+  static readonly SPARE_PATIENCE_MS = 10_000;
   /** Above the time it takes to notice a dead node: it delays a change, and does not make it fail. */
   static readonly REACHED_TIMEOUT_MS = NodeLiveness.SILENCE_MS + 2_000;
 
@@ -268,9 +270,10 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       nodes: this.machine.nodes(),
       isImpaired: (other) => this.#liveness.report(other)?.impaired.includes(META_GROUP_ID) ?? false,
       isAlive: (other) => this.#liveness.isAlive(other, nowMs),
+      isAwaited: (other) => this.#liveness.silentMs(other, nowMs) <= Coordinator.SPARE_PATIENCE_MS,
       isCaughtUp: (other) => {
         const peer = status.progress.find((progress) => progress.peer === other);
-        return peer !== undefined && isCaughtUp(peer.match, status.commit, peer.recentlyActive);
+        return peer !== undefined && host.peerAlive(other) && isCaughtUp(peer.match, status.commit);
       },
     });
     if (step === undefined) return;

@@ -11,6 +11,7 @@ class Group {
   nodes: NodeInfo[];
   self = 1;
   dead = new Set<number>();
+  awaited = new Set<number>();
   slow = new Set<number>();
   impaired = new Set<number>();
   readonly sizes: number[] = [];
@@ -37,7 +38,8 @@ class Group {
       nodes: this.nodes,
       isAlive: (nodeId) => !this.dead.has(nodeId),
       isImpaired: (nodeId) => this.impaired.has(nodeId),
-      isCaughtUp: (nodeId) => !this.slow.has(nodeId),
+      isAwaited: (nodeId) => this.awaited.has(nodeId),
+      isCaughtUp: (nodeId) => !this.slow.has(nodeId) && !this.dead.has(nodeId),
     });
     if (step === undefined) return false;
     if ('transferTo' in step) {
@@ -93,14 +95,85 @@ describe('the voters of the metadata', () => {
     expect(group.settle()).toBe('1,3,5');
   });
 
-  test('a successor that is slow to learn does not keep the gone one in', () => {
+  test('who is gone, or leaves, is exchanged in one step for one that has caught up, and stays until then', () => {
+    for (const state of ['gone', 'leaving'] as const) {
+      const group = new Group(3);
+      group.state(2, state);
+      group.join(4, { name: 'n2' });
+      group.slow.add(4);
+      expect(group.settle()).toBe('1,2,3');
+      group.slow.clear();
+      expect(group.settle()).toBe('1,3,4');
+      expect(group.sizes.every((size) => size === 3)).toBe(true);
+    }
+  });
+
+  test('one leaves while another is dead: only once the group can do without both', () => {
     const group = new Group(3);
-    group.state(2, 'gone');
-    group.join(4, { name: 'n2' });
+    group.self = 3;
+    group.dead.add(1);
+    group.state(2, 'leaving');
+    expect(group.settle()).toBe('1,2,3');
+    group.join(4);
     group.slow.add(4);
-    expect(group.settle()).toBe('1,3');
+    expect(group.settle()).toBe('1,2,3');
     group.slow.clear();
     expect(group.settle()).toBe('1,3,4');
+    group.join(5, { name: 'n1' });
+    group.state(1, 'gone');
+    expect(group.settle()).toBe('3,4,5');
+    expect(group.sizes.every((size) => size === 3)).toBe(true);
+  });
+
+  test('while only one of two newcomers has caught up, it takes the place of the dead one', () => {
+    const group = new Group(3);
+    group.state(2, 'leaving');
+    group.state(3, 'gone');
+    group.dead.add(3);
+    group.join(4);
+    group.join(5);
+    group.slow.add(4);
+    expect(group.settle()).toBe('1,2,5');
+    group.slow.clear();
+    expect(group.settle()).toBe('1,4,5');
+    expect(group.sizes.every((size) => size === 3)).toBe(true);
+  });
+
+  test('two leave and one can take a place: it does, so that there are two copies', () => {
+    const group = new Group(3);
+    group.state(2, 'leaving');
+    group.state(3, 'leaving');
+    group.join(4);
+    expect(group.settle()).toBe('1,4');
+  });
+
+  test('a substitute that is away for a moment is waited for', () => {
+    const group = new Group(3);
+    group.state(2, 'leaving');
+    group.join(4);
+    group.dead.add(4);
+    group.awaited.add(4);
+    expect(group.settle()).toBe('1,2,3');
+    group.dead.clear();
+    expect(group.settle()).toBe('1,3,4');
+    group.state(3, 'leaving');
+    group.join(5);
+    group.dead.add(5);
+    expect(group.settle()).toBe('1,4');
+  });
+
+  test('who leads hands over to one that lives; where nobody stays, the newcomers vote beside it first', () => {
+    const group = new Group(3);
+    group.state(1, 'leaving');
+    group.join(4);
+    group.dead.add(2);
+    expect(group.settle()).toBe('2,3,4');
+    expect(group.self).toBe(3);
+    const exchanged = new Group(3);
+    for (const nodeId of [1, 2, 3]) exchanged.state(nodeId, 'leaving');
+    for (const nodeId of [4, 5, 6]) exchanged.join(nodeId);
+    expect(exchanged.settle()).toBe('4,5,6');
+    expect(exchanged.sizes.every((size) => size >= 3)).toBe(true);
   });
 
   test('who leads hands over before it leaves; the last one stays until another votes', () => {
