@@ -48,7 +48,7 @@ export class StoreMoves {
     else if (fault === 'stop') this.#stop(victim);
     else if (fault === 'drain') this.#drain(victim);
     else if (fault === 'leave') this.#leave(victim);
-    else if (this.#mayLose(victim)) {
+    else if (this.#mayLose(victim) && !(fault === 'rot' && this.#leaving !== undefined)) {
       this.#count(fault);
       this.#lost = victim;
       if (fault === 'lose-disk') this.#lose(victim);
@@ -116,7 +116,7 @@ export class StoreMoves {
 
   /** Sent away for good; its machine is switched off when the cluster says that nothing is on it any more. */
   #leave(store: StoreNode): void {
-    if (this.#leaving !== undefined || this.#drained === store || this.#lost === store) return;
+    if (this.#leaving !== undefined || this.#drained === store || this.#lost === store || this.#oneRots()) return;
     // A refusal for want of others is asked for too, now and then.
     const copies = this.#fleet.anyGateway()?.topology?.replicationFactor ?? 1;
     if (this.#staying() <= copies && !this.#draw.onceIn(8)) return;
@@ -214,7 +214,28 @@ export class StoreMoves {
         store.start();
       });
     }
-    this.#world.after(this.#draw.between(500, 8_000), outside, () => this.#lose(store));
+    this.#world.after(this.#draw.between(500, 8_000), outside, () => this.#exchange(store));
+  }
+
+  /** What was whole when the disk began to rot may not be any more: it is exchanged when the others can do without. */
+  #exchange(store: StoreNode): void {
+    if (this.#canDoWithout(store)) this.#lose(store);
+    else this.#world.after(StoreMoves.LOOK_MS, this.#world.outside, () => this.#exchange(store));
+  }
+
+  /** Without it every group that it votes in has a majority on whole disks, in both halves of a joint membership. */
+  #canDoWithout(store: StoreNode): boolean {
+    for (let groupId = 0; groupId <= this.#fleet.knobs.partitions; groupId++) {
+      const status = this.#fleet.leaderOf(groupId)?.host?.status(groupId);
+      if (status === undefined) return false;
+      const { voters, votersOutgoing } = status.membership;
+      for (const half of [voters, votersOutgoing]) {
+        if (!half.includes(store.nodeId)) continue;
+        const others = half.filter((nodeId) => nodeId !== store.nodeId && this.#isWhole(nodeId, groupId));
+        if (others.length <= half.length / 2) return false;
+      }
+    }
+    return true;
   }
 
   /** What was acknowledged is also elsewhere, on disks that are whole, and nobody else is lost. */
@@ -238,6 +259,11 @@ export class StoreMoves {
     const store = this.#fleet.stores.get(nodeId);
     const status = store?.host?.status(groupId);
     return store?.state === 'up' && status !== undefined && status.impaired === undefined;
+  }
+
+  /** Nobody is sent away meanwhile: with the one that leaves, groups may shrink to where they need the one that rots. */
+  #oneRots(): boolean {
+    return this.#lost !== undefined && this.#fleet.stores.has(this.#lost.nodeId);
   }
 
   #oneIsLost(): boolean {
