@@ -27,13 +27,19 @@ export class Quiescence {
     this.#check = check;
   }
 
-  /** All nodes act on one image. @returns its queues. */
+  /**
+   * All nodes act on one image, and nothing is under way that would change it: who asked was told that nobody knows, while
+   * the change waited for a disk. @returns its queues.
+   */
   async isOneImage(): Promise<QueueDefinition[]> {
     const { world } = this.#fleet;
     const isOne = (): boolean => {
       const machine = this.#fleet.metadata();
+      const status = this.#fleet.leaderOf(0)?.host?.status(0);
       return (
         machine !== undefined &&
+        status !== undefined &&
+        status.applied === status.lastIndex &&
         [...this.#fleet.machines()].every(({ state, topology }) => state === 'up' && topology?.epoch === machine.epoch)
       );
     };
