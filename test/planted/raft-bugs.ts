@@ -117,6 +117,12 @@ export const RAFT_BUGS: PlantedBugs = {
       '    const grows = index > this.match;\n    if (grows) {',
       '    const grows = index !== this.match;\n    if (grows) {',
     ),
+    bug(
+      'step-leader',
+      'what a peer acknowledged before it was removed counts when it is added again',
+      'message.stint !== progress.stint) return;',
+      'message.stint < 0) return;',
+    ),
     bug('progress', 'a stale rejection drags a follower back', 'if (this.next - 1 !== prevIndex) return false;', ''),
     bug(
       'step-follower',

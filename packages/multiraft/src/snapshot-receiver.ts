@@ -267,7 +267,7 @@ export class SnapshotReceiver {
   }
 
   /** Undefined when the replica has as much already. */
-  #check({ term, groupId, snapshot, from, to }: Begin, replica: Replica | undefined): Replica | undefined {
+  #check({ term, groupId, snapshot, from, to, stint }: Begin, replica: Replica | undefined): Replica | undefined {
     if (replica === undefined || replica.removed) throw refused('this node has no replica of the group');
     if (replica.impaired !== undefined) throw refused('the replica is impaired and must be wiped first');
     if (replica.stopped !== undefined) throw refused('the group stopped on this node');
@@ -279,7 +279,7 @@ export class SnapshotReceiver {
     if (replica.installing !== undefined || replica.installed !== undefined) throw refused('another one is installed');
     if (this.#host.storage.entryLog.term(groupId, snapshot.index) === snapshot.term) {
       // The log has this entry, hence all before it: it only did not know that they are committed.
-      this.#host.step(replica, { type: 'snapshot', from, to, term, snapshot });
+      this.#host.step(replica, { type: 'snapshot', from, to, term, stint, snapshot });
       return undefined;
     }
     return replica;
@@ -289,13 +289,13 @@ export class SnapshotReceiver {
   #offer(arrival: Arrival): void {
     const { begin, replica } = arrival;
     if (begin === undefined || replica === undefined || arrival.state !== 'receiving') return;
-    const { groupId, from, to, term, snapshot } = begin;
+    const { groupId, from, to, term, stint, snapshot } = begin;
     if (this.#host.replica(groupId) !== replica) throw refused('the replica was removed meanwhile');
     if (this.#check(begin, replica) === undefined) {
       this.#finish(arrival);
       return;
     }
-    this.#host.step(replica, { type: 'snapshot', from, to, term, snapshot });
+    this.#host.step(replica, { type: 'snapshot', from, to, term, stint, snapshot });
     // From the moment the core has it, its log begins behind it.
     if (replica.raft.status().firstIndex === snapshot.index + 1) arrival.state = 'taken';
     else if (replica.raft.commit >= snapshot.index) this.#finish(arrival);

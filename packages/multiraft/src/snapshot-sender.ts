@@ -208,10 +208,10 @@ export class SnapshotSender {
     const { replica, message } = transfer;
     const { index, term, meta, groupId } = image.header;
     const channel = this.#open(transfer);
-    const { from, to } = message;
+    const { from, to, stint } = message;
     const snapshot = { index, term, membership: decodeMembership(meta) };
     const put = (chunk: SnapshotChunk): Promise<boolean> => this.#put(transfer, channel, chunk);
-    if (!(await put({ type: 'begin', groupId, from, to, term: message.term, snapshot }))) return;
+    if (!(await put({ type: 'begin', groupId, from, to, term: message.term, stint, snapshot }))) return;
     for await (const chunk of (await readImage(image.path, this.#host.storage.files)).chunks) {
       for (const rows of rowParts(chunk)) {
         if (!(await put({ type: 'rows', rows, crc: rowsCrc(rows) }))) return;

@@ -97,6 +97,7 @@ function append(first: number, last: number): AppendMessage {
     last,
     entries: [],
     commit: 0,
+    stint: 1,
   };
 }
 

@@ -45,7 +45,7 @@ class Peer {
   begin(term: number, index: number, other: { to?: number; from?: number; membership?: Membership } = {}): this {
     const { to = 2, from = this.#from, membership = MEMBERS } = other;
     const snapshot = { index, term: Math.min(term, 5), membership };
-    return this.send({ type: 'begin', groupId: GROUP, from, to, term, snapshot });
+    return this.send({ type: 'begin', groupId: GROUP, from, to, term, stint: 1, snapshot });
   }
 
   /** A machine of `boxes` live boxes at the indexes before the snapshot's, and the entries that hold them. */
@@ -332,7 +332,7 @@ describe('an installation', () => {
     const append = (first: number) => {
       const entries = [box(first), box(first + 1)];
       const prevTerm = first === 1 ? 0 : 3;
-      const at = { prevIndex: first - 1, prevTerm, first, last: first + 1, entries, commit: 0 };
+      const at = { prevIndex: first - 1, prevTerm, first, last: first + 1, entries, commit: 0, stint: 1 };
       node.parts.step(node.replica(), { type: 'append', from: 8, to: 2, term: 5, ...at });
     };
     let open = () => {};

@@ -1,7 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import { EntryKind } from './entry.ts';
 import type { GroupState } from './group-state.ts';
-import { Progress } from './progress.ts';
 import { quorumVotes } from './quorum.ts';
 import { appendOwn, sendHeartbeats } from './replication.ts';
 
@@ -148,7 +147,7 @@ export function stepDown(group: GroupState): void {
 }
 
 function becomeLeader(group: GroupState): void {
-  const { log, config } = group;
+  const { log } = group;
   group.role = 'leader';
   group.leader = group.self;
   group.votes.clear();
@@ -156,7 +155,7 @@ function becomeLeader(group: GroupState): void {
   group.endHurry();
   group.electionElapsed = 0;
   group.heartbeatElapsed = 0;
-  const own = new Progress(log.lastIndex + 1, config);
+  const own = group.beginStint();
   own.match = log.persistedIndex;
   group.progress.set(group.self, own);
   group.syncProgress();

@@ -46,6 +46,8 @@ export class GroupState {
 
   /** Leader: one for every peer that must get the log, itself included. */
   readonly progress = new Map<number, Progress>();
+  /** Number of the newest progress; 0 is none. A leader of a term lives once, so with the term it is unique. */
+  #stint = 0;
   readonly reads: ReadIndexQueue;
   transferee = 0;
   transferElapsed = 0;
@@ -137,12 +139,16 @@ export class GroupState {
     for (const peer of this.progress.keys()) if (!wanted.has(peer)) this.progress.delete(peer);
     for (const peer of wanted) {
       if (this.progress.has(peer)) continue;
-      const progress = new Progress(this.log.lastIndex + 1, this.config);
+      const progress = this.beginStint();
       // A newcomer is not silent yet: give it a whole period before it counts as lost.
       progress.recentlyActive = true;
       this.progress.set(peer, progress);
     }
     this.appendsWanted = true;
+  }
+
+  beginStint(): Progress {
+    return new Progress(++this.#stint, this.log.lastIndex + 1, this.config);
   }
 
   /** The leader's own entries and a follower's accepted ones both enter the log here. */

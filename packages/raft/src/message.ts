@@ -23,6 +23,8 @@ export type Message =
       last: number;
       entries: Entry[];
       commit: number;
+      /** Of the leader's `Progress`, see there; the answer repeats it. */
+      stint: number;
     })
   | (Envelope & {
       type: 'append-response';
@@ -32,12 +34,14 @@ export type Message =
       /** On rejection: where the logs may agree (index and term of the follower's hint). */
       hintIndex: number;
       hintTerm: number;
+      /** Of the message that is answered: a leader hears no answer of a stint that is over. */
+      stint: number;
     })
   /** Lost: a late commit and, after an election timeout of them, an election. `readContext` 0 carries no read. */
   | (Envelope & { type: 'heartbeat'; commit: number; readContext: number })
   | (Envelope & { type: 'heartbeat-response'; readContext: number })
   /** The host streams the bytes; lost: `reportSnapshot(peer, false)` returns the follower to probing. */
-  | (Envelope & { type: 'snapshot'; snapshot: SnapshotMeta })
+  | (Envelope & { type: 'snapshot'; snapshot: SnapshotMeta; stint: number })
   /** Leadership transfer (thesis 3.10): campaign at once. Lost: the transfer times out. */
   | (Envelope & { type: 'timeout-now' });
 

@@ -12,10 +12,15 @@ import { Inflights } from './inflights.ts';
  * Probe exists because the match point is unknown: a window of appends would be rejected as a whole. A lost append is
  * found by the empty append that follows the next heartbeat response and returns us to probe; a lost heartbeat changes
  * nothing. Answers may repeat or come late, so `match` only ever grows.
+ *
+ * It covers one stint of the follower in the group. Removed and added again in the same term, the follower has wiped what it
+ * acknowledged before, so an answer counts only in the stint whose number it repeats.
  */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
 export class Progress {
+  /** Unlike that of every other progress of the same leader in the same term. */
+  readonly stint: number;
   match = 0;
   next: number;
   state: ProgressState = 'probe';
@@ -31,7 +36,8 @@ export class Progress {
   readRound = 0;
   readonly inflights: Inflights;
 
-  constructor(next: number, limits: { inflightAppendsMax: number; inflightBytesMax: number }) {
+  constructor(stint: number, next: number, limits: { inflightAppendsMax: number; inflightBytesMax: number }) {
+    this.stint = stint;
     this.next = next;
     this.inflights = new Inflights(limits.inflightAppendsMax, limits.inflightBytesMax);
   }

@@ -67,6 +67,7 @@ function sendAppend(group: GroupState, to: number, progress: Progress): void {
     last,
     entries: [],
     commit: log.commit,
+    stint: progress.stint,
   });
   progress.sentAppend(prevIndex, last - prevIndex, sizeBytes);
 }
@@ -90,6 +91,7 @@ function sendSnapshot(group: GroupState, to: number, progress: Progress): void {
     to,
     term: group.term,
     snapshot: { index, term, membership },
+    stint: progress.stint,
   });
 }
 

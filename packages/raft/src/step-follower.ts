@@ -46,7 +46,7 @@ function handleAppend(group: GroupState, message: Extract<Message, { type: 'appe
   if (!isWellFormed(message)) return;
   if (prevIndex < log.commit) {
     // Everything up to the commit index agrees already; comparing terms below a snapshot would find none.
-    acknowledge(group, message.from, log.commit);
+    acknowledge(group, message, log.commit);
     return;
   }
   if (log.term(prevIndex) !== prevTerm) {
@@ -60,6 +60,7 @@ function handleAppend(group: GroupState, message: Extract<Message, { type: 'appe
       rejected: true,
       hintIndex: at,
       hintTerm: log.term(at) ?? 0,
+      stint: message.stint,
     });
     return;
   }
@@ -67,21 +68,26 @@ function handleAppend(group: GroupState, message: Extract<Message, { type: 'appe
   if (conflict < entries.length) group.appendToLog(conflict === 0 ? entries : entries.slice(conflict));
   const matched = prevIndex + entries.length;
   log.commitTo(Math.min(message.commit, matched));
-  acknowledge(group, message.from, matched);
+  acknowledge(group, message, matched);
 }
 
 /** Leaves after the write: what is acknowledged must survive a crash. */
-function acknowledge(group: GroupState, to: number, index: number): void {
+function acknowledge(
+  group: GroupState,
+  { from, stint }: Extract<Message, { type: 'append' | 'snapshot' }>,
+  index: number,
+): void {
   const { self, term } = group;
   group.messagesAfterPersist.push({
     type: 'append-response',
     from: self,
-    to,
+    to: from,
     term,
     index,
     rejected: false,
     hintIndex: 0,
     hintTerm: 0,
+    stint,
   });
 }
 
@@ -124,5 +130,5 @@ function handleSnapshot(group: GroupState, message: Extract<Message, { type: 'sn
       group.memberships.restore(snapshot.index, snapshot.membership);
     }
   }
-  acknowledge(group, message.from, log.commit);
+  acknowledge(group, message, log.commit);
 }

@@ -7,7 +7,9 @@ import { quorumIndex } from './quorum.ts';
 
 /**
  * A leader hears answers. Each may be late or repeated within the term (older terms are dropped before), so an answer
- * only ever moves a match forward, and a rejection counts only if it answers what was last sent.
+ * only ever moves a match forward, and a rejection counts only if it answers what was last sent. What a peer said of its log
+ * before it was removed and added again is about a log that is gone: it is not heard. A heartbeat's answer says nothing
+ * about the log, so it may be of any stint.
  */
 export function stepLeader(group: GroupState, message: Message): void {
   switch (message.type) {
@@ -16,6 +18,7 @@ export function stepLeader(group: GroupState, message: Message): void {
       const progress = group.progress.get(message.from);
       // A peer that was removed, or that is not known yet.
       if (progress === undefined) return;
+      if (message.type === 'append-response' && message.stint !== progress.stint) return;
       progress.recentlyActive = true;
       if (message.type === 'heartbeat-response') handleHeartbeatResponse(group, progress, message.readContext);
       else if (message.rejected) handleRejected(group, progress, message);

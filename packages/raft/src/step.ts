@@ -94,6 +94,7 @@ function answerLowerTerm(group: GroupState, message: Message): void {
         rejected: true,
         hintIndex: 0,
         hintTerm: 0,
+        stint: message.stint,
       });
       return;
     }

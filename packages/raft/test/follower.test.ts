@@ -25,7 +25,7 @@ function follower(...terms: number[]): RaftGroup {
 }
 
 function append(change: Partial<Extract<Message, { type: 'append' }>>): Message {
-  const base = { type: 'append' as const, from: 2, to: 1, term: 3, prevIndex: 1, prevTerm: 1, commit: 0 };
+  const base = { type: 'append' as const, from: 2, to: 1, term: 3, prevIndex: 1, prevTerm: 1, commit: 0, stint: 1 };
   const message = { ...base, entries: [], ...change };
   const first = message.prevIndex + 1;
   return { ...message, first, last: message.prevIndex + message.entries.length, ...change };

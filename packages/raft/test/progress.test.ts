@@ -4,7 +4,7 @@ import { Progress } from '../src/progress.ts';
 
 describe('the view of a follower', () => {
   test('a probe obeys the answer to what it sent last, and no other', () => {
-    const progress = new Progress(11, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
+    const progress = new Progress(1, 11, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
     progress.sentAppend(10, 0);
     expect(progress.paused()).toBe(true);
     expect(progress.rejected(7, 3)).toBe(false);
@@ -16,7 +16,7 @@ describe('the view of a follower', () => {
   });
 
   test('a rejection below what the follower is known to hold is stale', () => {
-    const progress = new Progress(1, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
+    const progress = new Progress(1, 1, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
     progress.accepted(5);
     progress.becomeReplicate();
     expect(progress.rejected(5, 1)).toBe(false);
@@ -25,7 +25,7 @@ describe('the view of a follower', () => {
   });
 
   test('after a snapshot it goes on behind it, after a failed one from where it was', () => {
-    const progress = new Progress(1, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
+    const progress = new Progress(1, 1, { inflightAppendsMax: 4, inflightBytesMax: 1_000_000 });
     progress.becomeSnapshot(9);
     expect(progress.paused()).toBe(true);
     progress.becomeProbe();
@@ -50,7 +50,7 @@ describe('the view of a follower', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
-        const progress = new Progress(21, { inflightAppendsMax: 3, inflightBytesMax: 1_000_000 });
+        const progress = new Progress(1, 21, { inflightAppendsMax: 3, inflightBytesMax: 1_000_000 });
         let match = 0;
         for (const action of steps) {
           if (action.kind === 'accept') progress.accepted(action.index);

@@ -14,6 +14,7 @@ export type SnapshotChunk =
       from: number;
       to: number;
       term: number;
+      stint: number;
       snapshot: SnapshotMeta;
     }
   /** Rows of the image in ascending order of their keys; the keys are the machine's own. */

@@ -12,7 +12,7 @@ export const snapshotChunkCodec: Codec<SnapshotChunk> = packedCodec(
     writeName(head, CHUNKS, chunk.type);
     switch (chunk.type) {
       case 'begin':
-        head.varint(chunk.groupId).varint(chunk.from).varint(chunk.to).varint(chunk.term);
+        head.varint(chunk.groupId).varint(chunk.from).varint(chunk.to).varint(chunk.term).varint(chunk.stint);
         writeSnapshotMeta(head, chunk.snapshot);
         return;
       case 'rows':
@@ -41,6 +41,7 @@ export const snapshotChunkCodec: Codec<SnapshotChunk> = packedCodec(
           from: head.integer(),
           to: head.integer(),
           term: head.integer(),
+          stint: head.integer(),
           snapshot: readSnapshotMeta(head),
         };
       case 'rows': {

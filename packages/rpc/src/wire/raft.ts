@@ -58,13 +58,13 @@ function writeMessage(head: ByteWriter, data: Uint8Array[], message: Message): v
       return;
     case 'append':
       head.varint(message.prevIndex).varint(message.prevTerm).varint(message.first).varint(message.last);
-      head.varint(message.commit).varint(message.entries.length);
+      head.varint(message.commit).varint(message.stint).varint(message.entries.length);
       for (const entry of message.entries) writeEntry(head, data, entry);
       return;
     case 'append-response':
       head.varint(message.index);
       writeFlag(head, message.rejected);
-      head.varint(message.hintIndex).varint(message.hintTerm);
+      head.varint(message.hintIndex).varint(message.hintTerm).varint(message.stint);
       return;
     case 'heartbeat':
       head.varint(message.commit).varint(message.readContext);
@@ -74,6 +74,7 @@ function writeMessage(head: ByteWriter, data: Uint8Array[], message: Message): v
       return;
     case 'snapshot':
       writeSnapshotMeta(head, message.snapshot);
+      head.varint(message.stint);
       return;
     case 'timeout-now':
       return;
@@ -98,20 +99,23 @@ function readMessage(head: HeadReader): Message {
       const first = head.integer();
       const last = head.integer();
       const commit = head.integer();
+      const stint = head.integer();
       const entries = head.list(ENTRY_BYTES_MIN, () => readEntry(head));
-      return { type, from, to, term, prevIndex, prevTerm, first, last, entries, commit };
+      return { type, from, to, term, prevIndex, prevTerm, first, last, entries, commit, stint };
     }
     case 'append-response': {
       const index = head.integer();
       const rejected = head.flag();
-      return { type, from, to, term, index, rejected, hintIndex: head.integer(), hintTerm: head.integer() };
+      const hintIndex = head.integer();
+      const hintTerm = head.integer();
+      return { type, from, to, term, index, rejected, hintIndex, hintTerm, stint: head.integer() };
     }
     case 'heartbeat':
       return { type, from, to, term, commit: head.integer(), readContext: head.integer() };
     case 'heartbeat-response':
       return { type, from, to, term, readContext: head.integer() };
     case 'snapshot':
-      return { type, from, to, term, snapshot: readSnapshotMeta(head) };
+      return { type, from, to, term, snapshot: readSnapshotMeta(head), stint: head.integer() };
     case 'timeout-now':
       return { type, from, to, term };
   }
