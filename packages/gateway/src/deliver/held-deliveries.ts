@@ -29,10 +29,19 @@ export class HeldDeliveries<D extends HeldDelivery> {
     delivery.isHeld = false;
   }
 
-  get(offset: number): D | undefined {
-    let delivery = this.#oldest;
-    while (delivery !== undefined && delivery.offset !== offset) delivery = delivery.next as D | undefined;
-    return delivery;
+  /** These are with somebody else now. @returns how many of them were here. */
+  removeAll(offsets: readonly number[]): number {
+    const gone = new Set(offsets);
+    let removed = 0;
+    for (let delivery = this.#oldest; delivery !== undefined; ) {
+      const next = delivery.next as D | undefined;
+      if (gone.has(delivery.offset)) {
+        this.remove(delivery);
+        removed++;
+      }
+      delivery = next;
+    }
+    return removed;
   }
 
   /** They are with somebody else now, all of them. */

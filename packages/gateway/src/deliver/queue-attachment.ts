@@ -173,12 +173,7 @@ export class AttachedQueue implements QueueAttachment {
 
   /** They take places of the window until the client answers; what it accepts is told all the same. */
   lost(draw: PartitionDraw, offsets: readonly number[]): void {
-    for (const offset of offsets) {
-      const delivery = draw.held.get(offset);
-      if (delivery === undefined) continue;
-      draw.held.remove(delivery);
-      this.#split.lost(draw.part);
-    }
+    for (let left = draw.held.removeAll(offsets); left > 0; left--) this.#split.lost(draw.part);
     this.#leaveIfRetired(draw);
     this.plan();
   }

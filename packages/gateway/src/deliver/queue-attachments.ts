@@ -147,12 +147,12 @@ export class QueueAttachments implements QueueSubscriptions {
   #bind(attachment: AttachedQueue): void {
     const definition = this.#resolve(attachment.reference);
     if (definition !== undefined) this.#bound.set(definition.queueId, definition);
-    if (definition === undefined || definition.partitions.length < 2) this.#spread.delete(attachment);
-    else this.#spread.add(attachment);
     if (definition === undefined || definition.partitions.length < 2) {
+      this.#spread.delete(attachment);
       attachment.bind(definition, definition?.partitions ?? NO_PARTITIONS, 0);
       return;
     }
+    this.#spread.add(attachment);
     const assignment = this.#topology.assignmentOf(definition.queueId);
     const assigned = assignment?.nodes.find(({ nodeId }) => nodeId === this.#nodeId)?.partitions;
     const partitions = assigned?.filter((partition) => definition.partitions.includes(partition));
