@@ -1,11 +1,10 @@
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import { RESIDENT_RANGES } from '@sluice/queue/machine/row-keys';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
 import { withinMs } from './hand-overs.ts';
+import { PartitionMachine, RESIDENT_RANGES } from './machine/partition-machine.ts';
 import type { Partition } from './partition.ts';
 
 /**
@@ -94,7 +93,7 @@ export class PartitionSet {
       groupId,
       bootstrapVoters,
       residentRanges: RESIDENT_RANGES,
-      restore: (rows) => QueueMachine.restore(rows),
+      restore: (rows) => PartitionMachine.restore(rows),
       listener: partition,
     });
     this.#partitions.set(groupId, partition);

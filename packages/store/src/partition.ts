@@ -6,15 +6,13 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import { stampCommand } from '@sluice/queue/machine/command-header';
-import type { Command } from '@sluice/queue/machine/commands';
-import type { Effect } from '@sluice/queue/machine/effects';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
 import { IndexReader } from './index-reader.ts';
+import { encodePartitionCommand, type PartitionCommand } from './machine/partition-command.ts';
+import type { PartitionEffect, PartitionMachine, PartitionReply } from './machine/partition-machine.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { Resumption } from './resumption.ts';
@@ -30,7 +28,7 @@ import { SettleBatcher } from './settle-batcher.ts';
  * A new leader takes publishes only once it knows the queues of its image (`serves`): a queue that was just created may
  * be known to the former leader alone, and who was told that it exists must not be told that it does not.
  */
-export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine> {
+export class Partition implements GroupListener<PartitionReply, PartitionEffect, PartitionMachine> {
   readonly groupId: number;
   readonly index: IndexReader;
   readonly settles: SettleBatcher;
@@ -38,7 +36,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
   readonly #parts: PartitionParts;
   readonly #dispatches = new Map<number, QueueDispatch>();
   readonly #backlog: SettleBacklog;
-  #machine: QueueMachine | undefined;
+  #machine: PartitionMachine | undefined;
   #leads = false;
   #serves = false;
   #isStopped = false;
@@ -70,13 +68,18 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     this.dropper = new RowDropper(this, parts.logger);
   }
 
-  get machine(): QueueMachine {
+  get machine(): PartitionMachine {
     assert(this.#machine !== undefined, 'a partition has its machine before anything reaches it');
     return this.#machine;
   }
 
-  set machine(machine: QueueMachine) {
+  set machine(machine: PartitionMachine) {
     this.#machine = machine;
+  }
+
+  /** Of its tenants the one whose records are dispatched from here. */
+  get queues(): QueueMachine {
+    return this.machine.queues;
   }
 
   get leads(): boolean {
@@ -136,8 +139,8 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
    * lead any more. While the log takes nothing it waits: nobody else would configure the queue, or drop what is due.
    * While leadership is being handed over it waits too, because it may stay here.
    */
-  execute(command: Command): Promise<ApplyReply | undefined> {
-    const bytes = encodeCommand(command);
+  execute(command: PartitionCommand): Promise<PartitionReply | undefined> {
+    const bytes = encodePartitionCommand(command);
     return new Promise((resolve) => {
       const proposal: Proposal = {
         applied: (_index, reply) => resolve(reply),
@@ -191,7 +194,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     this.#wakeAll();
   }
 
-  applied(index: number, reply: ApplyReply, token: unknown): void {
+  applied(index: number, reply: PartitionReply, token: unknown): void {
     (token as Proposal | undefined)?.applied(index, reply);
   }
 
@@ -199,7 +202,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
     (token as Proposal).dropped(reason);
   }
 
-  effects(effects: readonly Effect[]): void {
+  effects(effects: readonly PartitionEffect[]): void {
     for (const effect of effects) {
       switch (effect.type) {
         case 'appended':
@@ -237,7 +240,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
       const lastIndex = this.#parts.host.status(this.groupId)?.applied ?? Number.POSITIVE_INFINITY;
       this.#resumption = new Resumption(lastIndex, () => this.#wakeAll());
       // What the former leader had begun and not ended: its effects were told to it alone.
-      for (const queue of this.machine.queues()) {
+      for (const queue of this.queues.queues()) {
         if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
         else if (queue.overflow === 'drop_oldest' && queue.isOverLimit) this.dropper.trim(queue.queueId);
       }
@@ -261,7 +264,7 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
   }
 
   /** A snapshot replaced the machine: what was read by the former one's rows means nothing any more. */
-  restored(machine: QueueMachine): void {
+  restored(machine: PartitionMachine): void {
     this.#machine = machine;
     this.#endLeadership();
     this.#parts.records.forgetGroup(this.groupId);
@@ -287,8 +290,8 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
       dispatch = new QueueDispatch({
         queueId,
         groupId: this.groupId,
-        head: this.machine.queue(queueId)?.head ?? 0,
-        tail: () => this.machine.queue(queueId)?.tail ?? 0,
+        head: this.queues.queue(queueId)?.head ?? 0,
+        tail: () => this.queues.queue(queueId)?.tail ?? 0,
         strategy: definition?.dispatchStrategy ?? 'random',
         redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
         tellsWaiting: isSpread(definition),
@@ -313,13 +316,13 @@ export class Partition implements GroupListener<ApplyReply, Effect, QueueMachine
 
   /** Queues that hold records or have had a consumer in this leadership. Some twice. */
   *busyQueueIds(): Iterable<number> {
-    for (const { queueId } of this.machine.filledQueues()) yield queueId;
+    for (const { queueId } of this.queues.filledQueues()) yield queueId;
     yield* this.#dispatches.keys();
   }
 
   /** Accepted by somebody whom this leader does not know as its holder. */
   acceptLate({ queueId, rowBase, offset }: LateItem): void {
-    const queue = this.machine.queue(queueId);
+    const queue = this.queues.queue(queueId);
     if (queue !== undefined && !queue.isRemoved) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
   }
 
@@ -383,7 +386,7 @@ export type DropReason = 'not-leader' | 'unknown' | 'unavailable';
 
 /** What a proposer gives along and hears back through. One a batch. */
 export interface Proposal {
-  applied(index: number, reply: ApplyReply): void;
+  applied(index: number, reply: PartitionReply): void;
   dropped(reason: DropReason): void;
 }
 

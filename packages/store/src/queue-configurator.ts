@@ -149,14 +149,14 @@ export class QueueConfigurator {
   #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
     if (partition === undefined || !partition.leads) return;
     partition.redefined(definition);
-    const known = partition.machine.queue(definition.queueId);
+    const known = partition.queues.queue(definition.queueId);
     if (known !== undefined && known.version >= definition.version) return;
     proposals.add(partition.execute({ type: 'configure-queue', config: configOf(definition) }));
   }
 
   async #removeAllGone(partition: Partition, proposals: Proposals): Promise<void> {
     let looked = 0;
-    for (const { queueId } of partition.machine.queues()) {
+    for (const { queueId } of partition.queues.queues()) {
       if (!partition.leads) return;
       this.#removeIfGone(partition, queueId, proposals);
       if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
@@ -166,7 +166,7 @@ export class QueueConfigurator {
 
   #removeIfGone(partition: Partition, queueId: number, proposals: Proposals): void {
     if (!partition.leads || this.#topology.queue(queueId) !== undefined) return;
-    const known = partition.machine.queue(queueId);
+    const known = partition.queues.queue(queueId);
     if (known === undefined || known.isRemoved || known.version > this.#topology.epoch) return;
     proposals.add(partition.execute({ type: 'remove-queue', queueId }));
   }

@@ -83,7 +83,7 @@ export class RetentionSweeper {
     const nowMs = this.#clock.nowMs();
     const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
     this.#nextLookMs.set(partition, nextLookMs);
-    for (const queue of partition.machine.filledQueues()) {
+    for (const queue of partition.queues.filledQueues()) {
       if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
       if (queue.isRemoved) continue;

@@ -31,7 +31,7 @@ export class RowDropper {
    */
   async purge(queueId: number): Promise<number | undefined> {
     const leadership = this.#walking;
-    const end = this.#partition.machine.queue(queueId)?.tail ?? 0;
+    const end = this.#partition.queues.queue(queueId)?.tail ?? 0;
     const cut: Cut = (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined);
     const dropped = await this.#walk(queueId, 'purged', cut);
     return this.#isOf(leadership) ? dropped : undefined;
@@ -62,7 +62,7 @@ export class RowDropper {
     void this.#once(queueId, 'overflow', async () => {
       const leadership = this.#walking;
       while (this.#isOf(leadership)) {
-        const queue = this.#partition.machine.queue(queueId);
+        const queue = this.#partition.queues.queue(queueId);
         if (queue === undefined || !queue.isOverLimit) return;
         const excess = excessOf(queue);
         const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess), leadership);
@@ -81,7 +81,7 @@ export class RowDropper {
   async #walk(queueId: number, reason: DropReason, cut: Cut): Promise<number> {
     let dropped = 0;
     const leadership = this.#walking;
-    let from = this.#partition.machine.queue(queueId)?.head ?? 0;
+    let from = this.#partition.queues.queue(queueId)?.head ?? 0;
     for (;;) {
       const step = await this.#step(queueId, reason, from, cut, leadership);
       if (step === undefined) return dropped;

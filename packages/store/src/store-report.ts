@@ -22,7 +22,7 @@ export class StoreReport {
   }
 
   #partition(partition: Partition): PartitionReport {
-    const { groupId, term, committedMembership, machine } = partition;
+    const { groupId, term, committedMembership, queues } = partition;
     const membership = committedMembership?.membership;
     return {
       partition: groupId,
@@ -30,7 +30,7 @@ export class StoreReport {
       membershipIndex: committedMembership?.index ?? 0,
       voters: union(membership?.voters, membership?.votersOutgoing),
       learners: union(membership?.learners, membership?.learnersNext),
-      depth: machine.depth,
+      depth: queues.depth,
       behind: this.#behind(groupId),
     };
   }

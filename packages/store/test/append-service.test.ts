@@ -22,12 +22,12 @@ class FakePartition {
   leader = 7;
   outcome: ProposeOutcome = 'proposed';
   readonly proposed: Proposal[] = [];
-  readonly queues = new Set([1]);
+  readonly known = new Set([1]);
   /** Up to which number batches are in the log, and the answers to those. */
   applied = 0;
   answer: ApplyReply = REPEATED;
-  readonly machine = {
-    queue: (queueId: number) => (this.queues.has(queueId) ? {} : undefined),
+  readonly queues = {
+    queue: (queueId: number) => (this.known.has(queueId) ? {} : undefined),
     foresee: ({ sequence, after }: BatchOrigin) => {
       if (sequence <= this.applied) return this.answer;
       return after > this.applied ? OUT_OF_ORDER : undefined;
@@ -249,7 +249,7 @@ describe('a batch for a queue that this store does not know', () => {
   });
 
   test('but that its partition was told of by a former leader is taken at once', async () => {
-    partition.queues.add(5);
+    partition.known.add(5);
     gateway.send(1, { batch: BATCH(1, 0, 5) });
     await rest(1);
     expect(partition.proposed).toHaveLength(1);

@@ -4,7 +4,7 @@ import { silentLogger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { Topology } from '@sluice/meta/topology';
 import { APPENDED } from '@sluice/queue/machine/apply-reply';
-import { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import { PartitionMachine } from '../src/machine/partition-machine.ts';
 import { Partition, type PartitionParts, type Proposal, type ProposeOutcome } from '../src/partition.ts';
 import { SettleBacklog } from '../src/settle-backlog.ts';
 import { GatedEngine } from './support/gated-engine.ts';
@@ -68,7 +68,7 @@ beforeEach(() => {
       dispatchRecovered: () => {},
     },
   });
-  partition.machine = QueueMachine.restore([]);
+  partition.machine = PartitionMachine.restore([]);
 });
 
 afterEach(() => partition.close());
@@ -101,7 +101,7 @@ describe('leadership', () => {
   test('a snapshot that replaces the machine leaves nothing that was made of the former one', () => {
     partition.leadership(true);
     partition.dispatchFor(1)?.attach(consumer, 1);
-    const machine = QueueMachine.restore([]);
+    const machine = PartitionMachine.restore([]);
     partition.restored(machine);
     expect([partition.machine === machine, forgotten, dismissed.length]).toEqual([true, 1, 1]);
     expect(partition.existingDispatch(1)).toBeUndefined();

@@ -50,7 +50,7 @@ class FakePartition {
   /** Called with each command, before it is applied. */
   during: (command: Command) => void | Promise<void> = () => {};
   looks = 0;
-  readonly machine = {
+  readonly queues = {
     queue: (queueId: number) => {
       this.looks++;
       const version = this.versions.get(queueId);

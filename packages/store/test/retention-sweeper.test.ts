@@ -26,7 +26,7 @@ function setUp(dataRetentionMs: number) {
   };
   const partition = {
     leads: true,
-    machine: { filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []) },
+    queues: { filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []) },
     dropper: {
       expire: async (_queueId: number, beforeMs: number) => {
         state.looks++;

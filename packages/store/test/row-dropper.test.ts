@@ -15,7 +15,7 @@ class FakePartition {
   loses = false;
   countMax = Number.POSITIVE_INFINITY;
 
-  readonly machine = {
+  readonly queues = {
     queue: () => {
       const depth = this.rows.size;
       const head = Math.min(...this.rows);

@@ -67,11 +67,7 @@ export class QueueMachine {
   apply(index: number, data: Uint8Array, rows: Rows, effects: Effect[]): ApplyReply {
     assertCommandKnown(data);
     const state = this.#state;
-    const stampMs = stampOf(data);
-    if (stampMs > state.nowMs) {
-      state.nowMs = stampMs;
-      state.isTimeDirty = true;
-    }
+    this.advance(stampOf(data));
     switch (data[0]) {
       case CommandKind.RECORD_BATCH:
         return applyAppend(state, index, data, rows, effects);
@@ -87,6 +83,13 @@ export class QueueMachine {
         if (data.length !== COMMAND_HEADER_BYTES) throw commandMalformed('a time command is nothing but its header');
         return NOTED;
     }
+  }
+
+  /** A command was stamped: of any tenant of the partition, which has one time. A clock that went back changes nothing. */
+  advance(stampMs: number): void {
+    if (stampMs <= this.#state.nowMs) return;
+    this.#state.nowMs = stampMs;
+    this.#state.isTimeDirty = true;
   }
 
   /** Writes the queues and producers that changed and the time, once a batch of entries. */

@@ -76,7 +76,7 @@ export class AdminService {
       if (++looked % AdminService.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
         const partition = this.#partitions.get(number);
-        const queue = partition?.leads === true ? partition.machine.queue(queueId) : undefined;
+        const queue = partition?.leads === true ? partition.queues.queue(queueId) : undefined;
         if (queue !== undefined && !queue.isRemoved) yield await this.#figures(partition as Partition, queue);
       }
     }
@@ -85,7 +85,7 @@ export class AdminService {
   /** Queues led here; one in several partitions counts for each. */
   get queueCount(): number {
     let count = 0;
-    for (const partition of this.#partitions.values()) if (partition.leads) count += partition.machine.queueCount;
+    for (const partition of this.#partitions.values()) if (partition.leads) count += partition.queues.queueCount;
     return count;
   }
 
@@ -93,8 +93,8 @@ export class AdminService {
     const ids = new Set<number>();
     const led = [...this.#partitions.values()].filter(({ leads }) => leads);
     for (const partition of led) for (const queueId of partition.busyQueueIds()) ids.add(queueId);
-    for (const { machine } of led) {
-      for (const { queueId } of machine.queues()) {
+    for (const { queues } of led) {
+      for (const { queueId } of queues.queues()) {
         if (ids.size >= room) return ids;
         ids.add(queueId);
       }
@@ -120,7 +120,7 @@ export class AdminService {
     for (const queueId of queueIds) {
       for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
         const partition = led.get(number);
-        const queue = partition?.machine.queue(queueId);
+        const queue = partition?.queues.queue(queueId);
         if (partition !== undefined && queue !== undefined) queues.push(await this.#figures(partition, queue));
       }
     }
@@ -257,7 +257,7 @@ export class AdminService {
     if (at === undefined || definition?.partitions.includes(at) === false) return UNKNOWN;
     const partition = this.#partitions.get(at);
     if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(at);
-    const queue = partition.machine.queue(queueId);
+    const queue = partition.queues.queue(queueId);
     return queue === undefined ? UNKNOWN : { partition, queue };
   }
 

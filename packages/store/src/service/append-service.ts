@@ -104,7 +104,7 @@ export class AppendService {
       return 'unavailable';
     }
     const pending = new PendingAppend(publisher, request, partition, this.#records, this.#queueIdMax());
-    const foreseen = origin === undefined ? undefined : partition.machine.foresee(origin);
+    const foreseen = origin === undefined ? undefined : partition.queues.foresee(origin);
     if (foreseen !== undefined && foreseen.type !== 'out-of-order') {
       pending.replied(foreseen);
       return undefined;
@@ -127,7 +127,7 @@ export class AppendService {
   #shallWait(partition: Partition, batch: Uint8Array, newest: number): boolean {
     const { groupId } = partition;
     const known = this.#queueIdMax();
-    if (newest <= known || !hasUnknownQueue(batch, known, partition.machine)) {
+    if (newest <= known || !hasUnknownQueue(batch, known, partition.queues)) {
       if (this.#aheadSinceMs.size > 0) this.#aheadSinceMs.delete(groupId);
       return false;
     }
@@ -138,12 +138,12 @@ export class AppendService {
   }
 }
 
-function hasUnknownQueue(batch: Uint8Array, queueIdMax: number, machine: Partition['machine']): boolean {
+function hasUnknownQueue(batch: Uint8Array, queueIdMax: number, queues: Partition['queues']): boolean {
   const cursor = new RecordCursor();
   cursor.reset(batch);
   while (cursor.next()) {
     while (cursor.nextTarget()) {
-      if (cursor.queueId > queueIdMax && machine.queue(cursor.queueId) === undefined) return true;
+      if (cursor.queueId > queueIdMax && queues.queue(cursor.queueId) === undefined) return true;
     }
   }
   return false;

@@ -1,0 +1,71 @@
+import type { GroupMachine, RowAccess } from '@sluice/multiraft/group-machine';
+import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
+import type { Effect } from '@sluice/queue/machine/effects';
+import { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice/queue/machine/row-keys';
+
+/**
+ * The replicated machine of a partition, as its Raft group sees it: one log, one time, and in it the machines of several
+ * tenants that know nothing of each other. A Raft group for each kind of state would be the obvious answer, and would
+ * cost a sync, an election and a heartbeat each; and what concerns two of them could not be one entry.
+ *
+ * Whose a command is says its first byte, whose a row is the first byte of its key. Each tenant passes over the commands
+ * of others when it is asked for rows, and sees none of them when they are applied. The numbers are given here, for ever:
+ *
+ * | tenant   | commands | tables      |
+ * | -------- | -------- | ----------- |
+ * | queues   | 1-31     | B E K M P Q |
+ * | sessions | 32-63    | F N S       |
+ * | retained | 64-95    | R T         |
+ *
+ * The partition's time is one as well: the queue machine keeps it (it has its row), and every command moves it.
+ */
+export class PartitionMachine implements GroupMachine<PartitionReply, PartitionEffect> {
+  readonly queues: QueueMachine;
+
+  private constructor(queues: QueueMachine) {
+    this.queues = queues;
+  }
+
+  /** From the rows of `RESIDENT_RANGES`, in any order. */
+  static restore(rows: Iterable<ResidentRow>): PartitionMachine {
+    const ofQueues: ResidentRow[] = [];
+    for (const row of rows) {
+      if (QUEUE_TABLES.has(row.key[0] as number)) ofQueues.push(row);
+    }
+    return new PartitionMachine(QueueMachine.restore(ofQueues));
+  }
+
+  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
+    return this.queues.neededRows(commands);
+  }
+
+  furtherRows(commands: readonly Uint8Array[], rows: RowAccess): Uint8Array[] {
+    return this.queues.furtherRows(commands, rows);
+  }
+
+  /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
+  apply(index: number, command: Uint8Array, rows: RowAccess, effects: PartitionEffect[]): PartitionReply {
+    return this.queues.apply(index, command, rows, effects);
+  }
+
+  flush(rows: RowAccess): void {
+    this.queues.flush(rows);
+  }
+}
+
+/** What applied commands answer; `type` tells them apart over all tenants. */
+export type PartitionReply = ApplyReply;
+
+/** Likewise. */
+export type PartitionEffect = Effect;
+
+/** [from, to) of everything that `PartitionMachine.restore` reads: the tenants' ranges, joined. */
+export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [...QUEUE_RANGES];
+
+interface ResidentRow {
+  key: Uint8Array;
+  value: Uint8Array;
+}
+
+const QUEUE_TABLES: ReadonlySet<number> = new Set(Object.values(QueueTable));
