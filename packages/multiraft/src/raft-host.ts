@@ -21,9 +21,8 @@ import type { RaftHostOptions } from './raft-host-options.ts';
 import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
 import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
-import { wipeReplica } from './replica-wipe.ts';
+import { wipeWhenRoom } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
-import { isFull } from './snapshot-files.ts';
 import type { SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
 import { StoreLoop } from './store-loop.ts';
@@ -188,22 +187,18 @@ export class RaftHost {
     await this.#storeLoop.nextTurn();
     await this.#applyLoop.betweenBatches(() => {});
     await this.#imageKeeper.settled();
-    await this.#wipe(groupId);
+    await wipeWhenRoom(this.#storage, groupId, () => this.#closing || this.#failed !== undefined);
     this.#impairedAtStart.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
   }
 
-  /** On a full disk it waits, as everything does: nobody could do better with the error. */
-  async #wipe(groupId: number): Promise<void> {
-    for (;;) {
-      try {
-        await wipeReplica(this.#storage, groupId);
-        return;
-      } catch (cause) {
-        if (!isFull(cause) || this.#closing || this.#failed !== undefined) throw cause;
-      }
-      await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
-    }
+  /**
+   * A deaf replica takes no message and hence acknowledges nothing more than it has. Whoever asks the group whether it goes
+   * on without this replica deafens it first: what the answer knows of is then all that it ever acknowledged.
+   */
+  deafen(groupId: number, deaf: boolean): void {
+    const replica = this.#replicas.get(groupId);
+    if (replica !== undefined) replica.deaf = deaf;
   }
 
   /** Groups the entry log knows. */
@@ -427,14 +422,14 @@ export class RaftHost {
     }
     for (const { groupId, notice } of frame.quiesced) {
       const replica = this.#replicas.get(groupId);
-      if (replica === undefined || replica.impaired !== undefined) continue;
+      if (replica === undefined || replica.deaf || replica.impaired !== undefined) continue;
       if (notice.leader !== from) this.#strangers.add();
       else if (replica.raft.followQuiesce(notice)) this.#settle(replica);
     }
   }
 
   #step(replica: Replica, message: Message): void {
-    if (replica.removed || replica.impaired !== undefined) return;
+    if (replica.removed || replica.deaf || replica.impaired !== undefined) return;
     const { type } = message;
     if ((type === 'vote' || type === 'pre-vote' || type === 'timeout-now') && !replica.mayVote()) return;
     try {

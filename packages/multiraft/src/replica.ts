@@ -51,6 +51,8 @@ export class Replica {
   installing: HeldReady | undefined;
   /** The snapshot is in; the rest of its Ready goes into the next turn. */
   installed: HeldReady | undefined;
+  /** The group is asked whether it goes on without this replica: it takes nothing, so that it acknowledges nothing meanwhile. */
+  deaf = false;
   /** Removed from this node: whatever still refers to it does nothing. */
   removed = false;
   /** Of a replica of this group that was wiped here before; undefined when there was none. */

@@ -48,6 +48,24 @@ test('a group of one grows to three while it works', async () => {
   expect((await next.propose(1, 1)).value).toBe(4);
 });
 
+test('a deaf replica acknowledges nothing until it hears again', async () => {
+  const leader = await cluster.boot(1, 1, [1]);
+  await cluster.leader(1);
+  const learner = await cluster.boot(2, 1, undefined);
+  await change(leader, { addLearners: [2] }, ({ learners }) => learners.length === 1);
+  await leader.propose(1, 1);
+  await cluster.agree(1, 1);
+  const known = learner.host.status(1)?.lastIndex as number;
+  learner.host.deafen(1, true);
+  await leader.propose(1, 1);
+  await leader.propose(1, 1);
+  const seen = () => leader.host.status(1)?.progress.find(({ peer }) => peer === 2);
+  await until(() => (seen()?.inflightAppends ?? 0) > 0, 'the leader has sent it');
+  expect([learner.host.status(1)?.lastIndex, seen()?.match]).toEqual([known, known]);
+  learner.host.deafen(1, false);
+  await cluster.agree(1, 3);
+});
+
 test('a log of a build without clusters is that of node 1, alone', async () => {
   const member = await cluster.boot(1, 0, undefined);
   // As such a build wrote it: no membership entry.

@@ -13,8 +13,12 @@ import type { Partition } from './partition.ts';
  *
  * Giving a replica up cannot be taken back, and the image this node decides by may be old, or of a coordinator that was
  * restored from a backup. So absence from the image is only a reason to look: a replica goes when the partition's group
- * has itself, by a committed change, left this node out. Either this replica has applied that change, or the group's
- * leader says so, after a majority has confirmed that it leads, as of an index not below what this replica knows of.
+ * has itself, by a committed change, left this node out. Its leader says so, after a majority has confirmed that it leads,
+ * as of an index not below what this replica knows of. The replica's own log does not: a learner that is still reading
+ * the years before it was added finds itself missing from every membership it has got to.
+ *
+ * While the leader is asked the replica is deaf. It would otherwise go on acknowledging, should it be added again in that
+ * moment, and be wiped when the leader already counts on what it has.
  *
  * Each group is opened and given up by one task at a time; groups do not wait for each other.
  */
@@ -102,26 +106,23 @@ export class PartitionSet {
 
   async #giveUpIfLeft(partition: Partition): Promise<void> {
     const { groupId } = partition;
-    if (!(this.#knowsThatItLeft(groupId) || (await this.#leaderSaysThatItLeft(groupId)))) return;
     const { host, topology, nodeId, logger } = this.#options;
-    // While the leader was asked the image may have moved.
-    if (this.#closed || partition.leads || topology.replicasOf(groupId).includes(nodeId)) return;
+    host.deafen(groupId, true);
+    let goes = false;
+    try {
+      const hasLeft = await this.#leaderSaysThatItLeft(groupId);
+      // While the leader was asked the image may have moved.
+      goes = hasLeft && !this.#closed && !partition.leads && !topology.replicasOf(groupId).includes(nodeId);
+    } finally {
+      if (!goes) host.deafen(groupId, false);
+    }
+    if (!goes) return;
     logger.info({ partition: groupId }, 'a replica is given up: its group goes on without this node');
     this.#givenUp.add(groupId);
     this.#partitions.delete(groupId);
     partition.close();
     await host.removeGroup(groupId);
     this.#options.onMoved();
-  }
-
-  /** By its own log, if that can be trusted: committed, and nothing behind it that names this node again. */
-  #knowsThatItLeft(groupId: number): boolean {
-    const { host, nodeId } = this.#options;
-    const status = host.status(groupId);
-    if (status === undefined || status.impaired !== undefined) return false;
-    const { committedMembership, membership } = status;
-    if (committedMembership.voters.length === 0) return false;
-    return !membersOf(committedMembership).includes(nodeId) && !membersOf(membership).includes(nodeId);
   }
 
   async #leaderSaysThatItLeft(groupId: number): Promise<boolean> {
@@ -169,7 +170,7 @@ export function membersOf(membership: {
 
 export interface PartitionSetOptions {
   nodeId: number;
-  host: Pick<RaftHost, 'addGroup' | 'removeGroup' | 'storedGroups' | 'status' | 'leaderOf'>;
+  host: Pick<RaftHost, 'addGroup' | 'removeGroup' | 'deafen' | 'storedGroups' | 'status' | 'leaderOf'>;
   topology: Topology;
   transport: Pick<Transport, 'call'>;
   logger: Logger;

@@ -117,6 +117,11 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return { membership: status.committedMembership, index: status.committedMembershipIndex };
   }
 
+  /** By the newest entry of its log, committed or not. */
+  get membershipInForce(): Membership | undefined {
+    return this.#parts.host.status(this.groupId)?.membership;
+  }
+
   /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
   get isStopped(): boolean {
     return this.#isStopped;

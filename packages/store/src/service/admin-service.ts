@@ -127,14 +127,18 @@ export class AdminService {
     return { type: 'statistics', queues, elsewhere };
   }
 
-  /** Only what is committed, and only of a group that this node still leads: replicas are given up because of it. */
+  /**
+   * Only of a group that this node still leads: replicas are given up because of it. A change that is in force and not yet
+   * committed can add a member that acknowledges already, or remove one that may be needed again: both count.
+   */
   async #membership(number: number): Promise<StoreAdminResponse> {
     const partition = this.#partitions.get(number);
     if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(number);
     const committed = partition.committedMembership;
     if (committed === undefined) return this.#notLeader(number);
     const { membership, index } = committed;
-    return { type: 'membership', term: partition.term, index, members: membersOf(membership) };
+    const members = [...new Set([...membersOf(membership), ...membersOf(partition.membershipInForce ?? membership)])];
+    return { type: 'membership', term: partition.term, index, members };
   }
 
   async #figures(partition: Partition, queue: Readonly<QueueState>): Promise<StoreQueueStatistics> {
