@@ -1,4 +1,5 @@
 import { HOLD_BUGS } from './hold-bugs.ts';
+import { LEAVE_BUGS } from './leave-bugs.ts';
 import type { PlantedBugs } from './planted-bug.ts';
 import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
@@ -12,4 +13,5 @@ export const PLANTED: readonly PlantedBugs[] = [
   PRODUCER_BUGS,
   APPEND_BUGS,
   ...HOLD_BUGS,
+  LEAVE_BUGS,
 ];

@@ -1,0 +1,39 @@
+import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
+
+/** How a replica goes: mistakes that wipe what a leader counts on. */
+const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({
+  name,
+  file: `packages/${file}.ts`,
+  find,
+  put,
+});
+
+export const LEAVE_BUGS: PlantedBugs = {
+  tests: '(packages/store/test/partition-set|packages/multiraft/test/cluster-membership)',
+  bugs: [
+    bug(
+      'store/src/partition-set',
+      'a replica goes on hearing while it asks whether it has left',
+      '    host.deafen(groupId, true);\n',
+      '',
+    ),
+    bug(
+      'store/src/partition-set',
+      'a replica that stays is left deaf',
+      '      if (!goes) host.deafen(groupId, false);\n',
+      '',
+    ),
+    bug(
+      'store/src/partition-set',
+      'a leader that knows less than the replica is believed',
+      'return answer.index >= (host.status(groupId)?.membershipIndex ?? 0);',
+      'return answer.index >= 0;',
+    ),
+    bug(
+      'multiraft/src/raft-host',
+      'a deaf replica takes messages',
+      'if (replica.removed || replica.deaf || replica.impaired !== undefined) return;',
+      'if (replica.removed || replica.impaired !== undefined) return;',
+    ),
+  ],
+};
