@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { driver } from '@sluice/bench/mqtt/mqtt-driver';
 import { sluiceOf } from '@sluice/bench/peers/sluice';
+import { measureFlat } from '@sluice/bench/run/measure-flat';
 import { measureFlow } from '@sluice/bench/run/measure-flow';
-import type { Channel } from '@sluice/bench/run/peer';
-import type { Flow } from '@sluice/bench/run/workload';
+import type { Channel, RunningPeer } from '@sluice/bench/run/peer';
+import type { FlatWorkload, Flow } from '@sluice/bench/run/workload';
+import { allWorkloads } from '@sluice/bench/run/workloads';
 import { channelOf, PeerUnderTest, runSmallLoad, SMALL_FLOW } from './support/small-load.ts';
 
 const MESSAGES = 600;
@@ -18,7 +20,7 @@ afterAll(() => server.dispose());
 
 function inVersion(channel: Channel, version: 4 | 5): Channel {
   const way = { ...channel.publish, options: { ...channel.publish.options, version } };
-  return { publish: way, consume: { ...way, source: channel.consume.source } };
+  return { publish: way, consume: { ...way, sources: channel.consume.sources } };
 }
 
 describe('the MQTT load against a real server', () => {
@@ -32,6 +34,14 @@ describe('the MQTT load against a real server', () => {
       expect(receivedBy.every((count) => count > 0)).toBe(true);
     },
   );
+
+  test('many queues, each with one of the workers: everything comes once and in the order of its queue', async () => {
+    const flow: Flow = { ...SMALL_FLOW, channel: 'queues', keys: 10 };
+    const channel = await channelOf(server.running, flow, 'many');
+    const { verdict, receivedBy } = await runSmallLoad(channel, flow, MESSAGES, DRIVERS);
+    expect(verdict).toEqual(CLEAN);
+    expect(receivedBy).toEqual([MESSAGES / 2, MESSAGES / 2]);
+  });
 
   test('payloads larger than what a socket gives at once arrive whole', async () => {
     const flow: Flow = { ...SMALL_FLOW, payloadBytes: 200_000, window: 4, backlogMax: 16 };
@@ -55,12 +65,50 @@ describe('the MQTT load against a real server', () => {
   });
 });
 
+test('what a message costs is measured over more and more, beginning with the first of it', async () => {
+  const flow: Flow = { ...SMALL_FLOW, window: 4, backlogMax: 20 };
+  const steps = [
+    { label: 'one', flow, backlog: 0 },
+    { label: 'some', flow: { ...flow, channel: 'queues', keys: 6 } as const, backlog: 0 },
+    { label: 'behind', flow, backlog: 300 },
+  ];
+  const workload = { kind: 'flat', name: 'flat', title: '', steps, warmUpMs: 100, measureMs: 300 } as const;
+  const said: string[] = [];
+  const result = await measureFlat(workload, builtPeer(server.running), 77, (text) => said.push(text));
+  const { figures, sequences } = result as NonNullable<typeof result>;
+  expect(sequences).toEqual(CLEAN);
+  const { firstCpuUs, secondCpuUs, thirdCpuUs, timesMost } = figures as Record<string, number>;
+  expect(firstCpuUs).toBeGreaterThan(0);
+  expect(timesMost).toBeCloseTo(Math.max(secondCpuUs as number, thirdCpuUs as number) / (firstCpuUs as number));
+  expect(said.map((text) => text.split(':')[0])).toEqual([
+    'one',
+    'some',
+    expect.stringMatching(/lie in the/),
+    'behind',
+  ]);
+});
+
+test('a peer that has no such thing is left out', async () => {
+  const peer = { ...server.running, open: async () => undefined };
+  const [workload] = allWorkloads().filter(({ kind }) => kind === 'flat') as [FlatWorkload];
+  expect(await measureFlat(workload, peer, 1, () => {})).toBeUndefined();
+});
+
+/** Processes of the load run what was built. */
+function builtPeer(running: RunningPeer): RunningPeer {
+  const driver = new URL('../dist/mqtt/mqtt-driver.js', import.meta.url).href;
+  return {
+    ...running,
+    open: async (need) => {
+      const channel = await running.open(need);
+      return channel && { publish: { ...channel.publish, driver }, consume: { ...channel.consume, driver } };
+    },
+  };
+}
+
 test('a measurement as the command makes it, in processes of its own', async () => {
   const flow: Flow = { ...SMALL_FLOW, window: 4, backlogMax: 20 };
-  const { publish, consume } = await channelOf(server.running, flow, 'measured');
-  // Those processes run what was built.
-  const built = new URL('../dist/mqtt/mqtt-driver.js', import.meta.url).href;
-  const channel = { publish: { ...publish, driver: built }, consume: { ...consume, driver: built } };
+  const channel = await channelOf(builtPeer(server.running), flow, 'measured');
   const workload = {
     kind: 'flow',
     name: 'small',

@@ -33,8 +33,9 @@ export class ConsumingSide {
   ): Promise<ConsumingSide> {
     const side = new ConsumingSide(plan);
     for (const link of plan.links) {
-      const { run } = plan;
-      const inbox = new Inbox({ run, workMs: link.workMs }, side.#ledgerOf(link.audience), side.#sketch, side.#latest);
+      const { run, orderedKeys } = plan;
+      const options = { run, workMs: link.workMs, orderedKeys };
+      const inbox = new Inbox(options, side.#ledgerOf(link.audience), side.#sketch, side.#latest);
       side.#inboxes.push(inbox);
       side.#links.push(
         await driver.consumer(link, inbox, (error) => {

@@ -64,8 +64,8 @@ export interface PublisherLink extends Link {
 }
 
 export interface ConsumerLink extends Link {
-  /** The queue, or what is subscribed to. */
-  source: string;
+  /** The queues, or what is subscribed to; one, where the peer has nothing of several. */
+  sources: readonly string[];
   /** Unacknowledged messages it may hold. */
   prefetch: number;
 }

@@ -8,6 +8,8 @@ export interface InboxOptions {
   run: number;
   /** How long this worker takes for a message, one after the other; 0: it is done when it has come. */
   workMs: number;
+  /** Messages of a publisher are in order within each of so many keys. */
+  orderedKeys: number;
 }
 
 /**
@@ -36,7 +38,7 @@ export class Inbox {
     this.#ledger = ledger;
     this.#latest = latest;
     this.#sketch = sketch;
-    this.#order = new OrderWatch();
+    this.#order = new OrderWatch(options.orderedKeys);
     this.#stamp = new Stamp();
     this.#link = undefined;
     this.#received = 0;

@@ -45,7 +45,7 @@ export class LoadFleet {
     try {
       const publishers = await LoadMember.start(publishing);
       tell = (messages) => publishers.tell({ do: 'consumed', messages });
-      return new LoadFleet(publishers, consumers, publishing.keys > 1 ? publishing.keys : 0);
+      return new LoadFleet(publishers, consumers, consuming?.latestKeys ?? 0);
     } catch (error) {
       await consumers?.end();
       throw error;
@@ -80,7 +80,7 @@ export class LoadFleet {
   }
 
   /** Until everything sent has an answer and everything acknowledged has come, or nothing moves for `stillMs`. */
-  async drained(audiences: number, stillMs: number): Promise<FleetLook> {
+  async drained(audiences: number, stillMs: number, withinMs = DRAIN_MS_MAX): Promise<FleetLook> {
     let before = -1;
     const startedMs = performance.now();
     let movedMs = startedMs;
@@ -93,7 +93,7 @@ export class LoadFleet {
         before = moved;
         movedMs = performance.now();
       } else if (performance.now() - movedMs > stillMs) return look;
-      if (performance.now() - startedMs > DRAIN_MS_MAX) return look;
+      if (performance.now() - startedMs > withinMs) return look;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

@@ -28,6 +28,8 @@ export interface ConsumersPlan {
   run: number;
   /** 0, or the queue keeps the newest value of this many keys of each publisher. */
   latestKeys: number;
+  /** Messages of a publisher are in order within each of so many keys: a queue each. */
+  orderedKeys: number;
   links: (ConsumerLink & { audience: number; workMs: number })[];
 }
 

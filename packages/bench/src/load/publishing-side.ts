@@ -16,6 +16,7 @@ export class PublishingSide {
   #soon: NodeJS.Immediate | undefined;
   #isClosing = false;
   #backlogMax: number;
+  #consumed = 0;
 
   private constructor(plan: PublishersPlan) {
     this.#plan = plan;
@@ -55,10 +56,12 @@ export class PublishingSide {
     this.#backlogMax = backlogMax;
     if (backlogMax === 0) this.#allowance.left = Number.POSITIVE_INFINITY;
     for (const outbox of this.#outboxes) outbox.setRate(perSecond);
+    this.consumed(this.#consumed);
   }
 
   /** So many different messages have come to everybody who is to get them. */
   consumed(messages: number): void {
+    this.#consumed = messages;
     if (this.#backlogMax === 0) return;
     let sent = 0;
     for (const outbox of this.#outboxes) sent += outbox.sent - outbox.refusedCount;

@@ -81,19 +81,26 @@ export class AudienceLedger {
   }
 }
 
-/** What one consumer saw of each publisher: a message that comes for the first time after a later one is out of order. */
+/**
+ * What one consumer saw of each publisher: a message that comes for the first time after a later one of its key is out of
+ * order. `sequence % keys` is the key; a queue of its own for each.
+ */
 export class OrderWatch {
+  readonly #keys: number;
+  /** By publisher and key. */
   readonly #highest: number[];
 
-  constructor() {
+  constructor(keys: number) {
+    this.#keys = keys;
     this.#highest = [];
   }
 
   /** `isFirst`: nobody had it before. One that comes again may come at any time. */
   isOutOfOrder(publisher: number, sequence: number, isFirst: boolean): boolean {
-    const highest = this.#highest[publisher];
+    const place = publisher * this.#keys + (sequence % this.#keys);
+    const highest = this.#highest[place];
     if (highest === undefined || sequence > highest) {
-      this.#highest[publisher] = sequence;
+      this.#highest[place] = sequence;
       return false;
     }
     return isFirst;

@@ -20,6 +20,7 @@ export const MQTT_DRIVER: string = import.meta.url;
 
 const REFUSED_FROM = 0x80;
 const SESSION_EXPIRY_S = 3_600;
+const SUBSCRIBED_AT_ONCE_MAX = 200;
 
 /**
  * Options of a link: `version` 4 or 5, `qos` 0 or 1, `session` whether it outlives the connection, `username`,
@@ -51,11 +52,14 @@ export const driver: Driver = {
     inbox.attach(consumer);
     // Deliveries may come before the SUBACK.
     connection.read(consumer);
-    const suback = connection.answer(PacketType.SUBACK);
-    connection.write(subscribe(link.source, qosOf(link), connection.version));
-    const answer = await suback;
-    if (answer.type !== PacketType.SUBACK || (answer.reasonCodes[0] as number) >= REFUSED_FROM) {
-      throw new Error(`${link.clientId}: the subscription to ${link.source} was refused`);
+    for (let i = 0; i < link.sources.length; i += SUBSCRIBED_AT_ONCE_MAX) {
+      const filters = link.sources.slice(i, i + SUBSCRIBED_AT_ONCE_MAX);
+      const suback = connection.answer(PacketType.SUBACK);
+      connection.write(subscribe(filters, qosOf(link), connection.version));
+      const answer = await suback;
+      if (answer.type !== PacketType.SUBACK || answer.reasonCodes.some((code) => code >= REFUSED_FROM)) {
+        throw new Error(`${link.clientId}: a subscription was refused, ${filters[0]} or one of ${filters.length}`);
+      }
     }
     return consumer;
   },
@@ -70,7 +74,8 @@ function qosOf(link: Link): QoS {
   return link.options.qos === 0 ? 0 : 1;
 }
 
-function subscribe(filter: string, qos: QoS, version: 4 | 5): Uint8Array {
-  const subscription = { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
-  return encode({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] }, version);
+function subscribe(filters: readonly string[], qos: QoS, version: 4 | 5): Uint8Array {
+  const how = { qos, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
+  const subscriptions = filters.map((filter) => ({ filter, ...how }));
+  return encode({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions }, version);
 }

@@ -32,7 +32,7 @@ export const AEDES: Peer = {
         if (need.kind !== 'fan-out') return undefined;
         const topic = `bench/${need.name}`;
         const options = { version: 4, qos: need.qos };
-        const way: Way = { driver: MQTT_DRIVER, addresses: [address], topics: [topic], source: topic, options };
+        const way: Way = { driver: MQTT_DRIVER, addresses: [address], topics: [topic], sources: [topic], options };
         return { publish: way, consume: way };
       },
       stop: () => broker.stop(),

@@ -72,7 +72,7 @@ export const driver: Driver = {
       close: () => connection.close().catch(() => {}),
     };
     inbox.attach(consuming);
-    await channel.consume(link.source, (message) => {
+    await channel.consume(link.sources[0] as string, (message) => {
       if (message === null) {
         onEnd(new Error(`${link.clientId}: the broker cancelled the consumer`));
         return;

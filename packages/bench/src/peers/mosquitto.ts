@@ -56,14 +56,14 @@ export const MOSQUITTO: Peer = {
 };
 
 function channelOf(need: ChannelNeed, address: { host: string; port: number }): Channel | undefined {
-  if (need.kind === 'last-value') return undefined;
+  if (need.kind === 'last-value' || need.kind === 'queues') return undefined;
   const topic = `bench/${need.name}`;
   const isQueue = need.kind === 'queue';
   const way: Way = {
     driver: MQTT_DRIVER,
     addresses: [address],
     topics: [topic],
-    source: isQueue ? `$share/workers/${topic}` : topic,
+    sources: [isQueue ? `$share/workers/${topic}` : topic],
     options: { version: 5, qos: need.qos, session: isQueue },
   };
   return { publish: way, consume: way };

@@ -75,7 +75,7 @@ export const driver: Driver = {
     };
     inbox.attach(consuming);
     if (link.options.jetstream !== true) {
-      connection.subscribe(link.source, {
+      connection.subscribe(link.sources[0] as string, {
         callback: (_error, message) => {
           inbox.take(message.data, 0, false);
           soon.ask();
@@ -84,7 +84,7 @@ export const driver: Driver = {
       await connection.flush();
       return consuming;
     }
-    const consumer = await jetstream(connection).consumers.get(link.source, WORKERS);
+    const consumer = await jetstream(connection).consumers.get(link.sources[0] as string, WORKERS);
     let tag = 0;
     const take = (message: JsMsg) => {
       held.set(++tag, message);

@@ -89,6 +89,7 @@ function configOf(node: number, store: string, own: NodePorts, all: readonly Nod
 }
 
 async function open(need: ChannelNeed, addresses: readonly Address[], copies: number): Promise<Channel | undefined> {
+  if (need.kind === 'queues') return undefined;
   if (need.kind === 'fan-out') {
     if (need.qos === 1) return undefined;
     return channelOf(addresses, [need.name], need.name, false);
@@ -115,7 +116,7 @@ async function open(need: ChannelNeed, addresses: readonly Address[], copies: nu
 }
 
 function channelOf(addresses: readonly Address[], topics: string[], source: string, isStream: boolean): Channel {
-  const way: Way = { driver: DRIVER.href, addresses, topics, source, options: { jetstream: isStream } };
+  const way: Way = { driver: DRIVER.href, addresses, topics, sources: [source], options: { jetstream: isStream } };
   return { publish: way, consume: way };
 }
 

@@ -100,12 +100,12 @@ class RabbitCluster {
   }
 
   async open(need: ChannelNeed, publishedBy: 'amqp' | 'mqtt'): Promise<Channel | undefined> {
-    if (need.kind === 'last-value') return undefined;
+    if (need.kind === 'last-value' || need.kind === 'queues') return undefined;
     const overMqtt = (qos: number): Way => ({
       driver: MQTT_DRIVER,
       addresses: this.#nodes.map(({ mqtt }) => ({ host: HOST, port: mqtt })),
       topics: [`bench/${need.name}`],
-      source: `bench/${need.name}`,
+      sources: [`bench/${need.name}`],
       options: { version: 4, qos },
     });
     if (need.kind === 'fan-out') {
@@ -117,7 +117,7 @@ class RabbitCluster {
       driver: DRIVER.href,
       addresses: this.#nodes.map((node) => ({ host: HOST, port: node.amqp })),
       topics: [need.name],
-      source: need.name,
+      sources: [need.name],
       options: {},
     };
     return { publish: publishedBy === 'mqtt' ? overMqtt(1) : overAmqp, consume: overAmqp };

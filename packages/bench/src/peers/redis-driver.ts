@@ -61,8 +61,8 @@ export const driver: Driver = {
       flush() {
         if (done.length === 0) return;
         const pipeline = redis.pipeline();
-        pipeline.xack(link.source, WORKERS, ...done);
-        pipeline.xdel(link.source, ...done);
+        pipeline.xack(link.sources[0] as string, WORKERS, ...done);
+        pipeline.xdel(link.sources[0] as string, ...done);
         done = [];
         pipeline.exec().catch(() => {});
         freed();
@@ -119,7 +119,7 @@ async function readEntries(redis: Redis, link: ConsumerLink, count: number): Pro
     'BLOCK',
     BLOCK_MS,
     'STREAMS',
-    link.source,
+    link.sources[0] as string,
     '>',
   )) as [Buffer, Entry[]][] | null;
   return answer?.[0]?.[1] ?? [];

@@ -58,7 +58,7 @@ export const REDIS: Peer = {
           driver: DRIVER.href,
           addresses: [address],
           topics: [need.name],
-          source: need.name,
+          sources: [need.name],
           options: {},
         };
         return { publish: way, consume: way };

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Address } from '../load/driver.ts';
 import { MQTT_DRIVER } from '../mqtt/mqtt-driver.ts';
 import type { Channel, ChannelNeed, Peer, Place, Processes, RunningPeer, StartedProcess, Way } from '../run/peer.ts';
-import { createQueue, filterOf, isLed, topicsOf } from '../run/sluice-queues.ts';
+import { createQueues, isLed, sourcesOf, topicsOf } from '../run/sluice-queues.ts';
 import { mqttAnswers } from './mqtt-answers.ts';
 
 const START_MS_MAX = 120_000;
@@ -70,7 +70,7 @@ async function start({ directory, processes }: Place, layout: readonly string[])
     manage: rest.url,
     directories: [directory],
     async open(need) {
-      if (need.kind !== 'fan-out') await createQueue(rest, need);
+      await createQueues(rest, need);
       return channelOf(need, gateways);
     },
     async stop() {
@@ -110,7 +110,7 @@ function channelOf(need: ChannelNeed, addresses: readonly Address[]): Channel {
     driver: MQTT_DRIVER,
     addresses,
     topics: topicsOf(need),
-    source: need.kind === 'fan-out' ? filterOf(need) : `$q/${filterOf(need)}`,
+    sources: sourcesOf(need),
     options: { version: 5, qos: need.qos },
   };
   return { publish: way, consume: way };

@@ -40,6 +40,7 @@ export const BARS: readonly Bar[] = [
   { workloads: ['start'], peers: ONE, figure: 'startS', atMost: 0.4 },
   { workloads: ['start'], peers: ONE, figure: 'rssMb', atMost: 80 },
   { workloads: ['idle-10k'], peers: ONE, figure: 'connectionKb', atMost: 8 },
+  { workloads: ['flat-queues', 'flat-backlog', 'flat-consumers'], peers: ALL, figure: 'timesMost', atMost: 1.3 },
   { workloads: ['surge'], peers: ALL, figure: 'backS', atMost: 60 },
 ];
 

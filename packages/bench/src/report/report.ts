@@ -74,6 +74,14 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     LOAD,
     BARS_HELD,
   ],
+  flat: [
+    PEER,
+    figure('µs 1st', 'firstCpuUs'),
+    figure('µs 2nd', 'secondCpuUs'),
+    figure('µs 3rd', 'thirdCpuUs'),
+    figure('times most', 'timesMost'),
+    BARS_HELD,
+  ],
   backlog: [
     PEER,
     figure('fill/s', 'fillRate'),
@@ -120,6 +128,7 @@ const LEGENDS: Readonly<Record<Workload['kind'], string>> = {
     'µs: processor time of all broker processes a message; ms: from when it was due to its delivery; MB: resident, ' +
     'most; disk: bytes written a message, all copies; fsync: acknowledged means on the disk (* documented, not seen); ' +
     'load: the generator, % of a core.',
+  flat: 'µs: processor time of all broker processes a message, in the order of the sentence; times: the most, of the first.',
   backlog:
     'fill/s, µs, MB, disk: acknowledged with nobody consuming; drain/s, µs, MB most: delivered while publishing goes ' +
     'on; µs: processor time of all broker processes a message; load: the generator, % of a core while draining.',
@@ -169,6 +178,7 @@ const BAR_NAMES: Partial<Record<keyof Figures, string>> = {
   rssMb: 'MB empty',
   connectionKb: 'KB a connection',
   backS: 'seconds until back',
+  timesMost: 'times the CPU of the first',
 };
 
 function barLine({ peer }: PeerResult, { bar, value, isHeld }: Verdict): string {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { needOf } from './fleet-plans.ts';
 import { measureBacklog } from './measure-backlog.ts';
+import { measureFlat } from './measure-flat.ts';
 import { measureFlow } from './measure-flow.ts';
 import { measureIdle, measureStart } from './measure-start.ts';
 import { measureSurge } from './measure-surge.ts';
@@ -25,7 +26,7 @@ export interface BenchOptions {
 }
 
 /** What a session's order is: an empty broker first, and last what leaves most behind. */
-const ORDER: Readonly<Record<Workload['kind'], number>> = { start: 0, idle: 1, flow: 2, backlog: 3, surge: 4 };
+const ORDER: Readonly<Record<Workload['kind'], number>> = { start: 0, idle: 1, flow: 2, flat: 3, backlog: 4, surge: 5 };
 
 /**
  * Peers take turns, round after round: a, b, a, b. What the machine does beside us then falls on all of them, and a
@@ -99,6 +100,12 @@ export class BenchRun {
     }
     const run = ++this.#runs;
     const name = `${workload.name}-${run}`;
+    if (workload.kind === 'flat') {
+      const result = await measureFlat(workload, running, run, tell);
+      if (result === undefined) return undefined;
+      const { figures, sequences, notes } = result;
+      return { ...base, figures, sequences, notes };
+    }
     const need: ChannelNeed =
       workload.kind === 'idle'
         ? { kind: 'fan-out', name, qos: 0, keys: 1, prefetch: 1, payloadBytes: 0 }
@@ -126,7 +133,7 @@ export class BenchRun {
   }
 
   #flow(
-    workload: Exclude<Workload, { kind: 'start' | 'idle' }>,
+    workload: Exclude<Workload, { kind: 'start' | 'idle' | 'flat' }>,
     running: RunningPeer,
     channel: Channel,
     run: number,

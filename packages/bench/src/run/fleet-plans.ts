@@ -49,17 +49,24 @@ export function consumersOf(flow: Flow, channel: Channel, run: number): Consumer
     driver: consume.driver,
     run,
     latestKeys: flow.channel === 'last-value' ? keysEach(flow) : 0,
+    orderedKeys: flow.channel === 'queues' ? keysEach(flow) : 1,
     links: names.map((clientId, i) => ({
       address: addressOf(consume, i),
       clientId,
       options: consume.options,
-      source: consume.source,
+      sources: sharedOut(consume.sources, i, flow.consumers),
       prefetch: flow.prefetch,
       // Whoever shares a queue is one audience; who subscribes for himself is one alone.
       audience: flow.channel === 'fan-out' ? i : 0,
       workMs: flow.workMs[i % flow.workMs.length] as number,
     })),
   };
+}
+
+/** Every queue has a consumer, and the same number as its neighbour where there are more consumers than queues. */
+function sharedOut(sources: readonly string[], consumer: number, consumers: number): string[] {
+  const among = Math.min(consumers, sources.length);
+  return sources.filter((_, i) => i % among === consumer % among);
 }
 
 /** Of one publisher. */

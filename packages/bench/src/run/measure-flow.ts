@@ -30,6 +30,17 @@ export async function measureFlow(
   const { flow, perSecond } = workload;
   const options = { run, perSecond, messagesMax: 0 };
   const fleet = await LoadFleet.start(publishersOf(flow, channel, options), consumersOf(flow, channel, run));
+  return await measureFleet(workload, peer, fleet);
+}
+
+/** From before publishing begins to the end of the fleet. */
+export async function measureFleet(
+  workload: Pick<FlowWorkload, 'flow' | 'warmUpMs' | 'measureMs'>,
+  peer: RunningPeer,
+  fleet: LoadFleet,
+  drainMsMax?: number,
+): Promise<FlowResult> {
+  const { flow } = workload;
   const watch = new BrokerWatch(peer);
   try {
     fleet.open();
@@ -40,7 +51,8 @@ export async function measureFlow(
     const after = await fleet.look();
     const brokerAfter = watch.end();
     await fleet.close();
-    const drained = await fleet.drained(audiencesOf(flow), flow.qos === 0 ? STILL_QOS0_MS : STILL_MS);
+    const stillMs = flow.qos === 0 ? STILL_QOS0_MS : STILL_MS;
+    const drained = await fleet.drained(audiencesOf(flow), stillMs, drainMsMax);
     const sequences = await fleet.verdict();
     return {
       figures: {

@@ -37,6 +37,11 @@ export type FigureName =
   | 'loadShare'
   | 'loadCpuUs'
   | 'refused'
+  /** Flat: processor time a message in each step, and the most of them as times the first. */
+  | 'firstCpuUs'
+  | 'secondCpuUs'
+  | 'thirdCpuUs'
+  | 'timesMost'
   /** Start and idle. */
   | 'startS'
   | 'idleShare'

@@ -45,8 +45,11 @@ export interface RunningPeer {
 
 /** What a workload wants to publish to and consume from. */
 export interface ChannelNeed {
-  /** `queue`: each message to one of the consumers. `last-value`: the newest of each key. `fan-out`: each to all. */
-  kind: 'queue' | 'last-value' | 'fan-out';
+  /**
+   * `queue`: each message to one of the consumers. `queues`: the same, a queue a key. `last-value`: the newest of each key.
+   * `fan-out`: each to all.
+   */
+  kind: 'queue' | 'queues' | 'last-value' | 'fan-out';
   /** Letters, digits and hyphens; unique in the run. */
   name: string;
   qos: 0 | 1;
@@ -69,7 +72,7 @@ export interface Way {
   /** To publish to, by key. */
   topics: readonly string[];
   /** To consume from. */
-  source: string;
+  sources: readonly string[];
   options: Readonly<Record<string, string | number | boolean>>;
 }
 

@@ -6,7 +6,7 @@ import { needOf } from './fleet-plans.ts';
 import { measureFlow } from './measure-flow.ts';
 import type { Figures } from './measurement.ts';
 import type { Channel, ChannelNeed, RunningPeer, Way } from './peer.ts';
-import { createQueue, deleteQueue, filterOf, type Rest, topicsOf } from './sluice-queues.ts';
+import { createQueues, deleteQueues, type Rest, sourcesOf, topicsOf } from './sluice-queues.ts';
 import type { Flow } from './workload.ts';
 
 export interface Remote {
@@ -34,8 +34,7 @@ export class RemoteBench {
     const { flow, rest, perSecond, warmUpMs, measureMs } = this.#remote;
     const run = process.pid % 0x100_0000;
     const need = needOf(flow, `${run}-${Date.now()}`);
-    const isQueue = flow.channel === 'queue';
-    if (isQueue) await createQueue(rest, need);
+    await createQueues(rest, need);
     try {
       const workload = { kind: 'flow', name: 'remote', title: '', flow, perSecond, warmUpMs, measureMs } as const;
       const { figures, sequences } = await measureFlow(workload, this.#peer(), this.#channel(need), run);
@@ -44,7 +43,7 @@ export class RemoteBench {
       );
       return flow.qos === 0 || sequences.lost === 0;
     } finally {
-      if (isQueue) await deleteQueue(rest, need);
+      await deleteQueues(rest, need);
     }
   }
 
@@ -54,7 +53,7 @@ export class RemoteBench {
       driver: MQTT_DRIVER,
       addresses,
       topics: topicsOf(need),
-      source: flow.channel === 'queue' ? `$q/${filterOf(need)}` : filterOf(need),
+      sources: sourcesOf(need),
       options: { version: 5, qos: flow.qos, ...credentials },
     };
     return { publish: way, consume: way };

@@ -13,20 +13,46 @@ export interface Rest {
 const KEY_EXPRESSION = 'message.topic';
 const PATIENCE_MS = 30_000;
 const RETRY_MS = 100;
+const ASKED_AT_ONCE_MAX = 16;
 
-export function filterOf(need: ChannelNeed): string {
-  return need.kind === 'last-value' ? `bench/${need.name}/+` : `bench/${need.name}`;
+/** Of queues, or what is subscribed to plainly. */
+function filtersOf(need: ChannelNeed): string[] {
+  return need.kind === 'last-value' ? [`bench/${need.name}/+`] : topicsOf(need);
 }
 
 export function topicsOf(need: ChannelNeed): string[] {
-  if (need.kind !== 'last-value') return [`bench/${need.name}`];
+  if (need.kind !== 'last-value' && need.kind !== 'queues') return [`bench/${need.name}`];
   return Array.from({ length: need.keys }, (_, key) => `bench/${need.name}/${key}`);
 }
 
-export async function createQueue(rest: Rest, need: ChannelNeed): Promise<void> {
+export function sourcesOf(need: ChannelNeed): string[] {
+  return need.kind === 'fan-out' ? filtersOf(need) : filtersOf(need).map((filter) => `$q/${filter}`);
+}
+
+/** None for a fan-out. */
+export async function createQueues(rest: Rest, need: ChannelNeed): Promise<void> {
+  if (need.kind !== 'fan-out') await eachOf(filtersOf(need), (filter) => createQueue(rest, need, filter));
+}
+
+export async function deleteQueues(rest: Rest, need: ChannelNeed): Promise<void> {
+  if (need.kind === 'fan-out') return;
+  await eachOf(filtersOf(need), async (filter) => {
+    await request(rest, 'DELETE', `/api/v5/message_queues/queues/${encodeURIComponent(filter)}`);
+  });
+}
+
+async function eachOf(filters: readonly string[], act: (filter: string) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lanes = Array.from({ length: Math.min(ASKED_AT_ONCE_MAX, filters.length) }, async () => {
+    while (next < filters.length) await act(filters[next++] as string);
+  });
+  await Promise.all(lanes);
+}
+
+async function createQueue(rest: Rest, need: ChannelNeed, filter: string): Promise<void> {
   const isLastValue = need.kind === 'last-value';
   const body = {
-    topic_filter: filterOf(need),
+    topic_filter: filter,
     is_lastvalue: isLastValue,
     ...(isLastValue ? { key_expression: KEY_EXPRESSION } : {}),
     dispatch_strategy: 'round_robin',
@@ -44,10 +70,6 @@ export async function createQueue(rest: Rest, need: ChannelNeed): Promise<void> 
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
-}
-
-export async function deleteQueue(rest: Rest, need: ChannelNeed): Promise<void> {
-  await request(rest, 'DELETE', `/api/v5/message_queues/queues/${encodeURIComponent(filterOf(need))}`);
 }
 
 /** Every partition has a leader: before that, a cluster is measured while it forms. */

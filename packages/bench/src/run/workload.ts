@@ -2,7 +2,7 @@
  * The numbers of a measurement. What is the same for everybody is here and nowhere else, so that no broker gets another
  * window, payload or duration than its neighbour in the table.
  */
-export type Workload = FlowWorkload | BacklogWorkload | SurgeWorkload | IdleWorkload | StartWorkload;
+export type Workload = FlowWorkload | FlatWorkload | BacklogWorkload | SurgeWorkload | IdleWorkload | StartWorkload;
 
 interface WorkloadBase {
   readonly name: string;
@@ -12,7 +12,7 @@ interface WorkloadBase {
 
 /** How messages flow: the part that publishers and consumers share. */
 export interface Flow {
-  readonly channel: 'queue' | 'last-value' | 'fan-out';
+  readonly channel: 'queue' | 'queues' | 'last-value' | 'fan-out';
   readonly qos: 0 | 1;
   readonly publishers: number;
   readonly consumers: number;
@@ -36,6 +36,23 @@ export interface FlowWorkload extends WorkloadBase {
   readonly perSecond: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
+}
+
+/** The same flow over more and more of something: what a message costs must not grow with it. */
+export interface FlatWorkload extends WorkloadBase {
+  readonly kind: 'flat';
+  /** The first is what the others are compared with. */
+  readonly steps: readonly FlatStep[];
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+export interface FlatStep {
+  /** What there is of it, for the progress lines. */
+  readonly label: string;
+  readonly flow: Flow;
+  /** Lies in the queue before anybody consumes, and for as long as it is measured. */
+  readonly backlog: number;
 }
 
 /** Nobody consumes; then consumers come while publishing goes on. */

@@ -1,5 +1,7 @@
 import type {
   BacklogWorkload,
+  FlatStep,
+  FlatWorkload,
   Flow,
   FlowWorkload,
   IdleWorkload,
@@ -113,6 +115,7 @@ export function allWorkloads(): Workload[] {
       FULL,
     ),
     ...[1, 10, 100].flatMap((consumers) => [fanOut(consumers, 0, FULL), fanOut(consumers, 1, FULL)]),
+    ...flats(5_000_000, 10_000, FULL),
     start,
     idle,
     backlog,
@@ -133,6 +136,8 @@ export function shortened(workload: Workload): Workload {
   switch (workload.kind) {
     case 'flow':
       return { ...workload, ...QUICK };
+    case 'flat':
+      return flats(200_000, 1_000, QUICK).find(({ name }) => name === workload.name) as FlatWorkload;
     case 'backlog':
       return { ...workload, messages: 200_000, title: workload.title.replace('5,000,000', '200,000') };
     case 'surge':
@@ -161,4 +166,36 @@ function imagesOf(durations: Durations): FlowParts {
 function latencyOf(durations: Durations): FlowParts {
   const title = 'task queue at 2,000 msg/s, 2 publishers, 2 consumers, 256 B: latency';
   return [title, { publishers: 2, consumers: 2 }, 2_000, durations];
+}
+
+/** What a message costs must not grow with how much of anything there is. */
+function flats(backlog: number, queues: number, durations: Durations): FlatWorkload[] {
+  const flat = (name: string, title: string, steps: readonly FlatStep[]): FlatWorkload => ({
+    kind: 'flat',
+    name,
+    title: `${title}; 256 B, 4 publishers, windows of 256`,
+    steps,
+    ...durations,
+  });
+  const step = (label: string, flow: Partial<Flow>, lies = 0): FlatStep => ({
+    label,
+    flow: { ...TASK_QUEUE, ...flow },
+    backlog: lies,
+  });
+  const [most, many] = [backlog, queues].map((count) => count.toLocaleString('en')) as [string, string];
+  return [
+    flat('flat-queues', `messages over 1, 100 and ${many} queues in turn, 4 consumers`, [
+      step('1 queue', {}),
+      step('100 queues', { channel: 'queues', keys: 100 }),
+      step(`${many} queues`, { channel: 'queues', keys: queues }),
+    ]),
+    flat('flat-backlog', `a queue that is empty, and one with ${most} messages before every new one, 4 consumers`, [
+      step('empty', {}),
+      step(`${most} behind`, {}, backlog),
+    ]),
+    flat('flat-consumers', 'one queue with 1 consumer and with 1,000', [
+      step('1 consumer', { consumers: 1 }),
+      step('1,000 consumers', { consumers: 1_000 }),
+    ]),
+  ];
 }
