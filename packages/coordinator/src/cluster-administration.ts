@@ -1,6 +1,6 @@
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { MetaReply } from '@sluice/meta/meta-machine';
-import type { NodeInfo } from '@sluice/meta/node-info';
+import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type {
   ClusterManagement,
@@ -18,8 +18,8 @@ export interface MetadataExecutor {
 }
 
 /**
- * The cluster as an operator handles it, from any node. What would make messages lose a copy for good is refused here with
- * words: the metadata would accept it, and the partitions would wait for a store that never comes.
+ * The cluster as an operator handles it, from any node. What would make messages lose a copy for good, or the metadata its last one, is refused
+ * here with words: the metadata would accept it, and wait for a store or a coordinator that never comes.
  */
 export class ClusterAdministration implements ClusterManagement {
   readonly #topology: Topology;
@@ -89,7 +89,7 @@ export class ClusterAdministration implements ClusterManagement {
 
   async setReplicationFactor(copies: number): Promise<Outcome<number>> {
     if (this.#topology.epoch === 0) return NOT_READY;
-    const stores = this.#storesThatStay(0).length;
+    const stores = this.#whoStays('store', 0).length;
     if (copies > stores) {
       return refuse(
         'BAD_REQUEST',
@@ -101,9 +101,16 @@ export class ClusterAdministration implements ClusterManagement {
     return refusal ?? { ok: true, value: copies };
   }
 
-  #refuseLeaving(node: NodeInfo): Refusal | undefined {
-    if (!node.roles.includes('store')) return undefined;
-    const stay = this.#storesThatStay(node.nodeId).length;
+  #refuseLeaving({ nodeId, roles }: NodeInfo): Refusal | undefined {
+    if (roles.includes('coordinator') && this.#whoStays('coordinator', nodeId).length === 0) {
+      return refuse(
+        'BAD_REQUEST',
+        'This is the last coordinator: the metadata of the cluster would be gone with it',
+        'start another node with the coordinator role first',
+      );
+    }
+    if (!roles.includes('store')) return undefined;
+    const stay = this.#whoStays('store', nodeId).length;
     const { replicationFactor } = this.#topology;
     if (stay >= replicationFactor) return undefined;
     return refuse(
@@ -113,10 +120,10 @@ export class ClusterAdministration implements ClusterManagement {
     );
   }
 
-  #storesThatStay(without: number): NodeInfo[] {
+  #whoStays(role: NodeRole, without: number): NodeInfo[] {
     return this.#topology
       .nodes()
-      .filter(({ nodeId, roles, state }) => nodeId !== without && roles.includes('store') && isStaying(state));
+      .filter(({ nodeId, roles, state }) => nodeId !== without && roles.includes(role) && isStaying(state));
   }
 
   async #change(command: MetaCommand): Promise<Refusal | undefined> {

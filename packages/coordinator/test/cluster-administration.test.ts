@@ -1,0 +1,67 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { NodeInfo } from '@sluice/meta/node-info';
+import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
+import { Topology } from '@sluice/meta/topology';
+import { ClusterAdministration } from '../src/cluster-administration.ts';
+import { nodeInfo } from './support/test-cluster.ts';
+
+let topology: Topology;
+let executed: string[];
+let cluster: ClusterAdministration;
+
+beforeEach(() => {
+  topology = new Topology();
+  executed = [];
+  cluster = new ClusterAdministration({
+    topology,
+    metadata: {
+      execute: async (command) => {
+        executed.push(command.kind);
+        return { reply: { result: 'done' } } as never;
+      },
+    },
+    leading: () => 1,
+  });
+});
+
+function know(replicationFactor: number, nodes: NodeInfo[]): void {
+  topology.reset({
+    epoch: 1,
+    clusterId: 'c',
+    partitionCount: 0,
+    replicationFactor,
+    nodes,
+    partitions: [],
+    config: DEFAULT_QUEUE_SUBSYSTEM_CONFIG,
+    queues: [],
+  });
+}
+
+async function leave(name: string): Promise<string> {
+  const outcome = await cluster.setNodeState(name, 'leaving');
+  return outcome.ok ? 'done' : outcome.message;
+}
+
+describe('who may leave', () => {
+  const all = ['gateway', 'store', 'coordinator'] as const;
+
+  test('a store that no copy needs, a gateway always', async () => {
+    know(2, [nodeInfo(1, all), nodeInfo(2, all), nodeInfo(3, all), nodeInfo(4, ['gateway'])]);
+    expect([await leave('n3'), await leave('n4')]).toEqual(['done', 'done']);
+    expect(executed).toEqual(['set-node-state', 'set-node-state']);
+  });
+
+  test('not a store without which there are too few for the copies', async () => {
+    know(2, [nodeInfo(1, all), nodeInfo(2, all), nodeInfo(3, all, { state: 'leaving' })]);
+    expect(await leave('n2')).toMatch(/2 copies of every message need as many stores, and 1 would stay/);
+    expect(executed).toEqual([]);
+  });
+
+  test('not the last coordinator: nobody would know of the cluster', async () => {
+    const others = [nodeInfo(2, ['store']), nodeInfo(3, ['store']), nodeInfo(4, all, { state: 'leaving' })];
+    know(1, [nodeInfo(1, all), ...others]);
+    expect(await leave('n1')).toMatch(/last coordinator/);
+    know(1, [nodeInfo(1, all), ...others, nodeInfo(5, ['coordinator'], { state: 'draining' })]);
+    expect(await leave('n1')).toBe('done');
+  });
+});
