@@ -71,7 +71,8 @@ export class ClusterHistory {
     this.#queueMoves = new QueueMoves({ world, draw, knobs, check, gateways });
     this.#storeMoves = new StoreMoves({ world, draw, fleet: this.fleet });
     const isDoomed = (queueId: number): boolean => this.#queueMoves.doomed.has(queueId);
-    this.#publishers = new Publishers({ world, draw, knobs, check, gateways, isDoomed });
+    const isUnheardOf = (queueId: number): boolean => this.fleet.isUnheardOf(queueId);
+    this.#publishers = new Publishers({ world, draw, knobs, check, gateways, isDoomed, isUnheardOf });
   }
 
   /** Nothing is done to anybody. */

@@ -132,6 +132,14 @@ export class Fleet {
     return coordinator?.leads === true ? coordinator.machine : undefined;
   }
 
+  /** Some store that runs has an image without the queue. */
+  isUnheardOf(queueId: number): boolean {
+    for (const { host, topology } of this.stores.values()) {
+      if (host !== undefined && topology?.queue(queueId) === undefined) return true;
+    }
+    return false;
+  }
+
   /** Any gateway that serves, for who administers. */
   anyGateway(): GatewayNode | undefined {
     return this.gateways.find(({ state, life }) => state === 'up' && !life.paused);

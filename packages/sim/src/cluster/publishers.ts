@@ -16,6 +16,11 @@ export class Publishers {
   readonly #gateways: readonly GatewayNode[];
   /** Its removal was asked for: it may be refused. */
   readonly #isDoomed: (queueId: number) => boolean;
+  /**
+   * Some store's image lacks it. A leader that the coordinators cannot reach asks publishers to wait for a new queue, and refuses
+   * in the end rather than hold the partition's other queues up.
+   */
+  readonly #isUnheardOf: (queueId: number) => boolean;
   readonly #sequences = new Map<string, number>();
   #nextMessage = 1;
   #isOver = false;
@@ -29,6 +34,7 @@ export class Publishers {
     check: QueueCheck;
     gateways: readonly GatewayNode[];
     isDoomed: (queueId: number) => boolean;
+    isUnheardOf: (queueId: number) => boolean;
   }) {
     this.#world = options.world;
     this.#draw = options.draw;
@@ -36,6 +42,7 @@ export class Publishers {
     this.#check = options.check;
     this.#gateways = options.gateways;
     this.#isDoomed = options.isDoomed;
+    this.#isUnheardOf = options.isUnheardOf;
   }
 
   begin(): void {
@@ -108,7 +115,8 @@ export class Publishers {
         recordFailed: (failure) => {
           // Nobody knows: also a refusal may follow an attempt that was stored and not answered.
           if (failure !== 'unavailable' && this.#knobs.faults.length === 0) this.#check.refused(message.id);
-          if (failure.startsWith('queue-') && !this.#isDoomed(queueId)) {
+          const isExcused = this.#isDoomed(queueId) || (failure === 'queue-unknown' && this.#isUnheardOf(queueId));
+          if (failure.startsWith('queue-') && !isExcused) {
             this.#world.fail(new Violation('queues known', `${message.id} for queue ${queue.name}: ${failure}`));
           }
         },
