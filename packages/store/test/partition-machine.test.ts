@@ -2,7 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import type { RowAccess } from '@sluice/multiraft/group-machine';
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import { stampCommand } from '@sluice/queue/machine/command-header';
-import { PartitionMachine, RESIDENT_RANGES } from '../src/machine/partition-machine.ts';
+import { encodeSessionCommand } from '@sluice/queue/session/command-codec';
+import type { SessionCommand } from '@sluice/queue/session/commands';
+import { type PartitionEffect, PartitionMachine, RESIDENT_RANGES } from '../src/machine/partition-machine.ts';
 
 /** Rows of one partition, in memory. */
 class Table implements RowAccess {
@@ -61,5 +63,43 @@ describe('the machine of a partition', () => {
       expect(Buffer.compare(ranges[i - 1]?.to as Uint8Array, ranges[i]?.from as Uint8Array)).toBeLessThanOrEqual(0);
     }
     expect(ranges.length).toBeGreaterThan(0);
+  });
+});
+
+describe('sessions of a partition', () => {
+  const at = (command: SessionCommand, stampMs: number): Uint8Array => {
+    const bytes = encodeSessionCommand(command);
+    stampCommand(bytes, stampMs);
+    return bytes;
+  };
+
+  test('begin and end their streams among its queues, and move its time', () => {
+    const machine = PartitionMachine.restore([]);
+    const rows = new Table();
+    const open = { clientId: 'c', identity: '', gateway: 1, cleanStart: false, expiryS: 60 };
+    const opened = machine.apply(1, at({ type: 'open-session', ...open }, 7000), rows, []);
+    const epoch = opened.type === 'session-opened' ? opened.epoch : 0;
+    const subscriptions = [{ filter: 'a/#', options: 1, subscriptionId: 0, isStored: true }];
+    const limits = { countMax: 10, bytesMax: null };
+    const effects: PartitionEffect[] = [];
+    const subscribe = at({ type: 'subscribe-session', clientId: 'c', epoch, ...limits, subscriptions }, 7001);
+    const subscribed = machine.apply(2, subscribe, rows, effects);
+    const streamId = subscribed.type === 'session-subscribed' ? (subscribed.streamIds[0] as number) : 0;
+    machine.flush(rows);
+    expect(effects).toEqual([{ type: 'stream-added', streamId, filter: 'a/#' }]);
+    const again = PartitionMachine.restore(rows.all());
+    expect(again.queues.queue(streamId)).toMatchObject({ name: 'a/#', countMax: 10, overflow: 'drop_oldest', tail: 0 });
+    expect([again.queues.nowMs, again.sessions.connected('c')]).toEqual([7001, { epoch, gateway: 1 }]);
+    effects.length = 0;
+    again.apply(3, at({ type: 'close-session', clientId: 'c', epoch, expiryS: 0 }, 7002), rows, effects);
+    again.flush(rows);
+    expect(effects.map(({ type }) => type)).toEqual(['queue-removed', 'stream-removed']);
+    expect(again.queues.queue(streamId)).toBeUndefined();
+    expect(
+      rows
+        .all()
+        .map(({ key }) => String.fromCharCode(key[0] as number))
+        .sort(),
+    ).toEqual(['M', 'N']);
   });
 });

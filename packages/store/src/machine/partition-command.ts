@@ -1,9 +1,20 @@
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import type { Command } from '@sluice/queue/machine/commands';
+import { encodeSessionCommand } from '@sluice/queue/session/command-codec';
+import type { SessionCommand } from '@sluice/queue/session/commands';
 
 /** What a store proposes by itself, of any tenant; record batches come encoded. */
-export type PartitionCommand = Command;
+export type PartitionCommand = Command | SessionCommand;
 
 export function encodePartitionCommand(command: PartitionCommand): Uint8Array {
-  return encodeCommand(command);
+  switch (command.type) {
+    case 'settle':
+    case 'configure-queue':
+    case 'drop-rows':
+    case 'remove-queue':
+    case 'time':
+      return encodeCommand(command);
+    default:
+      return encodeSessionCommand(command);
+  }
 }

@@ -1,8 +1,13 @@
 import type { GroupMachine, RowAccess } from '@sluice/multiraft/group-machine';
 import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
+import { stampOf } from '@sluice/queue/machine/command-header';
 import type { Effect } from '@sluice/queue/machine/effects';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice/queue/machine/row-keys';
+import { SESSION_RESIDENT_RANGES, SessionTable } from '@sluice/queue/session/row-keys';
+import { SessionMachine } from '@sluice/queue/session/session-machine';
+import type { SessionEffect, SessionReply } from '@sluice/queue/session/session-reply';
+import { StreamQueues } from './stream-queues.ts';
 
 /**
  * The replicated machine of a partition, as its Raft group sees it: one log, one time, and in it the machines of several
@@ -15,29 +20,38 @@ import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice
  * | tenant   | commands | tables      |
  * | -------- | -------- | ----------- |
  * | queues   | 1-31     | B E K M P Q |
- * | sessions | 32-63    | F N S       |
+ * | sessions | 32-63    | C F N S U   |
  * | retained | 64-95    | R T         |
  *
  * The partition's time is one as well: the queue machine keeps it (it has its row), and every command moves it.
  */
 export class PartitionMachine implements GroupMachine<PartitionReply, PartitionEffect> {
   readonly queues: QueueMachine;
+  readonly sessions: SessionMachine;
+  readonly #streams: StreamQueues;
 
-  private constructor(queues: QueueMachine) {
+  private constructor(queues: QueueMachine, ofSessions: readonly ResidentRow[]) {
     this.queues = queues;
+    this.#streams = new StreamQueues(queues);
+    this.sessions = SessionMachine.restore(ofSessions, this.#streams);
   }
 
   /** From the rows of `RESIDENT_RANGES`, in any order. */
   static restore(rows: Iterable<ResidentRow>): PartitionMachine {
     const ofQueues: ResidentRow[] = [];
+    const ofSessions: ResidentRow[] = [];
     for (const row of rows) {
-      if (QUEUE_TABLES.has(row.key[0] as number)) ofQueues.push(row);
+      const table = row.key[0] as number;
+      if (QUEUE_TABLES.has(table)) ofQueues.push(row);
+      else if (SESSION_TABLES.has(table)) ofSessions.push(row);
     }
-    return new PartitionMachine(QueueMachine.restore(ofQueues));
+    return new PartitionMachine(QueueMachine.restore(ofQueues), ofSessions);
   }
 
   neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
-    return this.queues.neededRows(commands);
+    const keys = this.queues.neededRows(commands);
+    for (const key of this.sessions.neededRows(commands)) keys.push(key);
+    return keys;
   }
 
   furtherRows(commands: readonly Uint8Array[], rows: RowAccess): Uint8Array[] {
@@ -46,22 +60,34 @@ export class PartitionMachine implements GroupMachine<PartitionReply, PartitionE
 
   /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
   apply(index: number, command: Uint8Array, rows: RowAccess, effects: PartitionEffect[]): PartitionReply {
-    return this.queues.apply(index, command, rows, effects);
+    const { queues, sessions } = this;
+    const kind = command[0] as number;
+    // Tenants add to the list and never read it.
+    const ofQueues = effects as Effect[];
+    if (kind < SESSION_KIND_MIN || kind > SESSION_KIND_MAX) return queues.apply(index, command, rows, ofQueues);
+    queues.advance(stampOf(command));
+    return this.#streams.within(index, rows, ofQueues, () =>
+      sessions.apply(command, queues.nowMs, rows, effects as SessionEffect[]),
+    );
   }
 
   flush(rows: RowAccess): void {
     this.queues.flush(rows);
+    this.sessions.flush(rows);
   }
 }
 
 /** What applied commands answer; `type` tells them apart over all tenants. */
-export type PartitionReply = ApplyReply;
+export type PartitionReply = ApplyReply | SessionReply;
 
 /** Likewise. */
-export type PartitionEffect = Effect;
+export type PartitionEffect = Effect | SessionEffect;
 
 /** [from, to) of everything that `PartitionMachine.restore` reads: the tenants' ranges, joined. */
-export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [...QUEUE_RANGES];
+export const RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
+  ...QUEUE_RANGES,
+  ...SESSION_RESIDENT_RANGES,
+];
 
 interface ResidentRow {
   key: Uint8Array;
@@ -69,3 +95,6 @@ interface ResidentRow {
 }
 
 const QUEUE_TABLES: ReadonlySet<number> = new Set(Object.values(QueueTable));
+const SESSION_TABLES: ReadonlySet<number> = new Set(Object.values(SessionTable));
+const SESSION_KIND_MIN = 32;
+const SESSION_KIND_MAX = 63;

@@ -1,0 +1,77 @@
+/** What happens to sessions, as the leader of their partition proposes it. What each means is said by `session-machine`. */
+export type SessionCommand =
+  | OpenCommand
+  | SubscribeCommand
+  | UnsubscribeCommand
+  | PassCommand
+  | CloseCommand
+  | ExpireCommand;
+
+/** Seconds after the connection's end; this many: never. */
+export const EXPIRY_NEVER_S = 0xffff_ffff;
+
+export interface OpenCommand {
+  type: 'open-session';
+  clientId: string;
+  /** Who the client proved to be; empty: nobody in particular. Only the same may go on with a session. */
+  identity: string;
+  /** The node whose client it is from now on. */
+  gateway: number;
+  cleanStart: boolean;
+  /** 0: it is to end with its connection, so nothing is begun for it that is not there. */
+  expiryS: number;
+}
+
+export interface SubscribeCommand {
+  type: 'subscribe-session';
+  clientId: string;
+  epoch: number;
+  /** Bounds of a stream that begins with this; null: none. */
+  countMax: number | null;
+  bytesMax: number | null;
+  subscriptions: readonly SubscriptionRequest[];
+}
+
+export interface SubscriptionRequest {
+  filter: string;
+  /** The options byte of SUBSCRIBE, and the Subscription Identifier (0: none): kept for the gateway. */
+  options: number;
+  subscriptionId: number;
+  /** Whether messages are kept for it while nobody is connected. */
+  isStored: boolean;
+}
+
+export interface UnsubscribeCommand {
+  type: 'unsubscribe-session';
+  clientId: string;
+  epoch: number;
+  filters: readonly string[];
+}
+
+/** The client is done with records of streams: taken, expired, or not there any more. */
+export interface PassCommand {
+  type: 'pass-session';
+  passes: readonly Pass[];
+}
+
+export interface Pass {
+  clientId: string;
+  epoch: number;
+  streamId: number;
+  /** Flat pairs `[from, to, …]`, `to` excluded. */
+  ranges: readonly number[];
+}
+
+export interface CloseCommand {
+  type: 'close-session';
+  clientId: string;
+  epoch: number;
+  /** From now on; undefined: as it was. */
+  expiryS: number | undefined;
+}
+
+/** Those whose time is over by the time of this command; the others are left alone. */
+export interface ExpireCommand {
+  type: 'expire-sessions';
+  clientIds: readonly string[];
+}

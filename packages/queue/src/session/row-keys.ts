@@ -1,0 +1,71 @@
+import { writeU53 } from '../record/byte-cursor.ts';
+
+/**
+ * Rows of a partition's sessions, beside those of its queues. A letter is never given to anything else.
+ *
+ * 'S' client id             session: who, epoch, expiry, connected where or disconnected since when, subscriptions
+ * 'C' client id             connected now: epoch and gateway, so that a new leader need not read all sessions
+ * 'U' stream id, client id  what the session has received of the stream
+ * 'F' stream id             the filter that feeds the stream, and how many sessions read it
+ * 'N'                       the numbers given last, and how many sessions there are
+ */
+export const SessionTable = { SESSION: 0x53, CONNECTED: 0x43, CURSOR: 0x55, STREAM: 0x46, NUMBERS: 0x4e } as const;
+
+export function sessionRowKey(clientId: string): Uint8Array {
+  return clientKey(SessionTable.SESSION, clientId);
+}
+
+export function connectedRowKey(clientId: string): Uint8Array {
+  return clientKey(SessionTable.CONNECTED, clientId);
+}
+
+export function cursorRowKey(streamId: number, clientId: string): Uint8Array {
+  const id = Buffer.from(clientId, 'utf8');
+  const key = new Uint8Array(9 + id.length);
+  key[0] = SessionTable.CURSOR;
+  writeU53(key, 1, streamId);
+  key.set(id, 9);
+  return key;
+}
+
+/** [from, to) of the cursors of a stream. */
+export function cursorRange(streamId: number): { from: Uint8Array; to: Uint8Array } {
+  return { from: cursorRowKey(streamId, ''), to: cursorRowKey(streamId + 1, '') };
+}
+
+export function streamRowKey(streamId: number): Uint8Array {
+  const key = new Uint8Array(9);
+  key[0] = SessionTable.STREAM;
+  writeU53(key, 1, streamId);
+  return key;
+}
+
+export function numbersRowKey(): Uint8Array {
+  return Uint8Array.of(SessionTable.NUMBERS);
+}
+
+/** [from, to) of all sessions. */
+export const SESSION_RANGE = tableRange(SessionTable.SESSION);
+
+/** [from, to) of everything `SessionMachine.restore` reads: not the sessions, and not their cursors. */
+export const SESSION_RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
+  tableRange(SessionTable.CONNECTED),
+  tableRange(SessionTable.STREAM),
+  tableRange(SessionTable.NUMBERS),
+];
+
+export function clientIdOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset + 1, key.byteLength - 1).toString('utf8');
+}
+
+function tableRange(table: number): { from: Uint8Array; to: Uint8Array } {
+  return { from: Uint8Array.of(table), to: Uint8Array.of(table + 1) };
+}
+
+function clientKey(table: number, clientId: string): Uint8Array {
+  const id = Buffer.from(clientId, 'utf8');
+  const key = new Uint8Array(1 + id.length);
+  key[0] = table;
+  key.set(id, 1);
+  return key;
+}

@@ -1,0 +1,364 @@
+import type { Rows } from '../machine/rows.ts';
+import { readU53 } from '../record/byte-cursor.ts';
+import { decodeSessionCommand, SessionCommandKind } from './command-codec.ts';
+import type {
+  CloseCommand,
+  ExpireCommand,
+  OpenCommand,
+  PassCommand,
+  SubscribeCommand,
+  UnsubscribeCommand,
+} from './commands.ts';
+import { Cursor } from './cursor.ts';
+import {
+  clientIdOf,
+  connectedRowKey,
+  cursorRowKey,
+  numbersRowKey,
+  SessionTable,
+  sessionRowKey,
+  streamRowKey,
+} from './row-keys.ts';
+import type { SessionEffect, SessionReply } from './session-reply.ts';
+import {
+  type ConnectedRow,
+  decodeConnectedRow,
+  decodeCursorRow,
+  decodeNumbersRow,
+  decodeSessionRow,
+  decodeStreamRow,
+  encodeConnectedRow,
+  encodeCursorRow,
+  encodeNumbersRow,
+  encodeSessionRow,
+  encodeStreamRow,
+  isExpired,
+  type NumbersRow,
+  type SessionRow,
+} from './session-rows.ts';
+import { STREAM_ID_MIN } from './stream-id.ts';
+
+/**
+ * The sessions of one partition that outlive their connection.
+ *
+ * A message for ten thousand sessions must not be written ten thousand times. So sessions own no messages: each distinct
+ * filter of a partition has one stream, a queue of the partition's queue machine, and a session has a cursor in it. A
+ * stream begins with the first session that wants its filter and ends with the last; what is in it before a session comes
+ * is not for that session, because its cursor begins at the tail in the order of the log.
+ *
+ * Every attach raises the epoch, a number the partition never gives twice: whoever comes with an older one has lost the
+ * session and changes nothing of it.
+ *
+ * Resident are the filters, who is connected, and two numbers. Of a session that waits for its client nothing is.
+ */
+export class SessionMachine {
+  readonly #streams: StreamHost;
+  readonly #byFilter = new Map<string, StreamState>();
+  readonly #byId = new Map<number, StreamState>();
+  readonly #connected = new Map<string, ConnectedRow>();
+  readonly #numbers: NumbersRow = { last: 0, sessions: 0 };
+  readonly #dirty = new Set<StreamState>();
+  #areNumbersDirty = false;
+
+  /** A session's row is rewritten with each change of its subscriptions; beyond these it takes no more. */
+  static readonly SUBSCRIPTIONS_MAX = 1_000;
+  static readonly FILTER_BYTES_MAX = 128 * 1024;
+  /** Each is resident here and on every gateway. */
+  static readonly STREAMS_MAX = 250_000;
+
+  private constructor(streams: StreamHost) {
+    this.#streams = streams;
+  }
+
+  /** From the rows of `SESSION_RESIDENT_RANGES`; other rows are passed over. */
+  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>, streams: StreamHost): SessionMachine {
+    const machine = new SessionMachine(streams);
+    for (const { key, value } of rows) {
+      if (key[0] === SessionTable.CONNECTED) machine.#connected.set(clientIdOf(key), decodeConnectedRow(value));
+      else if (key[0] === SessionTable.NUMBERS) Object.assign(machine.#numbers, decodeNumbersRow(value));
+      else if (key[0] === SessionTable.STREAM) {
+        machine.#keep({ streamId: readU53(key, 1), ...decodeStreamRow(value) });
+      }
+    }
+    return machine;
+  }
+
+  /** Commands of other tenants are passed over. May name a row twice. */
+  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
+    const keys: Uint8Array[] = [];
+    for (const bytes of commands) {
+      const kind = bytes[0] as number;
+      if (kind < SessionCommandKind.OPEN || kind > SessionCommandKind.EXPIRE) continue;
+      const command = decodeSessionCommand(bytes);
+      if (command.type === 'pass-session') {
+        for (const { streamId, clientId } of command.passes) keys.push(cursorRowKey(streamId, clientId));
+      } else if (command.type === 'expire-sessions') {
+        for (const clientId of command.clientIds) keys.push(sessionRowKey(clientId));
+      } else keys.push(sessionRowKey(command.clientId));
+    }
+    return keys;
+  }
+
+  /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
+  apply(bytes: Uint8Array, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const command = decodeSessionCommand(bytes);
+    switch (command.type) {
+      case 'open-session':
+        return this.#open(command, nowMs, rows, effects);
+      case 'subscribe-session':
+        return this.#subscribe(command, rows, effects);
+      case 'unsubscribe-session':
+        return this.#unsubscribe(command, rows, effects);
+      case 'pass-session':
+        return this.#pass(command, rows, effects);
+      case 'close-session':
+        return this.#close(command, nowMs, rows, effects);
+      case 'expire-sessions':
+        return this.#expire(command, nowMs, rows, effects);
+    }
+  }
+
+  flush(rows: Rows): void {
+    for (const stream of this.#dirty) {
+      if (stream.sessions > 0) rows.put(streamRowKey(stream.streamId), encodeStreamRow(stream));
+      else rows.delete(streamRowKey(stream.streamId));
+    }
+    this.#dirty.clear();
+    if (this.#areNumbersDirty) rows.put(numbersRowKey(), encodeNumbersRow(this.#numbers));
+    this.#areNumbersDirty = false;
+  }
+
+  streams(): Iterable<Readonly<StreamState>> {
+    return this.#byId.values();
+  }
+
+  stream(streamId: number): Readonly<StreamState> | undefined {
+    return this.#byId.get(streamId);
+  }
+
+  get streamCount(): number {
+    return this.#byId.size;
+  }
+
+  /** Of connected sessions: who has it. */
+  connected(clientId: string): Readonly<ConnectedRow> | undefined {
+    return this.#connected.get(clientId);
+  }
+
+  allConnected(): Iterable<[string, Readonly<ConnectedRow>]> {
+    return this.#connected;
+  }
+
+  get connectedCount(): number {
+    return this.#connected.size;
+  }
+
+  get sessionCount(): number {
+    return this.#numbers.sessions;
+  }
+
+  #open(command: OpenCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const { clientId, identity, gateway, cleanStart, expiryS } = command;
+    const known = readSession(rows, clientId);
+    const former = known !== undefined && isExpired(known, nowMs) ? undefined : known;
+    if (former !== undefined && former.identity !== identity) return { type: 'session-denied' };
+    if (known !== undefined && (former === undefined || cleanStart)) this.#remove(clientId, known, rows, effects);
+    const session = cleanStart ? undefined : former;
+    const formerGateway = former?.gateway ?? 0;
+    const formerEpoch = former?.epoch ?? 0;
+    if (session === undefined && expiryS === 0) {
+      return { type: 'session-opened', epoch: 0, present: false, subscriptions: [], formerGateway, formerEpoch };
+    }
+    const epoch = this.#number();
+    if (session === undefined) this.#numbers.sessions++;
+    const subscriptions = session?.subscriptions ?? [];
+    const row: SessionRow = { epoch, identity, gateway, sinceMs: nowMs, expiryS, subscriptions };
+    rows.put(sessionRowKey(clientId), encodeSessionRow(row));
+    this.#connected.set(clientId, { epoch, gateway });
+    rows.put(connectedRowKey(clientId), encodeConnectedRow({ epoch, gateway }));
+    const present = session !== undefined;
+    return { type: 'session-opened', epoch, present, subscriptions, formerGateway, formerEpoch };
+  }
+
+  #subscribe(command: SubscribeCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const { clientId, epoch } = command;
+    const session = this.#held(clientId, epoch, rows);
+    if (session === undefined) return FENCED;
+    const { subscriptions } = session;
+    let filterBytes = 0;
+    for (const { filter } of subscriptions) filterBytes += filter.length;
+    const streamIds: number[] = [];
+    for (const { filter, options, subscriptionId, isStored } of command.subscriptions) {
+      const at = subscriptions.findIndex((each) => each.filter === filter);
+      const former = subscriptions[at]?.streamId ?? 0;
+      const room = at === -1 ? filter.length : 0;
+      if (
+        (at === -1 && subscriptions.length >= SessionMachine.SUBSCRIPTIONS_MAX) ||
+        filterBytes + room > SessionMachine.FILTER_BYTES_MAX ||
+        (isStored && !this.#byFilter.has(filter) && this.#byId.size >= SessionMachine.STREAMS_MAX)
+      ) {
+        streamIds.push(-1);
+        continue;
+      }
+      filterBytes += room;
+      if (former !== 0 && !isStored) this.#leave(former, clientId, rows, effects);
+      const streamId = isStored ? former || this.#join(filter, clientId, command, rows, effects) : 0;
+      const subscription = { filter, options, subscriptionId, streamId };
+      if (at === -1) subscriptions.push(subscription);
+      else subscriptions[at] = subscription;
+      streamIds.push(streamId);
+    }
+    rows.put(sessionRowKey(clientId), encodeSessionRow(session));
+    return { type: 'session-subscribed', streamIds };
+  }
+
+  #unsubscribe(command: UnsubscribeCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const { clientId, epoch, filters } = command;
+    const session = this.#held(clientId, epoch, rows);
+    if (session === undefined) return FENCED;
+    const existed: boolean[] = [];
+    for (const filter of filters) {
+      const at = session.subscriptions.findIndex((each) => each.filter === filter);
+      existed.push(at !== -1);
+      if (at === -1) continue;
+      const [gone] = session.subscriptions.splice(at, 1);
+      if (gone !== undefined && gone.streamId !== 0) this.#leave(gone.streamId, clientId, rows, effects);
+    }
+    rows.put(sessionRowKey(clientId), encodeSessionRow(session));
+    return { type: 'session-unsubscribed', existed };
+  }
+
+  /** What comes late, of somebody who lost the session or of a filter that was left, is nobody's any more. */
+  #pass(command: PassCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
+    for (const { clientId, epoch, streamId, ranges } of command.passes) {
+      if (this.#connected.get(clientId)?.epoch !== epoch) continue;
+      const key = cursorRowKey(streamId, clientId);
+      const value = rows.get(key);
+      if (value === undefined) continue;
+      const cursor = decodeCursorRow(value);
+      const before = cursor.next;
+      let isNew = false;
+      for (let i = 0; i < ranges.length; i += 2) {
+        if (cursor.pass(ranges[i] as number, ranges[i + 1] as number)) isNew = true;
+      }
+      if (isNew) rows.put(key, encodeCursorRow(cursor));
+      if (cursor.next !== before) effects.push({ type: 'stream-passed', streamId });
+    }
+    return PASSED;
+  }
+
+  #close(command: CloseCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const { clientId, epoch, expiryS } = command;
+    const session = this.#held(clientId, epoch, rows);
+    if (session === undefined) return { type: 'session-closed', changed: false };
+    const left = expiryS ?? session.expiryS;
+    if (left === 0) this.#remove(clientId, session, rows, effects);
+    else {
+      this.#disconnect(clientId, rows);
+      const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left };
+      rows.put(sessionRowKey(clientId), encodeSessionRow(row));
+    }
+    return { type: 'session-closed', changed: true };
+  }
+
+  #expire(command: ExpireCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const clientIds: string[] = [];
+    for (const clientId of command.clientIds) {
+      const session = readSession(rows, clientId);
+      if (session === undefined || !isExpired(session, nowMs)) continue;
+      this.#remove(clientId, session, rows, effects);
+      clientIds.push(clientId);
+    }
+    return { type: 'sessions-expired', clientIds };
+  }
+
+  /** The session, if this epoch still has it. */
+  #held(clientId: string, epoch: number, rows: Rows): SessionRow | undefined {
+    return this.#connected.get(clientId)?.epoch === epoch ? readSession(rows, clientId) : undefined;
+  }
+
+  #remove(clientId: string, session: SessionRow, rows: Rows, effects: SessionEffect[]): void {
+    for (const { streamId } of session.subscriptions) {
+      if (streamId !== 0) this.#leave(streamId, clientId, rows, effects);
+    }
+    rows.delete(sessionRowKey(clientId));
+    this.#disconnect(clientId, rows);
+    this.#numbers.sessions--;
+    this.#areNumbersDirty = true;
+  }
+
+  #disconnect(clientId: string, rows: Rows): void {
+    if (this.#connected.delete(clientId)) rows.delete(connectedRowKey(clientId));
+  }
+
+  #join(
+    filter: string,
+    clientId: string,
+    limits: Pick<SubscribeCommand, 'countMax' | 'bytesMax'>,
+    rows: Rows,
+    effects: SessionEffect[],
+  ): number {
+    let stream = this.#byFilter.get(filter);
+    if (stream === undefined) {
+      stream = { streamId: STREAM_ID_MIN + this.#number(), filter, sessions: 0 };
+      this.#keep(stream);
+      this.#streams.begin(stream.streamId, filter, limits.countMax, limits.bytesMax);
+      effects.push({ type: 'stream-added', streamId: stream.streamId, filter });
+    }
+    stream.sessions++;
+    this.#dirty.add(stream);
+    const { streamId } = stream;
+    rows.put(cursorRowKey(streamId, clientId), encodeCursorRow(new Cursor(this.#streams.tailOf(streamId))));
+    return streamId;
+  }
+
+  #leave(streamId: number, clientId: string, rows: Rows, effects: SessionEffect[]): void {
+    rows.delete(cursorRowKey(streamId, clientId));
+    const stream = this.#byId.get(streamId);
+    if (stream === undefined) return;
+    stream.sessions--;
+    this.#dirty.add(stream);
+    if (stream.sessions > 0) {
+      effects.push({ type: 'stream-passed', streamId });
+      return;
+    }
+    this.#byId.delete(streamId);
+    this.#byFilter.delete(stream.filter);
+    this.#streams.end(streamId);
+    effects.push({ type: 'stream-removed', streamId });
+  }
+
+  #keep(stream: StreamState): void {
+    this.#byFilter.set(stream.filter, stream);
+    this.#byId.set(stream.streamId, stream);
+  }
+
+  #number(): number {
+    this.#areNumbersDirty = true;
+    return ++this.#numbers.last;
+  }
+}
+
+/** The queues that are streams, as the partition lets this machine act on them within one entry. */
+export interface StreamHost {
+  begin(streamId: number, filter: string, countMax: number | null, bytesMax: number | null): void;
+  /** Nothing is stored in it from here on; its records are dropped in steps. */
+  end(streamId: number): void;
+  /** The offset of the next record. */
+  tailOf(streamId: number): number;
+}
+
+export interface StreamState {
+  streamId: number;
+  filter: string;
+  /** How many read it. */
+  sessions: number;
+}
+
+const FENCED: SessionReply = Object.freeze({ type: 'session-fenced' });
+const PASSED: SessionReply = Object.freeze({ type: 'session-passed' });
+
+function readSession(rows: Rows, clientId: string): SessionRow | undefined {
+  const value = rows.get(sessionRowKey(clientId));
+  return value === undefined ? undefined : decodeSessionRow(value);
+}

@@ -1,0 +1,34 @@
+import type { StoredSubscription } from './session-rows.ts';
+
+/** What a command of sessions answers to its proposer. */
+export type SessionReply =
+  | {
+      type: 'session-opened';
+      /** 0: nothing is kept for this client, its session is its gateway's alone. */
+      epoch: number;
+      present: boolean;
+      subscriptions: readonly StoredSubscription[];
+      /** Where it was connected until now; 0: nowhere. */
+      formerGateway: number;
+      formerEpoch: number;
+    }
+  /** The session belongs to somebody else who uses the same client id. */
+  | { type: 'session-denied' }
+  /** A stream id each; 0: nothing is kept for it, -1: it was refused, the session has too many. */
+  | { type: 'session-subscribed'; streamIds: readonly number[] }
+  /** Whether it was there, each. */
+  | { type: 'session-unsubscribed'; existed: readonly boolean[] }
+  /** Somebody else has the session by now, or it is over. */
+  | { type: 'session-fenced' }
+  /** False: it was not as the proposer believed. */
+  | { type: 'session-closed'; changed: boolean }
+  | { type: 'sessions-expired'; clientIds: readonly string[] }
+  | { type: 'session-passed' };
+
+/** Said to the host of every replica; only a leader acts on them. */
+export type SessionEffect =
+  /** From now on what matches the filter is to be stored in the stream too. Lost: a new leader tells all of them. */
+  | { type: 'stream-added'; streamId: number; filter: string }
+  | { type: 'stream-removed'; streamId: number }
+  /** Its oldest records may have been received by all. Lost: the next one says it again. */
+  | { type: 'stream-passed'; streamId: number };

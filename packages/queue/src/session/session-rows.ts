@@ -1,0 +1,139 @@
+import { ByteReader } from '@sluice/common/bytes/byte-reader';
+import { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import { SluiceError } from '@sluice/common/errors';
+import { EXPIRY_NEVER_S } from './commands.ts';
+import { Cursor } from './cursor.ts';
+
+/** A session as it lies in its row. */
+export interface SessionRow {
+  epoch: number;
+  identity: string;
+  /** 0: disconnected. */
+  gateway: number;
+  /** Connected or disconnected since, by the partition's time. */
+  sinceMs: number;
+  expiryS: number;
+  subscriptions: StoredSubscription[];
+}
+
+export interface StoredSubscription {
+  filter: string;
+  options: number;
+  subscriptionId: number;
+  /** 0: no messages are kept for it. */
+  streamId: number;
+}
+
+export interface ConnectedRow {
+  epoch: number;
+  gateway: number;
+}
+
+export interface StreamRow {
+  filter: string;
+  sessions: number;
+}
+
+export interface NumbersRow {
+  /** Given last, as an epoch or in the id of a stream. */
+  last: number;
+  sessions: number;
+}
+
+const VERSION = 1;
+
+/** u8 version, then varints: epoch, identity, gateway, since, expiry, then to the end: u8 options, id, stream id, filter. */
+export function encodeSessionRow(row: SessionRow): Uint8Array {
+  const writer = new ByteWriter(128).u8(VERSION).varint(row.epoch).text(row.identity).varint(row.gateway);
+  writer.varint(row.sinceMs).varint(row.expiryS);
+  for (const { filter, options, subscriptionId, streamId } of row.subscriptions) {
+    writer.u8(options).varint(subscriptionId).varint(streamId).text(filter);
+  }
+  return writer.finish();
+}
+
+export function decodeSessionRow(value: Uint8Array): SessionRow {
+  const reader = readerOf(value, 'session');
+  const epoch = reader.varint();
+  const identity = reader.text();
+  const gateway = reader.varint();
+  const sinceMs = reader.varint();
+  const expiryS = reader.varint();
+  const subscriptions: StoredSubscription[] = [];
+  while (reader.remaining > 0) {
+    const options = reader.u8();
+    const subscriptionId = reader.varint();
+    const streamId = reader.varint();
+    subscriptions.push({ filter: reader.text(), options, subscriptionId, streamId });
+  }
+  return { epoch, identity, gateway, sinceMs, expiryS, subscriptions };
+}
+
+/** Its client has been away for as long as it may. */
+export function isExpired({ gateway, sinceMs, expiryS }: SessionRow, nowMs: number): boolean {
+  return gateway === 0 && expiryS !== EXPIRY_NEVER_S && sinceMs + expiryS * 1000 <= nowMs;
+}
+
+export function encodeConnectedRow({ epoch, gateway }: ConnectedRow): Uint8Array {
+  return new ByteWriter(16).u8(VERSION).varint(epoch).varint(gateway).finish();
+}
+
+export function decodeConnectedRow(value: Uint8Array): ConnectedRow {
+  const reader = readerOf(value, 'connection');
+  return { epoch: reader.varint(), gateway: reader.varint() };
+}
+
+/** u8 version, varint next, then to the end: distance from the end of what was before, length. */
+export function encodeCursorRow({ next, ranges }: Cursor): Uint8Array {
+  const writer = new ByteWriter(16).u8(VERSION).varint(next);
+  let end = next;
+  for (let i = 0; i < ranges.length; i += 2) {
+    const from = ranges[i] as number;
+    const to = ranges[i + 1] as number;
+    writer.varint(from - end).varint(to - from);
+    end = to;
+  }
+  return writer.finish();
+}
+
+export function decodeCursorRow(value: Uint8Array): Cursor {
+  const reader = readerOf(value, 'cursor');
+  const cursor = new Cursor(reader.varint());
+  let end = cursor.next;
+  while (reader.remaining > 0) {
+    const from = end + reader.varint();
+    end = from + reader.varint();
+    cursor.ranges.push(from, end);
+  }
+  return cursor;
+}
+
+export function encodeStreamRow({ filter, sessions }: StreamRow): Uint8Array {
+  return new ByteWriter(64).u8(VERSION).varint(sessions).text(filter).finish();
+}
+
+export function decodeStreamRow(value: Uint8Array): StreamRow {
+  const reader = readerOf(value, 'stream');
+  const sessions = reader.varint();
+  return { filter: reader.text(), sessions };
+}
+
+export function encodeNumbersRow({ last, sessions }: NumbersRow): Uint8Array {
+  return new ByteWriter(16).u8(VERSION).varint(last).varint(sessions).finish();
+}
+
+export function decodeNumbersRow(value: Uint8Array): NumbersRow {
+  const reader = readerOf(value, 'numbers');
+  return { last: reader.varint(), sessions: reader.varint() };
+}
+
+function readerOf(value: Uint8Array, what: string): ByteReader {
+  const reader = new ByteReader(value);
+  const version = reader.u8();
+  if (version !== VERSION) {
+    throw new SluiceError('ROW_UNKNOWN', `${what} row of version ${version}`, {
+      hint: 'this node runs an older release than the one that wrote its data: upgrade it',
+    });
+  }
+  return reader;
+}

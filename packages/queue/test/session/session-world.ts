@@ -1,0 +1,88 @@
+import { deepEqual } from 'node:assert';
+import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
+import type { SessionCommand } from '../../src/session/commands.ts';
+import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey } from '../../src/session/row-keys.ts';
+import { SessionMachine, type StreamHost } from '../../src/session/session-machine.ts';
+import type { SessionEffect, SessionReply } from '../../src/session/session-reply.ts';
+import { decodeCursorRow, decodeSessionRow, type SessionRow } from '../../src/session/session-rows.ts';
+
+/** One partition's sessions over rows in memory; streams are lists of numbers. */
+export class SessionWorld implements StreamHost {
+  readonly rows = new Map<string, Uint8Array>();
+  readonly streams = new Map<number, number[]>();
+  readonly effects: SessionEffect[] = [];
+  readonly begun: { filter: string; countMax: number | null; bytesMax: number | null }[] = [];
+  machine = SessionMachine.restore([], this);
+  nowMs = 0;
+
+  begin(streamId: number, filter: string, countMax: number | null, bytesMax: number | null): void {
+    if (this.streams.has(streamId)) throw new Error('a stream begins once');
+    this.streams.set(streamId, []);
+    this.begun.push({ filter, countMax, bytesMax });
+  }
+  end(streamId: number): void {
+    if (!this.streams.delete(streamId)) throw new Error('only what began ends');
+  }
+  tailOf(streamId: number): number {
+    return this.streams.get(streamId)?.length ?? -1;
+  }
+
+  /** As the host does it: only rows that were asked for can be read. */
+  run(command: SessionCommand): SessionReply {
+    const bytes = encodeSessionCommand(command);
+    deepEqual(decodeSessionCommand(bytes), command);
+    const asked = new Set(this.machine.neededRows([bytes]).map(text));
+    const written = new Set<string>();
+    const reply = this.machine.apply(
+      bytes,
+      this.nowMs,
+      {
+        get: (key) => {
+          if (!asked.has(text(key)) && !written.has(text(key))) throw new Error(`not asked for: ${text(key)}`);
+          return this.rows.get(text(key));
+        },
+        put: (key, value) => {
+          written.add(text(key));
+          this.rows.set(text(key), value);
+        },
+        delete: (key) => {
+          written.add(text(key));
+          this.rows.delete(text(key));
+        },
+      },
+      this.effects,
+    );
+    this.machine.flush({
+      get: () => undefined,
+      put: (key, value) => this.rows.set(text(key), value),
+      delete: (key) => this.rows.delete(text(key)),
+    });
+    return reply;
+  }
+
+  restart(): void {
+    const resident = [...this.rows]
+      .map(([key, value]) => ({ key: Buffer.from(key, 'latin1') as Uint8Array, value }))
+      .filter(({ key }) =>
+        SESSION_RESIDENT_RANGES.some(({ from, to }) => Buffer.compare(key, from) >= 0 && Buffer.compare(key, to) < 0),
+      );
+    this.machine = SessionMachine.restore(resident, this);
+  }
+
+  session(clientId: string): SessionRow | undefined {
+    const value = this.rows.get(text(sessionRowKey(clientId)));
+    return value === undefined ? undefined : decodeSessionRow(value);
+  }
+
+  /** What the session has still to get of a stream. */
+  waiting(clientId: string, streamId: number): number[] {
+    const value = this.rows.get(text(cursorRowKey(streamId, clientId)));
+    if (value === undefined) throw new Error('no cursor');
+    const cursor = decodeCursorRow(value);
+    return (this.streams.get(streamId) ?? []).filter((_message, offset) => !cursor.isPassed(offset));
+  }
+}
+
+function text(key: Uint8Array): string {
+  return Buffer.from(key).toString('latin1');
+}
