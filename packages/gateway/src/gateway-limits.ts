@@ -16,6 +16,11 @@ export interface GatewayLimits extends ProtocolLimits {
   inflightBytesMax: number;
   /** From the last packet written to a connection until it is cut, whether or not the client took it. */
   lingerMs: number;
+  /**
+   * What becomes of a client that publishes what it may not, where it cannot be told: `disconnect` closes it, `ignore`
+   * answers as if nothing had happened. MQTT 5 is told in its acknowledgement, whatever this says.
+   */
+  denyAction: 'disconnect' | 'ignore';
   /** Precision of keep-alive and the other deadlines. */
   tickMs: number;
 }
@@ -29,5 +34,6 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   answerBytesMax: 256 * 1024,
   inflightBytesMax: 16 * 1024 * 1024,
   lingerMs: 5_000,
+  denyAction: 'disconnect',
   tickMs: 250,
 };

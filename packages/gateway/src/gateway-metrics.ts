@@ -105,6 +105,11 @@ export class GatewayMetrics {
     return this.#metrics.counter('sluice_gateway_auth_total', 'Authentications', { method, result });
   }
 
+  /** What permissions refused. `will`: when it was left, or when it was due. `subscription`: one that had been allowed. */
+  denied(action: DeniedAction): Counter {
+    return this.#metrics.counter('sluice_gateway_denied_total', 'What clients may not do', { action });
+  }
+
   /** `read` at scrape time. */
   sendBuffer(read: () => number): void {
     this.#metrics.collect('sluice_gateway_send_buffer_bytes', 'Bytes not yet taken by sockets', 'gauge', () => [
@@ -132,6 +137,8 @@ export class GatewayMetrics {
     return counters;
   }
 }
+
+export type DeniedAction = 'publish' | 'subscribe' | 'consume' | 'will' | 'subscription';
 
 const REASON_NAMES = new Map<number, string>(
   Object.entries(ReasonCode).map(([name, code]) => [code, name.toLowerCase()] as const),

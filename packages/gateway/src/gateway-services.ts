@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Authenticator } from './auth/authenticator.ts';
+import type { Authorizer } from './auth/authorizer.ts';
 import type { Backpressure } from './backpressure.ts';
 import type { ConnectionTable } from './connection/connection-table.ts';
 import type { DeadlineWheel } from './connection/deadline-wheel.ts';
@@ -21,6 +22,7 @@ export interface GatewayServices {
   readonly limits: GatewayLimits;
   readonly metrics: GatewayMetrics;
   readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
   readonly live: LiveRouter;
   /** Live traffic with other gateways. */
   readonly mesh: LiveMesh;

@@ -4,7 +4,9 @@ import type { Metrics } from '@sluice/common/metrics';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { type Authenticator, anonymousAuthenticator } from './auth/authenticator.ts';
+import { type Authorizer, openAuthorizer } from './auth/authorizer.ts';
 import { Backpressure } from './backpressure.ts';
+import { AccessReview } from './connection/access-review.ts';
 import type { ByteChannel } from './connection/byte-channel.ts';
 import { Connection } from './connection/connection.ts';
 import type { ConnectionSummary } from './connection/connection-summary.ts';
@@ -36,6 +38,8 @@ export interface GatewayOptions {
   logger: Logger;
   metrics: Metrics;
   authenticator: Authenticator;
+  /** Without it everybody who was let in may do everything. */
+  authorizer?: Authorizer;
   durable: DurablePublish;
   queues: QueueSubscriptions;
   limits?: Partial<GatewayLimits>;
@@ -56,7 +60,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
-    const { nodeId, transport, clock, logger, authenticator, durable, queues } = options;
+    const { nodeId, transport, clock, logger, authenticator, durable, queues, authorizer = openAuthorizer } = options;
     const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });
     const retained = new RetainedStore();
     const metrics = new GatewayMetrics(options.metrics);
@@ -79,6 +83,7 @@ export class Gateway {
       limits,
       metrics,
       authenticator,
+      authorizer,
       live,
       mesh,
       retained,
@@ -90,6 +95,8 @@ export class Gateway {
       flusher,
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
+    const review = new AccessReview(table);
+    authorizer.onChange(() => review.begin());
     metrics.connectionsLimit.set(limits.connectionsMax);
     metrics.retained(retained);
     metrics.sendBuffer(() => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
-import { PasswordAuthenticator } from '../src/auth/authenticator.ts';
+import { passwordsOf } from './doubles/passwords.ts';
 import { collect, type Received, TestGateway, until } from './doubles/test-gateway.ts';
 
 let gateway: TestGateway;
@@ -66,7 +66,7 @@ describe('take-over', () => {
       ['ann', 'a'],
       ['bob', 'b'],
     ]);
-    gateway = await TestGateway.start({}, new PasswordAuthenticator(passwords));
+    gateway = await TestGateway.start({}, passwordsOf(passwords));
     const ann = await gateway.raw();
     expect(await ann.hello('x', { username: 'ann', password: Buffer.from('a') })).toMatchObject({ reasonCode: 0 });
     const bob = await gateway.raw();
@@ -171,7 +171,7 @@ describe('keep-alive', () => {
 });
 
 describe('authentication', () => {
-  const password = new PasswordAuthenticator(new Map([['ann', 'secret']]));
+  const password = passwordsOf(new Map([['ann', 'secret']]));
   beforeEach(async () => {
     await gateway.stop();
     gateway = await TestGateway.start({}, password);

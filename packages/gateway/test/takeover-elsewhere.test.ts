@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import type { LiveRequest, LiveResponse } from '@sluice/rpc/contract/live';
-import { PasswordAuthenticator } from '../src/auth/authenticator.ts';
+import { passwordsOf } from './doubles/passwords.ts';
 import { TestCluster } from './doubles/test-cluster.ts';
 import { collect, until } from './doubles/test-gateway.ts';
 
@@ -99,7 +99,7 @@ test('another user’s client id closes nobody', async () => {
     ['ann', 'a'],
     ['bob', 'b'],
   ]);
-  cluster = await TestCluster.start(2, {}, new PasswordAuthenticator(users));
+  cluster = await TestCluster.start(2, {}, passwordsOf(users));
   const ann = await cluster.at(1).raw();
   await ann.hello('x', { username: 'ann', password: Buffer.from('a') });
   const bob = await cluster.at(2).raw();

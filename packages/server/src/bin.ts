@@ -4,6 +4,7 @@ import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
 import { registerConfigCommand } from './config-command.ts';
+import { registerPasswdCommand } from './passwd-command.ts';
 import { registerServerCommand } from './server-command.ts';
 
 /** The `sluice` command. What each subcommand does stands in its own file. */
@@ -17,6 +18,7 @@ const EXIT_USAGE = 2;
 
 registerServerCommand(program);
 registerConfigCommand(program);
+registerPasswdCommand(program);
 registerQueueCommands(program);
 registerClusterCommands(program);
 registerBenchCommand(program);

@@ -1,10 +1,10 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ConnectPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { PeerCertificate } from '../connection/byte-channel.ts';
 
 /** Who may connect. Asked once a CONNECT, before any session is touched. */
 export interface Authenticator {
-  /** For metrics: `none`, `password`, … */
+  /** For metrics, where the outcome does not say which of several methods decided: `none`, `password`, … */
   readonly method: string;
   /** A rejected promise counts as SERVER_UNAVAILABLE: an authenticator that fails lets nobody in. */
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome>;
@@ -15,6 +15,8 @@ export interface AuthenticationRequest {
   readonly username: ConnectPacket['username'];
   readonly password: ConnectPacket['password'];
   readonly peerHost: string;
+  /** Of a TLS connection whose certificate was verified. */
+  readonly certificate?: PeerCertificate | undefined;
 }
 
 export interface AuthenticationOutcome {
@@ -22,6 +24,14 @@ export interface AuthenticationOutcome {
   reasonCode: number;
   /** Who it is. A session may be taken over only by the same identity; undefined when nobody was asked. */
   identity: string | undefined;
+  /** The user name as far as it was proved: permissions go by it. Undefined: the same as `identity`. */
+  user?: string | undefined;
+  /** No rule applies to it. */
+  isSuperuser?: boolean | undefined;
+  /** Wall time from which on it is not admitted any more: the connection ends then. */
+  expiresAtMs?: number | undefined;
+  /** Which method decided. */
+  method?: string | undefined;
 }
 
 /** Everybody may connect, under any name. */
@@ -30,34 +40,3 @@ export const anonymousAuthenticator: Authenticator = {
   authenticate: () => ADMITTED,
 };
 const ADMITTED: AuthenticationOutcome = { reasonCode: ReasonCode.SUCCESS, identity: undefined };
-
-/**
- * User names and passwords from a table. A user name without a password is refused like a wrong password: protocols
- * that took it for "not checked" let everybody in. Unknown users cost the same comparison as known ones, and sums of
- * equal length are compared, so that time tells neither who exists nor how much of a password was right.
- */
-export class PasswordAuthenticator implements Authenticator {
-  readonly method = 'password';
-  readonly #sums = new Map<string, Buffer>();
-  readonly #key = randomBytes(32);
-  readonly #nobody: Buffer;
-
-  constructor(passwords: ReadonlyMap<string, string>) {
-    for (const [username, password] of passwords) this.#sums.set(username, this.#sum(Buffer.from(password, 'utf8')));
-    this.#nobody = this.#sum(randomBytes(32));
-  }
-
-  authenticate(request: AuthenticationRequest): AuthenticationOutcome {
-    const { username, password } = request;
-    const known = username === undefined ? undefined : this.#sums.get(username);
-    const right = timingSafeEqual(this.#sum(password ?? NO_PASSWORD), known ?? this.#nobody);
-    if (!right || known === undefined || password === undefined) return REFUSED;
-    return { reasonCode: ReasonCode.SUCCESS, identity: username };
-  }
-
-  #sum(password: Uint8Array): Buffer {
-    return createHmac('sha256', this.#key).update(password).digest();
-  }
-}
-const REFUSED: AuthenticationOutcome = { reasonCode: ReasonCode.BAD_USER_NAME_OR_PASSWORD, identity: undefined };
-const NO_PASSWORD = new Uint8Array(0);

@@ -8,6 +8,8 @@ export interface ByteChannel {
   readonly peerHost: string;
   /** `127.0.0.1:50123` */
   readonly peerName: string;
+  /** Of a client that showed one which its listener's authorities have signed. */
+  readonly certificate?: PeerCertificate | undefined;
   /** Written and not yet taken by the operating system. */
   readonly bufferedBytes: number;
   /** Begins to deliver bytes. Called once. */
@@ -36,3 +38,11 @@ export interface ByteSink {
 }
 
 export type Transport = 'tcp' | 'tls' | 'ws' | 'wss';
+
+/** Names of a verified client certificate; those that cannot be read without doubt are left out. */
+export interface PeerCertificate {
+  readonly commonName: string | undefined;
+  readonly dns: readonly string[];
+  readonly emails: readonly string[];
+  readonly uris: readonly string[];
+}

@@ -1,3 +1,5 @@
+import type { Connection } from './connection.ts';
+
 /** One open connection for status pages and the REST API. Nothing in it is secret. */
 export interface ConnectionSummary {
   clientId: string;
@@ -15,4 +17,23 @@ export interface ConnectionSummary {
   unacknowledgedPublishes: number;
   sendBufferBytes: number;
   readPaused: boolean;
+}
+
+export function summaryOf(connection: Connection, sendBufferBytes: number, readPaused: boolean): ConnectionSummary {
+  const { state, session, publisher, channel, connectedAtMs } = connection;
+  return {
+    clientId: publisher.clientId,
+    username: state.username,
+    peerName: channel.peerName,
+    transport: channel.transport,
+    protocolVersion: state.version,
+    connectedAtMs,
+    keepAliveS: state.keepAliveS,
+    subscriptions: session?.subscriptions.size ?? 0,
+    inflight: session?.inflight.size ?? 0,
+    waiting: session?.backlog.size ?? 0,
+    unacknowledgedPublishes: state.acks.count,
+    sendBufferBytes,
+    readPaused,
+  };
 }

@@ -18,8 +18,9 @@ import { SEEN_WAIT_MS } from '../live/live-mesh.ts';
 import type { RouteWaiter } from '../live/route-waiters.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
+import { ConnectionAccess } from './connection-access.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
-import type { ConnectionSummary } from './connection-summary.ts';
+import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { closeSession, openSession } from './takeover.ts';
@@ -48,6 +49,8 @@ export class Connection
   readonly #reader: ReadLoop;
   readonly state: ConnectionState;
   readonly publisher: ConnectionPublisher;
+  /** What it may do. */
+  readonly access: ConnectionAccess;
   readonly connectedAtMs: number;
   /** When its CONNECT succeeded, by both clocks: what tells two connections of one client apart. */
   openedAtMs = 0;
@@ -79,6 +82,7 @@ export class Connection
     this.#reader = new ReadLoop(this, services.limits);
     this.state = new ConnectionState(this, services.limits);
     this.publisher = new ConnectionPublisher(channel.peerHost, channel.peerName);
+    this.access = new ConnectionAccess(services, this);
     this.connectedAtMs = services.clock.nowMs();
     this.#lastHeardMs = services.clock.monotonicMs();
     this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
@@ -352,6 +356,7 @@ export class Connection
       username: packet.username,
       password: packet.password,
       peerHost: this.#channel.peerHost,
+      certificate: this.#channel.certificate,
     };
     const startedMs = this.#services.clock.monotonicMs();
     const outcome = authenticator.authenticate(request);
@@ -373,7 +378,7 @@ export class Connection
     const { metrics, clock, authenticator, wheel } = this.#services;
     const nowMs = clock.monotonicMs();
     metrics.authSeconds.observe((nowMs - startedMs) / 1000);
-    metrics.auth(authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
+    metrics.auth(outcome.method ?? authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
     if (this.#closing) return;
     const { drain } = this.#services;
     if (drain.active) {
@@ -381,9 +386,16 @@ export class Connection
       this.#channel.destroy();
       return;
     }
-    const isNamed = this.state.pendingConnect?.assigned === false;
-    this.state.authenticated(outcome.reasonCode, outcome.identity, clock.nowMs());
+    const pending = this.state.pendingConnect;
+    const isNamed = pending?.assigned === false;
+    let { reasonCode } = outcome;
+    if (reasonCode === ReasonCode.SUCCESS && !this.access.admit(outcome, pending?.packet.will)) {
+      reasonCode = ReasonCode.NOT_AUTHORIZED;
+    }
+    this.state.authenticated(reasonCode, outcome.identity, clock.nowMs());
     if (this.state.phase === ConnectionPhase.OPEN) {
+      // What it was allowed over another connection, from another address.
+      this.access.lookAgain();
       this.#announced = true;
       this.openedAtMs = clock.nowMs();
       this.openedMonotonicMs = nowMs;
@@ -411,14 +423,17 @@ export class Connection
   }
 
   publish(packet: PublishPacket, ack: InboundAck | undefined): void {
+    if (!this.access.mayPublish(packet, ack)) return;
     this.#services.ingress.publish(packet, this.publisher, ack, this.#services.clock.nowMs());
   }
 
   publishWill(packet: PublishPacket): void {
+    if (!this.access.mayPublishWill(packet)) return;
     this.#services.ingress.publish(packet, this.publisher, undefined, this.#services.clock.nowMs());
   }
 
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
+    if (!this.access.maySubscribe(subscription)) return ReasonCode.NOT_AUTHORIZED;
     const { kind } = subscription.request;
     if (kind === 'plain' || kind === 'shared') this.#hasNewRoutes = this.#services.mesh.active;
     return session.route(subscription);
@@ -462,22 +477,7 @@ export class Connection
 
   /** For the table of connections; nothing here is secret. */
   summary(): ConnectionSummary {
-    const { state, session } = this;
-    return {
-      clientId: this.publisher.clientId,
-      username: state.username,
-      peerName: this.#channel.peerName,
-      transport: this.#channel.transport,
-      protocolVersion: state.version,
-      connectedAtMs: this.connectedAtMs,
-      keepAliveS: state.keepAliveS,
-      subscriptions: session?.subscriptions.size ?? 0,
-      inflight: session?.inflight.size ?? 0,
-      waiting: session?.backlog.size ?? 0,
-      unacknowledgedPublishes: state.acks.count,
-      sendBufferBytes: this.#writer.sizeBytes + this.#channel.bufferedBytes,
-      readPaused: this.#reader.paused,
-    };
+    return summaryOf(this, this.#writer.sizeBytes + this.#channel.bufferedBytes, this.#reader.paused);
   }
 
   get isOpen(): boolean {

@@ -4,6 +4,7 @@ import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
 import type { DeliverySource } from '@sluice/mqtt/protocol/outbound-message';
 import { SessionState, type SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveMessage, LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
@@ -123,6 +124,15 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   leave(): void {
     this.#leaving = true;
     for (const subscription of this.subscriptions.values()) this.unroute(subscription);
+  }
+
+  mayConsume(topicFilter: string): boolean {
+    return (this.connection.effects as Connection).access.mayConsume(topicFilter);
+  }
+
+  /** Queues it may not consume from any more give it nothing more, and those it may now begin. */
+  lookAtQueues(): void {
+    for (const link of this.#queues.values()) link.lookAgain();
   }
 
   // ---- pace

@@ -92,6 +92,14 @@ export class AttachedQueue implements QueueAttachment {
     this.plan();
   }
 
+  mayConsume(topicFilter: string): boolean {
+    return this.#consumer.mayConsume(topicFilter);
+  }
+
+  lookAgain(): void {
+    if (!this.#detached) this.#host.changed(this);
+  }
+
   detach(): void {
     if (this.#detached) return;
     this.#detached = true;
@@ -252,6 +260,8 @@ export interface AttachmentHost {
   readonly waiting: LeaderWaiting;
   /** `tick` is called from now on, until it returns false. */
   wantsTicks(attachment: AttachedQueue): void;
+  /** What its client may consume is another thing now. */
+  changed(attachment: AttachedQueue): void;
   detached(attachment: AttachedQueue): void;
 }
 

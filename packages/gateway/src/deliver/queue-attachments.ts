@@ -57,6 +57,7 @@ export class QueueAttachments implements QueueSubscriptions {
       routes: options.routes,
       waiting: this.#waiting,
       wantsTicks: (attachment) => this.#tickLater(attachment),
+      changed: (attachment) => this.#bind(attachment),
       detached: (attachment) => this.#forget(attachment),
     };
   }
@@ -71,6 +72,10 @@ export class QueueAttachments implements QueueSubscriptions {
     this.#bind(attachment);
     if (attachment.definition === undefined) this.#want(reference);
     return attachment;
+  }
+
+  filterOf(name: string): string | undefined {
+    return this.#topology.queueByName(name)?.topicFilter;
   }
 
   /** The image of the cluster, or an assignment, changed. */
@@ -145,7 +150,7 @@ export class QueueAttachments implements QueueSubscriptions {
   }
 
   #bind(attachment: AttachedQueue): void {
-    const definition = this.#resolve(attachment.reference);
+    const definition = this.#resolve(attachment);
     if (definition !== undefined) this.#bound.set(definition.queueId, definition);
     if (definition === undefined || definition.partitions.length < 2) {
       this.#spread.delete(attachment);
@@ -159,7 +164,13 @@ export class QueueAttachments implements QueueSubscriptions {
     attachment.bind(definition, partitions ?? definition.partitions, assignment?.generation ?? 0);
   }
 
-  #resolve(reference: QueueReference): QueueDefinition | undefined {
+  /** The queue it means, if its client may consume what that one keeps. */
+  #resolve(attachment: AttachedQueue): QueueDefinition | undefined {
+    const definition = this.#meant(attachment.reference);
+    return definition !== undefined && attachment.mayConsume(definition.topicFilter) ? definition : undefined;
+  }
+
+  #meant(reference: QueueReference): QueueDefinition | undefined {
     if (reference.by === 'filter') return this.#topology.queueByFilter(reference.filter);
     const definition = this.#topology.queueByName(reference.name);
     if (definition === undefined) return undefined;

@@ -57,6 +57,14 @@ export class QueueConsumerLink implements QueueConsumer, QueueSettlement {
     }
   }
 
+  mayConsume(topicFilter: string): boolean {
+    return this.#session.mayConsume(topicFilter);
+  }
+
+  lookAgain(): void {
+    if (!this.detached) this.#attachment.lookAgain();
+  }
+
   settle(delivery: QueueDelivery, accepted: boolean): void {
     if (this.detached) return;
     if (accepted) this.#attachment.accept(delivery);

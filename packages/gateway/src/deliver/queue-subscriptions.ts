@@ -7,6 +7,8 @@ import type { RecordView } from '@sluice/queue/record/record-view';
 export interface QueueSubscriptions {
   /** Attaches a consumer; deliveries arrive through it until `detach`. */
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment;
+  /** Topic filter of the queue of that name; undefined while there is none. */
+  filterOf(name: string): string | undefined;
 }
 
 /** `$q/<filter>`: by filter. `$queue/<name>[/<filter>]`: by name, and only if the filter is equal when given. */
@@ -21,6 +23,8 @@ export interface QueueAttachment {
   reject(delivery: QueueDelivery): void;
   /** Most deliveries that may be outstanding; 0 pauses. Never raised beyond the queue's `local_max_inflight`. */
   setWindow(window: number): void;
+  /** What its client may consume is another thing now. */
+  lookAgain(): void;
   /** Everything outstanding becomes available to others at once. Idempotent. */
   detach(): void;
 }
@@ -43,4 +47,6 @@ export interface QueueConsumer {
   /** min(Receive Maximum, what the connection wants); the attachment takes the smaller of this and the queue's. */
   readonly window: number;
   deliver(deliveries: readonly QueueDelivery[]): void;
+  /** Asked when a queue turns out to be the one it means: only then is it known what that queue keeps. */
+  mayConsume(topicFilter: string): boolean;
 }

@@ -41,6 +41,11 @@ class Collector implements QueueConsumer {
   readonly clientId = 'c';
   window = 5;
   readonly deliveries: QueueDelivery[] = [];
+  /** Topic filters of queues it may not consume from. */
+  readonly forbidden = new Set<string>();
+  mayConsume(topicFilter: string): boolean {
+    return !this.forbidden.has(topicFilter);
+  }
   deliver(deliveries: readonly QueueDelivery[]): void {
     this.deliveries.push(...deliveries);
   }

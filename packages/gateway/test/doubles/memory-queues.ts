@@ -32,6 +32,9 @@ export class MemoryAttachment implements QueueAttachment {
     this.window = window;
     this.log.push(`window ${window}`);
   }
+  lookAgain(): void {
+    this.log.push('look again');
+  }
   detach(): void {
     this.detached = true;
     this.log.push('detach');
@@ -74,6 +77,12 @@ export interface TestMessage {
 
 export class MemoryQueues implements QueueSubscriptions {
   readonly attachments: MemoryAttachment[] = [];
+
+  /** By name, for tests that need one to exist. */
+  readonly filters = new Map<string, string>();
+  filterOf(name: string): string | undefined {
+    return this.filters.get(name);
+  }
 
   attach(reference: QueueReference, consumer: QueueConsumer): QueueAttachment {
     const attachment = new MemoryAttachment(reference, consumer);

@@ -5,6 +5,7 @@ import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authenticator.ts';
+import type { Authorizer } from '../../src/auth/authorizer.ts';
 import { Gateway } from '../../src/gateway.ts';
 import type { GatewayLimits } from '../../src/gateway-limits.ts';
 import { MemoryDurable } from './memory-durable.ts';
@@ -50,6 +51,7 @@ export class TestGateway {
     limits: Partial<GatewayLimits> = {},
     authenticator: Authenticator = anonymousAuthenticator,
     { nodeId, transport }: Place = { nodeId: 1, transport: new InprocNetwork({ codecs: true }).node(1) },
+    authorizer?: Authorizer,
   ) {
     this.gateway = new Gateway({
       nodeId,
@@ -58,6 +60,7 @@ export class TestGateway {
       logger: silentLogger,
       metrics: this.metrics,
       authenticator,
+      ...(authorizer === undefined ? {} : { authorizer }),
       durable: this.durable,
       queues: this.queues,
       limits: { tickMs: 20, ...limits },
@@ -69,8 +72,9 @@ export class TestGateway {
     limits: Partial<GatewayLimits> = {},
     authenticator?: Authenticator,
     place?: Place,
+    authorizer?: Authorizer,
   ): Promise<TestGateway> {
-    const test = new TestGateway(limits, authenticator, place);
+    const test = new TestGateway(limits, authenticator, place, authorizer);
     test.port = (await test.gateway.listenTcp({ host: '127.0.0.1', port: 0 })).port;
     test.wsPort = (await test.gateway.listenWebSocket({ host: '127.0.0.1', port: 0 })).port;
     return test;

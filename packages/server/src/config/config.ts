@@ -1,9 +1,10 @@
 import type { ApiKeyRecord } from '@sluice/api/auth/api-key-file';
 import { parseDuration } from '@sluice/common/human-duration';
 import { parseSize } from '@sluice/common/human-size';
+import type { KeptSecret } from '@sluice/gateway/auth/password-table';
+import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import { type Address, parseAddress } from './address.ts';
-import type { LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
-import type { WrittenUser } from './setting.ts';
+import type { DENY_ACTIONS, LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
 
 /** What a node runs with: every value checked, in milliseconds and bytes, every decision of `auto` taken. */
 export interface ServerConfig {
@@ -40,6 +41,11 @@ export interface ServerConfig {
     liveQueueMessagesMax: number;
   };
   auth: { anonymous: boolean; users: readonly MqttUser[] };
+  authorization: {
+    rules: readonly ScopedRules[];
+    noMatch: 'allow' | 'deny';
+    denyAction: (typeof DENY_ACTIONS)[number];
+  };
   api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
   queues: { countMax: number; partitionCount: number; publishBufferBytes: number; readCacheBytes: number };
   storage: { segmentBytes: number; sync: boolean; logVerify: (typeof LOG_VERIFY_MODES)[number] };
@@ -52,12 +58,16 @@ export interface ClusterTlsFiles {
   keyFile: string;
 }
 
-export type MqttUser = Readonly<WrittenUser>;
+export interface MqttUser {
+  readonly username: string;
+  readonly secret: KeptSecret;
+}
 
 /** What the files named in the configuration contain, and what `auto` means with them. */
 export interface Credentials {
   mqttAnonymous: boolean;
   users: readonly MqttUser[];
+  rules: readonly ScopedRules[];
   apiAnonymous: boolean;
   keys: readonly ApiKeyRecord[];
 }
@@ -105,6 +115,11 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       liveQueueMessagesMax: mqtt.liveQueueMax,
     },
     auth: { anonymous: credentials.mqttAnonymous, users: credentials.users },
+    authorization: {
+      rules: credentials.rules,
+      noMatch: noMatchOf(written, credentials),
+      denyAction: written.authorization.denyAction,
+    },
     api: { anonymous: credentials.apiAnonymous, keys: credentials.keys },
     queues: {
       countMax: queues.maxCount,
@@ -115,6 +130,13 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
     storage: { segmentBytes: toBytes(storage.segmentSize), sync: storage.sync, logVerify: storage.logVerify },
     log: { level: log.level, format: log.format },
   };
+}
+
+/** Whoever configures who may come in has not said that everybody may do everything. */
+function noMatchOf({ authorization }: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
+  if (authorization.noMatch !== 'auto') return authorization.noMatch;
+  const isAsked = users.length > 0 || !mqttAnonymous;
+  return isAsked || authorization.rulesFile !== undefined ? 'deny' : 'allow';
 }
 
 function clusterTls({ caFile, certificateFile, keyFile }: WrittenConfig['cluster']): ClusterTlsFiles | null {

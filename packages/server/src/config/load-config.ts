@@ -1,5 +1,7 @@
 import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
+import { parseKeptSecret } from '@sluice/gateway/auth/password-table';
+import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import { checkCluster, clusterWarnings } from './cluster-settings.ts';
 import { type MqttUser, resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
 import { decideExposure, findAddressClashes } from './exposure.ts';
@@ -7,7 +9,8 @@ import { layerFromEnv } from './from-env.ts';
 import { layerFromFile } from './from-file.ts';
 import { layerFromFlags, type ServerFlags } from './from-flags.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
-import { parsePasswordFile } from './password-file.ts';
+import { BROKEN_HASH, parsePasswordFile } from './password-file.ts';
+import { parseRulesFile } from './rules-file.ts';
 import type { WrittenConfig } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { validateLayer } from './validate.ts';
@@ -58,6 +61,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
     ...checkBuffers(written, settings),
   ];
   const users = gatherUsers(written, settings, sources, problems);
+  const rules = gatherRules(written, settings, sources, problems);
   const keys = gatherKeys(written, settings, sources, problems);
   if (problems.length > 0) return { ok: false, problems };
 
@@ -72,9 +76,15 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
   const config = resolveConfig(written, {
     mqttAnonymous: exposure.mqttAnonymous,
     users,
+    rules,
     apiAnonymous: exposure.apiAnonymous,
     keys,
   });
+  if (config.authorization.noMatch === 'deny' && rules.length === 0 && users.length > 0) {
+    warnings.push(
+      'no MQTT client may do anything: there are no rules; name a file in authorization.rulesFile, or allow all that no rule denies with authorization.noMatch: allow',
+    );
+  }
   return { ok: true, config, settings, warnings };
 }
 
@@ -120,7 +130,15 @@ function gatherUsers(
   sources: ConfigSources,
   problems: ConfigProblem[],
 ): MqttUser[] {
-  const users = new Map<string, MqttUser>(written.auth.users.map((user) => [user.username, user]));
+  const users = new Map<string, MqttUser>();
+  for (const [i, { username, password }] of written.auth.users.entries()) {
+    const secret = parseKeptSecret(password);
+    if (secret !== undefined) users.set(username, { username, secret });
+    else {
+      const origin = settings.get('auth.users')?.origin ?? '';
+      problems.push({ key: 'auth.users', origin, message: `entry ${i + 1} ${BROKEN_HASH}`, hint: '' });
+    }
+  }
   const path = written.auth.passwordFile;
   if (path === undefined) return [...users.values()];
   const key = 'auth.passwordFile';
@@ -151,6 +169,25 @@ function gatherUsers(
     users.set(user.username, user);
   }
   return [...users.values()];
+}
+
+function gatherRules(
+  written: WrittenConfig,
+  settings: Layer,
+  sources: ConfigSources,
+  problems: ConfigProblem[],
+): readonly ScopedRules[] {
+  const path = written.authorization.rulesFile;
+  if (path === undefined) return [];
+  const key = 'authorization.rulesFile';
+  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
+  if (text === undefined) return [];
+  const parsed = parseRulesFile(text);
+  if (parsed.ok) return parsed.rules;
+  for (const { line, message } of parsed.problems) {
+    problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": ${message}`, hint: '' });
+  }
+  return [];
 }
 
 function gatherKeys(

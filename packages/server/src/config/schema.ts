@@ -23,6 +23,8 @@ import {
  */
 export const ROLES = ['gateway', 'store', 'coordinator'] as const;
 export type Role = (typeof ROLES)[number];
+export const NO_MATCH = ['auto', 'allow', 'deny'] as const;
+export const DENY_ACTIONS = ['disconnect', 'ignore'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export const LOG_FORMATS = ['json', 'text'] as const;
 export const LOG_VERIFY_MODES = ['tail', 'full'] as const;
@@ -216,8 +218,28 @@ const auth = {
     why: 'No default account that everybody knows.',
   }),
   passwordFile: file({
-    about: 'MQTT users, username:password a line, beside those in users.',
+    about:
+      'MQTT users, username:password a line, beside those in users; instead of a password what "sluice passwd" makes of it.',
     why: 'Keeps secrets out of this file.',
+  }),
+};
+
+const authorization = {
+  rulesFile: file({
+    about:
+      'YAML file of rules, read from the top, the first that concerns what is asked decides: permission, action, topics, and whom it concerns.',
+    why: 'Without rules there is nothing to decide by but noMatch.',
+  }),
+  noMatch: choice(NO_MATCH, {
+    about: 'What is decided where no rule says anything.',
+    default: 'auto',
+    why: 'auto denies once users or a rules file are configured, and allows on a broker that asks nobody who they are.',
+  }),
+  denyAction: choice(DENY_ACTIONS, {
+    about:
+      'What becomes of a publish that is not allowed where its client cannot be told (QoS 0, MQTT 3.1.1): disconnect ends the connection, ignore acknowledges and drops it.',
+    default: 'disconnect',
+    why: 'An acknowledgement would say that the message is safe.',
   }),
 };
 
@@ -298,7 +320,7 @@ const log = {
   }),
 };
 
-export const CONFIG_SCHEMA = { node, listeners, tls, cluster, mqtt, auth, api, queues, storage, log };
+export const CONFIG_SCHEMA = { node, listeners, tls, cluster, mqtt, auth, authorization, api, queues, storage, log };
 
 /** The configuration as written, complete with defaults: durations and sizes are still text. */
 export type WrittenConfig = { [S in keyof typeof CONFIG_SCHEMA]: WrittenSection<(typeof CONFIG_SCHEMA)[S]> };

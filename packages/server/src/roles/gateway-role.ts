@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
-import { type Authenticator, anonymousAuthenticator, PasswordAuthenticator } from '@sluice/gateway/auth/authenticator';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import { Gateway } from '@sluice/gateway/gateway';
 import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
@@ -19,6 +18,7 @@ import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
+import { doorOf } from './door.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
@@ -83,7 +83,7 @@ export class GatewayRole {
       clock,
       logger,
       metrics,
-      authenticator: authenticatorFor(config),
+      ...doorOf(config),
       durable: new PublishRouter({
         topology,
         producer: this.#producer,
@@ -102,6 +102,7 @@ export class GatewayRole {
         connectionsMax: connectionsMaxOf(config, logger),
         sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
         liveQueueMax: config.mqtt.liveQueueMessagesMax,
+        denyAction: config.authorization.denyAction,
       },
     });
     this.gateway.serve(transport);
@@ -208,9 +209,4 @@ function connectionsMaxOf(config: ServerConfig, logger: Logger): number {
     );
   }
   return connectionsMax;
-}
-
-function authenticatorFor(config: ServerConfig): Authenticator {
-  if (config.auth.anonymous) return anonymousAuthenticator;
-  return new PasswordAuthenticator(new Map(config.auth.users.map(({ username, password }) => [username, password])));
 }

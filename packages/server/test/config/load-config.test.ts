@@ -123,7 +123,7 @@ describe('where a value comes from', () => {
         SLUICE_LISTENERS__GRPC: '127.0.0.1:5370',
       },
     });
-    expect(config.auth).toEqual({ anonymous: false, users: [{ username: 'u', password: 'p' }] });
+    expect(config.auth).toEqual({ anonymous: false, users: [{ username: 'u', secret: { plain: 'p' } }] });
     expect(config.node.join).toEqual([
       { host: 'a', port: 1 },
       { host: 'b', port: 2 },
@@ -409,7 +409,8 @@ describe('who may come in without credentials', () => {
       keys: [{ key: 'k', secret: 's', role: 'administrator', scopes: null }],
     });
     expect(config.auth.anonymous).toBe(false);
-    expect(warnings).toEqual([]);
+    expect(config.authorization.noMatch).toBe('deny');
+    expect(warnings.join()).toMatch(/^no MQTT client may do anything: there are no rules/);
   });
 
   it('a node without the gateway role has no MQTT listener to guard', () => {
@@ -471,8 +472,8 @@ describe('files with secrets', () => {
       files: { p: '# c\nv:a:b\r\n' },
     });
     expect(config.auth.users).toEqual([
-      { username: 'u', password: 'p' },
-      { username: 'v', password: 'a:b' },
+      { username: 'u', secret: { plain: 'p' } },
+      { username: 'v', secret: { plain: 'a:b' } },
     ]);
   });
 });

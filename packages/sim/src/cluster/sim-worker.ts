@@ -63,6 +63,10 @@ export class SimWorker implements QueueConsumer {
     this.#attachment = undefined;
   }
 
+  mayConsume(): boolean {
+    return true;
+  }
+
   deliver(deliveries: readonly QueueDelivery[]): void {
     this.#held += deliveries.length;
     this.#holds(this.#held, this);

@@ -1,0 +1,61 @@
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { AuthenticationOutcome, AuthenticationRequest, Authenticator } from './authenticator.ts';
+
+/** One way to prove who one is. */
+export interface AuthenticationMethod {
+  /** For metrics. */
+  readonly name: string;
+  /** `unknown`: what was shown is nothing to this method, and the next one is asked. */
+  authenticate(request: AuthenticationRequest): MethodOutcome | Promise<MethodOutcome>;
+  /** Costs what a known name with a wrong password costs: time must not tell which names exist. */
+  decoy?(request: AuthenticationRequest): Promise<void> | undefined;
+}
+
+export type MethodOutcome = AuthenticationOutcome | 'unknown';
+
+/**
+ * Several methods in a stated order: what one does not know goes to the next, what one knows and finds wrong is refused
+ * there. So a name that is in the first cannot be tried with the password it has in the second, and who is known to
+ * nobody is admitted only where anonymous clients are.
+ */
+export class AuthenticationChain implements Authenticator {
+  readonly method: string;
+  readonly #methods: readonly AuthenticationMethod[];
+  readonly #anonymous: boolean;
+  readonly #nobody: AuthenticationOutcome;
+
+  constructor(methods: readonly AuthenticationMethod[], options: { anonymous: boolean }) {
+    this.#methods = methods;
+    this.#anonymous = options.anonymous;
+    const method = methods[0]?.name ?? 'none';
+    this.#nobody = { reasonCode: ReasonCode.BAD_USER_NAME_OR_PASSWORD, identity: undefined, method };
+    // WebSocket listeners ask for it: where strangers are let in, pages of other sites are not.
+    this.method = options.anonymous ? 'none' : 'chain';
+  }
+
+  authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome> {
+    return this.#from(0, request);
+  }
+
+  /** Waits only for methods that take their time: most decide at once, and a CONNECT in the same turn. */
+  #from(first: number, request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome> {
+    for (let i = first; i < this.#methods.length; i++) {
+      const method = this.#methods[i] as AuthenticationMethod;
+      const outcome = method.authenticate(request);
+      if (outcome instanceof Promise) {
+        return outcome.then((found) => (found === 'unknown' ? this.#from(i + 1, request) : named(found, method.name)));
+      }
+      if (outcome !== 'unknown') return named(outcome, method.name);
+    }
+    if (this.#anonymous) return { reasonCode: ReasonCode.SUCCESS, identity: undefined, method: 'none' };
+    for (const method of this.#methods) {
+      const decoy = method.decoy?.(request);
+      if (decoy !== undefined) return decoy.then(() => this.#nobody);
+    }
+    return this.#nobody;
+  }
+}
+
+function named(outcome: AuthenticationOutcome, method: string): AuthenticationOutcome {
+  return outcome.method === undefined ? { ...outcome, method } : outcome;
+}

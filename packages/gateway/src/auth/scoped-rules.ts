@@ -1,0 +1,58 @@
+import { BlockList, isIP } from 'node:net';
+import type { AccessRule } from '@sluice/meta/access/access-rule';
+import type { AccessSubject } from './authorizer.ts';
+import type { RuleSource } from './rule-authorizer.ts';
+
+/** Rules, and whom they concern: all that is said must hold; what is not said holds for everybody. */
+export interface ScopedRules {
+  readonly users: ReadonlySet<string> | undefined;
+  readonly clientIds: ReadonlySet<string> | undefined;
+  readonly addresses: BlockList | undefined;
+  readonly rules: readonly AccessRule[];
+}
+
+/** The rules of a file. */
+export class FileRules implements RuleSource {
+  #scopes: readonly ScopedRules[];
+
+  constructor(scopes: readonly ScopedRules[]) {
+    this.#scopes = scopes;
+  }
+
+  *rulesFor(subject: AccessSubject): Iterable<AccessRule> {
+    for (const { users, clientIds, addresses, rules } of this.#scopes) {
+      if (users !== undefined && (subject.user === undefined || !users.has(subject.user))) continue;
+      if (clientIds !== undefined && !clientIds.has(subject.clientId)) continue;
+      if (addresses !== undefined && !isWithin(addresses, subject.peerHost)) continue;
+      yield* rules;
+    }
+  }
+}
+
+/** Undefined when one of the texts is no address and no `address/prefix`: that one is returned as `wrong`. */
+export function parseAddresses(texts: readonly string[]): { list: BlockList } | { wrong: string } {
+  const list = new BlockList();
+  for (const text of texts) {
+    const [address = '', prefix, ...more] = text.split('/');
+    const family = isIP(address);
+    const bitsMax = family === 6 ? 128 : 32;
+    const bits = prefix === undefined ? bitsMax : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1;
+    if (family === 0 || more.length > 0 || bits < 0 || bits > bitsMax) return { wrong: text };
+    list.addSubnet(address, bits, family === 6 ? 'ipv6' : 'ipv4');
+  }
+  return { list };
+}
+
+export function isWithin(list: BlockList, host: string): boolean {
+  const address = plainAddress(host);
+  const family = isIP(address);
+  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** An IPv4 client of a listener bound to both families is the same client. */
+export function plainAddress(host: string): string {
+  return host.toLowerCase().startsWith(MAPPED) && isIP(host.slice(MAPPED.length)) === 4
+    ? host.slice(MAPPED.length)
+    : host;
+}
+const MAPPED = '::ffff:';

@@ -1,0 +1,115 @@
+import type { PublishPacket, Will } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
+import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import type { AuthenticationOutcome } from '../auth/authenticator.ts';
+import { type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
+import type { DeniedAction } from '../gateway-metrics.ts';
+import type { GatewayServices } from '../gateway-services.ts';
+import type { Connection } from './connection.ts';
+
+/**
+ * What one connection may do, and what follows when it may not. Clients learn that it was refused and never by which
+ * rule; operators find the first refusal of each connection in the log and all of them in the metrics.
+ *
+ * @hotpath
+ */
+export class ConnectionAccess {
+  readonly #services: GatewayServices;
+  readonly #connection: Connection;
+  #access: ClientAccess = NO_ACCESS;
+  #told = false;
+
+  constructor(services: GatewayServices, connection: Connection) {
+    this.#services = services;
+    this.#connection = connection;
+  }
+
+  /** It was let in, and as whom. False when it may not leave the will it came with: that refuses the CONNECT. */
+  admit(outcome: AuthenticationOutcome, will: Will | undefined): boolean {
+    const { clientId, peerHost } = this.#connection.publisher;
+    this.#access = this.#services.authorizer.admit({
+      user: outcome.user ?? outcome.identity,
+      clientId,
+      peerHost,
+      isSuperuser: outcome.isSuperuser === true,
+    });
+    if (will === undefined || this.#access.mayPublish(will.topic, will.qos, will.retain)) return true;
+    this.#deny('will', will.topic);
+    return false;
+  }
+
+  /** When it may not, the publish is answered here as far as it is answered at all. */
+  mayPublish(packet: PublishPacket, ack: InboundAck | undefined): boolean {
+    if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
+    this.#deny('publish', packet.topic);
+    const { state } = this.#connection;
+    if (ack !== undefined && state.version === 5) ack.complete(ReasonCode.NOT_AUTHORIZED);
+    else if (this.#services.limits.denyAction === 'ignore') ack?.complete(ReasonCode.SUCCESS);
+    // [MQTT-3.3.5-2]: a positive acknowledgement would be a success that was not.
+    else state.fail(ReasonCode.NOT_AUTHORIZED, 'it may not publish to this topic');
+    return false;
+  }
+
+  /** Once more when it is due: permissions may have changed since it was left. */
+  mayPublishWill(packet: PublishPacket): boolean {
+    if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
+    this.#deny('will', packet.topic);
+    return false;
+  }
+
+  maySubscribe(subscription: SessionSubscription): boolean {
+    if (this.#mayHave(subscription)) return true;
+    this.#deny(isOfQueue(subscription) ? 'consume' : 'subscribe', subscription.text);
+    return false;
+  }
+
+  /** From a queue that keeps what matches this filter. */
+  mayConsume(topicFilter: string): boolean {
+    return this.#access.mayRead(topicFilter, QUEUE_QOS, 'consume');
+  }
+
+  /** Permissions are other ones now, or the session was made over another connection: what is not allowed any more ends. */
+  lookAgain(): void {
+    const { session } = this.#connection;
+    if (session === undefined) return;
+    for (const subscription of [...session.subscriptions.values()]) {
+      if (this.#mayHave(subscription)) continue;
+      session.unroute(subscription);
+      session.release(subscription);
+      this.#deny('subscription', subscription.text);
+    }
+    session.lookAtQueues();
+  }
+
+  #mayHave({ request, qos }: SessionSubscription): boolean {
+    switch (request.kind) {
+      case 'plain':
+      case 'shared':
+        return this.#access.mayRead(request.filter, qos, 'subscribe');
+      case 'queue-by-filter':
+        return this.mayConsume(request.filter);
+      case 'queue-by-name': {
+        // A queue that does not exist yet says by its own filter, once it does, who may consume from it.
+        const filter = request.filter ?? this.#services.queues.filterOf(request.name);
+        return filter === undefined || this.mayConsume(filter);
+      }
+    }
+  }
+
+  #deny(action: DeniedAction, topic: string): void {
+    this.#services.metrics.denied(action).add();
+    const { clientId, peerName } = this.#connection.publisher;
+    const fields = { client: clientId, user: this.#connection.state.username, peer: peerName, action, topic };
+    if (this.#told) this.#services.logger.debug(fields, 'not authorized');
+    else this.#services.logger.info(fields, 'not authorized; further refusals of this connection are logged at debug');
+    this.#told = true;
+  }
+}
+
+/** Rules about the QoS of a subscription do not tell queues apart: these deliver at theirs. */
+const QUEUE_QOS = 1;
+
+function isOfQueue({ request }: SessionSubscription): boolean {
+  return request.kind === 'queue-by-filter' || request.kind === 'queue-by-name';
+}
