@@ -3,6 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { allHops, hopsNamed } from './hops/all-hops.ts';
+import { hopsReport, runHops } from './hops/run-hops.ts';
 import { ALL_PEERS } from './peers/all-peers.ts';
 import { describeMachine } from './report/machine.ts';
 import { resultsOf } from './report/peer-results.ts';
@@ -25,6 +27,7 @@ interface Flags {
   json?: string;
   data: string;
   list?: boolean;
+  hops?: string[] | true;
 }
 
 const ROUNDS = 3;
@@ -32,6 +35,8 @@ const QUICK_ROUNDS = 2;
 const QUICK_PEERS = ['sluice-3', 'rabbitmq-3', 'nats-3', 'sluice-1', 'rabbitmq-1', 'redis'];
 /** The promise is four minutes; printing and the machine's moods take the rest. */
 const QUICK_BUDGET_MS = 225_000;
+/** A hop; half as much again to warm up. */
+const HOP_MS = { full: 1_000, quick: 250 };
 const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 const program = new Command('npm run bench --')
@@ -42,6 +47,7 @@ const program = new Command('npm run bench --')
   .option('--rounds <N>', `how often everybody takes a turn (default: ${ROUNDS}, quick: ${QUICK_ROUNDS})`, count)
   .option('--json <FILE>', 'every figure of every round, for programs')
   .option('--data <DIR>', 'where brokers keep their data while they run', tmpdir())
+  .option('--hops [NAME...]', 'instead of brokers: each step of a message alone, all or those named')
   .option('--list', 'name peers and workloads, and what is missing')
   .showHelpAfterError('(add --help for how it is used)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
@@ -52,6 +58,10 @@ await main(program.opts<Flags>());
 async function main(flags: Flags): Promise<void> {
   if (flags.list === true) {
     process.stdout.write(listing());
+    return;
+  }
+  if (flags.hops !== undefined) {
+    await measureHops(flags, flags.hops === true ? [] : flags.hops);
     return;
   }
   const isQuick = flags.quick === true;
@@ -82,6 +92,23 @@ async function main(flags: Flags): Promise<void> {
   }
   const hasFailed = measurements.some(({ notes }) => notes.some((note) => note.startsWith('failed')));
   process.exitCode = hasFailed || measurements.length === 0 ? EXIT.failure : EXIT.ok;
+}
+
+async function measureHops(flags: Flags, names: readonly string[]): Promise<void> {
+  const hops = hopsNamed(names);
+  if (hops.length === 0) {
+    const known = allHops().map(({ name }) => name);
+    process.stderr.write(`there is no hop ${names.join(' ')}: ${known.join(', ')}\n`);
+    process.exit(EXIT.usage);
+  }
+  const directory = mkdtempSync(join(resolve(flags.data), 'sluice-hops-'));
+  cleanUpAtEnd(new StartedProcesses(), directory);
+  const measureMs = flags.quick === true ? HOP_MS.quick : HOP_MS.full;
+  const figures = await runHops({ hops, directory, measureMs, say });
+  const machine = describeMachine(directory);
+  process.stdout.write(hopsReport(hops, figures, machine));
+  if (flags.json !== undefined)
+    await writeFile(flags.json, `${JSON.stringify({ machine, hops: figures }, undefined, 2)}\n`);
 }
 
 function workloadsOf(names: readonly string[], isQuick: boolean): Workload[] {
