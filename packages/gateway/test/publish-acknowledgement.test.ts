@@ -51,7 +51,7 @@ describe('a publish that a queue wants', () => {
     ]);
   });
 
-  test('and is refused: MQTT 5 is told the code, MQTT 3.1.1 is cut off without an answer', async () => {
+  test('and is refused: MQTT 5 is told the code, MQTT 3.1.1 is cut off without an answer (3.1.1: [MQTT-4.8.0-2])', async () => {
     const v5 = await gateway.raw();
     await v5.hello('five');
     publish(v5, 1);

@@ -142,13 +142,18 @@ export class Connection
     const version = this.#reader.protocolVersion;
     const known = version === 5 || error.reasonCode === ReasonCode.UNSUPPORTED_PROTOCOL_VERSION;
     if (known || error.reasonCode === ReasonCode.CLIENT_IDENTIFIER_NOT_VALID) {
-      this.state.refuseConnect(error.reasonCode, error.message, version);
+      // How much it can be told is in the packet that could not be read: no words then.
+      this.state.refuseConnect(error.reasonCode, error.message, version, {});
     } else this.state.fail(error.reasonCode, error.message);
   }
 
   packet(packet: Packet): boolean {
     this.#services.metrics.packetsIn[packet.type]?.add();
     if (packet.type === PacketType.DISCONNECT) this.#endReason = 'client_disconnect';
+    // In force for the refusal of the CONNECT already [MQTT-3.2.2-19].
+    else if (packet.type === PacketType.CONNECT) {
+      this.#writer.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
+    }
     this.state.receive(packet, this.#services.clock.nowMs());
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
@@ -347,7 +352,6 @@ export class Connection
   }
 
   authenticate(packet: ConnectPacket): void {
-    this.#writer.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
     const clientId = this.state.pendingConnect?.clientId ?? packet.clientId;
     this.publisher.identify(clientId, packet);
     const { authenticator } = this.#services;

@@ -119,7 +119,12 @@ export class ConnectionState implements AckSink {
   }
 
   /** The decoder refused the bytes before there was a CONNECT, or in it; or its sender is to go elsewhere. */
-  refuseConnect(reasonCode: number, why: string, version: ProtocolVersion, properties?: Properties): void {
+  refuseConnect(
+    reasonCode: number,
+    why: string,
+    version: ProtocolVersion,
+    properties: Properties = { reasonString: why },
+  ): void {
     if (this.phase !== ConnectionPhase.AWAITING_CONNECT && this.phase !== ConnectionPhase.AUTHENTICATING) return;
     this.effects.failed(reasonCode, why);
     this.version = version;

@@ -4,6 +4,7 @@ import type { InboundAck } from './ack-order.ts';
 import type { ConnectionState } from './connection-state.ts';
 import { OutboundPhase } from './outbound-message.ts';
 import { settle } from './outbound-publish.ts';
+import { reasonText } from './reason-text.ts';
 import type { SessionState } from './session-state.ts';
 
 /**
@@ -28,6 +29,7 @@ export function sendAcknowledgement(connection: ConnectionState, ack: InboundAck
     type: ack.qos === 1 ? PacketType.PUBACK : PacketType.PUBREC,
     packetId: ack.packetId,
     reasonCode: connection.version === 5 ? ack.reasonCode : 0,
+    properties: refused ? connection.reasonProperties(reasonText(ack.reasonCode)) : undefined,
   });
 }
 
@@ -113,5 +115,6 @@ function sendAck(
   packetId: number,
   reasonCode: number,
 ): void {
-  connection.effects.send({ type, packetId, reasonCode: connection.version === 5 ? reasonCode : 0 });
+  const properties = reasonCode === 0 ? undefined : connection.reasonProperties(reasonText(reasonCode));
+  connection.effects.send({ type, packetId, reasonCode: connection.version === 5 ? reasonCode : 0, properties });
 }

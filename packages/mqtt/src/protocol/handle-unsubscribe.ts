@@ -1,6 +1,7 @@
 import { PacketType, type UnsubscribePacket } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
 import type { ConnectionState } from './connection-state.ts';
+import { reasonText } from './reason-text.ts';
 import type { SessionState } from './session-state.ts';
 
 /** UNSUBSCRIBE, MQTT 5 section 3.10: filters are compared as they were written [MQTT-3.10.4-1]. */
@@ -11,10 +12,12 @@ export function handleUnsubscribe(connection: ConnectionState, packet: Unsubscri
     return;
   }
   const reasonCodes: number[] = [];
+  let problem: string | undefined;
   for (const text of packet.filters) {
     const subscription = session.subscriptions.get(text);
     if (subscription === undefined) {
       reasonCodes.push(ReasonCode.NO_SUBSCRIPTION_EXISTED);
+      problem ??= reasonText(ReasonCode.NO_SUBSCRIPTION_EXISTED);
       continue;
     }
     session.release(subscription);
@@ -25,5 +28,6 @@ export function handleUnsubscribe(connection: ConnectionState, packet: Unsubscri
     type: PacketType.UNSUBACK,
     packetId: packet.packetId,
     reasonCodes: connection.version === 5 ? reasonCodes : [],
+    properties: connection.reasonProperties(problem),
   });
 }

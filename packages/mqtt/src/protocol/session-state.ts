@@ -111,14 +111,15 @@ export class SessionState {
 
   /**
    * The end: what nobody has acknowledged goes back to where it came from. The host has taken the session out of its
-   * routes before, so that nothing comes back here. A QoS 2 message that the client has received is not returned: it
-   * would be delivered twice.
+   * routes before, so that nothing comes back here. A QoS 2 message that was sent is not returned, whether or not the
+   * client has said that it has it: nobody else may get it [MQTT-4.8.2-5].
    */
   end(): void {
     if (this.ended) return;
     this.ended = true;
     for (const outbound of this.inflight.messages()) {
       if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) outbound.source?.accepted();
+      else if (outbound.qos === 2) outbound.source?.rejected();
       else outbound.source?.returned();
     }
     for (const outbound of this.backlog.takeAll()) {
