@@ -25,6 +25,8 @@ export class RawClient {
   /** What came before the first frame: the answer to the upgrade. */
   handshake = '';
   closed = false;
+  /** Sees every byte of the MQTT stream that comes in. */
+  tap: ((bytes: Uint8Array) => void) | undefined;
   readonly #decoder = new Decoder({ maximumPacketSizeBytes: 64 * 1024 * 1024, role: 'client' });
   readonly #waiting = new Set<() => void>();
   #frames: Buffer = Buffer.alloc(0);
@@ -140,6 +142,7 @@ export class RawClient {
   }
 
   #decode(bytes: Uint8Array): void {
+    this.tap?.(bytes);
     this.#decoder.protocolVersion = this.version;
     this.#decoder.push(bytes);
     for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
