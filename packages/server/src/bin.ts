@@ -1,25 +1,5 @@
-import { registerClusterCommands } from '@sluice/admin/cluster-commands';
-import { registerQueueCommands } from '@sluice/admin/queue-commands';
-import { registerBenchCommand } from '@sluice/bench/remote-command';
-import { Command } from 'commander';
-import { BUILD } from './build.ts';
-import { registerConfigCommand } from './config-command.ts';
-import { registerPasswdCommand } from './passwd-command.ts';
-import { registerServerCommand } from './server-command.ts';
+import { openLinked } from './link/linked-file.ts';
 
-/** The `sluice` command. What each subcommand does stands in its own file. */
-const program = new Command('sluice')
-  .description('A clustered MQTT broker with native durable message queues')
-  .version(BUILD.version)
-  .showHelpAfterError('(sluice --help lists the commands)')
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
-
-const EXIT_USAGE = 2;
-
-registerServerCommand(program);
-registerConfigCommand(program);
-registerPasswdCommand(program);
-registerQueueCommands(program);
-registerClusterCommands(program);
-registerBenchCommand(program);
-await program.parseAsync(process.argv);
+/** The `sluice` command: from the linked file of the last build, or module by module. */
+const { runCommand } = openLinked<typeof import('./command.ts')>() ?? (await import('./command.ts'));
+await runCommand(process.argv);

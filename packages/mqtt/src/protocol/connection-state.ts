@@ -3,6 +3,7 @@ import { type Packet, PacketType, type Properties, type ProtocolVersion, type Wi
 import { ReasonCode } from '../codec/reason-code.ts';
 import { InboundTopicAliases, type OutboundTopicAliases } from '../topic/topic-alias.ts';
 import { AckOrder, type AckSink, type InboundAck } from './ack-order.ts';
+import { ConnectionPhase } from './connection-phase.ts';
 import type { ConnectionEffects, ProtocolLimits } from './effects.ts';
 import { handlePuback, handlePubcomp, handlePubrec, handlePubrel, sendAcknowledgement } from './handle-ack.ts';
 import { handleAuthenticated, handleConnect, type PendingConnect } from './handle-connect.ts';
@@ -208,13 +209,5 @@ export class ConnectionState implements AckSink {
     else received.refuse(ack.packetId);
   }
 }
-
-export const ConnectionPhase = {
-  AWAITING_CONNECT: 0,
-  AUTHENTICATING: 1,
-  OPEN: 2,
-  CLOSED: 3,
-} as const;
-export type ConnectionPhase = (typeof ConnectionPhase)[keyof typeof ConnectionPhase];
 
 const PINGRESP: Packet = { type: PacketType.PINGRESP };

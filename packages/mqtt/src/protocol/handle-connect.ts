@@ -1,7 +1,8 @@
 import { type ConnackPacket, type ConnectPacket, PacketType, type Properties } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
 import { OutboundTopicAliases } from '../topic/topic-alias.ts';
-import { ConnectionPhase, type ConnectionState } from './connection-state.ts';
+import { ConnectionPhase } from './connection-phase.ts';
+import type { ConnectionState } from './connection-state.ts';
 import { resumeExchanges } from './handle-ack.ts';
 import { effectiveKeepAliveS } from './keepalive.ts';
 import { willRefusal } from './will.ts';

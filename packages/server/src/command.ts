@@ -1,0 +1,26 @@
+import { registerClusterCommands } from '@sluice/admin/cluster-commands';
+import { registerQueueCommands } from '@sluice/admin/queue-commands';
+import { registerBenchCommand } from '@sluice/bench/remote-command';
+import { Command } from 'commander';
+import { BUILD } from './build.ts';
+import { registerConfigCommand } from './config-command.ts';
+import { registerPasswdCommand } from './passwd-command.ts';
+import { registerServerCommand } from './server-command.ts';
+
+/** The `sluice` command. What each subcommand does stands in its own file. */
+export async function runCommand(argv: readonly string[]): Promise<void> {
+  const program = new Command('sluice')
+    .description('A clustered MQTT broker with native durable message queues')
+    .version(BUILD.version)
+    .showHelpAfterError('(sluice --help lists the commands)')
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+  registerServerCommand(program);
+  registerConfigCommand(program);
+  registerPasswdCommand(program);
+  registerQueueCommands(program);
+  registerClusterCommands(program);
+  registerBenchCommand(program);
+  await program.parseAsync(argv);
+}
+
+const EXIT_USAGE = 2;
