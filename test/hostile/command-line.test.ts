@@ -152,13 +152,13 @@ describe('flags and environment', () => {
     expectSentence(await sluice(['queues', 'lits']), EXIT_USAGE, /list/);
   });
 
-  test('TLS listeners for clients, which this version does not have, are refused and not ignored', async () => {
+  test('TLS listeners whose files are no certificate and key are refused with the name of the setting', async () => {
     const env = {
       SLUICE_LISTENERS__MQTTS: '127.0.0.1:0',
       SLUICE_TLS__CERTIFICATE_FILE: BIN,
       SLUICE_TLS__KEY_FILE: BIN,
     };
-    expectSentence(await sluice(['server', ...OFF, '--data', 'no'], env), EXIT_FAILED, /this version/);
+    expectSentence(await sluice(['server', ...OFF, '--data', 'no'], env), EXIT_FAILED, 'tls.certificateFile');
   });
 
   test('what a node among others cannot be is said before it starts', async () => {

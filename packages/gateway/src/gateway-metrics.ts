@@ -4,6 +4,7 @@ import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { DropReason } from '@sluice/mqtt/protocol/effects';
 import type { Transport } from './connection/byte-channel.ts';
 import type { HandshakeRefusal } from './listener/handshake.ts';
+import type { EntranceRefusal } from './listener/socket-entrance.ts';
 
 /** Every handle of the gateway, looked up once; labels are small closed sets, never a client's text. */
 export class GatewayMetrics {
@@ -92,10 +93,10 @@ export class GatewayMetrics {
     return this.#metrics.counter('sluice_gateway_protocol_errors_total', 'Connections failed by the server', { kind });
   }
 
-  handshakesRefused(reason: HandshakeRefusal): Counter {
+  handshakesRefused(reason: HandshakeRefusal | EntranceRefusal): Counter {
     return this.#metrics.counter(
       'sluice_gateway_handshakes_refused_total',
-      'WebSocket handshakes refused before MQTT was spoken',
+      'TLS and WebSocket handshakes refused before MQTT was spoken',
       { reason },
     );
   }

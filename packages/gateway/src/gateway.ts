@@ -19,9 +19,11 @@ import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
-import type { Address, Listener } from './listener/listener.ts';
+import type { Address } from './listener/listener.ts';
+import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
-import { listenWebSocket } from './listener/websocket-listener.ts';
+import type { TlsMaterial } from './listener/tls-material.ts';
+import { listenWebSocket, type WebSocketOptions } from './listener/websocket-listener.ts';
 import { LiveMesh } from './live/live-mesh.ts';
 import { LiveMeshMetrics } from './live/live-mesh-metrics.ts';
 import { LiveRouter } from './live/live-router.ts';
@@ -51,10 +53,10 @@ export interface GatewayOptions {
  */
 export class Gateway {
   readonly #services: GatewayServices;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: Entrance[] = [];
   readonly #ticker: NodeJS.Timeout;
   #sweepAtMs = 0;
-  /** WebSockets to be. */
+  /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
   #closing: Promise<void> | undefined;
 
@@ -108,32 +110,40 @@ export class Gateway {
     this.#ticker.unref();
   }
 
-  async listenTcp(address: Address): Promise<Address> {
+  /** With a certificate over TLS. */
+  async listenTcp(address: Address, tls?: TlsMaterial): Promise<Address> {
+    return this.#listening(await listenTcp(address, this.#entrance(tls)));
+  }
+
+  /** Path `/mqtt`; with a certificate over TLS. */
+  async listenWebSocket(address: Address, tls?: TlsMaterial): Promise<Address> {
+    const { limits, authenticator } = this.#services;
     return this.#listening(
-      await listenTcp(
-        address,
-        (channel) => this.accept(channel),
-        () => this.#isFull(),
-      ),
+      await listenWebSocket(address, {
+        ...this.#entrance(tls),
+        frameBytesMax: limits.maximumPacketSizeBytes,
+        anonymous: authenticator.method === anonymousAuthenticator.method,
+      }),
     );
   }
 
-  /** Path `/mqtt`. */
-  async listenWebSocket(address: Address): Promise<Address> {
-    const { limits, authenticator, metrics } = this.#services;
-    return this.#listening(
-      await listenWebSocket(address, {
-        frameBytesMax: limits.maximumPacketSizeBytes,
-        waiting: (change) => {
-          this.#handshakes += change;
-        },
-        handshakeMs: limits.connectTimeoutMs,
-        anonymous: authenticator.method === anonymousAuthenticator.method,
-        accept: (channel) => this.accept(channel),
-        isFull: () => this.#isFull(),
-        refused: (reason) => metrics.handshakesRefused(reason).add(),
-      }),
-    );
+  /** New connections of the TLS listeners are served with it; those that are open keep what they have. */
+  renewTls(tls: TlsMaterial): void {
+    for (const listener of this.#listeners) listener.renew(tls);
+  }
+
+  #entrance(tls: TlsMaterial | undefined): Omit<WebSocketOptions, 'frameBytesMax' | 'anonymous'> {
+    const { limits, metrics } = this.#services;
+    return {
+      tls,
+      handshakeMs: limits.connectTimeoutMs,
+      isFull: () => this.#isFull(),
+      waiting: (change) => {
+        this.#handshakes += change;
+      },
+      accept: (channel) => this.accept(channel),
+      refused: (reason) => metrics.handshakesRefused(reason).add(),
+    };
   }
 
   /** A connection from any transport. */
@@ -245,7 +255,7 @@ export class Gateway {
     return true;
   }
 
-  #listening(listener: Listener): Address {
+  #listening(listener: Entrance): Address {
     this.#listeners.push(listener);
     return listener.address;
   }

@@ -31,6 +31,7 @@ import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
+import { ListenerCertificates } from './listener-certificates.ts';
 import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { ownView } from './own-view.ts';
@@ -76,14 +77,15 @@ export class RunningNode {
     { logger, metrics, health }: { logger: Logger; metrics: PrometheusMetrics; health: NodeHealth },
     stopping: () => boolean,
   ): Promise<RunningNode> {
-    refuseTlsListeners(config);
     const clock = systemClock;
+    // First: what clients would refuse ends the start before anything is opened.
+    const certificates = await ListenerCertificates.open(config, { clock, logger, metrics });
     const ground = await openGround(config, logger, metrics);
     let link: NodeLink | undefined;
     let parts: Parts | undefined;
     try {
       link = await openNodeLink(config, { clock, logger, metrics });
-      parts = await compose({ config, clock, logger, metrics, health, ground, link, stopping });
+      parts = await compose({ config, clock, logger, metrics, health, ground, link, certificates, stopping });
       return new RunningNode(parts);
     } catch (cause) {
       await (parts?.host === undefined ? ground.close() : parts.host.close());
@@ -202,6 +204,7 @@ interface Around {
   health: NodeHealth;
   ground: Ground;
   link: NodeLink;
+  certificates: ListenerCertificates | undefined;
   stopping: () => boolean;
 }
 
@@ -289,7 +292,9 @@ async function compose(around: Around): Promise<Parts> {
     }
   }
   if (config.node.roles.has('gateway')) {
-    gateway = new GatewayRole({ config, nodeId, topology, routes, metadata, transport, clock, logger, metrics });
+    const { certificates } = around;
+    const parts = { config, nodeId, topology, routes, metadata, transport, clock, logger, metrics, certificates };
+    gateway = new GatewayRole(parts);
   }
   return {
     nodeId,
@@ -467,9 +472,3 @@ function loneFounder({ address, incarnation }: NodeRegistration): Member {
 }
 
 /** Says no to what this version cannot do, instead of pretending. */
-function refuseTlsListeners({ listeners }: ServerConfig): void {
-  if (listeners.mqtts === null && listeners.wss === null) return;
-  throw new SluiceError('NOT_IN_THIS_VERSION', 'TLS listeners for clients (mqtts, wss) are not in this version', {
-    hint: 'set them to none, and end TLS in front of the broker',
-  });
-}

@@ -80,8 +80,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
 function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, string> {
   const bound: Record<string, string> = {};
   const { gateway, grpc } = node;
-  if (gateway !== undefined && gateway.mqtt !== null) bound.mqtt = formatAddress(gateway.mqtt);
-  if (gateway !== undefined && gateway.ws !== null) bound.ws = formatAddress(gateway.ws);
+  for (const name of ['mqtt', 'mqtts', 'ws', 'wss'] as const) {
+    const address = gateway?.[name] ?? null;
+    if (address !== null) bound[name] = formatAddress(address);
+  }
   if (grpc !== null) bound.grpc = formatAddress(grpc);
   if (api !== undefined) bound.http = formatAddress(api.address);
   return bound;

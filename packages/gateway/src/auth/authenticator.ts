@@ -24,8 +24,8 @@ export interface AuthenticationOutcome {
   reasonCode: number;
   /** Who it is. A session may be taken over only by the same identity; undefined when nobody was asked. */
   identity: string | undefined;
-  /** The user name as far as it was proved: permissions go by it. Undefined: the same as `identity`. */
-  user?: string | undefined;
+  /** The user name as far as it was proved: permissions go by it. Undefined: the same as `identity`; null: none was. */
+  user?: string | null | undefined;
   /** No rule applies to it. */
   isSuperuser?: boolean | undefined;
   /** Wall time from which on it is not admitted any more: the connection ends then. */

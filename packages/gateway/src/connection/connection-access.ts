@@ -29,7 +29,7 @@ export class ConnectionAccess {
   admit(outcome: AuthenticationOutcome, will: Will | undefined): boolean {
     const { clientId, peerHost } = this.#connection.publisher;
     this.#access = this.#services.authorizer.admit({
-      user: outcome.user ?? outcome.identity,
+      user: outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined),
       clientId,
       peerHost,
       isSuperuser: outcome.isSuperuser === true,

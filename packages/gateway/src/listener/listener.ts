@@ -1,4 +1,4 @@
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { SluiceError } from '@sluice/common/errors';
 
 export interface Address {
@@ -38,7 +38,6 @@ export function stopListening(server: Server): void {
   server.close();
 }
 
-export function peerNameOf(socket: Socket): string {
-  const host = socket.remoteAddress ?? '';
-  return host.includes(':') ? `[${host}]:${socket.remotePort ?? 0}` : `${host}:${socket.remotePort ?? 0}`;
+export function peerNameOf({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

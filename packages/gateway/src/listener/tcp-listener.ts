@@ -1,22 +1,18 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import type { ByteChannel, ByteSink, Transport } from '../connection/byte-channel.ts';
-import { type Address, type Listener, listenOn, peerNameOf, stopListening } from './listener.ts';
+import type { Socket } from 'node:net';
+import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
+import { type Address, peerNameOf } from './listener.ts';
+import { type Entrance, type EntranceOptions, openEntrance, type Peer } from './socket-entrance.ts';
 
-/** MQTT over TCP. `accept` is called for each connection; `isFull` is asked first, and a full gateway hangs up. */
-export async function listenTcp(
+/** MQTT over TCP, or over TLS where there is a certificate. `accept` is called for each connection. */
+export function listenTcp(
   address: Address,
-  accept: (channel: ByteChannel) => void,
-  isFull: () => boolean,
-): Promise<Listener> {
-  const server: Server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
-    if (isFull()) {
-      socket.destroy();
-      return;
-    }
-    accept(new SocketChannel(socket, 'tcp'));
+  options: Omit<EntranceOptions, 'accepted'> & { accept: (channel: ByteChannel) => void },
+): Promise<Entrance> {
+  const transport = options.tls === undefined ? 'tcp' : 'tls';
+  return openEntrance(address, {
+    ...options,
+    accepted: (socket, peer) => options.accept(new SocketChannel(socket, peer, transport)),
   });
-  const bound = await listenOn(server, address);
-  return { address: bound, stop: () => stopListening(server) };
 }
 
 /** One socket as a byte channel; TLS sockets are sockets, too. */
@@ -24,14 +20,16 @@ export class SocketChannel implements ByteChannel {
   readonly transport: Transport;
   readonly peerHost: string;
   readonly peerName: string;
+  readonly certificate: PeerCertificate | undefined;
   readonly #socket: Socket;
   #ended = false;
 
-  constructor(socket: Socket, transport: Transport) {
+  constructor(socket: Socket, peer: Peer, transport: Transport) {
     this.#socket = socket;
     this.transport = transport;
-    this.peerHost = socket.remoteAddress ?? '';
-    this.peerName = peerNameOf(socket);
+    this.peerHost = peer.host;
+    this.peerName = peerNameOf(peer);
+    this.certificate = peer.certificate;
   }
 
   get bufferedBytes(): number {

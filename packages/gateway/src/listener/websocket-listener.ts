@@ -3,9 +3,16 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket, WebSocketServer } from 'ws';
-import type { ByteChannel, ByteSink } from '../connection/byte-channel.ts';
+import type { ByteChannel, ByteSink, PeerCertificate } from '../connection/byte-channel.ts';
 import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
-import { type Address, type Listener, listenOn, peerNameOf, stopListening } from './listener.ts';
+import { type Address, peerNameOf } from './listener.ts';
+import {
+  type Entrance,
+  type EntranceOptions,
+  type EntranceRefusal,
+  openEntrance,
+  type Peer,
+} from './socket-entrance.ts';
 
 /**
  * MQTT over WebSocket: path `/mqtt`, sub-protocol `mqtt` [MQTT-6.0.0-3], binary frames [MQTT-6.0.0-1]. Frames are only
@@ -15,51 +22,38 @@ import { type Address, type Listener, listenOn, peerNameOf, stopListening } from
  * The library keeps a message until it is whole: that is bounded here, as a stranger's bytes are bounded on a plain
  * socket. Pings whose answers nobody reads it bounds itself.
  */
-export interface WebSocketOptions {
+export interface WebSocketOptions extends Omit<EntranceOptions, 'accepted' | 'refused'> {
   frameBytesMax: number;
-  /** From the first byte to a complete request. */
-  handshakeMs: number;
-  /** One socket more or less that has not asked for an upgrade yet; they count as connections. */
-  waiting: (change: 1 | -1) => void;
   /** Nobody is asked who they are. */
   anonymous: boolean;
   accept: (channel: ByteChannel) => void;
-  isFull: () => boolean;
-  refused: (reason: HandshakeRefusal) => void;
+  refused: (reason: HandshakeRefusal | EntranceRefusal) => void;
 }
 
-export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Listener> {
+export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Entrance> {
   const { handshakeMs } = options;
+  const transport = options.tls === undefined ? 'ws' : 'wss';
   let sockets: WebSocketServer | undefined;
-  const server = createServer(
-    {
-      headersTimeout: handshakeMs,
-      requestTimeout: handshakeMs,
-      // Deadlines are looked at this often; by default only every 30 seconds.
-      connectionsCheckingInterval: Math.min(handshakeMs, CHECK_MS),
-      maxHeaderSize: HEADER_BYTES_MAX,
-      noDelay: true,
-    },
-    (_request, response) => {
-      options.refused('no_upgrade');
-      response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
-    },
-  );
-  const waiting = new Set<Socket>();
-  const arrived = (socket: Socket): void => {
-    if (waiting.delete(socket)) options.waiting(-1);
+  // Never bound itself: it is handed sockets that came in elsewhere, and may speak HTTP now.
+  const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (_request, response) => {
+    options.refused('no_upgrade');
+    response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
+  });
+  const waiting = new Map<Socket, { peer: Peer; deadline: NodeJS.Timeout }>();
+  const arrived = (socket: Socket): Peer | undefined => {
+    const found = waiting.get(socket);
+    if (found === undefined) return undefined;
+    waiting.delete(socket);
+    clearTimeout(found.deadline);
+    options.waiting(-1);
+    return found.peer;
   };
-  server.on('connection', (socket: Socket) => {
-    if (options.isFull()) {
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const peer = arrived(socket);
+    if (peer === undefined) {
       socket.destroy();
       return;
     }
-    waiting.add(socket);
-    options.waiting(1);
-    socket.once('close', () => arrived(socket));
-  });
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    arrived(socket);
     const refusal = handshakeRefusal(request, { anonymous: options.anonymous, full: options.isFull() });
     if (refusal !== undefined) {
       options.refused(refusal);
@@ -67,10 +61,21 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
       return;
     }
     sockets ??= makeSockets(options);
-    sockets.handleUpgrade(request, socket, head, (client) => options.accept(new WebSocketChannel(client, socket)));
+    sockets.handleUpgrade(request, socket, head, (client) =>
+      options.accept(new WebSocketChannel(client, socket, peer, transport)),
+    );
   });
-  const bound = await listenOn(server, address);
-  return { address: bound, stop: () => stopListening(server) };
+  return openEntrance(address, {
+    ...options,
+    accepted: (socket, peer) => {
+      // A server that is not bound keeps no deadlines of its own.
+      const deadline = setTimeout(() => socket.destroy(), handshakeMs);
+      waiting.set(socket, { peer, deadline });
+      options.waiting(1);
+      socket.once('close', () => arrived(socket));
+      server.emit('connection', socket);
+    },
+  });
 }
 
 function makeSockets(options: WebSocketOptions): WebSocketServer {
@@ -91,7 +96,6 @@ function makeSockets(options: WebSocketOptions): WebSocketServer {
 }
 
 const load = createRequire(import.meta.url);
-const CHECK_MS = 1_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Frame headers, and the chunk that completed the last message. */
 const PIECE_SLACK_BYTES = 128 * 1024;
@@ -102,18 +106,21 @@ function refuse(socket: Duplex, refusal: HandshakeRefusal): void {
 }
 
 class WebSocketChannel implements ByteChannel {
-  readonly transport = 'ws';
+  readonly transport: 'ws' | 'wss';
   readonly peerHost: string;
   readonly peerName: string;
+  readonly certificate: PeerCertificate | undefined;
   readonly #client: WebSocket;
   readonly #socket: Socket;
   #closeCode = NORMAL_CLOSURE;
 
-  constructor(client: WebSocket, socket: Socket) {
+  constructor(client: WebSocket, socket: Socket, peer: Peer, transport: 'ws' | 'wss') {
+    this.transport = transport;
     this.#client = client;
     this.#socket = socket;
-    this.peerHost = socket.remoteAddress ?? '';
-    this.peerName = peerNameOf(socket);
+    this.peerHost = peer.host;
+    this.peerName = peerNameOf(peer);
+    this.certificate = peer.certificate;
     client.binaryType = 'nodebuffer';
   }
 

@@ -1,6 +1,7 @@
 import type { ApiKeyRecord } from '@sluice/api/auth/api-key-file';
 import { parseDuration } from '@sluice/common/human-duration';
 import { parseSize } from '@sluice/common/human-size';
+import type { CertificateMapping } from '@sluice/gateway/auth/certificate-method';
 import type { KeptSecret } from '@sluice/gateway/auth/password-table';
 import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import { type Address, parseAddress } from './address.ts';
@@ -40,7 +41,12 @@ export interface ServerConfig {
     sendBufferBytesMax: number;
     liveQueueMessagesMax: number;
   };
-  auth: { anonymous: boolean; users: readonly MqttUser[] };
+  auth: {
+    anonymous: boolean;
+    users: readonly MqttUser[];
+    /** null: a certificate says nothing about who somebody is. */
+    certificate: CertificateMapping | null;
+  };
   authorization: {
     rules: readonly ScopedRules[];
     noMatch: 'allow' | 'deny';
@@ -114,7 +120,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,
     },
-    auth: { anonymous: credentials.mqttAnonymous, users: credentials.users },
+    auth: { anonymous: credentials.mqttAnonymous, users: credentials.users, certificate: certificateMapping(written) },
     authorization: {
       rules: credentials.rules,
       noMatch: noMatchOf(written, credentials),
@@ -132,10 +138,15 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
   };
 }
 
+function certificateMapping({ auth }: WrittenConfig): CertificateMapping | null {
+  if (auth.certificateAs === 'none') return null;
+  return { as: auth.certificateAs, name: auth.certificateName, withPassword: auth.certificateWithPassword };
+}
+
 /** Whoever configures who may come in has not said that everybody may do everything. */
-function noMatchOf({ authorization }: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
+function noMatchOf({ auth, authorization }: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
   if (authorization.noMatch !== 'auto') return authorization.noMatch;
-  const isAsked = users.length > 0 || !mqttAnonymous;
+  const isAsked = users.length > 0 || auth.certificateAs !== 'none' || !mqttAnonymous;
   return isAsked || authorization.rulesFile !== undefined ? 'deny' : 'allow';
 }
 

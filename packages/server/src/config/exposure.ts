@@ -25,7 +25,8 @@ export function decideExposure(written: WrittenConfig, layer: Layer, users: numb
   const openMqtt = speaksMqtt ? MQTT_LISTENERS.filter((name) => isExposed(toAddress(written.listeners[name]))) : [];
   const openApi = isExposed(toAddress(written.listeners.http));
 
-  const mqttAnonymous = written.auth.anonymous === 'auto' ? users === 0 : written.auth.anonymous;
+  const asksNobody = users === 0 && written.auth.certificateAs === 'none';
+  const mqttAnonymous = written.auth.anonymous === 'auto' ? asksNobody : written.auth.anonymous;
   if (openMqtt.length > 0 && mqttAnonymous) {
     const names = openMqtt.map((name) => `listeners.${name} = ${written.listeners[name]}`).join(', ');
     if (written.auth.anonymous === true)
@@ -39,7 +40,7 @@ export function decideExposure(written: WrittenConfig, layer: Layer, users: numb
       });
     }
   }
-  if (speaksMqtt && !mqttAnonymous && users === 0) {
+  if (speaksMqtt && !mqttAnonymous && asksNobody) {
     warnings.push('no MQTT client can connect: auth.anonymous is false and no user is configured');
   }
 

@@ -103,6 +103,14 @@ function checkTls(written: WrittenConfig, settings: Layer): ConfigProblem[] {
       });
     }
   }
+  if (written.auth.certificateAs !== 'none' && written.tls.clientCaFile === undefined) {
+    problems.push({
+      key: 'auth.certificateAs',
+      origin: settings.get('auth.certificateAs')?.origin ?? '',
+      message: `= "${written.auth.certificateAs}" needs tls.clientCaFile, which is not set`,
+      hint: 'Name the PEM file of the authorities that sign client certificates',
+    });
+  }
   return problems;
 }
 

@@ -23,6 +23,8 @@ import {
  */
 export const ROLES = ['gateway', 'store', 'coordinator'] as const;
 export type Role = (typeof ROLES)[number];
+export const CERTIFICATE_AS = ['none', 'username', 'clientId'] as const;
+export const CERTIFICATE_NAMES = ['commonName', 'dns', 'email', 'uri'] as const;
 export const NO_MATCH = ['auto', 'allow', 'deny'] as const;
 export const DENY_ACTIONS = ['disconnect', 'ignore'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -216,6 +218,22 @@ const auth = {
     default: [],
     secret: true,
     why: 'No default account that everybody knows.',
+  }),
+  certificateAs: choice(CERTIFICATE_AS, {
+    about:
+      'What a client certificate proves: the user name of its holder, or the client id that it may use. A name in CONNECT that differs is refused.',
+    default: 'none',
+    why: 'tls.clientCaFile alone says who may connect, not who is who.',
+  }),
+  certificateName: choice(CERTIFICATE_NAMES, {
+    about: 'Which name of the certificate is meant: the common name, or its only alternative name of a kind.',
+    default: 'commonName',
+    why: 'The one that every certificate has.',
+  }),
+  certificateWithPassword: toggle({
+    about: 'Whether the password, or whatever else is configured, must be right as well.',
+    default: false,
+    why: 'A certificate of an authority that somebody chose is proof enough.',
   }),
   passwordFile: file({
     about:

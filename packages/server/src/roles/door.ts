@@ -1,6 +1,7 @@
 import { AuthenticationChain, type AuthenticationMethod } from '@sluice/gateway/auth/authentication-chain';
 import { type Authenticator, anonymousAuthenticator } from '@sluice/gateway/auth/authenticator';
 import { type Authorizer, openAuthorizer } from '@sluice/gateway/auth/authorizer';
+import { CertificateMethod } from '@sluice/gateway/auth/certificate-method';
 import { PasswordGate } from '@sluice/gateway/auth/password-gate';
 import { PasswordMethod } from '@sluice/gateway/auth/password-method';
 import { PasswordTable } from '@sluice/gateway/auth/password-table';
@@ -18,6 +19,7 @@ export interface Door {
 export function doorOf({ auth, authorization }: ServerConfig): Door {
   const gate = new PasswordGate();
   const methods: AuthenticationMethod[] = [];
+  if (auth.certificate !== null) methods.push(new CertificateMethod(auth.certificate));
   if (auth.users.length > 0) {
     const table = new PasswordTable(
       auth.users.map(({ username, secret }) => [username, secret]),

@@ -17,6 +17,7 @@ import type { RouteTable } from '@sluice/store-client/route-table';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
+import type { ListenerCertificates } from '../listener-certificates.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 import { doorOf } from './door.ts';
 
@@ -32,13 +33,16 @@ function drawProducerId(): number {
 export class GatewayRole {
   readonly gateway: Gateway;
   mqtt: Address | null = null;
+  mqtts: Address | null = null;
   ws: Address | null = null;
+  wss: Address | null = null;
   readonly #config: ServerConfig;
   readonly #nodeId: number;
   readonly #topology: Topology;
   readonly #producer: PartitionProducer;
   readonly #consumers: PartitionConsumer;
   readonly #attachments: QueueAttachments;
+  readonly #certificates: ListenerCertificates | undefined;
   #isDrained = false;
   #isStopping = false;
   #stopped: Promise<void> | undefined;
@@ -53,11 +57,14 @@ export class GatewayRole {
     clock: Clock;
     logger: Logger;
     metrics: Metrics;
+    /** Of the TLS listeners. */
+    certificates: ListenerCertificates | undefined;
   }) {
     const { config, nodeId, topology, routes, metadata, transport, clock, logger, metrics } = parts;
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
+    this.#certificates = parts.certificates;
     this.#producer = new PartitionProducer({
       topology,
       routes,
@@ -110,9 +117,13 @@ export class GatewayRole {
 
   /** Lets clients in. */
   async listen(): Promise<void> {
-    const { mqtt, ws } = this.#config.listeners;
+    const { mqtt, mqtts, ws, wss } = this.#config.listeners;
+    const tls = this.#certificates?.material;
     this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt);
+    this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, tls);
     this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws);
+    this.wss = wss === null ? null : await this.gateway.listenWebSocket(wss, tls);
+    this.#certificates?.watch((renewed) => this.gateway.renewTls(renewed));
   }
 
   topologyChanged(): void {
@@ -180,6 +191,7 @@ export class GatewayRole {
   }
 
   async #stop(drainMs: number): Promise<void> {
+    this.#certificates?.close();
     await this.gateway.close({ drainMs });
     this.#attachments.close();
     this.#producer.close();

@@ -123,7 +123,7 @@ describe('where a value comes from', () => {
         SLUICE_LISTENERS__GRPC: '127.0.0.1:5370',
       },
     });
-    expect(config.auth).toEqual({ anonymous: false, users: [{ username: 'u', secret: { plain: 'p' } }] });
+    expect(config.auth).toMatchObject({ anonymous: false, users: [{ username: 'u', secret: { plain: 'p' } }] });
     expect(config.node.join).toEqual([
       { host: 'a', port: 1 },
       { host: 'b', port: 2 },

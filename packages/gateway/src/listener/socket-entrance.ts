@@ -1,0 +1,103 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import type { PeerCertificate } from '../connection/byte-channel.ts';
+import { type Address, type Listener, listenOn, stopListening } from './listener.ts';
+import { namesOf, secureContextOptions, type TlsMaterial } from './tls-material.ts';
+
+/** Who is at the other end of a socket that may speak now. */
+export interface Peer {
+  readonly host: string;
+  readonly port: number;
+  /** Of a client that had to show one. */
+  readonly certificate: PeerCertificate | undefined;
+}
+
+export interface EntranceOptions {
+  isFull: () => boolean;
+  /** One socket more or less that is not yet accepted; they count as connections. */
+  waiting: (change: 1 | -1) => void;
+  /** From the first byte until the socket may speak. */
+  handshakeMs: number;
+  /** Undefined: nothing is encrypted. */
+  tls: TlsMaterial | undefined;
+  accepted: (socket: Socket, peer: Peer) => void;
+  refused: (reason: EntranceRefusal) => void;
+}
+
+export type EntranceRefusal = 'tls';
+
+/** A bound address whose certificate may be replaced. */
+export interface Entrance extends Listener {
+  renew(tls: TlsMaterial): void;
+}
+
+/**
+ * What every listener has in common, before MQTT or HTTP is spoken: a place among the connections, and TLS. A socket that
+ * is still shaking hands takes a place, too, and has the time that a CONNECT has, or a few thousand silent ones would be
+ * free of every bound.
+ */
+export async function openEntrance(address: Address, options: EntranceOptions): Promise<Entrance> {
+  /** By the port at the other end and its address: the socket inside TLS is another object than the one that came. */
+  const pending = new Map<string, Peer>();
+  const secure = options.tls === undefined ? undefined : secureServer(options.tls, options, pending);
+  const server: Server = createServer(SOCKET_OPTIONS, (socket) => {
+    if (options.isFull()) {
+      socket.destroy();
+      return;
+    }
+    const peer = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificate: undefined };
+    if (secure === undefined) {
+      options.accepted(socket, peer);
+      return;
+    }
+    const key = keyOf(socket);
+    pending.set(key, peer);
+    options.waiting(1);
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      if (pending.delete(key)) options.waiting(-1);
+    });
+    secure.emit('connection', socket);
+  });
+  const bound = await listenOn(server, address);
+  return {
+    address: bound,
+    stop: () => stopListening(server),
+    renew: (tls) => secure?.setSecureContext(secureContextOptions(tls)),
+  };
+}
+
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+/** Never bound itself: it is handed sockets that came in elsewhere. */
+function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<string, Peer>): TlsServer {
+  const asksForCertificate = tls.clientCa !== undefined;
+  const server = createTlsServer({
+    ...secureContextOptions(tls),
+    requestCert: asksForCertificate,
+    rejectUnauthorized: asksForCertificate,
+    handshakeTimeout: options.handshakeMs,
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const key = keyOf(socket);
+    const peer = pending.get(key);
+    if (peer === undefined) {
+      socket.destroy();
+      return;
+    }
+    pending.delete(key);
+    options.waiting(-1);
+    const isVerified = asksForCertificate && socket.authorized;
+    const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : undefined;
+    options.accepted(socket, { ...peer, certificate });
+  });
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
+    options.refused('tls');
+    socket.destroy();
+  });
+  return server;
+}
+
+function keyOf(socket: Socket): string {
+  return `${socket.remotePort} ${socket.remoteAddress}`;
+}

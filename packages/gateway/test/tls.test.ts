@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls, type PeerCertificate as NodeCertificate } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import type { AuthenticationRequest } from '../src/auth/authenticator.ts';
+import { namesOf, type TlsMaterial } from '../src/listener/tls-material.ts';
+import { TestGateway, until } from './doubles/test-gateway.ts';
+
+/** TLS and secure WebSocket: who gets in, what a handshake may cost, and certificates that change under way. */
+let folder = '';
+let gateway: TestGateway;
+const clients: MqttClient[] = [];
+const asked: AuthenticationRequest[] = [];
+
+const file = (name: string): Buffer => readFileSync(join(folder, name));
+const openssl = (...args: string[]): void => {
+  execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+};
+
+function makeCertificate(name: string, ca: string, extension: string): void {
+  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl('req', ...ec, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', extension);
+  const signing = [
+    '-CA',
+    `${ca}.pem`,
+    '-CAkey',
+    `${ca}.key`,
+    '-CAcreateserial',
+    '-days',
+    '2',
+    '-copy_extensions',
+    'copy',
+  ];
+  openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...signing);
+}
+
+function makeAuthority(name: string): void {
+  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl('req', '-x509', ...ec, '-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '2', '-subj', `/CN=${name}`);
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
+  makeAuthority('ca');
+  makeAuthority('stranger');
+  makeCertificate('first', 'ca', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
+  makeCertificate('second', 'ca', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
+  makeCertificate('lamp-7', 'ca', 'subjectAltName=DNS:lamp-7.example,email:lamp@example.org,URI:urn:lamp:7');
+  makeCertificate('forged', 'stranger', 'subjectAltName=DNS:lamp-7.example');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.end(true);
+  asked.length = 0;
+  await gateway.stop();
+});
+
+const material = (name: string, clientCa?: string): TlsMaterial => ({
+  certificate: file(`${name}.pem`),
+  key: file(`${name}.key`),
+  clientCa: clientCa === undefined ? undefined : file(`${clientCa}.pem`),
+});
+
+async function start(tls: TlsMaterial, connectTimeoutMs = 10_000): Promise<{ mqtts: number; wss: number }> {
+  gateway = new TestGateway(
+    { connectTimeoutMs },
+    {
+      method: 'watched',
+      authenticate: (request) => {
+        asked.push(request);
+        return { reasonCode: 0, identity: undefined };
+      },
+    },
+  );
+  const at = { host: '127.0.0.1', port: 0 };
+  return {
+    mqtts: (await gateway.gateway.listenTcp(at, tls)).port,
+    wss: (await gateway.gateway.listenWebSocket(at, tls)).port,
+  };
+}
+
+async function connect(url: string, options: IClientOptions = {}): Promise<MqttClient> {
+  const client = await mqtt.connectAsync(url, {
+    ca: file('ca.pem'),
+    reconnectPeriod: 0,
+    protocolVersion: 5,
+    ...options,
+  });
+  client.on('error', () => {});
+  clients.push(client);
+  return client;
+}
+
+/** In TLS 1.3 a client believes that it is in until it hears otherwise. */
+function hungUp(port: number, certificate: { cert?: Buffer; key?: Buffer }): Promise<unknown> {
+  const socket = connectTls({ port, host: '127.0.0.1', ca: file('ca.pem'), ...certificate });
+  socket.on('error', () => {});
+  return new Promise((resolve) => socket.once('close', resolve));
+}
+
+const handshakesRefused = (): number => gateway.counter('handshakes_refused_total', { reason: 'tls' });
+
+test('messages go over TLS and over secure WebSocket, and between both', async () => {
+  const { mqtts, wss } = await start(material('first'));
+  const tls = await connect(`mqtts://localhost:${mqtts}`);
+  const webSocket = await connect(`wss://localhost:${wss}/mqtt`);
+  const heard = new Promise<Buffer>((resolve) => tls.on('message', (_topic, payload) => resolve(payload)));
+  await tls.subscribeAsync('t');
+  const payload = Buffer.alloc(300_000, 'x');
+  await webSocket.publishAsync('t', payload, { qos: 1 });
+  expect((await heard).equals(payload)).toBe(true);
+  expect([...gateway.gateway.connections()].map(({ transport }) => transport).sort()).toEqual(['tls', 'wss']);
+  expect(asked.map(({ certificate }) => certificate)).toEqual([undefined, undefined]);
+});
+
+describe('where a client certificate is required', () => {
+  test('its names are known to whoever decides who may come in', async () => {
+    const { mqtts, wss } = await start(material('first', 'ca'));
+    const certificate = { cert: file('lamp-7.pem'), key: file('lamp-7.key') };
+    await connect(`mqtts://localhost:${mqtts}`, certificate);
+    await connect(`wss://localhost:${wss}/mqtt`, certificate);
+    const names = { commonName: 'lamp-7', dns: ['lamp-7.example'], emails: ['lamp@example.org'], uris: ['urn:lamp:7'] };
+    expect(asked.map(({ certificate: found }) => found)).toEqual([names, names]);
+  });
+
+  test('nobody comes in without one, or with a stranger’s', async () => {
+    const { mqtts, wss } = await start(material('first', 'ca'));
+    const forged = { cert: file('forged.pem'), key: file('forged.key') };
+    await hungUp(mqtts, {});
+    await hungUp(mqtts, forged);
+    await hungUp(wss, forged);
+    expect(asked).toEqual([]);
+    expect(handshakesRefused()).toBe(3);
+  });
+});
+
+test('a renewed certificate serves new connections, and those that are open go on', async () => {
+  const { mqtts } = await start(material('first'));
+  const before = await connect(`mqtts://localhost:${mqtts}`);
+  const shown = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connectTls({ port: mqtts, host: '127.0.0.1', ca: file('ca.pem') }, () => {
+        resolve(String(socket.getPeerCertificate().subject.CN));
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  expect(await shown()).toBe('first');
+  gateway.gateway.renewTls(material('second'));
+  expect(await shown()).toBe('second');
+  await before.publishAsync('t', 'x', { qos: 1 });
+});
+
+describe('a handshake', () => {
+  test('that never ends is ended, and gives its place back', async () => {
+    const { mqtts, wss } = await start(material('first'), 200);
+    const silent = connectTcp(mqtts, '127.0.0.1');
+    const garbage = connectTcp(wss, '127.0.0.1', () => garbage.write('GET / HTTP/1.1\r\n\r\n'));
+    const hangsUp = connectTcp(mqtts, '127.0.0.1', () => hangsUp.destroy());
+    for (const socket of [silent, garbage, hangsUp]) socket.on('error', () => {});
+    await until(() => handshakesRefused() === 3);
+    await until(() => silent.closed && garbage.closed);
+    expect(gateway.gateway.counts().connections).toBe(0);
+    await connect(`mqtts://localhost:${mqtts}`);
+  });
+
+  test('takes a place among the connections', async () => {
+    gateway = new TestGateway({ connectionsMax: 1 });
+    const { port } = await gateway.gateway.listenTcp({ host: '127.0.0.1', port: 0 }, material('first'));
+    const silent = connectTcp(port, '127.0.0.1');
+    await new Promise((resolve) => silent.once('connect', resolve));
+    const second = connectTcp(port, '127.0.0.1');
+    second.on('error', () => {});
+    await new Promise((resolve) => second.once('close', resolve));
+    silent.destroy();
+    await until(() => silent.closed);
+    await connect(`mqtts://localhost:${port}`);
+  });
+
+  test('secure WebSocket: who finishes TLS and says nothing more is cut as well', async () => {
+    const { wss } = await start(material('first'), 200);
+    const socket = connectTls({ port: wss, host: '127.0.0.1', ca: file('ca.pem') });
+    socket.on('error', () => {});
+    await new Promise((resolve) => socket.once('close', resolve));
+  });
+});
+
+test('a name that can be read in two ways is not read', () => {
+  const of = (more: object): unknown => namesOf(more as NodeCertificate);
+  const nothing = { commonName: undefined, dns: [], emails: [], uris: [] };
+  expect(of({})).toEqual(nothing);
+  expect(of({ subject: { CN: ['a', 'b'] } })).toEqual(nothing);
+  expect(of({ subject: { CN: 'a\0b' }, subjectaltname: 'DNS:"evil.example, DNS:good.example"' })).toEqual(nothing);
+});
