@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '@sluice/common/logger';
 import type { Api, ApiOptions } from './create-api.ts';
-import { answerWhileStarting, type StartingNode } from './ops/starting-page.ts';
+import { answeredProbe, answerNotYet, type ProbedNode } from './ops/probe-page.ts';
 
 /** Connections of operators and scrapers: a thousand is a mistake, not a load. */
 const CONNECTIONS_MAX = 1_000;
@@ -19,7 +19,7 @@ const CLOSE_LOOK_MS = 50;
 const CLOSE_GRACE_MS = 2_000;
 
 /** What there is of a node before it can serve. */
-export interface ApiFront extends StartingNode {
+export interface ApiFront extends ProbedNode {
   logger: Logger;
   /** Whether calls without a key are an administrator's. */
   anonymous: boolean;
@@ -31,8 +31,8 @@ export interface ApiFront extends StartingNode {
  *
  * A broker is started to move messages, often on a small device, and most are asked something over HTTP rarely or never.
  * The routes with their framework and their document are a third of all code of a node: a sixth of a second of each
- * start and twenty megabytes for as long as it runs. The first request waits for them, all others do not. Until the node
- * has something to serve, health and metrics are answered without them.
+ * start and twenty megabytes for as long as it runs. The first request waits for them, all others do not. Health and
+ * metrics are answered without them: before the node has anything to serve, and until somebody asks for more.
  */
 export class ApiListener {
   readonly #front: ApiFront;
@@ -73,6 +73,11 @@ export class ApiListener {
     return { host: bound.address, port: bound.port };
   }
 
+  /** Somebody has asked for more than health and metrics. */
+  get isLoaded(): boolean {
+    return this.#api !== undefined;
+  }
+
   /** From now on all of the API is answered. */
   serve(options: ApiOptions): void {
     this.#options = options;
@@ -91,21 +96,27 @@ export class ApiListener {
 
   /** Answers until the framework has taken the server over; requests of that moment are handed on to it. */
   readonly #first = (request: IncomingMessage, response: ServerResponse): void => {
+    this.#answerFirst(request, response).catch(() => response.destroy());
+  };
+
+  async #answerFirst(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (await answeredProbe(this.#front, request, response)) return;
     if (this.#options === undefined) {
-      answerWhileStarting(this.#front, request, response).catch(() => response.destroy());
+      answerNotYet(this.#front, response);
       return;
     }
     this.#api ??= this.#load(this.#options);
-    this.#api.then(
-      () => this.#server.emit('request', request, response),
-      (cause: unknown) => {
-        // Tried again by the next request.
-        this.#api = undefined;
-        this.#front.logger.error({ err: cause }, 'the REST API cannot be loaded');
-        response.writeHead(500).end();
-      },
-    );
-  };
+    try {
+      await this.#api;
+    } catch (cause) {
+      // Tried again by the next request.
+      this.#api = undefined;
+      this.#front.logger.error({ err: cause }, 'the REST API cannot be loaded');
+      response.writeHead(500).end();
+      return;
+    }
+    this.#server.emit('request', request, response);
+  }
 
   async #load(options: ApiOptions): Promise<Api> {
     const { createApi } = await import('./create-api.ts');

@@ -20,3 +20,24 @@ it('before the node can serve, health and metrics answer, and everything else sa
     body: { code: 'SERVICE_UNAVAILABLE', message: `This node has no place in a cluster yet: ${REASON}` },
   });
 });
+
+it('probes and scrapers are answered without the API, as it would answer them', async () => {
+  const { call, api } = createFixture({ health });
+  const paths = ['/healthz', '/livez?verbose', '/readyz', '/metrics'];
+  const without = [];
+  for (const path of paths) without.push(await call('GET', path));
+  expect((await call('HEAD', '/readyz')).status).toBe(503);
+  expect(api.isLoaded).toBe(false);
+  await call('GET', '/api/v5/nodes');
+  expect(api.isLoaded).toBe(true);
+  for (const [i, path] of paths.entries()) {
+    const { status, body, text, headers } = await call('GET', path);
+    expect({ status, body, text, type: headers['content-type'], sniff: headers['x-content-type-options'] }).toEqual({
+      status: without[i]?.status,
+      body: without[i]?.body,
+      text: without[i]?.text,
+      type: without[i]?.headers['content-type'],
+      sniff: without[i]?.headers['x-content-type-options'],
+    });
+  }
+});

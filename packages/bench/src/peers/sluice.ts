@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Address } from '../load/driver.ts';
 import { MQTT_DRIVER } from '../mqtt/mqtt-driver.ts';
 import type { Channel, ChannelNeed, Peer, Place, Processes, RunningPeer, StartedProcess, Way } from '../run/peer.ts';
-import { createQueues, isLed, sourcesOf, topicsOf } from '../run/sluice-queues.ts';
+import { createQueues, isReady, sourcesOf, topicsOf } from '../run/sluice-queues.ts';
 import { mqttAnswers } from './mqtt-answers.ts';
 
 const START_MS_MAX = 120_000;
@@ -62,7 +62,9 @@ async function start({ directory, processes }: Place, layout: readonly string[])
     if (address !== undefined) await started[i]?.until(() => mqttAnswers(address), START_MS_MAX);
   }
   const startMs = performance.now() - startedMs;
-  await started[0]?.until(() => isLed(rest), START_MS_MAX);
+  for (const [i, { http, mqtt }] of nodes.entries()) {
+    if (mqtt !== undefined) await started[i]?.until(() => isReady(`http://${http}`), START_MS_MAX);
+  }
   const gateways = nodes.flatMap(({ mqtt }) => (mqtt === undefined ? [] : [mqtt]));
   return {
     startMs,

@@ -72,12 +72,15 @@ async function createQueue(rest: Rest, need: ChannelNeed, filter: string): Promi
   }
 }
 
-/** Every partition has a leader: before that, a cluster is measured while it forms. */
-export async function isLed(rest: Rest): Promise<boolean> {
+/**
+ * A gateway is ready when it knows who leads every partition: before that, a cluster is measured while it forms. Asked of
+ * the probe, like an orchestrator does, since the first call of the API makes a node larger.
+ */
+export async function isReady(url: string): Promise<boolean> {
   try {
-    const response = await request(rest, 'GET', '/api/v5/cluster');
-    const { partitions } = (await response.json()) as { partitions?: { leader: string | null }[] };
-    return partitions !== undefined && partitions.length > 0 && partitions.every(({ leader }) => leader !== null);
+    const response = await request({ url }, 'GET', '/readyz');
+    await response.text();
+    return response.ok;
   } catch {
     return false;
   }
