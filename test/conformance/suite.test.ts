@@ -16,6 +16,7 @@ import './cases/topics.ts';
 import './cases/malformed.ts';
 import './cases/disconnect.ts';
 import './cases/authentication.ts';
+import './cases/mqtt31.ts';
 import './cases/websocket.ts';
 import { share, Wire, wire } from './support/wire.ts';
 

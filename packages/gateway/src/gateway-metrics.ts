@@ -1,6 +1,7 @@
 import { type Counter, type Gauge, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { ProtocolName } from '@sluice/mqtt/protocol/connection-state';
 import type { DropReason } from '@sluice/mqtt/protocol/effects';
 import type { Transport } from './connection/byte-channel.ts';
 import type { HandshakeRefusal } from './listener/handshake.ts';
@@ -73,8 +74,7 @@ export class GatewayMetrics {
     return kind === 'shared' ? this.#sharedSubscriptions : this.#queueSubscriptions;
   }
 
-  connections(version: 4 | 5, transport: Transport): Gauge {
-    const protocol = version === 5 ? '5' : '3.1.1';
+  connections(protocol: ProtocolName, transport: Transport): Gauge {
     return this.#metrics.gauge('sluice_gateway_connections', 'Open MQTT connections', { protocol, transport });
   }
 

@@ -53,6 +53,42 @@ describe('properties of a message', () => {
   });
 });
 
+describe('a payload that is said to be text', () => {
+  const isText = '{ 01 01 }';
+  const notText = 'c3 28';
+
+  test('and is not: 0x99 in its answer, in a DISCONNECT at QoS 0; nobody gets it', async () => {
+    const [topic, watcher] = [wire().name(), await wire().client()];
+    await watcher.subscribe(topic);
+    const client = await wire().client();
+    client.write(`32 { <${topic}> 00 07 ${isText} ${notText} }`);
+    expect(await client.take(PacketType.PUBACK)).toMatchObject({ packetId: 7, reasonCode: 0x99 });
+    client.write(`34 { <${topic}> 00 08 ${isText} ${notText} }`);
+    expect(await client.take(PacketType.PUBREC)).toMatchObject({ packetId: 8, reasonCode: 0x99 });
+    client.write(`30 { <${topic}> ${isText} ${notText} }`);
+    await client.refused(0x99);
+    expect(await watcher.settled(await wire().client())).toEqual([]);
+  });
+
+  test('and is, with U+0000 and everything else that payloads may have; or says nothing of the kind', async () => {
+    const [topic, watcher] = [wire().name(), await wire().client()];
+    await watcher.subscribe(topic);
+    const client = await wire().client();
+    client.write(`30 { <${topic}> ${isText} 61 00 c3 a4 f0 9f 98 80 } 30 { <${topic}> 00 ${notText} }`);
+    client.write(`30 { <${topic}> { 01 00 } ${notText} }`);
+    expect((await watcher.delivery()).payload).toBe('a\0ä😀');
+    expect((await watcher.delivery()).properties.payloadFormatIndicator).toBeUndefined();
+    expect((await watcher.delivery()).properties.payloadFormatIndicator).toBe(0);
+  });
+
+  test('a will that is not refuses its CONNECT', async () => {
+    const client = await wire().open();
+    client.raw.version = 5;
+    client.write(`10 { <MQTT> 05 06 00 00 00 <c> ${isText} <w> 00 02 ${notText} }`);
+    expect(await client.ended()).toEqual([expect.objectContaining({ type: PacketType.CONNACK, reasonCode: 0x99 })]);
+  });
+});
+
 describe('topic aliases of a client', () => {
   test('every one up to the announced maximum is taken (5.0: [MQTT-3.3.2-12])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
@@ -141,6 +177,12 @@ describe('what a client asks to be told', () => {
       });
       expect(properties?.responseInformation).toBeUndefined();
     }
+  });
+
+  test('Response Information when it is asked for and there is one', async () => {
+    const client = await wire().open();
+    const { properties } = await client.connect({ properties: { requestResponseInformation: 1 } });
+    expect(properties?.responseInformation).toBe('answers/here/');
   });
 
   test('reasons in words only where they are wanted, DISCONNECT apart (5.0: [MQTT-3.1.2-29])', async () => {

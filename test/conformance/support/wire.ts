@@ -57,7 +57,7 @@ export class Wire {
   static async start(): Promise<Wire> {
     const transport = (process.env.SLUICE_TRANSPORT ?? 'tcp') as Transport;
     if (transport !== 'tcp' && transport !== 'ws') throw new Error(`SLUICE_TRANSPORT is tcp or ws, not ${transport}`);
-    return new Wire(await startBroker({ flags: ['--ws', '127.0.0.1:0'] }), transport);
+    return new Wire(await startBroker({ flags: FLAGS }), transport);
   }
 
   async dispose(): Promise<void> {
@@ -295,6 +295,13 @@ function delivered(packet: PacketOf<3>): Delivered {
   const { topic, qos, retain, dup, packetId, properties = {} } = packet;
   return { topic, payload: Buffer.from(packet.payload).toString(), qos, retain, dup, packetId, properties };
 }
+
+/** Everything that a broker may do when it is asked to. */
+const FLAGS = [
+  ['--ws', '127.0.0.1:0'],
+  ['--set', 'mqtt.validatePayloadFormat=true'],
+  ['--set', 'mqtt.responseInformation=answers/here/'],
+].flat();
 
 let shared: Wire | undefined;
 

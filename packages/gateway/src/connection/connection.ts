@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { AssertionFailed } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
@@ -57,6 +58,7 @@ export class Connection
   openedAtMs = 0;
   openedMonotonicMs = 0;
   turnRequested = false;
+  readonly isUtf8 = isUtf8;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
   /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
@@ -264,7 +266,7 @@ export class Connection
     this.#reader.stop();
     this.state.closed();
     if (this.#announced) {
-      this.#services.metrics.connections(this.state.version, this.#channel.transport).add(-1);
+      this.#services.metrics.connections(this.state.protocolName, this.#channel.transport).add(-1);
       this.#services.metrics.disconnects(this.#endReason).add();
     }
   }
@@ -407,7 +409,7 @@ export class Connection
       // An id of our own is nobody else's.
       if (isNamed) this.#services.mesh.clientConnected(this.publisher.clientId, outcome.identity, this.openedAtMs);
       metrics.connects(ReasonCode.SUCCESS).add();
-      metrics.connections(this.state.version, this.#channel.transport).add(1);
+      metrics.connections(this.state.protocolName, this.#channel.transport).add(1);
       this.#cutAtMs = 0;
       wheel.disarm(this);
       if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));

@@ -18,7 +18,9 @@ const PASSWORD = 0x40;
 const USER_NAME = 0x80;
 
 export function decodeConnect(body: PacketBody): ConnectPacket {
-  const protocolVersion = readVersion(body);
+  const level = readLevel(body);
+  const isMqtt31 = level === 3;
+  const protocolVersion = level === 5 ? 5 : 4;
   body.version = protocolVersion;
   const flags = body.u8();
   checkFlags(body, flags);
@@ -29,16 +31,18 @@ export function decodeConnect(body: PacketBody): ConnectPacket {
   }
   const cleanStart = (flags & CLEAN_START) !== 0;
   const clientId = body.string();
-  if (clientId === '' && !cleanStart && protocolVersion === 4) {
+  if (clientId === '' && protocolVersion === 4 && (isMqtt31 || !cleanStart)) {
     body.fail(
       ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
-      'an empty client identifier without clean session [MQTT-3.1.3-8]',
+      'an empty client identifier without clean session [MQTT-3.1.3-8], or in MQTT 3.1',
     );
   }
   const will = (flags & WILL_FLAG) !== 0 ? readWill(body, flags) : undefined;
-  const username = (flags & USER_NAME) !== 0 ? body.string() : undefined;
-  const password = (flags & PASSWORD) !== 0 ? body.binaryCopy() : undefined;
-  return {
+  // MQTT 3.1: where the packet ends before them its length is right and the flags are wrong.
+  const mayEnd = isMqtt31;
+  const username = (flags & USER_NAME) === 0 || (mayEnd && body.at === body.end) ? undefined : body.string();
+  const password = (flags & PASSWORD) === 0 || (mayEnd && body.at === body.end) ? undefined : body.binaryCopy();
+  const packet: ConnectPacket = {
     type: PacketType.CONNECT,
     protocolVersion,
     clientId,
@@ -49,14 +53,18 @@ export function decodeConnect(body: PacketBody): ConnectPacket {
     will,
     properties,
   };
+  if (isMqtt31) packet.isMqtt31 = true;
+  return packet;
 }
 
-function readVersion(body: PacketBody): 4 | 5 {
+/** Client identifiers of MQTT 3.1 may be longer than the 23 characters it allows, as everywhere. */
+function readLevel(body: PacketBody): 3 | 4 | 5 {
   const name = body.string();
   const level = body.u8();
   if (name === 'MQTT' && (level === 4 || level === 5)) return level;
+  if (name === 'MQIsdp' && level === 3) return level;
   const what = name === 'MQTT' || name === 'MQIsdp' ? `${name} level ${level}` : 'this protocol name';
-  return body.fail(ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, `${what} is not spoken here, MQTT 3.1.1 and 5.0 are`);
+  return body.fail(ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, `${what} is not spoken here, MQTT 3.1, 3.1.1 and 5.0 are`);
 }
 
 function checkFlags(body: PacketBody, flags: number): void {

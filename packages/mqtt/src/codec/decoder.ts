@@ -45,7 +45,7 @@ const NO_CHUNK = Buffer.alloc(0) as unknown as TextBytes;
  */
 export class Decoder {
   readonly #body: PacketBody;
-  readonly #verdicts: readonly (FixedHeaderVerdict | undefined)[];
+  #verdicts: readonly (FixedHeaderVerdict | undefined)[];
   readonly #maximumPacketSizeBytes: number;
   readonly #preConnectBytesMax: number;
   #chunk: TextBytes;
@@ -240,7 +240,10 @@ export class Decoder {
     const body = this.#body;
     body.point(bytes, at, at + length);
     const packet = decodeBody(body, first);
-    body.connected = true;
+    if (!body.connected) {
+      body.connected = true;
+      if (packet.type === PacketType.CONNECT && packet.isMqtt31) this.#verdicts = FIXED_HEADER_VERDICTS.serverMqtt31;
+    }
     return packet;
   }
 

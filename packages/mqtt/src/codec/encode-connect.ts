@@ -7,7 +7,7 @@ import { variableByteIntegerSize } from './variable-byte-integer.ts';
 
 /** CONNECT and CONNACK, MQTT 5 sections 3.1 and 3.2. A CONNECT speaks the version it carries. */
 export function connectSize(packet: ConnectPacket): number {
-  let size = 10 + utf8Size(packet.clientId);
+  let size = (packet.isMqtt31 === true ? 12 : 10) + utf8Size(packet.clientId);
   if (packet.protocolVersion === 5) size += sectionSize(propertiesSize(packet.properties, PacketType.CONNECT));
   const will = packet.will;
   if (will !== undefined) {
@@ -23,8 +23,9 @@ const sectionSize = (size: number): number => size + variableByteIntegerSize(siz
 
 export function writeConnect(packet: ConnectPacket, bytes: TextBytes, start: number): number {
   const { protocolVersion, will, properties } = packet;
-  let at = writeUtf8(bytes, start, 'MQTT');
-  bytes[at++] = protocolVersion;
+  const isMqtt31 = packet.isMqtt31 === true;
+  let at = writeUtf8(bytes, start, isMqtt31 ? 'MQIsdp' : 'MQTT');
+  bytes[at++] = isMqtt31 ? 3 : protocolVersion;
   bytes[at++] = connectFlags(packet, will);
   at = writeU16(bytes, at, packet.keepAliveS);
   if (protocolVersion === 5) {

@@ -16,6 +16,7 @@ const { CONNECT, CONNACK, PUBLISH, PUBREL, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUB
 const SENT_BY_SERVER_ONLY: readonly number[] = [CONNACK, SUBACK, UNSUBACK, PINGRESP];
 const SENT_BY_CLIENT_ONLY: readonly number[] = [CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ];
 const FLAGS_0010: readonly number[] = [PUBREL, SUBSCRIBE, UNSUBSCRIBE];
+const DUP = 8;
 
 function judge(first: number, role: Role): FixedHeaderVerdict | undefined {
   const type = first >>> 4;
@@ -42,5 +43,14 @@ function judge(first: number, role: Role): FixedHeaderVerdict | undefined {
 const tableFor = (role: Role): readonly (FixedHeaderVerdict | undefined)[] =>
   Array.from({ length: 256 }, (_, first) => judge(first, role));
 
+/** MQTT 3.1 has DUP on whatever is answered, and its clients set it when they send such a packet again. */
+function judgeMqtt31(first: number): FixedHeaderVerdict | undefined {
+  return judge(FLAGS_0010.includes(first >>> 4) ? first & ~DUP : first, 'server');
+}
+
 /** By first byte: why it is refused, undefined when it may stand. */
-export const FIXED_HEADER_VERDICTS = { server: tableFor('server'), client: tableFor('client') } as const;
+export const FIXED_HEADER_VERDICTS = {
+  server: tableFor('server'),
+  serverMqtt31: Array.from({ length: 256 }, (_, first) => judgeMqtt31(first)),
+  client: tableFor('client'),
+} as const;

@@ -22,6 +22,7 @@ export const PacketType = {
 } as const;
 export type PacketType = (typeof PacketType)[keyof typeof PacketType];
 
+/** What is spoken on the wire: 4 is MQTT 3.1.1, and 3.1, which differs from it in its CONNECT and in little else. */
 export type ProtocolVersion = 4 | 5;
 export type QoS = 0 | 1 | 2;
 
@@ -69,6 +70,8 @@ export interface Will {
 export interface ConnectPacket {
   type: typeof PacketType.CONNECT;
   protocolVersion: ProtocolVersion;
+  /** `MQIsdp`, level 3. */
+  isMqtt31?: true;
   clientId: string;
   cleanStart: boolean;
   keepAliveS: number;

@@ -28,6 +28,7 @@ export class ConnectionState implements AckSink {
   readonly limits: ProtocolLimits;
   phase: ConnectionPhase = ConnectionPhase.AWAITING_CONNECT;
   version: ProtocolVersion = 4;
+  isMqtt31 = false;
   keepAliveS = 0;
   username: string | undefined = undefined;
   session: SessionState | undefined = undefined;
@@ -51,6 +52,11 @@ export class ConnectionState implements AckSink {
     this.sendWindow = limits.inflightMax;
     this.inboundAliases = new InboundTopicAliases(limits.topicAliasMaximum);
     this.acks = new AckOrder(this);
+  }
+
+  get protocolName(): ProtocolName {
+    if (this.version === 5) return '5';
+    return this.isMqtt31 ? '3.1' : '3.1.1';
   }
 
   /** A decoded packet. */
@@ -209,5 +215,7 @@ export class ConnectionState implements AckSink {
     else received.refuse(ack.packetId);
   }
 }
+
+export type ProtocolName = '3.1' | '3.1.1' | '5';
 
 const PINGRESP: Packet = { type: PacketType.PINGRESP };

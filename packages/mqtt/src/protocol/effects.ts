@@ -18,6 +18,8 @@ export interface ConnectionEffects {
 
   /** Answered by `ConnectionState.authenticated`, in this turn or later. No packet is handed in meanwhile. */
   authenticate(packet: ConnectPacket): void;
+  /** Whether bytes are text as Unicode has it; asked only where `validatePayloadFormat` is set. */
+  isUtf8(bytes: Uint8Array): boolean;
   /** An id that no other client has. */
   assignClientId(): string;
   /** Takes over or begins the session of this client id; a number refuses the CONNECT with that reason code. */
@@ -67,6 +69,10 @@ export interface ProtocolLimits {
   maximumPacketSizeBytes: number;
   /** Announced: topic aliases a client may define; also how many we define towards a client at most. */
   topicAliasMaximum: number;
+  /** A payload that says it is text and is not is refused [0x99]. */
+  validatePayloadFormat: boolean;
+  /** Told to clients that ask for it; empty for none. */
+  responseInformation: string;
   /** Longest keep-alive accepted from MQTT 5 clients; undefined accepts any, 0 (never) included. */
   keepAliveMaxS: number | undefined;
   /** Subscriptions of one session. */
@@ -86,6 +92,8 @@ export const DEFAULT_PROTOCOL_LIMITS: ProtocolLimits = {
   // A camera image with room to spare. Every connection may make the server hold one packet of this size.
   maximumPacketSizeBytes: 10 * 1024 * 1024,
   topicAliasMaximum: 32,
+  validatePayloadFormat: false,
+  responseInformation: '',
   keepAliveMaxS: undefined,
   subscriptionsMax: 10_000,
   subscriptionBytesMax: 2 * 1024 * 1024,

@@ -5,6 +5,7 @@ import { ConnectionPhase } from './connection-phase.ts';
 import type { ConnectionState } from './connection-state.ts';
 import { resumeExchanges } from './handle-ack.ts';
 import { effectiveKeepAliveS } from './keepalive.ts';
+import { payloadFormatRefusal } from './payload-format.ts';
 import { willRefusal } from './will.ts';
 
 /** What a CONNECT leaves to be done once its sender is authenticated. */
@@ -21,6 +22,7 @@ export interface PendingConnect {
  */
 export function handleConnect(connection: ConnectionState, packet: ConnectPacket): void {
   connection.version = packet.protocolVersion;
+  connection.isMqtt31 = packet.isMqtt31 === true;
   const properties = packet.properties;
   if (properties?.authenticationMethod !== undefined) {
     connection.refuseConnect(
@@ -33,6 +35,12 @@ export function handleConnect(connection: ConnectionState, packet: ConnectPacket
   const refusal = willRefusal(packet);
   if (refusal !== undefined) {
     connection.refuseConnect(refusal, 'nobody may publish to the topic of this will', packet.protocolVersion);
+    return;
+  }
+  const { will } = packet;
+  const format = will === undefined ? undefined : payloadFormatRefusal(connection, will.properties, will.payload);
+  if (format !== undefined) {
+    connection.refuseConnect(format, 'the will is not the UTF-8 text that it is said to be', packet.protocolVersion);
     return;
   }
   if (properties?.receiveMaximum === 0 || properties?.maximumPacketSizeBytes === 0) {
@@ -102,7 +110,9 @@ function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void 
 
 /** Limits are announced even where they equal the default: clients log what they are told. */
 function connack(connection: ConnectionState, pending: PendingConnect, present: boolean): ConnackPacket {
-  const packet: ConnackPacket = { type: PacketType.CONNACK, sessionPresent: present, reasonCode: ReasonCode.SUCCESS };
+  // MQTT 3.1 has no such flag: its byte is reserved.
+  const sessionPresent = present && !connection.isMqtt31;
+  const packet: ConnackPacket = { type: PacketType.CONNACK, sessionPresent, reasonCode: ReasonCode.SUCCESS };
   if (connection.version !== 5) return packet;
   const { limits } = connection;
   const properties: Properties = {
@@ -111,6 +121,10 @@ function connack(connection: ConnectionState, pending: PendingConnect, present: 
     topicAliasMaximum: limits.topicAliasMaximum,
     sharedSubscriptionAvailable: 1,
   };
+  const { responseInformation } = limits;
+  if (responseInformation !== '' && pending.packet.properties?.requestResponseInformation === 1) {
+    properties.responseInformation = responseInformation;
+  }
   if (pending.assigned) properties.assignedClientIdentifier = pending.clientId;
   if (connection.keepAliveS !== pending.packet.keepAliveS) properties.serverKeepAliveS = connection.keepAliveS;
   // Sessions end with their connection, whatever was asked for [MQTT-3.2.2.3.2].

@@ -3,6 +3,8 @@ import { ReasonCode } from '../codec/reason-code.ts';
 import type { InboundAck } from './ack-order.ts';
 import type { ConnectionState } from './connection-state.ts';
 import { propertiesHeldBytes } from './deliverable-message.ts';
+import { payloadFormatRefusal } from './payload-format.ts';
+import { reasonText } from './reason-text.ts';
 import { publishRefusal } from './reserved-topic.ts';
 
 /**
@@ -33,10 +35,10 @@ export function handlePublish(connection: ConnectionState, packet: PublishPacket
     connection.fail(ReasonCode.PROTOCOL_ERROR, 'neither topic nor alias [MQTT-3.3.2-8]');
     return;
   }
-  const refusal = publishRefusal(packet.topic);
+  const refusal = publishRefusal(packet.topic) ?? payloadFormatRefusal(connection, properties, packet.payload);
   if (packet.qos === 0) {
     if (refusal !== undefined) {
-      connection.fail(refusal, 'clients do not publish to this topic');
+      connection.fail(refusal, reasonText(refusal) ?? 'this message is refused');
       return;
     }
     connection.effects.publish(packet, undefined);

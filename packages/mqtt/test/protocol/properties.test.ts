@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Packet, PacketType, type PublishPacket, type QoS } from '../../src/codec/packet.ts';
@@ -119,6 +120,9 @@ class Client implements ConnectionEffects {
   close(): void {}
   authenticate(): void {
     this.state.authenticated(0, undefined, 0);
+  }
+  isUtf8(bytes: Uint8Array): boolean {
+    return isUtf8(bytes);
   }
   assignClientId(): string {
     return 'assigned';

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { ConnectPacket, Packet, PublishPacket } from '../../src/codec/packet.ts';
 import { ReasonCode } from '../../src/codec/reason-code.ts';
 import type { InboundAck } from '../../src/protocol/ack-order.ts';
@@ -158,6 +159,9 @@ class ScriptConnection implements ConnectionEffects {
   authenticate(packet: ConnectPacket): void {
     if (this.#world.authenticateLater) return;
     this.state.authenticated(ReasonCode.SUCCESS, packet.username, this.#world.nowMs);
+  }
+  isUtf8(bytes: Uint8Array): boolean {
+    return isUtf8(bytes);
   }
   assignClientId(): string {
     return 'assigned-1';

@@ -35,6 +35,8 @@ export interface ServerConfig {
     maximumPacketBytes: number;
     receiveMaximum: number;
     topicAliasMaximum: number;
+    validatePayloadFormat: boolean;
+    responseInformation: string;
     keepAliveMaxMs: number;
     connectTimeoutMs: number;
     connectionsMax: number;
@@ -114,6 +116,8 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       maximumPacketBytes: toBytes(mqtt.maximumPacketSize),
       receiveMaximum: mqtt.receiveMaximum,
       topicAliasMaximum: mqtt.topicAliasMaximum,
+      validatePayloadFormat: mqtt.validatePayloadFormat,
+      responseInformation: mqtt.responseInformation,
       keepAliveMaxMs: toMs(mqtt.keepAliveMax),
       connectTimeoutMs: toMs(mqtt.connectTimeout),
       connectionsMax: mqtt.connectionsMax,

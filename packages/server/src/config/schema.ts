@@ -12,6 +12,7 @@ import {
   size,
   text,
   toggle,
+  topic,
   triState,
   users,
 } from './setting.ts';
@@ -176,6 +177,17 @@ const mqtt = {
     min: SECOND_MS,
     max: 65_535 * SECOND_MS,
     why: 'The protocol’s own maximum: only a client that wants none gets less, as a peer that vanished would be held for ever.',
+  }),
+  validatePayloadFormat: toggle({
+    about: 'Whether a payload that its publisher calls UTF-8 text is looked at, and refused with 0x99 if it is not.',
+    default: false,
+    why: 'A walk over every such payload; most publishers that say so are right.',
+  }),
+  responseInformation: topic({
+    about:
+      'Response Information told to MQTT 5 clients that ask for it: by custom, the beginning of a topic for answers.',
+    default: '',
+    why: 'Empty tells nothing: what it means is between the clients and whoever runs them.',
   }),
   connectTimeout: duration({
     about: 'How long a connection may take to send its CONNECT.',

@@ -35,6 +35,7 @@ export type SettingKind =
   | 'choices'
   | 'addresses'
   | 'text'
+  | 'topic'
   | 'users';
 
 export interface WrittenUser {
@@ -59,6 +60,8 @@ export const addresses = (rest: Rest): Leaf<string[]> => leaf<string[]>('address
 export const users = (rest: Rest): Leaf<WrittenUser[]> => leaf<WrittenUser[]>('users', rest);
 /** One line for people or for matching; empty means none. */
 export const text = (rest: Rest): Leaf<string> => leaf<string>('text', rest);
+/** A topic, or the beginning of one; empty means none. */
+export const topic = (rest: Rest): Leaf<string> => leaf<string>('topic', rest);
 /** Has no default: absent means that no file was given. */
 export const file = (rest: Omit<Rest, 'default'>): Leaf<string | undefined> =>
   leaf<string | undefined>('file', { ...rest, default: undefined });
@@ -105,6 +108,8 @@ export function checkSetting(rule: SettingRule, value: unknown): string | undefi
     }
     case 'text':
       return typeof value === 'string' && TEXT.test(value) ? undefined : `must be a text of ${TEXT_FORM}`;
+    case 'topic':
+      return typeof value === 'string' && TOPIC.test(value) ? undefined : `must be a topic: ${TEXT_FORM} and /`;
     case 'file':
       return typeof value === 'string' && value !== '' ? undefined : 'must be the path of a file';
     case 'directory':
@@ -119,6 +124,7 @@ export function checkSetting(rule: SettingRule, value: unknown): string | undefi
 }
 
 const TEXT = /^[0-9A-Za-z@._:-]{0,255}$/;
+const TOPIC = /^[0-9A-Za-z@._:/-]{0,255}$/;
 const TEXT_FORM = 'at most 255 letters, digits and @ . _ : -';
 
 function checkRange(rule: SettingRule, amount: number, format: (amount: number) => string): string | undefined {

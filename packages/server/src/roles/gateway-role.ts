@@ -104,6 +104,8 @@ export class GatewayRole {
         maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
         receiveMaximum: config.mqtt.receiveMaximum,
         topicAliasMaximum: config.mqtt.topicAliasMaximum,
+        validatePayloadFormat: config.mqtt.validatePayloadFormat,
+        responseInformation: config.mqtt.responseInformation,
         keepAliveMaxS: Math.floor(config.mqtt.keepAliveMaxMs / 1000),
         connectTimeoutMs: config.mqtt.connectTimeoutMs,
         connectionsMax: connectionsMaxOf(config, logger),
