@@ -13,7 +13,6 @@ import {
   encodeApplied,
   encodeLogMark,
   encodeMembershipRow,
-  groupKey,
   type LogMark,
   logMarkKey,
   membershipKey,
@@ -173,7 +172,7 @@ export class ApplyLoop {
 
   /** A row that was written lately, as the last applied entry left it; undefined says nothing about the row. */
   recentRow(groupId: number, key: Uint8Array): Uint8Array | undefined {
-    return this.#cache.get(rowId(groupKey(groupId, key)));
+    return this.#cache.get(rowId(groupId, key));
   }
 
   /** Resolves between two batches, when every applied entry's rows are in the engine; rejects when there are no more. */

@@ -16,8 +16,9 @@ const APPLIED = 0x41;
 const LOG_MARK = 0x4c;
 const MEMBERSHIP = 0x4d;
 
-export function groupKey(groupId: number, key: Uint8Array): Uint8Array {
-  const full = new Uint8Array(key.length + 2);
+/** Short-lived, hence from the runtime's pool: whoever keeps one copies it. */
+export function groupKey(groupId: number, key: Uint8Array): Buffer {
+  const full = Buffer.allocUnsafe(key.length + 2);
   full[0] = groupId >>> 8;
   full[1] = groupId & 0xff;
   full.set(key, 2);

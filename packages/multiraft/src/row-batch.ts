@@ -19,11 +19,11 @@ export class RowBatch {
   }
 
   /** Whether the row is here now; what the cache knows is taken from there. */
-  bring(id: string, key: Uint8Array): boolean {
+  bring(id: string, groupId: number, key: Uint8Array): boolean {
     if (this.#rows.has(id)) return true;
     const value = this.#cache.get(id);
     if (value === undefined) return false;
-    this.#rows.set(id, { id, key, value, dirty: false });
+    this.#rows.set(id, { id, key: groupKey(groupId, key), value, dirty: false });
     return true;
   }
 
@@ -36,17 +36,16 @@ export class RowBatch {
   }
 
   get(groupId: number, key: Uint8Array): Uint8Array | undefined {
-    const row = this.#rows.get(rowId(groupKey(groupId, key)));
+    const row = this.#rows.get(rowId(groupId, key));
     assert(row !== undefined, 'a machine reads only rows it asked for beforehand');
     return row.value;
   }
 
   set(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
-    const full = groupKey(groupId, key);
-    const id = rowId(full);
+    const id = rowId(groupId, key);
     let row = this.#rows.get(id);
     if (row === undefined) {
-      row = { id, key: full, value, dirty: false };
+      row = { id, key: groupKey(groupId, key), value, dirty: false };
       this.#rows.set(id, row);
     }
     row.value = value;
@@ -83,11 +82,10 @@ export class FetchList {
   readonly #wanted = new Set<string>();
 
   add(batch: RowBatch, groupId: number, key: Uint8Array): void {
-    const full = groupKey(groupId, key);
-    const id = rowId(full);
-    if (this.#wanted.has(id) || batch.bring(id, full)) return;
+    const id = rowId(groupId, key);
+    if (this.#wanted.has(id) || batch.bring(id, groupId, key)) return;
     this.#wanted.add(id);
-    this.#keys.push(full);
+    this.#keys.push(groupKey(groupId, key));
     this.#ids.push(id);
   }
 
@@ -123,7 +121,19 @@ class GroupRows implements RowAccess {
   }
 }
 
-/** Bytes as a string of the same length: the cheapest exact map key. */
-export function rowId(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+/** Longer keys are those of last-value queues whose publishers choose them. */
+const SCRATCH_BYTES = 256;
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+/**
+ * A row's full key as a string of the same length: the cheapest exact map key. It is asked for several times a row and
+ * turn, and the key itself once: so it is made in bytes that are there, without a buffer of its own.
+ */
+export function rowId(groupId: number, key: Uint8Array): string {
+  const length = key.length + 2;
+  if (length > SCRATCH_BYTES) return groupKey(groupId, key).toString('latin1');
+  scratch[0] = groupId >>> 8;
+  scratch[1] = groupId & 0xff;
+  for (let i = 2; i < length; i++) scratch[i] = key[i - 2] as number;
+  return scratch.toString('latin1', 0, length);
 }

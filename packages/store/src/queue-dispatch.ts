@@ -178,7 +178,8 @@ export class QueueDispatch {
     const ref = this.#dispatcher.accept(dispatchId, offset);
     if (ref === undefined) return;
     this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
-    this.wake();
+    // Most free a place nobody waits for: a pump for each of them would be most of what a lone message costs.
+    if (this.#waits || this.#isAnyLeft) this.wake();
   }
 
   /** By somebody who does not hold it here. The job is done: nobody else shall begin it. */
@@ -251,10 +252,10 @@ export class QueueDispatch {
 
   async #pump(): Promise<void> {
     try {
-      await this.#deliverUnsent();
+      if (this.#unsent.length > 0 || this.#isTroubled) await this.#deliverUnsent();
       while (this.#again && !this.#closed) {
         this.#again = false;
-        while (await this.#step()) this.#answerWindows();
+        while (this.#mayStep && (await this.#step())) this.#answerWindows();
         this.#answerWindows();
       }
     } catch (cause) {
@@ -291,12 +292,20 @@ export class QueueDispatch {
   /** True may turn out to be wrong: what is left may be superseded. With credit the next step finds out. */
   #waitsForCredit(): boolean {
     if (this.#consumers.size === 0 || this.#dispatcher.room() > 0) return false;
+    return this.#isAnyLeft;
+  }
+
+  /** Records that nobody holds: beyond the cursor, or given back. */
+  get #isAnyLeft(): boolean {
     return this.#cursor.isBehind || this.#dispatcher.redeliveryCount > 0;
+  }
+
+  get #mayStep(): boolean {
+    return this.#isAnyLeft && this.#dispatcher.room() > 0 && !this.#isHeldUp();
   }
 
   /** Assigns and delivers once; true when there may be more to do. */
   async #step(): Promise<boolean> {
-    if (this.#isHeldUp()) return false;
     this.#withdrawn.clear();
     const assigned: Assigned[] = [];
     this.#unsent = assigned;

@@ -11,6 +11,12 @@ export class ByteWriter {
     this.#view = new DataView(this.#bytes.buffer);
   }
 
+  /** Empty again, its memory kept. */
+  restart(): this {
+    this.#length = 0;
+    return this;
+  }
+
   get length(): number {
     return this.#length;
   }

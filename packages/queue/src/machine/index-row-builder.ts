@@ -20,12 +20,12 @@ export class IndexRowBuilder {
 
   reset(base: number): void {
     this.base = base;
-    this.older.clear();
+    if (this.older.size > 0) this.older.clear();
     this.#sizes.length = 0;
     this.#expiries.length = 0;
     this.#keys.length = 0;
-    this.#rejected.length = 0;
-    this.#settled.length = 0;
+    if (this.#rejected.length > 0) this.#rejected.length = 0;
+    if (this.#settled.length > 0) this.#settled.length = 0;
     this.#hasKeys = false;
     this.#hasExpiries = false;
   }

@@ -9,6 +9,8 @@ import { QueueState } from './queue-state.ts';
  * refused, returned, stale.
  */
 export const QUEUE_ROW_VERSION = 1;
+/** Every queue of a turn writes its row. */
+const scratch = new ByteWriter(128);
 const IS_LAST_VALUE = 1;
 const HAS_COUNT_MAX = 2;
 const HAS_BYTES_MAX = 4;
@@ -22,7 +24,7 @@ export function encodeQueueRow(queue: QueueState): Uint8Array {
   if (queue.bytesMax !== null) flags |= HAS_BYTES_MAX;
   if (queue.overflow === 'drop_oldest') flags |= DROPS_OLDEST;
   if (queue.isRemoved) flags |= IS_REMOVED;
-  const writer = new ByteWriter(128).u8(QUEUE_ROW_VERSION).u8(flags);
+  const writer = scratch.restart().u8(QUEUE_ROW_VERSION).u8(flags);
   writer.varint(queue.queueId).varint(queue.version).text(queue.name);
   if (queue.countMax !== null) writer.varint(queue.countMax);
   if (queue.bytesMax !== null) writer.varint(queue.bytesMax);
