@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { loadNativeCodeApart, needsNativeCodeApart } from './native-code.ts';
 
 /**
  * The part of the npm package `rocksdb` 5.2.1 that is used, typed: it ships no types. Its checks are thin: a call after
@@ -61,9 +63,12 @@ export interface RocksDbOpenOptions {
 type Done<T> = (error: Error | null | undefined, value: T) => void;
 
 const load = createRequire(import.meta.url);
+let isLoaded = false;
 
 /** Loads the native code on first use: a process without a store never does. */
 export function makeRocksDb(directory: string): RocksDb {
+  if (!isLoaded && needsNativeCodeApart()) loadNativeCodeApart(dirname(load.resolve('rocksdb')), dirname(directory));
+  isLoaded = true;
   const make = load('rocksdb') as (directory: string) => RocksDb;
   return make(directory);
 }
