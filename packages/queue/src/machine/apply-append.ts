@@ -20,6 +20,8 @@ import { settleRecord, writeBack } from './settle-record.ts';
  * no replica ever holds two live values of a key. That replaces and does not grow the queue, except by the difference
  * in bytes. A record without a key is kept as in a regular queue.
  *
+ * In a queue that erases, an empty payload with a key ends the key's value and is not kept: what deletes must not stay.
+ *
  * A numbered batch that is in the log already, or has come before its turn, stores nothing (`producers`).
  */
 export function applyAppend(
@@ -73,6 +75,11 @@ function take(
   const key = queue.isLastValue && records.keyLength >= 0 ? records.key() : undefined;
   const rowKey = key === undefined ? undefined : keyRowKey(queue.queueId, key);
   const older = rowKey === undefined ? undefined : liveValue(rowKey, rows);
+  if (queue.erasesEmpty && rowKey !== undefined && records.isPayloadEmpty) {
+    builder.reject(records.slot);
+    if (older !== undefined) erase(queue, builder, older, rowKey, rows, effects);
+    return undefined;
+  }
   if (
     queue.overflow === 'refuse' &&
     queue.wouldExceed(older === undefined ? 1 : 0, growth(queue, sizeBytes, older, rows))
@@ -119,6 +126,19 @@ function supersede(queue: QueueState, builder: IndexRowBuilder, older: KeyRow, r
   effects.push({ type: 'superseded', queueId: queue.queueId, offset: older.offset });
 }
 
+function erase(
+  queue: QueueState,
+  builder: IndexRowBuilder,
+  older: KeyRow,
+  rowKey: Uint8Array,
+  rows: Rows,
+  effects: Effect[],
+): void {
+  supersede(queue, builder, older, rows, effects);
+  rows.delete(rowKey);
+  queue.keyCount--;
+}
+
 /** Decoded once a batch, whatever the number of its records that are superseded. */
 function olderRow(queue: QueueState, builder: IndexRowBuilder, older: KeyRow, rows: Rows): IndexRow {
   let row = builder.older.get(older.rowBase);
@@ -135,17 +155,20 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
   const touched = state.touched;
   let rowCount = 0;
   for (let i = 0; i < touched.length; i++) {
-    if (((touched[i] as QueueState).open as IndexRowBuilder).count > 0) rowCount++;
+    if (((touched[i] as QueueState).open as IndexRowBuilder).liveCount > 0) rowCount++;
   }
   for (let i = 0; i < touched.length; i++) {
     const queue = touched[i] as QueueState;
     const builder = queue.open as IndexRowBuilder;
     state.markDirty(queue);
-    if (builder.count === 0) continue;
-    rows.put(indexRowKey(queue.queueId, builder.base), builder.encode(index, state.nowMs, rowCount === 1 ? bytes : 0));
+    if (builder.liveCount > 0) {
+      const row = builder.encode(index, state.nowMs, rowCount === 1 ? bytes : 0);
+      rows.put(indexRowKey(queue.queueId, builder.base), row);
+    } else if (queue.head === builder.base) queue.head = queue.tail;
     for (const row of builder.older.values()) {
       if (row.isChanged) writeBack(queue, row, rows, effects);
     }
+    if (builder.count === 0) continue;
     effects.push({ type: 'appended', queueId: queue.queueId, tail: queue.tail });
     if (queue.overflow === 'drop_oldest' && queue.isOverLimit)
       effects.push({ type: 'over-limit', queueId: queue.queueId });

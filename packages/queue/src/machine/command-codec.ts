@@ -28,6 +28,7 @@ const IS_LAST_VALUE = 1;
 const HAS_COUNT_MAX = 2;
 const HAS_BYTES_MAX = 4;
 const DROPS_OLDEST = 8;
+const ERASES_EMPTY = 16;
 
 export function encodeCommand(command: Command): Uint8Array {
   switch (command.type) {
@@ -84,6 +85,7 @@ function encodeConfigure(command: ConfigureQueueCommand): Uint8Array {
   if (config.countMax !== null) flags |= HAS_COUNT_MAX;
   if (config.bytesMax !== null) flags |= HAS_BYTES_MAX;
   if (config.overflow === 'drop_oldest') flags |= DROPS_OLDEST;
+  if (config.erasesEmpty === true) flags |= ERASES_EMPTY;
   const writer = header(CommandKind.CONFIGURE_QUEUE).u8(flags);
   writer.varint(config.queueId).varint(config.version).text(config.name);
   if (config.countMax !== null) writer.varint(config.countMax);
@@ -110,7 +112,7 @@ function encodeDropRows(command: DropRowsCommand): Uint8Array {
 export function decodeConfigure(bytes: Uint8Array): QueueConfig {
   const reader = body(bytes);
   const flags = reader.u8();
-  if (flags > (IS_LAST_VALUE | HAS_COUNT_MAX | HAS_BYTES_MAX | DROPS_OLDEST)) {
+  if (flags > (IS_LAST_VALUE | HAS_COUNT_MAX | HAS_BYTES_MAX | DROPS_OLDEST | ERASES_EMPTY)) {
     throw commandMalformed(`configure-queue with unknown flags ${flags}`);
   }
   const config: QueueConfig = {
@@ -122,6 +124,7 @@ export function decodeConfigure(bytes: Uint8Array): QueueConfig {
     bytesMax: flags & HAS_BYTES_MAX ? reader.varint() : null,
     overflow: flags & DROPS_OLDEST ? 'drop_oldest' : 'refuse',
   };
+  if (flags & ERASES_EMPTY) config.erasesEmpty = true;
   ended(reader);
   if (config.queueId === 0) throw commandMalformed('a queue id is positive');
   return config;

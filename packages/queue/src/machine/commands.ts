@@ -40,6 +40,8 @@ export interface QueueConfig {
   countMax: number | null;
   bytesMax: number | null;
   overflow: Overflow;
+  /** An empty payload ends the value of its key and is not kept itself. Last-value queues only; fixed for ever. */
+  erasesEmpty?: boolean;
 }
 
 export interface ConfigureQueueCommand {

@@ -34,6 +34,11 @@ export class IndexRowBuilder {
     return this.#sizes.length;
   }
 
+  /** Of those added, the ones that this same batch has not ended again. */
+  get liveCount(): number {
+    return this.#sizes.length - this.#settled.length;
+  }
+
   add(sizeBytes: number, expiresAtMs: number, key: Uint8Array | undefined): void {
     this.#sizes.push(sizeBytes);
     this.#expiries.push(expiresAtMs);

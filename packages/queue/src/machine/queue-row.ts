@@ -4,11 +4,13 @@ import { SluiceError } from '@sluice/common/errors';
 import { QueueState } from './queue-state.ts';
 
 /**
- * u8 version, u8 flags, then varints: queue id, version, name (sized), [count max], [bytes max], head, tail, depth, depth
+ * u8 version (2 only of a queue that erases), u8 flags, then varints: queue id, version, name (sized), [count max], [bytes max], head, tail, depth, depth
  * bytes, keys, published, published bytes, accepted, expired, overwritten, dropped (expired, purged, overflow, removed),
  * refused, returned, stale.
  */
 export const QUEUE_ROW_VERSION = 1;
+/** Of queues that an older release must not take for ordinary ones. */
+export const ERASING_QUEUE_ROW_VERSION = 2;
 /** Every queue of a turn writes its row. */
 const scratch = new ByteWriter(128);
 const IS_LAST_VALUE = 1;
@@ -16,6 +18,7 @@ const HAS_COUNT_MAX = 2;
 const HAS_BYTES_MAX = 4;
 const DROPS_OLDEST = 8;
 const IS_REMOVED = 16;
+const ERASES_EMPTY = 32;
 
 export function encodeQueueRow(queue: QueueState): Uint8Array {
   let flags = 0;
@@ -24,7 +27,9 @@ export function encodeQueueRow(queue: QueueState): Uint8Array {
   if (queue.bytesMax !== null) flags |= HAS_BYTES_MAX;
   if (queue.overflow === 'drop_oldest') flags |= DROPS_OLDEST;
   if (queue.isRemoved) flags |= IS_REMOVED;
-  const writer = scratch.restart().u8(QUEUE_ROW_VERSION).u8(flags);
+  if (queue.erasesEmpty) flags |= ERASES_EMPTY;
+  const version = queue.erasesEmpty ? ERASING_QUEUE_ROW_VERSION : QUEUE_ROW_VERSION;
+  const writer = scratch.restart().u8(version).u8(flags);
   writer.varint(queue.queueId).varint(queue.version).text(queue.name);
   if (queue.countMax !== null) writer.varint(queue.countMax);
   if (queue.bytesMax !== null) writer.varint(queue.bytesMax);
@@ -38,7 +43,7 @@ export function encodeQueueRow(queue: QueueState): Uint8Array {
 export function decodeQueueRow(value: Uint8Array): QueueState {
   const reader = new ByteReader(value);
   const version = reader.u8();
-  if (version !== QUEUE_ROW_VERSION) {
+  if (version !== QUEUE_ROW_VERSION && version !== ERASING_QUEUE_ROW_VERSION) {
     throw new SluiceError('ROW_UNKNOWN', `queue row of version ${version}`, {
       hint: 'this node runs an older release than the one that wrote its data: upgrade it',
     });
@@ -52,6 +57,7 @@ export function decodeQueueRow(value: Uint8Array): QueueState {
     countMax: flags & HAS_COUNT_MAX ? reader.varint() : null,
     bytesMax: flags & HAS_BYTES_MAX ? reader.varint() : null,
     overflow: flags & DROPS_OLDEST ? 'drop_oldest' : 'refuse',
+    erasesEmpty: (flags & ERASES_EMPTY) !== 0,
   });
   queue.isRemoved = (flags & IS_REMOVED) !== 0;
   queue.head = reader.varint();

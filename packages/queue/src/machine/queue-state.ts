@@ -9,6 +9,8 @@ import type { IndexRowBuilder } from './index-row-builder.ts';
 export class QueueState {
   readonly queueId: number;
   readonly isLastValue: boolean;
+  /** An empty payload ends the value of its key. */
+  readonly erasesEmpty: boolean;
   name: string;
   version: number;
   countMax: number | null;
@@ -53,6 +55,7 @@ export class QueueState {
   constructor(config: QueueConfig) {
     this.queueId = config.queueId;
     this.isLastValue = config.isLastValue;
+    this.erasesEmpty = config.isLastValue && config.erasesEmpty === true;
     this.name = config.name;
     this.version = config.version;
     this.countMax = config.countMax;

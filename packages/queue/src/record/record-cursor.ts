@@ -13,6 +13,7 @@ import {
   KEY_BYTES_MAX,
   RECORD_EXPIRES,
   RECORD_FLAGS_KNOWN,
+  RECORD_PROPERTIES,
   RECORD_QOS,
 } from './record-format.ts';
 
@@ -129,6 +130,22 @@ export class RecordCursor {
       this.keyAt = cursor.skip(keyLength);
     }
     return true;
+  }
+
+  /** Looks beyond the targets that are still to come, and stays where it is. */
+  get isPayloadEmpty(): boolean {
+    const cursor = this.#cursor;
+    const { at } = cursor;
+    for (let left = this.#targetsLeft; left > 0; left--) {
+      cursor.varint();
+      cursor.skip(Math.max(0, cursor.varint() - 1));
+    }
+    cursor.skip(cursor.u16());
+    cursor.skip(cursor.u16());
+    if (this.flags & RECORD_PROPERTIES) cursor.skip(cursor.u32());
+    const isEmpty = cursor.at === cursor.end;
+    cursor.at = at;
+    return isEmpty;
   }
 
   /** A view into the batch; only when `keyLength` is not -1. */

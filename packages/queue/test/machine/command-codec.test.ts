@@ -41,6 +41,8 @@ const drop: Command = {
   upperOffset: 903,
 };
 
+const erasing = { ...limited, queueId: 2 ** 52, isLastValue: true, erasesEmpty: true };
+
 const golden = new Map<string, Command>([
   ['settle', settle],
   ['configure-limited', { type: 'configure-queue', config: limited }],
@@ -73,6 +75,12 @@ describe('commands', () => {
   test('have the bytes of the golden file', () => {
     const encoded = [...golden].map(([name, command]) => [name, hexOf(stamped(command))] as const);
     expect(new Map(encoded)).toEqual(goldenLines('commands-v1.hex'));
+  });
+
+  test('that came later have the bytes of theirs', () => {
+    const command: Command = { type: 'configure-queue', config: erasing };
+    expect(new Map([['configure-erasing', hexOf(stamped(command))]])).toEqual(goldenLines('commands-v3.hex'));
+    expect(decodeConfigure(encodeCommand(command))).toEqual(erasing);
   });
 
   test('of the golden file can be read', () => {

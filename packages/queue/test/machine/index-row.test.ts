@@ -123,13 +123,33 @@ describe('rows', () => {
   });
 
   test('of the second version have the bytes of the golden file, and can be read', () => {
+    const rows = {
+      'producer-key': hexOf(producerRowKey(PRODUCER.id)),
+      producer: hexOf(encodeProducerRow(PRODUCER)),
+    };
+    const { machine, ...others } = Object.fromEntries(goldenLines('rows-v2.hex'));
+    expect(rows).toEqual(others);
+    expect(decodeMachineRow(Buffer.from(machine as string, 'hex'))).toBe(1_700_000_000_000);
+    expect(decodeProducerRow(producerRowKey(PRODUCER.id), encodeProducerRow(PRODUCER))).toEqual(PRODUCER);
+  });
+
+  test('of the third version have the bytes of the golden file', () => {
+    const queue = new QueueState({
+      queueId: 2 ** 52,
+      version: 1,
+      name: '$retained',
+      isLastValue: true,
+      countMax: 100,
+      bytesMax: null,
+      overflow: 'refuse',
+      erasesEmpty: true,
+    });
     const rows = new Map([
       ['machine', hexOf(encodeMachineRow(1_700_000_000_000))],
-      ['producer-key', hexOf(producerRowKey(PRODUCER.id))],
-      ['producer', hexOf(encodeProducerRow(PRODUCER))],
+      ['erasing-queue', hexOf(encodeQueueRow(queue))],
     ]);
-    expect(rows).toEqual(goldenLines('rows-v2.hex'));
-    expect(decodeProducerRow(producerRowKey(PRODUCER.id), encodeProducerRow(PRODUCER))).toEqual(PRODUCER);
+    expect(rows).toEqual(goldenLines('rows-v3.hex'));
+    expect(decodeQueueRow(encodeQueueRow(queue))).toEqual(queue);
   });
 
   test('of queues and of the machine come back as they were', () => {
@@ -147,10 +167,10 @@ describe('rows', () => {
       return 'none';
     };
     expect(codeOf(Uint8Array.of(0x5a), new Uint8Array(0))).toBe('ROW_UNKNOWN');
-    expect(codeOf(queueRowKey(1), Uint8Array.of(2, 0))).toBe('ROW_UNKNOWN');
+    expect(codeOf(queueRowKey(1), Uint8Array.of(3, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(2, 0, 0, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(1, 9, 1, 0, 0, 1, 0, 1, 1, 7))).toBe('BYTES_MALFORMED');
-    expect(codeOf(machineRowKey(), Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('MACHINE_VERSION_UNKNOWN');
+    expect(codeOf(machineRowKey(), Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('MACHINE_VERSION_UNKNOWN');
     expect(() => new IndexRow(0, Uint8Array.of(2, 0))).toThrow('index row of version 2');
   });
 

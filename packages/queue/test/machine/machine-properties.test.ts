@@ -9,7 +9,7 @@ import { iterateRecords } from '../../src/record/record-batch.ts';
 import { type Applied, batchOf, MachineHarness, record, target } from './machine-harness.ts';
 import { type NaiveQueue, NaiveQueues } from './naive-queues.ts';
 
-/** 1 and 2 are regular, 3 and 4 last-value queues; nobody ever configures 9. */
+/** 1 and 2 are regular, 3 and 4 last-value queues, of which 4 erases; nobody ever configures 9. */
 const QUEUES = [1, 2, 3, 4];
 const isLastValue = (queueId: number): boolean => queueId === 3 || queueId === 4;
 
@@ -24,7 +24,7 @@ const step = fc.oneof(
         fc.record({
           queues: fc.uniqueArray(fc.constantFrom(1, 2, 3, 4, 3, 4, 9), { minLength: 1, maxLength: 3 }),
           key: fc.option(fc.constantFrom('', 'a', 'b', 'c'), { nil: undefined, freq: 6 }),
-          bytes: fc.nat({ max: 30 }),
+          bytes: fc.oneof(fc.nat({ max: 30 }), fc.constant(0)),
           expiresAtMs: fc.constantFrom(0, 0, 5, 1020, 5000),
         }),
         { minLength: 1, maxLength: 5 },
@@ -226,7 +226,8 @@ class Run {
     bytesMax: number | null,
     overflow: 'refuse' | 'drop_oldest',
   ): void {
-    const config = { queueId: id, version, name: `q${id}`, isLastValue: isLastValue(id), countMax, bytesMax, overflow };
+    const kind = { isLastValue: isLastValue(id), erasesEmpty: id === 4 };
+    const config = { queueId: id, version, name: `q${id}`, ...kind, countMax, bytesMax, overflow };
     this.#propose(encodeCommand({ type: 'configure-queue', config }), () => this.naive.configure(config));
   }
 

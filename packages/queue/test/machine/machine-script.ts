@@ -7,7 +7,7 @@ import { batchOf, MachineHarness, record, target } from './machine-harness.ts';
 /**
  * Scripts in testdata/machine: a command, `----`, what came of it, an empty line. `#` begins a comment.
  *
- *   configure 1 [last-value] [count=3] [bytes=200] [drop_oldest] [version=2]
+ *   configure 1 [last-value] [count=3] [bytes=200] [drop_oldest] [erases] [version=2]
  *   append 1:10 1,2:5 3/key:8 1:4!5000     records: targets (queue, or queue/key), payload bytes, ! expiry
  *   append from=7 number=3 [after=2] [answered=1] 1:10      of producer 7, whose third batch it is
  *   settle 1@0 accepted=0-2 expired=2-3 returned=3-4 | 2@5 accepted=5-6      ranges exclude their end
@@ -100,6 +100,7 @@ function commandOf(verb: string, words: string[]): Uint8Array {
           countMax: option('count'),
           bytesMax: option('bytes'),
           overflow: words.includes('drop_oldest') ? 'drop_oldest' : 'refuse',
+          erasesEmpty: words.includes('erases'),
         },
       });
     }

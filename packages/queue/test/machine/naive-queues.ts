@@ -88,7 +88,7 @@ export class NaiveQueues {
     const refused: Refusal[] = [];
     const effects: Effect[] = [];
     const open = new Map<NaiveQueue, NaiveRow>();
-    for (const [slot, { targets, expiresAtMs }] of records.entries()) {
+    for (const [slot, { targets, expiresAtMs, payload }] of records.entries()) {
       for (const { queueId, key: keyBytes } of [...targets].sort((a, b) => a.queueId - b.queueId)) {
         const queue = this.queues.get(queueId);
         if (queue === undefined || queue.isRemoved) {
@@ -100,6 +100,13 @@ export class NaiveQueues {
         open.set(queue, row);
         const key = queue.config.isLastValue && keyBytes !== undefined ? Buffer.from(keyBytes).toString() : undefined;
         const older = key === undefined ? undefined : queue.live.find((candidate) => candidate.key === key);
+        if (queue.config.erasesEmpty === true && key !== undefined && payload.length === 0) {
+          row.rejected.push(slot);
+          if (older === undefined) continue;
+          older.fate = 'overwritten';
+          effects.push({ type: 'superseded', queueId, offset: older.offset });
+          continue;
+        }
         const size = sizes[slot] as number;
         const { countMax, bytesMax, overflow } = queue.config;
         const isTooMany = older === undefined && countMax !== null && queue.live.length + 1 > countMax;
@@ -127,7 +134,8 @@ export class NaiveQueues {
       effects.push({ type: 'appended', queueId, tail: queue.records.length });
       if (overflow === 'drop_oldest' && queue.isOverLimit) effects.push({ type: 'over-limit', queueId });
     }
-    if (taken.length > 0) this.entries.set(entry, { bytes, queues: taken.length });
+    const live = taken.filter(([queue, { base }]) => queue.liveIn(base).length > 0);
+    if (live.length > 0) this.entries.set(entry, { bytes, queues: live.length });
     return { reply: { type: 'appended', refused } satisfies ApplyReply, effects };
   }
 
