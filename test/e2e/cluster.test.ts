@@ -155,3 +155,34 @@ test('a gateway that dies gives back at once what its workers held; the figures 
   }
   for (const client of [living, publisher]) client.destroy();
 }, 60_000);
+
+test('what was retained and acknowledged is seen by who subscribes later, at any gateway, while a node is killed', async () => {
+  const doomed = 2;
+  const node = cluster.nodes[doomed] as ClusterProcess;
+  const publishers = await Promise.all([0, 1].map((n) => HandClient.connect(at(n))));
+  const last = new Map<string, string>();
+  let missed = 0;
+  for (let round = 0; round < 40; round++) {
+    if (round === 10) await node.kill();
+    if (round === 25) await cluster.restart(node.name);
+    const topic = `survives/${round % 8}`;
+    const isErased = round % 5 === 4;
+    const text = isErased ? '' : `round ${round}`;
+    const publisher = publishers[round % 2] as HandClient;
+    expect(await publisher.publishQoS1(topic, text, true)).toBe(0);
+    if (isErased) last.delete(topic);
+    else last.set(topic, text);
+    // Another gateway than the one it was published at.
+    const reader = await HandClient.connect(at((round + 1) % 2));
+    await reader.subscribe('survives/#');
+    await until(
+      () => reader.deliveries.length >= last.size,
+      () => `${last.size} retained, there are ${reader.texts}`,
+      20_000,
+    );
+    if (sorted(reader.texts).join() !== sorted([...last.values()]).join()) missed++;
+    reader.destroy();
+  }
+  expect(missed).toBe(0);
+  for (const publisher of publishers) publisher.destroy();
+}, 120_000);

@@ -137,7 +137,7 @@ describe('B21: who may connect', () => {
     await client.untilClosed();
     expect(client.packets).toEqual([]);
     const page = String((await server.rest('anonymous').get('/metrics')).body);
-    expect(page).toContain('sluice_gateway_retained_messages 0');
+    expect(page).toContain('sluice_retained_messages 0');
   });
 });
 

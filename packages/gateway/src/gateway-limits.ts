@@ -14,6 +14,8 @@ export interface GatewayLimits extends ProtocolLimits {
   answerBytesMax: number;
   /** Published bytes of one connection without an acknowledgement before it is not read. */
   inflightBytesMax: number;
+  /** A message that is to be retained, with what it costs to hold it; a larger one is refused. */
+  retainedMessageBytesMax: number;
   /** From the last packet written to a connection until it is cut, whether or not the client took it. */
   lingerMs: number;
   /**
@@ -33,6 +35,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   sendBufferBytesMax: 1024 * 1024,
   answerBytesMax: 256 * 1024,
   inflightBytesMax: 16 * 1024 * 1024,
+  retainedMessageBytesMax: 1024 * 1024,
   lingerMs: 5_000,
   denyAction: 'disconnect',
   tickMs: 250,

@@ -118,15 +118,6 @@ export class GatewayMetrics {
     ]);
   }
 
-  retained(store: { readonly count: number; readonly sizeBytes: number; readonly refused: number }): void {
-    const p = 'sluice_gateway_retained_';
-    this.#metrics.collect(`${p}messages`, 'Retained messages', 'gauge', () => [[{}, store.count]]);
-    this.#metrics.collect(`${p}bytes`, 'Memory of retained messages', 'gauge', () => [[{}, store.sizeBytes]]);
-    this.#metrics.collect(`${p}refused_total`, 'Retained messages that did not fit', 'counter', () => [
-      [{}, store.refused],
-    ]);
-  }
-
   #packets(direction: 'in' | 'out'): Counter[] {
     const counters: Counter[] = [];
     for (const [type, number] of Object.entries(PacketType)) {

@@ -12,8 +12,9 @@ import type { GatewayLimits } from './gateway-limits.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { LiveMesh } from './live/live-mesh.ts';
 import type { LiveRouter } from './live/live-router.ts';
-import type { RetainedStore } from './live/retained-store.ts';
 import type { PublishIngress } from './publish/publish-ingress.ts';
+import type { RetainedInFlight } from './retained/retained-in-flight.ts';
+import type { RetainedMessages } from './retained/retained-messages.ts';
 
 /** What all connections of one gateway share. */
 export interface GatewayServices {
@@ -26,7 +27,8 @@ export interface GatewayServices {
   readonly live: LiveRouter;
   /** Live traffic with other gateways. */
   readonly mesh: LiveMesh;
-  readonly retained: RetainedStore;
+  readonly retained: RetainedMessages;
+  readonly retainedInFlight: RetainedInFlight;
   readonly ingress: PublishIngress;
   readonly queues: QueueSubscriptions;
   readonly backpressure: Backpressure;

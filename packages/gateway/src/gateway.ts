@@ -27,9 +27,10 @@ import { listenWebSocket, type WebSocketOptions } from './listener/websocket-lis
 import { LiveMesh } from './live/live-mesh.ts';
 import { LiveMeshMetrics } from './live/live-mesh-metrics.ts';
 import { LiveRouter } from './live/live-router.ts';
-import { RetainedStore } from './live/retained-store.ts';
 import type { DurablePublish } from './publish/durable-publish.ts';
 import { PublishIngress } from './publish/publish-ingress.ts';
+import { RetainedInFlight } from './retained/retained-in-flight.ts';
+import type { RetainedMessages } from './retained/retained-messages.ts';
 
 export interface GatewayOptions {
   /** Of this node: other gateways know it by that. */
@@ -44,27 +45,28 @@ export interface GatewayOptions {
   authorizer?: Authorizer;
   durable: DurablePublish;
   queues: QueueSubscriptions;
+  retained: RetainedMessages;
   limits?: Partial<GatewayLimits>;
 }
 
 /**
  * The MQTT tier of one process: its listeners, its connections, and the state that ends with them. What must outlive
- * it goes through the two durable ports. It knows nothing of partitions and leaders.
+ * it goes through the durable ports. It knows nothing of partitions and leaders.
  */
 export class Gateway {
   readonly #services: GatewayServices;
   readonly #listeners: Entrance[] = [];
   readonly #ticker: NodeJS.Timeout;
-  #sweepAtMs = 0;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
     const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
-    const { nodeId, transport, clock, logger, authenticator, durable, queues, authorizer = openAuthorizer } = options;
+    const { nodeId, transport, clock, logger, authenticator, durable, queues, retained } = options;
+    const { authorizer = openAuthorizer } = options;
     const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });
-    const retained = new RetainedStore();
+    const retainedInFlight = new RetainedInFlight();
     const metrics = new GatewayMetrics(options.metrics);
     const table = new ConnectionTable(limits.connectionsMax);
     const flusher = new TurnFlusher();
@@ -72,7 +74,7 @@ export class Gateway {
       nodeId,
       transport,
       live,
-      retained,
+      retainedInFlight,
       flusher,
       clock,
       logger,
@@ -89,7 +91,8 @@ export class Gateway {
       live,
       mesh,
       retained,
-      ingress: new PublishIngress(live, mesh, retained, durable),
+      retainedInFlight,
+      ingress: new PublishIngress({ live, mesh, inFlight: retainedInFlight, durable, limits }),
       queues,
       backpressure: new Backpressure(durable),
       table,
@@ -100,7 +103,6 @@ export class Gateway {
     const review = new AccessReview(table);
     authorizer.onChange(() => review.begin());
     metrics.connectionsLimit.set(limits.connectionsMax);
-    metrics.retained(retained);
     metrics.sendBuffer(() => {
       let bytes = 0;
       for (const connection of this.#services.table.connections()) bytes += connection.channel.bufferedBytes;
@@ -167,21 +169,19 @@ export class Gateway {
     }
   }
 
-  /** Live subscriptions, retained messages and sessions, for status pages. */
+  /** For status pages. */
   counts(): {
     connections: number;
     sessions: number;
     liveSubscriptions: number;
-    retained: number;
     peers: number;
     remoteRoutes: number;
   } {
-    const { table, live, mesh, retained } = this.#services;
+    const { table, live, mesh } = this.#services;
     return {
       connections: table.size,
       sessions: table.sessions,
       liveSubscriptions: live.subscriptions,
-      retained: retained.count,
       peers: mesh.peersReached,
       remoteRoutes: mesh.remoteRoutes,
     };
@@ -264,14 +264,9 @@ export class Gateway {
     const nowMs = this.#services.clock.monotonicMs();
     this.#services.wheel.advance(nowMs);
     this.#services.mesh.tick();
-    if (nowMs < this.#sweepAtMs) return;
-    this.#sweepAtMs = nowMs + SWEEP_MS;
-    this.#services.retained.sweep(this.#services.clock.nowMs());
   }
 }
 
-/** Expired retained messages are looked for this often. */
-const SWEEP_MS = 1_000;
 const POLL_MS = 10;
 /** Even a drain of 0 lets the DISCONNECT out. */
 const FAREWELL_MS = 250;

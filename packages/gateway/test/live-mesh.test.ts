@@ -187,7 +187,7 @@ describe('two gateways', () => {
     const publisher = await cluster.at(2).connect();
     await publisher.publishAsync('r', 'kept', { qos: 1, retain: true, properties: { contentType: 'text' } });
     await until(
-      () => cluster.at(1).gateway.counts().retained,
+      () => cluster.retained.records.size,
       (n) => n === 1,
     );
     const subscriber = await cluster.at(1).connect();
@@ -197,7 +197,7 @@ describe('two gateways', () => {
     expect(received[0]?.packet).toMatchObject({ retain: true, properties: { contentType: 'text' } });
     await publisher.publishAsync('r', '', { qos: 1, retain: true });
     await until(
-      () => cluster.at(1).gateway.counts().retained,
+      () => cluster.retained.records.size,
       (n) => n === 0,
     );
   });

@@ -83,7 +83,7 @@ describe('retained messages', () => {
       ['x', true],
       ['', false],
     ]);
-    expect(gateway.gateway.counts().retained).toBe(0);
+    expect(gateway.retained.records.size).toBe(0);
   });
 
   test('the rest of their life travels with them', async () => {

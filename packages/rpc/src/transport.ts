@@ -38,4 +38,4 @@ export interface ServiceRegistry {
  * appends, `raft-control` everything small, `raft-snapshot` one snapshot a channel.
  */
 export type ChannelService = 'append' | 'consume' | 'topology' | 'raft' | 'raft-control' | 'raft-snapshot' | 'live';
-export type CallService = 'store-admin' | 'metadata' | 'cluster';
+export type CallService = 'store-admin' | 'retained' | 'metadata' | 'cluster';

@@ -140,6 +140,8 @@ const peeked = fc.record({
   payloadSizeBytes: integer,
 });
 
+const place = fc.record({ partition: integer, at: bytes });
+
 const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
   ['append request', CHANNEL_CODECS.append.request, fc.record({ sequence: integer, partition: uint32, batch: bytes })],
   [
@@ -364,6 +366,24 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       message('elsewhere', { address: text }),
       message('refused', { code: text, message: text, hint: text }),
     ),
+  ],
+  [
+    'retained request',
+    CALL_CODECS.retained.request,
+    fc.record({ asks: list(fc.record({ filter: text, places: list(place) })) }),
+  ],
+  [
+    'retained response',
+    CALL_CODECS.retained.response,
+    fc.record({
+      pages: list(
+        fc.record({
+          records: list(bytes),
+          left: list(place),
+          elsewhere: list(fc.record({ partition: integer, leader: integer })),
+        }),
+      ),
+    }),
   ],
   [
     'store-admin request',

@@ -283,6 +283,7 @@ async function compose(around: Around): Promise<Parts> {
         metrics,
         prng,
         readCacheBytesMax: config.queues.readCacheBytes,
+        retained: config.retained,
         diskReserveBytes: undefined,
         isImageCurrent: () => watcher.coordinator !== 0,
       });

@@ -3,6 +3,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
+import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import type { RecordInput } from '@sluice/queue/record/record';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Transport } from '@sluice/rpc/transport';
@@ -396,9 +397,11 @@ export class PartitionProducer {
 
   /**
    * A queue that was removed while the record was on its way refuses nothing: the record was there before the end, and
-   * went with the queue. Only one that is still defined here, and not there yet, is a reason to try again.
+   * went with the queue. Only one that is still defined here, and not there yet, is a reason to try again. What the
+   * broker keeps for itself is never removed.
    */
   #counts({ queueId, code }: RefusedRecord): boolean {
+    if (isInternalQueue(queueId)) return true;
     if (code === 'queue-removed') return false;
     return code !== 'queue-unknown' || this.#topology.queue(queueId) !== undefined;
   }

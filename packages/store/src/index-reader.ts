@@ -1,8 +1,9 @@
 import { groupKey } from '@sluice/multiraft/keyspace';
 import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/key-row';
 import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
-import { entryIndexOf, entryRowKey, indexRange, indexRowKey } from '@sluice/queue/machine/row-keys';
+import { entryIndexOf, entryRowKey, indexRange, indexRowKey, keyRowKey } from '@sluice/queue/machine/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 
 /** Reads a partition's rows outside of an apply: for dispatch, sweeping and questions. What it returns is a copy. */
@@ -35,6 +36,20 @@ export class IndexReader {
     return value === undefined ? undefined : decodeIndexRow(rowBase, value);
   }
 
+  /** Where the live record of a last-value key is. */
+  async key(queueId: number, key: Uint8Array): Promise<KeyRow | undefined> {
+    const value = await this.#engine.get(groupKey(this.#groupId, keyRowKey(queueId, key)));
+    return value === undefined ? undefined : decodeKeyRow(value);
+  }
+
+  /** Live keys that begin with `prefix`, behind `after`, ascending bytewise. A prefix is of whole levels of a topic. */
+  async keysFrom(queueId: number, prefix: Uint8Array, after: Uint8Array, limit: number): Promise<KeyedPlace[]> {
+    const range = levelRange(queueId, prefix);
+    const from = after.length === 0 ? range.from : behind(keyRowKey(queueId, after));
+    const rows = await this.#engine.scan(groupKey(this.#groupId, from), groupKey(this.#groupId, range.to), limit);
+    return rows.map(({ key, value }) => ({ key: key.slice(2 + KEY_AT), ...decodeKeyRow(value) }));
+  }
+
   /** Entries in [first, last] that still hold live records. */
   async liveEntries(first: number, last: number, limit: number): Promise<{ index: number; bytes: number }[]> {
     const from = groupKey(this.#groupId, entryRowKey(first));
@@ -42,4 +57,29 @@ export class IndexReader {
     const rows = await this.#engine.scan(from, to, limit);
     return rows.map(({ key, value }) => ({ index: entryIndexOf(key.subarray(2)), bytes: decodeEntryRow(value).bytes }));
   }
+}
+
+export interface KeyedPlace extends KeyRow {
+  key: Uint8Array;
+}
+
+/** Of a key row, before its key: the table and the queue. */
+const KEY_AT = 9;
+const SLASH = 0x2f;
+
+/** [from, to): the topic `prefix`, and all below it; those below it when it ends with a slash; all for an empty one. */
+function levelRange(queueId: number, prefix: Uint8Array): { from: Uint8Array; to: Uint8Array } {
+  const from = keyRowKey(queueId, prefix);
+  if (prefix.length === 0) return { from, to: keyRowKey(queueId + 1, prefix) };
+  const length = from[from.length - 1] === SLASH ? from.length - 1 : from.length;
+  const to = new Uint8Array(length + 1);
+  to.set(from.subarray(0, length));
+  to[length] = SLASH + 1;
+  return { from, to };
+}
+
+function behind(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
 }

@@ -1,6 +1,7 @@
 import type { Logger } from '@sluice/common/logger';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
+import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { Partition } from './partition.ts';
 
 /**
@@ -18,6 +19,7 @@ import type { Partition } from './partition.ts';
 export class QueueConfigurator {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #topology: Topology;
+  readonly #retained: RetainedLimits;
   readonly #logger: Logger;
   #running: Promise<void> | undefined;
   #again = false;
@@ -33,8 +35,15 @@ export class QueueConfigurator {
   /** Queues looked at before others have their turn. */
   static readonly SLICE_QUEUES = 2048;
 
-  constructor(options: { partitions: ReadonlyMap<number, Partition>; topology: Topology; logger: Logger }) {
+  constructor(options: {
+    partitions: ReadonlyMap<number, Partition>;
+    topology: Topology;
+    /** Over all partitions. */
+    retained: RetainedLimits;
+    logger: Logger;
+  }) {
     this.#partitions = options.partitions;
+    this.#retained = options.retained;
     this.#topology = options.topology;
     this.#logger = options.logger;
   }
@@ -135,7 +144,10 @@ export class QueueConfigurator {
         if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
         if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();
       }
-      for (const partition of partitions.keys()) await this.#removeAllGone(partition, proposals);
+      for (const partition of partitions.keys()) {
+        this.#configureInternal(partition, proposals);
+        await this.#removeAllGone(partition, proposals);
+      }
       await proposals.settled();
     }
     for (const [partition, leadership] of partitions) {
@@ -154,6 +166,21 @@ export class QueueConfigurator {
     proposals.add(partition.execute({ type: 'configure-queue', config: configOf(definition) }));
   }
 
+  /** Topics spread over partitions by their hash, so each has its share of the limits. */
+  #configureInternal(partition: Partition, proposals: Proposals): void {
+    if (!partition.leads) return;
+    const known = partition.queues.queue(RETAINED_QUEUE_ID);
+    const partitionCount = Math.max(1, this.#topology.partitionCount);
+    const countMax = Math.ceil(this.#retained.countMax / partitionCount);
+    const bytesMax = Math.ceil(this.#retained.bytesMax / partitionCount);
+    if (known?.countMax === countMax && known.bytesMax === bytesMax) return;
+    const version = (known?.version ?? 0) + 1;
+    const config = { queueId: RETAINED_QUEUE_ID, version, name: '$retained', isLastValue: true, erasesEmpty: true };
+    proposals.add(
+      partition.execute({ type: 'configure-queue', config: { ...config, countMax, bytesMax, overflow: 'refuse' } }),
+    );
+  }
+
   async #removeAllGone(partition: Partition, proposals: Proposals): Promise<void> {
     let looked = 0;
     for (const { queueId } of partition.queues.queues()) {
@@ -165,7 +192,7 @@ export class QueueConfigurator {
   }
 
   #removeIfGone(partition: Partition, queueId: number, proposals: Proposals): void {
-    if (!partition.leads || this.#topology.queue(queueId) !== undefined) return;
+    if (!partition.leads || isInternalQueue(queueId) || this.#topology.queue(queueId) !== undefined) return;
     const known = partition.queues.queue(queueId);
     if (known === undefined || known.isRemoved || known.version > this.#topology.epoch) return;
     proposals.add(partition.execute({ type: 'remove-queue', queueId }));
@@ -205,4 +232,9 @@ function configOf(definition: QueueDefinition) {
     bytesMax: definition.limits.bytesMax,
     overflow: definition.limits.overflow,
   };
+}
+
+export interface RetainedLimits {
+  countMax: number;
+  bytesMax: number;
 }

@@ -1,4 +1,5 @@
 import type { RaftHost } from '@sluice/multiraft/raft-host';
+import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
 import type { Partition } from './partition.ts';
 
@@ -30,7 +31,7 @@ export class StoreReport {
       membershipIndex: committedMembership?.index ?? 0,
       voters: union(membership?.voters, membership?.votersOutgoing),
       learners: union(membership?.learners, membership?.learnersNext),
-      depth: queues.depth,
+      depth: queues.depth - (queues.queue(RETAINED_QUEUE_ID)?.depth ?? 0),
       behind: this.#behind(groupId),
     };
   }

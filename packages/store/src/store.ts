@@ -6,8 +6,10 @@ import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeStorage } from '@sluice/multiraft/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
+import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
+import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { DiskGuard, type DiskSpace } from './disk-guard.ts';
@@ -18,12 +20,15 @@ import { MembershipKeeper } from './membership-keeper.ts';
 import { canDoWithoutSelf, heirsOf } from './membership-step.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
-import { QueueConfigurator } from './queue-configurator.ts';
+import { QueueConfigurator, type RetainedLimits } from './queue-configurator.ts';
 import { RecordReader } from './record-reader.ts';
+import { collectRetainedMetrics } from './retained/retained-metrics.ts';
+import { RetainedSweeper } from './retained/retained-sweeper.ts';
 import { RetentionSweeper } from './retention-sweeper.ts';
 import { AdminService } from './service/admin-service.ts';
 import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
+import { RetainedService } from './service/retained-service.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
 
 /**
@@ -38,6 +43,8 @@ export class Store {
   readonly #disk: DiskGuard;
   readonly #configurator: QueueConfigurator;
   readonly #sweeper: RetentionSweeper;
+  readonly #retained: RetainedService;
+  readonly #retainedSweeper: RetainedSweeper;
   readonly #append: AppendService;
   readonly #consume: ConsumeService;
   readonly #handOvers: HandOvers;
@@ -91,8 +98,17 @@ export class Store {
       onMoved: () => this.#moved(),
     });
     const { partitions } = this.#partitions;
-    this.#configurator = new QueueConfigurator({ partitions, topology, logger });
+    const { retained } = options;
+    this.#configurator = new QueueConfigurator({ partitions, topology, retained, logger });
     this.#sweeper = new RetentionSweeper({ partitions, topology, clock, logger });
+    const records = this.#records;
+    const events = {
+      failed: (groupId: number, cause: Error) => this.#dispatchFailed(groupId, RETAINED_QUEUE_ID, cause),
+      recovered: () => this.#dispatchRecovered(RETAINED_QUEUE_ID),
+    };
+    this.#retained = new RetainedService({ partitions, topology, records, clock, events, metrics });
+    this.#retainedSweeper = new RetainedSweeper({ partitions, clock, logger });
+    collectRetainedMetrics(metrics, partitions);
     this.#append = new AppendService({
       partitions,
       disk: this.#disk,
@@ -131,7 +147,9 @@ export class Store {
       this.#consume.accept(channel, from),
     );
     registry.serveCall<StoreAdminRequest, StoreAdminResponse>('store-admin', (request) => this.admin.answer(request));
+    registry.serveCall<RetainedRequest, RetainedResponse>('retained', (request) => this.#retained.answer(request));
     this.#sweeper.start();
+    this.#retainedSweeper.start();
     this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
   }
@@ -250,6 +268,7 @@ export class Store {
     this.#draining = true;
     clearInterval(this.#timer);
     this.#sweeper.stop();
+    this.#retainedSweeper.stop();
     this.#disk.stop();
     await this.#partitions.close();
   }
@@ -368,7 +387,8 @@ export class Store {
       host.markImpaired(groupId, cause);
       return;
     }
-    const queue = this.#options.topology.queue(queueId)?.name ?? String(queueId);
+    const name = queueId === RETAINED_QUEUE_ID ? 'of retained messages' : String(queueId);
+    const queue = this.#options.topology.queue(queueId)?.name ?? name;
     const known = this.#dispatchFailures.get(queueId);
     this.#dispatchFailures.set(queueId, { queue, cause });
     if (known?.cause.message === cause.message) return;
@@ -408,6 +428,8 @@ export interface StoreOptions {
   metrics: Metrics;
   prng: Prng;
   readCacheBytesMax: number;
+  /** What the whole cluster may retain. */
+  retained: RetainedLimits;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;
   /** Undefined: the real disk. */

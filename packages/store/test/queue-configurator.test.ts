@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { Topology } from '@sluice/meta/topology';
-import type { Command } from '@sluice/queue/machine/commands';
+import type { Command, QueueConfig } from '@sluice/queue/machine/commands';
+import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import type { Partition } from '../src/partition.ts';
 import { QueueConfigurator } from '../src/queue-configurator.ts';
 import { DEFINITION, imageOf, NO_CHANGE, TestStore } from './support/test-store.ts';
@@ -46,12 +47,15 @@ class FakePartition {
   leads = false;
   serves = false;
   readonly versions = new Map<number, number>();
+  /** Of users' queues. */
   readonly executed: Command[] = [];
+  internal: QueueConfig | undefined;
   /** Called with each command, before it is applied. */
   during: (command: Command) => void | Promise<void> = () => {};
   looks = 0;
   readonly queues = {
     queue: (queueId: number) => {
+      if (isInternalQueue(queueId)) return this.internal;
       this.looks++;
       const version = this.versions.get(queueId);
       return version === undefined ? undefined : { queueId, version: Math.abs(version), isRemoved: version < 0 };
@@ -63,6 +67,10 @@ class FakePartition {
     this.serves = true;
   }
   async execute(command: Command): Promise<void> {
+    if (command.type === 'configure-queue' && isInternalQueue(command.config.queueId)) {
+      if (this.leads) this.internal = command.config;
+      return;
+    }
     this.executed.push(command);
     await this.during(command);
     if (!this.leads) return;
@@ -77,6 +85,7 @@ function setUp(partitions: number) {
   const configurator = new QueueConfigurator({
     partitions: new Map(fakes.map((fake, i) => [i + 1, fake as unknown as Partition])),
     topology,
+    retained: { countMax: 1000, bytesMax: 1000 },
     logger: silentLogger,
   });
   const lead = (fake: FakePartition | undefined, leads = true): Promise<void> => {
@@ -110,6 +119,7 @@ describe('leadership moves', () => {
     await configurator.settle();
     expect([...late.versions.keys()]).toEqual([1]);
     expect([first.serves, late.serves]).toEqual([true, true]);
+    expect(late.internal).toMatchObject({ name: '$retained', version: 1 });
   });
 
   test('away and back during a pass: what it skipped is looked at again before publishes are taken', async () => {

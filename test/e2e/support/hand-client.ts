@@ -92,9 +92,9 @@ export class HandClient {
   }
 
   /** The reason code of the answer. */
-  async publishQoS1(topic: string, text: string): Promise<number> {
+  async publishQoS1(topic: string, text: string, retain = false): Promise<number> {
     const messageId = ++this.#packetId;
-    this.#send({ cmd: 'publish', topic, payload: text, qos: 1, dup: false, retain: false, messageId });
+    this.#send({ cmd: 'publish', topic, payload: text, qos: 1, dup: false, retain, messageId });
     const answer = await this.#answer('puback');
     return (answer as { reasonCode?: number }).reasonCode ?? 0;
   }

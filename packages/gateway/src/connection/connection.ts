@@ -218,7 +218,8 @@ export class Connection
     if (this.#gone) return;
     if (!this.#closing && !this.#reader.paused) this.#read();
     const { session } = this;
-    if (session?.replaying === true && !this.#closing && session.connection === this.state) {
+    const isHeld = this.#holds > 0;
+    if (session?.replaying === true && !isHeld && !this.#closing && session.connection === this.state) {
       if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
     }
     this.#flush();

@@ -1,14 +1,14 @@
 import type { QoS } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
-import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
+import type { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
 import type { DeliverySource } from '@sluice/mqtt/protocol/outbound-message';
 import { SessionState, type SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import type { LiveMessage, LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
+import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
+import { RetainedReplay } from '../retained/retained-replay.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
-import { RetainedReplay, StoredMessage } from './retained-replay.ts';
 
 /**
  * A session with its places in the gateway: live routes, queue attachments, running replays of retained messages. All
@@ -46,14 +46,15 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     return !this.ended && this.connection.effects.writable && this.inflight.hasRoom && this.backlog.size === 0;
   }
 
-  receive(message: LiveMessage, subscription: LiveSubscription): void {
+  receive(message: PublishedMessage, subscription: LiveSubscription): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
+    if (message.retain && this.#replays.length > 0) this.#overtake(message.topic, subscription.topicFilter);
     const source =
-      qos > 0 && subscription.group !== undefined && message instanceof PublishedMessage
+      qos > 0 && subscription.group !== undefined
         ? new SharedDelivery(this, message, subscription.topicFilter)
         : undefined;
     this.deliverLive(
-      message instanceof PublishedMessage ? message : new StoredMessage(message),
+      message,
       qos,
       message.retain && subscription.retainAsPublished,
       subscription.identifier ?? 0,
@@ -101,8 +102,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     }
     if (!retained) return;
     this.#stopReplay(text);
-    const cursor = this.#services.retained.open(request.filter);
-    if (!cursor.done) this.#replays.push(new RetainedReplay(text, cursor));
+    this.#replays.push(new RetainedReplay(text, request.filter, () => this.#requestTurn()));
   }
 
   unroute(subscription: SessionSubscription): void {
@@ -152,35 +152,66 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     return this.#replays.length > 0;
   }
 
-  /** Sends retained messages while there is room, a portion at most. True when another turn would send more. */
+  /**
+   * Sends retained messages while there is room, a portion at most. True when another turn would send more; when a page is
+   * waited for, it asks for the turn. To be called when other gateways act on the subscription, not before.
+   */
   replay(nowMs: number): boolean {
-    const found: LiveMessage[] = [];
+    this.#beginReplays();
     for (let i = 0; i < REPLAY_PORTION; i++) {
       const next = this.#replays[0];
       if (next === undefined || !this.ready) return false;
       const subscription = this.subscriptions.get(next.text);
-      if (next.done || subscription === undefined) {
+      if (next.isDone || subscription === undefined) {
+        next.close();
         this.#replays.shift();
+        this.#beginReplays();
         continue;
       }
       // One at a time: each may be the one that fills the socket.
-      next.read(found, nowMs);
-      const message = found.pop();
-      if (message === undefined) return true;
+      const message = next.take(nowMs);
+      if (message === undefined) {
+        if (next.isDone) continue;
+        return false;
+      }
+      // [MQTT-3.8.3-3]
+      if (subscription.noLocal && message.publisher === this.clientId) continue;
       const qos = Math.min(message.qos, subscription.qos) as QoS;
-      const identifier = subscription.subscriptionIdentifier;
-      this.deliverLive(new StoredMessage(message), qos, true, identifier, undefined, nowMs);
+      this.deliverLive(message, qos, true, subscription.subscriptionIdentifier, undefined, nowMs);
     }
     return this.#replays.length > 0;
   }
 
+  /** Not before what was retained through this gateway, when the subscription came, is in the stores. */
+  #beginReplays(): void {
+    const { retained, retainedInFlight } = this.#services;
+    for (let i = 0; i < this.#replays.length && i < REPLAYS_AT_ONCE; i++) {
+      const replay = this.#replays[i] as RetainedReplay;
+      if (replay.hasBegun) continue;
+      replay.hasBegun = true;
+      retainedInFlight.afterThose(() => replay.begin(retained));
+    }
+  }
+
+  #overtake(topic: string, text: string): void {
+    for (const replay of this.#replays) if (replay.text === text) replay.overtaken(topic);
+  }
+
+  #requestTurn(): void {
+    if (!this.ended) this.#services.flusher.request(this.connection.effects as Connection);
+  }
+
   #stopReplay(text: string): void {
-    if (this.#replays.length > 0) this.#replays = this.#replays.filter((replay) => replay.text !== text);
+    if (this.#replays.length === 0) return;
+    for (const replay of this.#replays) if (replay.text === text) replay.close();
+    this.#replays = this.#replays.filter((replay) => replay.text !== text);
   }
 }
 
 /** Retained messages sent in one turn of one connection. */
 const REPLAY_PORTION = 64;
+/** Subscriptions of one session whose retained messages are read ahead, a page each. */
+const REPLAYS_AT_ONCE = 8;
 
 /** A `$share` message in the hands of one member [MQTT-4.8.2-5]; a refusal ends it [MQTT-4.8.2-6]. */
 class SharedDelivery implements DeliverySource {

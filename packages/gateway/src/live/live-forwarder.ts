@@ -48,9 +48,9 @@ export class LiveForwarder {
   /** Puts the message into the turn of each gateway that wants it. Returns how many copies that is. */
   forward(message: PublishedMessage, nowMs: number): number {
     const matches = this.#routes.match(message.topic);
-    if (matches.length === 0 && !message.retain) return 0;
+    if (matches.length === 0) return 0;
     const offer = new Offer(message, nowMs);
-    const copies = message.retain ? this.#offerToAll(matches, offer) : this.#offerToMatches(matches, offer);
+    const copies = this.#offerToMatches(matches, offer);
     const dealt = this.#dealGroups(matches, offer);
     // Last: whoever gets it may publish in turn.
     const { groupsHere } = offer;
@@ -64,13 +64,6 @@ export class LiveForwarder {
       const match = matches[i] as LivePeer | RemoteGroup<LivePeer>;
       if (match instanceof LivePeer && this.#offer(match, offer)) copies++;
     }
-    return copies;
-  }
-
-  /** A retained message is also for those that nobody has subscribed at yet. */
-  #offerToAll(matches: Matches, offer: Offer): number {
-    let copies = 0;
-    for (const peer of this.#peers.values()) if (this.#offer(peer, offer) && matches.includes(peer)) copies++;
     return copies;
   }
 

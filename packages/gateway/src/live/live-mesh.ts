@@ -5,13 +5,13 @@ import type { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message
 import type { ForwardedMessage, LiveRequest, LiveResponse, LiveRoute } from '@sluice/rpc/contract/live';
 import type { Channel, ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import type { TurnFlusher, TurnTaker } from '../connection/turn-flusher.ts';
+import type { RetainedInFlight } from '../retained/retained-in-flight.ts';
 import { publishedFrom } from './forwarded-message.ts';
 import { LiveForwarder } from './live-forwarder.ts';
 import type { LiveMeshMetrics } from './live-mesh-metrics.ts';
 import { LivePeer } from './live-peer.ts';
 import type { LiveRouteObserver, LiveRouter } from './live-router.ts';
 import { RemoteRoutes, topicFilterOf } from './remote-routes.ts';
-import type { RetainedStore } from './retained-store.ts';
 import { type RouteWaiter, RouteWaiters } from './route-waiters.ts';
 
 /**
@@ -304,12 +304,12 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
       case 'routes':
         this.#routes.removeAll(peer);
         for (const route of message.filters) this.#routes.add(peer, route);
-        peer.acted(message.version);
+        this.#acts(peer, message.version);
         return;
       case 'routes-changed':
         for (const route of message.removed) this.#routes.remove(peer, route);
         for (const route of message.added) this.#routes.add(peer, route);
-        peer.acted(message.version);
+        this.#acts(peer, message.version);
         return;
       case 'publish':
         for (const forwarded of message.messages) this.#deliver(peer, forwarded);
@@ -321,6 +321,17 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
         return;
       }
     }
+  }
+
+  /**
+   * What is published here from now on finds its way to the peer. It is told when what was retained before is in the
+   * stores as well, where its subscribers will look: in between nothing is missed by both ways.
+   */
+  #acts(peer: LivePeer, version: number): void {
+    const { incoming } = peer;
+    this.#options.retainedInFlight.afterThose(() => {
+      if (peer.incoming === incoming) peer.acted(version);
+    });
   }
 
   #deliver(peer: LivePeer, forwarded: ForwardedMessage): void {
@@ -335,7 +346,6 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
       this.#options.logger.warn({ err: error, peer: peer.nodeId }, 'a gateway forwarded what is no message');
       return;
     }
-    if (message.retain) this.#options.retained.put(message, this.#options.clock.nowMs());
     this.#live.routeOrdinary(message);
     for (const share of forwarded.shares) {
       if (!this.#live.deliverShared(message, topicFilterOf(share))) this.metrics.dropped('no_member');
@@ -348,7 +358,8 @@ export interface LiveMeshOptions {
   nodeId: number;
   transport: Transport;
   live: LiveRouter;
-  retained: RetainedStore;
+  /** What was retained here may be on its way to the stores still. */
+  retainedInFlight: RetainedInFlight;
   flusher: TurnFlusher;
   clock: Clock;
   logger: Logger;

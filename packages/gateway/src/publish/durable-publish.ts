@@ -10,9 +10,11 @@ export interface DurablePublish {
    * Starts to store the message in every queue whose filter matches. Returns false when none does: the caller answers
    * on its own. Otherwise `pending.complete(reasonCode)` follows, never before this call has returned, when every queue
    * has committed it (SUCCESS) or as soon as one has refused (QUOTA_EXCEEDED, UNSPECIFIED_ERROR…).
+   * With `isRetained` it is also kept for later subscribers of its topic, or, if it is empty, what was kept is removed; then
+   * the answer is always true.
    * The payload is copied before the call returns.
    */
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean;
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean;
   /** True while the publish buffer is over its bound: stop reading from sockets until `onRelief` is called. */
   readonly congested: boolean;
   onRelief(listener: () => void): void;

@@ -5,15 +5,18 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { RecordProperties, RecordTarget } from '@sluice/queue/record/record';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
+import { partitionOfTopic } from '@sluice/store-client/topic-partition';
 import type { DurablePublish, PendingPublish, Publisher } from './durable-publish.ts';
 import { partitionForKey, partitionForPublisher } from './partition-choice.ts';
 import type { QueueKeys } from './queue-keys.ts';
 
 /**
- * Which queues keep a message, and when its publisher may be told so.
+ * Which queues keep a message, and when its publisher may be told so. What is retained of a topic is kept by a queue, too:
+ * one of the broker's own, in the partition of the topic.
  *
  * Queues of one partition share one record, so the payload is written once for all of them; a message for several
  * partitions is acknowledged when the last has committed it, or refused as soon as one refuses. What the publisher is
@@ -66,8 +69,9 @@ export class PublishRouter implements DurablePublish {
     this.#producer.onRelief(listener);
   }
 
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean {
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
     const queues = this.#topology.queuesFor(packet.topic);
+    if (isRetained) return this.#publishToMany(queues, packet, publisher, pending, true);
     if (queues.length === 0) return false;
     const nowMs = this.#clock.nowMs();
     const only = queues.length === 1 ? (queues[0] as QueueDefinition) : undefined;
@@ -83,7 +87,7 @@ export class PublishRouter implements DurablePublish {
       );
       return true;
     }
-    return this.#publishToMany(queues, packet, publisher, pending, nowMs);
+    return this.#publishToMany(queues, packet, publisher, pending, false);
   }
 
   #publishToMany(
@@ -91,8 +95,9 @@ export class PublishRouter implements DurablePublish {
     packet: PublishPacket,
     publisher: Publisher,
     pending: PendingPublish,
-    nowMs: number,
+    isRetained: boolean,
   ): boolean {
+    const nowMs = this.#clock.nowMs();
     const byPartition = new Map<number, RecordTarget[]>();
     for (const queue of queues) {
       let key: Uint8Array | undefined;
@@ -106,9 +111,11 @@ export class PublishRouter implements DurablePublish {
       }
       const partition =
         key === undefined ? partitionForPublisher(queue, publisher.clientId) : partitionForKey(queue, key);
-      const targets = byPartition.get(partition);
-      if (targets === undefined) byPartition.set(partition, [{ queueId: queue.queueId, key }]);
-      else targets.push({ queueId: queue.queueId, key });
+      addTarget(byPartition, partition, { queueId: queue.queueId, key });
+    }
+    if (isRetained) {
+      const key = Buffer.from(packet.topic);
+      addTarget(byPartition, partitionOfTopic(key, this.#topology.partitionCount), { queueId: RETAINED_QUEUE_ID, key });
     }
     if (byPartition.size === 0) return false;
     const completion = new Completion(pending, byPartition.size, this.#refused);
@@ -149,6 +156,12 @@ export class PublishRouter implements DurablePublish {
       'a message has no key: this last-value queue does not keep it',
     );
   }
+}
+
+function addTarget(byPartition: Map<number, RecordTarget[]>, partition: number, target: RecordTarget): void {
+  const targets = byPartition.get(partition);
+  if (targets === undefined) byPartition.set(partition, [target]);
+  else targets.push(target);
 }
 
 /** Counts down the partitions of one message; the first refusal decides. */

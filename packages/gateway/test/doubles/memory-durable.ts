@@ -1,6 +1,8 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { matches } from '@sluice/mqtt/topic/topic-filter';
 import type { DurablePublish, PendingPublish, Publisher } from '../../src/publish/durable-publish.ts';
+import { MemoryRetained } from './memory-retained.ts';
 
 export interface StoredPublish {
   packet: PublishPacket;
@@ -15,10 +17,19 @@ export class MemoryDurable implements DurablePublish {
   congested = false;
   /** Set to complete in the next microtask, as a fast store would. */
   autoCommit: number | undefined = undefined;
+  readonly retained: MemoryRetained;
   #relief: (() => void)[] = [];
 
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish): boolean {
-    if (!this.filters.some((filter) => matches(filter, packet.topic))) return false;
+  constructor(retained = new MemoryRetained()) {
+    this.retained = retained;
+  }
+
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
+    if (isRetained) this.retained.put(packet, publisher);
+    if (!this.filters.some((filter) => matches(filter, packet.topic))) {
+      if (isRetained) queueMicrotask(() => pending.complete(ReasonCode.SUCCESS));
+      return isRetained;
+    }
     this.stored.push({
       packet: { ...packet, payload: new Uint8Array(packet.payload) },
       publisher: { ...publisher },

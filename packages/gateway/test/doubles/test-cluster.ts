@@ -1,11 +1,13 @@
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Authenticator } from '../../src/auth/authenticator.ts';
 import type { GatewayLimits } from '../../src/gateway-limits.ts';
+import { MemoryRetained } from './memory-retained.ts';
 import { TestGateway, until } from './test-gateway.ts';
 
 /** Some gateways that know each other, each a node of its own on one in-process network. Node ids count from 1. */
 export class TestCluster {
   readonly network = new InprocNetwork({ codecs: true });
+  readonly retained = new MemoryRetained();
   readonly gateways: TestGateway[] = [];
 
   static async start(
@@ -15,7 +17,7 @@ export class TestCluster {
   ): Promise<TestCluster> {
     const cluster = new TestCluster();
     for (let nodeId = 1; nodeId <= count; nodeId++) {
-      const place = { nodeId, transport: cluster.network.node(nodeId) };
+      const place = { nodeId, transport: cluster.network.node(nodeId), retained: cluster.retained };
       cluster.gateways.push(await TestGateway.start(limits, authenticator, place));
     }
     cluster.meet();

@@ -10,6 +10,7 @@ import { Gateway } from '../../src/gateway.ts';
 import type { GatewayLimits } from '../../src/gateway-limits.ts';
 import { MemoryDurable } from './memory-durable.ts';
 import { MemoryQueues } from './memory-queues.ts';
+import { MemoryRetained } from './memory-retained.ts';
 import { RawClient } from './raw-client.ts';
 
 /** Wall and monotonic time that a test may push forward; it runs with real time otherwise. */
@@ -33,11 +34,13 @@ export interface Received {
 export interface Place {
   nodeId: number;
   transport: Transport & ServiceRegistry;
+  retained?: MemoryRetained;
 }
 
 /** A gateway on real sockets with in-memory durable sides, and the clients of one test. */
 export class TestGateway {
-  readonly durable = new MemoryDurable();
+  readonly retained: MemoryRetained;
+  readonly durable: MemoryDurable;
   readonly queues = new MemoryQueues();
   readonly metrics = new PlainMetrics();
   readonly clock = new ShiftedClock();
@@ -50,9 +53,15 @@ export class TestGateway {
   constructor(
     limits: Partial<GatewayLimits> = {},
     authenticator: Authenticator = anonymousAuthenticator,
-    { nodeId, transport }: Place = { nodeId: 1, transport: new InprocNetwork({ codecs: true }).node(1) },
+    { nodeId, transport, retained = new MemoryRetained() }: Place = {
+      nodeId: 1,
+      transport: new InprocNetwork({ codecs: true }).node(1),
+    },
     authorizer?: Authorizer,
   ) {
+    this.retained = retained;
+    this.retained.nowMs = () => this.clock.nowMs();
+    this.durable = new MemoryDurable(retained);
     this.gateway = new Gateway({
       nodeId,
       transport,
@@ -63,6 +72,7 @@ export class TestGateway {
       ...(authorizer === undefined ? {} : { authorizer }),
       durable: this.durable,
       queues: this.queues,
+      retained,
       limits: { tickMs: 20, ...limits },
     });
     this.gateway.serve(transport);

@@ -8,7 +8,7 @@ import { LiveMesh } from '@sluice/gateway/live/live-mesh';
 import { LiveMeshMetrics } from '@sluice/gateway/live/live-mesh-metrics';
 import { UNSENT_BYTES_MAX } from '@sluice/gateway/live/live-peer';
 import { LiveRouter } from '@sluice/gateway/live/live-router';
-import { RetainedStore } from '@sluice/gateway/live/retained-store';
+import { RetainedInFlight } from '@sluice/gateway/retained/retained-in-flight';
 import { PacketType, type QoS } from '@sluice/mqtt/codec/packet';
 import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
 import type { LiveRequest, LiveResponse, LiveRoute } from '@sluice/rpc/contract/live';
@@ -67,7 +67,7 @@ beforeEach(() => {
     nodeId: 1,
     transport,
     live,
-    retained: new RetainedStore(),
+    retainedInFlight: new RetainedInFlight(),
     flusher: new TurnFlusher(),
     clock: systemClock,
     logger: silentLogger,

@@ -6,7 +6,7 @@ import { TurnFlusher } from '@sluice/gateway/connection/turn-flusher';
 import { LiveMesh } from '@sluice/gateway/live/live-mesh';
 import { LiveMeshMetrics } from '@sluice/gateway/live/live-mesh-metrics';
 import { LiveRouter } from '@sluice/gateway/live/live-router';
-import { RetainedStore } from '@sluice/gateway/live/retained-store';
+import { RetainedInFlight } from '@sluice/gateway/retained/retained-in-flight';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
 import { matches, parseTopicFilter } from '@sluice/mqtt/topic/topic-filter';
@@ -32,7 +32,7 @@ class Node {
       nodeId,
       transport,
       live: this.live,
-      retained: new RetainedStore(),
+      retainedInFlight: new RetainedInFlight(),
       flusher: this.flusher,
       clock: { nowMs: () => systemClock.nowMs(), monotonicMs: () => systemClock.monotonicMs() + this.shiftMs },
       logger: silentLogger,

@@ -1,4 +1,5 @@
 import { assert } from '@sluice/common/assert';
+import { isInternalQueue } from '../machine/internal-queues.ts';
 import type { BatchOrigin } from './batch-origin.ts';
 import { RecordCursor } from './record-cursor.ts';
 import { EncodedRecord } from './record-view.ts';
@@ -62,6 +63,7 @@ export function recordAt(
  * Reads every field of a batch that came over the wire. A leader calls it before it proposes: a committed batch that
  * no replica can apply stops the partition.
  *
+ * @returns also the newest queue of users it is for; 0 when it is for none
  * @throws SluiceError `RECORD_BATCH_MALFORMED` or `BYTES_MALFORMED`
  */
 export function checkRecordBatch(batch: Uint8Array): {
@@ -75,7 +77,7 @@ export function checkRecordBatch(batch: Uint8Array): {
   while (cursor.next()) {
     for (let left = cursor.targetCount; left > 0; left--) {
       cursor.nextTarget();
-      if (cursor.queueId > queueIdMax) queueIdMax = cursor.queueId;
+      if (cursor.queueId > queueIdMax && !isInternalQueue(cursor.queueId)) queueIdMax = cursor.queueId;
     }
     new EncodedRecord(batch, cursor.start).check();
   }

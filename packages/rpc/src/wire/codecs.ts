@@ -7,6 +7,7 @@ import { liveRequestCodec, liveResponseCodec } from './live.ts';
 import { metadataRequestCodec, metadataResponseCodec } from './metadata.ts';
 import { raftFrameCodec } from './raft.ts';
 import { snapshotAnswerCodec, snapshotChunkCodec } from './raft-snapshot.ts';
+import { retainedRequestCodec, retainedResponseCodec } from './retained.ts';
 import { storeAdminRequestCodec, storeAdminResponseCodec } from './store-admin.ts';
 import { topologyRequestCodec, topologyUpdateCodec } from './topology.ts';
 
@@ -34,6 +35,7 @@ export const CHANNEL_CODECS: Readonly<Record<ChannelService, ServiceCodecs>> = {
 
 export const CALL_CODECS: Readonly<Record<CallService, ServiceCodecs>> = {
   'store-admin': service('StoreAdmin/Ask', storeAdminRequestCodec, storeAdminResponseCodec),
+  retained: service('Retained/Ask', retainedRequestCodec, retainedResponseCodec),
   metadata: service('Metadata/Ask', metadataRequestCodec, metadataResponseCodec),
   cluster: service('Cluster/Ask', clusterRequestCodec, clusterResponseCodec),
 };

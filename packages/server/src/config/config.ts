@@ -56,6 +56,8 @@ export interface ServerConfig {
   };
   api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
   queues: { countMax: number; partitionCount: number; publishBufferBytes: number; readCacheBytes: number };
+  /** Over the whole cluster. */
+  retained: { countMax: number; bytesMax: number; messageBytesMax: number };
   storage: { segmentBytes: number; sync: boolean; logVerify: (typeof LOG_VERIFY_MODES)[number] };
   log: { level: (typeof LOG_LEVELS)[number]; format: (typeof LOG_FORMATS)[number] };
 }
@@ -82,7 +84,7 @@ export interface Credentials {
 
 /** `written` has passed the validation: nothing here can fail. */
 export function resolveConfig(written: WrittenConfig, credentials: Credentials): ServerConfig {
-  const { node, listeners, tls, cluster, mqtt, queues, storage, log } = written;
+  const { node, listeners, tls, cluster, mqtt, queues, retained, storage, log } = written;
   return {
     node: {
       roles: new Set(node.roles),
@@ -136,6 +138,11 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       partitionCount: queues.partitions,
       publishBufferBytes: toBytes(queues.publishBuffer),
       readCacheBytes: toBytes(queues.readCache),
+    },
+    retained: {
+      countMax: retained.maxCount,
+      bytesMax: toBytes(retained.maxSize),
+      messageBytesMax: toBytes(retained.maxMessageSize),
     },
     storage: { segmentBytes: toBytes(storage.segmentSize), sync: storage.sync, logVerify: storage.logVerify },
     log: { level: log.level, format: log.format },

@@ -317,6 +317,30 @@ const queues = {
   }),
 };
 
+const retained = {
+  maxCount: integer({
+    about: 'Retained messages of the cluster; each partition has its share. More are refused (0x97).',
+    default: 1_000_000,
+    min: 1,
+    max: 1_000_000_000,
+    why: 'They are kept until somebody removes them; the bound stops a client that makes up topics.',
+  }),
+  maxSize: size({
+    about: 'Bytes of retained messages of the cluster; each partition has its share. More are refused (0x97).',
+    default: '1GB',
+    min: MB,
+    max: 1024 * GB,
+    why: 'A thousand bytes for each of a million.',
+  }),
+  maxMessageSize: size({
+    about: 'Largest message that may be retained, with what it costs to hold it. A larger one is refused (0x97).',
+    default: '1MB',
+    min: KB,
+    max: 256 * MB,
+    why: 'Whoever subscribes gets it at once, asked for or not.',
+  }),
+};
+
 const storage = {
   segmentSize: size({
     about: 'Size of one file of the entry log.',
@@ -350,7 +374,20 @@ const log = {
   }),
 };
 
-export const CONFIG_SCHEMA = { node, listeners, tls, cluster, mqtt, auth, authorization, api, queues, storage, log };
+export const CONFIG_SCHEMA = {
+  node,
+  listeners,
+  tls,
+  cluster,
+  mqtt,
+  auth,
+  authorization,
+  api,
+  queues,
+  retained,
+  storage,
+  log,
+};
 
 /** The configuration as written, complete with defaults: durations and sizes are still text. */
 export type WrittenConfig = { [S in keyof typeof CONFIG_SCHEMA]: WrittenSection<(typeof CONFIG_SCHEMA)[S]> };

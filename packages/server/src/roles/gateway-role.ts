@@ -13,6 +13,7 @@ import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import type { MetadataClient } from '@sluice/store-client/metadata-client';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
+import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
@@ -43,6 +44,7 @@ export class GatewayRole {
   readonly #consumers: PartitionConsumer;
   readonly #attachments: QueueAttachments;
   readonly #certificates: ListenerCertificates | undefined;
+  readonly #retained: RetainedLookups;
   #isDrained = false;
   #isStopping = false;
   #stopped: Promise<void> | undefined;
@@ -84,6 +86,7 @@ export class GatewayRole {
       consumers: this.#consumers,
       wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
     });
+    this.#retained = new RetainedLookups({ topology, routes, transport, clock, metrics });
     this.gateway = new Gateway({
       nodeId,
       transport,
@@ -100,6 +103,7 @@ export class GatewayRole {
         metrics,
       }),
       queues: this.#attachments,
+      retained: this.#retained,
       limits: {
         maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
         receiveMaximum: config.mqtt.receiveMaximum,
@@ -112,6 +116,7 @@ export class GatewayRole {
         sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
         liveQueueMax: config.mqtt.liveQueueMessagesMax,
         denyAction: config.authorization.denyAction,
+        retainedMessageBytesMax: config.retained.messageBytesMax,
       },
     });
     this.gateway.serve(transport);
@@ -196,6 +201,7 @@ export class GatewayRole {
     this.#certificates?.close();
     await this.gateway.close({ drainMs });
     this.#attachments.close();
+    this.#retained.close();
     this.#producer.close();
     this.#consumers.close();
   }

@@ -1,6 +1,7 @@
 import { hasRole } from '@sluice/meta/node-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { groupKey, groupRange, machineKey } from '@sluice/multiraft/keyspace';
+import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import { RowTable } from '@sluice/queue/machine/row-keys';
 import { type GroupLayout, imageDifference, unevennessOf } from '../check/layout-check.ts';
@@ -107,6 +108,8 @@ export class Quiescence {
           else if (row.depth !== 0) left.push(`${store.name} ${name} holds ${row.depth} from ${row.head}`);
         }
         for (const row of rows) {
+          // The broker's own are nobody's to remove.
+          if (isInternalQueue(row.queueId)) continue;
           if (queues.some(({ queueId, partitions }) => queueId === row.queueId && partitions.includes(partition)))
             continue;
           const { name, queueId, depth, head, tail, isRemoved } = row;

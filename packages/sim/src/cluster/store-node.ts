@@ -112,6 +112,7 @@ export class StoreNode extends SimMachine {
       metrics,
       prng,
       readCacheBytesMax: 1024 * 1024,
+      retained: { countMax: 1_000_000, bytesMax: 1024 * 1024 * 1024 },
       diskReserveBytes: 0,
       diskSpace: {
         measure: async () => ({ freeBytes: this.disk.freeBytes, totalBytes: 1e12 }),

@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Topology } from '@sluice/meta/topology';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { recordAt } from '@sluice/queue/record/record-batch';
 import type {
@@ -82,21 +83,25 @@ export class AdminService {
     }
   }
 
-  /** Queues led here; one in several partitions counts for each. */
+  /** Queues of users led here; one in several partitions counts for each. */
   get queueCount(): number {
     let count = 0;
-    for (const partition of this.#partitions.values()) if (partition.leads) count += partition.queues.queueCount;
+    for (const { leads, queues } of this.#partitions.values()) {
+      if (leads) count += queues.queueCount - (queues.queue(RETAINED_QUEUE_ID) === undefined ? 0 : 1);
+    }
     return count;
   }
 
   #busyQueueIds(room: number): ReadonlySet<number> {
     const ids = new Set<number>();
     const led = [...this.#partitions.values()].filter(({ leads }) => leads);
-    for (const partition of led) for (const queueId of partition.busyQueueIds()) ids.add(queueId);
+    for (const partition of led) {
+      for (const queueId of partition.busyQueueIds()) if (!isInternalQueue(queueId)) ids.add(queueId);
+    }
     for (const { queues } of led) {
       for (const { queueId } of queues.queues()) {
         if (ids.size >= room) return ids;
-        ids.add(queueId);
+        if (!isInternalQueue(queueId)) ids.add(queueId);
       }
     }
     return ids;

@@ -231,6 +231,7 @@ export class StoreNode {
       metrics,
       prng,
       readCacheBytesMax: 1024 * 1024,
+      retained: { countMax: 1_000_000, bytesMax: 1024 * 1024 * 1024 },
       diskReserveBytes: 0,
     });
     await this.store.open();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
-import { PlainMetrics } from '@sluice/common/metrics';
+import { type Labels, PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
@@ -49,6 +49,9 @@ export class TestStore {
   readonly #consumers = new Map<number, TestConsumer>();
   /** What the store said of partitions. */
   readonly said: ConsumeResponse[] = [];
+  #retained = { countMax: 1_000_000, bytesMax: 1024 * 1024 * 1024 };
+  /** Gauges and counters that are read when somebody asks, by name. */
+  readonly collected = new Map<string, () => Iterable<[Labels, number]>>();
   readonly #answers = new Map<number, (response: AppendAnswer) => void>();
   #sequence = 0;
   #nextConsumerId = 1;
@@ -56,6 +59,9 @@ export class TestStore {
 
   private constructor(directory: string) {
     this.directory = directory;
+    this.metrics.collect = (name: string, _help: string, _type: string, read: () => Iterable<[Labels, number]>) => {
+      this.collected.set(name, read);
+    };
   }
 
   static async start(): Promise<TestStore> {
@@ -99,6 +105,7 @@ export class TestStore {
       metrics,
       prng,
       readCacheBytesMax: 1024 * 1024,
+      retained: this.#retained,
       diskReserveBytes: 0,
     });
     await this.store.open();
@@ -134,6 +141,12 @@ export class TestStore {
     await this.host.close();
     this.engine.reopen();
     await this.#open();
+  }
+
+  /** Started again with other limits. */
+  async limitRetained(retained: { countMax: number; bytesMax: number }): Promise<void> {
+    this.#retained = retained;
+    await this.restart();
   }
 
   async remove(): Promise<void> {

@@ -1,0 +1,131 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { TestCluster } from '../doubles/test-cluster.ts';
+import { collect, type Received, TestGateway, until } from '../doubles/test-gateway.ts';
+
+const kept = { qos: 1, retain: true } as const;
+const count = (received: readonly Received[], wanted: number): Promise<unknown> =>
+  until(
+    () => received.length,
+    (n) => n === wanted,
+  );
+
+describe('on one gateway', () => {
+  let gateway: TestGateway;
+  beforeEach(async () => {
+    gateway = await TestGateway.start();
+  });
+  afterEach(() => gateway.stop());
+
+  test('a newer message that came live is not followed by an older one of its topic', async () => {
+    const publisher = await gateway.connect();
+    for (const topic of ['t/1', 't/2', 't/3']) await publisher.publishAsync(topic, 'old', kept);
+    const subscriber = await gateway.connect();
+    const received = collect(subscriber);
+    gateway.retained.isHeld = true;
+    // What a page brings was read before the newer message came.
+    const { records } = gateway.retained;
+    const old = new Map(records);
+    await subscriber.subscribeAsync('t/#', { qos: 1 });
+    await until(() => gateway.retained.asked.length > 0);
+    await publisher.publishAsync('t/2', 'new', kept);
+    await publisher.publishAsync('t/3', 'passing', { qos: 1 });
+    await count(received, 2);
+    for (const [topic, record] of old) records.set(topic, record);
+    gateway.retained.release();
+    await count(received, 4);
+    expect(received.map(({ topic, payload, packet }) => [topic, payload, packet.retain])).toEqual([
+      ['t/2', 'new', false],
+      ['t/3', 'passing', false],
+      ['t/1', 'old', true],
+      ['t/3', 'old', true],
+    ]);
+  });
+
+  test('nothing is read before what was retained through this gateway is in the stores', async () => {
+    gateway.durable.filters = ['t'];
+    const client = await gateway.connect();
+    const received = collect(client);
+    client.publish('t', 'mine', { qos: 1, retain: true });
+    await until(() => gateway.durable.stored.length === 1);
+    await client.subscribeAsync('t', { qos: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(gateway.retained.asked).toEqual([]);
+    gateway.durable.stored[0]?.pending.complete(0);
+    await count(received, 1);
+    expect(received[0]).toMatchObject({ topic: 't', payload: 'mine' });
+  });
+
+  test('a page is asked for when the one before was sent; an unsubscription ends it', async () => {
+    const publisher = await gateway.connect();
+    for (let i = 0; i < 10; i++) await publisher.publishAsync(`t/${i}`, 'x', kept);
+    const subscriber = await gateway.connect();
+    const received = collect(subscriber);
+    gateway.retained.isHeld = true;
+    await subscriber.subscribeAsync('t/#', { qos: 1 });
+    await until(() => gateway.retained.asked.length === 1);
+    gateway.retained.isHeld = false;
+    gateway.retained.release();
+    await count(received, 10);
+    expect(gateway.retained.asked.length).toBe(4);
+    gateway.retained.isHeld = true;
+    await subscriber.subscribeAsync('t/#', { qos: 1 });
+    await until(() => gateway.retained.asked.length === 5);
+    await subscriber.unsubscribeAsync('t/#');
+    gateway.retained.release();
+    await subscriber.publishAsync('end', '', { qos: 1 });
+    expect(received.length).toBe(10);
+  });
+
+  test('not to whom it is from, when it says No Local', async () => {
+    const client = await gateway.connect({ clientId: 'me' });
+    const other = await gateway.connect({ clientId: 'you' });
+    await client.publishAsync('t/mine', 'x', kept);
+    await other.publishAsync('t/yours', 'x', kept);
+    const received = collect(client);
+    await client.subscribeAsync('t/+', { qos: 1, nl: true });
+    await count(received, 1);
+    expect(received[0]?.topic).toBe('t/yours');
+  });
+
+  test('one that is too large is refused before anybody sees it; at QoS 0 it passes', async () => {
+    await gateway.stop();
+    gateway = await TestGateway.start({ retainedMessageBytesMax: 2_000 });
+    const subscriber = await gateway.connect();
+    const received = collect(subscriber);
+    await subscriber.subscribeAsync('t', { qos: 1 });
+    const publisher = await gateway.connect();
+    await expect(publisher.publishAsync('t', 'x'.repeat(3_000), kept)).rejects.toMatchObject({ code: 0x97 });
+    await publisher.publishAsync('t', 'y'.repeat(3_000), { qos: 0, retain: true });
+    await count(received, 1);
+    expect(received[0]?.payload[0]).toBe('y');
+    expect(gateway.retained.records.size).toBe(0);
+  });
+});
+
+test('over gateways: what another one has given to the stores, but they have not answered, is waited for', async () => {
+  const cluster = await TestCluster.start(2);
+  try {
+    await until(() => cluster.at(1).gateway.counts().peers + cluster.at(2).gateway.counts().peers === 2);
+    const { durable } = cluster.at(2);
+    durable.filters = ['t'];
+    const publisher = await cluster.at(2).connect();
+    publisher.publish('t', 'on its way', kept);
+    await until(() => durable.stored.length === 1);
+    // In the stores, and not seen by who reads before it is answered.
+    const { records } = cluster.retained;
+    const record = records.get('t') as Uint8Array;
+    records.clear();
+    const subscriber = await cluster.at(1).connect();
+    const received = collect(subscriber);
+    const subscribed = subscriber.subscribeAsync('t', { qos: 1 });
+    await cluster.routesAt(2, 1);
+    expect(cluster.retained.asked).toEqual([]);
+    records.set('t', record);
+    durable.stored[0]?.pending.complete(0);
+    await subscribed;
+    await count(received, 1);
+    expect(received[0]).toMatchObject({ topic: 't', payload: 'on its way' });
+  } finally {
+    await cluster.stop();
+  }
+});

@@ -1,0 +1,173 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
+import { PlainMetrics } from '@sluice/common/metrics';
+import type { Topology } from '@sluice/meta/topology';
+import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
+import type { Transport } from '@sluice/rpc/transport';
+import { RetainedLookups } from '../src/retained-lookups.ts';
+import { partitionOfTopic } from '../src/topic-partition.ts';
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+
+/** What a partition holds: pages of records, in order. A place says how many were read. */
+let pages: Map<number, string[][]>;
+let leaders: Map<number, number>;
+let asked: { store: number; asks: readonly RetainedAsk[] }[];
+let fails: number;
+let nowMs: number;
+let metrics: PlainMetrics;
+let lookups: RetainedLookups;
+let held: (() => void)[] | undefined;
+
+/** A store that leads what it is asked for, unless `leaders` says otherwise by now. */
+function pageOf(store: number, { places }: RetainedAsk): RetainedPage {
+  const records: Uint8Array[] = [];
+  const left: { partition: number; at: Uint8Array }[] = [];
+  const elsewhere: { partition: number; leader: number }[] = [];
+  for (const { partition, at } of places) {
+    if (leaders.get(partition) !== store) {
+      elsewhere.push({ partition, leader: 0 });
+      left.push({ partition, at });
+    } else if (records.length > 0) left.push({ partition, at });
+    else {
+      const all = pages.get(partition) ?? [];
+      const read = at.length === 0 ? 0 : (at[0] as number);
+      records.push(...(all[read] ?? []).map((one) => Buffer.from(one)));
+      if (read + 1 < all.length) left.push({ partition, at: Uint8Array.of(read + 1) });
+    }
+  }
+  return { records, left, elsewhere };
+}
+
+const transport: Pick<Transport, 'call'> = {
+  call: async <Request, Response>(store: number, _service: string, request: Request): Promise<Response> => {
+    const { asks } = request as RetainedRequest;
+    asked.push({ store, asks });
+    if (held !== undefined) await new Promise<void>((resolve) => held?.push(resolve));
+    if (fails > 0) {
+      fails--;
+      throw new SluiceError('PEER_UNAVAILABLE', 'nobody there', { retriable: true });
+    }
+    const response: RetainedResponse = { pages: asks.map((ask) => pageOf(store, ask)) };
+    return response as Response;
+  },
+};
+
+beforeEach(() => {
+  pages = new Map();
+  leaders = new Map([1, 2, 3, 4].map((partition) => [partition, partition % 2 === 0 ? 20 : 10]));
+  asked = [];
+  fails = 0;
+  nowMs = 0;
+  held = undefined;
+  metrics = new PlainMetrics();
+  lookups = new RetainedLookups({
+    topology: { partitionCount: 4 } as Topology,
+    routes: { leaderOf: (partition) => leaders.get(partition) ?? 0 },
+    transport,
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
+    metrics,
+  });
+});
+afterEach(() => lookups.close());
+
+/** Reads to the end; every page as text. */
+function readAll(filter: string): Promise<string[][]> {
+  return new Promise((resolve) => {
+    const seen: string[][] = [];
+    const lookup = lookups.open(filter, {
+      page: (records, isLast) => {
+        seen.push(records.map(text));
+        if (isLast) resolve(seen);
+        else lookup.more();
+      },
+    });
+    lookup.more();
+  });
+}
+
+describe('a lookup', () => {
+  test('of one topic asks the partition of that topic, and nobody else', async () => {
+    const partition = partitionOfTopic(Buffer.from('a/b'), 4);
+    pages.set(partition, [['kept']]);
+    expect(await readAll('a/b')).toEqual([['kept']]);
+    expect(asked).toEqual([
+      { store: leaders.get(partition), asks: [{ filter: 'a/b', places: [{ partition, at: new Uint8Array(0) }] }] },
+    ]);
+  });
+
+  test('of a wildcard asks all partitions of a store at once, page after page', async () => {
+    pages
+      .set(1, [['1a'], ['1b']])
+      .set(2, [['2a']])
+      .set(3, [['3a']]);
+    const seen = await readAll('#');
+    expect(seen.flat().sort()).toEqual(['1a', '1b', '2a', '3a']);
+    expect(asked[0]?.asks[0]?.places.map(({ partition }) => partition)).toEqual([1, 3]);
+    expect(metrics.gauge('sluice_gateway_retained_lookups', '').value).toBe(0);
+  });
+
+  test('asks for nothing before it is told to', async () => {
+    pages.set(1, [['1a'], ['1b']]);
+    const seen: number[] = [];
+    const lookup = lookups.open('#', { page: (records) => void seen.push(records.length) });
+    await turns();
+    expect(asked).toEqual([]);
+    lookup.more();
+    await turns();
+    expect([seen, asked.length]).toEqual([[1], 1]);
+    lookup.close();
+    lookup.more();
+    await turns();
+    expect(asked.length).toBe(1);
+  });
+
+  test('goes on where it was when a partition moves, or its store does not answer', async () => {
+    pages.set(1, [['1a'], ['1b'], ['1c']]);
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      const lookup = lookups.open('#', {
+        page: (records, isLast) => {
+          seen.push(...records.map(text));
+          if (seen.length === 1) leaders.set(1, 20);
+          if (seen.length === 2) fails = 2;
+          if (isLast) resolve();
+          else lookup.more();
+        },
+      });
+      lookup.more();
+    });
+    expect(seen).toEqual(['1a', '1b', '1c']);
+  });
+
+  test('waits for a leader, and gives up after a while with what it has', async () => {
+    pages.set(1, [['1a']]).set(2, [['2a']]);
+    leaders.set(2, 0);
+    const reading = readAll('#');
+    await turns();
+    nowMs += RetainedLookups.DEADLINE_MS + 1;
+    expect((await reading).flat()).toEqual(['1a']);
+    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(1);
+    const later = readAll('#');
+    leaders.set(2, 20);
+    expect((await later).flat().sort()).toEqual(['1a', '2a']);
+  });
+});
+
+test('many lookups of a turn are few questions, and no more than some are asked at once', async () => {
+  held = [];
+  leaders = new Map([1, 2, 3, 4].map((partition) => [partition, 10]));
+  const count = RetainedLookups.ASKS_MAX * (RetainedLookups.CALLS_MAX + 2);
+  const reading = Array.from({ length: count }, (_, i) => readAll(`t/${i}`));
+  await turns();
+  expect(asked.length).toBe(RetainedLookups.CALLS_MAX);
+  const waiting = held;
+  held = undefined;
+  for (const release of waiting) release();
+  await Promise.all(reading);
+  expect(asked.length).toBe(RetainedLookups.CALLS_MAX + 2);
+});
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
