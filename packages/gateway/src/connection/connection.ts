@@ -84,7 +84,7 @@ export class Connection
     this.#channel = channel;
     this.#reader = new ReadLoop(this, services.limits);
     this.state = new ConnectionState(this, services.limits);
-    this.publisher = new ConnectionPublisher(channel.peerHost, channel.peerName);
+    this.publisher = new ConnectionPublisher(channel);
     this.access = new ConnectionAccess(services, this);
     this.connectedAtMs = services.clock.nowMs();
     this.#lastHeardMs = services.clock.monotonicMs();

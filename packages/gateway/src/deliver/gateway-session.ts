@@ -16,7 +16,8 @@ import { QueueConsumerLink } from './queue-consumer-link.ts';
  */
 export class GatewaySession extends SessionState implements LiveSubscriber {
   readonly #services: GatewayServices;
-  readonly #queues = new Map<string, QueueConsumerLink>();
+  /** Made by the first: most sessions have none. */
+  #queues: Map<string, QueueConsumerLink> | undefined = undefined;
   #replays: RetainedReplay[] = [];
   /** The socket is over its bound: queues are asked for nothing until it is empty. */
   slow = false;
@@ -37,7 +38,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   }
 
   get queueCount(): number {
-    return this.#queues.size;
+    return this.#queues?.size ?? 0;
   }
 
   // ---- live routes
@@ -94,9 +95,10 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     const { request, text } = subscription;
     if (request.kind === 'queue-by-filter' || request.kind === 'queue-by-name') {
       // Subscribed again: the link reads its options from the subscription.
-      if (this.#queues.has(text)) return;
+      if (this.#queues?.has(text) === true) return;
       this.#services.metrics.subscriptionGauge('queue').add(1);
-      this.#shareWindow(this.#queues.size + 1);
+      this.#shareWindow(this.queueCount + 1);
+      this.#queues ??= new Map();
       this.#queues.set(text, new QueueConsumerLink(this, subscription, this.#services.queues));
       return;
     }
@@ -112,12 +114,12 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
       this.#stopReplay(text);
       return;
     }
-    const link = this.#queues.get(text);
+    const link = this.#queues?.get(text);
     if (link === undefined) return;
-    this.#queues.delete(text);
+    this.#queues?.delete(text);
     this.#services.metrics.subscriptionGauge('queue').add(-1);
     link.detach();
-    if (!this.#leaving) this.#shareWindow(this.#queues.size);
+    if (!this.#leaving) this.#shareWindow(this.queueCount);
   }
 
   /** Out of every route and queue. */
@@ -132,7 +134,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
 
   /** Queues it may not consume from any more give it nothing more, and those it may now begin. */
   lookAtQueues(): void {
-    for (const link of this.#queues.values()) link.lookAgain();
+    for (const link of this.#queues?.values() ?? []) link.lookAgain();
   }
 
   // ---- pace
@@ -140,12 +142,12 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   /** The connection's socket went over its bound, or was emptied, or the client's window is another one now. */
   paceQueues(slow: boolean): void {
     this.slow = slow;
-    this.#shareWindow(this.#queues.size);
+    this.#shareWindow(this.queueCount);
   }
 
   #shareWindow(queues: number): void {
     this.queueAllowance = this.slow ? 0 : Math.max(1, Math.floor(this.queueWindow / Math.max(1, queues)));
-    for (const link of this.#queues.values()) link.setWindow(this.queueAllowance);
+    for (const link of this.#queues?.values() ?? []) link.setWindow(this.queueAllowance);
   }
 
   get replaying(): boolean {

@@ -19,17 +19,22 @@ export function listenTcp(
 export class SocketChannel implements ByteChannel {
   readonly transport: Transport;
   readonly peerHost: string;
-  readonly peerName: string;
   readonly certificate: PeerCertificate | undefined;
-  readonly #socket: Socket;
+  readonly #socket: SinkSocket;
+  readonly #peerPort: number;
   #ended = false;
 
   constructor(socket: Socket, peer: Peer, transport: Transport) {
     this.#socket = socket;
     this.transport = transport;
     this.peerHost = peer.host;
-    this.peerName = peerNameOf(peer);
+    this.#peerPort = peer.port;
     this.certificate = peer.certificate;
+  }
+
+  /** Put together when it is asked for, which for most connections is never. */
+  get peerName(): string {
+    return peerNameOf({ host: this.peerHost, port: this.#peerPort });
   }
 
   get bufferedBytes(): number {
@@ -38,11 +43,12 @@ export class SocketChannel implements ByteChannel {
 
   open(sink: ByteSink): void {
     const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => sink.bytes(chunk));
-    socket.on('drain', () => sink.drained());
+    socket[SINK] = sink;
+    socket.on('data', onData);
+    socket.on('drain', onDrain);
     // 'close' follows an error; what a peer does to its end of the connection is no event of ours.
-    socket.on('error', () => {});
-    socket.on('close', () => sink.closed());
+    socket.on('error', onError);
+    socket.on('close', onClose);
   }
 
   write(chunks: readonly Uint8Array[]): void {
@@ -72,3 +78,18 @@ export class SocketChannel implements ByteChannel {
     this.#socket.destroy();
   }
 }
+
+/** Where a socket's bytes go stands with the socket: a closure an event and connection is a quarter of a kilobyte. */
+const SINK = Symbol('sink');
+type SinkSocket = Socket & { [SINK]?: ByteSink };
+
+function onData(this: SinkSocket, chunk: Buffer): void {
+  this[SINK]?.bytes(chunk);
+}
+function onDrain(this: SinkSocket): void {
+  this[SINK]?.drained();
+}
+function onClose(this: SinkSocket): void {
+  this[SINK]?.closed();
+}
+function onError(): void {}

@@ -32,7 +32,8 @@ export class MemoryDurable implements DurablePublish {
     }
     this.stored.push({
       packet: { ...packet, payload: new Uint8Array(packet.payload) },
-      publisher: { ...publisher },
+      // Copied now: the connection may be gone when a test looks.
+      publisher: { ...publisher, peerHost: publisher.peerHost, peerName: publisher.peerName },
       pending,
     });
     const reasonCode = this.autoCommit;

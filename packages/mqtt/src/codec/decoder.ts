@@ -3,7 +3,7 @@ import { decodeBody } from './decode-body.ts';
 import { FIXED_HEADER_VERDICTS, type FixedHeaderVerdict } from './fixed-header.ts';
 import type { Packet, ProtocolVersion } from './packet.ts';
 import { PacketType } from './packet.ts';
-import { PacketBody, type Role } from './packet-body.ts';
+import { PacketBody, type PacketLimits, type Role } from './packet-body.ts';
 import { MqttProtocolError } from './protocol-error.ts';
 import { ReasonCode } from './reason-code.ts';
 import type { TextBytes } from './utf8.ts';
@@ -15,17 +15,16 @@ export interface DecoderOptions {
   preConnectBytesMax?: number;
   /** The side this decoder stands on. Default `server`. */
   role?: Role;
-  /** At most, and by default, 128. */
-  topicLevelsMax?: number;
-  /** Default 8192. */
-  userPropertiesMax?: number;
-  /** Default 8192. */
-  filtersMax?: number;
+  /** Of what is in a packet. Default `PACKET_LIMITS`. */
+  limits?: PacketLimits;
 }
 
 export const PRE_CONNECT_BYTES_MAX = 16 * 1024;
-export const USER_PROPERTIES_MAX = 8192;
-export const FILTERS_MAX = 8192;
+export const PACKET_LIMITS: PacketLimits = {
+  topicLevelsMax: TOPIC_LEVELS_MAX,
+  userPropertiesMax: 8192,
+  filtersMax: 8192,
+};
 
 /** A split packet's buffer starts with room for four times what arrived, and no less than this (or the whole packet). */
 const ASSEMBLY_BYTES_MIN = 1024;
@@ -50,7 +49,8 @@ export class Decoder {
   readonly #preConnectBytesMax: number;
   #chunk: TextBytes;
   #at: number;
-  #waiting: TextBytes[];
+  /** Chunks behind the current one: there are some only while the connection is not read. */
+  #waiting: TextBytes[] | undefined;
   /** The fixed header of a packet that is not complete in one chunk: its bytes so far, 0 when there is none. */
   #headerBytes: number;
   #first: number;
@@ -63,11 +63,7 @@ export class Decoder {
 
   constructor(options: DecoderOptions) {
     const role = options.role ?? 'server';
-    this.#body = new PacketBody(role, {
-      topicLevelsMax: options.topicLevelsMax ?? TOPIC_LEVELS_MAX,
-      userPropertiesMax: options.userPropertiesMax ?? USER_PROPERTIES_MAX,
-      filtersMax: options.filtersMax ?? FILTERS_MAX,
-    });
+    this.#body = new PacketBody(role, options.limits ?? PACKET_LIMITS);
     // On a client's side there is no CONNECT to wait for.
     this.#body.connected = role === 'client';
     this.#verdicts = FIXED_HEADER_VERDICTS[role];
@@ -78,7 +74,7 @@ export class Decoder {
     );
     this.#chunk = NO_CHUNK;
     this.#at = 0;
-    this.#waiting = [];
+    this.#waiting = undefined;
     this.#headerBytes = 0;
     this.#first = 0;
     this.#remaining = 0;
@@ -108,7 +104,10 @@ export class Decoder {
       Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     ) as TextBytes;
     if (this.#chunk === NO_CHUNK) this.#chunk = bytes;
-    else this.#waiting.push(bytes);
+    else {
+      this.#waiting ??= [];
+      this.#waiting.push(bytes);
+    }
   }
 
   /** The next complete packet; undefined when more bytes are needed. */
@@ -161,7 +160,7 @@ export class Decoder {
   /** The current chunk is used up: takes the next, or lets go of it. */
   #advance(): boolean {
     this.#at = 0;
-    const next = this.#waiting.shift();
+    const next = this.#waiting?.shift();
     this.#chunk = next ?? NO_CHUNK;
     if (next === undefined) this.#body.release();
     return next !== undefined;
@@ -251,7 +250,7 @@ export class Decoder {
     this.#error = error;
     this.#chunk = NO_CHUNK;
     this.#at = 0;
-    this.#waiting = [];
+    this.#waiting = undefined;
     this.#assembling = false;
     this.#assembly = NO_CHUNK;
     this.#body.release();

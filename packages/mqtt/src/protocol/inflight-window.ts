@@ -16,7 +16,8 @@ export class InflightWindow {
   #capacity: number;
   #onWire = 0;
   #lastId = 0;
-  readonly #messages = new Map<number, OutboundMessage>();
+  /** Made by the first: most connections of devices never have one. */
+  #messages: Map<number, OutboundMessage> | undefined = undefined;
 
   constructor(capacity: number) {
     assert(capacity >= 1 && capacity <= PACKET_ID_MAX, 'Receive Maximum is 1 to 65535 [MQTT-3.1.2.11.3]');
@@ -25,17 +26,17 @@ export class InflightWindow {
 
   /** Unfinished exchanges, on the wire or waiting to be sent again. */
   get size(): number {
-    return this.#messages.size;
+    return this.#messages?.size ?? 0;
   }
   get capacity(): number {
     return this.#capacity;
   }
   get hasRoom(): boolean {
-    return this.#onWire < this.#capacity && this.#messages.size < PACKET_ID_MAX;
+    return this.#onWire < this.#capacity && this.size < PACKET_ID_MAX;
   }
   /** A message that already has its packet id needs no free one. */
   hasRoomFor(outbound: OutboundMessage): boolean {
-    return this.#onWire < this.#capacity && (outbound.packetId !== 0 || this.#messages.size < PACKET_ID_MAX);
+    return this.#onWire < this.#capacity && (outbound.packetId !== 0 || this.size < PACKET_ID_MAX);
   }
 
   /** Takes a free packet id, or keeps the one the message already has, and counts it as on the wire. */
@@ -43,15 +44,16 @@ export class InflightWindow {
     assert(this.#onWire < this.#capacity, 'the caller asks hasRoom first');
     this.#onWire++;
     if (outbound.packetId === 0) {
-      assert(this.#messages.size < PACKET_ID_MAX, 'the caller asks hasRoom first');
-      outbound.packetId = this.#freeId();
+      assert(this.size < PACKET_ID_MAX, 'the caller asks hasRoom first');
+      this.#messages ??= new Map();
+      outbound.packetId = this.#freeId(this.#messages);
       this.#messages.set(outbound.packetId, outbound);
     }
     outbound.phase = outbound.qos === 1 ? OutboundPhase.AWAITING_PUBACK : OutboundPhase.AWAITING_PUBREC;
   }
 
   get(packetId: number): OutboundMessage | undefined {
-    return this.#messages.get(packetId);
+    return this.#messages?.get(packetId);
   }
 
   /** The client answers on this connection what it received on an earlier one: sending it again is not needed. */
@@ -61,14 +63,14 @@ export class InflightWindow {
 
   /** The exchange is over: the id is free again. */
   close(outbound: OutboundMessage): void {
-    if (!this.#messages.delete(outbound.packetId)) return;
+    if (this.#messages?.delete(outbound.packetId) !== true) return;
     if (outbound.phase !== OutboundPhase.WAITING && this.#onWire > 0) this.#onWire--;
     outbound.phase = OutboundPhase.SETTLED;
   }
 
   /** In the order of first sending. */
-  messages(): IterableIterator<OutboundMessage> {
-    return this.#messages.values();
+  messages(): Iterable<OutboundMessage> {
+    return this.#messages?.values() ?? [];
   }
 
   /**
@@ -78,16 +80,16 @@ export class InflightWindow {
   rewind(capacity: number): void {
     this.#capacity = capacity;
     this.#onWire = 0;
-    for (const outbound of this.#messages.values()) {
+    for (const outbound of this.messages()) {
       if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) this.#onWire++;
       else outbound.phase = OutboundPhase.WAITING;
     }
   }
 
-  #freeId(): number {
+  #freeId(messages: ReadonlyMap<number, OutboundMessage>): number {
     let id = this.#lastId;
     do id = id === PACKET_ID_MAX ? 1 : id + 1;
-    while (this.#messages.has(id));
+    while (messages.has(id));
     this.#lastId = id;
     return id;
   }

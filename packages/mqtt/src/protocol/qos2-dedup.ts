@@ -9,17 +9,17 @@ import type { InboundAck } from './ack-order.ts';
  * at the very worst, nothing for those who never use QoS 2.
  */
 export class Qos2Dedup {
-  readonly #pending = new Map<number, InboundAck>();
+  #pending: Map<number, InboundAck> | undefined = undefined;
   #received: Uint32Array | undefined = undefined;
   #receivedCount = 0;
 
   /** Exchanges that are not over. */
   get size(): number {
-    return this.#pending.size + this.#receivedCount;
+    return (this.#pending?.size ?? 0) + this.#receivedCount;
   }
 
   pending(packetId: number): InboundAck | undefined {
-    return this.#pending.get(packetId);
+    return this.#pending?.get(packetId);
   }
 
   isReceived(packetId: number): boolean {
@@ -27,12 +27,13 @@ export class Qos2Dedup {
   }
 
   begin(ack: InboundAck): void {
+    this.#pending ??= new Map();
     this.#pending.set(ack.packetId, ack);
   }
 
   /** Committed: the client may be told, and the id waits for PUBREL. */
   receive(packetId: number): void {
-    this.#pending.delete(packetId);
+    this.#pending?.delete(packetId);
     if (this.isReceived(packetId)) return;
     this.#received ??= new Uint32Array(2048);
     this.#received[packetId >>> 5] = (this.#received[packetId >>> 5] as number) | (1 << (packetId & 31));
@@ -41,7 +42,7 @@ export class Qos2Dedup {
 
   /** Refused: the id is free, the client may try again. */
   refuse(packetId: number): void {
-    this.#pending.delete(packetId);
+    this.#pending?.delete(packetId);
   }
 
   /** PUBREL. False when the id was not in use, or its publish is still being committed. */

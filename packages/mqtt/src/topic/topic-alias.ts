@@ -13,7 +13,7 @@ import { ReasonCode } from '../codec/reason-code.ts';
  */
 export class InboundTopicAliases {
   readonly aliasMax: number;
-  readonly #topics = new Map<number, string>();
+  #topics: Map<number, string> | undefined = undefined;
 
   constructor(aliasMax: number) {
     this.aliasMax = aliasMax;
@@ -27,10 +27,11 @@ export class InboundTopicAliases {
   resolve(alias: number, topic: string): string | ReasonCode {
     if (alias < 1 || alias > this.aliasMax) return ReasonCode.TOPIC_ALIAS_INVALID;
     if (topic !== '') {
+      this.#topics ??= new Map();
       this.#topics.set(alias, topic);
       return topic;
     }
-    return this.#topics.get(alias) ?? ReasonCode.PROTOCOL_ERROR;
+    return this.#topics?.get(alias) ?? ReasonCode.PROTOCOL_ERROR;
   }
 }
 

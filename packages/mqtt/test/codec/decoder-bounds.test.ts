@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Decoder, PRE_CONNECT_BYTES_MAX } from '../../src/codec/decoder.ts';
+import { Decoder, PACKET_LIMITS, PRE_CONNECT_BYTES_MAX } from '../../src/codec/decoder.ts';
 import { encode } from '../../src/codec/encoder.ts';
 import type { ConnectPacket, PublishPacket } from '../../src/codec/packet.ts';
 import { PacketType } from '../../src/codec/packet.ts';
@@ -141,21 +141,45 @@ describe('the other bounds', () => {
 
   test('levels of topics and filters', () => {
     const topic = Uint8Array.of(0x30, 7, 0, 5, ...Buffer.from('a/b/c'));
-    expect(decodeAll(connectedDecoder(4, 'server', { topicLevelsMax: 3 }), [topic])).toHaveLength(1);
-    expect(refusal(() => decodeAll(connectedDecoder(4, 'server', { topicLevelsMax: 2 }), [topic]))).toBe(0x90);
+    expect(
+      decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, topicLevelsMax: 3 } }), [topic]),
+    ).toHaveLength(1);
+    expect(
+      refusal(() =>
+        decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, topicLevelsMax: 2 } }), [topic]),
+      ),
+    ).toBe(0x90);
     const filter = Uint8Array.of(0x82, 10, 0, 1, 0, 5, ...Buffer.from('a/+/c'), 0);
-    expect(decodeAll(connectedDecoder(4, 'server', { topicLevelsMax: 3 }), [filter])).toHaveLength(1);
-    expect(refusal(() => decodeAll(connectedDecoder(4, 'server', { topicLevelsMax: 2 }), [filter]))).toBe(0x8f);
+    expect(
+      decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, topicLevelsMax: 3 } }), [filter]),
+    ).toHaveLength(1);
+    expect(
+      refusal(() =>
+        decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, topicLevelsMax: 2 } }), [filter]),
+      ),
+    ).toBe(0x8f);
   });
 
   test('user properties and filters of one packet', () => {
     const userProperties = Array.from({ length: 8 }, (_, i) => `${i}`);
     const publish = encode({ ...publishOf(new Uint8Array(0)), properties: { userProperties } }, 5);
-    expect(decodeAll(connectedDecoder(5, 'server', { userPropertiesMax: 4 }), [publish])).toHaveLength(1);
-    expect(refusal(() => decodeAll(connectedDecoder(5, 'server', { userPropertiesMax: 3 }), [publish]))).toBe(0x97);
+    expect(
+      decodeAll(connectedDecoder(5, 'server', { limits: { ...PACKET_LIMITS, userPropertiesMax: 4 } }), [publish]),
+    ).toHaveLength(1);
+    expect(
+      refusal(() =>
+        decodeAll(connectedDecoder(5, 'server', { limits: { ...PACKET_LIMITS, userPropertiesMax: 3 } }), [publish]),
+      ),
+    ).toBe(0x97);
     const filters = encode({ type: PacketType.UNSUBSCRIBE, packetId: 1, filters: ['a', 'b', 'c'] }, 4);
-    expect(decodeAll(connectedDecoder(4, 'server', { filtersMax: 3 }), [filters])).toHaveLength(1);
-    expect(refusal(() => decodeAll(connectedDecoder(4, 'server', { filtersMax: 2 }), [filters]))).toBe(0x97);
+    expect(
+      decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, filtersMax: 3 } }), [filters]),
+    ).toHaveLength(1);
+    expect(
+      refusal(() =>
+        decodeAll(connectedDecoder(4, 'server', { limits: { ...PACKET_LIMITS, filtersMax: 2 } }), [filters]),
+      ),
+    ).toBe(0x97);
   });
 
   test('short and long runs of user properties, and strings that are not ASCII among them, do not mix', () => {
