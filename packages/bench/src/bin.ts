@@ -3,9 +3,11 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { measureAgainst } from './against/against-command.ts';
 import { allHops, hopsNamed } from './hops/all-hops.ts';
 import { hopsReport, runHops } from './hops/run-hops.ts';
 import { ALL_PEERS } from './peers/all-peers.ts';
+import { SERVER_BIN, sluiceOf } from './peers/sluice.ts';
 import { describeMachine } from './report/machine.ts';
 import { resultsOf } from './report/peer-results.ts';
 import { reportOf } from './report/report.ts';
@@ -28,6 +30,7 @@ interface Flags {
   data: string;
   list?: boolean;
   hops?: string[] | true;
+  against?: string | true;
 }
 
 const ROUNDS = 3;
@@ -35,6 +38,7 @@ const QUICK_ROUNDS = 2;
 const QUICK_PEERS = ['sluice-3', 'rabbitmq-3', 'nats-3', 'sluice-1', 'rabbitmq-1', 'redis'];
 /** The promise is four minutes; printing and the machine's moods take the rest. */
 const QUICK_BUDGET_MS = 225_000;
+const AGAINST_WORKLOADS = ['task-4x4', 'images-4x4'];
 /** A hop; half as much again to warm up. */
 const HOP_MS = { full: 1_000, quick: 250 };
 const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
@@ -48,6 +52,7 @@ const program = new Command('npm run bench --')
   .option('--json <FILE>', 'every figure of every round, for programs')
   .option('--data <DIR>', 'where brokers keep their data while they run', tmpdir())
   .option('--hops [NAME...]', 'instead of brokers: each step of a message alone, all or those named')
+  .option('--against [COMMIT]', 'this tree beside another commit (default: the one before), as ratios; judges nothing')
   .option('--list', 'name peers and workloads, and what is missing')
   .showHelpAfterError('(add --help for how it is used)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
@@ -62,6 +67,10 @@ async function main(flags: Flags): Promise<void> {
   }
   if (flags.hops !== undefined) {
     await measureHops(flags, flags.hops === true ? [] : flags.hops);
+    return;
+  }
+  if (flags.against !== undefined) {
+    await compare(flags, flags.against === true ? 'HEAD~1' : flags.against);
     return;
   }
   const isQuick = flags.quick === true;
@@ -92,6 +101,26 @@ async function main(flags: Flags): Promise<void> {
   }
   const hasFailed = measurements.some(({ notes }) => notes.some((note) => note.startsWith('failed')));
   process.exitCode = hasFailed || measurements.length === 0 ? EXIT.failure : EXIT.ok;
+}
+
+async function compare(flags: Flags, commit: string): Promise<void> {
+  const processes = new StartedProcesses();
+  const directory = mkdtempSync(join(resolve(flags.data), 'sluice-against-'));
+  cleanUpAtEnd(processes, directory);
+  const isMeasured = await measureAgainst({
+    commit,
+    workloads: workloadsOf(flags.workload.length > 0 ? flags.workload : AGAINST_WORKLOADS, true),
+    rounds: flags.rounds ?? ROUNDS,
+    directory,
+    processes,
+    json: flags.json,
+    brokerOf: (tree) => sluiceOf('sluice-1', join(tree, SERVER_BIN)),
+    say,
+  }).catch((error: Error) => {
+    say(error.message);
+    return false;
+  });
+  process.exitCode = isMeasured ? EXIT.ok : EXIT.failure;
 }
 
 async function measureHops(flags: Flags, names: readonly string[]): Promise<void> {

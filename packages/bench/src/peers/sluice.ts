@@ -10,7 +10,9 @@ import { mqttAnswers } from './mqtt-answers.ts';
 
 const START_MS_MAX = 120_000;
 const HOST = '127.0.0.1';
-const BIN = fileURLToPath(new URL('../../../server/dist/bin.js', import.meta.url));
+/** From the root of a tree that is built. */
+export const SERVER_BIN = 'packages/server/dist/bin.js';
+const BIN = fileURLToPath(new URL(`../../../../${SERVER_BIN}`, import.meta.url));
 
 const ALL_ROLES = 'gateway,store,coordinator';
 
@@ -29,15 +31,15 @@ const DESCRIPTIONS: Readonly<Record<SluiceLayout, string>> = {
   'sluice-tiers': 'Sluice, 3 coordinators, 3 stores, 2 gateways, three copies; MQTT 5',
 };
 
-/** This repository's server, as its users start it. */
-export function sluiceOf(layout: SluiceLayout): Peer {
+/** This repository's server, as its users start it, or that of another tree. */
+export function sluiceOf(layout: SluiceLayout, bin = BIN): Peer {
   return {
     name: layout,
     copies: layout === 'sluice-1' ? 1 : 3,
     documentedSync: 'yes',
     describe: () => DESCRIPTIONS[layout],
-    missing: () => (existsSync(BIN) ? undefined : 'npm run build'),
-    start: (place) => start(place, LAYOUTS[layout]),
+    missing: () => (existsSync(bin) ? undefined : 'npm run build'),
+    start: (place) => start(place, LAYOUTS[layout], bin),
   };
 }
 
@@ -49,13 +51,13 @@ interface SluiceNode {
   mqtt: Address | undefined;
 }
 
-async function start({ directory, processes }: Place, layout: readonly string[]): Promise<RunningPeer> {
+async function start({ directory, processes }: Place, layout: readonly string[], bin: string): Promise<RunningPeer> {
   const nodes: SluiceNode[] = [];
   for (const [i, roles] of layout.entries()) nodes.push(await nodeOf(`node-${i + 1}`, roles, processes));
   const founders = nodes.filter(({ roles }) => roles.includes('coordinator')).map(({ grpc }) => grpc);
   const startedMs = performance.now();
   const started: StartedProcess[] = [];
-  for (const node of nodes) started.push(await startNode(node, founders, directory, processes));
+  for (const node of nodes) started.push(await startNode(node, founders, directory, processes, bin));
   const rest = { url: `http://${nodes[0]?.http}` };
   for (const [i, node] of nodes.entries()) {
     const address = node.mqtt;
@@ -96,6 +98,7 @@ async function startNode(
   founders: readonly string[],
   directory: string,
   processes: Processes,
+  bin: string,
 ): Promise<StartedProcess> {
   const home = join(directory, node.name);
   await mkdir(home, { recursive: true });
@@ -104,7 +107,7 @@ async function startNode(
   flags.push('--mqtt', mqtt, '--ws', 'none', '--http', node.http);
   // One node is started as anybody starts one.
   if (founders.some((address) => address !== node.grpc)) flags.push('--grpc', node.grpc, '--join', founders.join(','));
-  return await processes.start([process.execPath, BIN, 'server', ...flags], { log: join(home, 'node.log') });
+  return await processes.start([process.execPath, bin, 'server', ...flags], { log: join(home, 'node.log') });
 }
 
 function channelOf(need: ChannelNeed, addresses: readonly Address[]): Channel {
