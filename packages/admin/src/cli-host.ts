@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 
 /** What the commands need of the process they run in; tests bring their own. */
@@ -27,7 +28,8 @@ export const processHost: CliHost = {
     // On standard error, so that what is piped on from standard output stays clean.
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
-      return await lines.question(question);
+      // Nobody there: an input that ends without a line is an empty answer.
+      return await Promise.race([lines.question(question), once(lines, 'close').then(() => '')]);
     } finally {
       lines.close();
     }

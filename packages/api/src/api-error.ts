@@ -61,6 +61,13 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, [status: number, code: str
   UNAVAILABLE: [503, 'SERVICE_UNAVAILABLE'],
 };
 
+/** In the words of the owner; what is there already is a conflict, as in EMQX's calls about users and rules. */
+export function ownRefusalError({ code, message, hint }: Refusal): ApiError {
+  if (code === 'ALREADY_EXISTS') return new ApiError(409, code, message, hint);
+  const [status, name] = STATUS_OF_REFUSAL[code];
+  return new ApiError(status, name, message, hint);
+}
+
 /** Sentences that clients of EMQX compare with; the owner's own words go where there is no such sentence. */
 const MESSAGE_OF_REFUSAL: Readonly<Partial<Record<RefusalCode, string>>> = {
   NOT_FOUND: 'Message queue not found',

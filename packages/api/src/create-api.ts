@@ -2,9 +2,14 @@ import type { RequestListener, Server } from 'node:http';
 import swagger from '@fastify/swagger';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { AccessManagement } from '@sluice/rpc/contract/access-management';
 import type { ClusterManagement } from '@sluice/rpc/contract/cluster-management';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { addBanRoutes, BAN_PAGE_SCHEMA, BAN_SCHEMA } from './access/ban-routes.ts';
+import { RULE_SCHEMA } from './access/rule-fields.ts';
+import { addRuleRoutes, RULE_LIST_SCHEMA, RULE_PAGE_SCHEMA } from './access/rule-routes.ts';
+import { addUserRoutes, USER_PAGE_SCHEMA, USER_SCHEMA } from './access/user-routes.ts';
 import { badRequest, ERROR_SCHEMA } from './api-error.ts';
 import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
@@ -29,6 +34,7 @@ import { addStatisticsRoutes, QUEUE_STATISTICS_SCHEMA, STATISTICS_PAGE_SCHEMA } 
 export interface ApiOptions {
   queues: QueueManagement;
   cluster: ClusterManagement;
+  access: AccessManagement;
   validateKeyExpression: ValidateKeyExpression;
   apiKeys: ApiKeyStore;
   /** Whether calls without a key are an administrator's. */
@@ -86,12 +92,12 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
-    const access = request.routeOptions.config.access ?? 'public';
+    const { access = 'public', scope } = request.routeOptions.config;
     if (access === 'public') return;
     reply.header('cache-control', 'no-store');
     request.identity = authenticate(request.headers, options.apiKeys, options.anonymous);
     if (request.identity.key === 'anonymous') guardAgainstBrowsers(request.headers, request.socket.localAddress);
-    authorize(request.identity, access);
+    authorize(request.identity, access, scope);
   });
 
   const input = createQueueInput({ validateKeyExpression: options.validateKeyExpression });
@@ -113,7 +119,16 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     CLUSTER_NODE_SCHEMA,
     CLUSTER_SCHEMA,
   ];
-  for (const schema of [...schemas, ...moreSchemas]) app.addSchema(schema);
+  const accessSchemas = [
+    RULE_SCHEMA,
+    RULE_LIST_SCHEMA,
+    RULE_PAGE_SCHEMA,
+    USER_SCHEMA,
+    USER_PAGE_SCHEMA,
+    BAN_SCHEMA,
+    BAN_PAGE_SCHEMA,
+  ];
+  for (const schema of [...schemas, ...moreSchemas, ...accessSchemas]) app.addSchema(schema);
 
   app.register(swagger, documentHead(options.version));
   app.register(async (scope) => {
@@ -123,6 +138,9 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
     addNodeRoutes(scope, options);
     addClusterRoutes(scope, options);
+    addUserRoutes(scope, options);
+    addRuleRoutes(scope, options);
+    addBanRoutes(scope, options);
     addHealthRoutes(scope, options.health);
     if (options.metricsText !== undefined) addMetricsRoute(scope, options.metricsText);
     addDocsRoutes(scope, () => app.swagger() as unknown as Record<string, unknown>);

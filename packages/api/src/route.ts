@@ -6,6 +6,7 @@ import type { Query } from './query.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    scope?: string;
   }
   interface FastifyRequest {
     /** Set before any handler of a route that is not public. */
@@ -18,6 +19,8 @@ export interface Route {
   /** The first is documented; the others are the same call under older or shorter names. */
   paths: readonly [string, ...string[]];
   access: Access;
+  /** Of the API key, where it has some; that of queues unless said otherwise. */
+  scope?: string;
   schema: FastifySchema & { summary: string; description?: string; tags: string[]; operationId: string };
   handle: (request: ApiRequest, reply: FastifyReply) => Promise<unknown>;
 }
@@ -43,7 +46,7 @@ export function addRoute(app: FastifyInstance, route: Route): void {
     app.route({
       method: route.method,
       url,
-      config: { access: route.access },
+      config: { access: route.access, ...(route.scope === undefined ? {} : { scope: route.scope }) },
       schema: url === documented ? { ...route.schema, ...(description === '' ? {} : { description }) } : { hide: true },
       handler: (request: FastifyRequest, reply) => route.handle(request as FastifyRequest & ApiRequest, reply),
     });
@@ -61,6 +64,7 @@ const ERROR_TEXTS: Readonly<Record<number, string>> = {
   400: '`BAD_REQUEST`: the message names the field and what is allowed',
   401: '`AUTHORIZATION_HEADER_ERROR`, `BAD_API_KEY_OR_SECRET` or `BAD_TOKEN`',
   403: '`UNAUTHORIZED_ROLE`: the key’s role or scopes do not reach',
-  404: '`NOT_FOUND`: there is no such queue',
+  404: '`NOT_FOUND`: there is no such thing',
+  409: '`ALREADY_EXISTS`: there is one of that name',
   503: '`SERVICE_UNAVAILABLE`: not enabled, not ready, or no leader answered',
 };

@@ -5,6 +5,7 @@ import { ApiListener } from '../src/api-listener.ts';
 import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
 import { createApiKeyStore } from '../src/auth/api-key-store.ts';
 import type { ApiOptions } from '../src/create-api.ts';
+import { MemoryAccessManagement } from './memory-access-management.ts';
 import { MemoryClusterManagement } from './memory-cluster-management.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
 
@@ -33,6 +34,7 @@ export function createFixture(
   const served: ApiOptions = {
     queues,
     cluster: new MemoryClusterManagement(),
+    access: new MemoryAccessManagement(),
     validateKeyExpression: (source) =>
       source.includes('(') && !source.includes(')')
         ? { ok: false, message: 'a parenthesis is not closed at 1:4', hint: 'Add a )' }

@@ -333,6 +333,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       partitions: machine.partitions(),
       config,
       queues: [...machine.queues()],
+      access: [...machine.access.rows()],
     };
   }
 }

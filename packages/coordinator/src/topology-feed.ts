@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { MetaReply } from '@sluice/meta/meta-machine';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type {
@@ -41,6 +42,7 @@ export class TopologyFeed {
   static readonly RECENT_MAX = 1_024;
   /** Queues in one message of an image: half a megabyte at most but for names of kilobytes, and never what a channel refuses. */
   static readonly PART_QUEUES = 512;
+  static readonly ACCESS_PART_CHARS = 256 * 1024;
   /** Watchers hear something at least so often: one that hears nothing for longer looks for another coordinator. */
   static readonly BEAT_MS = 1_000;
   /** Changes that wait at once for every node to act on them. */
@@ -90,6 +92,7 @@ export class TopologyFeed {
       removedNodes: reply.removedNodes ?? [],
       partitions: reply.partitions ?? [],
       config: reply.config,
+      access: reply.access,
     };
     this.#recent.push(delta);
     if (this.#recent.length > TopologyFeed.RECENT_MAX) this.#recent.splice(0, TopologyFeed.RECENT_MAX / 2);
@@ -274,17 +277,35 @@ interface Waiting {
 }
 
 /** In one turn, so that no change comes between its parts. */
-function sendImageTo(channel: FeedChannel, image: TopologyImage): void {
+function sendImageTo(channel: FeedChannel, whole: TopologyImage): void {
+  const { access = [], ...image } = whole;
   const { epoch, queues } = image;
+  for (const rows of inParts(access)) channel.send({ type: 'access-part', epoch, rows });
+  const accessAhead = access.length === 0 ? undefined : access.length;
   const ahead = Math.max(0, Math.ceil(queues.length / TopologyFeed.PART_QUEUES) - 1) * TopologyFeed.PART_QUEUES;
   if (ahead === 0) {
-    channel.send({ type: 'image', ...image });
+    channel.send({ type: 'image', ...image, accessAhead });
     return;
   }
   for (let at = 0; at < ahead; at += TopologyFeed.PART_QUEUES) {
     channel.send({ type: 'image-part', epoch, queues: queues.slice(at, at + TopologyFeed.PART_QUEUES) });
   }
-  channel.send({ type: 'image', ...image, queues: queues.slice(ahead), ahead });
+  channel.send({ type: 'image', ...image, queues: queues.slice(ahead), ahead, accessAhead });
+}
+
+/** A list of rules may be long: parts are measured, not counted. */
+function* inParts(rows: readonly AccessRow[]): Iterable<readonly AccessRow[]> {
+  let part: AccessRow[] = [];
+  let sizeChars = 0;
+  for (const row of rows) {
+    part.push(row);
+    sizeChars += JSON.stringify(row).length;
+    if (sizeChars < TopologyFeed.ACCESS_PART_CHARS) continue;
+    yield part;
+    part = [];
+    sizeChars = 0;
+  }
+  if (part.length > 0) yield part;
 }
 
 interface LivenessNews {

@@ -267,3 +267,23 @@ describe('an epoch is reached', () => {
     expect(await outcomeOf(feed.reached(1, 5_000))).toBe(false);
   });
 });
+
+test('users, rules and bans come before their image in parts, and what changed of them comes as a change', async () => {
+  const rows = Array.from({ length: 3_000 }, (_, i) => ({
+    table: 'user' as const,
+    key: `user-${i}`,
+    value: { hash: 'x'.repeat(200), isSuperuser: false },
+  }));
+  image = { ...imageAt(3), access: rows };
+  const watcher = new Watcher(2);
+  await new Promise((resolve) => setImmediate(resolve));
+  const parts = watcher.of('access-part');
+  expect(parts.length).toBeGreaterThan(2);
+  expect(parts.flatMap((part) => part.rows)).toEqual(rows);
+  expect(watcher.of('image')[0]).toMatchObject({ epoch: 3, accessAhead: 3_000 });
+  expect(watcher.of('image')[0]?.access).toBeUndefined();
+  const access = { put: [], removed: [{ table: 'user' as const, key: 'user-1' }] };
+  feed.applied({ result: 'done', epoch: 4, access });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(watcher.of('delta')[0]?.access).toEqual(access);
+});

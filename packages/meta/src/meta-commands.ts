@@ -1,6 +1,7 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
+import type { AccessRow } from './access/access-table.ts';
 import { LONE_FOUNDER, type NodeInfo, type NodeRegistration } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
@@ -38,7 +39,13 @@ export type MetaCommand =
   | { kind: 'place-partitions'; placements: readonly PartitionInfo[]; expectedEpoch: number }
   /** A leader of the partition was seen: from now on a replica without a log waits to be added. */
   | { kind: 'partition-formed'; partition: number }
-  | { kind: 'set-replication-factor'; replicationFactor: number };
+  | { kind: 'set-replication-factor'; replicationFactor: number }
+  /**
+   * A user, a list of rules or a ban. `expect`: it must be there, or must not be. `rowsMax`: how many its table may have
+   * after it; part of the command, since every replica must decide alike whatever its version takes for enough.
+   */
+  | { kind: 'put-access'; row: AccessRow; expect: 'new' | 'existing' | 'any'; rowsMax: number }
+  | { kind: 'remove-access'; table: AccessRow['table']; key: string };
 
 /** A definition before the machine has given it identity, place and time. */
 export type QueueDraft = Omit<QueueDefinition, 'queueId' | 'partitions' | 'version' | 'createdAtMs'> & {
@@ -58,6 +65,8 @@ const KINDS = [
   'place-partitions',
   'partition-formed',
   'set-replication-factor',
+  'put-access',
+  'remove-access',
 ] as const satisfies readonly MetaCommand['kind'][];
 
 /** What is written today; every version from 1 on is read for ever. */

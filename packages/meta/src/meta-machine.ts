@@ -1,3 +1,4 @@
+import { type AccessChange, type AccessKey, type AccessRow, AccessTable } from './access/access-table.ts';
 import { compactDefinition } from './compact-definition.ts';
 import { decodeMetaCommand, type MetaCommand, type QueueDraft } from './meta-commands.ts';
 import {
@@ -5,6 +6,7 @@ import {
   encodeMetaRow,
   HEAD_KEY,
   type HeadRow,
+  keyOfAccess,
   keyOfNode,
   keyOfPartition,
   keyOfQueue,
@@ -31,6 +33,8 @@ export class MetaMachine {
   config: QueueSubsystemConfig = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
   /** When nodes, places or the factor changed last: what a placement was computed from. */
   layoutEpoch = 0;
+  /** Users, rules and bans. */
+  readonly access = new AccessTable();
   #nextQueueId = 1;
   #nowMs = 0;
   readonly #queues = new Map<number, QueueDefinition>();
@@ -41,6 +45,7 @@ export class MetaMachine {
   readonly #dirtyQueues = new Set<number>();
   readonly #dirtyNodes = new Set<number>();
   readonly #dirtyPartitions = new Set<number>();
+  #dirtyAccess: AccessKey[] = [];
 
   static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): MetaMachine {
     const machine = new MetaMachine();
@@ -50,6 +55,7 @@ export class MetaMachine {
       if (decoded.table === 'head') head = decoded.row;
       else if (decoded.table === 'queue') machine.#putQueue(compactDefinition(decoded.row));
       else if (decoded.table === 'node') machine.#putNode(decoded.row);
+      else if (decoded.table === 'access') machine.access.put(decoded.row);
       else machine.#putPartition(decoded.row);
     }
     machine.#dirtyQueues.clear();
@@ -128,6 +134,10 @@ export class MetaMachine {
         return this.#partitionFormed(command.partition);
       case 'set-replication-factor':
         return this.#setReplicationFactor(command.replicationFactor);
+      case 'put-access':
+        return this.#putAccess(command);
+      case 'remove-access':
+        return this.#removeAccess(command);
     }
   }
 
@@ -147,6 +157,12 @@ export class MetaMachine {
     for (const partition of this.#dirtyPartitions) {
       rows.put(keyOfPartition(partition), encodeMetaRow(this.#partition(partition)));
     }
+    for (const key of this.#dirtyAccess) {
+      const row = this.access.get(key.table, key.key);
+      if (row === undefined) rows.delete(keyOfAccess(key));
+      else rows.put(keyOfAccess(key), encodeMetaRow(row));
+    }
+    this.#dirtyAccess = [];
     this.#headDirty = false;
     this.#dirtyQueues.clear();
     this.#dirtyNodes.clear();
@@ -278,6 +294,35 @@ export class MetaMachine {
     return this.#layoutChanged('done', { replicationFactor });
   }
 
+  #putAccess({ row, expect, rowsMax }: Extract<MetaCommand, { kind: 'put-access' }>): MetaReply {
+    const isThere = this.access.get(row.table, row.key) !== undefined;
+    if (isThere && expect === 'new') return this.#unchanged('already-exists');
+    if (!isThere && expect === 'existing') return this.#unchanged('not-found');
+    // Bans that are over make room: whatever keeps making them would fill the table otherwise.
+    const removed = row.table === 'ban' ? this.#endedBans(row) : [];
+    if (!isThere && this.access.count(row.table) - removed.length >= rowsMax) return this.#unchanged('too-many-rows');
+    return this.#accessChanged({ put: [row], removed });
+  }
+
+  #endedBans(except: AccessRow): AccessKey[] {
+    const removed: AccessKey[] = [];
+    for (const { table, key, value } of this.access.of('ban')) {
+      if (value.untilMs !== 0 && value.untilMs <= this.#nowMs && key !== except.key) removed.push({ table, key });
+    }
+    return removed;
+  }
+
+  #removeAccess({ table, key }: Extract<MetaCommand, { kind: 'remove-access' }>): MetaReply {
+    if (this.access.get(table, key) === undefined) return this.#unchanged('not-found');
+    return this.#accessChanged({ put: [], removed: [{ table, key }] });
+  }
+
+  #accessChanged(access: AccessChange): MetaReply {
+    this.access.apply(access);
+    for (const { table, key } of [...access.put, ...access.removed]) this.#dirtyAccess.push({ table, key });
+    return this.#changed('done', { access });
+  }
+
   #forgetNodes(): readonly number[] {
     const named = new Set<number>();
     for (const { replicas } of this.#partitions.values()) for (const nodeId of replicas) named.add(nodeId);
@@ -381,6 +426,7 @@ export interface MetaChange {
   partitions?: readonly PartitionInfo[] | undefined;
   config?: QueueSubsystemConfig | undefined;
   replicationFactor?: number | undefined;
+  access?: AccessChange | undefined;
 }
 
 export type MetaResult =
@@ -392,6 +438,7 @@ export type MetaResult =
   | 'not-formed'
   | 'already-exists'
   | 'too-many-queues'
+  | 'too-many-rows'
   | 'too-many-partitions'
   | 'not-found'
   | 'changed-meanwhile'

@@ -1,6 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
+import { type AccessChange, type AccessRow, AccessTable } from './access/access-table.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
@@ -25,6 +26,8 @@ export class Topology {
   partitionCount = 0;
   replicationFactor = 1;
   config: QueueSubsystemConfig = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
+  /** Users, rules and bans. */
+  readonly access = new AccessTable();
   readonly #nodes = new Map<number, NodeInfo>();
   #nodeList: readonly NodeInfo[] | undefined;
   #partitions: (PartitionInfo | undefined)[] = [];
@@ -67,6 +70,8 @@ export class Topology {
     this.#partitions = [];
     for (const partition of image.partitions) this.#partitions[partition.partition - 1] = partition;
     this.#takeQueues(image.epoch, image.queues);
+    const access = image.access ?? [];
+    if (access.length > 0 || this.access.version > 0) this.access.reset(access);
     this.epoch = image.epoch;
   }
 
@@ -86,6 +91,7 @@ export class Topology {
     if (delta.nodes.length > 0 || delta.removedNodes.length > 0) this.#nodeList = undefined;
     for (const partition of delta.partitions) this.#partitions[partition.partition - 1] = partition;
     if (delta.config !== undefined) this.config = delta.config;
+    if (delta.access !== undefined) this.access.apply(delta.access);
     this.#remember(delta.epoch, touched);
     this.epoch = delta.epoch;
   }
@@ -357,6 +363,8 @@ export interface TopologyImageInfo {
   partitions: Iterable<PartitionInfo>;
   config: QueueSubsystemConfig;
   queues: Iterable<QueueDefinition>;
+  /** Undefined: none. */
+  access?: readonly AccessRow[] | undefined;
 }
 
 export interface TopologyDeltaInfo {
@@ -367,6 +375,7 @@ export interface TopologyDeltaInfo {
   removedNodes: readonly number[];
   partitions: readonly PartitionInfo[];
   config: QueueSubsystemConfig | undefined;
+  access?: AccessChange | undefined;
 }
 
 const NO_NODES: readonly number[] = [];

@@ -78,12 +78,40 @@ const CLUSTER_COMMANDS: readonly MetaCommand[] = [
   { kind: 'set-replication-factor', replicationFactor: 3 },
 ];
 
+/** Came with users, rules and bans of the cluster. */
+const ACCESS_COMMANDS: readonly MetaCommand[] = [
+  {
+    kind: 'put-access',
+    row: { table: 'user', key: 'ann', value: { hash: '$scrypt$…', scram: '$scram-sha-256$…', isSuperuser: true } },
+    expect: 'new',
+    rowsMax: 100_000,
+  },
+  {
+    kind: 'put-access',
+    row: {
+      table: 'rules',
+      key: 'username/ann',
+      value: { rules: [{ permission: 'allow', action: 'publish', topic: 'a/#', qos: [0, 1], retain: false }] },
+    },
+    expect: 'any',
+    rowsMax: 10_000,
+  },
+  {
+    kind: 'put-access',
+    row: { table: 'ban', key: 'clientid/x', value: { by: 'key', reason: 'flood', atMs: 5, untilMs: 0 } },
+    expect: 'any',
+    rowsMax: 100_000,
+  },
+  { kind: 'remove-access', table: 'ban', key: 'clientid/x' },
+];
+
 const linesOf = (file: string): string[] =>
   readFileSync(join(import.meta.dirname, 'testdata', file), 'utf8')
     .trimEnd()
     .split('\n');
 const golden = linesOf('commands-v1.txt');
 const clusterGolden = linesOf('commands-cluster.txt');
+const accessGolden = linesOf('commands-access.txt');
 
 const STAMP_MS = 1_700_000_000_123;
 
@@ -97,6 +125,14 @@ describe('the format of metadata entries', () => {
 
   test.each(CLUSTER_COMMANDS.map((command, i) => [command.kind, command, clusterGolden[i]] as const))(
     '%s, with clusters of several nodes',
+    (_, command, line) => {
+      expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
+      expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
+    },
+  );
+
+  test.each(ACCESS_COMMANDS.map((command, i) => [command.kind, command, accessGolden[i]] as const))(
+    '%s, with users, rules and bans',
     (_, command, line) => {
       expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
       expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });

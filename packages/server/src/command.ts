@@ -1,5 +1,6 @@
 import { registerClusterCommands } from '@sluice/admin/cluster-commands';
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
+import { registerUserCommands } from '@sluice/admin/user-commands';
 import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
@@ -19,6 +20,7 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
   registerPasswdCommand(program);
   registerQueueCommands(program);
   registerClusterCommands(program);
+  registerUserCommands(program);
   registerBenchCommand(program);
   await program.parseAsync(argv);
 }

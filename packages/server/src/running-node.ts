@@ -3,9 +3,12 @@ import { type Clock, systemClock } from '@sluice/common/clock';
 import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
+import { AccessAdministration } from '@sluice/coordinator/access-administration';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
+import { hashPassword } from '@sluice/gateway/auth/password-hash';
+import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
@@ -49,6 +52,7 @@ export class RunningNode {
   readonly topology: Topology;
   readonly queues: QueueAdministration;
   readonly cluster: ClusterAdministration;
+  readonly access: AccessAdministration;
   readonly name: string;
   readonly gateway: GatewayRole | undefined;
   readonly #parts: Parts;
@@ -60,12 +64,13 @@ export class RunningNode {
   static readonly HAND_OVER_MS_MAX = 5_000;
 
   private constructor(parts: Parts) {
-    const { health, metrics, topology, queues, cluster, name, gateway } = parts;
+    const { health, metrics, topology, queues, cluster, access, name, gateway } = parts;
     this.health = health;
     this.metrics = metrics;
     this.topology = topology;
     this.queues = queues;
     this.cluster = cluster;
+    this.access = access;
     this.name = name;
     this.gateway = gateway;
     this.#parts = parts;
@@ -188,6 +193,7 @@ interface Parts {
   watcher: TopologyWatcher;
   queues: QueueAdministration;
   cluster: ClusterAdministration;
+  access: AccessAdministration;
   /** Stores and coordinators only. */
   host: RaftHost | undefined;
   coordinator: Coordinator | undefined;
@@ -311,6 +317,7 @@ async function compose(around: Around): Promise<Parts> {
     metadata,
     watcher,
     queues: new QueueAdministration({ metadata, topology, transport, clock }),
+    access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
     cluster: new ClusterAdministration({
       topology,
       metadata,
@@ -473,3 +480,7 @@ function loneFounder({ address, incarnation }: NodeRegistration): Member {
 }
 
 /** Says no to what this version cannot do, instead of pretending. */
+
+async function keptSecret(password: string): Promise<{ hash: string; scram: string }> {
+  return { hash: await hashPassword(password), scram: await makeScramVerifier(password) };
+}

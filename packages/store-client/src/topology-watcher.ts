@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
@@ -31,6 +32,7 @@ export class TopologyWatcher {
   #imaged: (() => void)[] = [];
   /** Of an image that is not complete yet. */
   #parts: { epoch: number; queues: QueueDefinition[] } | undefined;
+  #accessParts: { epoch: number; rows: AccessRow[] } | undefined;
   readonly #listeners: ((topology: Topology, what: TopologyChange) => void)[] = [];
 
   static readonly TICK_MS = 100;
@@ -130,6 +132,7 @@ export class TopologyWatcher {
     const channel = this.#channel;
     this.#channel = undefined;
     this.#parts = undefined;
+    this.#accessParts = undefined;
     this.#served = false;
     channel?.close();
   }
@@ -160,6 +163,10 @@ export class TopologyWatcher {
         if (this.#parts?.epoch !== update.epoch) this.#parts = { epoch: update.epoch, queues: [] };
         for (const definition of update.queues) this.#parts.queues.push(definition);
         return;
+      case 'access-part':
+        if (this.#accessParts?.epoch !== update.epoch) this.#accessParts = { epoch: update.epoch, rows: [] };
+        for (const row of update.rows) this.#accessParts.rows.push(row);
+        return;
       case 'image':
         this.#imageCame(update);
         return;
@@ -183,17 +190,20 @@ export class TopologyWatcher {
   }
 
   #imageCame(image: Extract<TopologyUpdate, { type: 'image' }>): void {
-    const { clusterId, epoch, ahead = 0 } = image;
+    const { clusterId, epoch, ahead = 0, accessAhead = 0 } = image;
     const parts = this.#parts?.epoch === epoch ? this.#parts.queues : [];
+    const access = this.#accessParts?.epoch === epoch ? this.#accessParts.rows.slice(-accessAhead) : [];
     this.#parts = undefined;
+    this.#accessParts = undefined;
     if (!this.#isWelcome(clusterId, epoch)) return;
     // What is missing from an image is taken for removed: one that is not whole is asked for again.
-    if (parts.length < ahead) {
+    if (parts.length < ahead || access.length < accessAhead) {
       this.#retry();
       return;
     }
     const before = ahead === 0 ? [] : parts.slice(-ahead);
-    this.topology.reset(ahead === 0 ? image : { ...image, queues: before.concat(image.queues) });
+    const queues = ahead === 0 ? image.queues : before.concat(image.queues);
+    this.topology.reset({ ...image, queues, access: accessAhead === 0 ? image.access : access });
     this.#moved('image');
   }
 

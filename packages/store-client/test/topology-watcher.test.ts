@@ -185,6 +185,24 @@ describe('the image of a node', () => {
     expect(feed.of('watch').at(-1)).toEqual({ type: 'watch', clusterId: 'c', epoch: 3 });
   });
 
+  test('has users, rules and bans that came before it in parts; without all of them it does not count', async () => {
+    const set = await watching();
+    const { watcher } = set;
+    const feed = set.feed(1);
+    const userOf = (key: string) => ({ table: 'user' as const, key, value: { hash: 'h', isSuperuser: false } });
+    const users = () => [...watcher.topology.access.rows()].map(({ key }) => key);
+    feed.send({ type: 'access-part', epoch: 3, rows: [userOf('ann')] });
+    feed.send({ type: 'access-part', epoch: 3, rows: [userOf('bob')] });
+    feed.send({ ...image(3), accessAhead: 2 } as TopologyUpdate);
+    await turn();
+    expect([watcher.topology.epoch, users()]).toEqual([3, ['ann', 'bob']]);
+    feed.send({ type: 'access-part', epoch: 4, rows: [userOf('ann')] });
+    feed.send({ ...image(4), accessAhead: 2 } as TopologyUpdate);
+    await turn();
+    expect([watcher.topology.epoch, users()]).toEqual([3, ['ann', 'bob']]);
+    expect(await set.watched(1, 1)).toBe(true);
+  });
+
   test('follows deltas one by one; one that is not newer changes nothing, a gap is asked for again', async () => {
     const { watcher, ...rest } = await watching();
     const feed = rest.feeds.get(1) as Feed;

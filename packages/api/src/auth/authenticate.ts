@@ -38,7 +38,7 @@ export function authenticate(headers: IncomingHttpHeaders, keys: ApiKeyStore, an
 }
 
 /** @throws ApiError 403 when the role or the scopes do not reach. */
-export function authorize(identity: ApiIdentity, access: Access): void {
+export function authorize(identity: ApiIdentity, access: Access, scope = QUEUE_SCOPE): void {
   const reads = identity.role === 'administrator' || identity.role === 'viewer';
   const writes = identity.role === 'administrator';
   if (access === 'read' ? !reads : !writes) {
@@ -50,12 +50,12 @@ export function authorize(identity: ApiIdentity, access: Access): void {
       `This call needs a key with the role ${needed}`,
     );
   }
-  if (identity.scopes !== null && !identity.scopes.includes(QUEUE_SCOPE)) {
+  if (identity.scopes !== null && !identity.scopes.includes(scope)) {
     throw new ApiError(
       403,
       'UNAUTHORIZED_ROLE',
       'The scopes of this API key do not include this call',
-      `It needs the scope ${QUEUE_SCOPE}`,
+      `It needs the scope ${scope}`,
     );
   }
 }

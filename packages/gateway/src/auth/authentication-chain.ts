@@ -1,5 +1,5 @@
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { AuthenticationOutcome, AuthenticationRequest, Authenticator } from './authenticator.ts';
+import type { AdmittedClient, AuthenticationOutcome, AuthenticationRequest, Authenticator } from './authenticator.ts';
 
 /** One way to prove who one is. */
 export interface AuthenticationMethod {
@@ -7,6 +7,8 @@ export interface AuthenticationMethod {
   readonly name: string;
   /** `unknown`: what was shown is nothing to this method, and the next one is asked. */
   authenticate(request: AuthenticationRequest): MethodOutcome | Promise<MethodOutcome>;
+  /** See `Authenticator.expels`. */
+  expels?(client: AdmittedClient): number | undefined;
   /** Costs what a known name with a wrong password costs: time must not tell which names exist. */
   decoy?(request: AuthenticationRequest): Promise<void> | undefined;
 }
@@ -27,7 +29,7 @@ export class AuthenticationChain implements Authenticator {
   constructor(methods: readonly AuthenticationMethod[], options: { anonymous: boolean }) {
     this.#methods = methods;
     this.#anonymous = options.anonymous;
-    const method = methods[0]?.name ?? 'none';
+    const method = methods.at(-1)?.name ?? 'none';
     this.#nobody = { reasonCode: ReasonCode.BAD_USER_NAME_OR_PASSWORD, identity: undefined, method };
     // WebSocket listeners ask for it: where strangers are let in, pages of other sites are not.
     this.method = options.anonymous ? 'none' : 'chain';
@@ -35,6 +37,14 @@ export class AuthenticationChain implements Authenticator {
 
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome> {
     return this.#from(0, request);
+  }
+
+  expels(client: AdmittedClient): number | undefined {
+    for (const method of this.#methods) {
+      const reasonCode = method.expels?.(client);
+      if (reasonCode !== undefined) return reasonCode;
+    }
+    return undefined;
   }
 
   /** Waits only for methods that take their time: most decide at once, and a CONNECT in the same turn. */

@@ -8,6 +8,19 @@ export interface Authenticator {
   readonly method: string;
   /** A rejected promise counts as SERVER_UNAVAILABLE: an authenticator that fails lets nobody in. */
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome>;
+  /** With what somebody who was let in is sent away now: banned meanwhile, or removed. Undefined: it may stay. */
+  expels?(client: AdmittedClient): number | undefined;
+}
+
+export interface AdmittedClient {
+  readonly clientId: string;
+  /** As it said. */
+  readonly username: string | undefined;
+  /** As it proved. */
+  readonly user: string | undefined;
+  readonly peerHost: string;
+  /** Which method let it in. */
+  readonly method: string | undefined;
 }
 
 export interface AuthenticationRequest {

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { AuthenticationMethod, MethodOutcome } from './authentication-chain.ts';
-import type { AuthenticationOutcome, AuthenticationRequest } from './authenticator.ts';
+import type { AdmittedClient, AuthenticationOutcome, AuthenticationRequest } from './authenticator.ts';
 import type { PasswordGate } from './password-gate.ts';
 import type { PasswordHash } from './password-hash.ts';
 
@@ -46,6 +46,12 @@ export class PasswordMethod implements AuthenticationMethod {
     const right = this.#gate.isRight(password, user.hash);
     if (!(right instanceof Promise)) return right ? admitted(username, user) : WRONG;
     return right.then((answer) => (answer === 'busy' ? BUSY : answer ? admitted(username, user) : WRONG));
+  }
+
+  /** Who was let in by a password, and is nobody any more. */
+  expels({ user, method }: AdmittedClient): number | undefined {
+    if (method !== this.name || user === undefined || this.#users.find(user) !== undefined) return undefined;
+    return ReasonCode.NOT_AUTHORIZED;
   }
 
   decoy({ username, password }: AuthenticationRequest): Promise<void> | undefined {

@@ -85,6 +85,7 @@ class RuledAccess implements ClientAccess {
 
   mayPublish(topic: string, qos: number, retain: boolean): boolean {
     if (this.#generation !== this.#authorizer.generation) this.#renew();
+    if (this.#rules.length === 0) return this.#authorizer.noMatch;
     const asked = 1 << (qos * 2 + (retain ? 1 : 0));
     const known = topic === this.#lastTopic ? this.#lastAnswers : this.#recall(topic);
     if ((known & asked) !== 0) return (known & (asked << ALLOWED_SHIFT)) !== 0;

@@ -19,6 +19,8 @@ export class ConnectionAccess {
   readonly #connection: Connection;
   #access: ClientAccess = NO_ACCESS;
   #told = false;
+  #user: string | undefined = undefined;
+  #method: string | undefined = undefined;
 
   constructor(services: GatewayServices, connection: Connection) {
     this.#services = services;
@@ -28,8 +30,10 @@ export class ConnectionAccess {
   /** It was let in, and as whom. False when it may not leave the will it came with: that refuses the CONNECT. */
   admit(outcome: AuthenticationOutcome, will: Will | undefined): boolean {
     const { clientId, peerHost } = this.#connection.publisher;
+    this.#user = outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined);
+    this.#method = outcome.method;
     this.#access = this.#services.authorizer.admit({
-      user: outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined),
+      user: this.#user,
       clientId,
       peerHost,
       isSuperuser: outcome.isSuperuser === true,
@@ -71,8 +75,13 @@ export class ConnectionAccess {
 
   /** Permissions are other ones now, or the session was made over another connection: what is not allowed any more ends. */
   lookAgain(): void {
-    const { session } = this.#connection;
+    const { session, state } = this.#connection;
     if (session === undefined) return;
+    const expelled = this.#expelled();
+    if (expelled !== undefined) {
+      state.fail(expelled, 'it may not be connected any more');
+      return;
+    }
     for (const subscription of [...session.subscriptions.values()]) {
       if (this.#mayHave(subscription)) continue;
       session.unroute(subscription);
@@ -80,6 +89,14 @@ export class ConnectionAccess {
       this.#deny('subscription', subscription.text);
     }
     session.lookAtQueues();
+  }
+
+  #expelled(): number | undefined {
+    const { authenticator } = this.#services;
+    if (authenticator.expels === undefined) return undefined;
+    const { clientId, peerHost } = this.#connection.publisher;
+    const { username } = this.#connection.state;
+    return authenticator.expels({ clientId, username, user: this.#user, peerHost, method: this.#method });
   }
 
   #mayHave({ request, qos }: SessionSubscription): boolean {

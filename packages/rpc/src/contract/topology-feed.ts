@@ -1,3 +1,4 @@
+import type { AccessChange, AccessRow } from '@sluice/meta/access/access-table';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
@@ -22,8 +23,10 @@ export type TopologyUpdate =
    * Of a cluster with many queues, the older ones come before it in parts; `queues` are the rest, and `ahead` says how many
    * must have come. No message grows with the number of queues.
    */
-  | ({ type: 'image'; ahead?: number | undefined } & TopologyImage)
+  | ({ type: 'image'; ahead?: number | undefined; accessAhead?: number | undefined } & TopologyImage)
   | { type: 'image-part'; epoch: number; queues: readonly QueueDefinition[] }
+  /** Users, rules and bans come before their image, too; `accessAhead` says how many. Sent only where there are some. */
+  | { type: 'access-part'; epoch: number; rows: readonly AccessRow[] }
   | ({ type: 'delta' } & TopologyDelta)
   /** Soft: newest knowledge as a whole, sent when it changed. */
   | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }
@@ -41,6 +44,8 @@ export interface TopologyImage {
   partitions: readonly PartitionInfo[];
   config: QueueSubsystemConfig;
   queues: readonly QueueDefinition[];
+  /** Of an image on its way: those that did not come before it, which are none. */
+  access?: readonly AccessRow[] | undefined;
 }
 
 export interface TopologyDelta {
@@ -52,6 +57,7 @@ export interface TopologyDelta {
   partitions: readonly PartitionInfo[];
   /** Undefined: as before. */
   config: QueueSubsystemConfig | undefined;
+  access?: AccessChange | undefined;
 }
 
 export interface LeaderInfo {

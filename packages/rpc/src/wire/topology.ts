@@ -5,7 +5,7 @@ import { type Codec, readerOf, reading, type WireWriter, wireInvalid } from './c
 import { jsonBytes, parseJson } from './json.ts';
 import { nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
 import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definitions.ts';
-import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, typed } from './shape.ts';
+import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
 
 const requestShape = typed<TopologyFeedRequest>({
   watch: { clusterId: anyText, epoch: anyInteger },
@@ -31,6 +31,9 @@ const requestShape = typed<TopologyFeedRequest>({
   },
 });
 
+const accessTable = oneOf('user', 'rules', 'ban');
+const accessRowShape = objectOf({ table: accessTable, key: anyText, value: anyObject });
+
 const updateShape = typed<WithoutQueues>({
   image: {
     epoch: anyInteger,
@@ -41,8 +44,11 @@ const updateShape = typed<WithoutQueues>({
     partitions: listOf(partitionInfoShape),
     config: anyObject,
     ahead: maybe(anyInteger),
+    accessAhead: maybe(anyInteger),
+    access: maybe(listOf(accessRowShape)),
   },
   'image-part': { epoch: anyInteger },
+  'access-part': { epoch: anyInteger, rows: listOf(accessRowShape) },
   delta: {
     epoch: anyInteger,
     removed: listOf(anyInteger),
@@ -50,6 +56,9 @@ const updateShape = typed<WithoutQueues>({
     removedNodes: listOf(anyInteger),
     partitions: listOf(partitionInfoShape),
     config: maybe(anyObject),
+    access: maybe(
+      objectOf({ put: listOf(accessRowShape), removed: listOf(objectOf({ table: accessTable, key: anyText })) }),
+    ),
   },
   liveness: {
     leaders: listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, term: anyInteger })),
@@ -108,7 +117,7 @@ export const topologyUpdateCodec: Codec<TopologyUpdate> = {
 };
 
 type WithoutQueues =
-  | ({ type: 'image'; ahead?: number | undefined } & Omit<TopologyImage, 'queues'>)
+  | ({ type: 'image'; ahead?: number | undefined; accessAhead?: number | undefined } & Omit<TopologyImage, 'queues'>)
   | { type: 'image-part'; epoch: number }
   | ({ type: 'delta' } & Omit<TopologyDelta, 'changed'>)
   | Exclude<TopologyUpdate, { type: 'image' | 'image-part' | 'delta' }>;

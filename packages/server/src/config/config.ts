@@ -46,6 +46,8 @@ export interface ServerConfig {
   auth: {
     anonymous: boolean;
     users: readonly MqttUser[];
+    /** Users that the cluster shares may connect. */
+    database: boolean;
     /** null: a certificate says nothing about who somebody is. */
     certificate: CertificateMapping | null;
   };
@@ -126,7 +128,12 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,
     },
-    auth: { anonymous: credentials.mqttAnonymous, users: credentials.users, certificate: certificateMapping(written) },
+    auth: {
+      anonymous: credentials.mqttAnonymous,
+      users: credentials.users,
+      database: written.auth.database,
+      certificate: certificateMapping(written),
+    },
     authorization: {
       rules: credentials.rules,
       noMatch: noMatchOf(written, credentials),
@@ -157,7 +164,7 @@ function certificateMapping({ auth }: WrittenConfig): CertificateMapping | null 
 /** Whoever configures who may come in has not said that everybody may do everything. */
 function noMatchOf({ auth, authorization }: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
   if (authorization.noMatch !== 'auto') return authorization.noMatch;
-  const isAsked = users.length > 0 || auth.certificateAs !== 'none' || !mqttAnonymous;
+  const isAsked = users.length > 0 || auth.database || auth.certificateAs !== 'none' || !mqttAnonymous;
   return isAsked || authorization.rulesFile !== undefined ? 'deny' : 'allow';
 }
 

@@ -25,7 +25,7 @@ export function decideExposure(written: WrittenConfig, layer: Layer, users: numb
   const openMqtt = speaksMqtt ? MQTT_LISTENERS.filter((name) => isExposed(toAddress(written.listeners[name]))) : [];
   const openApi = isExposed(toAddress(written.listeners.http));
 
-  const asksNobody = users === 0 && written.auth.certificateAs === 'none';
+  const asksNobody = users === 0 && !written.auth.database && written.auth.certificateAs === 'none';
   const mqttAnonymous = written.auth.anonymous === 'auto' ? asksNobody : written.auth.anonymous;
   if (openMqtt.length > 0 && mqttAnonymous) {
     const names = openMqtt.map((name) => `listeners.${name} = ${written.listeners[name]}`).join(', ');
@@ -36,7 +36,7 @@ export function decideExposure(written: WrittenConfig, layer: Layer, users: numb
         key: `listeners.${openMqtt[0]}`,
         origin: layer.get(`listeners.${openMqtt[0]}`)?.origin ?? '',
         message: `= ${JSON.stringify(written.listeners[openMqtt[0] as 'mqtt'])} is reachable from other machines, but no MQTT user is configured`,
-        hint: `Configure auth.users or auth.passwordFile, bind to 127.0.0.1, or allow access without credentials with auth.anonymous: true (${ALLOW_ANONYMOUS_FLAG})`,
+        hint: `Configure auth.users, auth.passwordFile or auth.database, bind to 127.0.0.1, or allow access without credentials with auth.anonymous: true (${ALLOW_ANONYMOUS_FLAG})`,
       });
     }
   }

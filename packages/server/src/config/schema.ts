@@ -231,6 +231,12 @@ const auth = {
     secret: true,
     why: 'No default account that everybody knows.',
   }),
+  database: toggle({
+    about:
+      'Whether users that the whole cluster shares may connect: those of "sluice users" and /api/v5/authentication. Asked after users and passwordFile.',
+    default: false,
+    why: 'Whoever asks nobody who they are needs none; with true, clients without credentials are refused.',
+  }),
   certificateAs: choice(CERTIFICATE_AS, {
     about:
       'What a client certificate proves: the user name of its holder, or the client id that it may use. A name in CONNECT that differs is refused.',

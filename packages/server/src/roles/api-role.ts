@@ -42,6 +42,7 @@ export async function openApi(
       api.serve({
         queues: node.queues,
         cluster: node.cluster,
+        access: node.access,
         validateKeyExpression,
         apiKeys: createApiKeyStore(keys),
         anonymous,

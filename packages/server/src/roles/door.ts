@@ -1,24 +1,29 @@
+import type { Clock } from '@sluice/common/clock';
 import { AuthenticationChain, type AuthenticationMethod } from '@sluice/gateway/auth/authentication-chain';
-import { type Authenticator, anonymousAuthenticator } from '@sluice/gateway/auth/authenticator';
-import { type Authorizer, openAuthorizer } from '@sluice/gateway/auth/authorizer';
+import type { Authenticator } from '@sluice/gateway/auth/authenticator';
 import { CertificateMethod } from '@sluice/gateway/auth/certificate-method';
+import { Bans, ClusterRules, ClusterUsers } from '@sluice/gateway/auth/cluster-access';
 import { PasswordGate } from '@sluice/gateway/auth/password-gate';
 import { PasswordMethod } from '@sluice/gateway/auth/password-method';
 import { PasswordTable } from '@sluice/gateway/auth/password-table';
 import { RuleAuthorizer } from '@sluice/gateway/auth/rule-authorizer';
 import { FileRules } from '@sluice/gateway/auth/scoped-rules';
+import type { AccessTable } from '@sluice/meta/access/access-table';
 import type { ServerConfig } from '../config/config.ts';
 
 /** Who may come in, and what they may do there. */
 export interface Door {
   authenticator: Authenticator;
-  authorizer: Authorizer;
+  authorizer: RuleAuthorizer;
 }
 
-/** The methods and rules that the configuration names, in the order in which they are asked. */
-export function doorOf({ auth, authorization }: ServerConfig): Door {
+/**
+ * The methods and rules that the configuration names, and what the cluster shares, in the order in which they are asked:
+ * bans, certificate, users of the configuration, users of the cluster; rules of the cluster, then those of the file.
+ */
+export function doorOf({ auth, authorization }: ServerConfig, access: AccessTable, clock: Clock): Door {
   const gate = new PasswordGate();
-  const methods: AuthenticationMethod[] = [];
+  const methods: AuthenticationMethod[] = [new Bans(access, clock)];
   if (auth.certificate !== null) methods.push(new CertificateMethod(auth.certificate));
   if (auth.users.length > 0) {
     const table = new PasswordTable(
@@ -27,12 +32,10 @@ export function doorOf({ auth, authorization }: ServerConfig): Door {
     );
     methods.push(new PasswordMethod('password', table, gate));
   }
-  const isOpen = authorization.rules.length === 0 && authorization.noMatch === 'allow';
+  if (auth.database) methods.push(new PasswordMethod('database', new ClusterUsers(access), gate));
+  const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
   return {
-    authenticator:
-      methods.length === 0 && auth.anonymous ? anonymousAuthenticator : new AuthenticationChain(methods, auth),
-    authorizer: isOpen
-      ? openAuthorizer
-      : new RuleAuthorizer({ sources: [new FileRules(authorization.rules)], noMatch: authorization.noMatch }),
+    authenticator: new AuthenticationChain(methods, auth),
+    authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
   };
 }

@@ -20,7 +20,7 @@ import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
 import type { ListenerCertificates } from '../listener-certificates.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
-import { doorOf } from './door.ts';
+import { type Door, doorOf } from './door.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
@@ -43,6 +43,9 @@ export class GatewayRole {
   readonly #producer: PartitionProducer;
   readonly #consumers: PartitionConsumer;
   readonly #attachments: QueueAttachments;
+  readonly #door: Door;
+  /** Of users, rules and bans, as they were looked at last. */
+  #accessVersion = 0;
   readonly #certificates: ListenerCertificates | undefined;
   readonly #retained: RetainedLookups;
   #isDrained = false;
@@ -66,6 +69,7 @@ export class GatewayRole {
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
+    this.#door = doorOf(config, topology.access, clock);
     this.#certificates = parts.certificates;
     this.#producer = new PartitionProducer({
       topology,
@@ -93,7 +97,7 @@ export class GatewayRole {
       clock,
       logger,
       metrics,
-      ...doorOf(config),
+      ...this.#door,
       durable: new PublishRouter({
         topology,
         producer: this.#producer,
@@ -139,7 +143,15 @@ export class GatewayRole {
     this.#producer.topologyChanged();
     this.#consumers.topologyChanged();
     this.#attachments.topologyChanged();
+    this.#followAccess();
     this.#followWish();
+  }
+
+  #followAccess(): void {
+    const { version } = this.#topology.access;
+    if (version === this.#accessVersion) return;
+    this.#accessVersion = version;
+    this.#door.authorizer.changed();
   }
 
   /** Its clients were asked to use another gateway, by an operator. */

@@ -375,7 +375,7 @@ describe('who may come in without credentials', () => {
   it('nobody from elsewhere, and the refusal says how to change that', () => {
     expect(problemsOf({ flags: { mqtt: '0.0.0.0:1883', http: '0.0.0.0:18083' } })).toEqual([
       'listeners.mqtt = "0.0.0.0:1883" is reachable from other machines, but no MQTT user is configured (flag --mqtt). ' +
-        'Configure auth.users or auth.passwordFile, bind to 127.0.0.1, or allow access without credentials with auth.anonymous: true (--allow-anonymous)',
+        'Configure auth.users, auth.passwordFile or auth.database, bind to 127.0.0.1, or allow access without credentials with auth.anonymous: true (--allow-anonymous)',
       'listeners.http = "0.0.0.0:18083" is reachable from other machines, but no API key is configured (flag --http). ' +
         'Name a file of keys in api.keysFile (--api-keys), bind to 127.0.0.1, or allow access without a key with api.anonymous: true (--allow-anonymous)',
     ]);

@@ -1,0 +1,90 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of rules are written so.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { ServerProcess } from '../harness/server-process.ts';
+
+/** Users, rules and bans that the cluster shares: made by command and by REST, in force at once, there after a restart. */
+const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
+const RULES = '/api/v5/authorization/sources/built_in_database/rules';
+const BANNED = '/api/v5/banned';
+
+let server: ServerProcess;
+const clients: MqttClient[] = [];
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ flags: ['--set', 'auth.database=true'] });
+});
+afterAll(async () => {
+  for (const client of clients) client.end(true);
+  await server?.dispose();
+});
+
+async function sluice(line: string, input = ''): Promise<{ code: number | null; out: string }> {
+  const { host, port } = server.address('http');
+  const env = { ...process.env, SLUICE_URL: `http://${host}:${port}`, SLUICE_API_KEY: 'harness:harness-secret' };
+  const child = spawn(process.execPath, [BIN, ...line.split(' ')], { env });
+  let out = '';
+  child.stdout.on('data', (text) => {
+    out += text;
+  });
+  child.stdin.end(input);
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out })));
+}
+
+async function connect(username: string, password: string, more: IClientOptions = {}): Promise<MqttClient> {
+  const { host, port } = server.mqtt;
+  const options: IClientOptions = { username, password, reconnectPeriod: 0, protocolVersion: 5, ...more };
+  const client = await mqtt.connectAsync(`mqtt://${host}:${port}`, options);
+  client.on('error', () => {});
+  clients.push(client);
+  return client;
+}
+
+const farewell = (client: MqttClient): Promise<number | undefined> =>
+  new Promise((resolve) => client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)));
+
+test('a user that was added connects, and does what the rules say, at once', async () => {
+  await expect(connect('ann', 'lovelace')).rejects.toMatchObject({ code: 0x86 });
+  expect(await sluice('users add ann', 'lovelace\n')).toEqual({
+    code: 0,
+    out: 'Password: ann may connect\n'.slice(10),
+  });
+  const ann = await connect('ann', 'lovelace');
+  await expect(ann.publishAsync('rooms/ann', 'x', { qos: 1 })).rejects.toMatchObject({ code: 0x87 });
+  const rules = [{ topic: 'rooms/${username}', permission: 'allow', action: 'all' }];
+  expect((await server.rest().post(`${RULES}/all`, { rules })).status).toBe(204);
+  await ann.publishAsync('rooms/ann', 'x', { qos: 1 });
+  await ann.subscribeAsync('rooms/ann');
+  const deny = [{ topic: '#', permission: 'deny', action: 'all' }];
+  expect((await server.rest().post(`${RULES}/users`, [{ username: 'ann', rules: deny }])).status).toBe(204);
+  await expect(ann.publishAsync('rooms/ann', 'x', { qos: 1 })).rejects.toMatchObject({ code: 0x87 });
+  const page = String((await server.rest('anonymous').get('/metrics')).body);
+  expect(page).toMatch(/sluice_gateway_denied_total\{action="subscription"\} 1\n/);
+  await server.rest().delete(`${RULES}/users/ann`);
+});
+
+test('who is banned is sent away, and not let in until the ban ends', async () => {
+  const ann = await connect('ann', 'lovelace', { clientId: 'lamp' });
+  const gone = farewell(ann);
+  expect((await server.rest().post(BANNED, { as: 'clientid', who: 'lamp', reason: 'flickers' })).status).toBe(200);
+  expect(await gone).toBe(0x98);
+  await expect(connect('ann', 'lovelace', { clientId: 'lamp' })).rejects.toMatchObject({ code: 0x8a });
+  await expect(connect('ann', 'lovelace', { clientId: 'lamp', protocolVersion: 4 })).rejects.toMatchObject({ code: 5 });
+  await connect('ann', 'lovelace', { clientId: 'other' });
+  expect((await server.rest().delete(`${BANNED}/clientid/lamp`)).status).toBe(204);
+  await connect('ann', 'lovelace', { clientId: 'lamp' });
+});
+
+test('all of it is there after a restart; a user that is removed is sent away', async () => {
+  await server.kill();
+  await server.restart();
+  const ann = await connect('ann', 'lovelace');
+  await ann.publishAsync('rooms/ann', 'x', { qos: 1 });
+  const gone = farewell(ann);
+  expect((await sluice('users remove ann')).code).toBe(0);
+  expect(await gone).toBe(0x87);
+  await expect(connect('ann', 'lovelace')).rejects.toMatchObject({ code: 0x86 });
+  expect((await sluice('users list')).out).toBe('There are no users\n');
+});
