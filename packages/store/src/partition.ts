@@ -361,6 +361,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.dropper.stop();
     this.#resumption?.stop();
     this.#resumption = undefined;
+    this.settles.clear();
     this.#backlog.clear();
     for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
   }

@@ -1,17 +1,27 @@
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
-import type { QueueHead, SettleRow } from '@sluice/queue/machine/commands';
+import type { SettleRow } from '@sluice/queue/machine/commands';
 
 /**
- * Collects what a turn settled in one partition and proposes it as one command of ranges. A consumer's place was freed
- * when its answer came; this is how the answer becomes durable, and it may take a moment without anybody waiting.
+ * Collects what was settled in one partition and proposes it as one command of ranges. A consumer's place was freed when
+ * its answer came; this is how the answer becomes durable, and nobody waits for that.
+ *
+ * A command a turn would be the obvious rhythm. But at a few thousand messages a second nearly every answer is a turn of
+ * its own, and as an entry it costs each node what a publish costs: a frame, a sync, an answer, a batch of rows. So the
+ * first answer waits `LINGER_MS` for others, unless `RECORDS_MAX` are together before: under load that is within a turn.
+ * What waits is kept by its gateway until it is confirmed; should both be gone, it is handed out again, as before.
  */
 export class SettleBatcher {
   readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
   #receipts: SettleReceipt[] = [];
   #rows = new Map<string, PendingRow>();
-  #heads: QueueHead[] = [];
+  #records = 0;
+  #lingering: NodeJS.Timeout | undefined;
   #scheduled = false;
   readonly #flush = (): void => this.flush();
+
+  /** Short beside what a worker needs for its next job, long beside a turn. */
+  static readonly LINGER_MS = 5;
+  static readonly RECORDS_MAX = 128;
 
   /** Without a command when everything that was settled was settled before: the receipts then are for what is under way. */
   constructor(propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void) {
@@ -34,14 +44,24 @@ export class SettleBatcher {
   /** It hears when everything that was settled so far is committed. */
   confirm(receipt: SettleReceipt): void {
     this.#receipts.push(receipt);
-    this.#flushSoon();
+    if (this.#rows.size === 0) this.#flushThisTurn();
   }
 
+  /** The leadership ended: whoever waits for a receipt tells the next leader. */
+  clear(): void {
+    this.#takeReceipts();
+    this.#rows = new Map();
+    this.flush();
+  }
+
+  /** Proposes what there is now. */
   flush(): void {
     this.#scheduled = false;
+    this.#records = 0;
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
     if (this.#rows.size === 0 && this.#receipts.length === 0) return;
-    const receipts = this.#receipts;
-    this.#receipts = [];
+    const receipts = this.#takeReceipts();
     if (this.#rows.size === 0) {
       this.#propose(undefined, receipts);
       return;
@@ -54,10 +74,8 @@ export class SettleBatcher {
       if (pending.returned.length > 0) row.returned = toRanges(pending.returned);
       rows.push(row);
     }
-    const heads = this.#heads;
     this.#rows = new Map();
-    this.#heads = [];
-    this.#propose(encodeCommand({ type: 'settle', rows, heads }), receipts);
+    this.#propose(encodeCommand({ type: 'settle', rows, heads: [] }), receipts);
   }
 
   #row(queueId: number, rowBase: number): PendingRow {
@@ -67,19 +85,30 @@ export class SettleBatcher {
       row = { queueId, rowBase, accepted: [], expired: [], returned: [] };
       this.#rows.set(id, row);
     }
-    this.#flushSoon();
+    if (++this.#records >= SettleBatcher.RECORDS_MAX) this.#flushThisTurn();
+    else this.#lingering ??= setTimeout(this.#flush, SettleBatcher.LINGER_MS);
     return row;
   }
 
-  #flushSoon(): void {
+  #takeReceipts(): SettleReceipt[] {
+    const receipts = this.#receipts;
+    this.#receipts = [];
+    for (const receipt of receipts) receipt.isTaken = true;
+    return receipts;
+  }
+
+  /** At its end, with all that it settles. */
+  #flushThisTurn(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#flush);
   }
 }
 
-/** Who waits to hear that what was settled is committed. One a message. */
+/** Who waits to hear that what was settled is committed. */
 export interface SettleReceipt {
+  /** Set when it goes with a command, or is given up: it says nothing about what is settled from then on. */
+  isTaken: boolean;
   confirmed(): void;
 }
 

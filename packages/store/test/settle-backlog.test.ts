@@ -28,7 +28,7 @@ describe('receipts for what was settled', () => {
     jest.useRealTimers();
   });
 
-  const receipt = (name: string) => ({ confirmed: () => confirmed.push(name) });
+  const receipt = (name: string) => ({ isTaken: false, confirmed: () => confirmed.push(name) });
   const add = (name: string): void => backlog.add(new Uint8Array(1), [receipt(name)]);
   const commit = (n: number): void => proposed[n]?.applied(n, { type: 'settled', stale: 0 });
 

@@ -1,7 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { SettleCursor, SettleOutcome } from '@sluice/queue/machine/settle-cursor';
 import fc from 'fast-check';
-import { SettleBatcher, toRanges } from '../src/settle-batcher.ts';
+import { SettleBatcher, type SettleReceipt, toRanges } from '../src/settle-batcher.ts';
 
 interface Settled {
   queueId: number;
@@ -27,16 +27,31 @@ function decoded(command: Uint8Array): Settled[] {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-describe('what a turn settled', () => {
-  test('is one command of ranges, rows and outcomes apart', async () => {
-    const commands: Uint8Array[] = [];
-    const batcher = new SettleBatcher((command) => commands.push(command as Uint8Array));
+describe('what was settled', () => {
+  let commands: Uint8Array[];
+  let receipts: SettleReceipt[];
+  let batcher: SettleBatcher;
+
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    commands = [];
+    receipts = [];
+    batcher = new SettleBatcher((command, taken) => {
+      if (command !== undefined) commands.push(command);
+      receipts.push(...taken);
+    });
+  });
+
+  afterEach(() => jest.useRealTimers());
+
+  const receipt = (): SettleReceipt => ({ isTaken: false, confirmed: () => {} });
+
+  test('is one command of ranges, rows and outcomes apart', () => {
     for (const offset of [3, 1, 2]) batcher.accepted(1, 0, offset);
     batcher.returned(1, 0, 5);
     batcher.expired(1, 10, 12);
     batcher.accepted(2, 0, 0);
-    expect(commands).toEqual([]);
-    await turn();
+    batcher.flush();
     expect(commands).toHaveLength(1);
     expect(decoded(commands[0] as Uint8Array)).toEqual([
       { queueId: 1, rowBase: 0, outcome: 'ACCEPTED', from: 1, to: 4 },
@@ -46,18 +61,60 @@ describe('what a turn settled', () => {
     ]);
   });
 
-  test('nothing is proposed when nothing was settled, and the next turn is a command of its own', async () => {
-    const commands: Uint8Array[] = [];
-    const batcher = new SettleBatcher((command) => commands.push(command as Uint8Array));
-    batcher.flush();
-    expect(commands).toEqual([]);
+  test('waits a moment for more, from the first of it on', async () => {
     batcher.accepted(1, 0, 0);
-    batcher.flush();
+    await turn();
+    jest.advanceTimersByTime(SettleBatcher.LINGER_MS - 1);
+    batcher.accepted(1, 0, 1);
+    expect(commands).toEqual([]);
+    jest.advanceTimersByTime(1);
+    expect(commands).toHaveLength(1);
+    batcher.accepted(1, 0, 2);
+    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    expect(commands).toHaveLength(2);
+  });
+
+  test('waits no longer than its turn when it is much', async () => {
+    for (let offset = 0; offset < SettleBatcher.RECORDS_MAX; offset++) batcher.accepted(1, 0, offset);
+    batcher.accepted(1, 0, 1000);
+    expect(commands).toEqual([]);
     await turn();
     expect(commands).toHaveLength(1);
-    batcher.accepted(1, 0, 1);
+    expect(decoded(commands[0] as Uint8Array)).toHaveLength(2);
+    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    expect(commands).toHaveLength(1);
+  });
+
+  test('takes its receipts along; without it they need not wait', async () => {
+    const [settled, repeated] = [receipt(), receipt()];
+    batcher.accepted(1, 0, 0);
+    batcher.confirm(settled);
     await turn();
-    expect(commands).toHaveLength(2);
+    expect(receipts).toEqual([]);
+    batcher.flush();
+    expect(receipts).toEqual([settled]);
+    expect(settled.isTaken).toBe(true);
+    batcher.confirm(repeated);
+    await turn();
+    expect(receipts).toEqual([settled, repeated]);
+    expect(commands).toHaveLength(1);
+  });
+
+  test('is forgotten with the leadership, and its receipts are', () => {
+    const given = receipt();
+    batcher.accepted(1, 0, 0);
+    batcher.confirm(given);
+    batcher.clear();
+    batcher.flush();
+    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    expect(commands).toEqual([]);
+    expect(receipts).toEqual([]);
+    expect(given.isTaken).toBe(true);
+  });
+
+  test('nothing is proposed when nothing was settled', () => {
+    batcher.flush();
+    expect(commands).toEqual([]);
   });
 });
 

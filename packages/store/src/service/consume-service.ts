@@ -8,6 +8,7 @@ import type {
 import type { Channel } from '@sluice/rpc/transport';
 import type { Partition } from '../partition.ts';
 import type { DispatchConsumer, QueueDispatch } from '../queue-dispatch.ts';
+import type { SettleReceipt } from '../settle-batcher.ts';
 
 /**
  * Serves the consumers of gateways, a channel each. When a channel closes, whatever the reason, everything its consumers
@@ -40,7 +41,13 @@ export class ConsumeService {
   }
 
   accept(channel: ConsumeChannel, from: number): void {
-    const gateway: GatewayChannel = { from, number: this.#nextChannel++, channel, consumers: new Map() };
+    const gateway: GatewayChannel = {
+      from,
+      number: this.#nextChannel++,
+      channel,
+      consumers: new Map(),
+      receipts: new Map(),
+    };
     this.#channels.add(gateway);
     this.#newest.set(from, gateway);
     channel.onMessage((request) => this.#handle(gateway, request));
@@ -112,10 +119,17 @@ export class ConsumeService {
   }
 
   /** Only what was said in this leadership: what came before it may have found nobody who leads. */
-  #confirmLater({ channel }: GatewayChannel, { partition: number, term, upTo }: SettleMark): void {
+  #confirmLater({ channel, receipts }: GatewayChannel, { partition: number, term, upTo }: SettleMark): void {
     const partition = this.#partitions.get(number);
     if (partition === undefined || !partition.leads || partition.term !== term || upTo === 0) return;
-    partition.settles.confirm({ confirmed: () => channel.send({ type: 'settled', partition: number, upTo }) });
+    const last = receipts.get(number);
+    if (last !== undefined && !last.isTaken) {
+      last.upTo = upTo;
+      return;
+    }
+    const receipt = new SettledReceipt(channel, number, upTo);
+    receipts.set(number, receipt);
+    partition.settles.confirm(receipt);
   }
 
   #attach(gateway: GatewayChannel, request: Extract<ConsumeRequest, { type: 'attach' }>): DetachReason | undefined {
@@ -159,12 +173,32 @@ interface GatewayChannel {
   readonly number: number;
   readonly channel: ConsumeChannel;
   readonly consumers: Map<number, ChannelConsumer>;
+  /** By partition, the last one. */
+  readonly receipts: Map<number, SettledReceipt>;
 }
 
 const NOTHING: readonly never[] = [];
 
 function tellLeading({ channel }: GatewayChannel, { groupId, term }: Partition): void {
   channel.send({ type: 'leading', partition: groupId, term });
+}
+
+/** One for all that a channel settles in a partition until it is proposed. */
+class SettledReceipt implements SettleReceipt {
+  isTaken = false;
+  upTo: number;
+  readonly #channel: ConsumeChannel;
+  readonly #partition: number;
+
+  constructor(channel: ConsumeChannel, partition: number, upTo: number) {
+    this.#channel = channel;
+    this.#partition = partition;
+    this.upTo = upTo;
+  }
+
+  confirmed(): void {
+    this.#channel.send({ type: 'settled', partition: this.#partition, upTo: this.upTo });
+  }
 }
 
 class ChannelConsumer implements DispatchConsumer {
