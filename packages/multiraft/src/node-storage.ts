@@ -9,6 +9,7 @@ import { type LockDirectory, lockDirectory } from '@sluice/storage/entry-log/dir
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { FileOperations } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+import { GatheringEngine } from '@sluice/storage/gathering-engine';
 import { listImages, readImage } from '@sluice/storage/image-file';
 import {
   appliedKey,
@@ -37,7 +38,7 @@ export interface NodeStorage {
   readonly imageDirectory: string;
   /** Through which everything outside of the engine is read and written. */
   readonly files: FileOperations;
-  readonly engine: Engine;
+  readonly engine: GatheringEngine;
   readonly entryLog: EntryLog;
   /** Replicas whose stored state must not be believed, and why; as found when it was opened. */
   readonly impaired: ReadonlyMap<number, Error>;
@@ -139,14 +140,14 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
 }
 
 interface Derived {
-  engine: Engine;
+  engine: GatheringEngine;
   logMark: LogMark | undefined;
 }
 
 /** Opens the engine if it can be trusted, otherwise makes an empty one, to be filled from images and the log. */
 async function openDerived(directory: string, options: NodeStorageOptions): Promise<Derived> {
   try {
-    const engine = await options.openEngine(directory);
+    const engine = new GatheringEngine(await options.openEngine(directory));
     const mark = await engine.get(logMarkKey);
     return { engine, logMark: mark === undefined ? undefined : decodeLogMark(mark) };
   } catch (cause) {
@@ -154,7 +155,7 @@ async function openDerived(directory: string, options: NodeStorageOptions): Prom
     options.logger.warn({ err: cause, directory }, 'the derived state is damaged: rebuilding it from the entry log');
   }
   await (options.removeEngine?.(directory) ?? rm(directory, { recursive: true, force: true }));
-  return { engine: await options.openEngine(directory), logMark: undefined };
+  return { engine: new GatheringEngine(await options.openEngine(directory)), logMark: undefined };
 }
 
 /** Loads an image when the engine's state of a group ends before the log begins. */

@@ -75,6 +75,7 @@ export class RaftHost {
       onFailed: fail,
       onStopped: (replica, cause) => this.#stopped(replica, cause),
     });
+    storage.engine.onFailure(fail);
     this.#imageKeeper = new ImageKeeper({ storage, applyLoop: this.#applyLoop, logger });
     this.#watch = new PeerWatch({
       nodeId,
@@ -353,7 +354,7 @@ export class RaftHost {
 
   /** True while a write waits for space on the disk. */
   get diskFull(): boolean {
-    return this.#storeLoop.full || this.#applyLoop.full;
+    return this.#storeLoop.full || this.#applyLoop.full || this.#storage.engine.isFull;
   }
 
   /** Groups that stopped because an entry could not be applied. */

@@ -1,0 +1,155 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
+import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
+import { GatheringEngine } from '@sluice/storage/gathering-engine';
+import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
+import { engineContract } from './engine-contract.ts';
+
+const key = (n: number): Uint8Array => Uint8Array.of(1, n >> 8, n & 0xff);
+const put = (n: number, value: number): KeyValueWrite => ({ key: key(n), value: Uint8Array.of(value) });
+const gone = (n: number): KeyValueWrite => ({ key: key(n), value: undefined });
+const FROM = Uint8Array.of(1);
+const TO = Uint8Array.of(2);
+const UNSYNCED = { sync: false };
+
+/** An engine whose disk is slow or full when a test says so. */
+class Watched extends MemoryEngine {
+  batches: KeyValueWrite[][] = [];
+  isFull = false;
+  hold: Promise<void> | undefined;
+
+  override async write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void> {
+    if (this.isFull) throw new SluiceError('STATE_FULL', 'full', { retriable: true });
+    await this.hold;
+    this.batches.push([...batch]);
+    await super.write(batch, options);
+  }
+}
+
+const shown = async (engine: Engine, limit = 1000): Promise<[number, number][]> =>
+  (await engine.scan(FROM, TO, limit)).map((row) => [row.key[2] as number, row.value[0] as number]);
+
+describe('writes gathered in front of an engine: the contract', () =>
+  engineContract(async () => new GatheringEngine(new MemoryEngine())));
+
+describe('writes gathered in front of an engine', () => {
+  let below: Watched;
+  let engine: GatheringEngine;
+
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    below = new Watched();
+    engine = new GatheringEngine(below);
+  });
+
+  afterEach(() => jest.useRealTimers());
+
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  test('go down as one, each row as it was written last', async () => {
+    await engine.write([put(1, 1), put(2, 2)], UNSYNCED);
+    await engine.write([put(1, 3), gone(2)], UNSYNCED);
+    expect(below.batches).toEqual([]);
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    expect(below.batches).toHaveLength(1);
+    expect(below.batches[0]?.map((row) => [row.key[2], row.value?.[0]])).toEqual([
+      [1, 3],
+      [2, undefined],
+    ]);
+  });
+
+  test('are seen at once, also while they are on their way', async () => {
+    await below.write([put(1, 10), put(3, 30), put(5, 50)], UNSYNCED);
+    let release = (): void => {};
+    below.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    await engine.write([put(2, 2), gone(3)], UNSYNCED);
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await engine.write([gone(5), put(6, 6)], UNSYNCED);
+    const expected = [
+      [1, 10],
+      [2, 2],
+      [6, 6],
+    ];
+    expect(await shown(engine)).toEqual(expected);
+    const snapshot = engine.snapshotScan(FROM, TO, 2);
+    release();
+    await settled();
+    expect(await shown(engine)).toEqual(expected);
+    expect((await engine.getMany([key(3), key(1), key(6)])).map((value) => value?.[0])).toEqual([undefined, 10, 6]);
+    const chunks: number[][] = [];
+    for await (const rows of snapshot) chunks.push(rows.map((row) => row.key[2] as number));
+    expect(chunks).toEqual([[1, 2], [6]]);
+  });
+
+  test('a scan goes on behind rows that were deleted, and does not pass over stored ones', async () => {
+    await below.write(
+      [...Array(10).keys()].map((n) => put(n, n)),
+      UNSYNCED,
+    );
+    await engine.write([gone(0), gone(1), put(20, 20)], UNSYNCED);
+    expect(await shown(engine, 3)).toEqual([
+      [2, 2],
+      [3, 3],
+      [4, 4],
+    ]);
+    expect((await shown(engine, 9)).map(([n]) => n)).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 20]);
+  });
+
+  test('leave before their time when there are many, and more wait for those', async () => {
+    let release = (): void => {};
+    below.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    const many = [...Array(GatheringEngine.ROWS_MAX).keys()].map((n) => put(n, 1));
+    await engine.write(many, UNSYNCED);
+    await engine.write(many, UNSYNCED);
+    const taken: number[] = [];
+    const writes = [500, 501].map((n) => engine.write([put(n, 1)], UNSYNCED).then(() => taken.push(n)));
+    await settled();
+    expect(taken).toEqual([]);
+    release();
+    await Promise.all(writes);
+    expect(taken).toEqual([500, 501]);
+  });
+
+  test('a full disk refuses what is too much, keeps what was taken, and gets it when there is space', async () => {
+    below.isFull = true;
+    const many = [...Array(GatheringEngine.ROWS_MAX).keys()].map((n) => put(n, 1));
+    await engine.write(many, UNSYNCED);
+    await settled();
+    await expect(engine.write([put(500, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
+    expect(await engine.get(key(500))).toBeUndefined();
+    expect((await engine.get(key(7)))?.[0]).toBe(1);
+    expect(engine.isFull).toBe(true);
+    below.isFull = false;
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    expect(below.batches[0]).toHaveLength(GatheringEngine.ROWS_MAX);
+    expect(engine.isFull).toBe(false);
+    await engine.write([put(500, 1)], UNSYNCED);
+  });
+
+  test('an engine that failed is not written any more, and who writes is told', async () => {
+    below.hold = Promise.reject(new SluiceError('STATE_LOST', 'lost'));
+    below.hold.catch(() => {});
+    const failures: Error[] = [];
+    engine.onFailure((cause) => failures.push(cause));
+    await engine.write([put(1, 1)], UNSYNCED);
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    await expect(engine.write([put(2, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_LOST' });
+    expect(failures).toHaveLength(1);
+  });
+
+  test('a sync takes all that was written before it along, and so does the end', async () => {
+    await engine.write([put(1, 1)], UNSYNCED);
+    await engine.write([], { sync: true });
+    expect(below.batches).toHaveLength(1);
+    await engine.write([put(2, 1)], UNSYNCED);
+    await engine.close();
+    expect(below.batches).toHaveLength(2);
+  });
+});
