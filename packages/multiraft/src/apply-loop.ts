@@ -58,6 +58,11 @@ export class ApplyLoop {
   /** A full disk is waited for no longer. */
   #closing = false;
 
+  /** Behind all that came with the same frame. */
+  readonly #begin = (): void => {
+    void this.#run();
+  };
+
   /** Entries and bytes of one batch: long enough to share the fetch and the write, short enough to answer soon. */
   static readonly BATCH_ENTRIES_MAX = 1024;
   static readonly BATCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -224,7 +229,7 @@ export class ApplyLoop {
   #start(): void {
     if (this.#running || this.#failed !== undefined) return;
     this.#running = true;
-    void this.#run();
+    queueMicrotask(this.#begin);
   }
 
   async #run(): Promise<void> {

@@ -408,6 +408,7 @@ export class RaftHost {
   /** Something was done to a core: its Ready goes into the next turn, and whoever must know hears who leads. */
   #settle(replica: Replica): void {
     if (replica.removed) return;
+    this.#storeLoop.applyCommitted(replica);
     if (replica.raft.hasReady()) this.#storeLoop.wake(replica);
     else this.#applyLoop.leadershipMayHaveMoved(replica);
   }

@@ -108,6 +108,13 @@ export class StoreLoop {
     this.#schedule();
   }
 
+  /** What was just committed is applied at once: the write under way, of what came after it, has nothing to add. */
+  applyCommitted(replica: Replica): void {
+    if (this.#fenced !== undefined || replica.installing !== undefined || replica.installed !== undefined) return;
+    const { first, last } = replica.raft.takeCommitted();
+    if (last >= first) this.#applyLoop.commit(replica, last);
+  }
+
   /** Writes for a group that no core speaks for yet, in the next turn's frame. Resolves when it is durable. */
   write(write: LogWrite): Promise<void> {
     return this.#inNextTurn(write);

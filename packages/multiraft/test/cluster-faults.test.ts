@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { FileOperations } from '@sluice/storage/files/file-operations';
+import { StoreLoop } from '../src/store-loop.ts';
 import { type Member, TestCluster } from './support/test-cluster.ts';
 import { until } from './support/test-node.ts';
 
@@ -104,6 +106,52 @@ describe('a disk that stalls', () => {
     await cluster.agree(1, 3);
   });
 });
+
+test('what a majority has is answered while the next write is still under way', async () => {
+  const { STALL_MS } = StoreLoop;
+  // Nothing is gathered ahead of the write: only what needs no turn at all can be done.
+  Object.assign(StoreLoop, { STALL_MS: Number.POSITIVE_INFINITY });
+  try {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 1);
+    await cluster.agree(1, 1);
+    const rest = others(leader).map((nodeId) => cluster.member(nodeId));
+    const release = rest.map(({ files }) => holdSyncs(files));
+    const { entryLog } = leader.storage;
+    const durable = entryLog.lastIndex(1);
+    const first = leader.propose(1, 1);
+    await until(() => entryLog.lastIndex(1) > durable, 'the leader has it on its disk');
+    const own = holdSyncs(leader.files);
+    const second = leader.propose(1, 1);
+    await until(() => own.held, 'the next one is being written');
+    for (const one of release) one.release();
+    expect((await first).value).toBe(2);
+    expect(entryLog.lastIndex(1)).toBe(durable + 1);
+    own.release();
+    expect((await second).value).toBe(3);
+  } finally {
+    Object.assign(StoreLoop, { STALL_MS });
+  }
+});
+
+/** From now on syncs wait, until they are released. */
+function holdSyncs(files: FileOperations): { held: boolean; release(): void } {
+  const { datasync } = files;
+  const hold = { held: false, release: (): void => {} };
+  const released = new Promise<void>((resolve) => {
+    hold.release = () => {
+      files.datasync = datasync;
+      resolve();
+    };
+  });
+  files.datasync = async (...args) => {
+    hold.held = true;
+    await released;
+    await datasync(...args);
+  };
+  return hold;
+}
 
 test('a leader whose disk fails is replaced at once, and answers nothing more', async () => {
   await cluster.start(3, 2);

@@ -269,6 +269,14 @@ export class RaftGroup {
     };
   }
 
+  /**
+   * `Ready.committed` before the rest of it: what a message committed needs no disk, and need not wait for the write that is
+   * under way when it comes. Not between a Ready with a snapshot and the end of its installation.
+   */
+  takeCommitted(): { first: number; last: number } {
+    return this.#group.log.takeCommitted();
+  }
+
   #voteChanged(): boolean {
     const { term, vote, saved } = this.#group;
     return term !== saved.term || vote !== saved.vote;
@@ -291,10 +299,11 @@ export class RaftGroup {
   /** The write that ended with this entry (or snapshot) is durable, and so are all before it. */
   persisted(term: number, index: number): void {
     const group = this.#group;
+    const isSilent = group.log.persistedIndex < group.silentUntil;
     if (!group.log.persisted(term, index) || group.role !== 'leader') return;
     const own = group.progress.get(group.self);
     if (own === undefined) return;
-    if (group.log.persistedIndex >= group.silentUntil) group.appendsWanted = true;
+    if (isSilent && group.log.persistedIndex >= group.silentUntil) group.appendsWanted = true;
     own.accepted(group.log.persistedIndex);
     maybeCommit(group);
   }

@@ -53,7 +53,7 @@ function handleAccepted(group: GroupState, peer: number, progress: Progress, ind
       if (progress.match + 1 >= group.log.firstIndex()) progress.becomeReplicate();
       break;
   }
-  group.appendsWanted = true;
+  if (progress.poked || progress.next <= group.log.lastIndex) group.appendsWanted = true;
   if (grows) maybeCommit(group);
   if (group.role === 'leader') maybeHandOver(group, peer, progress);
 }

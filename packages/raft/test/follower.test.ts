@@ -41,6 +41,19 @@ describe('a follower', () => {
     expect(group.lastIndex).toBe(4);
   });
 
+  test('tells what is committed once, also before the rest of its Ready, and nothing that is not durable here', () => {
+    const group = follower(1, 1);
+    group.step(append({ prevIndex: 2, entries: entries(3, 3), commit: 3 }));
+    expect(group.commit).toBe(3);
+    expect(group.takeCommitted()).toEqual({ first: 1, last: 2 });
+    const ready = group.ready();
+    expect(ready.entries).toHaveLength(1);
+    expect(ready.committed).toEqual({ first: 3, last: 2 });
+    group.persisted(3, 3);
+    expect(group.takeCommitted()).toEqual({ first: 3, last: 3 });
+    expect(group.hasReady()).toBe(false);
+  });
+
   test('drops appends that do not hold together, as if they were lost', () => {
     const group = follower(1);
     for (const message of [
