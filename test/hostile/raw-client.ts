@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { Decoder } from '@sluice/mqtt/codec/decoder';
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { type ConnectPacket, type Packet, PacketType, type ProtocolVersion } from '@sluice/mqtt/codec/packet';
 import type { Address } from '../harness/server-process.ts';
 
-export type Transport = 'tcp' | 'ws';
+export type Transport = 'tcp' | 'ws' | 'tls' | 'wss';
 
 /** The longest that an honest answer takes, also on a machine that does other things. */
 const ANSWER_MS_MAX = 10_000;
 
 /**
- * A client that sends whatever it is told, also what no library would send, over TCP or WebSocket, and shows what came
- * back. WebSocket is spoken by hand: its frames are part of what is tested.
+ * A client that sends whatever it is told, also what no library would send, over TCP or WebSocket, with TLS below or
+ * without, and shows what came back. WebSocket is spoken by hand: its frames are part of what is tested.
  */
 export class RawClient {
   readonly socket: Socket;
@@ -46,7 +47,7 @@ export class RawClient {
 
   static async open(address: Address, transport: Transport = 'tcp'): Promise<RawClient> {
     const client = await RawClient.#tcp(address, transport);
-    if (transport === 'ws') {
+    if (client.isFramed) {
       client.upgrade();
       await client.until('101', () => client.handshake.includes('\r\n\r\n'));
       if (!client.handshake.startsWith('HTTP/1.1 101 ')) throw new Error(`not upgraded: ${client.handshake}`);
@@ -60,10 +61,18 @@ export class RawClient {
   }
 
   static #tcp({ host, port }: Address, transport: Transport): Promise<RawClient> {
+    const isSecure = transport === 'tls' || transport === 'wss';
     return new Promise((resolve, reject) => {
-      const socket = connect(port, host, () => resolve(new RawClient(socket, transport)));
+      const opened = (): void => resolve(new RawClient(socket, transport));
+      // Who the server is, is not what is tested by whoever uses this.
+      const trusting = { host, port, rejectUnauthorized: false };
+      const socket = isSecure ? connectTls(trusting, opened) : connect(port, host, opened);
       socket.once('error', reject);
     });
+  }
+
+  get isFramed(): boolean {
+    return this.transport === 'ws' || this.transport === 'wss';
   }
 
   upgrade(path = '/mqtt', headers: Record<string, string> = {}): void {
@@ -82,7 +91,7 @@ export class RawClient {
 
   /** Bytes of the MQTT stream: as they are, or in one binary frame. */
   write(bytes: Uint8Array): void {
-    this.socket.write(this.transport === 'ws' ? frame(bytes) : bytes);
+    this.socket.write(this.isFramed ? frame(bytes) : bytes);
   }
 
   send(packet: Packet): void {
@@ -136,8 +145,8 @@ export class RawClient {
   }
 
   #take(chunk: Buffer): void {
-    if (this.transport === 'tcp') this.#decode(chunk);
-    else this.#takeFrames(chunk);
+    if (this.isFramed) this.#takeFrames(chunk);
+    else this.#decode(chunk);
     this.#look();
   }
 

@@ -69,5 +69,5 @@ the conformance appendices and the numbered sentences of both documents: 251 in 
 141 in MQTT 3.1.1, two of which are misprinted there (3.1.2.7 and 3-8.3-4).
 
 \`suite.test.ts\` runs the cases against the built broker, packet by packet, every answer read by a second codec as well.
-\`SLUICE_E2E=cluster\` makes it three nodes, where each client is sent to a gateway by chance; \`SLUICE_TRANSPORT=ws\` lets all
-clients speak WebSocket.`;
+\`SLUICE_E2E=cluster\` makes it three nodes, where each client is sent to a gateway by chance; \`SLUICE_TRANSPORT\` of
+\`ws\`, \`tls\` or \`wss\` lets all clients speak that.`;

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { type Packet, PacketType, type Properties, type ProtocolVersion, type QoS } from '@sluice/mqtt/codec/packet';
 import { parser } from 'mqtt-packet';
@@ -41,7 +45,7 @@ type PacketOf<T extends PacketType> = Packet & { type: T };
 /**
  * The broker under test and its clients, spoken to packet by packet. One broker serves all cases: names are drawn, so that
  * no case meets another. `SLUICE_E2E` makes it a cluster, where each client is sent to a gateway by chance;
- * `SLUICE_TRANSPORT` says how clients speak: tcp (as long as nothing is said) or ws.
+ * `SLUICE_TRANSPORT` says how clients speak: tcp (as long as nothing is said), ws, tls or wss.
  */
 export class Wire {
   readonly broker: Broker;
@@ -55,9 +59,11 @@ export class Wire {
   }
 
   static async start(): Promise<Wire> {
-    const transport = (process.env.SLUICE_TRANSPORT ?? 'tcp') as Transport;
-    if (transport !== 'tcp' && transport !== 'ws') throw new Error(`SLUICE_TRANSPORT is tcp or ws, not ${transport}`);
-    return new Wire(await startBroker({ flags: FLAGS }), transport);
+    const transport = (process.env.SLUICE_TRANSPORT || 'tcp') as Transport;
+    if (LISTENERS[transport] === undefined)
+      throw new Error(`SLUICE_TRANSPORT is tcp, ws, tls or wss, not ${transport}`);
+    const isSecure = transport === 'tls' || transport === 'wss';
+    return new Wire(await startBroker({ flags: [...FLAGS, ...(isSecure ? tlsFlags() : [])] }), transport);
   }
 
   async dispose(): Promise<void> {
@@ -77,8 +83,7 @@ export class Wire {
 
   /** A connection before its CONNECT. */
   async open(near?: WireClient, transport = this.transport): Promise<WireClient> {
-    const listener: ListenerName = transport === 'ws' ? 'ws' : 'mqtt';
-    const address = near?.address ?? this.broker.address(listener);
+    const address = near?.address ?? this.broker.address(LISTENERS[transport]);
     const client = new WireClient(await RawClient.open(address, transport), address, this);
     this.#open.add(client);
     return client;
@@ -277,7 +282,9 @@ export class WireClient {
 
   /** As a machine that loses its power. */
   drop(): void {
-    this.raw.socket.resetAndDestroy();
+    // Below TLS there is a socket that is not ours to reset: it just goes.
+    if (this.raw.transport === 'tls' || this.raw.transport === 'wss') this.raw.destroy();
+    else this.raw.socket.resetAndDestroy();
   }
 }
 
@@ -294,6 +301,23 @@ export interface Delivered {
 function delivered(packet: PacketOf<3>): Delivered {
   const { topic, qos, retain, dup, packetId, properties = {} } = packet;
   return { topic, payload: Buffer.from(packet.payload).toString(), qos, retain, dup, packetId, properties };
+}
+
+const LISTENERS: Record<Transport, ListenerName> = { tcp: 'mqtt', ws: 'ws', tls: 'mqtts', wss: 'wss' };
+
+/** Both TLS listeners, with a certificate made for this run. */
+function tlsFlags(): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-conformance-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const made = ['req', '-x509', ...kind, '-keyout', key, '-out', certificate, '-days', '2', '-subj', '/CN=localhost'];
+  execFileSync('openssl', made, { stdio: 'ignore' });
+  return [
+    ['--mqtts', '127.0.0.1:0', '--wss', '127.0.0.1:0'],
+    ['--set', `tls.certificateFile=${certificate}`],
+    ['--set', `tls.keyFile=${key}`],
+  ].flat();
 }
 
 /** Everything that a broker may do when it is asked to. */
