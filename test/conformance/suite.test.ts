@@ -17,6 +17,7 @@ import './cases/malformed.ts';
 import './cases/disconnect.ts';
 import './cases/authentication.ts';
 import './cases/mqtt31.ts';
+import './cases/system-topics.ts';
 import './cases/websocket.ts';
 import { share, Wire, wire } from './support/wire.ts';
 

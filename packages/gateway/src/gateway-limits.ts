@@ -23,6 +23,8 @@ export interface GatewayLimits extends ProtocolLimits {
    * answers as if nothing had happened. MQTT 5 is told in its acknowledgement, whatever this says.
    */
   denyAction: 'disconnect' | 'ignore';
+  /** How often a node says under `$SYS/` how it is; 0 for never. */
+  systemIntervalMs: number;
   /** Precision of keep-alive and the other deadlines. */
   tickMs: number;
 }
@@ -38,5 +40,6 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   retainedMessageBytesMax: 1024 * 1024,
   lingerMs: 5_000,
   denyAction: 'disconnect',
+  systemIntervalMs: 60_000,
   tickMs: 250,
 };

@@ -69,6 +69,13 @@ export class GatewayMetrics {
     this.#dropped[reason].add();
   }
 
+  /** Whatever the reason. */
+  get droppedTotal(): number {
+    let total = 0;
+    for (const counter of Object.values(this.#dropped)) total += counter.value;
+    return total;
+  }
+
   subscriptionGauge(kind: 'plain' | 'shared' | 'queue'): Gauge {
     if (kind === 'plain') return this.#plainSubscriptions;
     return kind === 'shared' ? this.#sharedSubscriptions : this.#queueSubscriptions;

@@ -15,6 +15,7 @@ import type { LiveRouter } from './live/live-router.ts';
 import type { PublishIngress } from './publish/publish-ingress.ts';
 import type { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
+import type { SystemTopics } from './system/system-topics.ts';
 
 /** What all connections of one gateway share. */
 export interface GatewayServices {
@@ -31,6 +32,7 @@ export interface GatewayServices {
   readonly retainedInFlight: RetainedInFlight;
   readonly ingress: PublishIngress;
   readonly queues: QueueSubscriptions;
+  readonly system: SystemTopics;
   readonly backpressure: Backpressure;
   readonly table: ConnectionTable;
   readonly drain: GatewayDrain;

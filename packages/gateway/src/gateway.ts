@@ -31,6 +31,8 @@ import type { DurablePublish } from './publish/durable-publish.ts';
 import { PublishIngress } from './publish/publish-ingress.ts';
 import { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
+import { type SystemName, systemFacts } from './system/system-facts.ts';
+import { SystemTopics } from './system/system-topics.ts';
 
 export interface GatewayOptions {
   /** Of this node: other gateways know it by that. */
@@ -46,6 +48,8 @@ export interface GatewayOptions {
   durable: DurablePublish;
   queues: QueueSubscriptions;
   retained: RetainedMessages;
+  /** What this node is called under `$SYS/`. */
+  system?: SystemName;
   limits?: Partial<GatewayLimits>;
 }
 
@@ -81,6 +85,7 @@ export class Gateway {
       metrics: new LiveMeshMetrics(options.metrics),
       connectedElsewhere: (elsewhere) => connectedElsewhere(this.#services, nodeId, elsewhere),
     });
+    const system = options.system ?? { node: `${nodeId}`, version: 'unknown', nodes: () => [`${nodeId}`] };
     this.#services = {
       clock,
       logger,
@@ -94,6 +99,13 @@ export class Gateway {
       retainedInFlight,
       ingress: new PublishIngress({ live, mesh, inFlight: retainedInFlight, durable, limits }),
       queues,
+      system: new SystemTopics({
+        live,
+        mesh,
+        facts: systemFacts(system, { clock, table, live, metrics }),
+        intervalMs: limits.systemIntervalMs,
+        nowMs: clock.monotonicMs(),
+      }),
       backpressure: new Backpressure(durable),
       table,
       drain: new GatewayDrain({ table, clock, logger, metrics }),
@@ -264,6 +276,7 @@ export class Gateway {
     const nowMs = this.#services.clock.monotonicMs();
     this.#services.wheel.advance(nowMs);
     this.#services.mesh.tick();
+    this.#services.system.tick(nowMs, this.#services.clock.nowMs());
   }
 }
 

@@ -300,7 +300,19 @@ async function compose(around: Around): Promise<Parts> {
   }
   if (config.node.roles.has('gateway')) {
     const { certificates } = around;
-    const parts = { config, nodeId, topology, routes, metadata, transport, clock, logger, metrics, certificates };
+    const parts = {
+      config,
+      nodeId,
+      name: registration.name,
+      topology,
+      routes,
+      metadata,
+      transport,
+      clock,
+      logger,
+      metrics,
+      certificates,
+    };
     gateway = new GatewayRole(parts);
   }
   return {

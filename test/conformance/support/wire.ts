@@ -324,6 +324,7 @@ function tlsFlags(): string[] {
 const FLAGS = [
   ['--ws', '127.0.0.1:0'],
   ['--set', 'mqtt.validatePayloadFormat=true'],
+  ['--set', 'mqtt.systemInterval=1s'],
   ['--set', 'mqtt.responseInformation=answers/here/'],
 ].flat();
 

@@ -103,6 +103,15 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
       return;
     }
     if (!retained) return;
+    const { system } = this.#services;
+    if (system.covers(request.filter)) {
+      const { subscriptionIdentifier } = subscription;
+      const nowMs = this.nowMs();
+      for (const message of system.found(request.filter, nowMs)) {
+        this.deliverLive(message, message.qos, true, subscriptionIdentifier, undefined, nowMs);
+      }
+      return;
+    }
     this.#stopReplay(text);
     this.#replays.push(new RetainedReplay(text, request.filter, () => this.#requestTurn()));
   }

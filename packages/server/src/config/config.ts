@@ -36,6 +36,7 @@ export interface ServerConfig {
     receiveMaximum: number;
     topicAliasMaximum: number;
     validatePayloadFormat: boolean;
+    systemIntervalMs: number;
     responseInformation: string;
     keepAliveMaxMs: number;
     connectTimeoutMs: number;
@@ -121,6 +122,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       receiveMaximum: mqtt.receiveMaximum,
       topicAliasMaximum: mqtt.topicAliasMaximum,
       validatePayloadFormat: mqtt.validatePayloadFormat,
+      systemIntervalMs: toMs(mqtt.systemInterval),
       responseInformation: mqtt.responseInformation,
       keepAliveMaxMs: toMs(mqtt.keepAliveMax),
       connectTimeoutMs: toMs(mqtt.connectTimeout),

@@ -189,6 +189,13 @@ const mqtt = {
     default: '',
     why: 'Empty tells nothing: what it means is between the clients and whoever runs them.',
   }),
+  systemInterval: duration({
+    about: 'How often a node publishes below $SYS/ how it is; 0 for never.',
+    default: '60s',
+    min: 0,
+    max: HOUR_MS,
+    why: 'As often as dashboards made for other brokers expect it.',
+  }),
   connectTimeout: duration({
     about: 'How long a connection may take to send its CONNECT.',
     default: '10s',

@@ -7,6 +7,7 @@ import { Gateway } from '@sluice/gateway/gateway';
 import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
 import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
+import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
@@ -15,6 +16,7 @@ import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
+import { BUILD } from '../build.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
@@ -55,6 +57,7 @@ export class GatewayRole {
   constructor(parts: {
     config: ServerConfig;
     nodeId: number;
+    name: string;
     topology: Topology;
     routes: RouteTable;
     metadata: MetadataClient;
@@ -65,7 +68,7 @@ export class GatewayRole {
     /** Of the TLS listeners. */
     certificates: ListenerCertificates | undefined;
   }) {
-    const { config, nodeId, topology, routes, metadata, transport, clock, logger, metrics } = parts;
+    const { config, nodeId, name, topology, routes, metadata, transport, clock, logger, metrics } = parts;
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
@@ -108,11 +111,13 @@ export class GatewayRole {
       }),
       queues: this.#attachments,
       retained: this.#retained,
+      system: { node: name, version: BUILD.version, nodes: () => this.#gateways().map((node) => node.name) },
       limits: {
         maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
         receiveMaximum: config.mqtt.receiveMaximum,
         topicAliasMaximum: config.mqtt.topicAliasMaximum,
         validatePayloadFormat: config.mqtt.validatePayloadFormat,
+        systemIntervalMs: config.mqtt.systemIntervalMs,
         responseInformation: config.mqtt.responseInformation,
         keepAliveMaxS: Math.floor(config.mqtt.keepAliveMaxMs / 1000),
         connectTimeoutMs: config.mqtt.connectTimeoutMs,
@@ -138,8 +143,7 @@ export class GatewayRole {
   }
 
   topologyChanged(): void {
-    const gateways = this.#topology.nodes().filter(({ roles, state }) => state !== 'gone' && roles.includes('gateway'));
-    this.gateway.setPeers(gateways.map(({ nodeId }) => nodeId));
+    this.gateway.setPeers(this.#gateways().map(({ nodeId }) => nodeId));
     this.#producer.topologyChanged();
     this.#consumers.topologyChanged();
     this.#attachments.topologyChanged();
@@ -152,6 +156,10 @@ export class GatewayRole {
     if (version === this.#accessVersion) return;
     this.#accessVersion = version;
     this.#door.authorizer.changed();
+  }
+
+  #gateways(): NodeInfo[] {
+    return this.#topology.nodes().filter(({ roles, state }) => state !== 'gone' && roles.includes('gateway'));
   }
 
   /** Its clients were asked to use another gateway, by an operator. */
