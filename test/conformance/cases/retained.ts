@@ -1,20 +1,27 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Options, type WireClient, wire } from '../support/wire.ts';
+import { type WireClient, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
 
-/** What a client that subscribes now is sent: topic, payload, QoS, and that all of it has RETAIN. */
-async function retainedFor(publisher: WireClient, filter: string, options: Options = {}): Promise<string[]> {
-  const late = await wire().client({ near: publisher });
-  await late.subscribe(filter, options);
+/**
+ * What a client that subscribes now is sent: topic, payload, QoS, and that all of it has RETAIN. The stores are read after
+ * the SUBACK, so that nothing more comes is seen by waiting a little.
+ */
+async function retainedFor(filter: string, count: number, near?: WireClient): Promise<string[]> {
+  const late = await wire().client({ near });
+  await late.subscribe(filter);
   const found: string[] = [];
-  for (const packet of await late.settled(publisher)) {
-    if (packet.type !== 3) continue;
-    expect(packet.retain).toBe(true);
-    found.push(`${packet.topic} ${Buffer.from(packet.payload).toString()} ${packet.qos}`);
+  while (found.length < count) {
+    const { topic, payload, qos, retain } = await late.delivery();
+    expect(retain).toBe(true);
+    found.push(`${topic} ${payload} ${qos}`);
   }
+  await new Promise((resolve) => setTimeout(resolve, STILL_MS));
+  expect(late.raw.packets).toEqual([]);
   return found.sort();
 }
+
+const STILL_MS = 200;
 
 describe('retained messages', () => {
   test('the last one of each topic, with its QoS, for whoever subscribes later (5.0: [MQTT-3.3.1-5] [MQTT-3.3.1-9]; 3.1.1: [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-8])', async () => {
@@ -23,7 +30,7 @@ describe('retained messages', () => {
       await publisher.publish(`${root}/a`, 'old', { qos: 1, retain: true });
       await publisher.publish(`${root}/a`, 'new', { qos: 2, retain: true });
       await publisher.publish(`${root}/b`, 'b', { qos: 1, retain: true });
-      expect(await retainedFor(publisher, `${root}/+`)).toEqual([`${root}/a new 2`, `${root}/b b 1`]);
+      expect(await retainedFor(`${root}/+`, 2)).toEqual([`${root}/a new 2`, `${root}/b b 1`]);
     }
   });
 
@@ -32,7 +39,8 @@ describe('retained messages', () => {
     await publisher.publish(topic, 'old', { qos: 1, retain: true });
     publisher.sendPublish(topic, 'new', { retain: true });
     await publisher.ping();
-    expect(await retainedFor(publisher, topic)).toEqual([`${topic} new 0`]);
+    // Nobody is told when a QoS 0 message is stored: other gateways may not see it yet.
+    expect(await retainedFor(topic, 1, publisher)).toEqual([`${topic} new 0`]);
   });
 
   test('an empty one is delivered, removes what was there, and is not kept (5.0: [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1: [MQTT-3.3.1-10] [MQTT-3.3.1-11])', async () => {
@@ -44,7 +52,7 @@ describe('retained messages', () => {
       await publisher.publish(topic, '', { qos: 1, retain: true });
       expect(await live.delivery()).toMatchObject({ payload: 'kept' });
       expect(await live.delivery()).toMatchObject({ payload: '', retain: false });
-      expect(await retainedFor(publisher, topic)).toEqual([]);
+      expect(await retainedFor(topic, 0)).toEqual([]);
     }
   });
 
@@ -52,29 +60,29 @@ describe('retained messages', () => {
     for (const version of VERSIONS) {
       const [topic, publisher] = [wire().name(), await wire().client({ version })];
       await publisher.publish(topic, 'unkept', { qos: 1 });
-      expect(await retainedFor(publisher, topic)).toEqual([]);
+      expect(await retainedFor(topic, 0)).toEqual([]);
       await publisher.publish(topic, 'kept', { qos: 1, retain: true });
       await publisher.publish(topic, 'passing', { qos: 1 });
       await publisher.publish(topic, '', { qos: 1 });
-      expect(await retainedFor(publisher, topic)).toEqual([`${topic} kept 1`]);
+      expect(await retainedFor(topic, 1)).toEqual([`${topic} kept 1`]);
     }
   });
 
   test('they are nobody’s: the end of a session does not touch them (3.1.1: [MQTT-3.1.2.7])', async () => {
-    const [topic, reader] = [wire().name(), await wire().client()];
-    const publisher = await wire().client({ version: 4, near: reader });
+    const [topic, publisher] = [wire().name(), await wire().client({ version: 4 })];
     await publisher.publish(topic, 'kept', { qos: 1, retain: true });
     await publisher.bye();
-    await (await wire().client({ version: 4, clientId: publisher.clientId, near: reader })).bye();
-    expect(await retainedFor(reader, topic)).toEqual([`${topic} kept 1`]);
+    await (await wire().client({ version: 4, clientId: publisher.clientId })).bye();
+    expect(await retainedFor(topic, 1)).toEqual([`${topic} kept 1`]);
   });
 
   test('Retain Handling 0 sends them each time, 1 to a new subscription, 2 never (5.0: [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11])', async () => {
     const [topic, publisher] = [wire().name(), await wire().client()];
     await publisher.publish(topic, 'kept', { qos: 1, retain: true });
-    const client = await wire().client({ near: publisher });
+    const client = await wire().client();
     const sent = async (retainHandling: 0 | 1 | 2): Promise<number> => {
       await client.subscribe(topic, { retainHandling });
+      await new Promise((resolve) => setTimeout(resolve, STILL_MS));
       return (await client.settled(publisher)).length;
     };
     expect([await sent(2), await sent(1), await sent(0), await sent(0), await sent(1)]).toEqual([0, 0, 1, 1, 0]);

@@ -61,7 +61,7 @@ describe('SUBSCRIBE', () => {
   test('the same filter again replaces the subscription, options and identifier with it (5.0: [MQTT-3.8.4-3]; 3.1.1: [MQTT-3.8.4-3])', async () => {
     for (const version of VERSIONS) {
       const [topic, publisher] = [wire().name(), await wire().client()];
-      const client = await wire().client({ version, near: publisher });
+      const client = await wire().client({ version });
       await publisher.publish(topic, 'kept', { qos: 1, retain: true });
       const five = version === 5;
       await client.subscribe(topic, { qos: 0, ...(five ? { identifier: 1, retainAsPublished: true } : {}) });
@@ -78,23 +78,19 @@ describe('SUBSCRIBE', () => {
 
   test('nothing is lost while a subscription is replaced, and retained messages come again (5.0: [MQTT-3.8.4-4])', async () => {
     const [topic, publisher] = [wire().name(), await wire().client()];
-    const client = await wire().client({ near: publisher });
+    const client = await wire().client();
     await publisher.publish(topic, 'kept', { qos: 1, retain: true });
     await client.subscribe(topic, { qos: 1 });
     expect((await client.delivery()).payload).toBe('kept');
     const live: string[] = [];
-    let kept = 0;
     for (let i = 0; i < 50; i++) {
       publisher.sendPublish(topic, `${i}`, { qos: 1 });
-      if (i % 10 === 5) await client.subscribe(topic, { qos: 1 });
+      if (i % 10 !== 5) continue;
+      await client.subscribe(topic, { qos: 1 });
+      for (let next = await client.delivery(); !next.retain; next = await client.delivery()) live.push(next.payload);
     }
-    while (live.length < 50 || kept < 5) {
-      const { payload, retain } = await client.delivery();
-      if (retain) kept++;
-      else live.push(payload);
-    }
+    while (live.length < 50) live.push((await client.delivery()).payload);
     expect(live).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`));
-    expect(kept).toBe(5);
   });
 
   test('No Local keeps a client’s own messages from it, on this connection and on the next (5.0: [MQTT-3.8.3-3])', async () => {
