@@ -3,6 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { Authorizer } from './auth/authorizer.ts';
 import type { Backpressure } from './backpressure.ts';
+import type { AdmissionEnds } from './connection/admission-ends.ts';
 import type { ConnectionTable } from './connection/connection-table.ts';
 import type { DeadlineWheel } from './connection/deadline-wheel.ts';
 import type { TurnFlusher } from './connection/turn-flusher.ts';
@@ -25,6 +26,8 @@ export interface GatewayServices {
   readonly metrics: GatewayMetrics;
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
+  /** Of clients that were let in until a time. */
+  readonly admissionEnds: AdmissionEnds;
   readonly live: LiveRouter;
   /** Live traffic with other gateways. */
   readonly mesh: LiveMesh;

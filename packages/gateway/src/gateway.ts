@@ -7,6 +7,7 @@ import { type Authenticator, anonymousAuthenticator } from './auth/authenticator
 import { type Authorizer, openAuthorizer } from './auth/authorizer.ts';
 import { Backpressure } from './backpressure.ts';
 import { AccessReview } from './connection/access-review.ts';
+import { AdmissionEnds } from './connection/admission-ends.ts';
 import type { ByteChannel } from './connection/byte-channel.ts';
 import { Connection } from './connection/connection.ts';
 import type { ConnectionSummary } from './connection/connection-summary.ts';
@@ -93,6 +94,7 @@ export class Gateway {
       metrics,
       authenticator,
       authorizer,
+      admissionEnds: new AdmissionEnds(),
       live,
       mesh,
       retained,
@@ -277,6 +279,7 @@ export class Gateway {
     this.#services.wheel.advance(nowMs);
     this.#services.mesh.tick();
     this.#services.system.tick(nowMs, this.#services.clock.nowMs());
+    this.#services.admissionEnds.advance(this.#services.clock.nowMs());
   }
 }
 

@@ -6,6 +6,7 @@ import type { AuthenticationOutcome } from '../auth/authenticator.ts';
 import { type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
 import type { DeniedAction } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
+import type { Expiring } from './admission-ends.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -14,13 +15,15 @@ import type { Connection } from './connection.ts';
  *
  * @hotpath
  */
-export class ConnectionAccess {
+export class ConnectionAccess implements Expiring {
   readonly #services: GatewayServices;
   readonly #connection: Connection;
   #access: ClientAccess = NO_ACCESS;
   #told = false;
   #user: string | undefined = undefined;
   #method: string | undefined = undefined;
+  /** Wall time; 0: it does not end by itself. */
+  #endsAtMs = 0;
 
   constructor(services: GatewayServices, connection: Connection) {
     this.#services = services;
@@ -38,9 +41,24 @@ export class ConnectionAccess {
       peerHost,
       isSuperuser: outcome.isSuperuser === true,
     });
+    if (outcome.expiresAtMs !== undefined) {
+      this.#endsAtMs = outcome.expiresAtMs;
+      this.#services.admissionEnds.add(this, outcome.expiresAtMs);
+    }
     if (will === undefined || this.#access.mayPublish(will.topic, will.qos, will.retain)) return true;
     this.#deny('will', will.topic);
     return false;
+  }
+
+  admissionOver(): void {
+    this.#endsAtMs = 0;
+    this.#connection.state.fail(ReasonCode.NOT_AUTHORIZED, 'what it was let in by has expired');
+  }
+
+  /** The connection is gone. */
+  closed(): void {
+    if (this.#endsAtMs !== 0) this.#services.admissionEnds.delete(this, this.#endsAtMs);
+    this.#endsAtMs = 0;
   }
 
   /** When it may not, the publish is answered here as far as it is answered at all. */

@@ -266,6 +266,7 @@ export class Connection
     this.#services.table.delete(this);
     this.#reader.stop();
     this.state.closed();
+    this.access.closed();
     if (this.#announced) {
       this.#services.metrics.connections(this.state.protocolName, this.#channel.transport).add(-1);
       this.#services.metrics.disconnects(this.#endReason).add();

@@ -2,6 +2,8 @@ import type { ApiKeyRecord } from '@sluice/api/auth/api-key-file';
 import { parseDuration } from '@sluice/common/human-duration';
 import { parseSize } from '@sluice/common/human-size';
 import type { CertificateMapping } from '@sluice/gateway/auth/certificate-method';
+import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
+import type { JwtRules } from '@sluice/gateway/auth/jwt-method';
 import type { KeptSecret } from '@sluice/gateway/auth/password-table';
 import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import { type Address, parseAddress } from './address.ts';
@@ -52,6 +54,8 @@ export interface ServerConfig {
     /** null: a certificate says nothing about who somebody is. */
     certificate: CertificateMapping | null;
   };
+  /** null: tokens are nothing here. */
+  jwt: (JwtRules & { keys: readonly JwtKey[]; jwksUrl: string | null; refreshMs: number }) | null;
   authorization: {
     rules: readonly ScopedRules[];
     noMatch: 'allow' | 'deny';
@@ -80,6 +84,8 @@ export interface MqttUser {
 export interface Credentials {
   mqttAnonymous: boolean;
   users: readonly MqttUser[];
+  /** Of files. */
+  jwtKeys: readonly JwtKey[];
   rules: readonly ScopedRules[];
   apiAnonymous: boolean;
   keys: readonly ApiKeyRecord[];
@@ -136,6 +142,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       database: written.auth.database,
       certificate: certificateMapping(written),
     },
+    jwt: jwtOf(written, credentials),
     authorization: {
       rules: credentials.rules,
       noMatch: noMatchOf(written, credentials),
@@ -163,10 +170,31 @@ function certificateMapping({ auth }: WrittenConfig): CertificateMapping | null 
   return { as: auth.certificateAs, name: auth.certificateName, withPassword: auth.certificateWithPassword };
 }
 
+/** Whether tokens let anybody in. */
+export function takesTokens({ jwt }: WrittenConfig): boolean {
+  return [jwt.secretFile, jwt.publicKeyFile, jwt.jwksFile, jwt.jwksUrl].some((source) => source !== undefined);
+}
+
+function jwtOf(written: WrittenConfig, { jwtKeys }: Credentials): ServerConfig['jwt'] {
+  if (!takesTokens(written)) return null;
+  const { from, userClaim, claims, leeway, refresh, jwksUrl } = written.jwt;
+  return {
+    from,
+    userClaim,
+    claims: new Map(claims.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)])),
+    leewayMs: toMs(leeway),
+    keys: jwtKeys,
+    jwksUrl: jwksUrl ?? null,
+    refreshMs: toMs(refresh),
+  };
+}
+
 /** Whoever configures who may come in has not said that everybody may do everything. */
-function noMatchOf({ auth, authorization }: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
+function noMatchOf(written: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
+  const { auth, authorization } = written;
   if (authorization.noMatch !== 'auto') return authorization.noMatch;
-  const isAsked = users.length > 0 || auth.database || auth.certificateAs !== 'none' || !mqttAnonymous;
+  const isAsked =
+    users.length > 0 || auth.database || takesTokens(written) || auth.certificateAs !== 'none' || !mqttAnonymous;
   return isAsked || authorization.rulesFile !== undefined ? 'deny' : 'allow';
 }
 

@@ -1,5 +1,5 @@
 import { type Address, formatAddress, isLoopback } from './address.ts';
-import { toAddress } from './config.ts';
+import { takesTokens, toAddress } from './config.ts';
 import { ALLOW_ANONYMOUS_FLAG } from './from-flags.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
 import type { WrittenConfig } from './schema.ts';
@@ -25,7 +25,8 @@ export function decideExposure(written: WrittenConfig, layer: Layer, users: numb
   const openMqtt = speaksMqtt ? MQTT_LISTENERS.filter((name) => isExposed(toAddress(written.listeners[name]))) : [];
   const openApi = isExposed(toAddress(written.listeners.http));
 
-  const asksNobody = users === 0 && !written.auth.database && written.auth.certificateAs === 'none';
+  const asksNobody =
+    users === 0 && !written.auth.database && !takesTokens(written) && written.auth.certificateAs === 'none';
   const mqttAnonymous = written.auth.anonymous === 'auto' ? asksNobody : written.auth.anonymous;
   if (openMqtt.length > 0 && mqttAnonymous) {
     const names = openMqtt.map((name) => `listeners.${name} = ${written.listeners[name]}`).join(', ');

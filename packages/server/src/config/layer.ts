@@ -52,6 +52,7 @@ export function valueFromText(rule: SettingRule, text: string): unknown {
       return text === 'true' ? true : text === 'false' ? false : text;
     case 'choices':
     case 'addresses':
+    case 'claims':
       return text
         .split(',')
         .map((item) => item.trim())

@@ -1,5 +1,6 @@
 import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
+import { type JwtKey, keySet, pemKey, secretKey } from '@sluice/gateway/auth/jwt-keys';
 import { parseKeptSecret } from '@sluice/gateway/auth/password-table';
 import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import { checkCluster, clusterWarnings } from './cluster-settings.ts';
@@ -61,6 +62,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
     ...checkBuffers(written, settings),
   ];
   const users = gatherUsers(written, settings, sources, problems);
+  const jwtKeys = gatherJwtKeys(written, settings, sources, problems);
   const rules = gatherRules(written, settings, sources, problems);
   const keys = gatherKeys(written, settings, sources, problems);
   if (problems.length > 0) return { ok: false, problems };
@@ -76,6 +78,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
   const config = resolveConfig(written, {
     mqttAnonymous: exposure.mqttAnonymous,
     users,
+    jwtKeys,
     rules,
     apiAnonymous: exposure.apiAnonymous,
     keys,
@@ -177,6 +180,33 @@ function gatherUsers(
     users.set(user.username, user);
   }
   return [...users.values()];
+}
+
+function gatherJwtKeys(
+  { jwt }: WrittenConfig,
+  settings: Layer,
+  sources: ConfigSources,
+  problems: ConfigProblem[],
+): JwtKey[] {
+  const keys: JwtKey[] = [];
+  for (const [name, read] of [
+    ['secretFile', (text: string) => [secretKey(Buffer.from(text.replace(/\r?\n$/, ''), 'utf8'))]],
+    ['publicKeyFile', (text: string) => [pemKey(text)]],
+    ['jwksFile', keySet],
+  ] as const) {
+    const path = jwt[name];
+    if (path === undefined) continue;
+    const key = `jwt.${name}`;
+    const origin = settings.get(key)?.origin ?? '';
+    const text = readNamedFile(sources, path, key, origin, problems);
+    if (text === undefined) continue;
+    try {
+      keys.push(...read(text));
+    } catch (error) {
+      problems.push({ key, origin, message: `= "${path}" ${(error as Error).message}`, hint: '' });
+    }
+  }
+  return keys;
 }
 
 function gatherRules(

@@ -1,9 +1,11 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: placeholders are written so.
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import {
   address,
   addresses,
   choice,
   choices,
+  claims,
   directory,
   duration,
   file,
@@ -14,6 +16,7 @@ import {
   toggle,
   topic,
   triState,
+  url,
   users,
 } from './setting.ts';
 
@@ -26,6 +29,7 @@ export const ROLES = ['gateway', 'store', 'coordinator'] as const;
 export type Role = (typeof ROLES)[number];
 export const CERTIFICATE_AS = ['none', 'username', 'clientId'] as const;
 export const CERTIFICATE_NAMES = ['commonName', 'dns', 'email', 'uri'] as const;
+export const JWT_PLACES = ['password', 'username'] as const;
 export const NO_MATCH = ['auto', 'allow', 'deny'] as const;
 export const DENY_ACTIONS = ['disconnect', 'ignore'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -267,6 +271,50 @@ const auth = {
   }),
 };
 
+const jwt = {
+  secretFile: file({
+    about:
+      'Tokens signed with the secret in this file (HS256, HS384, HS512) let in; at least 32 bytes, a line break at its end does not count.',
+    why: 'There is none to assume.',
+  }),
+  publicKeyFile: file({
+    about: 'Tokens signed by the owner of this public key let in: PEM; RS, PS, ES and EdDSA.',
+    why: 'There is none to assume.',
+  }),
+  jwksFile: file({ about: 'The same for the keys of a JSON Web Key Set in a file.', why: 'There is none to assume.' }),
+  jwksUrl: url({
+    about:
+      'The same for the keys of a JSON Web Key Set at this address. Keys that were had stay in force while it does not answer.',
+    why: 'There is none to assume.',
+  }),
+  refresh: duration({
+    about:
+      'How often jwksUrl is asked for its keys; a token with a key that is not known asks earlier, at most every ten seconds.',
+    default: '5m',
+    min: 10 * SECOND_MS,
+    max: 24 * HOUR_MS,
+    why: 'Issuers announce a new key for longer before they use it.',
+  }),
+  from: choice(JWT_PLACES, {
+    about: 'Where the token stands in CONNECT.',
+    default: 'password',
+    why: 'Passwords stand in no log.',
+  }),
+  userClaim: text({ about: 'The claim that is the user name.', default: 'sub', why: 'What the subject is for.' }),
+  claims: claims({
+    about: 'What claims must be, NAME=VALUE each; ${username} and ${clientid} stand for what CONNECT says.',
+    default: [],
+    why: 'Only who issues tokens for several services needs to tell them apart, by aud=… for one.',
+  }),
+  leeway: duration({
+    about: 'How far the clocks of issuer and broker may differ.',
+    default: '5s',
+    min: 0,
+    max: 300 * SECOND_MS,
+    why: 'Clocks that are kept differ by less.',
+  }),
+};
+
 const authorization = {
   rulesFile: file({
     about:
@@ -394,6 +442,7 @@ export const CONFIG_SCHEMA = {
   cluster,
   mqtt,
   auth,
+  jwt,
   authorization,
   api,
   queues,

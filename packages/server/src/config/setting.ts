@@ -1,6 +1,6 @@
 import { DURATION_FORM, formatDuration, parseDuration } from '@sluice/common/human-duration';
 import { formatSize, parseSize, SIZE_FORM } from '@sluice/common/human-size';
-import { parseAddress } from './address.ts';
+import { isLoopback, parseAddress } from './address.ts';
 
 /**
  * One leaf of the configuration, with all that is ever said about it: what it is, its default and the reason for that,
@@ -35,6 +35,8 @@ export type SettingKind =
   | 'choices'
   | 'addresses'
   | 'text'
+  | 'url'
+  | 'claims'
   | 'topic'
   | 'users';
 
@@ -66,6 +68,11 @@ export const topic = (rest: Rest): Leaf<string> => leaf<string>('topic', rest);
 export const file = (rest: Omit<Rest, 'default'>): Leaf<string | undefined> =>
   leaf<string | undefined>('file', { ...rest, default: undefined });
 export const directory = (rest: Rest): Leaf<string> => leaf<string>('directory', rest);
+/** Has no default: absent means that there is none. */
+export const url = (rest: Omit<Rest, 'default'>): Leaf<string | undefined> =>
+  leaf<string | undefined>('url', { ...rest, default: undefined });
+/** `name=value` each. */
+export const claims = (rest: Rest): Leaf<string[]> => leaf<string[]>('claims', rest);
 export const choice = <T extends string>(choices: readonly T[], rest: Rest): Leaf<T> =>
   leaf<T>('choice', { ...rest, choices });
 export const choices = <T extends string>(allowed: readonly T[], rest: Rest): Leaf<T[]> =>
@@ -118,6 +125,10 @@ export function checkSetting(rule: SettingRule, value: unknown): string | undefi
       return checkChoices(rule, value);
     case 'addresses':
       return checkAddresses(value);
+    case 'url':
+      return checkUrl(value);
+    case 'claims':
+      return checkClaims(value);
     case 'users':
       return checkUsers(value);
   }
@@ -158,6 +169,25 @@ function checkAddresses(value: unknown): string | undefined {
   }
   const twice = value.find((item, i) => value.indexOf(item) !== i);
   return twice === undefined ? undefined : `names ${twice} twice: each node stands there once`;
+}
+
+/** Without encryption whoever is on the way could say who may come in. */
+function checkUrl(value: unknown): string | undefined {
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol === 'https:') return undefined;
+  if (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) return undefined;
+  return 'must be a URL with https:, or with http: on this machine';
+}
+
+function checkClaims(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return 'must be a list of NAME=VALUE';
+  for (const item of value) {
+    if (typeof item !== 'string' || !/^[^=]+=.+$/.test(item)) {
+      return `contains ${JSON.stringify(item)}: each item must be NAME=VALUE`;
+    }
+  }
+  const names = value.map((item: string) => item.slice(0, item.indexOf('=')));
+  return new Set(names).size === names.length ? undefined : 'names a claim twice';
 }
 
 function checkUsers(value: unknown): string | undefined {

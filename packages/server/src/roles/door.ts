@@ -1,8 +1,12 @@
 import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
 import { AuthenticationChain, type AuthenticationMethod } from '@sluice/gateway/auth/authentication-chain';
 import type { Authenticator } from '@sluice/gateway/auth/authenticator';
 import { CertificateMethod } from '@sluice/gateway/auth/certificate-method';
 import { Bans, ClusterRules, ClusterUsers } from '@sluice/gateway/auth/cluster-access';
+import { JwksClient } from '@sluice/gateway/auth/jwks-client';
+import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
+import { type JwtKeySource, JwtMethod } from '@sluice/gateway/auth/jwt-method';
 import { PasswordGate } from '@sluice/gateway/auth/password-gate';
 import { PasswordMethod } from '@sluice/gateway/auth/password-method';
 import { PasswordTable } from '@sluice/gateway/auth/password-table';
@@ -15,15 +19,20 @@ import type { ServerConfig } from '../config/config.ts';
 export interface Door {
   authenticator: Authenticator;
   authorizer: RuleAuthorizer;
+  close(): void;
 }
 
 /**
  * The methods and rules that the configuration names, and what the cluster shares, in the order in which they are asked:
- * bans, certificate, users of the configuration, users of the cluster; rules of the cluster, then those of the file.
+ * bans, certificate, users of the configuration, users of the cluster, tokens; rules of the cluster, then those of the file.
  */
-export function doorOf({ auth, authorization }: ServerConfig, access: AccessTable, clock: Clock): Door {
+export function doorOf(
+  { auth, jwt, authorization }: ServerConfig,
+  access: AccessTable,
+  parts: { clock: Clock; logger: Logger },
+): Door {
   const gate = new PasswordGate();
-  const methods: AuthenticationMethod[] = [new Bans(access, clock)];
+  const methods: AuthenticationMethod[] = [new Bans(access, parts.clock)];
   if (auth.certificate !== null) methods.push(new CertificateMethod(auth.certificate));
   if (auth.users.length > 0) {
     const table = new PasswordTable(
@@ -33,9 +42,25 @@ export function doorOf({ auth, authorization }: ServerConfig, access: AccessTabl
     methods.push(new PasswordMethod('password', table, gate));
   }
   if (auth.database) methods.push(new PasswordMethod('database', new ClusterUsers(access), gate));
+  const issuer =
+    jwt === null || jwt.jwksUrl === null ? undefined : new JwksClient({ ...parts, ...jwt, url: jwt.jwksUrl });
+  if (jwt !== null) methods.push(new JwtMethod(jwt, keysOf(jwt.keys, issuer), parts));
   const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
   return {
     authenticator: new AuthenticationChain(methods, auth),
     authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
+    close: () => issuer?.close(),
+  };
+}
+
+/** Those of files, and those that an issuer publishes. */
+function keysOf(files: readonly JwtKey[], issuer: JwksClient | undefined): JwtKeySource {
+  if (issuer === undefined) return { keys: files, wanted: () => {} };
+  return {
+    get keys() {
+      if (files.length === 0) return issuer.keys;
+      return issuer.keys === undefined ? files : [...files, ...issuer.keys];
+    },
+    wanted: () => issuer.wanted(),
   };
 }

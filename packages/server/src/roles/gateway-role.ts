@@ -72,7 +72,7 @@ export class GatewayRole {
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
-    this.#door = doorOf(config, topology.access, clock);
+    this.#door = doorOf(config, topology.access, { clock, logger });
     this.#certificates = parts.certificates;
     this.#producer = new PartitionProducer({
       topology,
@@ -100,7 +100,8 @@ export class GatewayRole {
       clock,
       logger,
       metrics,
-      ...this.#door,
+      authenticator: this.#door.authenticator,
+      authorizer: this.#door.authorizer,
       durable: new PublishRouter({
         topology,
         producer: this.#producer,
@@ -219,6 +220,7 @@ export class GatewayRole {
 
   async #stop(drainMs: number): Promise<void> {
     this.#certificates?.close();
+    this.#door.close();
     await this.gateway.close({ drainMs });
     this.#attachments.close();
     this.#retained.close();
