@@ -146,3 +146,21 @@ test('no more than the limits: the publisher is told, and what is there stays', 
     await small.dispose();
   }
 }, 120_000);
+
+test('the management API lists, shows and removes what is retained', async () => {
+  const publisher = await Client.connect(broker.mqtt);
+  for (const i of [1, 2, 3]) await publisher.publish(`api/${i}`, `text ${i}`, { retain: true });
+  await publisher.close();
+  const rest = broker.rest();
+  const topicsOf = async (): Promise<string[]> => {
+    const { body } = await rest.get(`/api/v5/mqtt/retainer/messages?topic=${encodeURIComponent('api/#')}`);
+    return (body as { data: { topic: string }[] }).data.map(({ topic }) => topic).sort();
+  };
+  expect(await topicsOf()).toEqual(['api/1', 'api/2', 'api/3']);
+  const one = `/api/v5/mqtt/retainer/message/${encodeURIComponent('api/2')}`;
+  expect((await rest.get(one)).body).toMatchObject({ topic: 'api/2', payload_text: 'text 2' });
+  expect((await rest.delete(one)).status).toBe(204);
+  expect((await rest.get(one)).status).toBe(404);
+  expect(await topicsOf()).toEqual(['api/1', 'api/3']);
+  expect((await retained('api/+', 'api/end')).sort()).toEqual(['api/1 text 1', 'api/3 text 3']);
+});

@@ -5,6 +5,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { AccessManagement } from '@sluice/rpc/contract/access-management';
 import type { ClusterManagement } from '@sluice/rpc/contract/cluster-management';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
+import type { RetainedManagement } from '@sluice/rpc/contract/retained-management';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { addBanRoutes, BAN_PAGE_SCHEMA, BAN_SCHEMA } from './access/ban-routes.ts';
 import { RULE_SCHEMA } from './access/rule-fields.ts';
@@ -30,10 +31,12 @@ import { createQueueInput } from './queue/queue-input.ts';
 import { addQueueRoutes } from './queue/queue-routes.ts';
 import { QUEUE_PAGE_SCHEMA, QUEUE_SCHEMA } from './queue/queue-view.ts';
 import { addStatisticsRoutes, QUEUE_STATISTICS_SCHEMA, STATISTICS_PAGE_SCHEMA } from './queue/statistics-routes.ts';
+import { addRetainedRoutes, RETAINED_MESSAGE_SCHEMA, RETAINED_PAGE_SCHEMA } from './retained/retained-routes.ts';
 
 export interface ApiOptions {
   queues: QueueManagement;
   cluster: ClusterManagement;
+  retained: RetainedManagement;
   access: AccessManagement;
   validateKeyExpression: ValidateKeyExpression;
   apiKeys: ApiKeyStore;
@@ -114,6 +117,8 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     STATISTICS_PAGE_SCHEMA,
     MESSAGE_PAGE_SCHEMA,
     PURGE_SCHEMA,
+    RETAINED_PAGE_SCHEMA,
+    RETAINED_MESSAGE_SCHEMA,
     HEALTH_SCHEMA,
     NODES_SCHEMA,
     CLUSTER_NODE_SCHEMA,
@@ -134,6 +139,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
   app.register(async (scope) => {
     addQueueRoutes(scope, { queues, input, logger });
     addMessageRoutes(scope, { queues, logger });
+    addRetainedRoutes(scope, options);
     addStatisticsRoutes(scope, { queues, clock });
     addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
     addNodeRoutes(scope, options);

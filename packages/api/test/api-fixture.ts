@@ -8,6 +8,7 @@ import type { ApiOptions } from '../src/create-api.ts';
 import { MemoryAccessManagement } from './memory-access-management.ts';
 import { MemoryClusterManagement } from './memory-cluster-management.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
+import { MemoryRetainedManagement } from './memory-retained-management.ts';
 
 export interface Answer {
   status: number;
@@ -34,6 +35,7 @@ export function createFixture(
   const served: ApiOptions = {
     queues,
     cluster: new MemoryClusterManagement(),
+    retained: new MemoryRetainedManagement(),
     access: new MemoryAccessManagement(),
     validateKeyExpression: (source) =>
       source.includes('(') && !source.includes(')')

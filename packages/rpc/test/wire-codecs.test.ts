@@ -398,6 +398,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         limit: integer,
         payloadBytesMax: integer,
       }),
+      message('erase-retained', { partition: integer, topic: text }),
       message('membership', { partition: integer }),
       message('would-lead', { partition: integer }),
     ),

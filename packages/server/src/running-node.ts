@@ -7,8 +7,6 @@ import { AccessAdministration } from '@sluice/coordinator/access-administration'
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
-import { hashPassword } from '@sluice/gateway/auth/password-hash';
-import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
@@ -19,6 +17,7 @@ import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/queue-metrics';
 import { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
+import { RetainedAdministration } from '@sluice/store-client/retained-administration';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
@@ -34,6 +33,7 @@ import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
+import { keptSecret } from './kept-secret.ts';
 import { ListenerCertificates } from './listener-certificates.ts';
 import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
@@ -51,6 +51,7 @@ export class RunningNode {
   readonly metrics: PrometheusMetrics;
   readonly topology: Topology;
   readonly queues: QueueAdministration;
+  readonly retained: RetainedAdministration;
   readonly cluster: ClusterAdministration;
   readonly access: AccessAdministration;
   readonly name: string;
@@ -64,11 +65,12 @@ export class RunningNode {
   static readonly HAND_OVER_MS_MAX = 5_000;
 
   private constructor(parts: Parts) {
-    const { health, metrics, topology, queues, cluster, access, name, gateway } = parts;
+    const { health, metrics, topology, queues, retained, cluster, access, name, gateway } = parts;
     this.health = health;
     this.metrics = metrics;
     this.topology = topology;
     this.queues = queues;
+    this.retained = retained;
     this.cluster = cluster;
     this.access = access;
     this.name = name;
@@ -192,6 +194,7 @@ interface Parts {
   metadata: MetadataClient;
   watcher: TopologyWatcher;
   queues: QueueAdministration;
+  retained: RetainedAdministration;
   cluster: ClusterAdministration;
   access: AccessAdministration;
   /** Stores and coordinators only. */
@@ -330,6 +333,7 @@ async function compose(around: Around): Promise<Parts> {
     watcher,
     queues: new QueueAdministration({ metadata, topology, transport, clock }),
     access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
+    retained: new RetainedAdministration({ topology, transport, clock, metrics }),
     cluster: new ClusterAdministration({
       topology,
       metadata,
@@ -489,10 +493,4 @@ async function placeOf(around: Around, registration: NodeRegistration): Promise<
 function loneFounder({ address, incarnation }: NodeRegistration): Member {
   const { founders, clusterId } = foundersOf(new Map([[address, incarnation]]));
   return { nodeId: 1, clusterId, foundedWith: founders, copies: 1, coordinators: [{ nodeId: 1, address }] };
-}
-
-/** Says no to what this version cannot do, instead of pretending. */
-
-async function keptSecret(password: string): Promise<{ hash: string; scram: string }> {
-  return { hash: await hashPassword(password), scram: await makeScramVerifier(password) };
 }

@@ -4,8 +4,8 @@ import { partitionOfTopic } from './topic-partition.ts';
 
 /** Who reads. Called once for each `more`, until the last page. */
 export interface RetainedListener {
-  /** In the form of queue records; those of one topic once. */
-  page(records: readonly Uint8Array[], isLast: boolean): void;
+  /** In the form of queue records; those of one topic once. With `hasFailed`, what is left was not to be had. */
+  page(records: readonly Uint8Array[], isLast: boolean, hasFailed: boolean): void;
 }
 
 /**
@@ -64,12 +64,12 @@ export class RetainedLookup {
   give(records: readonly Uint8Array[]): void {
     const isLast = this.places.length === 0;
     if (isLast) this.close();
-    this.#listener.page(records, isLast);
+    this.#listener.page(records, isLast, false);
   }
 
   giveUp(): void {
     this.close();
-    this.#listener.page([], true);
+    this.#listener.page([], true, true);
   }
 }
 

@@ -21,6 +21,7 @@ export function documentHead(version: string): FastifyDynamicSwaggerOptions {
       tags: [
         { name: 'Queues', description: 'Create, read, change and delete queues.' },
         { name: 'Messages', description: 'Look into a queue, or empty it.' },
+        { name: 'Retained messages', description: 'Look at what is retained, or remove it.' },
         { name: 'Statistics', description: 'Depth, lag, consumers and totals.' },
         { name: 'Access', description: 'Users, rules and bans of MQTT clients, for the whole cluster.' },
         { name: 'Configuration', description: 'What holds for queues as a whole.' },

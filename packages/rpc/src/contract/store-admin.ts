@@ -17,6 +17,8 @@ export type StoreAdminRequest =
       limit: number;
       payloadBytesMax: number;
     }
+  /** Ends what is retained of a topic, as an empty retained message would, and tells no subscriber. */
+  | { type: 'erase-retained'; partition: number; topic: string }
   /** Who belongs to the partition's group. Asked by a store before it gives a replica up. */
   | { type: 'membership'; partition: number }
   /** Whether the store would take the leadership: it has the partition, and space on its disk, and is not about to stop. */

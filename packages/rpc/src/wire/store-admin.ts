@@ -14,6 +14,7 @@ const requestShape = typed<StoreAdminRequest>({
     limit: anyInteger,
     payloadBytesMax: anyInteger,
   },
+  'erase-retained': { partition: anyInteger, topic: anyText },
   membership: { partition: anyInteger },
   'would-lead': { partition: anyInteger },
 });

@@ -41,6 +41,7 @@ export async function openApi(
     serve: (node) =>
       api.serve({
         queues: node.queues,
+        retained: node.retained,
         cluster: node.cluster,
         access: node.access,
         validateKeyExpression,

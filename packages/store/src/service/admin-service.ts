@@ -53,6 +53,8 @@ export class AdminService {
           return await this.#purge(request.queueId, request.partition);
         case 'peek':
           return await this.#peek(request);
+        case 'erase-retained':
+          return await this.#eraseRetained(request.partition, request.topic);
         case 'membership':
           return await this.#membership(request.partition);
         case 'would-lead': {
@@ -191,6 +193,19 @@ export class AdminService {
     await at.partition.written();
     const count = await at.partition.dropper.purge(queueId);
     return count === undefined ? this.#notLeader(at.partition.groupId) : { type: 'purged', count };
+  }
+
+  /** By settling it: a tombstone would need the way of a publish. What replaces it meanwhile is newer, and stays. */
+  async #eraseRetained(number: number, topic: string): Promise<StoreAdminResponse> {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(number);
+    await partition.written();
+    const place = await partition.index.key(RETAINED_QUEUE_ID, Buffer.from(topic));
+    if (place === undefined) return { type: 'purged', count: 0 };
+    const { rowBase, offset } = place;
+    const rows = [{ queueId: RETAINED_QUEUE_ID, rowBase, accepted: [offset, offset + 1] }];
+    const reply = await partition.execute({ type: 'settle', rows });
+    return reply === undefined ? this.#notLeader(number) : { type: 'purged', count: 1 };
   }
 
   async #peek(request: Extract<StoreAdminRequest, { type: 'peek' }>): Promise<StoreAdminResponse> {
