@@ -92,6 +92,7 @@ describe('the report', () => {
     'sustainedRate',
     'takenRate',
     'backlogMost',
+    'rssBeforeMb',
     'p99BeforeMs',
     'backS',
   ] as const;

@@ -77,10 +77,10 @@ async function hopPairs({ before, now, rounds, directory, say }: AgainstRun): Pr
   for (let round = 1; round <= rounds; round++) {
     say(`round ${round}/${rounds}  hops`);
     const old = new Map((await hopsOf(before, directory)).map((hop) => [hop.name, hop]));
-    for (const { name, ns, bytes } of await hopsOf(now, directory)) {
+    for (const { name, nsLeast, bytes } of await hopsOf(now, directory)) {
       const hop = old.get(name);
       if (hop === undefined || name.startsWith('best-')) continue;
-      pairs.push({ what: `${name}: ns`, before: hop.ns, now: ns });
+      pairs.push({ what: `${name}: ns`, before: hop.nsLeast, now: nsLeast });
       if (hop.bytes >= BYTES_MIN) pairs.push({ what: `${name}: bytes`, before: hop.bytes, now: bytes });
     }
   }

@@ -101,7 +101,7 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     figure('behind', 'backlogMost', short),
     figure('p99 ms', 'p99BeforeMs', milliseconds),
     figure('back s', 'backS'),
-    figure('MB', 'rssMb', short),
+    right('MB', ({ median: { rssBeforeMb, rssMb } }) => [rssBeforeMb, rssMb].map(short).join('/')),
     right('lost', ({ sequences }) => short(sequences?.lost)),
     LOAD,
     BARS_HELD,
@@ -134,7 +134,8 @@ const LEGENDS: Readonly<Record<Workload['kind'], string>> = {
     'on; µs: processor time of all broker processes a message; load: the generator, % of a core while draining.',
   surge:
     'kept/s: sustained with both sides at full speed; taken/s: acknowledged during the surge; behind: acknowledged and ' +
-    'not delivered, most; p99: before the surge; back: until p99 is the former again; load: % of a core.',
+    'not delivered, most; p99: before the surge; back: until the queue is as short and p99 the former again; MB: ' +
+    'resident before and most; load: % of a core.',
   idle: 'KB each: resident memory a connection; CPU %: of a core, all broker processes.',
   start: 'Resident memory and processor time of all broker processes, nobody connected.',
 };

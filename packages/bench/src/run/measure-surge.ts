@@ -49,13 +49,16 @@ export async function measureSurge(
     fleet.change(each(sustainedRate * QUIET_SHARE), 0);
     await caughtUp(fleet, workload.recoverMsMax);
     const quiet = new LatencySketch();
+    let behindQuiet = CAUGHT_UP_MAX;
     for (let ms = 0; ms < workload.steadyMs; ms += LOOK_MS) {
       await wait(LOOK_MS);
-      quiet.merge((await fleet.look()).endToEnd);
+      const { endToEnd, acknowledged, received } = await fleet.look();
+      quiet.merge(endToEnd);
+      behindQuiet = Math.max(behindQuiet, acknowledged - received);
     }
     const p99BeforeUs = quiet.percentileUs(0.99) ?? 0;
 
-    watch.begin();
+    const rssBeforeMb = watch.begin().rssBytes / MB;
     const surgeStart = await fleet.look();
     fleet.change(each(sustainedRate * workload.factor), 0);
     let backlogMost = 0;
@@ -70,7 +73,7 @@ export async function measureSurge(
     say(`took ${Math.round(takenRate)} msg/s, ${backlogMost} of them behind`);
 
     fleet.change(each(sustainedRate * QUIET_SHARE), 0);
-    const backS = await secondsUntilBack(fleet, p99BeforeUs, workload.recoverMsMax);
+    const backS = await secondsUntilBack(fleet, p99BeforeUs, behindQuiet, workload.recoverMsMax);
     watch.end();
     const last = await fleet.look();
     await fleet.close();
@@ -82,6 +85,7 @@ export async function measureSurge(
         backlogMost,
         p99BeforeMs: p99BeforeUs / 1000,
         ...(backS === undefined ? {} : { backS }),
+        rssBeforeMb,
         rssMb: watch.rssMostBytes / MB,
         loadShare,
         ...(drained.refused > 0 ? { refused: drained.refused } : {}),
@@ -106,12 +110,20 @@ async function caughtUp(fleet: LoadFleet, withinMs: number): Promise<void> {
 /** In flight at half of what is sustained. */
 const CAUGHT_UP_MAX = 2_000;
 
-async function secondsUntilBack(fleet: LoadFleet, p99Us: number, withinMs: number): Promise<number | undefined> {
+async function secondsUntilBack(
+  fleet: LoadFleet,
+  p99Us: number,
+  behind: number,
+  withinMs: number,
+): Promise<number | undefined> {
   let same = 0;
   for (let ms = LOOK_MS; ms <= withinMs; ms += LOOK_MS) {
     await wait(LOOK_MS);
-    const nowUs = (await fleet.look()).endToEnd.percentileUs(0.99);
-    same = nowUs !== undefined && nowUs <= p99Us * SAME_FACTOR ? same + 1 : 0;
+    const { endToEnd, acknowledged, received } = await fleet.look();
+    const nowUs = endToEnd.percentileUs(0.99);
+    // A former p99 that was bad already would call it back with the surge still in the queue.
+    const isCaughtUp = acknowledged - received <= behind * SAME_FACTOR;
+    same = isCaughtUp && nowUs !== undefined && nowUs <= p99Us * SAME_FACTOR ? same + 1 : 0;
     // Back since the first of them.
     if (same === SAME_LOOKS) return (ms - (SAME_LOOKS - 1) * LOOK_MS) / 1000;
   }

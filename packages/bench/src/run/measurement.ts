@@ -57,6 +57,7 @@ export type FigureName =
   | 'sustainedRate'
   | 'takenRate'
   | 'backlogMost'
+  | 'rssBeforeMb'
   | 'p99BeforeMs'
   | 'backS';
 
