@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { EntryKind } from '@sluice/raft/entry';
 import fc from 'fast-check';
+import { appendRequestCodec } from '../src/wire/append.ts';
 import { type Codec, encode } from '../src/wire/codec.ts';
 import { CALL_CODECS, CHANNEL_CODECS } from '../src/wire/codecs.ts';
-import { FrameWriter, splitFrame } from '../src/wire/frame.ts';
+import { FrameWriter, PIECE_BYTES_MIN, splitFrame } from '../src/wire/frame.ts';
 
 const integer = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const uint32 = fc.oneof(fc.nat(300), fc.integer({ min: 0, max: 0xffff_ffff }));
@@ -531,13 +532,28 @@ describe('frames', () => {
         const finished = writer.finish();
         expect(finished.length).toBe(grown);
         expect(writer.sizeBytes).toBe(0);
-        const memory = new Uint8Array(grown + 7);
-        expect(finished.copy(memory, 5)).toBe(grown);
-        const frame = memory.subarray(5, 5 + grown);
-        expect([...memory.subarray(0, 5), ...memory.subarray(5 + grown)]).toEqual([0, 0, 0, 0, 0, 0, 0]);
+        const memory = Buffer.concat(finished.pieces(5));
+        expect(memory).toHaveLength(5 + grown);
+        const frame = memory.subarray(5);
         expect(splitFrame(frame).map((one) => codec.read(one))).toEqual(values);
       }),
       { numRuns: 50 },
     );
+  });
+
+  test('leave large payloads where they were', () => {
+    const batches = [PIECE_BYTES_MIN - 1, PIECE_BYTES_MIN, 5, 3 * PIECE_BYTES_MIN].map((sizeBytes, at) =>
+      new Uint8Array(sizeBytes).fill(at + 1),
+    );
+    const writer = new FrameWriter(appendRequestCodec);
+    for (const [sequence, batch] of batches.entries()) writer.add({ sequence, partition: 1, batch });
+    const frame = writer.finish();
+    const pieces = frame.pieces(5);
+    const read = splitFrame(Buffer.concat(pieces).subarray(5)).map((bytes) => appendRequestCodec.read(bytes));
+    expect(read).toEqual(batches.map((batch, sequence) => ({ sequence, partition: 1, batch })));
+    for (const batch of batches) expect(pieces.includes(batch)).toBe(batch.length >= PIECE_BYTES_MIN);
+    const small = new FrameWriter(appendRequestCodec);
+    small.add({ sequence: 1, partition: 1, batch: new Uint8Array(9) });
+    expect(small.finish().pieces(5)).toHaveLength(1);
   });
 });

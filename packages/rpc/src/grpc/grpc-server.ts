@@ -1,8 +1,8 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import {
   type ConnectionInjector,
-  Metadata,
+  type Metadata,
   Server,
-  type ServerDuplexStream,
   type ServerUnaryCall,
   type sendUnaryData,
   status,
@@ -18,18 +18,22 @@ import { ServiceTable } from '../inproc/service-table.ts';
 import type { CallService, Channel, ChannelService, ServiceRegistry } from '../transport.ts';
 import { encode } from '../wire/codec.ts';
 import { CALL_CODECS, CHANNEL_CODECS, type ServiceCodecs } from '../wire/codecs.ts';
-import type { Frame } from '../wire/frame.ts';
 import { peerUnavailable, statusOf } from './call-error.ts';
+import { connectionInjector } from './connection-injector.ts';
 import { type NodeIdentity, senderOf } from './identity.ts';
 import { CLOSING_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
-import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
+import { asBuffer, asBytes } from './serializers.ts';
+import { ServedStream } from './served-stream.ts';
 import { SocketGate } from './socket-gate.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
-import { wideInjector } from './wide-windows.ts';
 
 const ABORTED_LOOK_MS = 100;
+/** Of channels, by their method's path. */
+const SERVICES: ReadonlyMap<string, ChannelService> = new Map(
+  Object.entries(CHANNEL_CODECS).map(([service, { path }]) => [path, service as ChannelService]),
+);
 
 export interface GrpcServerOptions {
   tls: TlsFiles | undefined;
@@ -70,15 +74,6 @@ export class GrpcServer implements ServiceRegistry {
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.enable_channelz': 0,
     });
-    for (const [service, codecs] of Object.entries(CHANNEL_CODECS)) {
-      this.#server.register(
-        codecs.path,
-        (stream: ServerDuplexStream<Uint8Array, Frame>) => this.#accept(service as ChannelService, codecs, stream),
-        frameAsBuffer,
-        asBytes,
-        'bidi',
-      );
-    }
     for (const [service, codecs] of Object.entries(CALL_CODECS)) {
       this.#server.register(
         codecs.path,
@@ -89,7 +84,7 @@ export class GrpcServer implements ServiceRegistry {
         'unary',
       );
     }
-    this.#injector = wideInjector(this.#server);
+    this.#injector = connectionInjector(this.#server, (stream, headers) => this.#takes(stream, headers));
     this.#gate = new SocketGate({
       tls: options.tls,
       refusals: this.#refusals,
@@ -143,38 +138,37 @@ export class GrpcServer implements ServiceRegistry {
     this.#server.forceShutdown();
   }
 
-  #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServerDuplexStream<Uint8Array, Frame>): void {
-    const peer = stream.getPeer();
+  /** Channels are ours; calls, and whatever else there is, are answered through grpc-js. */
+  #takes(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    const service = SERVICES.get(headers[':path'] as string);
+    if (service === undefined || !headers['content-type']?.startsWith('application/grpc')) return false;
+    // It may have been cut before anybody looked at it.
+    if (!stream.destroyed) this.#accept(service, CHANNEL_CODECS[service], new ServedStream(stream, headers));
+    return true;
+  }
+
+  #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServedStream): void {
+    const { peer } = stream;
     this.#gate.serves(peer);
-    // A listener from the first moment on: an error nobody listens to ends the process.
-    stream.on('error', () => {});
     const from = this.#senderOf(stream.metadata, peer, codecs.path);
     const accept = this.#services.channel(service);
     if (typeof from !== 'number' || accept === undefined) {
       const refusal = typeof from !== 'number' ? from : this.#refused('not-served', peer, codecs.path);
-      stream.emit('error', statusOf(refusal, status.FAILED_PRECONDITION));
+      stream.fail(statusOf(refusal, status.FAILED_PRECONDITION));
       return;
     }
-    let over = false;
-    let closingTimer: NodeJS.Timeout | undefined;
     const channel = new StreamChannel(
       {
         write: (frame, flushed) => stream.write(frame, flushed),
-        closing: () => {
-          closingTimer = setTimeout(lost, CLOSING_TIMEOUT_MS);
-          closingTimer.unref();
-        },
-        end: () => {
-          if (!over) stream.end();
-        },
+        closing: () => stream.endSoon(),
+        end: () => stream.end(),
         abort: (reason, detail) => {
-          over = true;
           const refusal = this.#refused(
             reason === 'invalid' ? 'invalid' : 'aborted',
             peer,
             `${codecs.path}: ${detail}`,
           );
-          stream.emit('error', statusOf(refusal, status.INVALID_ARGUMENT));
+          stream.fail(statusOf(refusal, status.INVALID_ARGUMENT));
         },
         pause: () => stream.pause(),
         resume: () => stream.resume(),
@@ -183,21 +177,19 @@ export class GrpcServer implements ServiceRegistry {
       codecs.request,
     );
     this.#channels.add(channel);
-    const lost = (): void => {
-      if (!this.#channels.delete(channel)) return;
-      clearTimeout(closingTimer);
-      over = true;
-      channel.lost();
-    };
-    stream.on('data', (frame: Uint8Array) => channel.receive(frame));
-    stream.on('end', () => channel.peerEnded());
-    stream.on('cancelled', () => {
-      if (!channel.closed) this.#countAborted(peer, codecs.path);
-      lost();
+    stream.accept({
+      message: (message) => channel.receive(message),
+      ended: () => channel.peerEnded(),
+      broken: (detail) => {
+        this.#refusals.count('aborted', peer, `${codecs.path}: ${detail}`);
+        channel.lost();
+      },
+      closed: (cut) => {
+        this.#channels.delete(channel);
+        if (cut && !channel.closed) this.#countAborted(peer, codecs.path);
+        channel.lost();
+      },
     });
-    stream.on('close', lost);
-    // Tells the opener that it was accepted.
-    stream.sendMetadata(new Metadata());
     asOurBug(() => accept(channel, from));
   }
 

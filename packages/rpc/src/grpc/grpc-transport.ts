@@ -71,7 +71,8 @@ export class GrpcTransport implements Transport {
     const address = this.#options.addresses.addressOf(nodeId);
     if (address === undefined || this.#identity === undefined || this.#down) return closedChannel;
     const link = this.#link(address, LANES[service]);
-    return link.open(CHANNEL_CODECS[service], metadataOf(this.#identity, nodeId)) as Channel<Out, In>;
+    const channel = link.open(CHANNEL_CODECS[service], metadataOf(this.#identity, nodeId)) ?? closedChannel;
+    return channel as Channel<Out, In>;
   }
 
   async call<Request, Response>(nodeId: number, service: CallService, request: Request): Promise<Response> {

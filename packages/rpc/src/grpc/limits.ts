@@ -6,8 +6,8 @@ export const FRAME_BYTES = 1024 * 1024;
 export const UNSENT_BYTES_MAX = 512 * 1024 * 1024;
 
 /**
- * What a peer may send on a stream, and on a connection, that was not read yet; a stream nobody reads holds as much,
- * beside the sixteen messages gRPC keeps for it. By HTTP/2's own 64 KiB an image stops four times for leave to go on.
+ * What a peer may send on a stream, and on a connection, that was not read yet; a stream nobody reads holds as much. By
+ * HTTP/2's own 64 KiB an image stops four times for leave to go on.
  */
 export const WINDOW_BYTES = 4 * 1024 * 1024;
 
@@ -19,9 +19,8 @@ export const OPENING_TIMEOUT_MS = 4_000;
 /** For a stream that was closed to be closed by the other side too. */
 export const CLOSING_TIMEOUT_MS = 2_000;
 export const CALL_TIMEOUT_MS = 10_000;
-/** A peer that restarts is found again within these. */
-export const RECONNECT_MIN_MS = 50;
-export const RECONNECT_MAX_MS = 150;
+/** After an attempt to connect that failed; a peer that restarts is found again within it. */
+export const RECONNECT_PAUSE_MS = 50;
 /** A connection nobody uses any more is given up: its node may have moved. */
 export const LINK_IDLE_MS = 30_000;
 

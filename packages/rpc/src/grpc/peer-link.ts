@@ -1,65 +1,14 @@
-import { checkServerIdentity, createSecureContext } from 'node:tls';
-import {
-  type ChannelCredentials,
-  type ChannelOptions,
-  Client,
-  type ClientDuplexStream,
-  type ClientUnaryCall,
-  credentials,
-  type Metadata,
-  type StatusObject,
-  status,
-} from '@grpc/grpc-js';
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import type { SluiceError } from '@sluice/common/errors';
 import { encode } from '../wire/codec.ts';
 import type { ServiceCodecs } from '../wire/codecs.ts';
-import type { Frame } from '../wire/frame.ts';
 import { errorFrom, peerUnavailable } from './call-error.ts';
-import { hostOf } from './certificate-names.ts';
-import {
-  CALL_TIMEOUT_MS,
-  CLOSING_TIMEOUT_MS,
-  KEEPALIVE_INTERVAL_MS,
-  KEEPALIVE_TIMEOUT_MS,
-  LINK_IDLE_MS,
-  MESSAGE_BYTES_MAX,
-  OPENING_TIMEOUT_MS,
-  RECONNECT_MAX_MS,
-  RECONNECT_MIN_MS,
-  WINDOW_BYTES,
-} from './limits.ts';
-import { asBuffer, asBytes, frameAsBuffer } from './serializers.ts';
+import { GRPC_CONTENT_TYPE } from './grpc-stream.ts';
+import { CALL_TIMEOUT_MS, CLOSING_TIMEOUT_MS, LINK_IDLE_MS, OPENING_TIMEOUT_MS, RECONNECT_PAUSE_MS } from './limits.ts';
+import { OpenedStream, type OpenedStreamEvents } from './opened-stream.ts';
+import { PeerConnection } from './peer-connection.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
-
-const OPTIONS: ChannelOptions = {
-  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-  'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
-  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-  'grpc.initial_reconnect_backoff_ms': RECONNECT_MIN_MS,
-  'grpc.max_reconnect_backoff_ms': RECONNECT_MAX_MS,
-  'grpc.dns_min_time_between_resolutions_ms': RECONNECT_MAX_MS,
-  // Links to one node must not share a connection: that is what they are for.
-  'grpc.use_local_subchannel_pool': 1,
-  // Retries keep every message they sent, and call it written when it is only kept: `unsentBytes` would lie.
-  'grpc.enable_retries': 0,
-  'grpc.retry_buffer_size': 0,
-  'grpc.per_rpc_retry_buffer_size': 0,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-  'grpc-node.flow_control_window': WINDOW_BYTES,
-};
-
-/** Sent in place of the host, which may be an address: TLS knows no addresses there, and nobody here looks at it. */
-const TLS_OPTIONS: ChannelOptions = { ...OPTIONS, 'grpc.ssl_target_name_override': 'node' };
-
-function credentialsOf(tls: TlsFiles, host: string): ChannelCredentials {
-  return credentials.createFromSecureContext(createSecureContext({ ...tls, minVersion: 'TLSv1.3' }), {
-    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
-  });
-}
 
 export interface PeerLinkEvents {
   /** The link does nothing any more and may be forgotten. */
@@ -69,153 +18,187 @@ export interface PeerLinkEvents {
 }
 
 /**
- * One connection to an address, shared by its streams and calls; gRPC connects when one is wanted, and again when it
- * was lost. It may hang for minutes while it connects to a host that drops packets, or to a process that is frozen: a
- * stream that is not accepted in time therefore retires its link, and the next one begins with a new connection.
+ * One connection to an address, shared by its streams and calls: made when one is wanted, and again when it was lost. It may
+ * hang for minutes while it connects to a host that drops packets, or to a process that is frozen: a stream that is not
+ * accepted in time therefore retires its link, and the next one begins with a new connection.
+ *
+ * It is gRPC, spoken over `node:http2` itself. grpc-js copies each message behind its head when it leaves and puts it
+ * together anew when it arrives, and makes filters, promises and timers for it, which costs more than everything else
+ * about a small one.
  */
 export class PeerLink {
   readonly #address: string;
-  readonly #client: Client;
-  readonly #usesTls: boolean;
+  readonly #tls: TlsFiles | undefined;
   readonly #events: PeerLinkEvents;
-  readonly #streams = new Map<ClientDuplexStream<Frame, Uint8Array>, StreamChannel>();
-  readonly #calls = new Set<ClientUnaryCall>();
-  #users = 0;
+  readonly #channels = new Map<OpenedStream, StreamChannel>();
+  readonly #calls = new Set<OpenedStream>();
+  #connection: PeerConnection | undefined;
+  /** The attempt before failed: until then there is no other, and why. */
+  #notBeforeMs = 0;
+  #whyFailed = '';
   #idleTimer: NodeJS.Timeout | undefined;
   #retired = false;
 
   constructor(address: string, tls: TlsFiles | undefined, events: PeerLinkEvents) {
     this.#address = address;
+    this.#tls = tls;
     this.#events = events;
-    this.#usesTls = tls !== undefined;
-    this.#client =
-      tls === undefined
-        ? new Client(`dns:${address}`, credentials.createInsecure(), OPTIONS)
-        : new Client(`dns:${address}`, credentialsOf(tls, hostOf(address)), TLS_OPTIONS);
   }
 
-  open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel {
-    this.#use();
-    const stream = this.#client.makeBidiStreamRequest<Frame, Uint8Array>(path, frameAsBuffer, asBytes, metadata);
+  /** Undefined when an attempt to connect has failed a moment ago: the next one is a moment later. */
+  open({ path, request, response }: ServiceCodecs, metadata: Metadata): StreamChannel | undefined {
     // One timer at a time: until the stream is accepted, then until it is closed.
-    let timer = setTimeout(() => {
+    let timer: NodeJS.Timeout | undefined;
+    const stream = this.#request(path, metadata, {
+      accepted: () => {
+        if (!channel.closed) clearTimeout(timer);
+      },
+      message: (message) => channel.receive(message),
+      ended: (outcome) => {
+        clearTimeout(timer);
+        this.#channels.delete(opened);
+        if (outcome.code === status.OK) {
+          channel.peerEnded();
+          opened.end();
+        } else {
+          if (!channel.closed) this.#events.failed(this.#errorFrom(outcome, path));
+          channel.lost();
+        }
+        // What it closes now has no stream left to be timed.
+        clearTimeout(timer);
+        this.#release();
+      },
+    });
+    if (stream === undefined) return undefined;
+    const opened = stream;
+    timer = setTimeout(() => {
       this.#retire();
-      stream.cancel();
+      opened.cancel();
     }, OPENING_TIMEOUT_MS);
     const channel = new StreamChannel(
       {
-        write: (frame, flushed) => stream.write(frame, flushed),
+        write: (frame, flushed) => opened.write(frame, flushed),
         closing: () => {
           clearTimeout(timer);
-          timer = setTimeout(() => stream.cancel(), CLOSING_TIMEOUT_MS);
+          timer = setTimeout(() => opened.cancel(), CLOSING_TIMEOUT_MS);
           timer.unref();
         },
-        end: () => stream.end(),
+        end: () => opened.end(),
         abort: (_reason, detail) => {
           this.#events.failed(peerUnavailable(`${path} of ${this.#address}: ${detail}`));
-          stream.cancel();
+          opened.cancel();
         },
-        pause: () => stream.pause(),
-        resume: () => stream.resume(),
+        pause: () => opened.pause(),
+        resume: () => opened.resume(),
       },
       request,
       response,
     );
-    this.#streams.set(stream, channel);
-    stream.on('metadata', () => {
-      if (!channel.closed) clearTimeout(timer);
-    });
-    stream.on('data', (frame: Uint8Array) => channel.receive(frame));
-    // Every error is followed by its status.
-    stream.on('error', () => {});
-    stream.on('status', (outcome: StatusObject) => {
-      clearTimeout(timer);
-      this.#streams.delete(stream);
-      if (outcome.code === status.OK) {
-        channel.peerEnded();
-        stream.end();
-      } else {
-        if (!channel.closed) this.#events.failed(errorFrom(outcome, `${path} of ${this.#address}`, this.#usesTls));
-        channel.lost();
-      }
-      // What it closes now has no stream left to be timed.
-      clearTimeout(timer);
-      this.#release();
-    });
+    this.#channels.set(opened, channel);
     return channel;
   }
 
   async call({ path, request, response }: ServiceCodecs, metadata: Metadata, message: unknown): Promise<unknown> {
     const bytes = encode(request, message);
-    const what = `${path} of ${this.#address}`;
-    this.#use();
-    try {
-      const answer = await new Promise<Uint8Array>((resolve, reject) => {
-        const deadline = Date.now() + CALL_TIMEOUT_MS;
-        const made = this.#client.makeUnaryRequest(
-          path,
-          asBuffer,
-          asBytes,
-          bytes,
-          metadata,
-          { deadline },
-          (error, value) => {
-            this.#calls.delete(made);
-            if (error === null && value !== undefined) resolve(value);
-            else reject(error === null ? peerUnavailable(`${what}: no answer`) : errorFrom(error, what, this.#usesTls));
-            if (error?.code === status.DEADLINE_EXCEEDED) this.#retire();
-          },
-        );
-        this.#calls.add(made);
+    const asked = metadata.clone();
+    asked.set('grpc-timeout', `${CALL_TIMEOUT_MS}m`);
+    const answer = await new Promise<Uint8Array>((resolve, reject) => {
+      let answered: Uint8Array | undefined;
+      let timer: NodeJS.Timeout | undefined;
+      const stream = this.#request(path, asked, {
+        accepted: () => {},
+        message: (received) => {
+          answered = received;
+        },
+        ended: (outcome) => {
+          clearTimeout(timer);
+          this.#calls.delete(opened);
+          this.#release();
+          if (outcome.code !== status.OK) reject(this.#errorFrom(outcome, path));
+          else if (answered === undefined) reject(peerUnavailable(`${path} of ${this.#address}: no answer`));
+          else resolve(answered);
+        },
       });
-      return response.read(answer);
-    } finally {
-      this.#release();
-    }
+      if (stream === undefined) {
+        reject(this.#errorFrom(outcomeOf(this.#whyFailed), path));
+        return;
+      }
+      const opened = stream;
+      timer = setTimeout(() => {
+        this.#retire();
+        opened.cancel('no answer in time (ETIMEDOUT)');
+      }, CALL_TIMEOUT_MS);
+      this.#calls.add(opened);
+      opened.writeOnly(bytes);
+    });
+    return response.read(answer);
   }
 
   closeChannels(): void {
-    for (const channel of [...this.#streams.values()]) channel.close();
+    for (const channel of [...this.#channels.values()]) channel.close();
   }
 
   /** Ends every stream and call at once. */
   destroy(): void {
     this.#retire();
-    for (const stream of [...this.#streams.keys()]) stream.cancel();
-    for (const call of [...this.#calls]) call.cancel();
-    this.#client.close();
+    for (const stream of [...this.#channels.keys(), ...this.#calls]) stream.cancel();
+    this.#connection?.destroy();
   }
 
   get streams(): number {
-    return this.#streams.size;
+    return this.#channels.size;
   }
 
   get users(): number {
-    return this.#users;
-  }
-
-  #use(): void {
-    this.#users++;
-    clearTimeout(this.#idleTimer);
-  }
-
-  #release(): void {
-    if (--this.#users > 0) return;
-    if (this.#retired) {
-      this.#client.close();
-      return;
-    }
-    this.#idleTimer = setTimeout(() => {
-      this.#retire();
-      this.#client.close();
-    }, LINK_IDLE_MS);
-    this.#idleTimer.unref();
+    return this.#channels.size + this.#calls.size;
   }
 
   /** Takes nothing new; what it carries goes on. */
   retire(): void {
     this.#retire();
-    if (this.#users === 0) this.#client.close();
+    if (this.users === 0) this.#connection?.close();
+  }
+
+  #request(path: string, metadata: Metadata, events: OpenedStreamEvents): OpenedStream | undefined {
+    const connection = this.#connected();
+    if (connection === undefined) return undefined;
+    clearTimeout(this.#idleTimer);
+    const stream = connection.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': GRPC_CONTENT_TYPE,
+      te: 'trailers',
+      ...metadata.toHttp2Headers(),
+    });
+    return new OpenedStream(stream, events, () => connection.whyClosed);
+  }
+
+  #connected(): PeerConnection | undefined {
+    if (this.#connection?.isOpen) return this.#connection;
+    if (performance.now() < this.#notBeforeMs) return undefined;
+    const connection = new PeerConnection(this.#address, this.#tls, (stood) => {
+      if (!stood) {
+        this.#notBeforeMs = performance.now() + RECONNECT_PAUSE_MS;
+        this.#whyFailed = connection.whyClosed;
+      }
+      if (this.#connection === connection) this.#connection = undefined;
+    });
+    this.#connection = connection;
+    return connection;
+  }
+
+  #errorFrom(outcome: StatusObject, path: string): SluiceError {
+    return errorFrom(outcome, `${path} of ${this.#address}`, this.#tls !== undefined);
+  }
+
+  #release(): void {
+    if (this.users > 0) return;
+    if (this.#retired) {
+      this.#connection?.close();
+      return;
+    }
+    this.#idleTimer = setTimeout(() => this.retire(), LINK_IDLE_MS);
+    this.#idleTimer.unref();
   }
 
   #retire(): void {
@@ -224,4 +207,8 @@ export class PeerLink {
     this.#retired = true;
     this.#events.retired();
   }
+}
+
+function outcomeOf(details: string): StatusObject {
+  return { code: status.UNAVAILABLE, details, metadata: new Metadata() };
 }

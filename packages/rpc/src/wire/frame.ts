@@ -1,57 +1,65 @@
-import { assert } from '@sluice/common/assert';
 import $protobuf from 'protobufjs/minimal.js';
 import { type Codec, readerOf, reading, wireInvalid } from './codec.ts';
 
 /** Field 1, length-delimited: the one field of every batch message in proto/v1. */
 const MESSAGES_TAG = 10;
+/** A payload of at least this size is passed on as it is; each piece costs a vector of the write, and a few objects. */
+export const PIECE_BYTES_MIN = 8 * 1024;
 
 /** Finished, and not copied anywhere yet. */
 export class Frame {
   readonly length: number;
-  readonly #writer: FrameBytes;
+  readonly #first: Operation | undefined;
 
-  constructor(writer: FrameBytes) {
-    this.#writer = writer;
+  constructor(writer: $protobuf.Writer) {
     this.length = writer.len;
-  }
-
-  get byteLength(): number {
-    return this.length;
+    this.#first = (writer.head as Operation).next;
   }
 
   /**
-   * As a `Buffer` would. gRPC puts a head of five bytes before each message, in memory of its own: by this, payloads are
-   * copied there from where they are, and not into a buffer of ours first. That is a third of what sending costs.
+   * The bytes in pieces, large payloads where they lie: nothing of them is copied until the kernel does, so they must not
+   * change before. The first piece begins with `headBytes` of room.
    */
-  copy(output: Uint8Array, at = 0): number {
-    FrameBytes.destination = output.subarray(at, at + this.length);
-    try {
-      this.#writer.finish();
-    } finally {
-      FrameBytes.destination = undefined;
+  pieces(headBytes: number): Uint8Array[] {
+    let copiedBytes = headBytes + this.length;
+    for (let at = this.#first; at; at = at.next) if (isPiece(at)) copiedBytes -= at.len;
+    const copied = Buffer.allocUnsafe(copiedBytes);
+    const pieces: Uint8Array[] = [];
+    let start = 0;
+    let end = headBytes;
+    for (let at = this.#first; at; at = at.next) {
+      if (isPiece(at)) {
+        pieces.push(copied.subarray(start, end), at.val as Uint8Array);
+        start = end;
+        continue;
+      }
+      at.fn(at.val, copied, end);
+      end += at.len;
     }
-    return this.length;
+    if (end > start) pieces.push(copied.subarray(start, end));
+    return pieces;
   }
 }
 
-/** Writes where it is told instead of into memory of its own. */
-class FrameBytes extends $protobuf.BufferWriter {
-  static destination: Uint8Array | undefined;
+/** What a protobuf writer keeps until it is finished: one write of known length each. */
+interface Operation {
+  readonly len: number;
+  readonly val: unknown;
+  readonly next: Operation | undefined;
+  fn(value: unknown, bytes: Uint8Array, at: number): void;
+}
 
-  static override alloc(size: number): Buffer {
-    const { destination } = FrameBytes;
-    assert(destination?.length === size, 'a frame is copied to where it fits');
-    return destination as Buffer;
-  }
+function isPiece({ len, val }: Operation): boolean {
+  return len >= PIECE_BYTES_MIN && val instanceof Uint8Array;
 }
 
 /**
- * What one turn sends on a channel, as one gRPC message: gRPC costs a write, a promise and a few timers' worth of
- * processor time for each of its messages, however small.
+ * What one turn sends on a channel, as one gRPC message: each costs a write of HTTP/2 and a look at both ends, however
+ * small it is.
  */
 export class FrameWriter<T> {
   readonly #codec: Codec<T>;
-  #writer = new FrameBytes();
+  #writer = $protobuf.Writer.create();
   #sizeBytes = 0;
 
   constructor(codec: Codec<T>) {
@@ -75,7 +83,7 @@ export class FrameWriter<T> {
   /** Empties the writer. */
   finish(): Frame {
     const frame = new Frame(this.#writer);
-    this.#writer = new FrameBytes();
+    this.#writer = $protobuf.Writer.create();
     this.#sizeBytes = 0;
     return frame;
   }

@@ -1,0 +1,117 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { checkServerIdentity, connect as connectTls } from 'node:tls';
+import { hostOf } from './certificate-names.ts';
+import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from './limits.ts';
+import type { TlsFiles } from './tls-files.ts';
+
+/** As grpc-js calls a connection that ended before it stood, for want of a better reason. */
+const FAILED = 'Failed to connect';
+
+/**
+ * One HTTP/2 connection to an address, from the attempt to its end. It stands when the peer's settings have come: with
+ * TLS 1.3 a certificate that is refused ends what looked like a connection until then.
+ */
+export class PeerConnection {
+  readonly #session: ClientHttp2Session;
+  #stands = false;
+  #cause: string | undefined;
+  #pingTimer: NodeJS.Timeout | undefined;
+
+  /** `onClosed` is told whether it ever stood. */
+  constructor(address: string, tls: TlsFiles | undefined, onClosed: (stood: boolean) => void) {
+    const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, {
+      createConnection: () => {
+        const socket = socketTo(address, tls);
+        // Streams are told of their end before the session says why.
+        socket.once('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+        return socket;
+      },
+      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+      // Until the peer has said how many.
+      peerMaxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
+      // Bounded by the windows; Node's own bound would refuse streams instead.
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    });
+    this.#session = session;
+    session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
+    session.once('remoteSettings', () => {
+      this.#stands = true;
+      this.#pingLater();
+    });
+    session.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+    session.on('close', () => {
+      clearTimeout(this.#pingTimer);
+      onClosed(this.#stands);
+    });
+  }
+
+  /** False: a new stream needs another one. */
+  get isOpen(): boolean {
+    return !this.#session.closed && !this.#session.destroyed;
+  }
+
+  /** Empty while nothing is wrong. */
+  get whyClosed(): string {
+    if (this.#cause !== undefined) return this.#cause;
+    if (this.isOpen) return '';
+    return this.#stands ? 'connection closed' : FAILED;
+  }
+
+  request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    return this.#session.request(headers);
+  }
+
+  /** Streams that run go on. */
+  close(): void {
+    if (this.#stands) this.#session.close();
+    else this.#session.destroy();
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    // The peer ended it: why, it cannot say.
+    const isUnexplained = !this.#stands && error.code === 'ECONNRESET' && !error.message.includes('TLS');
+    // What several attempts for one name failed of has a code and no message.
+    this.#cause ??= isUnexplained ? FAILED : error.message || error.code || FAILED;
+  }
+
+  #pingLater(): void {
+    this.#pingTimer = setTimeout(() => this.#ping(), KEEPALIVE_INTERVAL_MS);
+    this.#pingTimer.unref();
+  }
+
+  #ping(): void {
+    if (this.#session.destroyed) return;
+    this.#pingTimer = setTimeout(() => {
+      this.#cause ??= 'no answer in time (ETIMEDOUT)';
+      this.#session.destroy();
+    }, KEEPALIVE_TIMEOUT_MS);
+    this.#pingTimer.unref();
+    this.#session.ping(() => {
+      clearTimeout(this.#pingTimer);
+      if (!this.#session.destroyed) this.#pingLater();
+    });
+  }
+}
+
+function socketTo(address: string, tls: TlsFiles | undefined): Socket {
+  const host = hostOf(address);
+  const port = Number(address.slice(address.lastIndexOf(':') + 1));
+  if (tls === undefined) return connectTcp({ host, port, noDelay: true });
+  const socket = connectTls({
+    ...tls,
+    host,
+    port,
+    // In place of the host, which may be an address: TLS knows no addresses there, and nobody here looks at it.
+    servername: 'node',
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
+  socket.setNoDelay(true);
+  return socket;
+}
