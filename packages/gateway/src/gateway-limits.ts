@@ -4,6 +4,10 @@ import { DEFAULT_PROTOCOL_LIMITS, type ProtocolLimits } from '@sluice/mqtt/proto
 export interface GatewayLimits extends ProtocolLimits {
   /** Further connections are closed when they arrive. */
   connectionsMax: number;
+  /** Of one address, over all listeners; 0: any number. */
+  connectionsPerAddressMax: number;
+  /** New ones a second, for each listener; 0: any number. */
+  connectsPerSecond: number;
   /** From the first byte to a complete CONNECT, and then to the authenticator's answer. */
   connectTimeoutMs: number;
   /** Size of a CONNECT: a will and a password of 64 KiB each, and some properties. */
@@ -32,6 +36,8 @@ export interface GatewayLimits extends ProtocolLimits {
 export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   ...DEFAULT_PROTOCOL_LIMITS,
   connectionsMax: 100_000,
+  connectionsPerAddressMax: 0,
+  connectsPerSecond: 0,
   connectTimeoutMs: 10_000,
   connectBytesMax: 144 * 1024,
   sendBufferBytesMax: 1024 * 1024,

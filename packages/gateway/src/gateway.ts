@@ -20,6 +20,7 @@ import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
+import { ConnectionsPerAddress } from './listener/connections-per-address.ts';
 import type { Address } from './listener/listener.ts';
 import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
@@ -54,6 +55,13 @@ export interface GatewayOptions {
   limits?: Partial<GatewayLimits>;
 }
 
+export interface ListenOptions {
+  /** Undefined: nothing is encrypted. */
+  tls?: TlsMaterial | undefined;
+  /** A balancer in front says whose connections it passes on. */
+  proxyProtocol?: boolean;
+}
+
 /**
  * The MQTT tier of one process: its listeners, its connections, and the state that ends with them. What must outlive
  * it goes through the durable ports. It knows nothing of partitions and leaders.
@@ -61,6 +69,7 @@ export interface GatewayOptions {
 export class Gateway {
   readonly #services: GatewayServices;
   readonly #listeners: Entrance[] = [];
+  readonly #perAddress: ConnectionsPerAddress;
   readonly #ticker: NodeJS.Timeout;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
@@ -122,21 +131,21 @@ export class Gateway {
       for (const connection of this.#services.table.connections()) bytes += connection.channel.bufferedBytes;
       return bytes;
     });
+    this.#perAddress = new ConnectionsPerAddress(limits.connectionsPerAddressMax);
     this.#ticker = setInterval(() => this.#tick(), limits.tickMs);
     this.#ticker.unref();
   }
 
-  /** With a certificate over TLS. */
-  async listenTcp(address: Address, tls?: TlsMaterial): Promise<Address> {
-    return this.#listening(await listenTcp(address, this.#entrance(tls)));
+  async listenTcp(address: Address, options: ListenOptions = {}): Promise<Address> {
+    return this.#listening(await listenTcp(address, this.#entrance(options)));
   }
 
-  /** Path `/mqtt`; with a certificate over TLS. */
-  async listenWebSocket(address: Address, tls?: TlsMaterial): Promise<Address> {
+  /** Path `/mqtt`. */
+  async listenWebSocket(address: Address, options: ListenOptions = {}): Promise<Address> {
     const { limits, authenticator } = this.#services;
     return this.#listening(
       await listenWebSocket(address, {
-        ...this.#entrance(tls),
+        ...this.#entrance(options),
         frameBytesMax: limits.maximumPacketSizeBytes,
         anonymous: authenticator.method === anonymousAuthenticator.method,
       }),
@@ -148,10 +157,14 @@ export class Gateway {
     for (const listener of this.#listeners) listener.renew(tls);
   }
 
-  #entrance(tls: TlsMaterial | undefined): Omit<WebSocketOptions, 'frameBytesMax' | 'anonymous'> {
-    const { limits, metrics } = this.#services;
+  #entrance({ tls, proxyProtocol = false }: ListenOptions): Omit<WebSocketOptions, 'frameBytesMax' | 'anonymous'> {
+    const { limits, metrics, clock } = this.#services;
     return {
       tls,
+      proxyProtocol,
+      connectsPerSecond: limits.connectsPerSecond,
+      perAddress: this.#perAddress,
+      nowMs: () => clock.monotonicMs(),
       handshakeMs: limits.connectTimeoutMs,
       isFull: () => this.#isFull(),
       waiting: (change) => {

@@ -78,8 +78,8 @@ async function start(tls: TlsMaterial, connectTimeoutMs = 10_000): Promise<{ mqt
   );
   const at = { host: '127.0.0.1', port: 0 };
   return {
-    mqtts: (await gateway.gateway.listenTcp(at, tls)).port,
-    wss: (await gateway.gateway.listenWebSocket(at, tls)).port,
+    mqtts: (await gateway.gateway.listenTcp(at, { tls })).port,
+    wss: (await gateway.gateway.listenWebSocket(at, { tls })).port,
   };
 }
 
@@ -170,7 +170,7 @@ describe('a handshake', () => {
 
   test('takes a place among the connections', async () => {
     gateway = new TestGateway({ connectionsMax: 1 });
-    const { port } = await gateway.gateway.listenTcp({ host: '127.0.0.1', port: 0 }, material('first'));
+    const { port } = await gateway.gateway.listenTcp({ host: '127.0.0.1', port: 0 }, { tls: material('first') });
     const silent = connectTcp(port, '127.0.0.1');
     await new Promise((resolve) => silent.once('connect', resolve));
     const second = connectTcp(port, '127.0.0.1');

@@ -1,14 +1,17 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
+import type { ConnectionsPerAddress } from './connections-per-address.ts';
 import { type Address, type Listener, listenOn, stopListening } from './listener.ts';
+import { takeProxyHeader } from './proxied-socket.ts';
 import { namesOf, secureContextOptions, type TlsMaterial } from './tls-material.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 /** Who is at the other end of a socket that may speak now. */
 export interface Peer {
   readonly host: string;
   readonly port: number;
-  /** Of a client that had to show one. */
+  /** Of a client that had to show one, here or to the balancer in front. */
   readonly certificate: PeerCertificate | undefined;
 }
 
@@ -20,11 +23,18 @@ export interface EntranceOptions {
   handshakeMs: number;
   /** Undefined: nothing is encrypted. */
   tls: TlsMaterial | undefined;
+  /** A header of the PROXY protocol says whose connection it is; one without is ended. */
+  proxyProtocol: boolean;
+  /** Connections a second; 0: any number. */
+  connectsPerSecond: number;
+  perAddress: ConnectionsPerAddress;
+  nowMs: () => number;
   accepted: (socket: Socket, peer: Peer) => void;
   refused: (reason: EntranceRefusal) => void;
 }
 
-export type EntranceRefusal = 'tls';
+/** `rate`: more in a second than the listener takes. `address`: more than one address may have. */
+export type EntranceRefusal = 'rate' | 'address' | 'proxy' | 'tls';
 
 /** A bound address whose certificate may be replaced. */
 export interface Entrance extends Listener {
@@ -32,7 +42,8 @@ export interface Entrance extends Listener {
 }
 
 /**
- * What every listener has in common, before MQTT or HTTP is spoken: a place among the connections, and TLS. A socket that
+ * What every listener has in common, before MQTT or HTTP is spoken: a place among the connections and among those of its
+ * address, a rate, whom a balancer speaks for, and TLS. Who comes too many is hung up on, and counted. A socket that
  * is still shaking hands takes a place, too, and has the time that a CONNECT has, or a few thousand silent ones would be
  * free of every bound.
  */
@@ -40,12 +51,18 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
   /** By the port at the other end and its address: the socket inside TLS is another object than the one that came. */
   const pending = new Map<string, Peer>();
   const secure = options.tls === undefined ? undefined : secureServer(options.tls, options, pending);
-  const server: Server = createServer(SOCKET_OPTIONS, (socket) => {
-    if (options.isFull()) {
-      socket.destroy();
+  const { connectsPerSecond, perAddress } = options;
+  const rate = connectsPerSecond === 0 ? undefined : new TokenBucket(connectsPerSecond, options.nowMs());
+  const refuse = (socket: Socket, reason: EntranceRefusal): void => {
+    options.refused(reason);
+    socket.destroy();
+  };
+  const enter = (socket: Socket, peer: Peer): void => {
+    if (!perAddress.enter(peer.host)) {
+      refuse(socket, 'address');
       return;
     }
-    const peer = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificate: undefined };
+    socket.once('close', () => perAddress.leave(peer.host));
     if (secure === undefined) {
       options.accepted(socket, peer);
       return;
@@ -58,6 +75,34 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       if (pending.delete(key)) options.waiting(-1);
     });
     secure.emit('connection', socket);
+  };
+  const server: Server = createServer(SOCKET_OPTIONS, (socket) => {
+    if (options.isFull()) {
+      socket.destroy();
+      return;
+    }
+    if (rate?.take(1, options.nowMs()) === false) {
+      refuse(socket, 'rate');
+      return;
+    }
+    const own = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificate: undefined };
+    if (!options.proxyProtocol) {
+      enter(socket, own);
+      return;
+    }
+    let isWaiting = true;
+    const arrived = (): void => {
+      if (isWaiting) options.waiting(-1);
+      isWaiting = false;
+    };
+    options.waiting(1);
+    socket.on('error', () => {});
+    socket.once('close', arrived);
+    takeProxyHeader(socket, options.handshakeMs, (peer) => {
+      arrived();
+      if (peer === 'invalid') refuse(socket, 'proxy');
+      else enter(socket, peer === 'own' ? own : peer);
+    });
   });
   const bound = await listenOn(server, address);
   return {
@@ -88,7 +133,7 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
     pending.delete(key);
     options.waiting(-1);
     const isVerified = asksForCertificate && socket.authorized;
-    const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : undefined;
+    const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : peer.certificate;
     options.accepted(socket, { ...peer, certificate });
   });
   server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {

@@ -43,6 +43,11 @@ export interface ServerConfig {
     keepAliveMaxMs: number;
     connectTimeoutMs: number;
     connectionsMax: number;
+    /** 0: any number. */
+    connectionsPerAddress: number;
+    connectRate: number;
+    /** Listeners that a balancer speaks to. */
+    proxyProtocol: ReadonlySet<string>;
     sendBufferBytesMax: number;
     liveQueueMessagesMax: number;
   };
@@ -133,6 +138,9 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       keepAliveMaxMs: toMs(mqtt.keepAliveMax),
       connectTimeoutMs: toMs(mqtt.connectTimeout),
       connectionsMax: mqtt.connectionsMax,
+      connectionsPerAddress: mqtt.connectionsPerAddress,
+      connectRate: mqtt.connectRate,
+      proxyProtocol: new Set(mqtt.proxyProtocol),
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,
     },

@@ -2,7 +2,7 @@ import { type Address, formatAddress, isLoopback } from './address.ts';
 import { takesTokens, toAddress } from './config.ts';
 import { ALLOW_ANONYMOUS_FLAG } from './from-flags.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
-import type { WrittenConfig } from './schema.ts';
+import { MQTT_LISTENERS, type WrittenConfig } from './schema.ts';
 
 /**
  * Who may come in without credentials. A broker that is open to the network by default gets found within hours; one
@@ -15,8 +15,6 @@ export interface Exposure {
   problems: ConfigProblem[];
   warnings: string[];
 }
-
-const MQTT_LISTENERS = ['mqtt', 'mqtts', 'ws', 'wss'] as const;
 
 export function decideExposure(written: WrittenConfig, layer: Layer, users: number, keys: number): Exposure {
   const problems: ConfigProblem[] = [];

@@ -30,6 +30,7 @@ export type Role = (typeof ROLES)[number];
 export const CERTIFICATE_AS = ['none', 'username', 'clientId'] as const;
 export const CERTIFICATE_NAMES = ['commonName', 'dns', 'email', 'uri'] as const;
 export const JWT_PLACES = ['password', 'username'] as const;
+export const MQTT_LISTENERS = ['mqtt', 'mqtts', 'ws', 'wss'] as const;
 export const NO_MATCH = ['auto', 'allow', 'deny'] as const;
 export const DENY_ACTIONS = ['disconnect', 'ignore'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -213,6 +214,27 @@ const mqtt = {
     min: 1,
     max: 10_000_000,
     why: 'About 2 GB of memory when idle; raise the limit of open files with it.',
+  }),
+  connectionsPerAddress: integer({
+    about: 'Connections that one address may have, over all listeners; more are closed at once. 0 for any number.',
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    why: 'Many clients share an address behind a router, and all of them behind a balancer without PROXY protocol.',
+  }),
+  connectRate: integer({
+    about: 'New connections a second, for each listener; more are closed at once. 0 for any number.',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    why: 'What a machine takes depends on what its clients prove; slow password hashes have a bound of their own.',
+  }),
+  proxyProtocol: choices(MQTT_LISTENERS, {
+    about:
+      'Listeners that only a balancer reaches, which says by a PROXY protocol header (version 2) whose connection it passes on; without one a connection is closed.',
+    default: [],
+    min: 0,
+    why: 'Whoever may send that header may be anybody.',
   }),
   sendBufferMax: size({
     about: 'Bytes a socket may hold for a slow reader before its QoS 0 messages are dropped and its deliveries wait.',

@@ -152,7 +152,8 @@ function rangeText(rule: SettingRule, format: (amount: number) => string): strin
 
 function checkChoices(rule: SettingRule, value: unknown): string | undefined {
   const allowed = rule.choices ?? [];
-  if (!Array.isArray(value) || value.length === 0) return `must be a list with at least one of ${allowed.join(', ')}`;
+  if (!Array.isArray(value)) return `must be a list of ${allowed.join(', ')}`;
+  if (value.length === 0 && rule.min !== 0) return `must be a list with at least one of ${allowed.join(', ')}`;
   for (const item of value) {
     if (!allowed.includes(item)) return `contains ${JSON.stringify(item)}: each item must be ${anyOf(allowed)}`;
   }

@@ -126,6 +126,8 @@ export class GatewayRole {
         sendBufferBytesMax: config.mqtt.sendBufferBytesMax,
         liveQueueMax: config.mqtt.liveQueueMessagesMax,
         denyAction: config.authorization.denyAction,
+        connectsPerSecond: config.mqtt.connectRate,
+        connectionsPerAddressMax: config.mqtt.connectionsPerAddress,
         retainedMessageBytesMax: config.retained.messageBytesMax,
       },
     });
@@ -134,12 +136,14 @@ export class GatewayRole {
 
   /** Lets clients in. */
   async listen(): Promise<void> {
-    const { mqtt, mqtts, ws, wss } = this.#config.listeners;
+    const { listeners } = this.#config;
+    const { mqtt, mqtts, ws, wss } = listeners;
     const tls = this.#certificates?.material;
-    this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt);
-    this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, tls);
-    this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws);
-    this.wss = wss === null ? null : await this.gateway.listenWebSocket(wss, tls);
+    const of = (name: keyof typeof listeners) => ({ proxyProtocol: this.#config.mqtt.proxyProtocol.has(name) });
+    this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt, of('mqtt'));
+    this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, { ...of('mqtts'), tls });
+    this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws, of('ws'));
+    this.wss = wss === null ? null : await this.gateway.listenWebSocket(wss, { ...of('wss'), tls });
     this.#certificates?.watch((renewed) => this.gateway.renewTls(renewed));
   }
 
