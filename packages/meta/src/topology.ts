@@ -1,4 +1,5 @@
 import { assert } from '@sluice/common/assert';
+import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import { type AccessChange, type AccessRow, AccessTable } from './access/access-table.ts';
@@ -43,7 +44,7 @@ export class Topology {
   /** Oldest first. */
   readonly #byFilter = new Map<string, QueueDefinition[]>();
   readonly #bindings = new TopicTrie<QueueDefinition>();
-  #matches = new Map<string, readonly QueueDefinition[]>();
+  readonly #matches = new MatchCache<QueueDefinition>();
   /** In the order of their ids; changed in place, never handed out. */
   readonly #sorted: QueueDefinition[] = [];
   #list: readonly QueueDefinition[] | undefined;
@@ -52,8 +53,6 @@ export class Topology {
   /** Changes after this epoch are in `#changes`. */
   #changesSince = 0;
 
-  /** Topics whose answer is remembered; a full cache is emptied, not trimmed: the next message refills what is in use. */
-  static readonly MATCH_CACHE_TOPICS_MAX = 10_000;
   /** Changes that are remembered one by one; who is further behind looks at every queue. */
   static readonly CHANGES_MAX = 1_024;
 
@@ -239,8 +238,7 @@ export class Topology {
       this.#bindings.match(topic, (definition) => matches.push(definition));
       matches.sort((a, b) => a.queueId - b.queueId);
       found = matches;
-      if (this.#matches.size >= Topology.MATCH_CACHE_TOPICS_MAX) this.#matches = new Map();
-      this.#matches.set(topic, found);
+      this.#matches.put(topic, found);
     }
     return found;
   }
@@ -315,14 +313,14 @@ export class Topology {
   }
 
   #forgetMatches(topicFilter: string): void {
-    if (!hasWildcard(topicFilter)) this.#matches.delete(topicFilter);
-    else if (this.#matches.size > 0) this.#matches = new Map();
+    if (!hasWildcard(topicFilter)) this.#matches.drop(topicFilter);
+    else this.#matches.clear();
   }
 
   /** Another cluster: nothing of the former one holds. */
   #forget(): void {
     for (const queueId of [...this.#byId.keys()]) this.#remove(queueId);
-    this.#matches = new Map();
+    this.#matches.clear();
     this.#leaders = [];
     this.#alive = new Set();
     this.#assignments.clear();

@@ -22,7 +22,7 @@ export class RowBatch {
   bring(id: string, groupId: number, key: Uint8Array): boolean {
     if (this.#rows.has(id)) return true;
     const value = this.#cache.get(id);
-    if (value === undefined) return false;
+    if (value === undefined && !this.#cache.isGone(id)) return false;
     this.#rows.set(id, { id, key: groupKey(groupId, key), value, dirty: false });
     return true;
   }

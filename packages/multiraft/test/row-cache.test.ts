@@ -15,21 +15,27 @@ test('what it answers is what was written last, or nothing', () => {
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const cache = new RowCache();
       const written = new Map<string, Uint8Array>();
+      const deleted = new Set<string>();
       for (const { do: what, group, name, bytes } of steps) {
         const key = id(group, name);
         if (what === 'set') {
           const value = new Uint8Array(bytes);
           cache.set(key, value);
           written.set(key, value);
+          deleted.delete(key);
         } else if (what === 'delete') {
           cache.delete(key);
           written.delete(key);
+          deleted.add(key);
         } else if (what === 'forget') {
           cache.forgetGroup(group);
-          for (const other of written.keys()) if (other.startsWith(key.slice(0, 2))) written.delete(other);
+          for (const names of [written, deleted]) {
+            for (const other of names.keys()) if (other.startsWith(key.slice(0, 2))) names.delete(other);
+          }
         }
         const found = cache.get(key);
         if (found !== undefined) expect(found).toBe(written.get(key));
+        expect(cache.isGone(key)).toBe(deleted.has(key));
       }
       let held = 0;
       for (const key of written.keys()) held += cache.get(key)?.length ?? 0;
@@ -48,4 +54,13 @@ test('a row in use outlives many that are not', () => {
   }
   expect(cache.get('row 1')).toBeUndefined();
   expect(cache.get('row 99999')).toBeDefined();
+});
+
+test('of deleted rows the latest are remembered, and no more than it may', () => {
+  const cache = new RowCache();
+  for (let i = 0; i < 3 * RowCache.GONE_MAX; i++) cache.delete(`row ${i}`);
+  let gone = 0;
+  for (let i = 0; i < 3 * RowCache.GONE_MAX; i++) if (cache.isGone(`row ${i}`)) gone++;
+  expect(gone).toBeLessThanOrEqual(RowCache.GONE_MAX);
+  expect(cache.isGone(`row ${3 * RowCache.GONE_MAX - RowCache.GONE_MAX / 2}`)).toBe(true);
 });

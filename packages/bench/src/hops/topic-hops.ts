@@ -1,4 +1,4 @@
-import { MatchCache } from '@sluice/gateway/live/match-cache';
+import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import type { Hop, PreparedHop } from './hop.ts';
 

@@ -1,8 +1,8 @@
 import type { Properties, QoS } from '@sluice/mqtt/codec/packet';
+import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import type { LiveRoute } from '@sluice/rpc/contract/live';
-import { MatchCache } from './match-cache.ts';
 import { SharedGroup } from './shared-group.ts';
 
 /**

@@ -1,7 +1,7 @@
+import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import type { LiveRoute } from '@sluice/rpc/contract/live';
-import { MatchCache } from './match-cache.ts';
 
 /**
  * Which other gateways want a topic. All of their filters stand in one trie, so that a publish costs one match whatever

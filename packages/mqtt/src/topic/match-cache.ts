@@ -52,7 +52,8 @@ export class MatchCache<M> {
   }
 }
 
-export const CACHED_TOPICS_MAX = 8_192;
+/** Ten thousand devices that take turns find themselves in one generation. With long topics both are 20 MB. */
+export const CACHED_TOPICS_MAX = 32_768;
 const GENERATION_TOPICS_MAX = CACHED_TOPICS_MAX / 2;
 const TOPIC_LENGTH_MAX = 512;
 /** Eight megabytes of references over both generations. */
