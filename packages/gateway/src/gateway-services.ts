@@ -2,6 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { Authorizer } from './auth/authorizer.ts';
+import type { EnhancedMethod } from './auth/enhanced-method.ts';
 import type { Backpressure } from './backpressure.ts';
 import type { AdmissionEnds } from './connection/admission-ends.ts';
 import type { ConnectionTable } from './connection/connection-table.ts';
@@ -25,6 +26,8 @@ export interface GatewayServices {
   readonly limits: GatewayLimits;
   readonly metrics: GatewayMetrics;
   readonly authenticator: Authenticator;
+  /** Offered to clients that prove themselves in steps. */
+  readonly enhanced: readonly EnhancedMethod[];
   readonly authorizer: Authorizer;
   /** Of clients that were let in until a time. */
   readonly admissionEnds: AdmissionEnds;

@@ -5,6 +5,7 @@ import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { type Authenticator, anonymousAuthenticator } from './auth/authenticator.ts';
 import { type Authorizer, openAuthorizer } from './auth/authorizer.ts';
+import type { EnhancedMethod } from './auth/enhanced-method.ts';
 import { Backpressure } from './backpressure.ts';
 import { AccessReview } from './connection/access-review.ts';
 import { AdmissionEnds } from './connection/admission-ends.ts';
@@ -45,6 +46,8 @@ export interface GatewayOptions {
   logger: Logger;
   metrics: Metrics;
   authenticator: Authenticator;
+  /** Methods of several steps, MQTT 5's AUTH. Without them such a CONNECT is refused. */
+  enhanced?: readonly EnhancedMethod[];
   /** Without it everybody who was let in may do everything. */
   authorizer?: Authorizer;
   durable: DurablePublish;
@@ -102,6 +105,7 @@ export class Gateway {
       limits,
       metrics,
       authenticator,
+      enhanced: options.enhanced ?? [],
       authorizer,
       admissionEnds: new AdmissionEnds(),
       live,

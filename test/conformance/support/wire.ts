@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
+import { hashPassword } from '@sluice/gateway/auth/password-hash';
+import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import { type Packet, PacketType, type Properties, type ProtocolVersion, type QoS } from '@sluice/mqtt/codec/packet';
 import { parser } from 'mqtt-packet';
 import { bytesOf } from '../../../packages/mqtt/test/codec/packet-notation.ts';
@@ -63,7 +65,8 @@ export class Wire {
     if (LISTENERS[transport] === undefined)
       throw new Error(`SLUICE_TRANSPORT is tcp, ws, tls or wss, not ${transport}`);
     const isSecure = transport === 'tls' || transport === 'wss';
-    return new Wire(await startBroker({ flags: [...FLAGS, ...(isSecure ? tlsFlags() : [])] }), transport);
+    const flags = [...FLAGS, ...(await userFlags()), ...(isSecure ? tlsFlags() : [])];
+    return new Wire(await startBroker({ flags }), transport);
   }
 
   async dispose(): Promise<void> {
@@ -129,7 +132,8 @@ export class WireClient {
     return this.raw.version;
   }
 
-  async connect(hello: Hello = {}): Promise<PacketOf<2>> {
+  /** CONNECT alone. */
+  hello(hello: Hello = {}): void {
     const { version = 5, clientId = this.#wire.name(), clean = true, keepAliveS = 0, will, properties } = hello;
     this.clientId = clientId;
     this.raw.version = version;
@@ -146,8 +150,12 @@ export class WireClient {
         ? {}
         : { will: { qos: 0, retain: false, ...will, payload: Buffer.from(will.payload ?? 'will') } }),
     });
+  }
+
+  async connect(hello: Hello = {}): Promise<PacketOf<2>> {
+    this.hello(hello);
     const connack = await this.take(PacketType.CONNACK);
-    if (clientId === '') this.clientId = connack.properties?.assignedClientIdentifier ?? '';
+    if (this.clientId === '') this.clientId = connack.properties?.assignedClientIdentifier ?? '';
     return connack;
   }
 
@@ -305,10 +313,29 @@ function delivered(packet: PacketOf<3>): Delivered {
 
 const LISTENERS: Record<Transport, ListenerName> = { tcp: 'mqtt', ws: 'ws', tls: 'mqtts', wss: 'wss' };
 
-/** Both TLS listeners, with a certificate made for this run. */
-function tlsFlags(): string[] {
+/** Gone with this process. */
+function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-conformance-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A user whom SCRAM can prove; everybody else may do everything as well. */
+export const USER = { username: 'scrammer', password: 'pencil' };
+async function userFlags(): Promise<string[]> {
+  const file = join(temporaryFolder(), 'users');
+  const secrets = [await hashPassword(USER.password), await makeScramVerifier(USER.password)];
+  writeFileSync(file, `${USER.username}:${secrets.join(' ')}\n`, { mode: 0o600 });
+  return [
+    ['--set', `auth.passwordFile=${file}`],
+    ['--set', 'auth.anonymous=true'],
+    ['--set', 'authorization.noMatch=allow'],
+  ].flat();
+}
+
+/** Both TLS listeners, with a certificate made for this run. */
+function tlsFlags(): string[] {
+  const folder = temporaryFolder();
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const made = ['req', '-x509', ...kind, '-keyout', key, '-out', certificate, '-days', '2', '-subj', '/CN=localhost'];

@@ -53,3 +53,6 @@ export const anonymousAuthenticator: Authenticator = {
   authenticate: () => ADMITTED,
 };
 const ADMITTED: AuthenticationOutcome = { reasonCode: ReasonCode.SUCCESS, identity: undefined };
+
+/** Nobody is let in by an authenticator that fails. */
+export const UNAVAILABLE: AuthenticationOutcome = { reasonCode: ReasonCode.SERVER_UNAVAILABLE, identity: undefined };

@@ -11,13 +11,14 @@ import { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/protocol/effects';
 import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
-import type { AuthenticationOutcome } from '../auth/authenticator.ts';
+import { type AuthenticationOutcome, UNAVAILABLE } from '../auth/authenticator.ts';
 import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import { SEEN_WAIT_MS } from '../live/live-mesh.ts';
 import type { RouteWaiter } from '../live/route-waiters.ts';
+import { type AuthenticationDialogue, beginDialogue } from './authentication-dialogue.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
 import { ConnectionAccess } from './connection-access.ts';
@@ -59,6 +60,8 @@ export class Connection
   openedMonotonicMs = 0;
   turnRequested = false;
   readonly isUtf8 = isUtf8;
+  readonly assignClientId = assignClientId;
+  #dialogue: AuthenticationDialogue | undefined;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
   /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
@@ -359,7 +362,6 @@ export class Connection
   authenticate(packet: ConnectPacket): void {
     const clientId = this.state.pendingConnect?.clientId ?? packet.clientId;
     this.publisher.identify(clientId, packet);
-    const { authenticator } = this.#services;
     const request = {
       clientId,
       username: packet.username,
@@ -368,29 +370,35 @@ export class Connection
       certificate: this.#channel.certificate,
     };
     const startedMs = this.#services.clock.monotonicMs();
-    const outcome = authenticator.authenticate(request);
+    if (packet.properties?.authenticationMethod !== undefined) {
+      this.#dialogue = beginDialogue(this.#services, this, packet.properties, request);
+      return;
+    }
+    const outcome = this.#services.authenticator.authenticate(request);
     if (!(outcome instanceof Promise)) {
-      this.#authenticated(outcome, startedMs);
+      this.authenticated(outcome, startedMs);
       return;
     }
     this.#pause(ReadPause.AUTHENTICATING);
-    outcome.then(
-      (answer) => this.#authenticated(answer, startedMs),
-      (error: unknown) => {
+    outcome
+      .catch((error: unknown) => {
         this.#services.logger.warn({ err: error }, 'the authenticator failed; nobody is let in by that');
-        this.#authenticated(UNAVAILABLE, startedMs);
-      },
-    );
+        return UNAVAILABLE;
+      })
+      .then((answer) => this.authenticated(answer, startedMs));
   }
 
-  #authenticated(outcome: AuthenticationOutcome, startedMs: number): void {
+  continueAuthentication(data: Uint8Array | undefined, isNew: boolean): void {
+    this.#dialogue?.next(data, isNew);
+  }
+
+  authenticated(outcome: AuthenticationOutcome, startedMs: number, data?: Uint8Array): void {
     const { metrics, clock, authenticator, wheel } = this.#services;
     const nowMs = clock.monotonicMs();
     metrics.authSeconds.observe((nowMs - startedMs) / 1000);
     metrics.auth(outcome.method ?? authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
     if (this.#closing) return;
-    const { drain } = this.#services;
-    if (drain.active) {
+    if (this.#services.drain.active) {
       // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
       this.#channel.destroy();
       return;
@@ -401,8 +409,9 @@ export class Connection
     if (reasonCode === ReasonCode.SUCCESS && !this.access.admit(outcome, pending?.packet.will)) {
       reasonCode = ReasonCode.NOT_AUTHORIZED;
     }
-    this.state.authenticated(reasonCode, outcome.identity, clock.nowMs());
+    this.state.authenticated(reasonCode, outcome.identity, clock.nowMs(), data);
     if (this.state.phase === ConnectionPhase.OPEN) {
+      this.#reader.admit();
       // What it was allowed over another connection, from another address.
       this.access.lookAgain();
       this.#announced = true;
@@ -417,10 +426,6 @@ export class Connection
       if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));
     }
     this.#unpause(ReadPause.AUTHENTICATING);
-  }
-
-  assignClientId(): string {
-    return assignClientId();
   }
 
   openSession(clientId: string, cleanStart: boolean, identity: string | undefined): OpenedSession | number {
@@ -493,5 +498,3 @@ export class Connection
     return this.state.phase === ConnectionPhase.OPEN;
   }
 }
-
-const UNAVAILABLE: AuthenticationOutcome = { reasonCode: ReasonCode.SERVER_UNAVAILABLE, identity: undefined };

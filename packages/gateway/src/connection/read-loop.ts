@@ -84,6 +84,11 @@ export class ReadLoop {
     }
   }
 
+  /** Its sender is no stranger any more. */
+  admit(): void {
+    this.#decoder.admit();
+  }
+
   stop(): void {
     this.#stopped = true;
   }

@@ -60,6 +60,7 @@ export class Decoder {
   #assembly: TextBytes;
   #assembled: number;
   #error: MqttProtocolError | undefined;
+  #isStranger: boolean;
 
   constructor(options: DecoderOptions) {
     const role = options.role ?? 'server';
@@ -82,6 +83,7 @@ export class Decoder {
     this.#assembly = NO_CHUNK;
     this.#assembled = 0;
     this.#error = undefined;
+    this.#isStranger = false;
   }
 
   /** 4 until a CONNECT says otherwise. A decoder on a client's side is told. */
@@ -90,6 +92,11 @@ export class Decoder {
   }
   set protocolVersion(version: ProtocolVersion) {
     this.#body.version = version;
+  }
+
+  /** Whoever proves itself by AUTH is a stranger until then: its packets stay as small as a CONNECT. */
+  admit(): void {
+    this.#isStranger = false;
   }
 
   /** What is kept for a packet that is not complete yet: the memory this connection's peer has claimed. */
@@ -203,7 +210,7 @@ export class Decoder {
   }
 
   #checkSize(sizeBytes: number): void {
-    const maximum = this.#body.connected ? this.#maximumPacketSizeBytes : this.#preConnectBytesMax;
+    const maximum = this.#body.connected && !this.#isStranger ? this.#maximumPacketSizeBytes : this.#preConnectBytesMax;
     if (sizeBytes > maximum) {
       this.#body.fail(ReasonCode.PACKET_TOO_LARGE, `a packet of ${sizeBytes} bytes, at most ${maximum} are accepted`);
     }
@@ -241,7 +248,10 @@ export class Decoder {
     const packet = decodeBody(body, first);
     if (!body.connected) {
       body.connected = true;
-      if (packet.type === PacketType.CONNECT && packet.isMqtt31) this.#verdicts = FIXED_HEADER_VERDICTS.serverMqtt31;
+      if (packet.type === PacketType.CONNECT) {
+        if (packet.isMqtt31) this.#verdicts = FIXED_HEADER_VERDICTS.serverMqtt31;
+        this.#isStranger = packet.properties?.authenticationMethod !== undefined;
+      }
     }
     return packet;
   }

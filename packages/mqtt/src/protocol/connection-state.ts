@@ -6,6 +6,7 @@ import { AckOrder, type AckSink, type InboundAck } from './ack-order.ts';
 import { ConnectionPhase } from './connection-phase.ts';
 import type { ConnectionEffects, ProtocolLimits } from './effects.ts';
 import { handlePuback, handlePubcomp, handlePubrec, handlePubrel, sendAcknowledgement } from './handle-ack.ts';
+import { handleAuth, handleReauthenticated, handleWhileConnecting, sendChallenge } from './handle-auth.ts';
 import { handleAuthenticated, handleConnect, type PendingConnect } from './handle-connect.ts';
 import { handleDisconnect } from './handle-disconnect.ts';
 import { handlePublish } from './handle-publish.ts';
@@ -29,6 +30,8 @@ export class ConnectionState implements AckSink {
   phase: ConnectionPhase = ConnectionPhase.AWAITING_CONNECT;
   version: ProtocolVersion = 4;
   isMqtt31 = false;
+  /** Undefined without an Authentication Method in the CONNECT. */
+  authentication: { readonly method: string; isChallenged: boolean } | undefined = undefined;
   keepAliveS = 0;
   username: string | undefined = undefined;
   session: SessionState | undefined = undefined;
@@ -66,6 +69,9 @@ export class ConnectionState implements AckSink {
       handleConnect(this, packet);
     } else if (this.phase === ConnectionPhase.AWAITING_CONNECT) {
       this.fail(ReasonCode.PROTOCOL_ERROR, 'the first packet is not CONNECT [MQTT-3.1.0-1]');
+    } else if (this.phase === ConnectionPhase.AUTHENTICATING && this.authentication?.isChallenged === true) {
+      if (packet.type === PacketType.AUTH) handleAuth(this, packet);
+      else handleWhileConnecting(this, packet.type);
     } else if (this.phase === ConnectionPhase.AUTHENTICATING) {
       this.fail(ReasonCode.PROTOCOL_ERROR, 'the host hands in no packet while it authenticates');
     }
@@ -104,7 +110,7 @@ export class ConnectionState implements AckSink {
         this.fail(ReasonCode.PROTOCOL_ERROR, 'a second CONNECT [MQTT-3.1.0-2]');
         return;
       case PacketType.AUTH:
-        this.fail(ReasonCode.PROTOCOL_ERROR, 'AUTH without an authentication method [MQTT-4.12.0-6]');
+        handleAuth(this, packet);
         return;
       default:
         this.fail(ReasonCode.PROTOCOL_ERROR, 'a packet that only a server sends');
@@ -112,9 +118,22 @@ export class ConnectionState implements AckSink {
     }
   }
 
-  /** The answer to `authenticate`. `identity` is undefined when nobody was asked who they are. */
-  authenticated(reasonCode: number, identity: string | undefined, nowMs: number): void {
-    if (this.phase === ConnectionPhase.AUTHENTICATING) handleAuthenticated(this, reasonCode, identity, nowMs);
+  /**
+   * The answer to `authenticate`. `identity` is undefined when nobody was asked who they are; `data` are the last words
+   * of an enhanced method.
+   */
+  authenticated(reasonCode: number, identity: string | undefined, nowMs: number, data?: Uint8Array): void {
+    if (this.phase === ConnectionPhase.AUTHENTICATING) handleAuthenticated(this, reasonCode, identity, nowMs, data);
+  }
+
+  /** Another answer, to `authenticate` or `continueAuthentication`: the client is asked for more. */
+  challenge(data: Uint8Array): void {
+    if (this.phase !== ConnectionPhase.CLOSED) sendChallenge(this, data);
+  }
+
+  /** The answer to `continueAuthentication` of a client that is connected. */
+  reauthenticated(reasonCode: number, data: Uint8Array | undefined): void {
+    if (this.phase === ConnectionPhase.OPEN) handleReauthenticated(this, reasonCode, data);
   }
 
   /** The client's bytes were no packet, or a rule was broken: MQTT 5 is told why, 3.1.1 has no way to be told. */

@@ -18,6 +18,11 @@ export interface ConnectionEffects {
 
   /** Answered by `ConnectionState.authenticated`, in this turn or later. No packet is handed in meanwhile. */
   authenticate(packet: ConnectPacket): void;
+  /**
+   * AUTH data of the client, `isNew` when a client that is connected begins to prove itself once more. Answered by
+   * `challenge`, `authenticated` or `reauthenticated`.
+   */
+  continueAuthentication(data: Uint8Array | undefined, isNew: boolean): void;
   /** Whether bytes are text as Unicode has it; asked only where `validatePayloadFormat` is set. */
   isUtf8(bytes: Uint8Array): boolean;
   /** An id that no other client has. */

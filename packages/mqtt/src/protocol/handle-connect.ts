@@ -24,14 +24,8 @@ export function handleConnect(connection: ConnectionState, packet: ConnectPacket
   connection.version = packet.protocolVersion;
   connection.isMqtt31 = packet.isMqtt31 === true;
   const properties = packet.properties;
-  if (properties?.authenticationMethod !== undefined) {
-    connection.refuseConnect(
-      ReasonCode.BAD_AUTHENTICATION_METHOD,
-      'enhanced authentication is not offered',
-      packet.protocolVersion,
-    );
-    return;
-  }
+  const method = properties?.authenticationMethod;
+  if (method !== undefined) connection.authentication = { method, isChallenged: false };
   const refusal = willRefusal(packet);
   if (refusal !== undefined) {
     connection.refuseConnect(refusal, 'nobody may publish to the topic of this will', packet.protocolVersion);
@@ -72,12 +66,15 @@ export function handleAuthenticated(
   reasonCode: number,
   identity: string | undefined,
   nowMs: number,
+  data: Uint8Array | undefined,
 ): void {
   const pending = connection.pendingConnect;
   if (pending === undefined) return;
   const { packet, clientId } = pending;
   if (reasonCode !== ReasonCode.SUCCESS) {
-    connection.refuseConnect(reasonCode, 'not authenticated', packet.protocolVersion);
+    const isOffered = reasonCode !== ReasonCode.BAD_AUTHENTICATION_METHOD;
+    const why = isOffered ? 'not authenticated' : 'this authentication method is not offered [MQTT-4.12.0-1]';
+    connection.refuseConnect(reasonCode, why, packet.protocolVersion);
     return;
   }
   adoptConnect(connection, packet);
@@ -90,7 +87,7 @@ export function handleAuthenticated(
   connection.session = opened.session;
   connection.will = packet.will;
   connection.phase = ConnectionPhase.OPEN;
-  connection.effects.send(connack(connection, pending, opened.present));
+  connection.effects.send(connack(connection, pending, opened.present, data));
   if (opened.present) resumeExchanges(opened.session, connection, nowMs);
 }
 
@@ -109,7 +106,12 @@ function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void 
 }
 
 /** Limits are announced even where they equal the default: clients log what they are told. */
-function connack(connection: ConnectionState, pending: PendingConnect, present: boolean): ConnackPacket {
+function connack(
+  connection: ConnectionState,
+  pending: PendingConnect,
+  present: boolean,
+  data: Uint8Array | undefined,
+): ConnackPacket {
   // MQTT 3.1 has no such flag: its byte is reserved.
   const sessionPresent = present && !connection.isMqtt31;
   const packet: ConnackPacket = { type: PacketType.CONNACK, sessionPresent, reasonCode: ReasonCode.SUCCESS };
@@ -121,6 +123,11 @@ function connack(connection: ConnectionState, pending: PendingConnect, present: 
     topicAliasMaximum: limits.topicAliasMaximum,
     sharedSubscriptionAvailable: 1,
   };
+  const { authentication } = connection;
+  if (authentication !== undefined) {
+    properties.authenticationMethod = authentication.method;
+    if (data !== undefined) properties.authenticationData = data;
+  }
   const { responseInformation } = limits;
   if (responseInformation !== '' && pending.packet.properties?.requestResponseInformation === 1) {
     properties.responseInformation = responseInformation;

@@ -60,7 +60,14 @@ export function parsePacket(words: string[]): Packet {
       };
     }
     case 'AUTH':
-      return { type: PacketType.AUTH, reasonCode: Number(plain[0] ?? 0) };
+      return {
+        type: PacketType.AUTH,
+        reasonCode: Number(plain[0] ?? 0),
+        properties: {
+          authenticationMethod: flags.get('method'),
+          authenticationData: Buffer.from(flags.get('data') ?? ''),
+        },
+      };
     case 'CONNACK':
       return { type: PacketType.CONNACK, sessionPresent: false, reasonCode: 0 };
     default:
@@ -172,6 +179,7 @@ export function formatPacket(packet: Packet): string {
     case PacketType.UNSUBACK:
       words.push(String(packet.packetId), ...packet.reasonCodes.map(hex));
       break;
+    case PacketType.AUTH:
     case PacketType.DISCONNECT:
       words.push(hex(packet.reasonCode));
       break;

@@ -121,6 +121,7 @@ class Client implements ConnectionEffects {
   authenticate(): void {
     this.state.authenticated(0, undefined, 0);
   }
+  continueAuthentication(): void {}
   isUtf8(bytes: Uint8Array): boolean {
     return isUtf8(bytes);
   }

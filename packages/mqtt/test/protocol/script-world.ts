@@ -95,6 +95,9 @@ export class ScriptWorld {
     else if (verb === 'bye') state.disconnect(ReasonCode.SERVER_SHUTTING_DOWN);
     else if (verb === 'fail') state.fail(Number(rest[0]), 'the decoder says so');
     else if (verb === 'refuse') state.refuseConnect(Number(rest[1]), 'the decoder says so', rest[0] === 'v5' ? 5 : 4);
+    else if (verb === 'challenge') state.challenge(Buffer.from(rest[0] ?? ''));
+    else if (verb === 'reauth') state.reauthenticated(Number(rest[0]), Buffer.from(rest[1] ?? ''));
+    else if (verb === 'proved') state.authenticated(0, rest[0], this.nowMs, Buffer.from(rest[1] ?? ''));
     else if (verb === 'auth') state.authenticated(Number(rest[0]), rest[1], this.nowMs);
     else if (verb === 'slow') connection.writable = false;
     else if (verb === 'fast') {
@@ -158,7 +161,14 @@ class ScriptConnection implements ConnectionEffects {
   }
   authenticate(packet: ConnectPacket): void {
     if (this.#world.authenticateLater) return;
+    if (packet.properties?.authenticationMethod !== undefined) {
+      this.#log(`proves itself by ${packet.properties.authenticationMethod}`);
+      return;
+    }
     this.state.authenticated(ReasonCode.SUCCESS, packet.username, this.#world.nowMs);
+  }
+  continueAuthentication(data: Uint8Array | undefined, isNew: boolean): void {
+    this.#log(`says ${Buffer.from(data ?? []).toString()}${isNew ? ', anew' : ''}`);
   }
   isUtf8(bytes: Uint8Array): boolean {
     return isUtf8(bytes);

@@ -4,6 +4,7 @@ import { AuthenticationChain, type AuthenticationMethod } from '@sluice/gateway/
 import type { Authenticator } from '@sluice/gateway/auth/authenticator';
 import { CertificateMethod } from '@sluice/gateway/auth/certificate-method';
 import { Bans, ClusterRules, ClusterUsers } from '@sluice/gateway/auth/cluster-access';
+import type { EnhancedMethod } from '@sluice/gateway/auth/enhanced-method';
 import { JwksClient } from '@sluice/gateway/auth/jwks-client';
 import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
 import { type JwtKeySource, JwtMethod } from '@sluice/gateway/auth/jwt-method';
@@ -12,12 +13,14 @@ import { PasswordMethod } from '@sluice/gateway/auth/password-method';
 import { PasswordTable } from '@sluice/gateway/auth/password-table';
 import { RuleAuthorizer } from '@sluice/gateway/auth/rule-authorizer';
 import { FileRules } from '@sluice/gateway/auth/scoped-rules';
+import { ScramMethod, type ScramSource } from '@sluice/gateway/auth/scram-method';
 import type { AccessTable } from '@sluice/meta/access/access-table';
 import type { ServerConfig } from '../config/config.ts';
 
 /** Who may come in, and what they may do there. */
 export interface Door {
   authenticator: Authenticator;
+  enhanced: EnhancedMethod[];
   authorizer: RuleAuthorizer;
   close(): void;
 }
@@ -32,7 +35,9 @@ export function doorOf(
   parts: { clock: Clock; logger: Logger },
 ): Door {
   const gate = new PasswordGate();
-  const methods: AuthenticationMethod[] = [new Bans(access, parts.clock)];
+  const bans = new Bans(access, parts.clock);
+  const methods: AuthenticationMethod[] = [bans];
+  const scram: ScramSource[] = [];
   if (auth.certificate !== null) methods.push(new CertificateMethod(auth.certificate));
   if (auth.users.length > 0) {
     const table = new PasswordTable(
@@ -40,14 +45,20 @@ export function doorOf(
       gate,
     );
     methods.push(new PasswordMethod('password', table, gate));
+    scram.push({ name: 'password', users: table });
   }
-  if (auth.database) methods.push(new PasswordMethod('database', new ClusterUsers(access), gate));
+  if (auth.database) {
+    const users = new ClusterUsers(access);
+    methods.push(new PasswordMethod('database', users, gate));
+    scram.push({ name: 'database', users });
+  }
   const issuer =
     jwt === null || jwt.jwksUrl === null ? undefined : new JwksClient({ ...parts, ...jwt, url: jwt.jwksUrl });
   if (jwt !== null) methods.push(new JwtMethod(jwt, keysOf(jwt.keys, issuer), parts));
   const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
   return {
     authenticator: new AuthenticationChain(methods, auth),
+    enhanced: scram.length === 0 ? [] : [new ScramMethod(scram, [bans])],
     authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
     close: () => issuer?.close(),
   };

@@ -101,6 +101,7 @@ export class GatewayRole {
       logger,
       metrics,
       authenticator: this.#door.authenticator,
+      enhanced: this.#door.enhanced,
       authorizer: this.#door.authorizer,
       durable: new PublishRouter({
         topology,
