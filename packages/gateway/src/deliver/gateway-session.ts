@@ -18,7 +18,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   readonly #services: GatewayServices;
   /** Made by the first: most sessions have none. */
   #queues: Map<string, QueueConsumerLink> | undefined = undefined;
-  #replays: RetainedReplay[] = [];
+  /** By filter as subscribed, in their order: there may be thousands, and each may be stopped. Undefined while none runs. */
+  #replays: Map<string, RetainedReplay> | undefined;
   /** The socket is over its bound: queues are asked for nothing until it is empty. */
   slow = false;
   /**
@@ -49,7 +50,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
 
   receive(message: PublishedMessage, subscription: LiveSubscription): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
-    if (message.retain && this.#replays.length > 0) this.#overtake(message.topic, subscription.topicFilter);
+    if (message.retain) this.#replays?.get(subscription.topicFilter)?.overtaken(message.topic);
     const source =
       qos > 0 && subscription.group !== undefined
         ? new SharedDelivery(this, message, subscription.topicFilter)
@@ -113,7 +114,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
       return;
     }
     this.#stopReplay(text);
-    this.#replays.push(new RetainedReplay(text, request.filter, () => this.#requestTurn()));
+    this.#replays ??= new Map();
+    this.#replays.set(text, new RetainedReplay(request.filter, () => this.#requestTurn()));
   }
 
   unroute(subscription: SessionSubscription): void {
@@ -160,7 +162,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   }
 
   get replaying(): boolean {
-    return this.#replays.length > 0;
+    return this.#replays !== undefined;
   }
 
   /**
@@ -169,43 +171,38 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
    */
   replay(nowMs: number): boolean {
     this.#beginReplays();
-    for (let i = 0; i < REPLAY_PORTION; i++) {
-      const next = this.#replays[0];
-      if (next === undefined || !this.ready) return false;
-      const subscription = this.subscriptions.get(next.text);
-      if (next.isDone || subscription === undefined) {
-        next.close();
-        this.#replays.shift();
+    for (let i = 0; i < REPLAY_PORTION && this.#replays !== undefined; i++) {
+      const [first] = this.#replays;
+      if (first === undefined || !this.ready) return false;
+      const [text, replay] = first;
+      const subscription = this.subscriptions.get(text);
+      // One at a time: each may be the one that fills the socket.
+      const message = replay.take(nowMs);
+      if (message === undefined || subscription === undefined) {
+        if (subscription !== undefined && !replay.isDone) return false;
+        this.#stopReplay(text);
         this.#beginReplays();
         continue;
-      }
-      // One at a time: each may be the one that fills the socket.
-      const message = next.take(nowMs);
-      if (message === undefined) {
-        if (next.isDone) continue;
-        return false;
       }
       // [MQTT-3.8.3-3]
       if (subscription.noLocal && message.publisher === this.clientId) continue;
       const qos = Math.min(message.qos, subscription.qos) as QoS;
       this.deliverLive(message, qos, true, subscription.subscriptionIdentifier, undefined, nowMs);
     }
-    return this.#replays.length > 0;
+    return this.#replays !== undefined;
   }
 
   /** Not before what was retained through this gateway, when the subscription came, is in the stores. */
   #beginReplays(): void {
+    if (this.#replays === undefined) return;
     const { retained, retainedInFlight } = this.#services;
-    for (let i = 0; i < this.#replays.length && i < REPLAYS_AT_ONCE; i++) {
-      const replay = this.#replays[i] as RetainedReplay;
+    let running = 0;
+    for (const replay of this.#replays.values()) {
+      if (++running > REPLAYS_AT_ONCE) return;
       if (replay.hasBegun) continue;
       replay.hasBegun = true;
       retainedInFlight.afterThose(() => replay.begin(retained));
     }
-  }
-
-  #overtake(topic: string, text: string): void {
-    for (const replay of this.#replays) if (replay.text === text) replay.overtaken(topic);
   }
 
   #requestTurn(): void {
@@ -213,9 +210,10 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   }
 
   #stopReplay(text: string): void {
-    if (this.#replays.length === 0) return;
-    for (const replay of this.#replays) if (replay.text === text) replay.close();
-    this.#replays = this.#replays.filter((replay) => replay.text !== text);
+    const replays = this.#replays;
+    if (replays === undefined) return;
+    replays.get(text)?.close();
+    if (replays.delete(text) && replays.size === 0) this.#replays = undefined;
   }
 }
 

@@ -10,8 +10,6 @@ import type { RetainedListener, RetainedMessages, RetainedPages } from './retain
  * page may bring of its topic, so of such a topic nothing older is sent.
  */
 export class RetainedReplay implements RetainedListener {
-  /** Filter as subscribed: an UNSUBSCRIBE stops the replay. */
-  readonly text: string;
   hasBegun = false;
   readonly #filter: string;
   readonly #onPage: () => void;
@@ -26,8 +24,7 @@ export class RetainedReplay implements RetainedListener {
   /** Beyond it an older message may follow a newer one of the same topic. */
   static readonly OVERTAKEN_MAX = 4_096;
 
-  constructor(text: string, filter: string, onPage: () => void) {
-    this.text = text;
+  constructor(filter: string, onPage: () => void) {
     this.#filter = filter;
     this.#onPage = onPage;
   }

@@ -76,6 +76,22 @@ describe('on one gateway', () => {
     expect(received.length).toBe(10);
   });
 
+  test('thousands of subscriptions of one client are read a few at a time, and stopped without a walk over all', async () => {
+    const publisher = await gateway.connect();
+    await publisher.publishAsync('many/2999', 'last', kept);
+    const client = await gateway.connect();
+    const received = collect(client);
+    gateway.retained.isHeld = true;
+    const filters = Array.from({ length: 3_000 }, (_, i) => `many/${i}`);
+    await client.subscribeAsync(filters, { qos: 1 });
+    await until(() => gateway.retained.asked.length === 8);
+    await client.unsubscribeAsync(filters.slice(0, 2_990));
+    gateway.retained.release();
+    await count(received, 1);
+    // Those that were stopped before their turn were never asked for.
+    expect(gateway.retained.asked.length).toBe(18);
+  });
+
   test('not to whom it is from, when it says No Local', async () => {
     const client = await gateway.connect({ clientId: 'me' });
     const other = await gateway.connect({ clientId: 'you' });
