@@ -72,7 +72,15 @@ test('what a message costs is measured over more and more, beginning with the fi
     { label: 'some', flow: { ...flow, channel: 'queues', keys: 6 } as const, backlog: 0 },
     { label: 'behind', flow, backlog: 300 },
   ];
-  const workload = { kind: 'flat', name: 'flat', title: '', steps, warmUpMs: 100, measureMs: 300 } as const;
+  const workload = {
+    kind: 'flat',
+    name: 'flat',
+    title: '',
+    steps,
+    warmUpMessages: 50,
+    warmUpMs: 100,
+    measureMs: 300,
+  } as const;
   const said: string[] = [];
   const result = await measureFlat(workload, builtPeer(server.running), 77, (text) => said.push(text));
   const { figures, sequences } = result as NonNullable<typeof result>;

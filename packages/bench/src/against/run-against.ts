@@ -31,6 +31,9 @@ const HOPS = 'packages/bench/dist/hops/all-hops.js';
 const HOPS_MS_MAX = 300_000;
 const FIGURES: readonly [FigureName, string][] = [
   ['cpuUs', 'µs a message'],
+  ['firstCpuUs', 'µs a message, first'],
+  ['secondCpuUs', 'µs a message, second'],
+  ['thirdCpuUs', 'µs a message, third'],
   ['rate', 'msg/s'],
   ['rssMb', 'MB'],
 ];

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { LoadFleet } from '../load/load-fleet.ts';
 import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import { consumersOf, needOf, publishersOf } from './fleet-plans.ts';
-import { type FlowResult, measureFleet, measureFlow } from './measure-flow.ts';
+import { type FlowResult, measureFleet } from './measure-flow.ts';
 import type { Figures } from './measurement.ts';
 import type { Channel, RunningPeer } from './peer.ts';
 import type { FlatStep, FlatWorkload } from './workload.ts';
@@ -24,7 +24,7 @@ export async function measureFlat(
   run: number,
   say: (text: string) => void,
 ): Promise<FlowResult | undefined> {
-  const { warmUpMs, measureMs } = workload;
+  const { warmUpMs, warmUpMessages, measureMs } = workload;
   const figures: Figures = {};
   const sequences: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
   const notes: string[] = [];
@@ -34,11 +34,8 @@ export async function measureFlat(
     const { flow, label } = step;
     const channel = await peer.open(needOf(flow, `${workload.name}-${run}-${i}`));
     if (channel === undefined) return undefined;
-    const options = { kind: 'flow', name: label, title: label, flow, perSecond: 0, warmUpMs, measureMs } as const;
-    const result =
-      step.backlog === 0
-        ? await measureFlow(options, peer, channel, run)
-        : await measureFleet(options, peer, await behind(step, channel, run, say), DRAIN_MS_MAX);
+    const fleet = step.backlog === 0 ? await started(step, channel, run) : await behind(step, channel, run, say);
+    const result = await measureFleet({ flow, warmUpMs, warmUpMessages, measureMs }, peer, fleet, DRAIN_MS_MAX);
     if (i === 0) continue;
     const { cpuUs, rate } = result.figures;
     if (cpuUs === undefined) continue;
@@ -49,6 +46,11 @@ export async function measureFlat(
     notes.push(...result.notes.map((note) => `${label}: ${note}`));
   }
   return { figures, sequences, shares: [], notes };
+}
+
+function started({ flow }: FlatStep, channel: Channel, run: number): Promise<LoadFleet> {
+  const plan = publishersOf(flow, channel, { run, perSecond: 0, messagesMax: 0 });
+  return LoadFleet.start(plan, consumersOf(flow, channel, run));
 }
 
 /** A fleet whose consumers find so much before them, and whose publishers keep it at that. */

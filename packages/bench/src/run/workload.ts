@@ -43,6 +43,8 @@ export interface FlatWorkload extends WorkloadBase {
   readonly kind: 'flat';
   /** The first is what the others are compared with. */
   readonly steps: readonly FlatStep[];
+  /** Of each step; both must be over. */
+  readonly warmUpMessages: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
 }

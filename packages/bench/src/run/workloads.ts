@@ -168,6 +168,9 @@ function latencyOf(durations: Durations): FlowParts {
   return [title, { publishers: 2, consumers: 2 }, 2_000, durations];
 }
 
+/** Of code that every message runs through. */
+const FLAT_WARM_UP_MESSAGES = 100_000;
+
 /** What a message costs must not grow with how much of anything there is. */
 function flats(backlog: number, queues: number, durations: Durations): FlatWorkload[] {
   const flat = (name: string, title: string, steps: readonly FlatStep[]): FlatWorkload => ({
@@ -175,6 +178,7 @@ function flats(backlog: number, queues: number, durations: Durations): FlatWorkl
     name,
     title: `${title}; 256 B, 4 publishers, windows of 256`,
     steps,
+    warmUpMessages: FLAT_WARM_UP_MESSAGES,
     ...durations,
   });
   const step = (label: string, flow: Partial<Flow>, lies = 0): FlatStep => ({
