@@ -1,4 +1,5 @@
 import { DEFAULT_PROTOCOL_LIMITS, type ProtocolLimits } from '@sluice/mqtt/protocol/effects';
+import type { IngressRates } from './listener/paced-channel.ts';
 
 /** Every bound of the gateway in one place, beside those of the protocol. */
 export interface GatewayLimits extends ProtocolLimits {
@@ -8,6 +9,8 @@ export interface GatewayLimits extends ProtocolLimits {
   connectionsPerAddressMax: number;
   /** New ones a second, for each listener; 0: any number. */
   connectsPerSecond: number;
+  /** What clients may send in a second before they are read more slowly. */
+  rates: IngressRates;
   /** From the first byte to a complete CONNECT, and then to the authenticator's answer. */
   connectTimeoutMs: number;
   /** Size of a CONNECT: a will and a password of 64 KiB each, and some properties. */
@@ -38,6 +41,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   connectionsMax: 100_000,
   connectionsPerAddressMax: 0,
   connectsPerSecond: 0,
+  rates: { clientMessages: 0, clientBytes: 0, listenerMessages: 0, listenerBytes: 0 },
   connectTimeoutMs: 10_000,
   connectBytesMax: 144 * 1024,
   sendBufferBytesMax: 1024 * 1024,

@@ -25,6 +25,7 @@ export class GatewayMetrics {
   readonly publishAckQos2: Histogram;
   readonly authSeconds: Histogram;
   readonly backpressureSeconds: Counter;
+  readonly pacedSeconds: Counter;
   readonly draining: Gauge;
   readonly #dropped: Record<DropReason | 'no_member', Counter>;
 
@@ -51,6 +52,10 @@ export class GatewayMetrics {
     this.backpressureSeconds = metrics.counter(
       `${p}backpressure_seconds_total`,
       'Time that connections were not read because something behind them was full',
+    );
+    this.pacedSeconds = metrics.counter(
+      `${p}paced_seconds_total`,
+      'Time that connections were not read because they were over their rate',
     );
     this.draining = metrics.gauge(`${p}draining`, 'Whether the gateway is shutting down');
     const dropped = (reason: DropReason | 'no_member'): Counter =>

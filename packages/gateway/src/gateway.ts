@@ -23,6 +23,7 @@ import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
 import { ConnectionsPerAddress } from './listener/connections-per-address.ts';
 import type { Address } from './listener/listener.ts';
+import { IngressPacer } from './listener/paced-channel.ts';
 import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
 import type { TlsMaterial } from './listener/tls-material.ts';
@@ -73,6 +74,7 @@ export class Gateway {
   readonly #services: GatewayServices;
   readonly #listeners: Entrance[] = [];
   readonly #perAddress: ConnectionsPerAddress;
+  readonly #pacer: IngressPacer;
   readonly #ticker: NodeJS.Timeout;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
@@ -135,6 +137,11 @@ export class Gateway {
       for (const connection of this.#services.table.connections()) bytes += connection.channel.bufferedBytes;
       return bytes;
     });
+    this.#pacer = new IngressPacer({
+      rates: limits.rates,
+      nowMs: () => clock.monotonicMs(),
+      paused: (pausedMs) => metrics.pacedSeconds.add(pausedMs / 1000),
+    });
     this.#perAddress = new ConnectionsPerAddress(limits.connectionsPerAddressMax);
     this.#ticker = setInterval(() => this.#tick(), limits.tickMs);
     this.#ticker.unref();
@@ -163,6 +170,7 @@ export class Gateway {
 
   #entrance({ tls, proxyProtocol = false }: ListenOptions): Omit<WebSocketOptions, 'frameBytesMax' | 'anonymous'> {
     const { limits, metrics, clock } = this.#services;
+    const paced = this.#pacer.forListener();
     return {
       tls,
       proxyProtocol,
@@ -174,7 +182,7 @@ export class Gateway {
       waiting: (change) => {
         this.#handshakes += change;
       },
-      accept: (channel) => this.accept(channel),
+      accept: (channel) => this.accept(paced === undefined ? channel : paced(channel)),
       refused: (reason) => metrics.handshakesRefused(reason).add(),
     };
   }

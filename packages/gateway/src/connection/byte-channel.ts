@@ -16,6 +16,8 @@ export interface ByteChannel {
   open(sink: ByteSink): void;
   /** One write for all chunks of a turn. They do not change afterwards. */
   write(chunks: readonly Uint8Array[]): void;
+  /** A PUBLISH was taken from its bytes; for a channel that counts them. */
+  published?(): void;
   /** No more bytes than those on their way. */
   pause(): void;
   resume(): void;

@@ -61,8 +61,9 @@ export class ConnectionAccess implements Expiring {
     this.#endsAtMs = 0;
   }
 
-  /** When it may not, the publish is answered here as far as it is answered at all. */
+  /** When it may not, the publish is answered here as far as it is answered at all. It counts against its rate either way. */
   mayPublish(packet: PublishPacket, ack: InboundAck | undefined): boolean {
+    this.#connection.channel.published?.();
     if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
     this.#deny('publish', packet.topic);
     const { state } = this.#connection;

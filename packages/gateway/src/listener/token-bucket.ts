@@ -22,6 +22,18 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes it in any case. True when there is a debt now: nothing more is to come until it is paid. */
+  spend(amount: number, nowMs: number): boolean {
+    this.#fill(nowMs);
+    this.#tokens -= amount;
+    return this.#tokens < 0;
+  }
+
+  isInDebt(nowMs: number): boolean {
+    this.#fill(nowMs);
+    return this.#tokens < 0;
+  }
+
   /** A clock that goes back gives nothing. */
   #fill(nowMs: number): void {
     if (nowMs <= this.#filledMs) return;

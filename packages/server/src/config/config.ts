@@ -6,8 +6,10 @@ import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
 import type { JwtRules } from '@sluice/gateway/auth/jwt-method';
 import type { KeptSecret } from '@sluice/gateway/auth/password-table';
 import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
+import type { IngressRates } from '@sluice/gateway/listener/paced-channel';
+import type { DENY_ACTIONS } from './access-schema.ts';
 import { type Address, parseAddress } from './address.ts';
-import type { DENY_ACTIONS, LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
+import type { LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
 
 /** What a node runs with: every value checked, in milliseconds and bytes, every decision of `auto` taken. */
 export interface ServerConfig {
@@ -46,6 +48,7 @@ export interface ServerConfig {
     /** 0: any number. */
     connectionsPerAddress: number;
     connectRate: number;
+    rates: IngressRates;
     /** Listeners that a balancer speaks to. */
     proxyProtocol: ReadonlySet<string>;
     sendBufferBytesMax: number;
@@ -140,6 +143,12 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       connectionsMax: mqtt.connectionsMax,
       connectionsPerAddress: mqtt.connectionsPerAddress,
       connectRate: mqtt.connectRate,
+      rates: {
+        clientMessages: mqtt.messageRate,
+        clientBytes: toBytes(mqtt.byteRate),
+        listenerMessages: mqtt.listenerMessageRate,
+        listenerBytes: toBytes(mqtt.listenerByteRate),
+      },
       proxyProtocol: new Set(mqtt.proxyProtocol),
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,

@@ -128,6 +128,7 @@ export class GatewayRole {
         liveQueueMax: config.mqtt.liveQueueMessagesMax,
         denyAction: config.authorization.denyAction,
         connectsPerSecond: config.mqtt.connectRate,
+        rates: config.mqtt.rates,
         connectionsPerAddressMax: config.mqtt.connectionsPerAddress,
         retainedMessageBytesMax: config.retained.messageBytesMax,
       },
