@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { citationsOf, readCitations } from './support/citations.ts';
+import { citationsOf, readCitations, readMentions } from './support/citations.ts';
 import { STILL_OPEN } from './support/open.ts';
 import { readStatements, SPECIFICATIONS, type Specification } from './support/statements.ts';
 import { standingOf, tableOf } from './support/table.ts';
@@ -50,6 +50,13 @@ describe('the conformance table', () => {
     const unknown = citations.filter(({ specification, label }) => !known.has(`${specification} ${label}`));
     expect(unknown).toEqual([]);
     expect(citations.length).toBeGreaterThan(statements.length);
+  });
+
+  test('sources name statements that exist', () => {
+    const known = new Set(statements.map(({ label }) => label));
+    const mentions = readMentions();
+    expect(mentions.filter((mention) => !known.has(mention.split(' ')[1] as string))).toEqual([]);
+    expect(mentions.length).toBeGreaterThan(50);
   });
 
   test.each(SPECIFICATIONS)('MQTT %s: what is open becomes less', (specification) => {

@@ -36,6 +36,17 @@ export function readCitations(): Citation[] {
   return citations;
 }
 
+/** Every statement that the sources name, in comments and in what clients are told: file and label. */
+export function readMentions(): string[] {
+  const mentions: string[] = [];
+  for (const path of readdirSync(join(ROOT, 'packages'), { recursive: true, encoding: 'utf8' })) {
+    if (!/^[a-z-]+\/src\/.*\.ts$/.test(path)) continue;
+    const text = readFileSync(join(ROOT, 'packages', path), 'utf8');
+    for (const [, label] of text.matchAll(/\[(MQTT-[\d.]+-\d+)\]/g)) mentions.push(`packages/${path} ${label}`);
+  }
+  return mentions;
+}
+
 const CITES = /\((?:5\.0|3\.1\.1): \[MQTT/;
 
 function namesIn(text: string, path: string): string[] {

@@ -222,7 +222,7 @@ const REPLAY_PORTION = 64;
 /** Subscriptions of one session whose retained messages are read ahead, a page each. */
 const REPLAYS_AT_ONCE = 8;
 
-/** A `$share` message in the hands of one member [MQTT-4.8.2-5]; a refusal ends it [MQTT-4.8.2-6]. */
+/** A `$share` message in the hands of one member; a refusal ends it [MQTT-4.8.2-6]. */
 class SharedDelivery implements DeliverySource {
   readonly withdrawn = false;
   readonly #member: GatewaySession;

@@ -142,7 +142,7 @@ export class LiveRouter {
 
   /**
    * A member of a `$share` group refused a message or went away with it unacknowledged: another one gets it
-   * [MQTT-4.8.2-5]. False when there is no other; the caller still has the message.
+   * (MQTT 5 section 4.8.2, for QoS 1). False when there is no other; the caller still has the message.
    */
   redeliverShared(message: LiveMessage, topicFilter: string, excluded: LiveSubscriber): boolean {
     return this.#groups.get(topicFilter)?.deliver(message, excluded) ?? false;

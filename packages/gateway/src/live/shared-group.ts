@@ -2,7 +2,7 @@ import type { LiveMessage, LiveSubscriber, LiveSubscription } from './live-route
 
 /**
  * The members of one `$share/<group>/<filter>` on this gateway: each message goes to exactly one of them
- * [MQTT-4.8.2-4]. Dealing blindly in turn lets work pile up behind a slow or absent member, so the turn passes over
+ * (MQTT 5 section 4.8.2). Dealing blindly in turn lets work pile up behind a slow or absent member, so the turn passes over
  * members that are not ready. When nobody in reach is, the one whose turn it is gets the message: its session keeps or
  * drops it by its own bound, as it would for an ordinary subscription.
  *

@@ -21,7 +21,7 @@ import type { QueueKeys } from './queue-keys.ts';
  * Queues of one partition share one record, so the payload is written once for all of them; a message for several
  * partitions is acknowledged when the last has committed it, or refused as soon as one refuses. What the publisher is
  * told is never better than the truth: a refusal by one queue stands although others may have kept the message, because
- * an acknowledgement covers all of them [MQTT-4.3.2-1].
+ * an acknowledgement covers all of them [MQTT-4.3.2-4].
  *
  * @hotpath
  */

@@ -50,7 +50,7 @@ export function decodeProperties(body: PacketBody, packet: number): Properties |
     }
     const spec = id < PROPERTY_BY_ID.length ? PROPERTY_BY_ID[id] : undefined;
     if (spec === undefined || (spec.packets & (1 << packet)) === 0) {
-      return body.malformed(`property 0x${id.toString(16)} does not belong into this packet [MQTT-2.2.2-2]`);
+      return body.malformed(`property 0x${id.toString(16)} does not belong into this packet, section 2.2.2.2`);
     }
     if (id === SUBSCRIPTION_IDENTIFIER && packet === PacketType.PUBLISH) {
       if (body.role === 'server') body.protocolError('a client sent a subscription identifier [MQTT-3.3.4-6]');

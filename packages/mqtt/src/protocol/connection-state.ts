@@ -37,7 +37,7 @@ export class ConnectionState implements AckSink {
   session: SessionState | undefined = undefined;
   will: Will | undefined = undefined;
   pendingConnect: PendingConnect | undefined = undefined;
-  /** Session Expiry Interval of the CONNECT: a DISCONNECT may not raise it from 0 [MQTT-3.14.2-2]. */
+  /** Session Expiry Interval of the CONNECT: a DISCONNECT may not raise it from 0, section 3.14.2.2.2. */
   sessionExpiryAskedS = 0;
   requestProblemInformation = true;
   clientMaximumPacketSizeBytes: number | undefined = undefined;

@@ -40,7 +40,7 @@ export function handleConnect(connection: ConnectionState, packet: ConnectPacket
   if (properties?.receiveMaximum === 0 || properties?.maximumPacketSizeBytes === 0) {
     connection.refuseConnect(
       ReasonCode.PROTOCOL_ERROR,
-      'Receive Maximum and Maximum Packet Size are not 0 [MQTT-3.1.2-24]',
+      'Receive Maximum and Maximum Packet Size are not 0, sections 3.1.2.11.3 and 3.1.2.11.4',
       packet.protocolVersion,
     );
     return;

@@ -6,7 +6,7 @@ import type { ConnectionState } from './connection-state.ts';
 export function handleDisconnect(connection: ConnectionState, packet: DisconnectPacket): void {
   const expiryS = packet.properties?.sessionExpiryIntervalS ?? 0;
   if (expiryS !== 0 && connection.sessionExpiryAskedS === 0) {
-    connection.fail(ReasonCode.PROTOCOL_ERROR, 'Session Expiry Interval raised from 0 [MQTT-3.14.2-2]');
+    connection.fail(ReasonCode.PROTOCOL_ERROR, 'Session Expiry Interval raised from 0, section 3.14.2.2.2');
     return;
   }
   connection.finish(packet.reasonCode === ReasonCode.SUCCESS ? 'client_disconnect' : 'abnormal');

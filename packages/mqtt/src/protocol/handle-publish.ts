@@ -32,7 +32,7 @@ export function handlePublish(connection: ConnectionState, packet: PublishPacket
     }
   }
   if (packet.topic === '') {
-    connection.fail(ReasonCode.PROTOCOL_ERROR, 'neither topic nor alias [MQTT-3.3.2-8]');
+    connection.fail(ReasonCode.PROTOCOL_ERROR, 'neither topic nor alias, section 3.3.2.1');
     return;
   }
   const refusal = publishRefusal(packet.topic) ?? payloadFormatRefusal(connection, properties, packet.payload);

@@ -20,7 +20,7 @@ export class InflightWindow {
   #messages: Map<number, OutboundMessage> | undefined = undefined;
 
   constructor(capacity: number) {
-    assert(capacity >= 1 && capacity <= PACKET_ID_MAX, 'Receive Maximum is 1 to 65535 [MQTT-3.1.2.11.3]');
+    assert(capacity >= 1 && capacity <= PACKET_ID_MAX, 'Receive Maximum is 1 to 65535, section 3.1.2.11.3');
     this.#capacity = capacity;
   }
 
