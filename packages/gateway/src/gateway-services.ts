@@ -17,6 +17,7 @@ import type { LiveRouter } from './live/live-router.ts';
 import type { PublishIngress } from './publish/publish-ingress.ts';
 import type { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
+import type { StoredSessions } from './session/stored-sessions.ts';
 import type { SystemTopics } from './system/system-topics.ts';
 
 /** What all connections of one gateway share. */
@@ -39,6 +40,8 @@ export interface GatewayServices {
   readonly ingress: PublishIngress;
   readonly queues: QueueSubscriptions;
   readonly system: SystemTopics;
+  /** Undefined: no session outlives its connection. */
+  readonly sessions: StoredSessions | undefined;
   readonly backpressure: Backpressure;
   readonly table: ConnectionTable;
   readonly drain: GatewayDrain;

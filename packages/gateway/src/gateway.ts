@@ -35,6 +35,7 @@ import type { DurablePublish } from './publish/durable-publish.ts';
 import { PublishIngress } from './publish/publish-ingress.ts';
 import { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
+import type { StoredSessions } from './session/stored-sessions.ts';
 import { type SystemName, systemFacts } from './system/system-facts.ts';
 import { SystemTopics } from './system/system-topics.ts';
 
@@ -56,6 +57,8 @@ export interface GatewayOptions {
   retained: RetainedMessages;
   /** What this node is called under `$SYS/`. */
   system?: SystemName;
+  /** Undefined: no session outlives its connection. */
+  sessions?: StoredSessions;
   limits?: Partial<GatewayLimits>;
 }
 
@@ -123,6 +126,7 @@ export class Gateway {
         intervalMs: limits.systemIntervalMs,
         nowMs: clock.monotonicMs(),
       }),
+      sessions: options.sessions,
       backpressure: new Backpressure(durable),
       table,
       drain: new GatewayDrain({ table, clock, logger, metrics }),

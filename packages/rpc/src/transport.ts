@@ -37,5 +37,13 @@ export interface ServiceRegistry {
  * Three for Raft, because a large append must not hold a heartbeat back, nor a snapshot an append: `raft` carries
  * appends, `raft-control` everything small, `raft-snapshot` one snapshot a channel.
  */
-export type ChannelService = 'append' | 'consume' | 'topology' | 'raft' | 'raft-control' | 'raft-snapshot' | 'live';
+export type ChannelService =
+  | 'append'
+  | 'consume'
+  | 'topology'
+  | 'raft'
+  | 'raft-control'
+  | 'raft-snapshot'
+  | 'live'
+  | 'sessions';
 export type CallService = 'store-admin' | 'retained' | 'metadata' | 'cluster';

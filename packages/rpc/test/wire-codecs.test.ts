@@ -253,6 +253,84 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
   ],
   ['live response', CHANNEL_CODECS.live.response, message('seen', { version: integer })],
   [
+    'sessions request',
+    CHANNEL_CODECS.sessions.request,
+    fc.oneof(
+      message('open', {
+        partition: integer,
+        requestId: integer,
+        clientId: text,
+        identity: text,
+        cleanStart: fc.boolean(),
+        expiryS: integer,
+      }),
+      message('subscribe', {
+        partition: integer,
+        requestId: integer,
+        clientId: text,
+        epoch: integer,
+        subscriptions: list(
+          fc.record({
+            filter: text,
+            options: fc.integer({ min: 0, max: 255 }),
+            subscriptionId: integer,
+            isStored: fc.boolean(),
+          }),
+        ),
+      }),
+      message('unsubscribe', {
+        partition: integer,
+        requestId: integer,
+        clientId: text,
+        epoch: integer,
+        filters: list(text),
+      }),
+      message('close', { partition: integer, requestId: integer, clientId: text, epoch: integer, expiryS: integer }),
+      message('attach', { partition: integer, clientId: text, epoch: integer, window: integer }),
+      message('pass', {
+        partition: integer,
+        items: list(fc.record({ clientId: text, epoch: integer, streamId: integer, offset: integer })),
+      }),
+      message('seen', { partition: integer, version: integer }),
+    ),
+  ],
+  [
+    'sessions response',
+    CHANNEL_CODECS.sessions.response,
+    fc.oneof(
+      message('answer', {
+        requestId: integer,
+        status: fc.constantFrom('done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'),
+        leader: integer,
+        epoch: integer,
+        present: fc.boolean(),
+        subscriptions: list(
+          fc.record({
+            filter: text,
+            options: fc.integer({ min: 0, max: 255 }),
+            subscriptionId: integer,
+            streamId: fc.oneof(fc.constantFrom(-1, 0), fc.integer({ min: 2, max: Number.MAX_SAFE_INTEGER })),
+          }),
+        ),
+      }),
+      message('deliver', {
+        partition: integer,
+        clientId: text,
+        epoch: integer,
+        deliveries: list(fc.record({ streamId: integer, offset: integer, record: bytes })),
+      }),
+      message('lost', { partition: integer, clientId: text, epoch: integer }),
+      message('leading', { partition: integer, term: integer }),
+      message('streams', {
+        partition: integer,
+        version: integer,
+        isImage: fc.boolean(),
+        added: list(fc.record({ streamId: integer, filter: text })),
+        removed: list(integer),
+      }),
+    ),
+  ],
+  [
     'topology request',
     CHANNEL_CODECS.topology.request,
     fc.oneof(

@@ -293,6 +293,7 @@ async function compose(around: Around): Promise<Parts> {
         prng,
         readCacheBytesMax: config.queues.readCacheBytes,
         retained: config.retained,
+        streamLimits: config.sessions.streamLimits,
         diskReserveBytes: undefined,
         isImageCurrent: () => watcher.coordinator !== 0,
       });

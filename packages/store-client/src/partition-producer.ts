@@ -5,6 +5,7 @@ import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from 
 import type { Topology } from '@sluice/meta/topology';
 import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import type { RecordInput } from '@sluice/queue/record/record';
+import { isStream } from '@sluice/queue/session/stream-id';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Transport } from '@sluice/rpc/transport';
 import {
@@ -398,10 +399,10 @@ export class PartitionProducer {
   /**
    * A queue that was removed while the record was on its way refuses nothing: the record was there before the end, and
    * went with the queue. Only one that is still defined here, and not there yet, is a reason to try again. What the
-   * broker keeps for itself is never removed.
+   * broker keeps for itself is never removed, and a stream that is gone has nobody left to miss the record.
    */
   #counts({ queueId, code }: RefusedRecord): boolean {
-    if (isInternalQueue(queueId)) return true;
+    if (isInternalQueue(queueId)) return !isStream(queueId);
     if (code === 'queue-removed') return false;
     return code !== 'queue-unknown' || this.#topology.queue(queueId) !== undefined;
   }

@@ -8,8 +8,11 @@ import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { stampCommand } from '@sluice/queue/machine/command-header';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import type { SessionEffect } from '@sluice/queue/session/session-reply';
+import { isStream } from '@sluice/queue/session/stream-id';
 import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
+import type { Engine } from '@sluice/storage/engine';
 import { IndexReader } from './index-reader.ts';
 import { encodePartitionCommand, type PartitionCommand } from './machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from './machine/partition-machine.ts';
@@ -17,6 +20,7 @@ import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { Resumption } from './resumption.ts';
 import { RowDropper } from './row-dropper.ts';
+import { PartitionSessions } from './session/partition-sessions.ts';
 import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
 
@@ -33,6 +37,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly index: IndexReader;
   readonly settles: SettleBatcher;
   readonly dropper: RowDropper;
+  readonly sessions: PartitionSessions;
   readonly #parts: PartitionParts;
   readonly #dispatches = new Map<number, QueueDispatch>();
   readonly #backlog: SettleBacklog;
@@ -65,7 +70,10 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.settles = new SettleBatcher((command, receipts) => {
       if (this.#leads) this.#backlog.add(command, receipts);
     });
-    this.dropper = new RowDropper(this, parts.logger);
+    this.dropper = new RowDropper(this, parts.logger, (queueId, count) => {
+      if (isStream(queueId)) parts.events.streamOverflowed(count);
+    });
+    this.sessions = new PartitionSessions(this, parts);
   }
 
   get machine(): PartitionMachine {
@@ -211,13 +219,15 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     for (const effect of effects) {
       switch (effect.type) {
         case 'appended':
-          this.#dispatches.get(effect.queueId)?.wake();
+          if (isStream(effect.queueId)) this.sessions.appended(effect.queueId);
+          else this.#dispatches.get(effect.queueId)?.wake();
           break;
         case 'superseded':
           this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
           break;
         case 'dropped':
-          this.#dispatches.get(effect.queueId)?.rowsDropped();
+          if (isStream(effect.queueId)) this.sessions.rowsDropped(effect.queueId);
+          else this.#dispatches.get(effect.queueId)?.rowsDropped();
           break;
         case 'entry-dead':
           this.#parts.host.noteDeadBytes(effect.bytes);
@@ -232,6 +242,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
           break;
         case 'entry-live':
           break;
+        default:
+          this.sessions.effect(effect);
+          this.#parts.events.streamsMoved(this, effect);
       }
     }
   }
@@ -249,6 +262,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
         else if (queue.overflow === 'drop_oldest' && queue.isOverLimit) this.dropper.trim(queue.queueId);
       }
+      this.sessions.leadershipBegan();
     } else this.#endLeadership();
     this.#parts.events.leadershipMoved(this);
   }
@@ -303,7 +317,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         index: this.index,
         records: this.#parts.records,
         settles: this.settles,
-        isHeldUp: () => this.#isHeldUp(),
+        isHeldUp: () => this.isHeldUp,
         mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
         clock: this.#parts.clock,
         prng: this.#parts.prng,
@@ -339,12 +353,13 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
 
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */
   tick(): void {
+    this.sessions.tick();
     if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId)) return;
     this.#isInDoubt = false;
     this.#wakeAll();
   }
 
-  #isHeldUp(): boolean {
+  get isHeldUp(): boolean {
     if (this.#isPaused || this.#backlog.isBehind) return true;
     this.#isInDoubt = !this.#parts.host.leads(this.groupId);
     return this.#isInDoubt;
@@ -363,10 +378,12 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.#resumption = undefined;
     this.settles.clear();
     this.#backlog.clear();
+    this.sessions.leadershipEnded();
     for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
   }
 
   #wakeAll(): void {
+    this.sessions.wakeAll();
     for (const dispatch of this.#dispatches.values()) dispatch.wake();
   }
 
@@ -406,12 +423,16 @@ export interface PartitionEvents {
   /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
   dispatchFailed(groupId: number, queueId: number, cause: Error): void;
   dispatchRecovered(queueId: number): void;
+  /** So many messages were dropped from a stream at its bounds. */
+  streamOverflowed(count: number): void;
+  /** Streams came or went. */
+  streamsMoved(partition: Partition, effect: SessionEffect): void;
 }
 
 export interface PartitionParts {
   groupId: number;
   host: PartitionHost;
-  engine: ConstructorParameters<typeof IndexReader>[0];
+  engine: Engine;
   records: RecordReader;
   topology: Topology;
   clock: Clock;

@@ -63,6 +63,12 @@ export class RowCursor {
     }
   }
 
+  /** The row that holds the next offset, or the first one behind it, begins there. */
+  seek(rowBase: number): void {
+    this.#rowBase = rowBase;
+    this.#ahead = [];
+  }
+
   /** A record of this row was handed out. */
   passRecord(row: IndexRow, offset: number): void {
     this.offset = offset + 1;

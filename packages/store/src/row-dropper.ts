@@ -15,13 +15,15 @@ import type { Partition } from './partition.ts';
 export class RowDropper {
   readonly #partition: Partition;
   readonly #logger: Logger;
+  readonly #overflowed: Overflowed;
   /** One walk a queue and reason at a time. Replaced with each leadership. */
   #walking = new Set<string>();
 
   static readonly STEP_ROWS_MAX = 512;
 
-  constructor(partition: Partition, logger: Logger) {
+  constructor(partition: Partition, logger: Logger, overflowed: Overflowed = () => {}) {
     this.#partition = partition;
+    this.#overflowed = overflowed;
     this.#logger = logger;
   }
 
@@ -67,8 +69,16 @@ export class RowDropper {
         const excess = excessOf(queue);
         const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess), leadership);
         if (dropped === undefined) return;
+        this.#overflowed(queueId, dropped.count);
       }
     });
+  }
+
+  /** What every session of a stream has received. */
+  async pass(queueId: number, beforeOffset: number): Promise<void> {
+    await this.#walk(queueId, 'passed', (row) =>
+      row.base < beforeOffset ? Math.min(beforeOffset, row.base + row.count) : undefined,
+    );
   }
 
   /** A removed queue's rows, all of them. */
@@ -148,6 +158,9 @@ export class RowDropper {
 
 /** Records before the returned offset go; undefined leaves the row and all that follow. */
 type Cut = (row: IndexRow) => number | undefined;
+
+/** Told how many of its oldest a queue at its limits has lost. */
+type Overflowed = (queueId: number, count: number) => void;
 
 /** What is walking under one leadership stands for that leadership. */
 type Leadership = ReadonlySet<string>;

@@ -10,6 +10,7 @@ import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
+import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { DiskGuard, type DiskSpace } from './disk-guard.ts';
@@ -29,6 +30,8 @@ import { AdminService } from './service/admin-service.ts';
 import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
 import { RetainedService } from './service/retained-service.ts';
+import { SessionService, type StreamLimits } from './service/session-service.ts';
+import { SessionMetrics } from './session/session-metrics.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
 
 /**
@@ -47,6 +50,8 @@ export class Store {
   readonly #retainedSweeper: RetainedSweeper;
   readonly #append: AppendService;
   readonly #consume: ConsumeService;
+  readonly #sessions: SessionService;
+  readonly #sessionMetrics: SessionMetrics;
   readonly #handOvers: HandOvers;
   readonly #keeper: MembershipKeeper;
   readonly #balancer: LeaderBalancer;
@@ -119,6 +124,8 @@ export class Store {
       metrics,
     });
     this.#consume = new ConsumeService(partitions, () => this.#gateways());
+    this.#sessionMetrics = new SessionMetrics(metrics, partitions);
+    this.#sessions = new SessionService({ partitions, clock, limits: options.streamLimits ?? DEFAULT_STREAM_LIMITS });
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
     this.#handOvers = new HandOvers({ host, transport, clock, logger });
@@ -135,6 +142,10 @@ export class Store {
     this.#report = new StoreReport(host, partitions);
   }
 
+  get partitions(): ReadonlyMap<number, Partition> {
+    return this.#partitions.partitions;
+  }
+
   /** Adds the replicas that are in this node's log to the host. Others come with the image. */
   async open(): Promise<void> {
     await this.#disk.start();
@@ -145,6 +156,9 @@ export class Store {
     registry.serveChannel<AppendRequest, AppendResponse>('append', (channel) => this.#append.accept(channel));
     registry.serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) =>
       this.#consume.accept(channel, from),
+    );
+    registry.serveChannel<SessionsRequest, SessionsResponse>('sessions', (channel, from) =>
+      this.#sessions.accept(channel, from),
     );
     registry.serveCall<StoreAdminRequest, StoreAdminResponse>('store-admin', (request) => this.admin.answer(request));
     registry.serveCall<RetainedRequest, RetainedResponse>('retained', (request) => this.#retained.answer(request));
@@ -300,10 +314,13 @@ export class Store {
       serving: (partition) => {
         this.#append.serving(partition);
         this.#consume.serving(partition);
+        this.#sessions.serving(partition);
       },
       moved: (partition) => this.#partitionMoved(partition),
       dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
       dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
+      streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
+      streamsMoved: (partition, effect) => this.#sessions.streamsMoved(partition, effect),
     };
     const { engine } = storage;
     return new Partition({ groupId, host, engine, records: this.#records, topology, clock, prng, logger, events });
@@ -324,6 +341,7 @@ export class Store {
     if (++this.#ticks % Store.RECONCILE_TICKS === 0) this.#partitions.reconcile();
     if (this.#configurator.isBehind) void this.#configurator.settle();
     for (const partition of this.#partitions.partitions.values()) partition.tick();
+    this.#sessions.tick();
     this.#look();
     this.#maybeReady();
   }
@@ -414,6 +432,8 @@ function isDamage(cause: Error): boolean {
 const NOBODY_KNOWN = 0;
 
 /** Without an image, every member is as good as the other. */
+export const DEFAULT_STREAM_LIMITS: StreamLimits = { countMax: 100_000, bytesMax: 256 * 1024 * 1024 };
+
 const ANYWHERE = { replicas: [], preferredLeader: 0 };
 
 export interface StoreOptions {
@@ -432,6 +452,8 @@ export interface StoreOptions {
   retained: RetainedLimits;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;
+  /** Of each stream of sessions. Undefined: `DEFAULT_STREAM_LIMITS`. */
+  streamLimits?: StreamLimits;
   /** Undefined: the real disk. */
   diskSpace?: DiskSpace;
   /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */

@@ -66,6 +66,8 @@ beforeEach(() => {
       moved: () => {},
       dispatchFailed: () => {},
       dispatchRecovered: () => {},
+      streamOverflowed: () => {},
+      streamsMoved: () => {},
     },
   });
   partition.machine = PartitionMachine.restore([]);

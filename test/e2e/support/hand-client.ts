@@ -8,6 +8,7 @@ export interface HandClientOptions {
   clientId?: string;
   receiveMaximum?: number;
   clean?: boolean;
+  sessionExpirySeconds?: number;
   will?: { topic: string; payload: string };
 }
 
@@ -39,7 +40,7 @@ export class HandClient {
   }
 
   static async connect(address: { host: string; port: number }, options: HandClientOptions = {}): Promise<HandClient> {
-    const { version = 5, clientId = '', clean = true, receiveMaximum, will } = options;
+    const { version = 5, clientId = '', clean = true, receiveMaximum, sessionExpirySeconds, will } = options;
     const socket = connect(address.port, address.host);
     await once(socket, 'connect');
     const client = new HandClient(socket, version);
@@ -50,7 +51,7 @@ export class HandClient {
       clientId,
       clean,
       keepalive: 0,
-      ...(receiveMaximum === undefined ? {} : { properties: { receiveMaximum } }),
+      ...(version === 5 ? { properties: connectProperties(receiveMaximum, sessionExpirySeconds) } : {}),
       ...(will === undefined ? {} : { will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: false } }),
     });
     await client.#answer('connack');
@@ -139,4 +140,11 @@ export class HandClient {
     const count = Number(properties?.['sluice-delivery-count'] ?? 1);
     this.deliveries.push({ text: packet.payload.toString(), count, packet });
   }
+}
+
+function connectProperties(receiveMaximum: number | undefined, sessionExpiryInterval: number | undefined): object {
+  return {
+    ...(receiveMaximum === undefined ? {} : { receiveMaximum }),
+    ...(sessionExpiryInterval === undefined ? {} : { sessionExpiryInterval }),
+  };
 }

@@ -105,6 +105,7 @@ export class ConnectionAccess implements Expiring {
       if (this.#mayHave(subscription)) continue;
       session.unroute(subscription);
       session.release(subscription);
+      void session.stored?.unsubscribe([subscription.text]);
       this.#deny('subscription', subscription.text);
     }
     session.lookAtQueues();

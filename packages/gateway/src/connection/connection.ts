@@ -11,13 +11,13 @@ import { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/protocol/effects';
 import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import type { SessionAnswer } from '@sluice/store-client/session-client';
 import { type AuthenticationOutcome, UNAVAILABLE } from '../auth/authenticator.ts';
 import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import { SEEN_WAIT_MS } from '../live/live-mesh.ts';
-import type { RouteWaiter } from '../live/route-waiters.ts';
+import { AnswerHold } from './answer-hold.ts';
 import { type AuthenticationDialogue, beginDialogue } from './authentication-dialogue.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
@@ -26,7 +26,7 @@ import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
-import { closeSession, openSession } from './takeover.ts';
+import { askStored, closeSession, openSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
 /**
@@ -42,10 +42,7 @@ import type { TurnTaker } from './turn-flusher.ts';
  *
  * @hotpath
  */
-export class Connection
-  extends Deadline
-  implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable, RouteWaiter
-{
+export class Connection extends Deadline implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable {
   readonly #services: GatewayServices;
   readonly #channel: ByteChannel;
   readonly #writer = new PacketWriter();
@@ -73,11 +70,9 @@ export class Connection
   #answerBytes = 0;
   #overBound = false;
   #pausedSinceMs = 0;
-  /** A filter of the SUBSCRIBE at hand may be new to other gateways. */
-  #hasNewRoutes = false;
-  /** SUBACKs that wait for other gateways: nothing behind the first of them is written meanwhile. */
-  #holds = 0;
-  #heldSinceMs = 0;
+  readonly #hold: AnswerHold;
+  /** What the stores keep of the session, between their answer and the CONNACK. */
+  #kept: SessionAnswer | undefined;
   #leaving = false;
   #endReason = 'closed';
 
@@ -89,6 +84,7 @@ export class Connection
     this.state = new ConnectionState(this, services.limits);
     this.publisher = new ConnectionPublisher(channel);
     this.access = new ConnectionAccess(services, this);
+    this.#hold = new AnswerHold(services, this);
     this.connectedAtMs = services.clock.nowMs();
     this.#lastHeardMs = services.clock.monotonicMs();
     this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
@@ -221,17 +217,17 @@ export class Connection
     if (this.#gone) return;
     if (!this.#closing && !this.#reader.paused) this.#read();
     const { session } = this;
-    const isHeld = this.#holds > 0;
+    const isHeld = this.#hold.isHolding;
     if (session?.replaying === true && !isHeld && !this.#closing && session.connection === this.state) {
       if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
     }
-    this.#flush();
+    this.flush();
     if (this.#closing) this.#channel.end();
   }
 
-  #flush(): void {
+  flush(): void {
     const sizeBytes = this.#writer.sizeBytes;
-    if (sizeBytes === 0 || (this.#holds > 0 && !this.#closing)) return;
+    if (sizeBytes === 0 || (this.#hold.isHolding && !this.#closing)) return;
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
@@ -299,7 +295,7 @@ export class Connection
 
   send(packet: Packet): void {
     if (this.#gone) return;
-    if (packet.type === PacketType.SUBACK && this.#hasNewRoutes) this.#holdSuback();
+    this.#hold.before(packet, this.session);
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
@@ -310,24 +306,8 @@ export class Connection
     this.#services.flusher.request(this);
   }
 
-  /**
-   * What a client publishes elsewhere after this SUBACK must find its way here, so the SUBACK waits until the other
-   * gateways know. What comes behind it waits with it, so that the client sees everything in the order it always has;
-   * without other gateways, or when all of them know, nothing waits.
-   */
-  #holdSuback(): void {
-    this.#hasNewRoutes = false;
-    const nowMs = this.#services.clock.monotonicMs();
-    if (this.#holds === 0) this.#heldSinceMs = nowMs;
-    // One SUBSCRIBE after the other must not keep back answers for ever.
-    else if (nowMs - this.#heldSinceMs > SEEN_WAIT_MS) return;
-    if (!this.#services.mesh.waitForRoutes(this)) return;
-    this.#flush();
-    this.#holds++;
-  }
-
-  routesSeen(): void {
-    if (--this.#holds === 0 && !this.#gone) this.#services.flusher.request(this);
+  released(): void {
+    if (!this.#gone) this.#services.flusher.request(this);
   }
 
   /** A string that MQTT cannot carry costs its message, not the process. */
@@ -393,23 +373,39 @@ export class Connection
   }
 
   authenticated(outcome: AuthenticationOutcome, startedMs: number, data?: Uint8Array): void {
-    const { metrics, clock, authenticator, wheel } = this.#services;
-    const nowMs = clock.monotonicMs();
-    metrics.authSeconds.observe((nowMs - startedMs) / 1000);
+    const { metrics, clock, authenticator } = this.#services;
+    metrics.authSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     metrics.auth(outcome.method ?? authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
     if (this.#closing) return;
-    if (this.#services.drain.active) {
+    let { reasonCode } = outcome;
+    if (reasonCode === ReasonCode.SUCCESS && !this.access.admit(outcome, this.state.pendingConnect?.packet.will)) {
+      reasonCode = ReasonCode.NOT_AUTHORIZED;
+    }
+    const asked =
+      reasonCode === ReasonCode.SUCCESS ? askStored(this.#services, this.state, outcome.identity) : undefined;
+    if (asked === undefined) {
+      this.#admitted(reasonCode, outcome.identity, data);
+      return;
+    }
+    this.#pause(ReadPause.AUTHENTICATING);
+    void asked.then(({ reasonCode, kept }) => {
+      this.#kept = kept;
+      this.#admitted(reasonCode, outcome.identity, data);
+    });
+  }
+
+  #admitted(reasonCode: number, identity: string | undefined, data: Uint8Array | undefined): void {
+    const { metrics, clock, wheel, drain } = this.#services;
+    if (this.#closing) return;
+    if (drain.active) {
       // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
       this.#channel.destroy();
       return;
     }
-    const pending = this.state.pendingConnect;
-    const isNamed = pending?.assigned === false;
-    let { reasonCode } = outcome;
-    if (reasonCode === ReasonCode.SUCCESS && !this.access.admit(outcome, pending?.packet.will)) {
-      reasonCode = ReasonCode.NOT_AUTHORIZED;
-    }
-    this.state.authenticated(reasonCode, outcome.identity, clock.nowMs(), data);
+    const nowMs = clock.monotonicMs();
+    const isNamed = this.state.pendingConnect?.assigned === false;
+    this.state.authenticated(reasonCode, identity, clock.nowMs(), data);
+    this.#kept = undefined;
     if (this.state.phase === ConnectionPhase.OPEN) {
       this.#reader.admit();
       // What it was allowed over another connection, from another address.
@@ -418,7 +414,7 @@ export class Connection
       this.openedAtMs = clock.nowMs();
       this.openedMonotonicMs = nowMs;
       // An id of our own is nobody else's.
-      if (isNamed) this.#services.mesh.clientConnected(this.publisher.clientId, outcome.identity, this.openedAtMs);
+      if (isNamed) this.#services.mesh.clientConnected(this.publisher.clientId, identity, this.openedAtMs);
       metrics.connects(ReasonCode.SUCCESS).add();
       metrics.connections(this.state.protocolName, this.#channel.transport).add(1);
       this.#cutAtMs = 0;
@@ -429,7 +425,7 @@ export class Connection
   }
 
   openSession(clientId: string, cleanStart: boolean, identity: string | undefined): OpenedSession | number {
-    return openSession(this.#services, this.state, clientId, cleanStart, identity);
+    return openSession(this.#services, this.state, clientId, cleanStart, identity, this.#kept);
   }
 
   endSession(session: GatewaySession): void {
@@ -448,8 +444,7 @@ export class Connection
 
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
     if (!this.access.maySubscribe(subscription)) return ReasonCode.NOT_AUTHORIZED;
-    const { kind } = subscription.request;
-    if (kind === 'plain' || kind === 'shared') this.#hasNewRoutes = this.#services.mesh.active;
+    this.#hold.subscribed(session, subscription);
     return session.route(subscription);
   }
 
@@ -460,6 +455,7 @@ export class Connection
 
   unsubscribe(session: GatewaySession, subscription: SessionSubscription): void {
     session.unroute(subscription);
+    this.#hold.unsubscribed(session, subscription);
   }
 
   acknowledged(qos: 1 | 2, receivedAtMs: number): void {

@@ -1,9 +1,14 @@
+import type { ConnectPacket, QoS } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { OpenedSession } from '@sluice/mqtt/protocol/effects';
+import { parseTopicFilter } from '@sluice/mqtt/topic/topic-filter';
+import type { SessionAnswer } from '@sluice/store-client/session-client';
 import { GatewaySession } from '../deliver/gateway-session.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { ConnectedElsewhere } from '../live/live-mesh.ts';
+import { optionsOf, StoredSession } from '../session/stored-session.ts';
+import type { StoredSessions } from '../session/stored-sessions.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -17,6 +22,7 @@ export function openSession(
   clientId: string,
   cleanStart: boolean,
   identity: string | undefined,
+  kept: SessionAnswer | undefined,
 ): OpenedSession | number {
   const existing = services.table.session(clientId);
   if (existing !== undefined) {
@@ -25,14 +31,90 @@ export function openSession(
     if (!cleanStart) {
       existing.moveTo(connection);
       existing.paceQueues(false);
-      return { session: existing, present: true };
+      if (existing.stored === undefined && kept !== undefined) keepSession(services, existing, kept);
+      return {
+        session: existing,
+        present: true,
+        expiryS: existing.stored === undefined ? 0 : expiryOf(services, connection),
+      };
     }
   }
   const session = new GatewaySession(clientId, identity, services, connection);
   services.table.bind(session);
   services.metrics.sessions.set(services.table.sessions);
-  return { session, present: false };
+  if (kept === undefined || kept.epoch === 0) return { session, present: false, expiryS: 0 };
+  keepSession(services, session, kept);
+  return { session, present: kept.present, expiryS: expiryOf(services, connection) };
 }
+
+/**
+ * Asks the stores before a client is let in, where a session is to be kept for it or may have been; undefined: there is
+ * nothing to ask. Who wants nothing kept is let in also when nobody can say whether something was.
+ */
+export function askStored(
+  { sessions, table }: GatewayServices,
+  { pendingConnect }: ConnectionState,
+  identity: string | undefined,
+): Promise<{ reasonCode: number; kept: SessionAnswer }> | undefined {
+  if (sessions === undefined || pendingConnect === undefined) return undefined;
+  const { packet, clientId, assigned } = pendingConnect;
+  const expiryS = expiryAskedS(packet, sessions);
+  // Nobody had this id before.
+  if (assigned && expiryS === 0) return undefined;
+  if (!packet.cleanStart && table.session(clientId)?.stored !== undefined) return undefined;
+  const keepsNothing = packet.cleanStart && expiryS === 0;
+  return sessions.open(clientId, identity, packet.cleanStart, expiryS).then((kept) => {
+    const { status } = kept;
+    if (status === 'done' || (keepsNothing && status === 'unavailable'))
+      return { reasonCode: ReasonCode.SUCCESS, kept };
+    const isDenied = status === 'denied';
+    return { reasonCode: isDenied ? ReasonCode.NOT_AUTHORIZED : ReasonCode.SERVER_UNAVAILABLE, kept };
+  });
+}
+
+function expiryAskedS(packet: ConnectPacket, sessions: StoredSessions): number {
+  if (packet.protocolVersion === 5) return packet.properties?.sessionExpiryIntervalS ?? 0;
+  return packet.cleanStart ? 0 : sessions.expiryWithoutPropertyS;
+}
+
+function expiryOf({ sessions }: GatewayServices, { pendingConnect }: ConnectionState): number {
+  return sessions === undefined || pendingConnect === undefined ? 0 : expiryAskedS(pendingConnect.packet, sessions);
+}
+
+/** What is stored becomes what is here: its subscriptions, then its messages. */
+function keepSession(services: GatewayServices, session: GatewaySession, kept: SessionAnswer): void {
+  const { sessions } = services;
+  if (sessions === undefined || kept.epoch === 0) return;
+  const { clientId } = session;
+  const stored = new StoredSession(session, sessions.client, {
+    partition: sessions.partitionOf(clientId),
+    clientId,
+    epoch: kept.epoch,
+  });
+  session.stored = stored;
+  session.grantedQosMax = STORED_QOS_MAX;
+  const before = [...session.subscriptions.values()];
+  for (const subscription of before) subscription.qos = Math.min(subscription.qos, STORED_QOS_MAX) as QoS;
+  for (const view of kept.subscriptions) {
+    const request = parseTopicFilter(view.filter);
+    if (request.kind === 'invalid' || session.subscriptions.has(view.filter)) continue;
+    const subscription = {
+      text: view.filter,
+      request,
+      ...optionsOf(view.options),
+      subscriptionIdentifier: view.subscriptionId,
+      handle: undefined,
+    };
+    session.hold(subscription);
+    session.route(subscription);
+    session.begin(subscription, false);
+  }
+  stored.begin(kept.subscriptions);
+  if (before.length > 0) void stored.subscribe(before);
+}
+
+/** Exactly once needs packet ids that are kept as well. */
+const STORED_QOS_MAX: QoS = 1;
 
 /**
  * A client that we have connected to another gateway. The newer connection is the client's, by the time of its CONNECT
@@ -67,6 +149,7 @@ const CROSSING_MS = 2_000;
 
 /** The end of a session, whatever ended it. Idempotent. */
 export function closeSession(services: GatewayServices, session: GatewaySession): void {
+  session.stored?.close(session.connection.sessionExpiryS);
   session.leave();
   services.table.unbind(session);
   services.metrics.sessions.set(services.table.sessions);

@@ -8,6 +8,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
 import { RetainedReplay } from '../retained/retained-replay.ts';
+import type { StoredSession } from '../session/stored-session.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
 
 /**
@@ -27,6 +28,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
    * queues would assign what cannot be sent, and it would wait here while other workers are idle.
    */
   queueAllowance = 0;
+  /** Undefined: it ends with its connection. */
+  stored: StoredSession | undefined = undefined;
   #leaving = false;
 
   constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {
@@ -51,6 +54,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   receive(message: PublishedMessage, subscription: LiveSubscription): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
     if (message.retain) this.#replays?.get(subscription.topicFilter)?.overtaken(message.topic);
+    // It comes by the stream of this filter.
+    if (this.stored !== undefined && qos > 0 && subscription.group === undefined) return;
     const source =
       qos > 0 && subscription.group !== undefined
         ? new SharedDelivery(this, message, subscription.topicFilter)

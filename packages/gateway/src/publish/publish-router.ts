@@ -10,6 +10,7 @@ import type { RecordProperties, RecordTarget } from '@sluice/queue/record/record
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { partitionOfTopic } from '@sluice/store-client/topic-partition';
+import type { StreamRoute, StreamRoutes } from '../session/stream-routes.ts';
 import type { DurablePublish, PendingPublish, Publisher } from './durable-publish.ts';
 import { partitionForKey, partitionForPublisher } from './partition-choice.ts';
 import type { QueueKeys } from './queue-keys.ts';
@@ -29,6 +30,7 @@ export class PublishRouter implements DurablePublish {
   readonly #topology: Topology;
   readonly #producer: PartitionProducer;
   readonly #keys: QueueKeys;
+  readonly #streams: Pick<StreamRoutes, 'match'> | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #keyFailures: Counter;
@@ -42,6 +44,8 @@ export class PublishRouter implements DurablePublish {
     topology: Topology;
     producer: PartitionProducer;
     keys: QueueKeys;
+    /** What stored sessions subscribe to; undefined: there are none. */
+    streams?: Pick<StreamRoutes, 'match'>;
     clock: Clock;
     logger: Logger;
     metrics: Metrics;
@@ -49,6 +53,7 @@ export class PublishRouter implements DurablePublish {
     this.#topology = options.topology;
     this.#producer = options.producer;
     this.#keys = options.keys;
+    this.#streams = options.streams;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#keyFailures = options.metrics.counter(
@@ -71,10 +76,12 @@ export class PublishRouter implements DurablePublish {
 
   publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
     const queues = this.#topology.queuesFor(packet.topic);
-    if (isRetained) return this.#publishToMany(queues, packet, publisher, pending, true);
-    if (queues.length === 0) return false;
+    // QoS 0 is not kept for anybody who is away.
+    const streams = packet.qos === 0 || this.#streams === undefined ? NO_STREAMS : this.#streams.match(packet.topic);
+    if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true);
+    if (queues.length === 0 && streams.length === 0) return false;
     const nowMs = this.#clock.nowMs();
-    const only = queues.length === 1 ? (queues[0] as QueueDefinition) : undefined;
+    const only = queues.length === 1 && streams.length === 0 ? (queues[0] as QueueDefinition) : undefined;
     if (only !== undefined && !only.isLastValue) {
       const targets = [{ queueId: only.queueId, key: undefined }];
       this.#add(
@@ -87,11 +94,12 @@ export class PublishRouter implements DurablePublish {
       );
       return true;
     }
-    return this.#publishToMany(queues, packet, publisher, pending, false);
+    return this.#publishToMany(queues, streams, packet, publisher, pending, false);
   }
 
   #publishToMany(
     queues: readonly QueueDefinition[],
+    streams: readonly StreamRoute[],
     packet: PublishPacket,
     publisher: Publisher,
     pending: PendingPublish,
@@ -116,6 +124,9 @@ export class PublishRouter implements DurablePublish {
     if (isRetained) {
       const key = Buffer.from(packet.topic);
       addTarget(byPartition, partitionOfTopic(key, this.#topology.partitionCount), { queueId: RETAINED_QUEUE_ID, key });
+    }
+    for (const { partition, streamId } of streams) {
+      addTarget(byPartition, partition, { queueId: streamId, key: undefined });
     }
     if (byPartition.size === 0) return false;
     const completion = new Completion(pending, byPartition.size, this.#refused);
@@ -157,6 +168,8 @@ export class PublishRouter implements DurablePublish {
     );
   }
 }
+
+const NO_STREAMS: readonly StreamRoute[] = [];
 
 function addTarget(byPartition: Map<number, RecordTarget[]>, partition: number, target: RecordTarget): void {
   const targets = byPartition.get(partition);

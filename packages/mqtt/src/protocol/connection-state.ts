@@ -39,6 +39,8 @@ export class ConnectionState implements AckSink {
   pendingConnect: PendingConnect | undefined = undefined;
   /** Session Expiry Interval of the CONNECT: a DISCONNECT may not raise it from 0, section 3.14.2.2.2. */
   sessionExpiryAskedS = 0;
+  /** For how long the session is kept when this connection ends. */
+  sessionExpiryS = 0;
   requestProblemInformation = true;
   clientMaximumPacketSizeBytes: number | undefined = undefined;
   /** The client's Receive Maximum, lowered to our own bound. */

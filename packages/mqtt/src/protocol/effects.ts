@@ -53,8 +53,10 @@ export interface ConnectionEffects {
 
 export interface OpenedSession {
   session: SessionState;
-  /** The client goes on with the session of a connection that was still open. */
+  /** The client goes on with a session it had: of a connection that was still open, or one that was kept for it. */
   present: boolean;
+  /** For how long it is kept after its connection. */
+  expiryS: number;
 }
 
 export type DropReason =

@@ -84,6 +84,7 @@ export function handleAuthenticated(
     return;
   }
   connection.pendingConnect = undefined;
+  connection.sessionExpiryS = opened.expiryS;
   connection.session = opened.session;
   connection.will = packet.will;
   connection.phase = ConnectionPhase.OPEN;
@@ -134,8 +135,10 @@ function connack(
   }
   if (pending.assigned) properties.assignedClientIdentifier = pending.clientId;
   if (connection.keepAliveS !== pending.packet.keepAliveS) properties.serverKeepAliveS = connection.keepAliveS;
-  // Sessions end with their connection, whatever was asked for [MQTT-3.2.2.3.2].
-  if (connection.sessionExpiryAskedS !== 0) properties.sessionExpiryIntervalS = 0;
+  // Said when it is another one than was asked for [MQTT-3.2.2.3.2].
+  if (connection.sessionExpiryAskedS !== connection.sessionExpiryS) {
+    properties.sessionExpiryIntervalS = connection.sessionExpiryS;
+  }
   packet.properties = properties;
   return packet;
 }

@@ -9,5 +9,8 @@ export function handleDisconnect(connection: ConnectionState, packet: Disconnect
     connection.fail(ReasonCode.PROTOCOL_ERROR, 'Session Expiry Interval raised from 0, section 3.14.2.2.2');
     return;
   }
+  const asked = packet.properties?.sessionExpiryIntervalS;
+  // A session that is not kept cannot be kept by the last word of its connection.
+  if (asked !== undefined && connection.sessionExpiryS !== 0) connection.sessionExpiryS = asked;
   connection.finish(packet.reasonCode === ReasonCode.SUCCESS ? 'client_disconnect' : 'abnormal');
 }

@@ -49,7 +49,8 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
       };
       session.hold(subscription);
     }
-    adopt(subscription, asked, asked.qos, identifier);
+    const qos = Math.min(asked.qos, session.grantedQosMax) as QoS;
+    adopt(subscription, asked, qos, identifier);
     const taken = connection.effects.subscribe(session, subscription);
     if (taken >= 0x80) {
       if (added) session.release(subscription);
@@ -59,7 +60,7 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
     }
     granted.push(subscription);
     retained.push(wantsRetained(subscription, asked, added));
-    reasonCodes.push(asked.qos);
+    reasonCodes.push(qos);
   }
   connection.effects.send({
     type: PacketType.SUBACK,

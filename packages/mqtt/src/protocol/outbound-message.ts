@@ -1,7 +1,7 @@
 import type { QoS } from '../codec/packet.ts';
 import type { DeliverableMessage } from './deliverable-message.ts';
 
-/** Whoever handed a message to the session and wants to know what became of it. Told exactly one of the three. */
+/** Whoever handed a message to the session and wants to know what became of it. Told exactly one of these. */
 export interface DeliverySource {
   /** The subscription is gone: what still waits is forgotten, what was sent is finished without telling anybody. */
   readonly withdrawn: boolean;
@@ -9,6 +9,8 @@ export interface DeliverySource {
   accepted(): void;
   /** The client has refused it. */
   rejected(): void;
+  /** It is larger than the client takes, and was not sent [MQTT-3.1.2-25]. Without this it stays as it is. */
+  tooLarge?(): void;
   /** The session ended, or the subscription, before the client said anything. */
   returned(): void;
 }

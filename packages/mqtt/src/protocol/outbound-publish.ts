@@ -112,6 +112,7 @@ function sendNow(session: SessionState, outbound: OutboundMessage, nowMs: number
   release(session, outbound);
   outbound.phase = OutboundPhase.SETTLED;
   if (sent || outbound.live) outbound.source?.accepted();
+  else outbound.source?.tooLarge?.();
   // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message stays unsettled, like one whose worker
   // never answers, so that it passes to another worker without circling through this one.
 }

@@ -32,6 +32,8 @@ export class SessionState {
   liveBytes = 0;
   ended = false;
   connection: ConnectionState;
+  /** The highest QoS that subscriptions are granted. */
+  grantedQosMax: QoS = 2;
 
   constructor(clientId: string, identity: string | undefined, limits: ProtocolLimits, connection: ConnectionState) {
     this.clientId = clientId;
@@ -89,6 +91,19 @@ export class SessionState {
   ): void {
     if (this.ended) return; // its attachment is detached: everything goes back by that
     sendOrWait(this, new OutboundMessage(message, qos, false, subscriptionIdentifier, source, false), nowMs);
+  }
+
+  /** A message that is stored for this session, and bounded by its window there. */
+  deliverStored(
+    message: DeliverableMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIdentifier: number,
+    source: DeliverySource,
+    nowMs: number,
+  ): void {
+    if (this.ended) return; // the store brings it to the next connection
+    sendOrWait(this, new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, false), nowMs);
   }
 
   /** Sends what waits, as far as window and socket allow. */

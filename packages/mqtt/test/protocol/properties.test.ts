@@ -128,9 +128,9 @@ class Client implements ConnectionEffects {
   assignClientId(): string {
     return 'assigned';
   }
-  openSession(clientId: string): { session: SessionState; present: boolean } {
+  openSession(clientId: string): OpenedSession {
     this.session = new SessionState(clientId, undefined, this.state.limits, this.state);
-    return { session: this.session, present: false };
+    return { session: this.session, present: false, expiryS: 0 };
   }
   endSession(): void {}
   publish(): void {}

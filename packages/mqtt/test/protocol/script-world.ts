@@ -181,11 +181,11 @@ class ScriptConnection implements ConnectionEffects {
     existing?.connection.takenOver(!cleanStart);
     if (existing !== undefined && !cleanStart) {
       existing.moveTo(this.state);
-      return { session: existing, present: true };
+      return { session: existing, present: true, expiryS: 0 };
     }
     const session = new SessionState(clientId, identity, this.#world.limits, this.state);
     this.#world.sessions.set(clientId, session);
-    return { session, present: false };
+    return { session, present: false, expiryS: 0 };
   }
   endSession(session: SessionState): void {
     this.#log(`end session ${session.clientId}`);

@@ -49,7 +49,8 @@ export interface ConfigureQueueCommand {
   config: QueueConfig;
 }
 
-export const DROP_REASONS = ['expired', 'purged', 'overflow', 'removed'] as const;
+/** In the order of their numbers. `passed`: every session of a stream has received it. */
+export const DROP_REASONS = ['expired', 'purged', 'overflow', 'removed', 'passed'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export interface DropRowsCommand {

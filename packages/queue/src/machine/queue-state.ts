@@ -86,6 +86,7 @@ export class QueueState {
     if (reason === 'expired') this.droppedExpired++;
     else if (reason === 'purged') this.droppedPurged++;
     else if (reason === 'overflow') this.droppedOverflow++;
+    else if (reason === 'passed') this.accepted++;
     else this.droppedRemoved++;
   }
 }

@@ -59,6 +59,8 @@ export class SessionMachine {
   readonly #numbers: NumbersRow = { last: 0, sessions: 0 };
   readonly #dirty = new Set<StreamState>();
   #areNumbersDirty = false;
+  /** Counts the changes of its streams in this life of the machine. */
+  #version = 0;
 
   /** A session's row is rewritten with each change of its subscriptions; beyond these it takes no more. */
   static readonly SUBSCRIPTIONS_MAX = 1_000;
@@ -134,6 +136,10 @@ export class SessionMachine {
 
   stream(streamId: number): Readonly<StreamState> | undefined {
     return this.#byId.get(streamId);
+  }
+
+  get streamsVersion(): number {
+    return this.#version;
   }
 
   get streamCount(): number {
@@ -322,6 +328,7 @@ export class SessionMachine {
       effects.push({ type: 'stream-passed', streamId });
       return;
     }
+    this.#version++;
     this.#byId.delete(streamId);
     this.#byFilter.delete(stream.filter);
     this.#streams.end(streamId);
@@ -329,6 +336,7 @@ export class SessionMachine {
   }
 
   #keep(stream: StreamState): void {
+    this.#version++;
     this.#byFilter.set(stream.filter, stream);
     this.#byId.set(stream.streamId, stream);
   }

@@ -24,6 +24,7 @@ const LANES: Readonly<Record<ChannelService, Lane>> = {
   append: 'data',
   consume: 'data',
   live: 'data',
+  sessions: 'data',
   raft: 'data',
   'raft-snapshot': 'snapshot',
 };

@@ -8,6 +8,7 @@ import { metadataRequestCodec, metadataResponseCodec } from './metadata.ts';
 import { raftFrameCodec } from './raft.ts';
 import { snapshotAnswerCodec, snapshotChunkCodec } from './raft-snapshot.ts';
 import { retainedRequestCodec, retainedResponseCodec } from './retained.ts';
+import { sessionsRequestCodec, sessionsResponseCodec } from './sessions.ts';
 import { storeAdminRequestCodec, storeAdminResponseCodec } from './store-admin.ts';
 import { topologyRequestCodec, topologyUpdateCodec } from './topology.ts';
 
@@ -31,6 +32,7 @@ export const CHANNEL_CODECS: Readonly<Record<ChannelService, ServiceCodecs>> = {
   'raft-control': service('RaftControl/Open', raftFrameCodec, raftFrameCodec),
   'raft-snapshot': service('RaftSnapshot/Open', snapshotChunkCodec, snapshotAnswerCodec),
   live: service('Live/Open', liveRequestCodec, liveResponseCodec),
+  sessions: service('Sessions/Open', sessionsRequestCodec, sessionsResponseCodec),
 };
 
 export const CALL_CODECS: Readonly<Record<CallService, ServiceCodecs>> = {

@@ -72,6 +72,7 @@ export interface ServerConfig {
   api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
   queues: { countMax: number; partitionCount: number; publishBufferBytes: number; readCacheBytes: number };
   /** Over the whole cluster. */
+  sessions: { streamLimits: { countMax: number; bytesMax: number }; expiryWithoutPropertyS: number };
   retained: { countMax: number; bytesMax: number; messageBytesMax: number };
   storage: { segmentBytes: number; sync: boolean; logVerify: (typeof LOG_VERIFY_MODES)[number] };
   log: { level: (typeof LOG_LEVELS)[number]; format: (typeof LOG_FORMATS)[number] };
@@ -101,7 +102,7 @@ export interface Credentials {
 
 /** `written` has passed the validation: nothing here can fail. */
 export function resolveConfig(written: WrittenConfig, credentials: Credentials): ServerConfig {
-  const { node, listeners, tls, cluster, mqtt, queues, retained, storage, log } = written;
+  const { node, listeners, tls, cluster, mqtt, queues, sessions, retained, storage, log } = written;
   return {
     node: {
       roles: new Set(node.roles),
@@ -171,6 +172,10 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       partitionCount: queues.partitions,
       publishBufferBytes: toBytes(queues.publishBuffer),
       readCacheBytes: toBytes(queues.readCache),
+    },
+    sessions: {
+      streamLimits: { countMax: sessions.streamMaxCount, bytesMax: toBytes(sessions.streamMaxSize) },
+      expiryWithoutPropertyS: Math.floor(toMs(sessions.expiryWithoutProperty) / 1000),
     },
     retained: {
       countMax: retained.maxCount,

@@ -1,5 +1,6 @@
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
 import { auth, authorization, jwt } from './access-schema.ts';
+import { sessions } from './session-schema.ts';
 import {
   address,
   addresses,
@@ -386,6 +387,7 @@ export const CONFIG_SCHEMA = {
   authorization,
   api,
   queues,
+  sessions,
   retained,
   storage,
   log,

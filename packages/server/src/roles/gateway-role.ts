@@ -7,6 +7,8 @@ import { Gateway } from '@sluice/gateway/gateway';
 import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
 import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
+import { StoredSessions } from '@sluice/gateway/session/stored-sessions';
+import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
@@ -16,6 +18,7 @@ import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
+import { SessionClient } from '@sluice/store-client/session-client';
 import { BUILD } from '../build.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
@@ -26,6 +29,12 @@ import { type Door, doorOf } from './door.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
+
+/** A partition without a leader keeps nobody from the others for longer. */
+const STREAMS_WAIT_MS = 10_000;
+const STREAMS_LOOK_MS = 5;
+/** For the ends of the last connections to be stored. */
+const SESSIONS_STOP_MS = 1_000;
 
 /** Positive, of 53 bits: a partition that took two lives for one would take batches of the second for repeated ones. */
 function drawProducerId(): number {
@@ -48,6 +57,8 @@ export class GatewayRole {
   readonly #door: Door;
   /** Of users, rules and bans, as they were looked at last. */
   #accessVersion = 0;
+  readonly #sessions: SessionClient;
+  readonly #streams = new StreamRoutes();
   readonly #certificates: ListenerCertificates | undefined;
   readonly #retained: RetainedLookups;
   #isDrained = false;
@@ -94,6 +105,7 @@ export class GatewayRole {
       wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
     });
     this.#retained = new RetainedLookups({ topology, routes, transport, clock, metrics });
+    this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
     this.gateway = new Gateway({
       nodeId,
       transport,
@@ -107,6 +119,7 @@ export class GatewayRole {
         topology,
         producer: this.#producer,
         keys: new QueueKeys(nodeKeyEnvironment),
+        streams: this.#streams,
         clock,
         logger,
         metrics,
@@ -114,6 +127,11 @@ export class GatewayRole {
       queues: this.#attachments,
       retained: this.#retained,
       system: { node: name, version: BUILD.version, nodes: () => this.#gateways().map((node) => node.name) },
+      sessions: new StoredSessions({
+        client: this.#sessions,
+        topology,
+        expiryWithoutPropertyS: config.sessions.expiryWithoutPropertyS,
+      }),
       limits: {
         maximumPacketSizeBytes: config.mqtt.maximumPacketBytes,
         receiveMaximum: config.mqtt.receiveMaximum,
@@ -138,6 +156,7 @@ export class GatewayRole {
 
   /** Lets clients in. */
   async listen(): Promise<void> {
+    await this.#streamsKnown();
     const { listeners } = this.#config;
     const { mqtt, mqtts, ws, wss } = listeners;
     const tls = this.#certificates?.material;
@@ -153,6 +172,7 @@ export class GatewayRole {
     this.gateway.setPeers(this.#gateways().map(({ nodeId }) => nodeId));
     this.#producer.topologyChanged();
     this.#consumers.topologyChanged();
+    this.#sessions.topologyChanged();
     this.#attachments.topologyChanged();
     this.#followAccess();
     this.#followWish();
@@ -232,6 +252,15 @@ export class GatewayRole {
     this.#retained.close();
     this.#producer.close();
     this.#consumers.close();
+    await this.#sessions.stop(SESSIONS_STOP_MS);
+  }
+
+  /** What is published before every partition has told of its streams would miss sessions. */
+  async #streamsKnown(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < STREAMS_WAIT_MS; waitedMs += STREAMS_LOOK_MS) {
+      if (this.#streams.isComplete(this.#topology.partitionCount)) return;
+      await new Promise((resolve) => setTimeout(resolve, STREAMS_LOOK_MS));
+    }
   }
 
   #otherGateways(): string | undefined {

@@ -88,8 +88,10 @@ export class AdminService {
   /** Queues of users led here; one in several partitions counts for each. */
   get queueCount(): number {
     let count = 0;
-    for (const { leads, queues } of this.#partitions.values()) {
-      if (leads) count += queues.queueCount - (queues.queue(RETAINED_QUEUE_ID) === undefined ? 0 : 1);
+    for (const { leads, queues, machine } of this.#partitions.values()) {
+      if (!leads) continue;
+      count +=
+        queues.queueCount - machine.sessions.streamCount - (queues.queue(RETAINED_QUEUE_ID) === undefined ? 0 : 1);
     }
     return count;
   }

@@ -21,7 +21,8 @@ import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { Store } from '../../src/store.ts';
+import type { Partition } from '../../src/partition.ts';
+import { Store, type StoreOptions } from '../../src/store.ts';
 import { GatedEngine } from './gated-engine.ts';
 import { TestConsumer } from './test-consumer.ts';
 
@@ -37,7 +38,12 @@ export class TestStore {
   readonly directory: string;
   /** Added to the wall clock. */
   skewMs = 0;
-  readonly clock: Clock = { nowMs: () => Date.now() + this.skewMs, monotonicMs: () => performance.now() };
+  /** Added to the monotonic clock. */
+  sleepMs = 0;
+  readonly clock: Clock = {
+    nowMs: () => Date.now() + this.skewMs,
+    monotonicMs: () => performance.now() + this.sleepMs,
+  };
   /** The engine's rows outlive a restart, as those of a database would. */
   readonly engine = new GatedEngine();
   readonly transport = new InprocTransport({ isolate: true });
@@ -57,15 +63,18 @@ export class TestStore {
   #nextConsumerId = 1;
   #version = 0;
 
-  private constructor(directory: string) {
+  readonly #over: Partial<StoreOptions>;
+
+  private constructor(directory: string, over: Partial<StoreOptions>) {
+    this.#over = over;
     this.directory = directory;
     this.metrics.collect = (name: string, _help: string, _type: string, read: () => Iterable<[Labels, number]>) => {
       this.collected.set(name, read);
     };
   }
 
-  static async start(): Promise<TestStore> {
-    const store = new TestStore(await mkdtemp(join(tmpdir(), 'sluice-store-')));
+  static async start(over: Partial<StoreOptions> = {}): Promise<TestStore> {
+    const store = new TestStore(await mkdtemp(join(tmpdir(), 'sluice-store-')), over);
     store.topology.reset(imageOf([1, 2].map((partition) => ({ partition, ...ALONE }))));
     await store.#open();
     return store;
@@ -107,6 +116,7 @@ export class TestStore {
       readCacheBytesMax: 1024 * 1024,
       retained: this.#retained,
       diskReserveBytes: 0,
+      ...this.#over,
     });
     await this.store.open();
     this.store.serve(this.transport);
@@ -229,6 +239,10 @@ export class TestStore {
 
   adopt(consumerId: number, consumer: TestConsumer): void {
     this.#consumers.set(consumerId, consumer);
+  }
+
+  partition(number: number): Partition {
+    return this.store.partitions.get(number) as Partition;
   }
 
   async statistics(queueId: number): Promise<StoreQueueStatistics> {

@@ -1,0 +1,106 @@
+/**
+ * Sessions that outlive their connection, gateway to store. A session is in the partition of its client id; questions go
+ * to that partition's leader, are numbered by the gateway and answered once each when what they ask for is committed.
+ * Whoever hears nothing asks again, elsewhere: asking twice does no harm.
+ *
+ * A session that was opened has an epoch, and who comes with another one has lost it. Its messages come after `attach`,
+ * never more than its window unanswered, each from one stream: what is stored for a topic filter of the partition. When
+ * another store begins to lead (`leading`) everything not passed by then comes again from there.
+ *
+ * Streams are told to every gateway, which stores in them what its clients publish.
+ */
+export type SessionsRequest =
+  | {
+      type: 'open';
+      requestId: number;
+      partition: number;
+      clientId: string;
+      /** Empty: nobody was asked who they are. */
+      identity: string;
+      cleanStart: boolean;
+      /** Seconds; 0xffffffff: never. */
+      expiryS: number;
+    }
+  | {
+      type: 'subscribe';
+      requestId: number;
+      partition: number;
+      clientId: string;
+      epoch: number;
+      subscriptions: readonly StoredFilter[];
+    }
+  | {
+      type: 'unsubscribe';
+      requestId: number;
+      partition: number;
+      clientId: string;
+      epoch: number;
+      filters: readonly string[];
+    }
+  | { type: 'close'; requestId: number; partition: number; clientId: string; epoch: number; expiryS: number }
+  | { type: 'attach'; partition: number; clientId: string; epoch: number; window: number }
+  /** Everything that one turn's clients took in a partition. */
+  | { type: 'pass'; partition: number; items: readonly PassedItem[] }
+  /** What this gateway publishes from now on goes to the streams as of this version. */
+  | { type: 'seen'; partition: number; version: number };
+
+export interface StoredFilter {
+  filter: string;
+  /** The options byte of SUBSCRIBE. */
+  options: number;
+  /** 0: none. */
+  subscriptionId: number;
+  /** Whether messages are kept for it. */
+  isStored: boolean;
+}
+
+export interface PassedItem {
+  clientId: string;
+  epoch: number;
+  streamId: number;
+  offset: number;
+}
+
+export type SessionsResponse =
+  | {
+      type: 'answer';
+      requestId: number;
+      status: SessionsStatus;
+      /** With `not-leader`: who leads as far as this store knows; 0 when it does not. */
+      leader: number;
+      /** Of `open`: 0 when nothing is kept for this client. */
+      epoch: number;
+      present: boolean;
+      /** Of `open`: all that the session has; of `subscribe`: those asked for. A stream id of 0: none, -1: refused. */
+      subscriptions: readonly StoredSubscriptionView[];
+    }
+  | { type: 'deliver'; partition: number; clientId: string; epoch: number; deliveries: readonly StreamDelivery[] }
+  /** Another connection has it, or it is over. */
+  | { type: 'lost'; partition: number; clientId: string; epoch: number }
+  | { type: 'leading'; partition: number; term: number }
+  /** The partition's streams, all of them or what changed. */
+  | {
+      type: 'streams';
+      partition: number;
+      version: number;
+      isImage: boolean;
+      added: readonly { streamId: number; filter: string }[];
+      removed: readonly number[];
+    };
+
+export interface StoredSubscriptionView {
+  filter: string;
+  options: number;
+  subscriptionId: number;
+  streamId: number;
+}
+
+export interface StreamDelivery {
+  streamId: number;
+  offset: number;
+  /** One encoded record, a view into the bytes of its batch. */
+  record: Uint8Array;
+}
+
+/** `fenced`: somebody else has the session; `denied`: it is somebody else's. With the last three, ask again. */
+export type SessionsStatus = 'done' | 'fenced' | 'denied' | 'not-leader' | 'busy' | 'unavailable';

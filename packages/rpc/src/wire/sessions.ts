@@ -1,0 +1,216 @@
+import type { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import type {
+  SessionsRequest,
+  SessionsResponse,
+  SessionsStatus,
+  StoredSubscriptionView,
+} from '../contract/sessions.ts';
+import type { Codec } from './codec.ts';
+import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
+
+const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen'] as const;
+const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams'] as const;
+const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
+
+export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
+  'sessions request',
+  (message, head) => {
+    writeName(head, REQUESTS, message.type);
+    head.varint(message.partition);
+    switch (message.type) {
+      case 'open':
+        head.varint(message.requestId).text(message.clientId).text(message.identity);
+        writeFlag(head, message.cleanStart);
+        head.varint(message.expiryS);
+        return;
+      case 'subscribe':
+        head.varint(message.requestId).text(message.clientId).varint(message.epoch);
+        head.varint(message.subscriptions.length);
+        for (const { filter, options, subscriptionId, isStored } of message.subscriptions) {
+          head.text(filter).u8(options).varint(subscriptionId);
+          writeFlag(head, isStored);
+        }
+        return;
+      case 'unsubscribe':
+        head.varint(message.requestId).text(message.clientId).varint(message.epoch).varint(message.filters.length);
+        for (const filter of message.filters) head.text(filter);
+        return;
+      case 'close':
+        head.varint(message.requestId).text(message.clientId).varint(message.epoch).varint(message.expiryS);
+        return;
+      case 'attach':
+        head.text(message.clientId).varint(message.epoch).varint(message.window);
+        return;
+      case 'pass':
+        head.varint(message.items.length);
+        for (const { clientId, epoch, streamId, offset } of message.items) {
+          head.text(clientId).varint(epoch).varint(streamId).varint(offset);
+        }
+        return;
+      case 'seen':
+        head.varint(message.version);
+    }
+  },
+  (head) => {
+    const type = head.name(REQUESTS, 'sessions request');
+    const partition = head.integer();
+    switch (type) {
+      case 'open':
+        return {
+          type,
+          partition,
+          requestId: head.integer(),
+          clientId: head.text(),
+          identity: head.text(),
+          cleanStart: head.flag(),
+          expiryS: head.integer(),
+        };
+      case 'subscribe':
+        return {
+          type,
+          partition,
+          requestId: head.integer(),
+          clientId: head.text(),
+          epoch: head.integer(),
+          subscriptions: head.list(4, () => ({
+            filter: head.text(),
+            options: head.u8(),
+            subscriptionId: head.integer(),
+            isStored: head.flag(),
+          })),
+        };
+      case 'unsubscribe':
+        return {
+          type,
+          partition,
+          requestId: head.integer(),
+          clientId: head.text(),
+          epoch: head.integer(),
+          filters: head.list(1, () => head.text()),
+        };
+      case 'close':
+        return {
+          type,
+          partition,
+          requestId: head.integer(),
+          clientId: head.text(),
+          epoch: head.integer(),
+          expiryS: head.integer(),
+        };
+      case 'attach':
+        return { type, partition, clientId: head.text(), epoch: head.integer(), window: head.integer() };
+      case 'pass':
+        return {
+          type,
+          partition,
+          items: head.list(4, () => ({
+            clientId: head.text(),
+            epoch: head.integer(),
+            streamId: head.integer(),
+            offset: head.integer(),
+          })),
+        };
+      case 'seen':
+        return { type, partition, version: head.integer() };
+    }
+  },
+);
+
+export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
+  'sessions response',
+  (message, head, data) => {
+    writeName(head, RESPONSES, message.type);
+    switch (message.type) {
+      case 'answer':
+        head.varint(message.requestId);
+        writeName(head, STATUSES, message.status);
+        head.varint(message.leader).varint(message.epoch);
+        writeFlag(head, message.present);
+        writeSubscriptions(head, message.subscriptions);
+        return;
+      case 'deliver':
+        head.varint(message.partition).text(message.clientId).varint(message.epoch).varint(message.deliveries.length);
+        for (const { streamId, offset, record } of message.deliveries) {
+          head.varint(streamId).varint(offset);
+          data.push(record);
+        }
+        return;
+      case 'lost':
+        head.varint(message.partition).text(message.clientId).varint(message.epoch);
+        return;
+      case 'leading':
+        head.varint(message.partition).varint(message.term);
+        return;
+      case 'streams':
+        head.varint(message.partition).varint(message.version);
+        writeFlag(head, message.isImage);
+        head.varint(message.added.length);
+        for (const { streamId, filter } of message.added) head.varint(streamId).text(filter);
+        writeIntegers(head, message.removed);
+    }
+  },
+  (head) => {
+    const type = head.name(RESPONSES, 'sessions response');
+    switch (type) {
+      case 'answer':
+        return {
+          type,
+          requestId: head.integer(),
+          status: head.name(STATUSES, 'status'),
+          leader: head.integer(),
+          epoch: head.integer(),
+          present: head.flag(),
+          subscriptions: readSubscriptions(head),
+        };
+      case 'deliver':
+        return {
+          type,
+          partition: head.integer(),
+          clientId: head.text(),
+          epoch: head.integer(),
+          deliveries: head.list(2, () => ({
+            streamId: head.integer(),
+            offset: head.integer(),
+            record: head.data(),
+          })),
+        };
+      case 'lost':
+        return { type, partition: head.integer(), clientId: head.text(), epoch: head.integer() };
+      case 'leading':
+        return { type, partition: head.integer(), term: head.integer() };
+      case 'streams':
+        return {
+          type,
+          partition: head.integer(),
+          version: head.integer(),
+          isImage: head.flag(),
+          added: head.list(2, () => ({ streamId: head.integer(), filter: head.text() })),
+          removed: head.integers(),
+        };
+    }
+  },
+);
+
+/** A stream id of -1 is written as 1, which no stream has. */
+function writeSubscriptions(head: ByteWriter, subscriptions: readonly StoredSubscriptionView[]): void {
+  head.varint(subscriptions.length);
+  for (const { filter, options, subscriptionId, streamId } of subscriptions) {
+    head
+      .text(filter)
+      .u8(options)
+      .varint(subscriptionId)
+      .varint(streamId === -1 ? REFUSED : streamId);
+  }
+}
+
+function readSubscriptions(head: HeadReader): StoredSubscriptionView[] {
+  return head.list(4, () => {
+    const filter = head.text();
+    const options = head.u8();
+    const subscriptionId = head.integer();
+    const streamId = head.integer();
+    return { filter, options, subscriptionId, streamId: streamId === REFUSED ? -1 : streamId };
+  });
+}
+
+const REFUSED = 1;

@@ -1,0 +1,324 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Topology } from '@sluice/meta/topology';
+import type {
+  PassedItem,
+  SessionsRequest,
+  SessionsResponse,
+  SessionsStatus,
+  StoredFilter,
+  StoredSubscriptionView,
+  StreamDelivery,
+} from '@sluice/rpc/contract/sessions';
+import type { Transport } from '@sluice/rpc/transport';
+import type { RouteTable } from './route-table.ts';
+import { type StoreLink, StoreLinks } from './store-links.ts';
+
+/**
+ * This node's way to the sessions in the stores: questions that find the leader and are asked again until they are
+ * answered or their time is over, the sessions attached here, and the streams that partitions tell of.
+ *
+ * A store that begins to lead says so; every session of that partition is attached there again, and what nobody has
+ * passed comes anew: whoever has it already passes it without another look (`AttachedSession`).
+ */
+export class SessionClient {
+  readonly #routes: RouteTable;
+  readonly #topology: Pick<Topology, 'nodes'>;
+  readonly #clock: Clock;
+  readonly #links: StoreLinks<SessionsRequest, SessionsResponse>;
+  readonly #streams: StreamListener;
+  readonly #questions = new Map<number, Question>();
+  /** By client id: one at a time is attached here. */
+  readonly #attached = new Map<string, Attached>();
+  /** Of those, who waits for a leader to be known. */
+  readonly #unattached = new Set<Attached>();
+  /** By where their sessions are attached, and then by partition. */
+  readonly #passed = new Map<SessionLink, Map<number, PassedItem[]>>();
+  /** Who said last that it leads, by term. */
+  readonly #leaders = new Map<number, { link: SessionLink; term: number }>();
+  #nextRequestId = 1;
+  #isClosed = false;
+  readonly #timer: NodeJS.Timeout;
+
+  /** How often lost channels, and questions that wait, are looked at. */
+  static readonly TICK_MS = 50;
+  static readonly STOP_LOOK_MS = 5;
+  /** A store that does not answer at all is asked anew, or another one is. */
+  static readonly ANSWER_MS_MAX = 2_000;
+  /** Questions under way; beyond it who asks is told that nobody is there. */
+  static readonly QUESTIONS_MAX = 100_000;
+
+  constructor(options: {
+    topology: Pick<Topology, 'nodes'>;
+    routes: RouteTable;
+    transport: Transport;
+    clock: Clock;
+    streams: StreamListener;
+  }) {
+    this.#routes = options.routes;
+    this.#topology = options.topology;
+    this.#clock = options.clock;
+    this.#streams = options.streams;
+    this.#links = new StoreLinks({
+      service: 'sessions',
+      transport: options.transport,
+      clock: options.clock,
+      received: (link, response) => this.#received(link, response),
+      lost: (link) => this.#lost(link),
+    });
+    this.#timer = setInterval(() => this.#tick(), SessionClient.TICK_MS);
+  }
+
+  topologyChanged(): void {
+    this.#links.keep(this.#topology.nodes());
+  }
+
+  open(
+    partition: number,
+    client: { clientId: string; identity: string; cleanStart: boolean; expiryS: number },
+    patienceMs: number,
+  ): Promise<SessionAnswer> {
+    return this.#ask(partition, patienceMs, (requestId) => ({ type: 'open', requestId, partition, ...client }));
+  }
+
+  subscribe(
+    { partition, clientId, epoch }: SessionKey,
+    subscriptions: readonly StoredFilter[],
+    patienceMs: number,
+  ): Promise<SessionAnswer> {
+    return this.#ask(partition, patienceMs, (requestId) => {
+      return { type: 'subscribe', requestId, partition, clientId, epoch, subscriptions };
+    });
+  }
+
+  unsubscribe(
+    { partition, clientId, epoch }: SessionKey,
+    filters: readonly string[],
+    patienceMs: number,
+  ): Promise<SessionAnswer> {
+    return this.#ask(partition, patienceMs, (requestId) => {
+      return { type: 'unsubscribe', requestId, partition, clientId, epoch, filters };
+    });
+  }
+
+  close({ partition, clientId, epoch }: SessionKey, expiryS: number, patienceMs: number): Promise<SessionAnswer> {
+    // What its client took before goes before.
+    this.#flush();
+    this.detach(clientId, epoch);
+    return this.#ask(partition, patienceMs, (requestId) => {
+      return { type: 'close', requestId, partition, clientId, epoch, expiryS };
+    });
+  }
+
+  /** Its messages come to `sink` until `detach`, or until `sink.lost`. */
+  attach({ partition, clientId, epoch }: SessionKey, window: number, sink: SessionSink): void {
+    const attached: Attached = { partition, clientId, epoch, window, sink, link: undefined };
+    this.#attached.set(clientId, attached);
+    this.#attach(attached);
+  }
+
+  #attach(attached: Attached): void {
+    const leader = this.#routes.leaderOf(attached.partition);
+    if (this.#attached.get(attached.clientId) !== attached) this.#unattached.delete(attached);
+    else if (leader === 0) this.#unattached.add(attached);
+    else this.#attachTo(attached, this.#links.to(leader));
+  }
+
+  detach(clientId: string, epoch: number): void {
+    if (this.#attached.get(clientId)?.epoch === epoch) this.#attached.delete(clientId);
+  }
+
+  /** Told once a turn to the store that brought it. What it does not hear the next one brings again. */
+  pass({ partition, clientId, epoch }: SessionKey, streamId: number, offset: number): void {
+    const attached = this.#attached.get(clientId);
+    if (attached?.link === undefined || attached.epoch !== epoch) return;
+    let places = this.#passed.get(attached.link);
+    if (places === undefined) {
+      if (this.#passed.size === 0) setImmediate(() => this.#flush());
+      places = new Map();
+      this.#passed.set(attached.link, places);
+    }
+    const items = places.get(partition);
+    const item = { clientId, epoch, streamId, offset };
+    if (items === undefined) places.set(partition, [item]);
+    else items.push(item);
+  }
+
+  /** Questions under way are answered first, if that takes no longer. */
+  async stop(withinMs: number): Promise<void> {
+    this.#flush();
+    const untilMs = this.#clock.monotonicMs() + withinMs;
+    while (this.#questions.size > 0 && this.#clock.monotonicMs() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, SessionClient.STOP_LOOK_MS));
+    }
+    clearInterval(this.#timer);
+    this.#isClosed = true;
+    this.#links.close();
+    for (const question of [...this.#questions.values()]) this.#resolve(question, NOBODY);
+  }
+
+  #flush(): void {
+    for (const [link, places] of this.#passed) {
+      for (const [partition, items] of places) link.channel.send({ type: 'pass', partition, items });
+    }
+    this.#passed.clear();
+  }
+
+  #ask(partition: number, patienceMs: number, write: (requestId: number) => SessionsRequest): Promise<SessionAnswer> {
+    if (this.#isClosed || this.#questions.size >= SessionClient.QUESTIONS_MAX) return Promise.resolve(NOBODY);
+    return new Promise((resolve) => {
+      const requestId = this.#nextRequestId++;
+      const untilMs = this.#clock.monotonicMs() + patienceMs;
+      const question: Question = {
+        partition,
+        request: write(requestId),
+        requestId,
+        untilMs,
+        askedMs: 0,
+        link: undefined,
+        resolve,
+      };
+      this.#questions.set(requestId, question);
+      this.#put(question);
+    });
+  }
+
+  #put(question: Question): void {
+    const node = this.#routes.candidate(question.partition);
+    if (node === 0) return;
+    question.link = this.#links.to(node);
+    question.askedMs = this.#clock.monotonicMs();
+    question.link.channel.send(question.request);
+  }
+
+  #resolve(question: Question, answer: SessionAnswer): void {
+    this.#questions.delete(question.requestId);
+    question.resolve(answer);
+  }
+
+  #received(link: SessionLink, response: SessionsResponse): void {
+    if (this.#isClosed) return;
+    switch (response.type) {
+      case 'answer':
+        this.#answered(link, response);
+        return;
+      case 'deliver': {
+        const attached = this.#attached.get(response.clientId);
+        if (attached?.epoch === response.epoch && attached.link === link) attached.sink.delivered(response.deliveries);
+        return;
+      }
+      case 'lost': {
+        const attached = this.#attached.get(response.clientId);
+        if (attached?.epoch !== response.epoch) return;
+        this.#attached.delete(response.clientId);
+        attached.sink.lost();
+        return;
+      }
+      case 'leading':
+        this.#leading(link, response.partition, response.term);
+        return;
+      case 'streams':
+        // Of a former leader, which may not have heard yet.
+        if (this.#leaders.get(response.partition)?.link !== link) return;
+        this.#streams.streams(response);
+        link.channel.send({ type: 'seen', partition: response.partition, version: response.version });
+    }
+  }
+
+  #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
+    const question = this.#questions.get(answer.requestId);
+    if (question === undefined) return;
+    const { status, leader, epoch, present, subscriptions } = answer;
+    if (status === 'not-leader') {
+      this.#routes.suspect(question.partition, link.nodeId);
+      this.#routes.hinted(question.partition, leader);
+    }
+    // Asked again with the next tick: at once it would go round in this turn.
+    if (status === 'not-leader' || status === 'busy' || status === 'unavailable') question.link = undefined;
+    else this.#resolve(question, { status, epoch, present, subscriptions });
+  }
+
+  #leading(link: SessionLink, partition: number, term: number): void {
+    this.#routes.announced(partition, link.nodeId, term);
+    if (term >= (this.#leaders.get(partition)?.term ?? 0)) this.#leaders.set(partition, { link, term });
+    if (this.#routes.leaderOf(partition) !== link.nodeId) return;
+    for (const attached of this.#attached.values()) {
+      if (attached.partition === partition) this.#attachTo(attached, link);
+    }
+  }
+
+  #attachTo(attached: Attached, link: SessionLink): void {
+    const { partition, clientId, epoch, window } = attached;
+    attached.link = link;
+    this.#unattached.delete(attached);
+    link.channel.send({ type: 'attach', partition, clientId, epoch, window });
+  }
+
+  #lost(link: SessionLink): void {
+    for (const question of this.#questions.values()) if (question.link === link) question.link = undefined;
+    for (const attached of this.#attached.values()) {
+      if (attached.link !== link) continue;
+      attached.link = undefined;
+      this.#unattached.add(attached);
+    }
+    this.#passed.delete(link);
+  }
+
+  #tick(): void {
+    this.#links.reopen();
+    for (const attached of this.#unattached) this.#attach(attached);
+    const nowMs = this.#clock.monotonicMs();
+    for (const question of [...this.#questions.values()]) {
+      if (nowMs >= question.untilMs) this.#resolve(question, NOBODY);
+      else if (question.link === undefined || nowMs - question.askedMs >= SessionClient.ANSWER_MS_MAX) {
+        if (question.link !== undefined) this.#routes.suspect(question.partition, question.link.nodeId);
+        this.#put(question);
+      }
+    }
+  }
+}
+
+/** Where a session is, and under which number it is held. */
+export interface SessionKey {
+  readonly partition: number;
+  readonly clientId: string;
+  readonly epoch: number;
+}
+
+export interface SessionSink {
+  delivered(deliveries: readonly StreamDelivery[]): void;
+  /** Somebody else has the session, or it is over. */
+  lost(): void;
+}
+
+export interface StreamListener {
+  streams(news: Extract<SessionsResponse, { type: 'streams' }>): void;
+}
+
+export interface SessionAnswer {
+  /** `unavailable`: nobody answered in time; whether it was done is not known. */
+  status: Exclude<SessionsStatus, 'not-leader' | 'busy'>;
+  epoch: number;
+  present: boolean;
+  subscriptions: readonly StoredSubscriptionView[];
+}
+
+const NOBODY: SessionAnswer = { status: 'unavailable', epoch: 0, present: false, subscriptions: [] };
+
+type SessionLink = StoreLink<SessionsRequest, SessionsResponse>;
+
+interface Question {
+  readonly partition: number;
+  readonly request: SessionsRequest;
+  readonly requestId: number;
+  readonly untilMs: number;
+  readonly resolve: (answer: SessionAnswer) => void;
+  askedMs: number;
+  /** Undefined: to be asked. */
+  link: SessionLink | undefined;
+}
+
+interface Attached extends SessionKey {
+  readonly window: number;
+  readonly sink: SessionSink;
+  link: SessionLink | undefined;
+}

@@ -1,0 +1,330 @@
+import type { Clock } from '@sluice/common/clock';
+import { EXPIRY_NEVER_S } from '@sluice/queue/session/commands';
+import type { SessionEffect, SessionReply } from '@sluice/queue/session/session-reply';
+import { isExpired } from '@sluice/queue/session/session-rows';
+import type {
+  SessionsRequest,
+  SessionsResponse,
+  SessionsStatus,
+  StoredSubscriptionView,
+  StreamDelivery,
+} from '@sluice/rpc/contract/sessions';
+import type { Channel } from '@sluice/rpc/transport';
+import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
+import type { PartitionReply } from '../machine/partition-machine.ts';
+import type { DropReason, Partition, Proposal } from '../partition.ts';
+import type { FeedSink } from '../session/partition-sessions.ts';
+
+/**
+ * Serves the sessions of gateways, a channel each. Every change is a command of the partition's log and answered when it
+ * is applied; asking what is there costs the log nothing.
+ *
+ * A subscription that has been answered must not miss what is published from then on, through whichever gateway. So
+ * streams are told to all gateways as they come, and the answer waits until each of them stores by the version that has
+ * the new one: a round trip, and `SEEN_MS_MAX` at most for one that does not answer.
+ */
+export class SessionService {
+  readonly #partitions: ReadonlyMap<number, Partition>;
+  readonly #clock: Clock;
+  readonly #limits: StreamLimits;
+  readonly #gateways = new Set<SessionGateway>();
+  #waiting: SeenWaiter[] = [];
+
+  static readonly SEEN_MS_MAX = 200;
+
+  constructor(options: { partitions: ReadonlyMap<number, Partition>; clock: Clock; limits: StreamLimits }) {
+    this.#partitions = options.partitions;
+    this.#clock = options.clock;
+    this.#limits = options.limits;
+  }
+
+  accept(channel: SessionChannel, from: number): void {
+    const gateway = new SessionGateway(channel, from);
+    this.#gateways.add(gateway);
+    channel.onMessage((request) => this.#handle(gateway, request));
+    channel.onClose(() => {
+      this.#gateways.delete(gateway);
+      for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
+      this.#looked();
+    });
+    for (const partition of this.#partitions.values()) if (partition.serves) gateway.leading(partition);
+  }
+
+  /** This node leads the partition: gateways attach their sessions here, and store in these streams. */
+  serving(partition: Partition): void {
+    for (const gateway of this.#gateways) gateway.leading(partition);
+  }
+
+  streamsMoved(partition: Partition, effect: SessionEffect): void {
+    if (!partition.serves || effect.type === 'stream-passed') return;
+    for (const gateway of this.#gateways) gateway.moved(partition, effect);
+  }
+
+  /** Gateways that do not answer are waited for no longer. */
+  tick(): void {
+    if (this.#waiting.length > 0) this.#looked();
+  }
+
+  #handle(gateway: SessionGateway, request: SessionsRequest): void {
+    const partition = this.#partitions.get(request.partition);
+    switch (request.type) {
+      case 'attach':
+        void this.#attach(gateway, partition, request);
+        return;
+      case 'pass':
+        for (const { clientId, epoch, streamId, offset } of request.items) {
+          partition?.sessions.pass(clientId, epoch, streamId, offset);
+        }
+        return;
+      case 'seen':
+        gateway.seen.set(request.partition, request.version);
+        this.#looked();
+        return;
+    }
+    if (partition === undefined || !partition.serves) {
+      gateway.answer(request.requestId, 'not-leader', partition?.leader ?? 0);
+      return;
+    }
+    switch (request.type) {
+      case 'open':
+        void this.#open(gateway, partition, request);
+        return;
+      case 'subscribe': {
+        const { clientId, epoch, subscriptions } = request;
+        const command: PartitionCommand = {
+          type: 'subscribe-session',
+          clientId,
+          epoch,
+          countMax: this.#limits.countMax,
+          bytesMax: this.#limits.bytesMax,
+          subscriptions,
+        };
+        this.#propose(gateway, partition, request.requestId, command, (reply) => {
+          if (reply.type !== 'session-subscribed') return gateway.answer(request.requestId, 'fenced', 0);
+          const views = reply.streamIds.map((streamId, i) => ({ ...viewOf(subscriptions[i]), streamId }));
+          for (const { streamId } of views) if (streamId > 0) partition.sessions.joined(clientId, epoch, streamId);
+          const version = partition.machine.sessions.streamsVersion;
+          this.#whenSeen(partition, version, () => gateway.answer(request.requestId, 'done', 0, { views }));
+        });
+        return;
+      }
+      case 'unsubscribe': {
+        const { clientId, epoch, filters } = request;
+        void this.#unsubscribe(gateway, partition, request.requestId, clientId, epoch, filters);
+        return;
+      }
+      case 'close': {
+        const { clientId, epoch, expiryS } = request;
+        partition.sessions.detach(clientId, epoch);
+        const command: PartitionCommand = { type: 'close-session', clientId, epoch, expiryS };
+        this.#propose(gateway, partition, request.requestId, command, () => {
+          partition.sessions.closed(clientId, epoch, expiryS);
+          gateway.answer(request.requestId, 'done', 0);
+        });
+      }
+    }
+  }
+
+  async #open(gateway: SessionGateway, partition: Partition, request: RequestOf<'open'>): Promise<void> {
+    const { requestId, clientId, identity, cleanStart, expiryS } = request;
+    if (expiryS === 0 && !(await isKnown(partition, clientId))) {
+      gateway.answer(requestId, partition.serves ? 'done' : 'not-leader', partition.leader);
+      return;
+    }
+    const command: PartitionCommand = {
+      type: 'open-session',
+      clientId,
+      identity,
+      gateway: gateway.from,
+      cleanStart,
+      expiryS: Math.min(expiryS, EXPIRY_NEVER_S),
+    };
+    this.#propose(gateway, partition, requestId, command, (reply) => {
+      if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
+      const { epoch, present, subscriptions, formerGateway, formerEpoch } = reply;
+      if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);
+      if (epoch > 0) partition.sessions.opened(clientId);
+      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions });
+    });
+  }
+
+  async #unsubscribe(
+    gateway: SessionGateway,
+    partition: Partition,
+    requestId: number,
+    clientId: string,
+    epoch: number,
+    filters: readonly string[],
+  ): Promise<void> {
+    const streamIds: number[] = [];
+    for (const streamId of partition.sessions.streamsOf(clientId)) {
+      const stream = partition.machine.sessions.stream(streamId);
+      if (stream !== undefined && filters.includes(stream.filter)) streamIds.push(streamId);
+    }
+    const command: PartitionCommand = { type: 'unsubscribe-session', clientId, epoch, filters };
+    this.#propose(gateway, partition, requestId, command, (reply) => {
+      partition.sessions.left(clientId, epoch, streamIds);
+      gateway.answer(requestId, reply.type === 'session-unsubscribed' ? 'done' : 'fenced', 0);
+    });
+  }
+
+  async #attach(
+    gateway: SessionGateway,
+    partition: Partition | undefined,
+    { clientId, epoch, window }: RequestOf<'attach'>,
+  ): Promise<void> {
+    if (partition === undefined || !partition.serves) return;
+    const isHeld = await partition.sessions.attach(clientId, epoch, window, gateway.sink(partition.groupId));
+    if (!isHeld && partition.serves) gateway.lost(partition.groupId, clientId, epoch);
+  }
+
+  #takenOver(partition: Partition, clientId: string, formerGateway: number, formerEpoch: number): void {
+    partition.sessions.detach(clientId, formerEpoch);
+    for (const gateway of this.#gateways) {
+      if (gateway.from === formerGateway) gateway.lost(partition.groupId, clientId, formerEpoch);
+    }
+  }
+
+  #propose(
+    gateway: SessionGateway,
+    partition: Partition,
+    requestId: number,
+    command: PartitionCommand,
+    applied: (reply: SessionReply) => void,
+  ): void {
+    const dropped = (reason: DropReason): void => {
+      gateway.answer(requestId, reason === 'not-leader' ? 'not-leader' : 'unavailable', partition.leader);
+    };
+    // What was passed before this came is in the log before it.
+    partition.sessions.flush();
+    const outcome = partition.propose(encodePartitionCommand(command), new SessionProposal(applied, dropped));
+    if (outcome !== 'proposed') gateway.answer(requestId, outcome, partition.leader);
+  }
+
+  #whenSeen(partition: Partition, version: number, then: () => void): void {
+    const untilMs = this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX;
+    this.#waiting.push({ partition, version, untilMs, then });
+    // The news of a stream that begins with this entry follows in this turn.
+    setImmediate(() => this.#looked());
+    setTimeout(() => this.#looked(), SessionService.SEEN_MS_MAX + 1);
+  }
+
+  #looked(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const left: SeenWaiter[] = [];
+    for (const waiter of this.#waiting) {
+      if (nowMs >= waiter.untilMs || this.#allSaw(waiter)) waiter.then();
+      else left.push(waiter);
+    }
+    this.#waiting = left;
+  }
+
+  #allSaw({ partition, version }: SeenWaiter): boolean {
+    for (const { seen } of this.#gateways) if ((seen.get(partition.groupId) ?? 0) < version) return false;
+    return true;
+  }
+}
+
+/** Of a stream, so that a session that never comes back does not fill the disk; the oldest messages go. */
+export interface StreamLimits {
+  countMax: number | null;
+  bytesMax: number | null;
+}
+
+type SessionChannel = Channel<SessionsResponse, SessionsRequest>;
+type RequestOf<T extends SessionsRequest['type']> = Extract<SessionsRequest, { type: T }>;
+
+interface SeenWaiter {
+  partition: Partition;
+  version: number;
+  untilMs: number;
+  then: () => void;
+}
+
+/** Whether anything is kept for the client, by what is applied here. */
+async function isKnown(partition: Partition, clientId: string): Promise<boolean> {
+  if (partition.machine.sessions.connected(clientId) !== undefined) return true;
+  if (partition.machine.sessions.sessionCount === 0) return false;
+  await partition.written();
+  const session = await partition.sessions.rows.session(clientId);
+  return session !== undefined && !isExpired(session, partition.queues.nowMs);
+}
+
+function viewOf(asked: Omit<StoredSubscriptionView, 'streamId'> | undefined): Omit<StoredSubscriptionView, 'streamId'> {
+  const { filter = '', options = 0, subscriptionId = 0 } = asked ?? {};
+  return { filter, options, subscriptionId };
+}
+
+class SessionProposal implements Proposal {
+  readonly #applied: (reply: SessionReply) => void;
+  readonly dropped: (reason: DropReason) => void;
+
+  constructor(applied: (reply: SessionReply) => void, dropped: (reason: DropReason) => void) {
+    this.#applied = applied;
+    this.dropped = dropped;
+  }
+
+  applied(_index: number, reply: PartitionReply): void {
+    this.#applied(reply as SessionReply);
+  }
+}
+
+/** One channel of a gateway. */
+class SessionGateway {
+  readonly from: number;
+  readonly sinks = new Map<number, FeedSink>();
+  /** By partition, the version of its streams that the gateway stores by. */
+  readonly seen = new Map<number, number>();
+  readonly #channel: SessionChannel;
+
+  constructor(channel: SessionChannel, from: number) {
+    this.#channel = channel;
+    this.from = from;
+  }
+
+  /** One a partition, so that it tells this channel from others of the same gateway. */
+  sink(partition: number): FeedSink {
+    let sink = this.sinks.get(partition);
+    if (sink === undefined) {
+      const channel = this.#channel;
+      sink = {
+        deliver(clientId: string, epoch: number, deliveries: readonly StreamDelivery[]): void {
+          channel.send({ type: 'deliver', partition, clientId, epoch, deliveries });
+        },
+      };
+      this.sinks.set(partition, sink);
+    }
+    return sink;
+  }
+
+  leading(partition: Partition): void {
+    const { groupId, term, machine } = partition;
+    this.seen.delete(groupId);
+    this.#channel.send({ type: 'leading', partition: groupId, term });
+    const added = [...machine.sessions.streams()].map(({ streamId, filter }) => ({ streamId, filter }));
+    const version = machine.sessions.streamsVersion;
+    this.#channel.send({ type: 'streams', partition: groupId, version, isImage: true, added, removed: [] });
+  }
+
+  moved(partition: Partition, effect: Exclude<SessionEffect, { type: 'stream-passed' }>): void {
+    const { streamId } = effect;
+    const added = effect.type === 'stream-added' ? [{ streamId, filter: effect.filter }] : [];
+    const removed = effect.type === 'stream-removed' ? [streamId] : [];
+    const version = partition.machine.sessions.streamsVersion;
+    this.#channel.send({ type: 'streams', partition: partition.groupId, version, isImage: false, added, removed });
+  }
+
+  lost(partition: number, clientId: string, epoch: number): void {
+    this.#channel.send({ type: 'lost', partition, clientId, epoch });
+  }
+
+  answer(
+    requestId: number,
+    status: SessionsStatus,
+    leader: number,
+    more: { epoch?: number; present?: boolean; views?: readonly StoredSubscriptionView[] } = {},
+  ): void {
+    const { epoch = 0, present = false, views = [] } = more;
+    this.#channel.send({ type: 'answer', requestId, status, leader, epoch, present, subscriptions: views });
+  }
+}

@@ -1,0 +1,289 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import { EXPIRY_NEVER_S } from '@sluice/queue/session/commands';
+import { Cursor } from '@sluice/queue/session/cursor';
+import type { SessionMachine } from '@sluice/queue/session/session-machine';
+import type { SessionEffect } from '@sluice/queue/session/session-reply';
+import type { StreamDelivery } from '@sluice/rpc/contract/sessions';
+import type { Engine } from '@sluice/storage/engine';
+import type { Partition } from '../partition.ts';
+import type { RecordReader } from '../record-reader.ts';
+import { SettleBacklog } from '../settle-backlog.ts';
+import { PassBatcher } from './pass-batcher.ts';
+import { SessionFeed } from './session-feed.ts';
+import { SessionRowsReader } from './session-rows-reader.ts';
+
+/**
+ * The sessions of one partition on its leader: who is attached and fed, which of the connected ones nobody has spoken for,
+ * what is due to expire, and which streams have records that all have passed. Nothing of it is replicated: a new leader
+ * hears of the attached from their gateways, and looks through the rows once for the rest.
+ *
+ * A session whose gateway is gone is disconnected, as of then. A gateway that comes back in time, or that finds this
+ * leader later than others, must not find its clients' sessions closed: hence the grace.
+ */
+export class PartitionSessions {
+  readonly rows: SessionRowsReader;
+  readonly #partition: Partition;
+  readonly #parts: SessionsParts;
+  readonly #feeds = new Map<string, AttachedFeed>();
+  readonly #byStream = new Map<number, Set<SessionFeed>>();
+  readonly #passes: PassBatcher;
+  readonly #backlog: SettleBacklog;
+  /** Connected, with nobody attached: closed when the time comes. By client id. */
+  readonly #orphans = new Map<string, number>();
+  readonly #dirty = new Set<number>();
+  #isTrimming = false;
+  #trimAtMs = 0;
+  /** By the partition's time: when the next session may expire. */
+  #expireAtMs = 0;
+  #isExpiring = false;
+
+  static readonly ORPHAN_GRACE_MS = 10_000;
+  static readonly TRIM_INTERVAL_MS = 1_000;
+  /** Of one command. */
+  static readonly EXPIRES_MAX = 256;
+
+  constructor(partition: Partition, parts: SessionsParts) {
+    this.#partition = partition;
+    this.#parts = parts;
+    this.rows = new SessionRowsReader(parts.engine, partition.groupId);
+    this.#backlog = new SettleBacklog({
+      propose: (command, proposal) => partition.propose(command, proposal),
+      leads: () => partition.leads,
+      onCaughtUp: () => this.wakeAll(),
+    });
+    this.#passes = new PassBatcher((command) => {
+      if (partition.leads) this.#backlog.add(command, []);
+    });
+  }
+
+  get attachedCount(): number {
+    return this.#feeds.size;
+  }
+
+  get #machine(): SessionMachine {
+    return this.#partition.machine.sessions;
+  }
+
+  leadershipBegan(): void {
+    const dueMs = this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS;
+    for (const [clientId] of this.#machine.allConnected()) this.#orphans.set(clientId, dueMs);
+    for (const { streamId } of this.#machine.streams()) this.#dirty.add(streamId);
+    this.#expireAtMs = 0;
+  }
+
+  leadershipEnded(): void {
+    for (const { feed } of this.#feeds.values()) feed.close();
+    this.#feeds.clear();
+    this.#byStream.clear();
+    this.#passes.clear();
+    this.#backlog.clear();
+    this.#orphans.clear();
+    this.#dirty.clear();
+  }
+
+  /** False: the session is not that gateway's, or is over. The feed begins when its rows were read. */
+  async attach(clientId: string, epoch: number, window: number, sink: FeedSink): Promise<boolean> {
+    if (this.#machine.connected(clientId)?.epoch !== epoch) return false;
+    this.detach(clientId, epoch);
+    const partition = this.#partition;
+    const feed = new SessionFeed(clientId, epoch, window, {
+      groupId: partition.groupId,
+      index: partition.index,
+      records: this.#parts.records,
+      tailOf: (streamId) => partition.queues.queue(streamId)?.tail ?? 0,
+      isHeldUp: () => this.#backlog.isBehind || partition.isHeldUp,
+      deliver: (_feed, deliveries) => sink.deliver(clientId, epoch, deliveries),
+      passed: (_feed, streamId, from, to) => this.#passes.add(clientId, epoch, streamId, from, to),
+      failed: (_feed, cause) => this.#parts.logger.error({ err: cause, client: clientId }, 'a session cannot be read'),
+    });
+    this.#orphans.delete(clientId);
+    const attached = { feed, sink };
+    this.#feeds.set(clientId, attached);
+    await partition.written();
+    const session = await this.rows.session(clientId);
+    const streamIds = (session?.subscriptions ?? []).map(({ streamId }) => streamId).filter((id) => id !== 0);
+    const cursors = await this.rows.cursors(clientId, streamIds);
+    if (this.#feeds.get(clientId) !== attached) return true;
+    for (const [i, streamId] of streamIds.entries()) {
+      const cursor = cursors[i];
+      // Left meanwhile: the row that says so was read before the one that is gone.
+      if (cursor !== undefined && this.#machine.stream(streamId) !== undefined) this.#read(feed, streamId, cursor);
+    }
+    return true;
+  }
+
+  /** Its client takes the messages of this stream, too: those from the tail on, as of the entry that was just applied. */
+  joined(clientId: string, epoch: number, streamId: number): void {
+    const feed = this.#feeds.get(clientId)?.feed;
+    const tail = this.#partition.queues.queue(streamId)?.tail;
+    if (feed?.epoch === epoch && tail !== undefined) this.#read(feed, streamId, new Cursor(tail));
+  }
+
+  left(clientId: string, epoch: number, streamIds: readonly number[]): void {
+    const feed = this.#feeds.get(clientId)?.feed;
+    if (feed?.epoch !== epoch) return;
+    for (const streamId of streamIds) {
+      feed.remove(streamId);
+      this.#byStream.get(streamId)?.delete(feed);
+    }
+  }
+
+  /** Streams that a session reads here. */
+  *streamsOf(clientId: string): Iterable<number> {
+    yield* this.#feeds.get(clientId)?.feed.streamIds ?? [];
+  }
+
+  pass(clientId: string, epoch: number, streamId: number, offset: number): void {
+    const feed = this.#feeds.get(clientId)?.feed;
+    if (feed?.epoch === epoch) feed.pass(streamId, offset);
+  }
+
+  detach(clientId: string, epoch: number): void {
+    const feed = this.#feeds.get(clientId)?.feed;
+    if (feed?.epoch !== epoch) return;
+    this.#feeds.delete(clientId);
+    for (const streamId of feed.streamIds) this.#byStream.get(streamId)?.delete(feed);
+    feed.close();
+  }
+
+  /** The way to their gateway is gone. */
+  sinkGone(sink: FeedSink): void {
+    const dueMs = this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS;
+    for (const [clientId, attached] of [...this.#feeds]) {
+      if (attached.sink !== sink) continue;
+      this.detach(clientId, attached.feed.epoch);
+      this.#orphans.set(clientId, dueMs);
+    }
+  }
+
+  /** Opened, and not attached yet. */
+  opened(clientId: string): void {
+    this.#orphans.set(clientId, this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS);
+  }
+
+  closed(clientId: string, epoch: number, expiryS: number): void {
+    this.detach(clientId, epoch);
+    this.#orphans.delete(clientId);
+    if (expiryS === EXPIRY_NEVER_S) return;
+    this.#expireAtMs = Math.min(this.#expireAtMs, this.#partition.queues.nowMs + expiryS * 1000);
+  }
+
+  effect(effect: SessionEffect): void {
+    if (effect.type === 'stream-removed') this.#byStream.delete(effect.streamId);
+    else if (effect.type === 'stream-passed' && this.#partition.leads) this.#dirty.add(effect.streamId);
+  }
+
+  appended(streamId: number): void {
+    for (const feed of this.#byStream.get(streamId) ?? []) feed.wake();
+  }
+
+  rowsDropped(streamId: number): void {
+    for (const feed of this.#byStream.get(streamId) ?? []) feed.dropped(streamId);
+  }
+
+  wakeAll(): void {
+    for (const { feed } of this.#feeds.values()) feed.wake();
+  }
+
+  /** What was passed by now is proposed. */
+  flush(): void {
+    this.#passes.flush();
+  }
+
+  /** Called now and then while the partition is led here. */
+  tick(): void {
+    if (!this.#partition.leads) return;
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const [clientId, dueMs] of [...this.#orphans]) if (nowMs >= dueMs) this.#closeOrphan(clientId);
+    if (nowMs >= this.#trimAtMs && this.#dirty.size > 0) void this.#trim();
+    if (this.#parts.clock.nowMs() >= this.#expireAtMs) void this.#expire();
+  }
+
+  #read(feed: SessionFeed, streamId: number, cursor: Cursor): void {
+    let readers = this.#byStream.get(streamId);
+    if (readers === undefined) {
+      readers = new Set();
+      this.#byStream.set(streamId, readers);
+    }
+    readers.add(feed);
+    feed.add(streamId, cursor);
+  }
+
+  #closeOrphan(clientId: string): void {
+    this.#orphans.delete(clientId);
+    const epoch = this.#machine.connected(clientId)?.epoch;
+    if (epoch === undefined) return;
+    this.#parts.logger.info({ client: clientId }, 'a session is disconnected: its gateway is gone');
+    // Its expiry begins with this, and is in its row.
+    void this.#partition
+      .execute({ type: 'close-session', clientId, epoch, expiryS: undefined })
+      .then(() => this.closed(clientId, epoch, 0));
+  }
+
+  /** Of each stream where somebody moved, what all have passed goes. */
+  async #trim(): Promise<void> {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    try {
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      for (const streamId of dirty) {
+        const passed = await this.rows.passedByAll(streamId, () => !this.#partition.leads);
+        if (passed === undefined) return;
+        if (passed !== Number.POSITIVE_INFINITY) await this.#partition.dropper.pass(streamId, passed);
+      }
+    } catch (cause) {
+      this.#parts.logger.error({ err: cause, partition: this.#partition.groupId }, 'streams cannot be trimmed');
+    } finally {
+      this.#isTrimming = false;
+      this.#trimAtMs = this.#parts.clock.monotonicMs() + PartitionSessions.TRIM_INTERVAL_MS;
+    }
+  }
+
+  /** Looks through all sessions, and at when to look again. */
+  async #expire(): Promise<void> {
+    if (this.#isExpiring) return;
+    this.#isExpiring = true;
+    this.#expireAtMs = Number.POSITIVE_INFINITY;
+    try {
+      for await (const page of this.rows.sessions()) {
+        if (!this.#partition.leads) return;
+        const nowMs = this.#parts.clock.nowMs();
+        const clientIds: string[] = [];
+        for (const { clientId, session } of page) {
+          if (session.gateway !== 0 || session.expiryS === EXPIRY_NEVER_S) continue;
+          const endsMs = session.sinceMs + session.expiryS * 1000;
+          if (endsMs <= nowMs) clientIds.push(clientId);
+          else this.#expireAtMs = Math.min(this.#expireAtMs, endsMs);
+        }
+        for (let at = 0; at < clientIds.length; at += PartitionSessions.EXPIRES_MAX) {
+          const some = clientIds.slice(at, at + PartitionSessions.EXPIRES_MAX);
+          await this.#partition.execute({ type: 'expire-sessions', clientIds: some });
+        }
+      }
+    } catch (cause) {
+      this.#expireAtMs = this.#parts.clock.nowMs() + PartitionSessions.ORPHAN_GRACE_MS;
+      this.#parts.logger.error({ err: cause, partition: this.#partition.groupId }, 'sessions cannot be looked through');
+    } finally {
+      this.#isExpiring = false;
+    }
+  }
+}
+
+export interface SessionsParts {
+  engine: Engine;
+  records: RecordReader;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** The way to the gateway of attached sessions. */
+export interface FeedSink {
+  deliver(clientId: string, epoch: number, deliveries: readonly StreamDelivery[]): void;
+}
+
+interface AttachedFeed {
+  feed: SessionFeed;
+  sink: FeedSink;
+}

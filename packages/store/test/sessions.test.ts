@@ -1,0 +1,184 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
+import { SessionService } from '../src/service/session-service.ts';
+import { PartitionSessions } from '../src/session/partition-sessions.ts';
+import { TestSessions } from './support/test-session.ts';
+import { rest, TestStore, until } from './support/test-store.ts';
+
+let store: TestStore;
+let gateway: TestSessions;
+beforeEach(async () => {
+  store = await TestStore.start();
+  gateway = new TestSessions(store);
+});
+afterEach(() => store.remove());
+
+/** One batch for these streams, each text for all of them. */
+async function publish(streamIds: readonly number[], ...texts: string[]): Promise<void> {
+  const builder = new RecordBatchBuilder();
+  const targets = streamIds.map((queueId) => ({ queueId, key: undefined }));
+  for (const text of texts) builder.add(store.record(0, text, { targets }));
+  expect(await store.append(0, builder.finish())).toMatchObject({ status: 'committed', refused: [] });
+}
+
+async function begin(clientId: string, ...filters: string[]): Promise<{ epoch: number; streamIds: number[] }> {
+  const { epoch } = await gateway.open(clientId);
+  const streamIds = await gateway.subscribe(clientId, epoch, ...filters);
+  gateway.attach(clientId, epoch);
+  return { epoch, streamIds };
+}
+
+const depthOf = (streamId: number): number => store.partition(1).queues.queue(streamId)?.depth ?? -1;
+
+describe('a session', () => {
+  test('gets what comes after its subscription, across filters in the order of the log', async () => {
+    const { epoch, streamIds } = await begin('c', 'a', 'b');
+    const [a, b] = streamIds as [number, number];
+    for (let i = 0; i < 5; i++) {
+      await publish([a], `a${i}`, `a${i}'`);
+      await publish([b], `b${i}`);
+    }
+    const expected = [0, 1, 2, 3, 4].flatMap((i) => [`a${i}`, `a${i}'`, `b${i}`]);
+    expect(await gateway.received('c', 15)).toEqual(expected);
+    gateway.pass('c', epoch, ...gateway.deliveries);
+    await until(() => depthOf(a) === 0 && depthOf(b) === 0, 'what all have passed is dropped');
+  });
+
+  test('has no more than its window unanswered', async () => {
+    const { epoch } = await gateway.open('c');
+    const [a] = (await gateway.subscribe('c', epoch, 'a')) as [number];
+    gateway.attach('c', epoch, 3);
+    await publish([a], '1', '2', '3', '4', '5');
+    await gateway.received('c', 3);
+    await rest();
+    expect(gateway.textsOf('c')).toEqual(['1', '2', '3']);
+    gateway.pass('c', epoch, gateway.deliveries[1] as (typeof gateway.deliveries)[number]);
+    expect(await gateway.received('c', 4)).toEqual(['1', '2', '3', '4']);
+  });
+
+  test('goes on inside of a batch, with what its client had not passed', async () => {
+    const { epoch, streamIds } = await begin('c', 'a');
+    await publish(streamIds, '1', '2', '3', '4', '5', '6');
+    await gateway.received('c', 6);
+    gateway.pass('c', epoch, ...gateway.deliveries.filter(({ text }) => ['1', '2', '4'].includes(text)));
+    await gateway.close('c', epoch);
+    await publish(streamIds, '7');
+    gateway.deliveries.length = 0;
+    const again = await gateway.open('c');
+    expect(again).toMatchObject({ present: true, status: 'done' });
+    gateway.attach('c', again.epoch);
+    expect(await gateway.received('c', 4)).toEqual(['3', '5', '6', '7']);
+  });
+
+  test('is there after a restart, with its messages', async () => {
+    const { epoch, streamIds } = await begin('c', 'a/#');
+    await publish(streamIds, '1', '2');
+    await gateway.received('c', 2);
+    gateway.pass('c', epoch, gateway.deliveries[0] as (typeof gateway.deliveries)[number]);
+    await gateway.close('c', epoch);
+    await store.restart();
+    gateway = new TestSessions(store);
+    const { epoch: next, subscriptions } = await gateway.open('c');
+    expect(subscriptions).toEqual([{ filter: 'a/#', options: 1, subscriptionId: 0, streamId: streamIds[0] }]);
+    gateway.attach('c', next);
+    expect(await gateway.received('c', 1)).toEqual(['2']);
+    expect([...gateway.streams]).toEqual([[streamIds[0], 'a/#']]);
+  });
+
+  test('is taken over: the former gateway is told, and speaks for it no more', async () => {
+    const { epoch, streamIds } = await begin('c', 'a');
+    const other = new TestSessions(store);
+    const { epoch: next, present } = await other.open('c');
+    await until(() => gateway.lost.includes('c'), 'the former one is told');
+    expect(present).toBe(true);
+    gateway.attach('c', epoch);
+    other.attach('c', next);
+    await publish(streamIds, '1');
+    expect(await other.received('c', 1)).toEqual(['1']);
+    expect([gateway.textsOf('c'), (await gateway.close('c', epoch, 0)).status]).toEqual([[], 'done']);
+    expect(store.partition(1).machine.sessions.sessionCount).toBe(1);
+  });
+
+  test('whose gateway is gone is disconnected after the grace, and its time begins', async () => {
+    await begin('c', 'a');
+    gateway.end();
+    await rest();
+    const { sessions } = store.partition(1).machine;
+    expect(sessions.connected('c')).toBeDefined();
+    store.sleepMs += PartitionSessions.ORPHAN_GRACE_MS;
+    await until(() => sessions.connected('c') === undefined, 'it is disconnected');
+    expect(sessions.sessionCount).toBe(1);
+    store.skewMs += 601_000;
+    await until(() => sessions.sessionCount === 0, 'it expires');
+    expect(sessions.streamCount).toBe(0);
+  });
+
+  test('that nobody keeps costs the log nothing', async () => {
+    const before = store.host.status(1)?.applied;
+    expect(await gateway.open('c', { expiryS: 0 })).toMatchObject({ status: 'done', epoch: 0, present: false });
+    expect(await gateway.open('c', { expiryS: 0, cleanStart: true })).toMatchObject({ status: 'done', epoch: 0 });
+    expect(store.host.status(1)?.applied).toBe(before);
+  });
+
+  test('of somebody else is denied', async () => {
+    const { epoch } = await gateway.open('c', { identity: 'ann' });
+    await gateway.close('c', epoch);
+    expect(await gateway.open('c', { identity: 'bob' })).toMatchObject({ status: 'denied' });
+  });
+});
+
+describe('a stream', () => {
+  test('has one copy for all its sessions, until the last of them has passed it', async () => {
+    const first = await begin('c1', 'a');
+    const second = await begin('c2', 'a');
+    expect(second.streamIds).toEqual(first.streamIds);
+    const [streamId] = first.streamIds as [number];
+    await publish([streamId], '1', '2', '3');
+    await gateway.received('c1', 3);
+    await gateway.received('c2', 3);
+    expect(depthOf(streamId)).toBe(3);
+    // Nobody's queue.
+    expect(store.store.admin.queueCount).toBe(0);
+    gateway.pass('c1', first.epoch, ...gateway.deliveries.filter(({ clientId }) => clientId === 'c1'));
+    gateway.pass('c2', second.epoch, ...gateway.deliveries.filter((one) => one.clientId === 'c2' && one.text !== '3'));
+    await until(() => depthOf(streamId) === 1, 'the first two are dropped');
+    await gateway.close('c2', second.epoch, 0);
+    await until(() => depthOf(streamId) === 0, 'who went has nothing to wait for');
+  });
+
+  test('keeps the newest when it is full, and sessions go on behind what was dropped', async () => {
+    await store.remove();
+    store = await TestStore.start({ streamLimits: { countMax: 4, bytesMax: null } });
+    gateway = new TestSessions(store);
+    const { epoch } = await gateway.open('c');
+    const [streamId] = (await gateway.subscribe('c', epoch, 'a')) as [number];
+    for (let i = 1; i <= 10; i++) await publish([streamId], `${i}`);
+    await until(() => depthOf(streamId) === 4, 'the oldest are dropped');
+    expect(store.metrics.counter('sluice_sessions_stream_dropped_total', '').value).toBe(6);
+    gateway.attach('c', epoch);
+    expect(await gateway.received('c', 4)).toEqual(['7', '8', '9', '10']);
+    gateway.pass('c', epoch, ...gateway.deliveries);
+    await until(() => depthOf(streamId) === 0, 'what was dropped is passed as well');
+  });
+
+  test('is known to all gateways when its subscription is answered, or they are waited for in vain', async () => {
+    const other = new TestSessions(store);
+    await until(() => other.streams.size === 0, 'it is told');
+    const { epoch } = await gateway.open('c');
+    const [streamId] = (await gateway.subscribe('c', epoch, 'a')) as [number];
+    expect(other.streams.get(streamId)).toBe('a');
+    other.sees = false;
+    const startedMs = performance.now();
+    await gateway.subscribe('c', epoch, 'b');
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(SessionService.SEEN_MS_MAX - 1);
+  });
+
+  test('that ended refuses nothing and leaves nothing', async () => {
+    const { epoch, streamIds } = await begin('c', 'a');
+    await publish(streamIds, '1');
+    await gateway.ask({ type: 'unsubscribe', partition: 1, clientId: 'c', epoch, filters: ['a'] });
+    await until(() => gateway.streams.size === 0, 'gateways are told');
+    const { queues } = store.partition(1);
+    await until(() => queues.queue(streamIds[0] as number) === undefined, 'its rows are dropped');
+  });
+});

@@ -1,0 +1,97 @@
+import { EncodedRecord } from '@sluice/queue/record/record-view';
+import type { SessionsRequest, SessionsResponse, StreamDelivery } from '@sluice/rpc/contract/sessions';
+import type { Channel } from '@sluice/rpc/transport';
+import { type TestStore, until } from './test-store.ts';
+
+type Answer = Extract<SessionsResponse, { type: 'answer' }>;
+type Asked = SessionsRequest extends infer R ? (R extends { requestId: number } ? Omit<R, 'requestId'> : never) : never;
+
+/** A gateway, as far as sessions go: one partition, one channel, and what came over it. */
+export class TestSessions {
+  readonly partition = 1;
+  readonly streams = new Map<number, string>();
+  readonly deliveries: (StreamDelivery & { clientId: string; text: string })[] = [];
+  readonly lost: string[] = [];
+  /** Whether it says that it stores by the streams it was told of. */
+  sees = true;
+  readonly #channel: Channel<SessionsRequest, SessionsResponse>;
+  readonly #answers = new Map<number, (answer: Answer) => void>();
+  #requestId = 0;
+
+  constructor(store: TestStore, nodeId = 1) {
+    this.#channel = store.transport.open(nodeId, 'sessions');
+    this.#channel.onMessage((response) => this.#received(response));
+  }
+
+  ask(request: Asked): Promise<Answer> {
+    const requestId = ++this.#requestId;
+    return new Promise((resolve) => {
+      this.#answers.set(requestId, resolve);
+      this.#channel.send({ ...request, requestId } as SessionsRequest);
+    });
+  }
+
+  open(clientId: string, over: { cleanStart?: boolean; expiryS?: number; identity?: string } = {}): Promise<Answer> {
+    const { cleanStart = false, expiryS = 600, identity = '' } = over;
+    return this.ask({ type: 'open', partition: this.partition, clientId, identity, cleanStart, expiryS });
+  }
+
+  async subscribe(clientId: string, epoch: number, ...filters: string[]): Promise<number[]> {
+    const subscriptions = filters.map((filter) => ({ filter, options: 1, subscriptionId: 0, isStored: true }));
+    const answer = await this.ask({ type: 'subscribe', partition: this.partition, clientId, epoch, subscriptions });
+    if (answer.status !== 'done') throw new Error(answer.status);
+    return answer.subscriptions.map(({ streamId }) => streamId);
+  }
+
+  attach(clientId: string, epoch: number, window = 100): void {
+    this.#channel.send({ type: 'attach', partition: this.partition, clientId, epoch, window });
+  }
+
+  pass(clientId: string, epoch: number, ...deliveries: readonly StreamDelivery[]): void {
+    const items = deliveries.map(({ streamId, offset }) => ({ clientId, epoch, streamId, offset }));
+    this.#channel.send({ type: 'pass', partition: this.partition, items });
+  }
+
+  close(clientId: string, epoch: number, expiryS = 600): Promise<Answer> {
+    return this.ask({ type: 'close', partition: this.partition, clientId, epoch, expiryS });
+  }
+
+  textsOf(clientId: string): string[] {
+    return this.deliveries.filter((one) => one.clientId === clientId).map(({ text }) => text);
+  }
+
+  async received(clientId: string, count: number): Promise<string[]> {
+    await until(() => this.textsOf(clientId).length >= count, `${count} messages for ${clientId}`);
+    return this.textsOf(clientId);
+  }
+
+  /** The gateway dies. */
+  end(): void {
+    this.#channel.close();
+  }
+
+  #received(response: SessionsResponse): void {
+    switch (response.type) {
+      case 'answer':
+        this.#answers.get(response.requestId)?.(response);
+        return;
+      case 'deliver':
+        for (const delivery of response.deliveries) {
+          const text = Buffer.from(new EncodedRecord(delivery.record).payload).toString();
+          this.deliveries.push({ ...delivery, clientId: response.clientId, text });
+        }
+        return;
+      case 'lost':
+        this.lost.push(response.clientId);
+        return;
+      case 'streams': {
+        const { partition, version } = response;
+        if (partition !== this.partition) return;
+        if (response.isImage) this.streams.clear();
+        for (const { streamId, filter } of response.added) this.streams.set(streamId, filter);
+        for (const streamId of response.removed) this.streams.delete(streamId);
+        if (this.sees) this.#channel.send({ type: 'seen', partition, version });
+      }
+    }
+  }
+}
