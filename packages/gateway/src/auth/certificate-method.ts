@@ -39,6 +39,17 @@ export class CertificateMethod implements AuthenticationMethod {
     return { ...ADMITTED, identity: name, user: name };
   }
 
+  /** For proofs that are no methods of the chain: whoever they admit must be whom the certificate names, too. */
+  get guard(): AuthenticationMethod {
+    return {
+      name: this.name,
+      authenticate: (request) => {
+        const outcome = this.authenticate(request);
+        return outcome !== 'unknown' && outcome.reasonCode === ReasonCode.SUCCESS ? 'unknown' : outcome;
+      },
+    };
+  }
+
   #nameIn({ commonName, dns, emails, uris }: PeerCertificate): string | undefined {
     switch (this.#mapping.name) {
       case 'commonName':

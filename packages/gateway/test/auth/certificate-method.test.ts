@@ -45,3 +45,18 @@ test('as client id: that one and no other, and no user name is proved', () => {
 test('without a certificate the next method is asked', () => {
   expect(decide({}, { certificate: undefined })).toBe('unknown');
 });
+
+test('as a guard of other proofs: it admits nobody, and refuses whom the certificate does not name', () => {
+  const guard = (mapping: Partial<CertificateMapping>, request: Partial<AuthenticationRequest>): unknown => {
+    const method = new CertificateMethod({ as: 'username', name: 'commonName', withPassword: false, ...mapping });
+    const all = { clientId: 'c', username: 'lamp', password: undefined, peerHost: '', certificate: LAMP, ...request };
+    return method.guard.authenticate(all);
+  };
+  for (const withPassword of [false, true]) {
+    expect(guard({ withPassword }, {})).toBe('unknown');
+    expect(guard({ withPassword }, { username: 'admin' })).toEqual(REFUSED);
+    expect(guard({ withPassword, as: 'clientId' }, { clientId: 'lamp' })).toBe('unknown');
+    expect(guard({ withPassword, as: 'clientId' }, { clientId: 'other' })).toEqual(REFUSED);
+  }
+  expect(guard({}, { certificate: undefined })).toBe('unknown');
+});

@@ -38,7 +38,12 @@ export function doorOf(
   const bans = new Bans(access, parts.clock);
   const methods: AuthenticationMethod[] = [bans];
   const scram: ScramSource[] = [];
-  if (auth.certificate !== null) methods.push(new CertificateMethod(auth.certificate));
+  const guards: AuthenticationMethod[] = [bans];
+  if (auth.certificate !== null) {
+    const certificate = new CertificateMethod(auth.certificate);
+    methods.push(certificate);
+    guards.push(certificate.guard);
+  }
   if (auth.users.length > 0) {
     const table = new PasswordTable(
       auth.users.map(({ username, secret }) => [username, secret]),
@@ -58,7 +63,7 @@ export function doorOf(
   const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
   return {
     authenticator: new AuthenticationChain(methods, auth),
-    enhanced: scram.length === 0 ? [] : [new ScramMethod(scram, [bans])],
+    enhanced: scram.length === 0 ? [] : [new ScramMethod(scram, guards)],
     authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
     close: () => issuer?.close(),
   };
