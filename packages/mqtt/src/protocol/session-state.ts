@@ -21,8 +21,8 @@ export class SessionState {
   /** Who authenticated; only the same identity may take the session over. */
   readonly identity: string | undefined;
   readonly limits: ProtocolLimits;
-  /** By the text of the filter, as the client wrote it. */
-  readonly subscriptions = new Map<string, SessionSubscription>();
+  /** Made by the first: what only publishes has none. */
+  #subscriptions: Map<string, SessionSubscription> | undefined = undefined;
   readonly inflight: InflightWindow;
   readonly backlog = new OutboundBacklog();
   readonly received = new Qos2Dedup();
@@ -43,17 +43,23 @@ export class SessionState {
     this.inflight = new InflightWindow(connection.sendWindow);
   }
 
+  /** By the text of the filter, as the client wrote it. */
+  get subscriptions(): ReadonlyMap<string, SessionSubscription> {
+    return this.#subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
   /** False when this session may not hold another filter of this length. */
   mayHold(text: string): boolean {
     const { subscriptionsMax, subscriptionBytesMax } = this.limits;
     return this.subscriptions.size < subscriptionsMax && this.subscriptionBytes + text.length <= subscriptionBytesMax;
   }
   hold(subscription: SessionSubscription): void {
-    this.subscriptions.set(subscription.text, subscription);
+    this.#subscriptions ??= new Map();
+    this.#subscriptions.set(subscription.text, subscription);
     this.subscriptionBytes += subscription.text.length;
   }
   release(subscription: SessionSubscription): void {
-    if (this.subscriptions.delete(subscription.text)) this.subscriptionBytes -= subscription.text.length;
+    if (this.#subscriptions?.delete(subscription.text) === true) this.subscriptionBytes -= subscription.text.length;
   }
 
   /** Most queue deliveries this client can hold: what a queue attachment is told as its window. */
@@ -140,9 +146,11 @@ export class SessionState {
     for (const outbound of this.backlog.takeAll()) {
       if (outbound.phase === OutboundPhase.WAITING && outbound.packetId === 0) outbound.source?.returned();
     }
-    this.subscriptions.clear();
+    this.#subscriptions?.clear();
   }
 }
+
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, SessionSubscription> = new Map();
 
 export interface SessionSubscription {
   /** As the client wrote it. */
