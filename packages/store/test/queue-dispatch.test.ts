@@ -258,7 +258,7 @@ describe('rows at hand', () => {
     await store.define();
     const consumer = store.attach(1);
     await rest();
-    // A pump that asks the engine now would wait for ever.
+    // A pump that asks the engine now waits for ever. Others may ask: what sweeps the queues comes once a second.
     store.engine.hold();
     for (const text of numbers(30)) {
       await store.publish(1, [text]);
@@ -266,7 +266,6 @@ describe('rows at hand', () => {
       consumer.acceptAll();
     }
     expect(consumer.texts).toEqual(numbers(30));
-    expect(store.engine.waiting).toBe(0);
   });
 
   test('a value superseded while it waits in them for room is handed to nobody', async () => {
