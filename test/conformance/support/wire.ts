@@ -72,6 +72,7 @@ export class Wire {
   async dispose(): Promise<void> {
     this.hangUp();
     await this.broker.dispose();
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
   }
 
   hangUp(): void {
@@ -313,10 +314,12 @@ function delivered(packet: PacketOf<3>): Delivered {
 
 const LISTENERS: Record<Transport, ListenerName> = { tcp: 'mqtt', ws: 'ws', tls: 'mqtts', wss: 'wss' };
 
-/** Gone with this process. */
+const folders: string[] = [];
+
+/** Removed with the broker. */
 function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-conformance-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
