@@ -7,7 +7,7 @@ import { readStatements, SPECIFICATIONS, type Specification } from './support/st
 import { standingOf, tableOf } from './support/table.ts';
 
 /** Statements that wait for work under way. This number only goes down. */
-const OPEN: Record<Specification, number> = { '5.0': 2, '3.1.1': 3 };
+const OPEN: Record<Specification, number> = { '5.0': 1, '3.1.1': 1 };
 
 /** How many statements each section has, taken from the documents and not from our lists. */
 const SECTIONS: Record<Specification, string> = {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { PacketType } from '@sluice/mqtt/codec/packet';
 import { whenDone } from '../support/open.ts';
-import { wire } from '../support/wire.ts';
+import { type Hello, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
 
@@ -68,39 +69,62 @@ describe('sessions', () => {
   });
 });
 
-whenDone('sessions', 'sessions that outlive their connection', () => {
-  test('its subscriptions and messages are there when the client comes back, to any gateway (5.0: [MQTT-3.1.2-23]; 3.1.1: [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.2.2-2])', async () => {
+describe('sessions that outlive their connection', () => {
+  test('subscriptions and messages are there when the client comes back, to any gateway (3.1.1: [MQTT-3.1.2-5] [MQTT-3.2.2-2])', async () => {
     for (const version of VERSIONS) {
       const [topic, publisher, clientId] = [wire().name(), await wire().client(), wire().name()];
       const properties = version === 5 ? { sessionExpiryIntervalS: 60 } : undefined;
-      const first = await wire().client({ version, clientId, clean: false, properties });
-      await first.subscribe(topic);
+      const kept: Hello = { version, clientId, clean: false, properties };
+      const first = await wire().client(kept);
+      const [granted = 0] = (await first.subscribe(topic)).reasonCodes;
       await first.bye();
       await publisher.publish(topic, 'one', { qos: 1 });
       await publisher.publish(topic, 'two', { qos: 2 });
       const second = await wire().open();
-      expect(await second.connect({ version, clientId, clean: false, properties })).toMatchObject({
-        sessionPresent: true,
-      });
+      expect(await second.connect(kept)).toMatchObject({ sessionPresent: true });
       expect(await second.delivery()).toMatchObject({ payload: 'one', qos: 1 });
-      expect(await second.delivery()).toMatchObject({ payload: 'two', qos: 2 });
+      expect(await second.delivery()).toMatchObject({ payload: 'two', qos: granted });
       await publisher.publish(topic, 'three', { qos: 1 });
       expect(await second.delivery()).toMatchObject({ payload: 'three' });
     }
   });
 
-  test('a shared QoS 2 delivery that was begun is finished with its client (5.0: [MQTT-4.8.2-4])', async () => {
-    const [topic, publisher, clientId] = [wire().name(), await wire().client(), wire().name()];
-    const properties = { sessionExpiryIntervalS: 60 };
-    const first = await wire().client({ clientId, clean: false, properties });
+  test('a shared QoS 2 delivery that was begun is finished with its client; where that is not kept it is not begun (5.0: [MQTT-4.8.2-4])', async () => {
+    const [topic, publisher] = [wire().name(), await wire().client()];
+    const first = await wire().client({ near: publisher });
     await first.subscribe(`$share/g/${topic}`);
     publisher.sendPublish(topic, 'x', { qos: 2 });
     const { packetId } = await first.held();
-    first.drop();
-    const other = await wire().client();
+    const other = await wire().client({ near: publisher });
     await other.subscribe(`$share/g/${topic}`);
-    const second = await wire().client({ clientId, clean: false, properties });
-    expect(await second.delivery()).toMatchObject({ payload: 'x', packetId, dup: true });
+    const second = await wire().client({ clientId: first.clientId, clean: false, near: publisher });
+    expect(await second.delivery()).toMatchObject({ payload: 'x', packetId, dup: true, qos: 2 });
     expect(await other.settled(publisher)).toEqual([]);
+    const kept = await wire().client({ clean: false, properties: { sessionExpiryIntervalS: 60 } });
+    expect((await kept.subscribe(`$share/g/${topic}`)).reasonCodes).toEqual([1]);
+    await kept.bye(0, { sessionExpiryIntervalS: 0 });
+  });
+});
+
+whenDone('sessions', 'QoS 2 of sessions that outlive their connection', () => {
+  test('what was begun goes on at any gateway: a publish is not published twice, a delivery is finished (5.0: [MQTT-3.1.2-23]; 3.1.1: [MQTT-3.1.2-4])', async () => {
+    for (const version of VERSIONS) {
+      const [topic, publisher, clientId] = [wire().name(), await wire().client(), wire().name()];
+      const properties = version === 5 ? { sessionExpiryIntervalS: 60 } : undefined;
+      const kept: Hello = { version, clientId, clean: false, properties };
+      const first = await wire().client(kept);
+      expect((await first.subscribe(topic)).reasonCodes).toEqual([2]);
+      await publisher.publish(topic, 'delivery', { qos: 2 });
+      const { packetId } = await first.held();
+      first.sendPublish(`${topic}/own`, 'publish', { qos: 2, packetId: 7 });
+      await first.take(PacketType.PUBREC);
+      first.drop();
+      const watcher = await wire().client();
+      await watcher.subscribe(`${topic}/own`);
+      const second = await wire().client(kept);
+      expect(await second.delivery()).toMatchObject({ payload: 'delivery', packetId, qos: 2, dup: true });
+      expect(await second.publish(`${topic}/own`, 'publish', { qos: 2, packetId: 7, dup: true })).toBe(0);
+      expect(await watcher.settled(second)).toEqual([]);
+    }
   });
 });
