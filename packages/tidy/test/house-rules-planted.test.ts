@@ -4,6 +4,7 @@ import { checkDeadFiles } from '@sluice/tidy/dead-files';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
 import { checkHotPath } from '@sluice/tidy/hot-path';
+import { checkImportCycles } from '@sluice/tidy/import-cycles';
 import { checkPurePackages } from '@sluice/tidy/pure-packages';
 import { plant } from './planted-tree.ts';
 
@@ -129,5 +130,34 @@ describe('hot path', () => {
 
   test('a closure outside loops, or one built once, is no cost a message', () => {
     expect(check(`${tag}const f = () => 1;\nfor (const a of b) { f(a); }\nconst g = [...h];`)).toBe('');
+  });
+});
+
+describe('import cycles', () => {
+  const other = 'packages/gateway/src/other.ts';
+  const back = (line: string) =>
+    report(
+      checkImportCycles(
+        plant({ [other]: `${line}\n`, 'packages/gateway/src/reader.ts': "import { a } from './other.ts';\n" }),
+      ),
+    );
+
+  test.each([
+    ["import { b } from './gateway.ts';"],
+    ["import {\n  b,\n} from './gateway.ts';"],
+    ["export { b } from './gateway.ts';"],
+    ["import './gateway.ts';"],
+    ["import { b } from '@sluice/gateway/gateway';"],
+  ])('%s', (line) => {
+    expect(back(line)).toContain('packages/gateway/src/gateway.ts: imports itself: -> packages/gateway/src/reader.ts');
+  });
+
+  test.each([
+    ["import type { b } from './gateway.ts';"],
+    ["export type { b } from './gateway.ts';"],
+    ["const { b } = await import('./gateway.ts');"],
+    ["// import { b } from './gateway.ts';"],
+  ])('not: %s', (line) => {
+    expect(back(line)).toBe('');
   });
 });

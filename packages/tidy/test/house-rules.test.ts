@@ -6,6 +6,7 @@ import { checkDependencyDag } from '@sluice/tidy/dependency-dag';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
 import { checkHotPath } from '@sluice/tidy/hot-path';
+import { checkImportCycles } from '@sluice/tidy/import-cycles';
 import { checkPurePackages } from '@sluice/tidy/pure-packages';
 import { readSourceTree } from '@sluice/tidy/source-tree';
 
@@ -24,6 +25,7 @@ describe('this repository keeps the house rules', () => {
     ['no banned words', checkBannedWords],
     ['no file is forgotten', checkDeadFiles],
     ['no file is too long', checkFileSize],
+    ['no module imports itself by way of others', checkImportCycles],
     ['the hot path is free of what costs a message', checkHotPath],
   ])('%s', (_, check) => {
     expect(report(check(tree))).toBe('');
