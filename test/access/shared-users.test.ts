@@ -14,7 +14,8 @@ let server: ServerProcess;
 const clients: MqttClient[] = [];
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ flags: ['--set', 'auth.database=true'] });
+  const settings = ['auth.database=true', 'mqtt.flappingConnects=30', 'mqtt.flappingBan=1h'];
+  server = await ServerProcess.start({ flags: settings.flatMap((one) => ['--set', one]) });
 });
 afterAll(async () => {
   for (const client of clients) client.end(true);
@@ -75,6 +76,15 @@ test('who is banned is sent away, and not let in until the ban ends', async () =
   await connect('ann', 'lovelace', { clientId: 'other' });
   expect((await server.rest().delete(`${BANNED}/clientid/lamp`)).status).toBe(204);
   await connect('ann', 'lovelace', { clientId: 'lamp' });
+});
+
+test('a client that comes and goes all the time is banned for a while', async () => {
+  for (let i = 0; i < 30; i++) (await connect('ann', 'lovelace', { clientId: 'moth' })).end(true);
+  await expect(connect('ann', 'lovelace', { clientId: 'moth' })).rejects.toMatchObject({ code: 0x8a });
+  await expect(connect('ann', 'lovelace', { clientId: 'moth' })).rejects.toMatchObject({ code: 0x8a });
+  const banned = async (): Promise<unknown[]> => ((await server.rest().get(BANNED)).body as { data: unknown[] }).data;
+  while ((await banned()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await banned()).toMatchObject([{ as: 'clientid', who: 'moth', by: 'flapping' }]);
 });
 
 test('all of it is there after a restart; a user that is removed is sent away', async () => {

@@ -48,6 +48,8 @@ export interface ServerConfig {
     /** 0: any number. */
     connectionsPerAddress: number;
     connectRate: number;
+    /** `connectsMax` 0: nobody is. */
+    flapping: { connectsMax: number; windowMs: number; banMs: number };
     rates: IngressRates;
     /** Listeners that a balancer speaks to. */
     proxyProtocol: ReadonlySet<string>;
@@ -144,6 +146,11 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       connectionsMax: mqtt.connectionsMax,
       connectionsPerAddress: mqtt.connectionsPerAddress,
       connectRate: mqtt.connectRate,
+      flapping: {
+        connectsMax: mqtt.flappingConnects,
+        windowMs: toMs(mqtt.flappingWindow),
+        banMs: toMs(mqtt.flappingBan),
+      },
       rates: {
         clientMessages: mqtt.messageRate,
         clientBytes: toBytes(mqtt.byteRate),

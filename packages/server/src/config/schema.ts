@@ -222,6 +222,27 @@ const mqtt = {
     max: 1_000_000,
     why: 'What a machine takes depends on what its clients prove; slow password hashes have a bound of their own.',
   }),
+  flappingConnects: integer({
+    about: 'Connects of one client id within flappingWindow after which it is banned for flappingBan. 0 for never.',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    why: 'Whoever has clients that come and go on purpose would lose them.',
+  }),
+  flappingWindow: duration({
+    about: 'The time in which flappingConnects are counted.',
+    default: '1m',
+    min: SECOND_MS,
+    max: HOUR_MS,
+    why: 'As in EMQX.',
+  }),
+  flappingBan: duration({
+    about: 'How long such a client is banned, on every node.',
+    default: '5m',
+    min: SECOND_MS,
+    max: 24 * HOUR_MS,
+    why: 'As in EMQX.',
+  }),
   messageRate: integer({
     about:
       'Messages a second that one client may publish; who is over it is read more slowly, nothing is lost. 0 for any number.',

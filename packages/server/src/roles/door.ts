@@ -5,6 +5,7 @@ import type { Authenticator } from '@sluice/gateway/auth/authenticator';
 import { CertificateMethod } from '@sluice/gateway/auth/certificate-method';
 import { Bans, ClusterRules, ClusterUsers } from '@sluice/gateway/auth/cluster-access';
 import type { EnhancedMethod } from '@sluice/gateway/auth/enhanced-method';
+import { FlappingWatch } from '@sluice/gateway/auth/flapping-watch';
 import { JwksClient } from '@sluice/gateway/auth/jwks-client';
 import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
 import { type JwtKeySource, JwtMethod } from '@sluice/gateway/auth/jwt-method';
@@ -30,9 +31,9 @@ export interface Door {
  * bans, certificate, users of the configuration, users of the cluster, tokens; rules of the cluster, then those of the file.
  */
 export function doorOf(
-  { auth, jwt, authorization }: ServerConfig,
+  { auth, jwt, authorization, mqtt }: ServerConfig,
   access: AccessTable,
-  parts: { clock: Clock; logger: Logger },
+  parts: { clock: Clock; logger: Logger; ban: (clientId: string, reason: string, forMs: number) => void },
 ): Door {
   const gate = new PasswordGate();
   const bans = new Bans(access, parts.clock);
@@ -61,8 +62,12 @@ export function doorOf(
     jwt === null || jwt.jwksUrl === null ? undefined : new JwksClient({ ...parts, ...jwt, url: jwt.jwksUrl });
   if (jwt !== null) methods.push(new JwtMethod(jwt, keysOf(jwt.keys, issuer), parts));
   const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
+  const chain = new AuthenticationChain(methods, auth);
+  const { connectsMax, windowMs, banMs } = mqtt.flapping;
+  const ban = (clientId: string): void => parts.ban(clientId, 'it came and went too often', banMs);
   return {
-    authenticator: new AuthenticationChain(methods, auth),
+    authenticator:
+      connectsMax === 0 ? chain : new FlappingWatch(chain, { connectsMax, windowMs, clock: parts.clock, ban }),
     enhanced: scram.length === 0 ? [] : [new ScramMethod(scram, guards)],
     authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
     close: () => issuer?.close(),

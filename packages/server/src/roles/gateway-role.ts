@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import { AccessAdministration } from '@sluice/coordinator/access-administration';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import { Gateway } from '@sluice/gateway/gateway';
 import { nodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
@@ -9,6 +10,9 @@ import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
 import { StoredSessions } from '@sluice/gateway/session/stored-sessions';
 import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
+import { banOf } from '@sluice/meta/access/access-keys';
+import type { AccessRow } from '@sluice/meta/access/access-table';
+import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
@@ -83,7 +87,15 @@ export class GatewayRole {
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
-    this.#door = doorOf(config, topology.access, { clock, logger });
+    this.#door = doorOf(config, topology.access, {
+      clock,
+      logger,
+      ban: (clientId, reason, forMs) => {
+        const untilMs = clock.nowMs() + forMs;
+        logger.info({ client: clientId, reason, until: new Date(untilMs).toISOString() }, 'banned');
+        void metadata.execute(banCommand(clientId, reason, clock.nowMs(), untilMs));
+      },
+    });
     this.#certificates = parts.certificates;
     this.#producer = new PartitionProducer({
       topology,
@@ -271,6 +283,12 @@ export class GatewayRole {
       .map(({ mqttAddress }) => mqttAddress);
     return others.length === 0 ? undefined : others.join(' ');
   }
+}
+
+function banCommand(clientId: string, reason: string, atMs: number, untilMs: number): MetaCommand {
+  const value = { by: 'flapping', reason, atMs, untilMs };
+  const row: AccessRow = { table: 'ban', key: banOf('clientid', clientId), value };
+  return { kind: 'put-access', row, expect: 'any', rowsMax: AccessAdministration.ROWS_MAX.ban };
 }
 
 function connectionsMaxOf(config: ServerConfig, logger: Logger): number {
