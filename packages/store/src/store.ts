@@ -284,6 +284,7 @@ export class Store {
     this.#sweeper.stop();
     this.#retainedSweeper.stop();
     this.#disk.stop();
+    this.#sessions.stop();
     await this.#partitions.close();
   }
 
@@ -341,7 +342,6 @@ export class Store {
     if (++this.#ticks % Store.RECONCILE_TICKS === 0) this.#partitions.reconcile();
     if (this.#configurator.isBehind) void this.#configurator.settle();
     for (const partition of this.#partitions.partitions.values()) partition.tick();
-    this.#sessions.tick();
     this.#look();
     this.#maybeReady();
   }

@@ -29,6 +29,8 @@ export class SessionService {
   readonly #limits: StreamLimits;
   readonly #gateways = new Set<SessionGateway>();
   #waiting: SeenWaiter[] = [];
+  /** While somebody waits. */
+  #timer: NodeJS.Timeout | undefined;
 
   static readonly SEEN_MS_MAX = 200;
 
@@ -60,9 +62,11 @@ export class SessionService {
     for (const gateway of this.#gateways) gateway.moved(partition, effect);
   }
 
-  /** Gateways that do not answer are waited for no longer. */
-  tick(): void {
-    if (this.#waiting.length > 0) this.#looked();
+  /** Nobody is waited for any more, nor answered. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#waiting = [];
   }
 
   #handle(gateway: SessionGateway, request: SessionsRequest): void {
@@ -206,7 +210,16 @@ export class SessionService {
     this.#waiting.push({ partition, version, untilMs, then });
     // The news of a stream that begins with this entry follows in this turn.
     setImmediate(() => this.#looked());
-    setTimeout(() => this.#looked(), SessionService.SEEN_MS_MAX + 1);
+    this.#timer ??= setTimeout(() => this.#timeOver(), SessionService.SEEN_MS_MAX + 1);
+  }
+
+  /** Of whoever waits longest; for the others it begins anew. */
+  #timeOver(): void {
+    this.#timer = undefined;
+    this.#looked();
+    if (this.#waiting.length > 0) {
+      this.#timer = setTimeout(() => this.#timeOver(), SessionService.SEEN_MS_MAX + 1);
+    }
   }
 
   #looked(): void {
