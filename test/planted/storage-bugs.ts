@@ -11,6 +11,24 @@ export const STORAGE_BUGS: PlantedBugs = {
   tests: 'packages/storage/',
   bugs: [
     bug(
+      'gathering-engine',
+      'rows on their way to the engine are not seen',
+      '    if (this.#leaving !== undefined) gathered.addRange(this.#leaving, from, to);\n',
+      '',
+    ),
+    bug(
+      'gathering-engine',
+      'rows that a full disk refused are forgotten',
+      '      leaving.addAll(this.#waiting);\n      this.#waiting = leaving;\n',
+      '',
+    ),
+    bug(
+      'gathering-engine',
+      'a scan finds fewer than there are when some of them were deleted',
+      'Math.min(limit + gathered.size, Number.MAX_SAFE_INTEGER)',
+      'limit',
+    ),
+    bug(
       'entry-log/log-writer',
       'a frame counts before it is synced',
       '    await this.#sync(active.fd);\n    const payloadsAt',

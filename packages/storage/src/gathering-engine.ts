@@ -174,14 +174,13 @@ export class GatheringEngine implements Engine {
     this.#assertOpen();
     const gathered = this.#gathered(from, to);
     if (gathered.size === 0 || limit <= 0) return await this.#engine.scan(from, to, limit);
-    // As many more as may turn out to be deleted.
+    // As many more as may turn out to be deleted: then what is left behind the last of a full answer is beyond the limit.
     const asked = Math.min(limit + gathered.size, Number.MAX_SAFE_INTEGER);
     const stored = await this.#engine.scan(from, to, asked);
     const merge = gathered.merge();
     const rows: KeyValue[] = [];
     for (const row of stored) merge.next(row, rows);
-    // Behind the last of a full answer the engine may have others that come before what is left here.
-    if (stored.length < asked) merge.rest(rows);
+    merge.rest(rows);
     return rows.slice(0, limit);
   }
 
