@@ -149,6 +149,25 @@ describe('binding', () => {
     expect(attachments.counts()).toEqual({ attached: 1, waiting: 0 });
   });
 
+  test('a queue whose topics its client may not consume is none to it, until it may, and not any longer', async () => {
+    const { store, change } = setUp([]);
+    const consumer = new Collector();
+    consumer.forbidden.add(DEFINITION.topicFilter);
+    const attachment = attachments.attach({ by: 'name', name: DEFINITION.name, filter: undefined }, consumer);
+    change([DEFINITION]);
+    await turn();
+    expect(store.of('attach')).toEqual([]);
+    consumer.forbidden.clear();
+    attachment.lookAgain();
+    await turn();
+    expect(store.of('attach')).toMatchObject([{ queueId: 1, clientId: 'c' }]);
+    consumer.forbidden.add(DEFINITION.topicFilter);
+    attachment.lookAgain();
+    await turn();
+    expect(store.of('detach')).toHaveLength(1);
+    expect(attachments.counts()).toEqual({ attached: 0, waiting: 1 });
+  });
+
   test('by name, with a filter that does not match: waits until the queue has it', async () => {
     const { store, change } = setUp([DEFINITION]);
     attachments.attach({ by: 'name', name: 'q', filter: 'other' }, new Collector());
