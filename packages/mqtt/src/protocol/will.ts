@@ -27,8 +27,8 @@ export type ConnectionEnd =
   | 'discarded';
 
 /**
- * Sessions end with their connection and a will waits for the earlier of its delay and the session's end, so it is due
- * at once [MQTT-3.1.3-9]; only a client that takes its own session over stops a will that has a delay.
+ * A will is due when its connection ends: right for a session that ends with it [MQTT-3.1.3-9], too early for one that is
+ * kept. Only a client that takes its own session over stops a will that has a delay.
  */
 export function willIsDue(will: Will, end: ConnectionEnd): boolean {
   switch (end) {
