@@ -86,7 +86,6 @@ function algorithmsOf(key: KeyObject): string[] {
       break;
     }
     case 'ed25519':
-    case 'ed448':
       return ['EdDSA'];
   }
   throw new Error('holds a key of a kind that signs no tokens here');

@@ -38,7 +38,7 @@ export class JwtMethod implements AuthenticationMethod {
     this.#logger = parts.logger;
   }
 
-  authenticate(request: AuthenticationRequest): MethodOutcome {
+  async authenticate(request: AuthenticationRequest): Promise<MethodOutcome> {
     const { from, leewayMs } = this.#rules;
     const { username, password, clientId } = request;
     const token =
@@ -46,7 +46,7 @@ export class JwtMethod implements AuthenticationMethod {
     if (token === undefined) return 'unknown';
     const { keys } = this.#source;
     if (keys === undefined) return UNAVAILABLE;
-    const verified = verifyToken(token, keys, this.#clock.nowMs(), leewayMs);
+    const verified = await verifyToken(token, keys, this.#clock.nowMs(), leewayMs);
     if (!verified.ok) {
       if (verified.why === 'not-a-token') return 'unknown';
       if (verified.why === 'no-key') this.#source.wanted();

@@ -41,42 +41,42 @@ describe('a token', () => {
       token('EdDSA', (signed) => sign(null, signed, ed.privateKey), { sub: 'ann' }),
       [pemKey(pem(ed.publicKey))],
     ],
-  ])('signed by %s counts, and with one bit changed it does not', (_alg, text, keys) => {
-    const verified = check(text, keys);
+  ])('signed by %s counts, and with one bit changed it does not', async (_alg, text, keys) => {
+    const verified = await check(text, keys);
     expect(verified.ok && verified.claims.get('sub')).toBe('ann');
     const [head, , signature] = text.split('.');
-    expect(check(`${head}.${part({ sub: 'eve' })}.${signature}`, keys)).toEqual({ ok: false, why: 'signature' });
-    expect(check(`${text.slice(0, -4)}AAAA`, keys)).toEqual({ ok: false, why: 'signature' });
+    expect(await check(`${head}.${part({ sub: 'eve' })}.${signature}`, keys)).toEqual({ ok: false, why: 'signature' });
+    expect(await check(`${text.slice(0, -4)}AAAA`, keys)).toEqual({ ok: false, why: 'signature' });
   });
 
-  test('an example of RFC 7515 A.1', () => {
+  test('an example of RFC 7515 A.1', async () => {
     const key = Buffer.from(
       'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
       'base64url',
     );
     const text =
       'eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk';
-    expect(check(text, [secretKey(key)], 1_300_819_000_000)).toMatchObject({
+    expect(await check(text, [secretKey(key)], 1_300_819_000_000)).toMatchObject({
       ok: true,
       expiresAtMs: 1_300_819_385_000,
     });
-    expect(check(text, [secretKey(key)], 1_300_819_385_000)).toEqual({ ok: false, why: 'expired' });
+    expect(await check(text, [secretKey(key)], 1_300_819_385_000)).toEqual({ ok: false, why: 'expired' });
   });
 
-  test('without a signature, or with the public key for a secret, is refused', () => {
+  test('without a signature, or with the public key for a secret, is refused', async () => {
     const none = `${part({ alg: 'none' })}.${part({ sub: 'ann' })}.`;
-    expect(check(none)).toEqual({ ok: false, why: 'no-key' });
+    expect(await check(none)).toEqual({ ok: false, why: 'no-key' });
     const confused = hs256({ sub: 'ann' }, {}, Buffer.from(pem(rsa.publicKey)));
-    expect(check(confused, [pemKey(pem(rsa.publicKey))])).toEqual({ ok: false, why: 'no-key' });
-    expect(check(hs256({ sub: 'ann' }, { crit: ['exp'] }))).toEqual({ ok: false, why: 'malformed' });
+    expect(await check(confused, [pemKey(pem(rsa.publicKey))])).toEqual({ ok: false, why: 'no-key' });
+    expect(await check(hs256({ sub: 'ann' }, { crit: ['exp'] }))).toEqual({ ok: false, why: 'malformed' });
   });
 
-  test('counts for its time', () => {
-    expect(check(hs256({ exp: NOW_S + 60 }))).toMatchObject({ ok: true, expiresAtMs: NOW_MS + 65_000 });
-    expect(check(hs256({ exp: NOW_S - 4 }))).toMatchObject({ ok: true });
-    expect(check(hs256({ exp: NOW_S - 5 }))).toEqual({ ok: false, why: 'expired' });
-    expect(check(hs256({ nbf: NOW_S + 6 }))).toEqual({ ok: false, why: 'not-yet' });
-    expect(check(hs256({ exp: 'soon' }))).toEqual({ ok: false, why: 'malformed' });
+  test('counts for its time', async () => {
+    expect(await check(hs256({ exp: NOW_S + 60 }))).toMatchObject({ ok: true, expiresAtMs: NOW_MS + 65_000 });
+    expect(await check(hs256({ exp: NOW_S - 4 }))).toMatchObject({ ok: true });
+    expect(await check(hs256({ exp: NOW_S - 5 }))).toEqual({ ok: false, why: 'expired' });
+    expect(await check(hs256({ nbf: NOW_S + 6 }))).toEqual({ ok: false, why: 'not-yet' });
+    expect(await check(hs256({ exp: 'soon' }))).toEqual({ ok: false, why: 'malformed' });
   });
 
   test.each([
@@ -88,7 +88,7 @@ describe('a token', () => {
     ['a+b.c.d'],
     ['e30.e30'],
     [`${'a'.repeat(9_000)}.${'a'.repeat(9_000)}.a`],
-  ])('%.20s is none at all', (text) => expect(check(text)).toEqual({ ok: false, why: 'not-a-token' }));
+  ])('%.20s is none at all', async (text) => expect(await check(text)).toEqual({ ok: false, why: 'not-a-token' }));
 });
 
 describe('a set of keys', () => {
@@ -104,13 +104,13 @@ describe('a set of keys', () => {
     ],
   });
 
-  test('has those for signatures, each for its algorithms', () => {
+  test('has those for signatures, each for its algorithms', async () => {
     expect(keySet(text).map(({ kid, algorithms }) => [kid, algorithms])).toEqual([
       ['e', ['ES256']],
       ['r', ['RS256']],
     ]);
-    expect(check(es256({}, { kid: 'e' }), keySet(text))).toMatchObject({ ok: true });
-    expect(check(es256({}, { kid: 'other' }), keySet(text))).toEqual({ ok: false, why: 'no-key' });
+    expect(await check(es256({}, { kid: 'e' }), keySet(text))).toMatchObject({ ok: true });
+    expect(await check(es256({}, { kid: 'other' }), keySet(text))).toEqual({ ok: false, why: 'no-key' });
   });
 
   test.each([['no JSON'], ['{}'], ['{"keys":[]}'], ['{"keys":[{"kty":"oct","k":"AAAA"}]}']])(
@@ -120,7 +120,7 @@ describe('a set of keys', () => {
     },
   );
 
-  test('short secrets, private and small keys are refused', () => {
+  test('short secrets, private and small keys are refused', async () => {
     expect(() => secretKey(Buffer.from('short'))).toThrow('less than 32 bytes');
     expect(() => pemKey(ed.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toThrow('private key');
     expect(() => pemKey('x')).toThrow('no public key');
@@ -132,7 +132,7 @@ describe('a set of keys', () => {
 describe('in CONNECT', () => {
   const clock = { nowMs: () => NOW_MS, monotonicMs: () => 0 };
   let wanted = 0;
-  const decide = (rules: Partial<JwtRules>, text: string, username?: string): unknown => {
+  const decide = (rules: Partial<JwtRules>, text: string, username?: string): Promise<unknown> => {
     const all: JwtRules = { from: 'password', userClaim: 'sub', claims: new Map(), leewayMs: 0, ...rules };
     const source = { keys: [secretKey(SECRET)], wanted: () => wanted++ };
     const method = new JwtMethod(all, source, { clock, logger: silentLogger });
@@ -146,33 +146,33 @@ describe('in CONNECT', () => {
   };
   const REFUSED = { reasonCode: 0x86, identity: undefined };
 
-  test('the claim is the user, until the token ends', () => {
+  test('the claim is the user, until the token ends', async () => {
     const text = hs256({ sub: 'ann', exp: NOW_S + 1 });
-    expect(decide({}, text)).toMatchObject({ reasonCode: 0, identity: 'ann', expiresAtMs: NOW_MS + 1_000 });
-    expect(decide({ from: 'username' }, text)).toMatchObject({ reasonCode: 0, identity: 'ann' });
-    expect(decide({}, hs256({}))).toEqual(REFUSED);
-    expect(decide({}, hs256({ sub: 7 }))).toEqual(REFUSED);
-    expect(decide({}, 'a password')).toBe('unknown');
+    expect(await decide({}, text)).toMatchObject({ reasonCode: 0, identity: 'ann', expiresAtMs: NOW_MS + 1_000 });
+    expect(await decide({ from: 'username' }, text)).toMatchObject({ reasonCode: 0, identity: 'ann' });
+    expect(await decide({}, hs256({}))).toEqual(REFUSED);
+    expect(await decide({}, hs256({ sub: 7 }))).toEqual(REFUSED);
+    expect(await decide({}, 'a password')).toBe('unknown');
   });
 
-  test('claims are what was asked for', () => {
+  test('claims are what was asked for', async () => {
     const claims = new Map([
       ['aud', 'sluice'],
       ['client_id', '${clientid}'],
       ['name', '${username}'],
     ]);
     const good = { sub: 'ann', aud: ['other', 'sluice'], client_id: 'c1', name: 'ann' };
-    expect(decide({ claims }, hs256(good), 'ann')).toMatchObject({ reasonCode: 0 });
+    expect(await decide({ claims }, hs256(good), 'ann')).toMatchObject({ reasonCode: 0 });
     for (const wrong of [{ aud: 'other' }, { client_id: 'c2' }, { name: 'bob' }, { name: undefined }]) {
-      expect(decide({ claims }, hs256({ ...good, ...wrong }), 'ann')).toEqual(REFUSED);
+      expect(await decide({ claims }, hs256({ ...good, ...wrong }), 'ann')).toEqual(REFUSED);
     }
-    expect(decide({ claims }, hs256({ ...good, name: undefined }), undefined)).toEqual(REFUSED);
-    expect(decide({ claims: new Map([['__proto__', 'x']]) }, hs256(good))).toEqual(REFUSED);
+    expect(await decide({ claims }, hs256({ ...good, name: undefined }), undefined)).toEqual(REFUSED);
+    expect(await decide({ claims: new Map([['__proto__', 'x']]) }, hs256(good))).toEqual(REFUSED);
   });
 
-  test('a key that is not known asks for new ones', () => {
+  test('a key that is not known asks for new ones', async () => {
     wanted = 0;
-    expect(decide({}, es256({ sub: 'ann' }))).toEqual(REFUSED);
+    expect(await decide({}, es256({ sub: 'ann' }))).toEqual(REFUSED);
     expect(wanted).toBe(1);
   });
 });
