@@ -1,3 +1,4 @@
+import { assert } from '@sluice/common/assert';
 import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import type { Hop, PreparedHop } from './hop.ts';
@@ -29,6 +30,8 @@ function matching(filters: number): PreparedHop {
   const visit = (): void => {
     found++;
   };
+  trie.match(topics[0] as string, visit);
+  assert(found > 0, 'what is measured finds something');
   return {
     messages: ROUND_MESSAGES,
     round() {
