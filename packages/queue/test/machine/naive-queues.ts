@@ -171,13 +171,14 @@ export class NaiveQueues {
     return { type: 'settled', stale };
   }
 
-  drop({ queueId, rowBases, upperOffset }: DropRowsCommand): ApplyReply {
+  drop({ queueId, reason, rowBases, upperOffset }: DropRowsCommand): ApplyReply {
     const queue = this.queues.get(queueId);
     let count = 0;
     for (const [i, base] of rowBases.entries()) {
       for (const record of queue?.liveIn(base) ?? []) {
         if (i === rowBases.length - 1 && upperOffset !== undefined && record.offset >= upperOffset) continue;
-        record.fate = 'dropped';
+        // Whoever was to have it has it.
+        record.fate = reason === 'passed' ? 'accepted' : 'dropped';
         count++;
       }
     }
