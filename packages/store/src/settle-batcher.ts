@@ -14,6 +14,8 @@ export class SettleBatcher {
   readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
   #receipts: SettleReceipt[] = [];
   #rows = new Map<string, PendingRow>();
+  /** To be settled before those, in this order. */
+  #before: PendingRow[] = [];
   #records = 0;
   #lingering: NodeJS.Timeout | undefined;
   #scheduled = false;
@@ -29,16 +31,16 @@ export class SettleBatcher {
   }
 
   accepted(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase).accepted.push(offset);
+    this.#row(queueId, rowBase, offset).accepted.push(offset);
   }
 
   expired(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase).expired.push(offset);
+    this.#row(queueId, rowBase, offset).expired.push(offset);
   }
 
   /** Stays live; its delivery count goes up. */
   returned(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase).returned.push(offset);
+    this.#row(queueId, rowBase, offset).returned.push(offset);
   }
 
   /** It hears when everything that was settled so far is committed. */
@@ -51,6 +53,7 @@ export class SettleBatcher {
   clear(): void {
     this.#takeReceipts();
     this.#rows = new Map();
+    this.#before = [];
     this.flush();
   }
 
@@ -67,7 +70,7 @@ export class SettleBatcher {
       return;
     }
     const rows: SettleRow[] = [];
-    for (const pending of this.#rows.values()) {
+    for (const pending of [...this.#before, ...this.#rows.values()]) {
       const row: SettleRow = { queueId: pending.queueId, rowBase: pending.rowBase };
       if (pending.accepted.length > 0) row.accepted = toRanges(pending.accepted);
       if (pending.expired.length > 0) row.expired = toRanges(pending.expired);
@@ -75,12 +78,18 @@ export class SettleBatcher {
       rows.push(row);
     }
     this.#rows = new Map();
+    this.#before = [];
     this.#propose(encodeCommand({ type: 'settle', rows, heads: [] }), receipts);
   }
 
-  #row(queueId: number, rowBase: number): PendingRow {
+  #row(queueId: number, rowBase: number, offset: number): PendingRow {
     const id = `${queueId}:${rowBase}`;
     let row = this.#rows.get(id);
+    // Given back, handed out and settled again within the wait: what comes now comes behind, or it would not be counted.
+    if (row !== undefined && row.returned.length > 0 && row.returned.includes(offset)) {
+      this.#before.push(row);
+      row = undefined;
+    }
     if (row === undefined) {
       row = { queueId, rowBase, accepted: [], expired: [], returned: [] };
       this.#rows.set(id, row);

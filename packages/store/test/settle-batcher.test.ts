@@ -46,6 +46,25 @@ describe('what was settled', () => {
 
   const receipt = (): SettleReceipt => ({ isTaken: false, confirmed: () => {} });
 
+  test('keeps the order in which one record was given back, and back again, and accepted', () => {
+    batcher.returned(1, 0, 5);
+    batcher.returned(1, 0, 6);
+    batcher.returned(1, 0, 5);
+    batcher.accepted(1, 0, 5);
+    batcher.accepted(1, 0, 7);
+    batcher.flush();
+    expect(commands).toHaveLength(1);
+    expect(decoded(commands[0] as Uint8Array).map(({ outcome, from, to }) => [outcome, from, to])).toEqual([
+      ['RETURNED', 5, 7],
+      ['RETURNED', 5, 6],
+      ['ACCEPTED', 5, 6],
+      ['ACCEPTED', 7, 8],
+    ]);
+    batcher.accepted(1, 0, 6);
+    batcher.flush();
+    expect(decoded(commands[1] as Uint8Array)).toHaveLength(1);
+  });
+
   test('is one command of ranges, rows and outcomes apart', () => {
     for (const offset of [3, 1, 2]) batcher.accepted(1, 0, offset);
     batcher.returned(1, 0, 5);

@@ -98,8 +98,10 @@ export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number,
           group.leaving.delete(id);
         },
         (cause: unknown) => {
-          // A disk that fails under it: the node will be told, and the replica is a stray again.
           if (node.disk.failures === 0) node.world.fail(cause);
+          // A disk that failed under it: the replica is a stray again.
+          group.leaving.delete(id);
+          hosts.add(id);
         },
       );
     });
