@@ -99,9 +99,8 @@ export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number,
         },
         (cause: unknown) => {
           if (node.disk.failures === 0) node.world.fail(cause);
-          // A disk that failed under it: the replica is a stray again.
+          // A disk that failed under it: what is left there is found when the node is given the group again, or starts.
           group.leaving.delete(id);
-          hosts.add(id);
         },
       );
     });
