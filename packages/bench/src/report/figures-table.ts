@@ -44,6 +44,13 @@ export function short(value: number | undefined): string {
   return group(Math.round(value));
 }
 
+/** Where two stand in one column: four characters at most, up to a million. */
+export function brief(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value) || Math.abs(value) < 999.5) return short(value);
+  if (Math.abs(value) >= 99_500) return short(value);
+  return `${Number((value / 1e3).toPrecision(2))}k`;
+}
+
 export function percent(share: number | undefined): string {
   return share === undefined || !Number.isFinite(share) ? '' : `${Math.round(share * 100)}`;
 }

@@ -3,6 +3,7 @@ import type { Peer } from '../run/peer.ts';
 import type { Workload } from '../run/workload.ts';
 import { type Verdict, verdictsOf } from './bars.ts';
 import {
+  brief,
   digits,
   figuresTable,
   milliseconds,
@@ -101,7 +102,7 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     figure('behind', 'backlogMost', short),
     figure('p99 ms', 'p99BeforeMs', milliseconds),
     figure('back s', 'backS'),
-    right('MB', ({ median: { rssBeforeMb, rssMb } }) => [rssBeforeMb, rssMb].map(short).join('/')),
+    right('MB', ({ median: { rssBeforeMb, rssMb } }) => [rssBeforeMb, rssMb].map(brief).join('/')),
     right('lost', ({ sequences }) => short(sequences?.lost)),
     LOAD,
     BARS_HELD,

@@ -22,10 +22,14 @@ export class Publishers {
    */
   readonly #isUnheardOf: (queueId: number) => boolean;
   readonly #sequences = new Map<string, number>();
+  /** By queue: when one of its records was last sent while some store's image lacked it. */
+  readonly #unheardMs = new Map<number, number>();
   #nextMessage = 1;
   #isOver = false;
 
   static readonly EXPIRES_MS_MAX = 3_000;
+  /** From the first attempt of a record to the last answer there may be to it. */
+  static readonly ANSWER_MS_MAX = 15_000;
 
   constructor(options: {
     world: SimWorld;
@@ -94,6 +98,7 @@ export class Publishers {
       expiresAtMs: expiresInMs === 0 ? undefined : Math.floor(this.#world.nowMs) + expiresInMs,
     };
     this.#check.published(message);
+    if (this.#isUnheardOf(queueId)) this.#unheardMs.set(queueId, this.#world.nowMs);
     producer.add(
       partition,
       {
@@ -115,7 +120,8 @@ export class Publishers {
         recordFailed: (failure) => {
           // Nobody knows: also a refusal may follow an attempt that was stored and not answered.
           if (failure !== 'unavailable' && this.#knobs.faults.length === 0) this.#check.refused(message.id);
-          const isExcused = this.#isDoomed(queueId) || (failure === 'queue-unknown' && this.#isUnheardOf(queueId));
+          const isNews = this.#world.nowMs - (this.#unheardMs.get(queueId) ?? -Infinity) < Publishers.ANSWER_MS_MAX;
+          const isExcused = this.#isDoomed(queueId) || (failure === 'queue-unknown' && isNews);
           if (failure.startsWith('queue-') && !isExcused) {
             this.#world.fail(new Violation('queues known', `${message.id} for queue ${queue.name}: ${failure}`));
           }
