@@ -103,12 +103,10 @@ export class RunningNode {
 
   /** Resolves when the node serves: its partitions have leaders, and its listeners are open. */
   async begin(config: ServerConfig, logger: Logger): Promise<void> {
-    const { host, ground, link } = this.#parts;
     try {
       await begin(this.#parts, config, logger);
     } catch (cause) {
-      await (host === undefined ? ground.close() : host.close());
-      await link.close();
+      await this.close();
       throw cause;
     }
     this.#look();
