@@ -150,6 +150,7 @@ export class RaftHost {
       logger,
       metrics,
       liveEntries,
+      onFailed: fail,
     });
     collectGauges(metrics, replicas, () => this.#failed !== undefined);
   }

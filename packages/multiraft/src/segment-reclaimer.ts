@@ -24,6 +24,7 @@ export class SegmentReclaimer {
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #logger: Logger;
   readonly #liveEntries: LiveEntries;
+  readonly #onFailed: (cause: Error) => void;
   readonly #reclaimed: Counter;
   readonly #moved: Counter;
   /** Segments with a live entry that is damaged. At most as many as there are segments. */
@@ -63,12 +64,15 @@ export class SegmentReclaimer {
     logger: Logger;
     metrics: Metrics;
     liveEntries: LiveEntries;
+    /** The log takes nothing any more: a node that has nothing else to write would not find out. */
+    onFailed: (cause: Error) => void;
   }) {
     this.#storage = options.storage;
     this.#imageKeeper = options.imageKeeper;
     this.#replicas = options.replicas;
     this.#logger = options.logger;
     this.#liveEntries = options.liveEntries;
+    this.#onFailed = options.onFailed;
     this.#reclaimed = options.metrics.counter('sluice_storage_reclaimed_bytes_total', 'Bytes of segments given back');
     this.#moved = options.metrics.counter(
       'sluice_storage_moved_forward_bytes_total',
@@ -99,7 +103,10 @@ export class SegmentReclaimer {
     this.#restless = this.#deadBytes > 0;
     this.#deadBytes = 0;
     this.#pass = (quiet ? this.#sealDead() : this.#run(this.#storage.entryLog.sealedSegments()))
-      .catch((cause: unknown) => this.#logger.warn({ err: cause }, 'giving space back failed; it is tried again'))
+      .catch((cause: Error) => {
+        if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_FENCED') this.#onFailed(cause);
+        else this.#logger.warn({ err: cause }, 'giving space back failed; it is tried again');
+      })
       .finally(() => {
         this.#pass = undefined;
       });
@@ -234,7 +241,9 @@ export class SegmentReclaimer {
 
   /**
    * A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. And of
-   * one that is not open yet, is being replaced by a snapshot, or cannot be trusted, nobody can say what is alive.
+   * one that is not open yet, is being replaced by a snapshot, or cannot be trusted, nobody can say what is alive. Nor of
+   * entries that are not applied yet: they come alive while the segment is looked at, and the image that is taken before it
+   * goes covers them.
    */
   #isNeeded(segment: SegmentSummary): boolean {
     const { entryLog } = this.#storage;
@@ -245,6 +254,7 @@ export class SegmentReclaimer {
         continue;
       }
       if (replica.installing !== undefined || replica.impaired !== undefined) return true;
+      if (replica.raft.appliedIndex < Math.min(range.last, entryLog.lastIndex(groupId))) return true;
       if (replica.stopped !== undefined && entryLog.firstIndex(groupId) <= range.last) return true;
     }
     return false;

@@ -99,6 +99,10 @@ export class RaftGroup {
   get persistedIndex(): number {
     return this.#group.log.persistedIndex;
   }
+  /** The last entry that the host has said to be applied. */
+  get appliedIndex(): number {
+    return this.#group.log.applied;
+  }
   get lastTerm(): number {
     return this.#group.log.lastTerm();
   }
