@@ -145,9 +145,10 @@ export class StoreCluster {
     return this.node(this.leaderNow(partition));
   }
 
-  /** The committed voters as the leader reports them. */
+  /** The committed voters as the leader reports them; none while those of before are needed, too. */
   voters(partition: number): readonly number[] {
     const leader = this.nodes.get(this.leaderNow(partition));
+    if (leader?.host.status(partition)?.committedMembership.votersOutgoing.length !== 0) return [];
     return leader?.store.report().leads.find((led) => led.partition === partition)?.voters ?? [];
   }
 
