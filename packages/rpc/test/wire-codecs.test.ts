@@ -263,6 +263,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         identity: text,
         cleanStart: fc.boolean(),
         expiryS: integer,
+        will: fc.option(fc.record({ ticket: integer, delayS: integer, message: bytes }), { nil: undefined }),
       }),
       message('subscribe', {
         partition: integer,
@@ -285,13 +286,21 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         epoch: integer,
         filters: list(text),
       }),
-      message('close', { partition: integer, requestId: integer, clientId: text, epoch: integer, expiryS: integer }),
+      message('close', {
+        partition: integer,
+        requestId: integer,
+        clientId: text,
+        epoch: integer,
+        expiryS: integer,
+        takesWillBack: fc.boolean(),
+      }),
       message('attach', { partition: integer, clientId: text, epoch: integer, window: integer }),
       message('pass', {
         partition: integer,
         items: list(fc.record({ clientId: text, epoch: integer, streamId: integer, offset: integer })),
       }),
       message('seen', { partition: integer, version: integer }),
+      message('wills-published', { partition: integer, group: integer }),
     ),
   ],
   [
@@ -327,6 +336,11 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         isImage: fc.boolean(),
         added: list(fc.record({ streamId: integer, filter: text })),
         removed: list(integer),
+      }),
+      message('publish-wills', {
+        partition: integer,
+        group: integer,
+        wills: list(fc.record({ clientId: text, message: bytes })),
       }),
     ),
   ],

@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
 import type {
+  DueWillView,
   PassedItem,
   SessionsRequest,
   SessionsResponse,
@@ -8,6 +9,7 @@ import type {
   StoredFilter,
   StoredSubscriptionView,
   StreamDelivery,
+  WillToLeave,
 } from '@sluice/rpc/contract/sessions';
 import type { Transport } from '@sluice/rpc/transport';
 import type { RouteTable } from './route-table.ts';
@@ -26,6 +28,9 @@ export class SessionClient {
   readonly #clock: Clock;
   readonly #links: StoreLinks<SessionsRequest, SessionsResponse>;
   readonly #streams: StreamListener;
+  #wills: WillListener | undefined;
+  /** Before anybody listens; by partition, each of which has one group under way. */
+  readonly #willsAsked = new Map<number, WillsRequest>();
   readonly #questions = new Map<number, Question>();
   /** By client id: one at a time is attached here. */
   readonly #attached = new Map<string, Attached>();
@@ -74,7 +79,13 @@ export class SessionClient {
 
   open(
     partition: number,
-    client: { clientId: string; identity: string; cleanStart: boolean; expiryS: number },
+    client: {
+      clientId: string;
+      identity: string;
+      cleanStart: boolean;
+      expiryS: number;
+      will: WillToLeave | undefined;
+    },
     patienceMs: number,
   ): Promise<SessionAnswer> {
     return this.#ask(partition, patienceMs, (requestId) => ({ type: 'open', requestId, partition, ...client }));
@@ -100,13 +111,32 @@ export class SessionClient {
     });
   }
 
-  close({ partition, clientId, epoch }: SessionKey, expiryS: number, patienceMs: number): Promise<SessionAnswer> {
+  /** Its will is due, at once or after its delay, unless its client has taken it back. */
+  close(
+    { partition, clientId, epoch }: SessionKey,
+    expiryS: number,
+    takesWillBack: boolean,
+    patienceMs: number,
+  ): Promise<SessionAnswer> {
     // What its client took before goes before.
     this.#flush();
     this.detach(clientId, epoch);
     return this.#ask(partition, patienceMs, (requestId) => {
-      return { type: 'close', requestId, partition, clientId, epoch, expiryS };
+      return { type: 'close', requestId, partition, clientId, epoch, expiryS, takesWillBack };
     });
+  }
+
+  /** Who publishes the wills that stores ask this node for, those included that it was asked for before this. */
+  onWills(listener: WillListener): void {
+    this.#wills = listener;
+    for (const request of this.#willsAsked.values()) this.#publishWills(request);
+    this.#willsAsked.clear();
+  }
+
+  #publishWills(request: WillsRequest): void {
+    const { partition, group, wills } = request;
+    if (this.#wills === undefined) this.#willsAsked.set(partition, request);
+    else this.#wills.publishWills(partition, group, wills, () => this.#willsPublished(partition, group));
   }
 
   /** Its messages come to `sink` until `detach`, or until `sink.lost`. */
@@ -213,6 +243,9 @@ export class SessionClient {
         attached.sink.lost();
         return;
       }
+      case 'publish-wills':
+        this.#publishWills(response);
+        return;
       case 'leading':
         this.#leading(link, response.partition, response.term);
         return;
@@ -235,6 +268,13 @@ export class SessionClient {
     // Asked again with the next tick: at once it would go round in this turn.
     if (status === 'not-leader' || status === 'busy' || status === 'unavailable') question.link = undefined;
     else this.#resolve(question, { status, epoch, present, subscriptions });
+  }
+
+  /** To whoever leads by now; nobody known does: the next one asks again. */
+  #willsPublished(partition: number, group: number): void {
+    const leader = this.#routes.leaderOf(partition);
+    if (leader === 0 || this.#isClosed) return;
+    this.#links.to(leader).channel.send({ type: 'wills-published', partition, group });
   }
 
   #leading(link: SessionLink, partition: number, term: number): void {
@@ -294,6 +334,11 @@ export interface StreamListener {
   streams(news: Extract<SessionsResponse, { type: 'streams' }>): void;
 }
 
+export interface WillListener {
+  /** `done` when each of them is published or refused for good; also when that was so before. */
+  publishWills(partition: number, group: number, wills: readonly DueWillView[], done: () => void): void;
+}
+
 export interface SessionAnswer {
   /** `unavailable`: nobody answered in time; whether it was done is not known. */
   status: Exclude<SessionsStatus, 'not-leader' | 'busy'>;
@@ -303,6 +348,8 @@ export interface SessionAnswer {
 }
 
 const NOBODY: SessionAnswer = { status: 'unavailable', epoch: 0, present: false, subscriptions: [] };
+
+type WillsRequest = Extract<SessionsResponse, { type: 'publish-wills' }>;
 
 type SessionLink = StoreLink<SessionsRequest, SessionsResponse>;
 

@@ -21,6 +21,7 @@ import type { RecordReader } from './record-reader.ts';
 import { Resumption } from './resumption.ts';
 import { RowDropper } from './row-dropper.ts';
 import { PartitionSessions } from './session/partition-sessions.ts';
+import type { WillsParts } from './session/partition-wills.ts';
 import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
 
@@ -438,6 +439,7 @@ export interface PartitionParts {
   clock: Clock;
   prng: Prng;
   logger: Logger;
+  wills: Pick<WillsParts, 'gateways' | 'counted'>;
   events: PartitionEvents;
 }
 

@@ -31,6 +31,7 @@ import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
 import { RetainedService } from './service/retained-service.ts';
 import { SessionService, type StreamLimits } from './service/session-service.ts';
+import type { WillStep } from './session/partition-wills.ts';
 import { SessionMetrics } from './session/session-metrics.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
 
@@ -324,7 +325,12 @@ export class Store {
       streamsMoved: (partition, effect) => this.#sessions.streamsMoved(partition, effect),
     };
     const { engine } = storage;
-    return new Partition({ groupId, host, engine, records: this.#records, topology, clock, prng, logger, events });
+    const records = this.#records;
+    const wills = {
+      gateways: this.#sessions,
+      counted: (step: WillStep, count: number) => this.#sessionMetrics.wills[step].add(count),
+    };
+    return new Partition({ groupId, host, engine, records, topology, clock, prng, logger, wills, events });
   }
 
   #partitionMoved(partition: Partition): void {

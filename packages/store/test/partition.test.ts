@@ -60,6 +60,7 @@ beforeEach(() => {
     clock: systemClock,
     prng: new SeededPrng(1),
     logger: silentLogger,
+    wills: { gateways: { choose: () => 0, isReached: () => false, ask: () => {} }, counted: () => {} },
     events: {
       leadershipMoved: () => {},
       serving: () => served++,

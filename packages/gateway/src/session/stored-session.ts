@@ -65,7 +65,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   close(expiryS: number): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    void this.#client.close(this.key, expiryS, StoredSession.PATIENCE_MS);
+    void this.#client.close(this.key, expiryS, false, StoredSession.PATIENCE_MS);
   }
 
   delivered(deliveries: readonly StreamDelivery[]): void {

@@ -34,7 +34,7 @@ export class StoredSessions {
   open(clientId: string, identity: string | undefined, cleanStart: boolean, expiryS: number): Promise<SessionAnswer> {
     const keepsNothing = cleanStart && expiryS === 0;
     const patienceMs = keepsNothing ? StoredSessions.DISCARD_MS_MAX : StoredSessions.OPEN_MS_MAX;
-    const client = { clientId, identity: identity ?? '', cleanStart, expiryS };
+    const client = { clientId, identity: identity ?? '', cleanStart, expiryS, will: undefined };
     return this.client.open(this.partitionOf(clientId), client, patienceMs);
   }
 }

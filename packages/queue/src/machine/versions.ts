@@ -7,5 +7,6 @@
  * | 1       | 2026-11-20 | first        |
  * | 2       | 2026-11-20 | batches may be numbered, and are then stored once; no batch of version 1 was |
  * | 3       | 2026-11-20 | a queue may erase: an empty payload ends the value of its key; no queue of before does; a partition may have sessions |
+ * | 4       | 2026-11-20 | sessions may have left wills |
  */
-export const MACHINE_VERSION = 3;
+export const MACHINE_VERSION = 4;

@@ -2,7 +2,7 @@ import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
 import { COMMAND_HEADER_BYTES } from '../machine/command-header.ts';
-import type { Pass, SessionCommand, SubscriptionRequest } from './commands.ts';
+import type { CloseCommand, LeftWill, OpenCommand, Pass, SessionCommand, SubscriptionRequest } from './commands.ts';
 
 /** The first byte of a command, in the range that partitions give to sessions. Numbers are never reused. */
 export const SessionCommandKind = {
@@ -12,36 +12,47 @@ export const SessionCommandKind = {
   PASS: 35,
   CLOSE: 36,
   EXPIRE: 37,
+  FIRE_WILLS: 48,
+  CLAIM_WILLS: 49,
+  END_WILLS: 50,
 } as const;
 
 const VERSION = 1;
+/** Of an open that leaves a will and a close that takes it back: an older release must not take them for others. */
+const VERSION_OF_WILLS = 2;
 /** Flags of `open` and of a subscription, and whether a close says anything of the expiry. */
 const CLEAN_START = 1;
 const IS_STORED = 1;
 const HAS_EXPIRY = 1;
+const TAKES_WILL_BACK = 2;
 const HAS_COUNT_MAX = 1;
 const HAS_BYTES_MAX = 2;
 
 /**
  * Behind the header of every command; varints unless said otherwise, texts with their length.
  *
- *   open         u8 flags, client id, identity, gateway, expiry
+ *   open         u8 flags, client id, identity, gateway, expiry, [version 2: ticket, will delay, to the end: the will]
  *   subscribe    u8 flags, client id, epoch, [count max], [bytes max], then to the end: u8 flags, u8 options, id, filter
  *   unsubscribe  client id, epoch, then to the end: filter
  *   pass         then to the end: client id, epoch, stream id, count of ranges, (from, length) each
  *   close        u8 flags, client id, epoch, [expiry]
  *   expire       then to the end: client id
+ *   fire wills   then to the end: client id
+ *   claim wills  gateway, then to the end: will number
+ *   end wills    group number
  */
 export function encodeSessionCommand(command: SessionCommand): Uint8Array {
   switch (command.type) {
     case 'open-session': {
-      const writer = begin(SessionCommandKind.OPEN).u8(command.cleanStart ? CLEAN_START : 0);
-      return writer
+      const { will } = command;
+      const writer = begin(SessionCommandKind.OPEN, will === undefined ? VERSION : VERSION_OF_WILLS);
+      writer
+        .u8(command.cleanStart ? CLEAN_START : 0)
         .text(command.clientId)
-        .text(command.identity)
-        .varint(command.gateway)
-        .varint(command.expiryS)
-        .finish();
+        .text(command.identity);
+      writer.varint(command.gateway).varint(command.expiryS);
+      if (will !== undefined) writer.varint(will.ticket).varint(will.delayS).raw(will.message);
+      return writer.finish();
     }
     case 'subscribe-session': {
       const { countMax, bytesMax } = command;
@@ -80,8 +91,9 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
       return writer.finish();
     }
     case 'close-session': {
-      const { clientId, epoch, expiryS } = command;
-      const writer = begin(SessionCommandKind.CLOSE).u8(expiryS === undefined ? 0 : HAS_EXPIRY);
+      const { clientId, epoch, expiryS, takesWillBack = false } = command;
+      const writer = begin(SessionCommandKind.CLOSE, takesWillBack ? VERSION_OF_WILLS : VERSION);
+      writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | (takesWillBack ? TAKES_WILL_BACK : 0));
       writer.text(clientId).varint(epoch);
       return expiryS === undefined ? writer.finish() : writer.varint(expiryS).finish();
     }
@@ -90,26 +102,43 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
       for (const clientId of command.clientIds) writer.text(clientId);
       return writer.finish();
     }
+    case 'fire-wills': {
+      const writer = begin(SessionCommandKind.FIRE_WILLS);
+      for (const clientId of command.clientIds) writer.text(clientId);
+      return writer.finish();
+    }
+    case 'claim-wills': {
+      const writer = begin(SessionCommandKind.CLAIM_WILLS).varint(command.gateway);
+      for (const number of command.numbers) writer.varint(number);
+      return writer.finish();
+    }
+    case 'end-wills':
+      return begin(SessionCommandKind.END_WILLS).varint(command.group).finish();
   }
 }
 
 /** @throws SluiceError `COMMAND_UNKNOWN` or `BYTES_MALFORMED`: the partition stops rather than guess. */
 export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
-  if (bytes[1] !== VERSION) throw unknown(bytes);
+  const [kind, version] = bytes;
+  const mayBeOfWills = kind === SessionCommandKind.OPEN || kind === SessionCommandKind.CLOSE;
+  if (version !== VERSION && !(mayBeOfWills && version === VERSION_OF_WILLS)) throw unknown(bytes);
   const reader = new ByteReader(bytes, COMMAND_HEADER_BYTES);
-  switch (bytes[0]) {
+  switch (kind) {
     case SessionCommandKind.OPEN: {
       const cleanStart = (reader.u8() & CLEAN_START) !== 0;
       const clientId = reader.text();
       const identity = reader.text();
-      return {
+      const gateway = reader.varint();
+      const open: OpenCommand = {
         type: 'open-session',
         clientId,
         identity,
-        gateway: reader.varint(),
+        gateway,
         cleanStart,
         expiryS: reader.varint(),
       };
+      if (version === VERSION_OF_WILLS) open.will = readWill(reader);
+      return open;
     }
     case SessionCommandKind.SUBSCRIBE: {
       const flags = reader.u8();
@@ -129,9 +158,7 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
     case SessionCommandKind.UNSUBSCRIBE: {
       const clientId = reader.text();
       const epoch = reader.varint();
-      const filters: string[] = [];
-      while (reader.remaining > 0) filters.push(reader.text());
-      return { type: 'unsubscribe-session', clientId, epoch, filters };
+      return { type: 'unsubscribe-session', clientId, epoch, filters: readTexts(reader) };
     }
     case SessionCommandKind.PASS: {
       const passes: Pass[] = [];
@@ -139,23 +166,46 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       return { type: 'pass-session', passes };
     }
     case SessionCommandKind.CLOSE: {
-      const hasExpiry = (reader.u8() & HAS_EXPIRY) !== 0;
+      const flags = reader.u8();
       const clientId = reader.text();
       const epoch = reader.varint();
-      return { type: 'close-session', clientId, epoch, expiryS: hasExpiry ? reader.varint() : undefined };
+      const expiryS = flags & HAS_EXPIRY ? reader.varint() : undefined;
+      const close: CloseCommand = { type: 'close-session', clientId, epoch, expiryS };
+      if (version === VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
+      return close;
     }
-    case SessionCommandKind.EXPIRE: {
-      const clientIds: string[] = [];
-      while (reader.remaining > 0) clientIds.push(reader.text());
-      return { type: 'expire-sessions', clientIds };
+    case SessionCommandKind.EXPIRE:
+      return { type: 'expire-sessions', clientIds: readTexts(reader) };
+    case SessionCommandKind.FIRE_WILLS:
+      return { type: 'fire-wills', clientIds: readTexts(reader) };
+    case SessionCommandKind.CLAIM_WILLS: {
+      const gateway = reader.varint();
+      const numbers: number[] = [];
+      while (reader.remaining > 0) numbers.push(reader.varint());
+      return { type: 'claim-wills', gateway, numbers };
     }
+    case SessionCommandKind.END_WILLS:
+      return { type: 'end-wills', group: reader.varint() };
     default:
       throw unknown(bytes);
   }
 }
 
-function begin(kind: number): ByteWriter {
-  return new ByteWriter(128).u8(kind).u8(VERSION).u53(0);
+function begin(kind: number, version = VERSION): ByteWriter {
+  return new ByteWriter(128).u8(kind).u8(version).u53(0);
+}
+
+function readTexts(reader: ByteReader): string[] {
+  const texts: string[] = [];
+  while (reader.remaining > 0) texts.push(reader.text());
+  return texts;
+}
+
+/** A copy: its row may be kept for longer than the entry. */
+function readWill(reader: ByteReader): LeftWill {
+  const ticket = reader.varint();
+  const delayS = reader.varint();
+  return { ticket, delayS, message: reader.raw(reader.remaining).slice() };
 }
 
 function readPass(reader: ByteReader): Pass {

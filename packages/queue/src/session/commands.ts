@@ -5,7 +5,10 @@ export type SessionCommand =
   | UnsubscribeCommand
   | PassCommand
   | CloseCommand
-  | ExpireCommand;
+  | ExpireCommand
+  | FireWillsCommand
+  | ClaimWillsCommand
+  | EndWillsCommand;
 
 /** Seconds after the connection's end; this many: never. */
 export const EXPIRY_NEVER_S = 0xffff_ffff;
@@ -18,8 +21,17 @@ export interface OpenCommand {
   /** The node whose client it is from now on. */
   gateway: number;
   cleanStart: boolean;
-  /** 0: it is to end with its connection, so nothing is begun for it that is not there. */
+  /** 0: it is to end with its connection, so nothing is begun for it that is not there, unless it leaves a will. */
   expiryS: number;
+  will?: LeftWill;
+}
+
+export interface LeftWill {
+  /** Drawn by the gateway for this CONNECT: an open that is asked again, because its answer was lost, is no take-over. */
+  ticket: number;
+  delayS: number;
+  /** As the gateway wrote it for whoever will publish it. */
+  message: Uint8Array;
 }
 
 export interface SubscribeCommand {
@@ -68,10 +80,31 @@ export interface CloseCommand {
   epoch: number;
   /** From now on; undefined: as it was. */
   expiryS: number | undefined;
+  /** Its client took its leave: the will is not published. Otherwise it is due, now or after its delay. */
+  takesWillBack?: boolean;
 }
 
 /** Those whose time is over by the time of this command; the others are left alone. */
 export interface ExpireCommand {
   type: 'expire-sessions';
   clientIds: readonly string[];
+}
+
+/** Those whose delay is over by the time of this command; the others are left alone. */
+export interface FireWillsCommand {
+  type: 'fire-wills';
+  clientIds: readonly string[];
+}
+
+/** This gateway is asked to publish the group under way, or, when there is none, one of these wills. */
+export interface ClaimWillsCommand {
+  type: 'claim-wills';
+  gateway: number;
+  numbers: readonly number[];
+}
+
+/** The group is published. */
+export interface EndWillsCommand {
+  type: 'end-wills';
+  group: number;
 }

@@ -8,8 +8,22 @@ import { writeU53 } from '../record/byte-cursor.ts';
  * 'U' stream id, client id  what the session has received of the stream
  * 'F' stream id             the filter that feeds the stream, and how many sessions read it
  * 'N'                       the numbers given last, and how many sessions there are
+ * 'W' client id             the will of its last connection, while it can still become due
+ * 'Y' will number           what the will says
+ * 'D' will number           due, and not known to be published
+ * 'G'                       the wills that are being published, and by whom
  */
-export const SessionTable = { SESSION: 0x53, CONNECTED: 0x43, CURSOR: 0x55, STREAM: 0x46, NUMBERS: 0x4e } as const;
+export const SessionTable = {
+  SESSION: 0x53,
+  CONNECTED: 0x43,
+  CURSOR: 0x55,
+  STREAM: 0x46,
+  NUMBERS: 0x4e,
+  WILL: 0x57,
+  WILL_MESSAGE: 0x59,
+  DUE_WILL: 0x44,
+  WILL_GROUP: 0x47,
+} as const;
 
 export function sessionRowKey(clientId: string): Uint8Array {
   return clientKey(SessionTable.SESSION, clientId);
@@ -34,10 +48,23 @@ export function cursorRange(streamId: number): { from: Uint8Array; to: Uint8Arra
 }
 
 export function streamRowKey(streamId: number): Uint8Array {
-  const key = new Uint8Array(9);
-  key[0] = SessionTable.STREAM;
-  writeU53(key, 1, streamId);
-  return key;
+  return numberKey(SessionTable.STREAM, streamId);
+}
+
+export function willRowKey(clientId: string): Uint8Array {
+  return clientKey(SessionTable.WILL, clientId);
+}
+
+export function willMessageRowKey(number: number): Uint8Array {
+  return numberKey(SessionTable.WILL_MESSAGE, number);
+}
+
+export function dueWillRowKey(number: number): Uint8Array {
+  return numberKey(SessionTable.DUE_WILL, number);
+}
+
+export function willGroupRowKey(): Uint8Array {
+  return Uint8Array.of(SessionTable.WILL_GROUP);
 }
 
 export function numbersRowKey(): Uint8Array {
@@ -47,11 +74,14 @@ export function numbersRowKey(): Uint8Array {
 /** [from, to) of all sessions. */
 export const SESSION_RANGE = tableRange(SessionTable.SESSION);
 
-/** [from, to) of everything `SessionMachine.restore` reads: not the sessions, and not their cursors. */
+/** [from, to) of everything `SessionMachine.restore` reads: not the sessions, their cursors, or what wills say. */
 export const SESSION_RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
   tableRange(SessionTable.CONNECTED),
   tableRange(SessionTable.STREAM),
   tableRange(SessionTable.NUMBERS),
+  tableRange(SessionTable.WILL),
+  tableRange(SessionTable.DUE_WILL),
+  tableRange(SessionTable.WILL_GROUP),
 ];
 
 export function clientIdOf(key: Uint8Array): string {
@@ -67,5 +97,12 @@ function clientKey(table: number, clientId: string): Uint8Array {
   const key = new Uint8Array(1 + id.length);
   key[0] = table;
   key.set(id, 1);
+  return key;
+}
+
+function numberKey(table: number, number: number): Uint8Array {
+  const key = new Uint8Array(9);
+  key[0] = table;
+  writeU53(key, 1, number);
   return key;
 }

@@ -2,8 +2,11 @@ import type { Rows } from '../machine/rows.ts';
 import { readU53 } from '../record/byte-cursor.ts';
 import { decodeSessionCommand, SessionCommandKind } from './command-codec.ts';
 import type {
+  ClaimWillsCommand,
   CloseCommand,
+  EndWillsCommand,
   ExpireCommand,
+  FireWillsCommand,
   OpenCommand,
   PassCommand,
   SubscribeCommand,
@@ -37,6 +40,7 @@ import {
   type SessionRow,
 } from './session-rows.ts';
 import { STREAM_ID_MIN } from './stream-id.ts';
+import { Wills } from './wills.ts';
 
 /**
  * The sessions of one partition that outlive their connection.
@@ -49,9 +53,14 @@ import { STREAM_ID_MIN } from './stream-id.ts';
  * Every attach raises the epoch, a number the partition never gives twice: whoever comes with an older one has lost the
  * session and changes nothing of it.
  *
- * Resident are the filters, who is connected, and two numbers. Of a session that waits for its client nothing is.
+ * Of a connection that ends with its session there is nothing here, unless it leaves a will: then it has a session as
+ * well, without streams, for as long as it lives, and with it an epoch, a gateway, and somebody who notices their end.
+ *
+ * Resident are the filters, who is connected, what wills there are, and two numbers. Of a session that waits for its
+ * client nothing else is.
  */
 export class SessionMachine {
+  readonly wills = new Wills();
   readonly #streams: StreamHost;
   readonly #byFilter = new Map<string, StreamState>();
   readonly #byId = new Map<number, StreamState>();
@@ -80,7 +89,7 @@ export class SessionMachine {
       else if (key[0] === SessionTable.NUMBERS) Object.assign(machine.#numbers, decodeNumbersRow(value));
       else if (key[0] === SessionTable.STREAM) {
         machine.#keep({ streamId: readU53(key, 1), ...decodeStreamRow(value) });
-      }
+      } else machine.wills.restore(key, value);
     }
     return machine;
   }
@@ -96,7 +105,7 @@ export class SessionMachine {
         for (const { streamId, clientId } of command.passes) keys.push(cursorRowKey(streamId, clientId));
       } else if (command.type === 'expire-sessions') {
         for (const clientId of command.clientIds) keys.push(sessionRowKey(clientId));
-      } else keys.push(sessionRowKey(command.clientId));
+      } else if ('clientId' in command) keys.push(sessionRowKey(command.clientId));
     }
     return keys;
   }
@@ -117,6 +126,12 @@ export class SessionMachine {
         return this.#close(command, nowMs, rows, effects);
       case 'expire-sessions':
         return this.#expire(command, nowMs, rows, effects);
+      case 'fire-wills':
+        return this.#fireWills(command, nowMs, rows, effects);
+      case 'claim-wills':
+        return this.#claimWills(command, rows);
+      case 'end-wills':
+        return this.#endWills(command, rows);
     }
   }
 
@@ -164,15 +179,23 @@ export class SessionMachine {
   }
 
   #open(command: OpenCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
-    const { clientId, identity, gateway, cleanStart, expiryS } = command;
+    const { clientId, identity, gateway, cleanStart, expiryS, will } = command;
     const known = readSession(rows, clientId);
     const former = known !== undefined && isExpired(known, nowMs) ? undefined : known;
     if (former !== undefined && former.identity !== identity) return { type: 'session-denied' };
-    if (known !== undefined && (former === undefined || cleanStart)) this.#remove(clientId, known, rows, effects);
-    const session = cleanStart ? undefined : former;
+    if (former !== undefined && will !== undefined && this.#isAskedAgain(clientId, former, will.ticket)) {
+      const { epoch, subscriptions } = former;
+      const present = this.wills.of(clientId)?.isPresent === true;
+      return { type: 'session-opened', epoch, present, subscriptions, formerGateway: 0, formerEpoch: 0 };
+    }
+    // What ends with its connection, and was there for its will, ends when that is taken over.
+    const isOfConnection = former?.expiryS === 0 && this.wills.of(clientId) !== undefined;
+    const session = cleanStart || isOfConnection ? undefined : former;
+    if (session !== undefined) this.wills.resumed(clientId, nowMs, rows, effects);
+    else if (known !== undefined) this.#remove(clientId, known, rows, effects);
     const formerGateway = former?.gateway ?? 0;
     const formerEpoch = former?.epoch ?? 0;
-    if (session === undefined && expiryS === 0) {
+    if (session === undefined && expiryS === 0 && will === undefined) {
       return { type: 'session-opened', epoch: 0, present: false, subscriptions: [], formerGateway, formerEpoch };
     }
     const epoch = this.#number();
@@ -183,6 +206,7 @@ export class SessionMachine {
     this.#connected.set(clientId, { epoch, gateway });
     rows.put(connectedRowKey(clientId), encodeConnectedRow({ epoch, gateway }));
     const present = session !== undefined;
+    if (will !== undefined) this.wills.leave(clientId, epoch, present, will, rows);
     return { type: 'session-opened', epoch, present, subscriptions, formerGateway, formerEpoch };
   }
 
@@ -254,15 +278,17 @@ export class SessionMachine {
   }
 
   #close(command: CloseCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
-    const { clientId, epoch, expiryS } = command;
+    const { clientId, epoch, expiryS, takesWillBack } = command;
     const session = this.#held(clientId, epoch, rows);
     if (session === undefined) return { type: 'session-closed', changed: false };
     const left = expiryS ?? session.expiryS;
+    if (takesWillBack === true) this.wills.cancel(clientId, rows, effects);
     if (left === 0) this.#remove(clientId, session, rows, effects);
     else {
       this.#disconnect(clientId, rows);
       const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left };
       rows.put(sessionRowKey(clientId), encodeSessionRow(row));
+      this.wills.disconnected(clientId, left, nowMs, rows, effects);
     }
     return { type: 'session-closed', changed: true };
   }
@@ -278,12 +304,34 @@ export class SessionMachine {
     return { type: 'sessions-expired', clientIds };
   }
 
+  #fireWills({ clientIds }: FireWillsCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
+    let count = 0;
+    for (const clientId of clientIds) if (this.wills.fireIfRipe(clientId, nowMs, rows, effects)) count++;
+    return { type: 'wills-fired', count };
+  }
+
+  #claimWills({ gateway, numbers }: ClaimWillsCommand, rows: Rows): SessionReply {
+    return { type: 'wills-claimed', group: this.wills.claim(gateway, numbers, () => this.#number(), rows) };
+  }
+
+  #endWills({ group }: EndWillsCommand, rows: Rows): SessionReply {
+    return { type: 'wills-ended', count: this.wills.published(group, rows) };
+  }
+
+  /** The connection that has the session is the one that asks for it. */
+  #isAskedAgain(clientId: string, { epoch, gateway }: SessionRow, ticket: number): boolean {
+    const will = this.wills.of(clientId);
+    return gateway !== 0 && will?.number === epoch && will.ticket === ticket;
+  }
+
   /** The session, if this epoch still has it. */
   #held(clientId: string, epoch: number, rows: Rows): SessionRow | undefined {
     return this.#connected.get(clientId)?.epoch === epoch ? readSession(rows, clientId) : undefined;
   }
 
+  /** A will that is still there is due: nothing can hold it back for longer than its session. */
   #remove(clientId: string, session: SessionRow, rows: Rows, effects: SessionEffect[]): void {
+    this.wills.fire(clientId, rows, effects);
     for (const { streamId } of session.subscriptions) {
       if (streamId !== 0) this.#leave(streamId, clientId, rows, effects);
     }

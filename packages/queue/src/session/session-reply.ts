@@ -1,4 +1,5 @@
 import type { StoredSubscription } from './session-rows.ts';
+import type { WillGroup } from './will-rows.ts';
 
 /** What a command of sessions answers to its proposer. */
 export type SessionReply =
@@ -23,7 +24,11 @@ export type SessionReply =
   /** False: it was not as the proposer believed. */
   | { type: 'session-closed'; changed: boolean }
   | { type: 'sessions-expired'; clientIds: readonly string[] }
-  | { type: 'session-passed' };
+  | { type: 'session-passed' }
+  | { type: 'wills-fired'; count: number }
+  /** Undefined: none is due. */
+  | { type: 'wills-claimed'; group: WillGroup | undefined }
+  | { type: 'wills-ended'; count: number };
 
 /** Said to the host of every replica; only a leader acts on them. */
 export type SessionEffect =
@@ -31,4 +36,8 @@ export type SessionEffect =
   | { type: 'stream-added'; streamId: number; filter: string }
   | { type: 'stream-removed'; streamId: number }
   /** Its oldest records may have been received by all. Lost: the next one says it again. */
-  | { type: 'stream-passed'; streamId: number };
+  | { type: 'stream-passed'; streamId: number }
+  /** Lost, all three: a new leader looks at those that wait and those that are due. */
+  | { type: 'will-waiting'; dueAtMs: number }
+  | { type: 'will-due'; number: number }
+  | { type: 'will-cancelled'; number: number };

@@ -127,7 +127,8 @@ export function decodeNumbersRow(value: Uint8Array): NumbersRow {
   return { last: reader.varint(), sessions: reader.varint() };
 }
 
-function readerOf(value: Uint8Array, what: string): ByteReader {
+/** @throws SluiceError for a row of a newer release. */
+export function readerOf(value: Uint8Array, what: string): ByteReader {
   const reader = new ByteReader(value);
   const version = reader.u8();
   if (version !== VERSION) {

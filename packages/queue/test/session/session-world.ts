@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert';
 import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { SessionCommand } from '../../src/session/commands.ts';
-import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey } from '../../src/session/row-keys.ts';
+import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey, willMessageRowKey } from '../../src/session/row-keys.ts';
 import { SessionMachine, type StreamHost } from '../../src/session/session-machine.ts';
 import type { SessionEffect, SessionReply } from '../../src/session/session-reply.ts';
 import { decodeCursorRow, decodeSessionRow, type SessionRow } from '../../src/session/session-rows.ts';
@@ -72,6 +72,15 @@ export class SessionWorld implements StreamHost {
   session(clientId: string): SessionRow | undefined {
     const value = this.rows.get(text(sessionRowKey(clientId)));
     return value === undefined ? undefined : decodeSessionRow(value);
+  }
+
+  willMessage(number: number): Uint8Array | undefined {
+    return this.rows.get(text(willMessageRowKey(number)));
+  }
+
+  /** How many there are of a table, by its letter. */
+  rowsOf(table: string): number {
+    return [...this.rows.keys()].filter((key) => key[0] === table).length;
   }
 
   /** What the session has still to get of a stream. */

@@ -20,6 +20,8 @@ export type SessionsRequest =
       cleanStart: boolean;
       /** Seconds; 0xffffffff: never. */
       expiryS: number;
+      /** Kept before the answer; undefined: it leaves none. */
+      will: WillToLeave | undefined;
     }
   | {
       type: 'subscribe';
@@ -37,12 +39,31 @@ export type SessionsRequest =
       epoch: number;
       filters: readonly string[];
     }
-  | { type: 'close'; requestId: number; partition: number; clientId: string; epoch: number; expiryS: number }
+  | {
+      type: 'close';
+      requestId: number;
+      partition: number;
+      clientId: string;
+      epoch: number;
+      expiryS: number;
+      /** Its client said that the will is not to be published. */
+      takesWillBack: boolean;
+    }
   | { type: 'attach'; partition: number; clientId: string; epoch: number; window: number }
   /** Everything that one turn's clients took in a partition. */
   | { type: 'pass'; partition: number; items: readonly PassedItem[] }
   /** What this gateway publishes from now on goes to the streams as of this version. */
-  | { type: 'seen'; partition: number; version: number };
+  | { type: 'seen'; partition: number; version: number }
+  /** Every will of the group is where it belongs, or never will be. Said again to a new leader that asks again. */
+  | { type: 'wills-published'; partition: number; group: number };
+
+export interface WillToLeave {
+  /** One a CONNECT, so that asking twice is not taken for two connections. */
+  ticket: number;
+  delayS: number;
+  /** For whichever gateway publishes it; the store does not read it. */
+  message: Uint8Array;
+}
 
 export interface StoredFilter {
   filter: string;
@@ -86,7 +107,14 @@ export type SessionsResponse =
       isImage: boolean;
       added: readonly { streamId: number; filter: string }[];
       removed: readonly number[];
-    };
+    }
+  /** These are due. The partition has one group under way and its number is higher than any before. */
+  | { type: 'publish-wills'; partition: number; group: number; wills: readonly DueWillView[] };
+
+export interface DueWillView {
+  clientId: string;
+  message: Uint8Array;
+}
 
 export interface StoredSubscriptionView {
   filter: string;

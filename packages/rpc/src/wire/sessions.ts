@@ -8,13 +8,13 @@ import type {
 import type { Codec } from './codec.ts';
 import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
 
-const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen'] as const;
-const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams'] as const;
+const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen', 'wills-published'] as const;
+const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams', 'publish-wills'] as const;
 const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
 
 export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
   'sessions request',
-  (message, head) => {
+  (message, head, data) => {
     writeName(head, REQUESTS, message.type);
     head.varint(message.partition);
     switch (message.type) {
@@ -22,6 +22,11 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         head.varint(message.requestId).text(message.clientId).text(message.identity);
         writeFlag(head, message.cleanStart);
         head.varint(message.expiryS);
+        writeFlag(head, message.will !== undefined);
+        if (message.will !== undefined) {
+          head.varint(message.will.ticket).varint(message.will.delayS);
+          data.push(message.will.message);
+        }
         return;
       case 'subscribe':
         head.varint(message.requestId).text(message.clientId).varint(message.epoch);
@@ -37,6 +42,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return;
       case 'close':
         head.varint(message.requestId).text(message.clientId).varint(message.epoch).varint(message.expiryS);
+        writeFlag(head, message.takesWillBack);
         return;
       case 'attach':
         head.text(message.clientId).varint(message.epoch).varint(message.window);
@@ -49,6 +55,9 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return;
       case 'seen':
         head.varint(message.version);
+        return;
+      case 'wills-published':
+        head.varint(message.group);
     }
   },
   (head) => {
@@ -64,6 +73,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
           identity: head.text(),
           cleanStart: head.flag(),
           expiryS: head.integer(),
+          will: head.flag() ? { ticket: head.integer(), delayS: head.integer(), message: head.data() } : undefined,
         };
       case 'subscribe':
         return {
@@ -96,6 +106,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
           clientId: head.text(),
           epoch: head.integer(),
           expiryS: head.integer(),
+          takesWillBack: head.flag(),
         };
       case 'attach':
         return { type, partition, clientId: head.text(), epoch: head.integer(), window: head.integer() };
@@ -112,6 +123,8 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         };
       case 'seen':
         return { type, partition, version: head.integer() };
+      case 'wills-published':
+        return { type, partition, group: head.integer() };
     }
   },
 );
@@ -147,6 +160,13 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
         head.varint(message.added.length);
         for (const { streamId, filter } of message.added) head.varint(streamId).text(filter);
         writeIntegers(head, message.removed);
+        return;
+      case 'publish-wills':
+        head.varint(message.partition).varint(message.group).varint(message.wills.length);
+        for (const { clientId, message: will } of message.wills) {
+          head.text(clientId);
+          data.push(will);
+        }
     }
   },
   (head) => {
@@ -186,6 +206,13 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
           isImage: head.flag(),
           added: head.list(2, () => ({ streamId: head.integer(), filter: head.text() })),
           removed: head.integers(),
+        };
+      case 'publish-wills':
+        return {
+          type,
+          partition: head.integer(),
+          group: head.integer(),
+          wills: head.list(1, () => ({ clientId: head.text(), message: head.data() })),
         };
     }
   },

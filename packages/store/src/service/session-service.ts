@@ -1,8 +1,9 @@
 import type { Clock } from '@sluice/common/clock';
-import { EXPIRY_NEVER_S } from '@sluice/queue/session/commands';
+import { EXPIRY_NEVER_S, type OpenCommand } from '@sluice/queue/session/commands';
 import type { SessionEffect, SessionReply } from '@sluice/queue/session/session-reply';
 import { isExpired } from '@sluice/queue/session/session-rows';
 import type {
+  DueWillView,
   SessionsRequest,
   SessionsResponse,
   SessionsStatus,
@@ -14,6 +15,7 @@ import { encodePartitionCommand, type PartitionCommand } from '../machine/partit
 import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
 import type { FeedSink } from '../session/partition-sessions.ts';
+import type { WillGateways } from '../session/partition-wills.ts';
 
 /**
  * Serves the sessions of gateways, a channel each. Every change is a command of the partition's log and answered when it
@@ -23,7 +25,7 @@ import type { FeedSink } from '../session/partition-sessions.ts';
  * streams are told to all gateways as they come, and the answer waits until each of them stores by the version that has
  * the new one: a round trip, and `SEEN_MS_MAX` at most for one that does not answer.
  */
-export class SessionService {
+export class SessionService implements WillGateways {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #clock: Clock;
   readonly #limits: StreamLimits;
@@ -58,8 +60,24 @@ export class SessionService {
   }
 
   streamsMoved(partition: Partition, effect: SessionEffect): void {
-    if (!partition.serves || effect.type === 'stream-passed') return;
+    if (!partition.serves || (effect.type !== 'stream-added' && effect.type !== 'stream-removed')) return;
     for (const gateway of this.#gateways) gateway.moved(partition, effect);
+  }
+
+  choose(turn: number): number {
+    const reached = [...new Set([...this.#gateways].map(({ from }) => from))];
+    return reached[turn % reached.length] ?? 0;
+  }
+
+  isReached(gateway: number): boolean {
+    for (const { from } of this.#gateways) if (from === gateway) return true;
+    return false;
+  }
+
+  /** By its newest channel. */
+  ask(gateway: number, partition: number, group: number, wills: readonly DueWillView[]): void {
+    const channel = [...this.#gateways].findLast(({ from }) => from === gateway);
+    channel?.publishWills(partition, group, wills);
   }
 
   /** Nobody is waited for any more, nor answered. */
@@ -79,6 +97,9 @@ export class SessionService {
         for (const { clientId, epoch, streamId, offset } of request.items) {
           partition?.sessions.pass(clientId, epoch, streamId, offset);
         }
+        return;
+      case 'wills-published':
+        partition?.sessions.wills.published(request.group);
         return;
       case 'seen':
         gateway.seen.set(request.partition, request.version);
@@ -118,9 +139,9 @@ export class SessionService {
         return;
       }
       case 'close': {
-        const { clientId, epoch, expiryS } = request;
+        const { clientId, epoch, expiryS, takesWillBack } = request;
         partition.sessions.detach(clientId, epoch);
-        const command: PartitionCommand = { type: 'close-session', clientId, epoch, expiryS };
+        const command: PartitionCommand = { type: 'close-session', clientId, epoch, expiryS, takesWillBack };
         this.#propose(gateway, partition, request.requestId, command, () => {
           partition.sessions.closed(clientId, epoch, expiryS);
           gateway.answer(request.requestId, 'done', 0);
@@ -130,12 +151,12 @@ export class SessionService {
   }
 
   async #open(gateway: SessionGateway, partition: Partition, request: RequestOf<'open'>): Promise<void> {
-    const { requestId, clientId, identity, cleanStart, expiryS } = request;
-    if (expiryS === 0 && !(await isKnown(partition, clientId))) {
+    const { requestId, clientId, identity, cleanStart, expiryS, will } = request;
+    if (expiryS === 0 && will === undefined && !(await isKnown(partition, clientId))) {
       gateway.answer(requestId, partition.serves ? 'done' : 'not-leader', partition.leader);
       return;
     }
-    const command: PartitionCommand = {
+    const command: OpenCommand = {
       type: 'open-session',
       clientId,
       identity,
@@ -143,6 +164,7 @@ export class SessionService {
       cleanStart,
       expiryS: Math.min(expiryS, EXPIRY_NEVER_S),
     };
+    if (will !== undefined) command.will = will;
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
       const { epoch, present, subscriptions, formerGateway, formerEpoch } = reply;
@@ -319,12 +341,16 @@ class SessionGateway {
     this.#channel.send({ type: 'streams', partition: groupId, version, isImage: true, added, removed: [] });
   }
 
-  moved(partition: Partition, effect: Exclude<SessionEffect, { type: 'stream-passed' }>): void {
+  moved(partition: Partition, effect: Extract<SessionEffect, { type: 'stream-added' | 'stream-removed' }>): void {
     const { streamId } = effect;
     const added = effect.type === 'stream-added' ? [{ streamId, filter: effect.filter }] : [];
     const removed = effect.type === 'stream-removed' ? [streamId] : [];
     const version = partition.machine.sessions.streamsVersion;
     this.#channel.send({ type: 'streams', partition: partition.groupId, version, isImage: false, added, removed });
+  }
+
+  publishWills(partition: number, group: number, wills: readonly DueWillView[]): void {
+    this.#channel.send({ type: 'publish-wills', partition, group, wills });
   }
 
   lost(partition: number, clientId: string, epoch: number): void {

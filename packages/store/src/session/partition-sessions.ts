@@ -9,6 +9,7 @@ import type { Engine } from '@sluice/storage/engine';
 import type { Partition } from '../partition.ts';
 import type { RecordReader } from '../record-reader.ts';
 import { SettleBacklog } from '../settle-backlog.ts';
+import { PartitionWills, type WillsParts } from './partition-wills.ts';
 import { PassBatcher } from './pass-batcher.ts';
 import { SessionFeed } from './session-feed.ts';
 import { SessionRowsReader } from './session-rows-reader.ts';
@@ -23,6 +24,7 @@ import { SessionRowsReader } from './session-rows-reader.ts';
  */
 export class PartitionSessions {
   readonly rows: SessionRowsReader;
+  readonly wills: PartitionWills;
   readonly #partition: Partition;
   readonly #parts: SessionsParts;
   readonly #feeds = new Map<string, AttachedFeed>();
@@ -42,11 +44,14 @@ export class PartitionSessions {
   static readonly TRIM_INTERVAL_MS = 1_000;
   /** Of one command. */
   static readonly EXPIRES_MAX = 256;
+  /** Closed with one tick: a gateway may have had ten thousand, and each is an entry. */
+  static readonly ORPHANS_MAX = 256;
 
   constructor(partition: Partition, parts: SessionsParts) {
     this.#partition = partition;
     this.#parts = parts;
     this.rows = new SessionRowsReader(parts.engine, partition.groupId);
+    this.wills = new PartitionWills(partition, this.rows, { ...parts.wills, clock: parts.clock, logger: parts.logger });
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => partition.propose(command, proposal),
       leads: () => partition.leads,
@@ -70,6 +75,7 @@ export class PartitionSessions {
     for (const [clientId] of this.#machine.allConnected()) this.#orphans.set(clientId, dueMs);
     for (const { streamId } of this.#machine.streams()) this.#dirty.add(streamId);
     this.#expireAtMs = 0;
+    this.wills.leadershipBegan();
   }
 
   leadershipEnded(): void {
@@ -172,6 +178,7 @@ export class PartitionSessions {
   effect(effect: SessionEffect): void {
     if (effect.type === 'stream-removed') this.#byStream.delete(effect.streamId);
     else if (effect.type === 'stream-passed' && this.#partition.leads) this.#dirty.add(effect.streamId);
+    else this.wills.effect(effect);
   }
 
   appended(streamId: number): void {
@@ -195,7 +202,8 @@ export class PartitionSessions {
   tick(): void {
     if (!this.#partition.leads) return;
     const nowMs = this.#parts.clock.monotonicMs();
-    for (const [clientId, dueMs] of [...this.#orphans]) if (nowMs >= dueMs) this.#closeOrphan(clientId);
+    this.#closeOrphans(nowMs);
+    this.wills.tick();
     if (nowMs >= this.#trimAtMs && this.#dirty.size > 0) void this.#trim();
     if (this.#parts.clock.nowMs() >= this.#expireAtMs) void this.#expire();
   }
@@ -210,15 +218,25 @@ export class PartitionSessions {
     feed.add(streamId, cursor);
   }
 
-  #closeOrphan(clientId: string): void {
-    this.#orphans.delete(clientId);
-    const epoch = this.#machine.connected(clientId)?.epoch;
-    if (epoch === undefined) return;
-    this.#parts.logger.info({ client: clientId }, 'a session is disconnected: its gateway is gone');
-    // Its expiry begins with this, and is in its row.
-    void this.#partition
-      .execute({ type: 'close-session', clientId, epoch, expiryS: undefined })
-      .then(() => this.closed(clientId, epoch, 0));
+  /** Sessions whose gateway has not come back for them, as of now. */
+  #closeOrphans(nowMs: number): void {
+    let closed = 0;
+    let client = '';
+    for (const [clientId, dueMs] of this.#orphans) {
+      if (nowMs < dueMs) continue;
+      this.#orphans.delete(clientId);
+      const epoch = this.#machine.connected(clientId)?.epoch;
+      if (epoch === undefined) continue;
+      client = clientId;
+      // Its expiry and the delay of its will begin with this, and are in its rows.
+      void this.#partition
+        .execute({ type: 'close-session', clientId, epoch, expiryS: undefined })
+        .then(() => this.closed(clientId, epoch, 0));
+      if (++closed === PartitionSessions.ORPHANS_MAX) break;
+    }
+    if (closed === 0) return;
+    const fields = { partition: this.#partition.groupId, sessions: closed, client };
+    this.#parts.logger.info(fields, 'sessions are disconnected: their gateway is gone');
   }
 
   /** Of each stream where somebody moved, what all have passed goes. */
@@ -276,6 +294,7 @@ export interface SessionsParts {
   records: RecordReader;
   clock: Clock;
   logger: Logger;
+  wills: Pick<WillsParts, 'gateways' | 'counted'>;
 }
 
 /** The way to the gateway of attached sessions. */

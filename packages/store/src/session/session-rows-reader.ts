@@ -1,6 +1,13 @@
 import { groupKey } from '@sluice/multiraft/keyspace';
 import type { Cursor } from '@sluice/queue/session/cursor';
-import { clientIdOf, cursorRange, cursorRowKey, SESSION_RANGE, sessionRowKey } from '@sluice/queue/session/row-keys';
+import {
+  clientIdOf,
+  cursorRange,
+  cursorRowKey,
+  SESSION_RANGE,
+  sessionRowKey,
+  willMessageRowKey,
+} from '@sluice/queue/session/row-keys';
 import { decodeCursorRow, decodeSessionRow, type SessionRow } from '@sluice/queue/session/session-rows';
 import type { Engine } from '@sluice/storage/engine';
 
@@ -23,6 +30,10 @@ export class SessionRowsReader {
     const keys = streamIds.map((streamId) => groupKey(this.#groupId, cursorRowKey(streamId, clientId)));
     const values = await this.#engine.getMany(keys);
     return values.map((value) => (value === undefined ? undefined : decodeCursorRow(value)));
+  }
+
+  willMessages(numbers: readonly number[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#engine.getMany(numbers.map((number) => groupKey(this.#groupId, willMessageRowKey(number))));
   }
 
   /** The offset that every session of the stream has passed; undefined when `isOver` says so before it is known. */

@@ -1,5 +1,5 @@
 import { EncodedRecord } from '@sluice/queue/record/record-view';
-import type { SessionsRequest, SessionsResponse, StreamDelivery } from '@sluice/rpc/contract/sessions';
+import type { SessionsRequest, SessionsResponse, StreamDelivery, WillToLeave } from '@sluice/rpc/contract/sessions';
 import type { Channel } from '@sluice/rpc/transport';
 import { type TestStore, until } from './test-store.ts';
 
@@ -12,6 +12,9 @@ export class TestSessions {
   readonly streams = new Map<number, string>();
   readonly deliveries: (StreamDelivery & { clientId: string; text: string })[] = [];
   readonly lost: string[] = [];
+  readonly willGroups: Extract<SessionsResponse, { type: 'publish-wills' }>[] = [];
+  /** Whether it says at once that they are published. */
+  publishes = true;
   /** Whether it says that it stores by the streams it was told of. */
   sees = true;
   readonly #channel: Channel<SessionsRequest, SessionsResponse>;
@@ -31,9 +34,12 @@ export class TestSessions {
     });
   }
 
-  open(clientId: string, over: { cleanStart?: boolean; expiryS?: number; identity?: string } = {}): Promise<Answer> {
-    const { cleanStart = false, expiryS = 600, identity = '' } = over;
-    return this.ask({ type: 'open', partition: this.partition, clientId, identity, cleanStart, expiryS });
+  open(
+    clientId: string,
+    over: { cleanStart?: boolean; expiryS?: number; identity?: string; will?: WillToLeave } = {},
+  ): Promise<Answer> {
+    const { cleanStart = false, expiryS = 600, identity = '', will } = over;
+    return this.ask({ type: 'open', partition: this.partition, clientId, identity, cleanStart, expiryS, will });
   }
 
   async subscribe(clientId: string, epoch: number, ...filters: string[]): Promise<number[]> {
@@ -52,8 +58,21 @@ export class TestSessions {
     this.#channel.send({ type: 'pass', partition: this.partition, items });
   }
 
-  close(clientId: string, epoch: number, expiryS = 600): Promise<Answer> {
-    return this.ask({ type: 'close', partition: this.partition, clientId, epoch, expiryS });
+  close(clientId: string, epoch: number, expiryS = 600, takesWillBack = false): Promise<Answer> {
+    return this.ask({ type: 'close', partition: this.partition, clientId, epoch, expiryS, takesWillBack });
+  }
+
+  /** Says so of every group it was asked for. */
+  willsPublished(): void {
+    for (const { partition, group } of this.willGroups) {
+      this.#channel.send({ type: 'wills-published', partition, group });
+    }
+  }
+
+  /** As published through this gateway, a group twice counted once. */
+  get wills(): string[] {
+    const groups = new Map(this.willGroups.map((each) => [each.group, each.wills]));
+    return [...groups.values()].flat().map(({ message }) => Buffer.from(message).toString());
   }
 
   textsOf(clientId: string): string[] {
@@ -83,6 +102,10 @@ export class TestSessions {
         return;
       case 'lost':
         this.lost.push(response.clientId);
+        return;
+      case 'publish-wills':
+        this.willGroups.push(response);
+        if (this.publishes) this.willsPublished();
         return;
       case 'streams': {
         const { partition, version } = response;
