@@ -36,11 +36,9 @@ export class PartitionConsumer {
   #dirty: Place[] = [];
   #nextConsumerId = 1;
   #isClosed = false;
-  readonly #reopenTimer: NodeJS.Timeout;
   readonly #flush = (): void => this.#flushAll();
 
   /** How often lost channels are looked at. */
-  static readonly REOPEN_MS = 50;
 
   constructor(options: {
     topology: Pick<Topology, 'nodes'>;
@@ -59,7 +57,6 @@ export class PartitionConsumer {
     });
     // Before anybody who attaches on this news: the former consumers are gone by then.
     this.#routes.onLeader((partition, nodeId) => this.#leaderKnown(partition, nodeId));
-    this.#reopenTimer = setInterval(() => this.#links.reopen(), PartitionConsumer.REOPEN_MS);
   }
 
   /** The image of the cluster changed: channels are open to all its stores, so that a new leader can ask. */
@@ -129,7 +126,6 @@ export class PartitionConsumer {
 
   /** What the consumers held is available to others at once. Nobody hears of anything any more. */
   close(): void {
-    clearInterval(this.#reopenTimer);
     this.#flushAll();
     this.#isClosed = true;
     this.#consumers.clear();

@@ -18,6 +18,7 @@ import {
 import type { RouteTable } from './route-table.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StoreLinks } from './store-links.ts';
+import { WatchTimer } from './watch-timer.ts';
 
 /**
  * Publishing into partitions: a record joins its partition's open batch, a batch leaves once a turn (or when it is
@@ -57,7 +58,7 @@ export class PartitionProducer {
   #congested = false;
   #flushScheduled = false;
   readonly #reliefListeners: (() => void)[] = [];
-  readonly #sweepTimer: NodeJS.Timeout;
+  readonly #sweeping: WatchTimer;
   #resumeTimer: NodeJS.Timeout | undefined;
   #resumeTimerAtMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
@@ -110,7 +111,7 @@ export class PartitionProducer {
       lost: (link) => this.#lost(link),
     });
     this.#routes.onLeader((partition, nodeId) => this.#leaderKnown(partition, nodeId));
-    this.#sweepTimer = setInterval(() => this.#sweep(), PartitionProducer.SWEEP_MS);
+    this.#sweeping = new WatchTimer(PartitionProducer.SWEEP_MS, () => this.#sweep());
     this.#ackSeconds = options.metrics.histogram(
       'sluice_gateway_append_seconds',
       'From sending a record batch until its answer',
@@ -181,7 +182,7 @@ export class PartitionProducer {
   /** Nobody hears of what is still unanswered. */
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#sweepTimer);
+    this.#sweeping.close();
     clearTimeout(this.#resumeTimer);
     this.#links.close();
   }
@@ -219,6 +220,7 @@ export class PartitionProducer {
       behind: undefined,
     };
     lane.append(batch);
+    this.#sweeping.watch();
     if (lane.state === 'flowing') this.#sendWaiting(lane);
     else if (lane.state === 'held') this.#tryResume(lane);
   }
@@ -421,15 +423,18 @@ export class PartitionProducer {
     for (const listener of this.#reliefListeners) listener();
   }
 
-  #sweep(): void {
+  /** Returns whether anything is still unanswered. */
+  #sweep(): boolean {
     const nowMs = this.#clock.monotonicMs();
-    this.#links.reopen();
+    let isUnanswered = false;
     for (const lane of this.#lanes.values()) {
       this.#stalls.look(lane, nowMs);
       if (lane.head === undefined) continue;
       if (nowMs - lane.head.createdMs > this.#deadlineMs) this.#giveUpLate(lane, nowMs);
       if (lane.state === 'asking' && nowMs >= lane.patienceUntilMs) this.#unanswered(lane, nowMs);
+      isUnanswered ||= lane.head !== undefined;
     }
+    return isUnanswered;
   }
 
   #giveUpLate(lane: PartitionLane, nowMs: number): void {

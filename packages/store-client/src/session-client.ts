@@ -14,6 +14,7 @@ import type {
 import type { Transport } from '@sluice/rpc/transport';
 import type { RouteTable } from './route-table.ts';
 import { type StoreLink, StoreLinks } from './store-links.ts';
+import { WatchTimer } from './watch-timer.ts';
 
 /**
  * This node's way to the sessions in the stores: questions that find the leader and are asked again until they are
@@ -42,7 +43,7 @@ export class SessionClient {
   readonly #leaders = new Map<number, { link: SessionLink; term: number }>();
   #nextRequestId = 1;
   #isClosed = false;
-  readonly #timer: NodeJS.Timeout;
+  readonly #patience: WatchTimer;
 
   /** How often lost channels, and questions that wait, are looked at. */
   static readonly TICK_MS = 50;
@@ -70,7 +71,7 @@ export class SessionClient {
       received: (link, response) => this.#received(link, response),
       lost: (link) => this.#lost(link),
     });
-    this.#timer = setInterval(() => this.#tick(), SessionClient.TICK_MS);
+    this.#patience = new WatchTimer(SessionClient.TICK_MS, () => this.#tick());
   }
 
   topologyChanged(): void {
@@ -149,7 +150,7 @@ export class SessionClient {
   #attach(attached: Attached): void {
     const leader = this.#routes.leaderOf(attached.partition);
     if (this.#attached.get(attached.clientId) !== attached) this.#unattached.delete(attached);
-    else if (leader === 0) this.#unattached.add(attached);
+    else if (leader === 0) this.#waits(attached);
     else this.#attachTo(attached, this.#links.to(leader));
   }
 
@@ -180,7 +181,7 @@ export class SessionClient {
     while (this.#questions.size > 0 && this.#clock.monotonicMs() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, SessionClient.STOP_LOOK_MS));
     }
-    clearInterval(this.#timer);
+    this.#patience.close();
     this.#isClosed = true;
     this.#links.close();
     for (const question of [...this.#questions.values()]) this.#resolve(question, NOBODY);
@@ -208,6 +209,7 @@ export class SessionClient {
         resolve,
       };
       this.#questions.set(requestId, question);
+      this.#patience.watch();
       this.#put(question);
     });
   }
@@ -298,13 +300,19 @@ export class SessionClient {
     for (const attached of this.#attached.values()) {
       if (attached.link !== link) continue;
       attached.link = undefined;
-      this.#unattached.add(attached);
+      this.#waits(attached);
     }
     this.#passed.delete(link);
   }
 
-  #tick(): void {
-    this.#links.reopen();
+  /** For a leader. */
+  #waits(attached: Attached): void {
+    this.#unattached.add(attached);
+    this.#patience.watch();
+  }
+
+  /** Returns whether anybody still waits. */
+  #tick(): boolean {
     for (const attached of this.#unattached) this.#attach(attached);
     const nowMs = this.#clock.monotonicMs();
     for (const question of [...this.#questions.values()]) {
@@ -314,6 +322,7 @@ export class SessionClient {
         this.#put(question);
       }
     }
+    return this.#questions.size > 0 || this.#unattached.size > 0;
   }
 }
 

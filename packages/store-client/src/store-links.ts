@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
+import { WatchTimer } from './watch-timer.ts';
 
 /**
  * One channel to every store, whether or not there is anything to say to it: a store that begins to lead says so on all
@@ -16,8 +17,10 @@ export class StoreLinks<Request, Response> {
   readonly #received: (link: StoreLink<Request, Response>, response: Response) => void;
   readonly #lost: (link: StoreLink<Request, Response>) => void;
   readonly #peers = new Map<number, Peer<Request, Response>>();
+  readonly #reopening: WatchTimer;
   #isClosed = false;
 
+  static readonly LOOK_MS = 50;
   static readonly BACKOFF_MS_MIN = 20;
   static readonly BACKOFF_MS_MAX = 1_000;
   /** A channel that lived this long was a good one: the next loss is a new trouble, not the same. */
@@ -35,6 +38,7 @@ export class StoreLinks<Request, Response> {
     this.#clock = options.clock;
     this.#received = options.received;
     this.#lost = options.lost;
+    this.#reopening = new WatchTimer(StoreLinks.LOOK_MS, () => this.#reopen());
   }
 
   /** Channels to the stores among these nodes are kept open, others closed. */
@@ -62,17 +66,21 @@ export class StoreLinks<Request, Response> {
     return peer.link;
   }
 
-  /** Opens what was lost and has paused long enough. */
-  reopen(): void {
-    const nowMs = this.#clock.monotonicMs();
-    for (const [nodeId, peer] of this.#peers) {
-      if (peer.link === undefined && nowMs >= peer.reopenAtMs) peer.link = this.#open(nodeId, peer);
-    }
-  }
-
   close(): void {
     this.#isClosed = true;
+    this.#reopening.close();
     for (const peer of this.#peers.values()) peer.link?.channel.close();
+  }
+
+  /** Opens what was lost and has paused long enough. Returns whether anything is still lost. */
+  #reopen(): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    let isLost = false;
+    for (const [nodeId, peer] of this.#peers) {
+      if (peer.link === undefined && nowMs >= peer.reopenAtMs) peer.link = this.#open(nodeId, peer);
+      isLost ||= peer.link === undefined;
+    }
+    return isLost;
   }
 
   #open(nodeId: number, peer: Peer<Request, Response>): StoreLink<Request, Response> {
@@ -91,6 +99,7 @@ export class StoreLinks<Request, Response> {
     peer.link = undefined;
     peer.reopenAtMs = nowMs + peer.backoffMs;
     peer.backoffMs = Math.min(peer.backoffMs * 2, StoreLinks.BACKOFF_MS_MAX);
+    this.#reopening.watch();
     this.#lost(link);
   }
 }
