@@ -1,6 +1,5 @@
 import { assert } from '@sluice/common/assert';
 import { MatchCache } from '@sluice/mqtt/topic/match-cache';
-import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import { type AccessChange, type AccessRow, AccessTable } from './access/access-table.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -284,7 +283,7 @@ export class Topology {
     this.#byId.set(definition.queueId, definition);
     this.#byName.set(definition.name, definition);
     this.#bindings.add(definition.topicFilter, definition);
-    this.#forgetMatches(definition.topicFilter);
+    this.#matches.outdate(definition.topicFilter);
     const same = this.#byFilter.get(definition.topicFilter);
     if (same === undefined) this.#byFilter.set(definition.topicFilter, [definition]);
     else insertById(same, definition);
@@ -305,16 +304,11 @@ export class Topology {
   #unbind(earlier: QueueDefinition): void {
     if (this.#byName.get(earlier.name) === earlier) this.#byName.delete(earlier.name);
     this.#bindings.remove(earlier.topicFilter, earlier);
-    this.#forgetMatches(earlier.topicFilter);
+    this.#matches.outdate(earlier.topicFilter);
     const same = this.#byFilter.get(earlier.topicFilter);
     if (same === undefined) return;
     removeById(same, earlier.queueId);
     if (same.length === 0) this.#byFilter.delete(earlier.topicFilter);
-  }
-
-  #forgetMatches(topicFilter: string): void {
-    if (!hasWildcard(topicFilter)) this.#matches.drop(topicFilter);
-    else this.#matches.clear();
   }
 
   /** Another cluster: nothing of the former one holds. */

@@ -1,7 +1,5 @@
 import type { Properties, QoS } from '@sluice/mqtt/codec/packet';
-import { MatchCache } from '@sluice/mqtt/topic/match-cache';
-import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
-import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
+import { MatchIndex } from '@sluice/mqtt/topic/match-index';
 import type { LiveRoute } from '@sluice/rpc/contract/live';
 import { SharedGroup } from './shared-group.ts';
 
@@ -24,11 +22,10 @@ import { SharedGroup } from './shared-group.ts';
  * @hotpath
  */
 export class LiveRouter {
-  readonly #trie = new TopicTrie<Route>();
+  readonly #routes = new MatchIndex<Route>();
   readonly #bySubscriber = new Map<LiveSubscriber, Map<string, Route>>();
   /** By topic filter with its `$share` prefix. */
   readonly #groups = new Map<string, SharedGroup>();
-  readonly #cache = new MatchCache<Route>();
   /** Ordinary subscriptions by filter. */
   readonly #filters = new Map<string, number>();
   /** Groups that have members on other gateways, whether or not they have some here. */
@@ -52,7 +49,7 @@ export class LiveRouter {
   }
 
   get cachedTopics(): number {
-    return this.#cache.size;
+    return this.#routes.cachedTopics;
   }
 
   /** A second subscription with the same topic filter replaces the first [MQTT-3.8.4-3]. Refused: answer 0x97. */
@@ -122,7 +119,7 @@ export class LiveRouter {
   }
 
   #route(message: LiveMessage, shared: boolean): number {
-    const routes = this.#cache.get(message.topic) ?? this.#match(message.topic);
+    const routes = this.#routes.match(message.topic);
     let copies = 0;
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i] as Route;
@@ -182,8 +179,7 @@ export class LiveRouter {
     const { group: groupName, filter, topicFilter } = subscription;
     if (groupName === undefined) {
       const route = new OrdinaryRoute(subscriber, subscription);
-      this.#trie.add(filter, route);
-      this.#outdate(filter);
+      this.#routes.add(filter, route);
       const held = this.#filters.get(filter) ?? 0;
       this.#filters.set(filter, held + 1);
       if (held === 0) this.#observer?.routeAdded(filter, '');
@@ -194,8 +190,7 @@ export class LiveRouter {
       group = new SharedGroup(topicFilter, filter, groupName);
       group.isElsewhere = this.#groupsElsewhere.has(topicFilter);
       this.#groups.set(topicFilter, group);
-      this.#trie.add(filter, group);
-      this.#outdate(filter);
+      this.#routes.add(filter, group);
       this.#observer?.routeAdded(filter, groupName);
     }
     group.join(subscriber, subscription);
@@ -208,15 +203,13 @@ export class LiveRouter {
       route.leave(subscriber);
       if (route.size > 0) return;
       this.#groups.delete(route.topicFilter);
-      this.#trie.remove(route.filter, route);
-      this.#outdate(route.filter);
+      this.#routes.remove(route.filter, route);
       this.#observer?.routeRemoved(route.filter, route.name);
       return;
     }
     route.active = false;
     const { filter } = route.subscription;
-    this.#trie.remove(filter, route);
-    this.#outdate(filter);
+    this.#routes.remove(filter, route);
     const left = (this.#filters.get(filter) ?? 1) - 1;
     if (left > 0) {
       this.#filters.set(filter, left);
@@ -224,18 +217,6 @@ export class LiveRouter {
     }
     this.#filters.delete(filter);
     this.#observer?.routeRemoved(filter, '');
-  }
-
-  #match(topic: string): readonly Route[] {
-    const routes: Route[] = [];
-    this.#trie.match(topic, (route) => routes.push(route));
-    this.#cache.put(topic, routes);
-    return routes;
-  }
-
-  #outdate(filter: string): void {
-    if (hasWildcard(filter)) this.#cache.clear();
-    else this.#cache.drop(filter);
   }
 }
 

@@ -1,5 +1,4 @@
 import { MatchCache } from '@sluice/mqtt/topic/match-cache';
-import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import type { LiveRoute } from '@sluice/rpc/contract/live';
 
@@ -43,7 +42,7 @@ export class RemoteRoutes<G extends NonNullable<unknown>> {
       this.#byGateway.set(gateway, held);
     }
     held.add(place);
-    if (!(place instanceof RemoteGroup)) this.#outdate(place.filter);
+    if (!(place instanceof RemoteGroup)) this.#cache.outdate(place.filter);
   }
 
   remove(gateway: G, route: LiveRoute): void {
@@ -93,7 +92,7 @@ export class RemoteRoutes<G extends NonNullable<unknown>> {
       group = new RemoteGroup<G>(topicFilter, { filter: route.filter, share: route.share });
       this.#groups.set(topicFilter, group);
       this.#trie.add(route.filter, group);
-      this.#outdate(route.filter);
+      this.#cache.outdate(route.filter);
       this.#groupChanged(topicFilter, true);
     }
     return group;
@@ -110,12 +109,7 @@ export class RemoteRoutes<G extends NonNullable<unknown>> {
       this.#groups.delete(place.topicFilter);
       this.#groupChanged(place.topicFilter, false);
     } else if (isEmpty) this.#filters.delete(place.filter);
-    this.#outdate(place.filter);
-  }
-
-  #outdate(filter: string): void {
-    if (hasWildcard(filter)) this.#cache.clear();
-    else this.#cache.drop(filter);
+    this.#cache.outdate(place.filter);
   }
 }
 

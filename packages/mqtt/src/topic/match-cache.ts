@@ -1,3 +1,5 @@
+import { hasWildcard } from './topic-filter.ts';
+
 /**
  * Lists of matches by topic, in two generations: what is asked for moves to the young one, and when that is full the old
  * one is forgotten whole. A map that drops its oldest entry for every new one pays for the holes it leaves, some
@@ -43,6 +45,12 @@ export class MatchCache<M> {
       this.#young.delete(topic);
     }
     this.#old.delete(topic);
+  }
+
+  /** What a change of what stands under this filter makes wrong. */
+  outdate(filter: string): void {
+    if (hasWildcard(filter)) this.clear();
+    else this.drop(filter);
   }
 
   clear(): void {
