@@ -301,6 +301,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       }),
       message('seen', { partition: integer, version: integer }),
       message('wills-published', { partition: integer, group: integer }),
+      message('next-page', { partition: integer }),
     ),
   ],
   [
@@ -333,7 +334,8 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
       message('streams', {
         partition: integer,
         version: integer,
-        isImage: fc.boolean(),
+        part: fc.constantFrom('first-page', 'page', 'change'),
+        isComplete: fc.boolean(),
         added: list(fc.record({ streamId: integer, filter: text })),
         removed: list(integer),
       }),

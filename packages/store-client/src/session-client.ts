@@ -9,6 +9,7 @@ import type {
   StoredFilter,
   StoredSubscriptionView,
   StreamDelivery,
+  StreamNews,
   WillToLeave,
 } from '@sluice/rpc/contract/sessions';
 import type { Transport } from '@sluice/rpc/transport';
@@ -255,8 +256,14 @@ export class SessionClient {
         // Of a former leader, which may not have heard yet.
         if (this.#leaders.get(response.partition)?.link !== link) return;
         this.#streams.streams(response);
-        link.channel.send({ type: 'seen', partition: response.partition, version: response.version });
+        this.#told(link, response);
     }
+  }
+
+  /** Before all streams are known, this node does not store by them, whatever it was told of those that came since. */
+  #told({ channel }: SessionLink, { partition, version, part, isComplete }: StreamNews): void {
+    if (isComplete) channel.send({ type: 'seen', partition, version });
+    else if (part !== 'change') channel.send({ type: 'next-page', partition });
   }
 
   #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
@@ -340,7 +347,7 @@ export interface SessionSink {
 }
 
 export interface StreamListener {
-  streams(news: Extract<SessionsResponse, { type: 'streams' }>): void;
+  streams(news: StreamNews): void;
 }
 
 export interface WillListener {

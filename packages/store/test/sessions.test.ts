@@ -176,6 +176,23 @@ describe('a stream', () => {
     await store.restart();
   });
 
+  test('is one of many that a gateway is told of by pages, the next when it asks; it counts as told behind the last', async () => {
+    const { epoch } = await gateway.open('c');
+    const filters = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(6_000, 'x'));
+    await gateway.subscribe('c', epoch, ...filters);
+    const late = new TestSessions(store);
+    late.takesPages = false;
+    await until(() => late.pages.length === 1, 'the first page');
+    const [streamId] = (await gateway.subscribe('c', epoch, 'a')) as [number];
+    // Told at once, and yet not stored in: what was there before is not known there.
+    expect([late.pages, late.streams.get(streamId), late.seen]).toEqual([[11], 'a', []]);
+    late.takesPages = true;
+    late.nextPage();
+    await until(() => late.seen.length === 1, 'the last page');
+    expect(late.pages).toEqual([11, 10]);
+    expect([...late.streams.values()].sort()).toEqual([...filters, 'a'].sort());
+  });
+
   test('that ended refuses nothing and leaves nothing', async () => {
     const { epoch, streamIds } = await begin('c', 'a');
     await publish(streamIds, '1');

@@ -1,76 +1,67 @@
-import { MatchCache } from '@sluice/mqtt/topic/match-cache';
-import { hasWildcard } from '@sluice/mqtt/topic/topic-filter';
-import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
-import type { SessionsResponse } from '@sluice/rpc/contract/sessions';
+import { MatchIndex } from '@sluice/mqtt/topic/match-index';
+import type { StreamNews } from '@sluice/rpc/contract/sessions';
 import type { StreamListener } from '@sluice/store-client/session-client';
 
 /**
  * Which streams of which partitions keep a topic: what stored sessions anywhere subscribe to. Partitions say so, all of
- * theirs when somebody begins to lead them and then what changes; what is known of a partition without a leader goes on
- * to hold. Publishers repeat their topics, so matches are kept by topic.
+ * theirs, page by page, when somebody begins to lead them and then what changes; what is known of a partition without a
+ * leader goes on to hold, and so does what a new leader has not come to yet.
  *
  * @hotpath
  */
 export class StreamRoutes implements StreamListener {
-  readonly #trie = new TopicTrie<StreamRoute>();
-  readonly #byPartition = new Map<number, Map<number, StreamRoute>>();
-  readonly #cache = new MatchCache<StreamRoute>();
-  #count = 0;
+  readonly #routes = new MatchIndex<StreamRoute>();
+  readonly #byPartition = new Map<number, KnownStreams>();
 
   get count(): number {
-    return this.#count;
+    return this.#routes.size;
   }
 
   /** Every partition has told of its streams: until then a publish might miss some. */
   isComplete(partitionCount: number): boolean {
-    return partitionCount > 0 && this.#byPartition.size >= partitionCount;
+    if (partitionCount === 0 || this.#byPartition.size < partitionCount) return false;
+    for (const { wasComplete } of this.#byPartition.values()) if (!wasComplete) return false;
+    return true;
   }
 
   match(topic: string): readonly StreamRoute[] {
-    if (this.#count === 0) return NONE;
-    return this.#cache.get(topic) ?? this.#match(topic);
+    // Nobody keeps a session: nothing to remember by topic.
+    return this.#routes.size === 0 ? NONE : this.#routes.match(topic);
   }
 
-  streams({ partition, isImage, added, removed }: Extract<SessionsResponse, { type: 'streams' }>): void {
+  streams({ partition, part, isComplete, added, removed }: StreamNews): void {
     let known = this.#byPartition.get(partition);
     if (known === undefined) {
-      known = new Map();
+      known = new KnownStreams();
       this.#byPartition.set(partition, known);
     }
-    if (isImage) {
-      const wanted = new Set(added.map(({ streamId }) => streamId));
-      for (const streamId of [...known.keys()]) if (!wanted.has(streamId)) this.#remove(known, streamId);
-    }
+    if (part === 'first-page') known.image++;
     for (const streamId of removed) this.#remove(known, streamId);
-    for (const { streamId, filter } of added) {
-      if (known.has(streamId)) continue;
-      const route = { partition, streamId, filter };
-      known.set(streamId, route);
-      this.#trie.add(filter, route);
-      this.#count++;
-      this.#outdate(filter);
+    for (const { streamId, filter } of added) this.#add(known, partition, streamId, filter);
+    if (!isComplete) return;
+    // What a former leader told of and this one did not.
+    if (part !== 'change') {
+      for (const [streamId, { image }] of known.routes) if (image !== known.image) this.#remove(known, streamId);
     }
+    known.wasComplete = true;
   }
 
-  #remove(known: Map<number, StreamRoute>, streamId: number): void {
-    const route = known.get(streamId);
+  #add(known: KnownStreams, partition: number, streamId: number, filter: string): void {
+    const former = known.routes.get(streamId);
+    if (former !== undefined) {
+      former.image = known.image;
+      return;
+    }
+    const route = { partition, streamId, filter, image: known.image };
+    known.routes.set(streamId, route);
+    this.#routes.add(filter, route);
+  }
+
+  #remove(known: KnownStreams, streamId: number): void {
+    const route = known.routes.get(streamId);
     if (route === undefined) return;
-    known.delete(streamId);
-    this.#trie.remove(route.filter, route);
-    this.#count--;
-    this.#outdate(route.filter);
-  }
-
-  #match(topic: string): readonly StreamRoute[] {
-    const routes: StreamRoute[] = [];
-    this.#trie.match(topic, (route) => routes.push(route));
-    this.#cache.put(topic, routes);
-    return routes;
-  }
-
-  #outdate(filter: string): void {
-    if (hasWildcard(filter)) this.#cache.clear();
-    else this.#cache.drop(filter);
+    known.routes.delete(streamId);
+    this.#routes.remove(route.filter, route);
   }
 }
 
@@ -81,3 +72,11 @@ export interface StreamRoute {
 }
 
 const NONE: readonly StreamRoute[] = [];
+
+/** Of one partition. */
+class KnownStreams {
+  readonly routes = new Map<number, StreamRoute & { image: number }>();
+  /** Counts the images that began: a route has the number of the last that had it. */
+  image = 0;
+  wasComplete = false;
+}

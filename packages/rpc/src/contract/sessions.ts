@@ -7,7 +7,8 @@
  * never more than its window unanswered, each from one stream: what is stored for a topic filter of the partition. When
  * another store begins to lead (`leading`) everything not passed by then comes again from there.
  *
- * Streams are told to every gateway, which stores in them what its clients publish.
+ * Streams are told to every gateway, which stores in them what its clients publish. There may be hundreds of thousands:
+ * whoever begins to lead tells of its own a page at a time, the next when the gateway asks for it.
  */
 export type SessionsRequest =
   | {
@@ -55,7 +56,9 @@ export type SessionsRequest =
   /** What this gateway publishes from now on goes to the streams as of this version. */
   | { type: 'seen'; partition: number; version: number }
   /** Every will of the group is where it belongs, or never will be. Said again to a new leader that asks again. */
-  | { type: 'wills-published'; partition: number; group: number };
+  | { type: 'wills-published'; partition: number; group: number }
+  /** The page before was taken. */
+  | { type: 'next-page'; partition: number };
 
 export interface WillToLeave {
   /** One a CONNECT, so that asking twice is not taken for two connections. */
@@ -99,17 +102,22 @@ export type SessionsResponse =
   /** Another connection has it, or it is over. */
   | { type: 'lost'; partition: number; clientId: string; epoch: number }
   | { type: 'leading'; partition: number; term: number }
-  /** The partition's streams, all of them or what changed. */
-  | {
-      type: 'streams';
-      partition: number;
-      version: number;
-      isImage: boolean;
-      added: readonly { streamId: number; filter: string }[];
-      removed: readonly number[];
-    }
   /** These are due. The partition has one group under way and its number is higher than any before. */
-  | { type: 'publish-wills'; partition: number; group: number; wills: readonly DueWillView[] };
+  | { type: 'publish-wills'; partition: number; group: number; wills: readonly DueWillView[] }
+  | StreamNews;
+
+/** A partition's streams. */
+export interface StreamNews {
+  type: 'streams';
+  partition: number;
+  version: number;
+  /** Pages are all that there are; what changes between two of them is told at once. */
+  part: 'first-page' | 'page' | 'change';
+  /** With this the gateway knows all streams of the partition, as of `version`. */
+  isComplete: boolean;
+  added: readonly { streamId: number; filter: string }[];
+  removed: readonly number[];
+}
 
 export interface DueWillView {
   clientId: string;

@@ -8,8 +8,9 @@ import type {
 import type { Codec } from './codec.ts';
 import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
 
-const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen', 'wills-published'] as const;
+const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen', 'wills-published', 'next-page'] as const;
 const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams', 'publish-wills'] as const;
+const PARTS = ['first-page', 'page', 'change'] as const;
 const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
 
 export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
@@ -58,6 +59,8 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return;
       case 'wills-published':
         head.varint(message.group);
+        return;
+      case 'next-page':
     }
   },
   (head) => {
@@ -125,6 +128,8 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return { type, partition, version: head.integer() };
       case 'wills-published':
         return { type, partition, group: head.integer() };
+      case 'next-page':
+        return { type, partition };
     }
   },
 );
@@ -156,7 +161,8 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
         return;
       case 'streams':
         head.varint(message.partition).varint(message.version);
-        writeFlag(head, message.isImage);
+        writeName(head, PARTS, message.part);
+        writeFlag(head, message.isComplete);
         head.varint(message.added.length);
         for (const { streamId, filter } of message.added) head.varint(streamId).text(filter);
         writeIntegers(head, message.removed);
@@ -203,7 +209,8 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
           type,
           partition: head.integer(),
           version: head.integer(),
-          isImage: head.flag(),
+          part: head.name(PARTS, 'part of the streams'),
+          isComplete: head.flag(),
           added: head.list(2, () => ({ streamId: head.integer(), filter: head.text() })),
           removed: head.integers(),
         };

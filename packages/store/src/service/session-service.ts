@@ -16,6 +16,7 @@ import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
 import type { FeedSink } from '../session/partition-sessions.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
+import { StreamImage } from '../session/stream-image.ts';
 
 /**
  * Serves the sessions of gateways, a channel each. Every change is a command of the partition's log and answered when it
@@ -100,6 +101,9 @@ export class SessionService implements WillGateways {
         return;
       case 'wills-published':
         partition?.sessions.wills.published(request.group);
+        return;
+      case 'next-page':
+        if (partition !== undefined) gateway.nextPage(partition);
         return;
       case 'seen':
         gateway.seen.set(request.partition, request.version);
@@ -310,6 +314,8 @@ class SessionGateway {
   readonly sinks = new Map<number, FeedSink>();
   /** By partition, the version of its streams that the gateway stores by. */
   readonly seen = new Map<number, number>();
+  /** By partition, how far its streams were told of; none when all were. */
+  readonly #images = new Map<number, StreamImage>();
   readonly #channel: SessionChannel;
 
   constructor(channel: SessionChannel, from: number) {
@@ -336,9 +342,24 @@ class SessionGateway {
     const { groupId, term, machine } = partition;
     this.seen.delete(groupId);
     this.#channel.send({ type: 'leading', partition: groupId, term });
-    const added = [...machine.sessions.streams()].map(({ streamId, filter }) => ({ streamId, filter }));
+    const image = new StreamImage(machine.sessions, term);
+    this.#images.set(groupId, image);
+    this.#page(partition, image, 'first-page');
+  }
+
+  nextPage(partition: Partition): void {
+    const image = this.#images.get(partition.groupId);
+    if (image === undefined) return;
+    if (partition.serves && partition.term === image.term) this.#page(partition, image, 'page');
+    else this.#images.delete(partition.groupId);
+  }
+
+  #page({ groupId, machine }: Partition, image: StreamImage, part: 'first-page' | 'page'): void {
+    const added = image.page();
+    const isComplete = image.isOver;
+    if (isComplete) this.#images.delete(groupId);
     const version = machine.sessions.streamsVersion;
-    this.#channel.send({ type: 'streams', partition: groupId, version, isImage: true, added, removed: [] });
+    this.#channel.send({ type: 'streams', partition: groupId, version, part, isComplete, added, removed: [] });
   }
 
   moved(partition: Partition, effect: Extract<SessionEffect, { type: 'stream-added' | 'stream-removed' }>): void {
@@ -346,7 +367,16 @@ class SessionGateway {
     const added = effect.type === 'stream-added' ? [{ streamId, filter: effect.filter }] : [];
     const removed = effect.type === 'stream-removed' ? [streamId] : [];
     const version = partition.machine.sessions.streamsVersion;
-    this.#channel.send({ type: 'streams', partition: partition.groupId, version, isImage: false, added, removed });
+    const isComplete = !this.#images.has(partition.groupId);
+    this.#channel.send({
+      type: 'streams',
+      partition: partition.groupId,
+      version,
+      part: 'change',
+      isComplete,
+      added,
+      removed,
+    });
   }
 
   publishWills(partition: number, group: number, wills: readonly DueWillView[]): void {

@@ -15,6 +15,12 @@ export class TestSessions {
   readonly willGroups: Extract<SessionsResponse, { type: 'publish-wills' }>[] = [];
   /** Whether it says at once that they are published. */
   publishes = true;
+  /** How many streams came with each page of images. */
+  readonly pages: number[] = [];
+  /** The versions it said that it stores by. */
+  readonly seen: number[] = [];
+  /** Whether it asks for more of an image. */
+  takesPages = true;
   /** Whether it says that it stores by the streams it was told of. */
   sees = true;
   readonly #channel: Channel<SessionsRequest, SessionsResponse>;
@@ -84,6 +90,10 @@ export class TestSessions {
     return this.textsOf(clientId);
   }
 
+  nextPage(): void {
+    this.#channel.send({ type: 'next-page', partition: this.partition });
+  }
+
   /** The gateway dies. */
   end(): void {
     this.#channel.close();
@@ -110,10 +120,15 @@ export class TestSessions {
       case 'streams': {
         const { partition, version } = response;
         if (partition !== this.partition) return;
-        if (response.isImage) this.streams.clear();
+        if (response.part === 'first-page') this.streams.clear();
+        if (response.part !== 'change') this.pages.push(response.added.length);
         for (const { streamId, filter } of response.added) this.streams.set(streamId, filter);
         for (const streamId of response.removed) this.streams.delete(streamId);
-        if (this.sees) this.#channel.send({ type: 'seen', partition, version });
+        if (response.isComplete && this.sees) {
+          this.seen.push(version);
+          this.#channel.send({ type: 'seen', partition, version });
+        }
+        if (!response.isComplete && response.part !== 'change' && this.takesPages) this.nextPage();
       }
     }
   }
