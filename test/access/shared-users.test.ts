@@ -1,54 +1,31 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of rules are written so.
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { ServerProcess } from '../harness/server-process.ts';
+import { Clients, farewell, settingFlags, sluice } from './clients.ts';
 
 /** Users, rules and bans that the cluster shares: made by command and by REST, in force at once, there after a restart. */
-const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
 const RULES = '/api/v5/authorization/sources/built_in_database/rules';
 const BANNED = '/api/v5/banned';
 
 let server: ServerProcess;
-const clients: MqttClient[] = [];
+const clients = new Clients(() => server);
+const connect = clients.connect.bind(clients);
 
 beforeAll(async () => {
   const settings = ['auth.database=true', 'mqtt.flappingConnects=30', 'mqtt.flappingBan=1h'];
-  server = await ServerProcess.start({ flags: settings.flatMap((one) => ['--set', one]) });
+  server = await ServerProcess.start({ flags: settingFlags(settings) });
 });
 afterAll(async () => {
-  for (const client of clients) client.end(true);
+  clients.end();
   await server?.dispose();
 });
 
-async function sluice(line: string, input = ''): Promise<{ code: number | null; out: string }> {
-  const { host, port } = server.address('http');
-  const env = { ...process.env, SLUICE_URL: `http://${host}:${port}`, SLUICE_API_KEY: 'harness:harness-secret' };
-  const child = spawn(process.execPath, [BIN, ...line.split(' ')], { env });
-  let out = '';
-  child.stdout.on('data', (text) => {
-    out += text;
-  });
-  child.stdin.end(input);
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out })));
-}
-
-async function connect(username: string, password: string, more: IClientOptions = {}): Promise<MqttClient> {
-  const { host, port } = server.mqtt;
-  const options: IClientOptions = { username, password, reconnectPeriod: 0, protocolVersion: 5, ...more };
-  const client = await mqtt.connectAsync(`mqtt://${host}:${port}`, options);
-  client.on('error', () => {});
-  clients.push(client);
-  return client;
-}
-
-const farewell = (client: MqttClient): Promise<number | undefined> =>
-  new Promise((resolve) => client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)));
+const command = (line: string, input = ''): Promise<{ code: number | null; out: string }> =>
+  sluice(line.split(' '), input, server);
 
 test('a user that was added connects, and does what the rules say, at once', async () => {
   await expect(connect('ann', 'lovelace')).rejects.toMatchObject({ code: 0x86 });
-  expect(await sluice('users add ann', 'lovelace\n')).toEqual({
+  expect(await command('users add ann', 'lovelace\n')).toEqual({
     code: 0,
     out: 'Password: ann may connect\n'.slice(10),
   });
@@ -93,8 +70,8 @@ test('all of it is there after a restart; a user that is removed is sent away', 
   const ann = await connect('ann', 'lovelace');
   await ann.publishAsync('rooms/ann', 'x', { qos: 1 });
   const gone = farewell(ann);
-  expect((await sluice('users remove ann')).code).toBe(0);
+  expect((await command('users remove ann')).code).toBe(0);
   expect(await gone).toBe(0x87);
   await expect(connect('ann', 'lovelace')).rejects.toMatchObject({ code: 0x86 });
-  expect((await sluice('users list')).out).toBe('There are no users\n');
+  expect((await command('users list')).out).toBe('There are no users\n');
 });

@@ -1,24 +1,22 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of rules are written so.
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { ServerProcess } from '../harness/server-process.ts';
+import { Clients, codeOf, passwordLine, settingFlags } from './clients.ts';
 
 /** The door as an operator builds it: `sluice passwd` into a password file, rules in a file, and clients that try it. */
-const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
-
 let folder = '';
 let server: ServerProcess;
-const clients: MqttClient[] = [];
+const clients = new Clients(() => server);
+const connect = clients.connect.bind(clients);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-access-'));
   const passwords = join(folder, 'passwords');
   const rules = join(folder, 'rules.yaml');
-  await writeFile(passwords, `${await passwd('ann', 'lovelace')}bob:plain\n`);
+  await writeFile(passwords, `${await passwordLine('ann', 'lovelace')}bob:plain\n`);
   await writeFile(
     rules,
     [
@@ -29,41 +27,13 @@ beforeAll(async () => {
     ].join('\n'),
   );
   const settings = [`auth.passwordFile=${passwords}`, `authorization.rulesFile=${rules}`];
-  server = await ServerProcess.start({ flags: settings.flatMap((one) => ['--set', one]) });
+  server = await ServerProcess.start({ flags: settingFlags(settings) });
 });
 afterAll(async () => {
-  for (const client of clients) client.end(true);
+  clients.end();
   await server?.dispose();
   await rm(folder, { recursive: true, force: true });
 });
-
-/** What the command prints for a password on its standard input. */
-function passwd(user: string, password: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [BIN, 'passwd', user]);
-    let printed = '';
-    child.stdout.on('data', (text) => {
-      printed += text;
-    });
-    child.on('close', (code) => (code === 0 ? resolve(printed) : reject(new Error(`exit code ${code}`))));
-    child.stdin.end(`${password}\n`);
-  });
-}
-
-async function connect(username: string, password: string, more: IClientOptions = {}): Promise<MqttClient> {
-  const { host, port } = server.mqtt;
-  const options: IClientOptions = { username, password, reconnectPeriod: 0, protocolVersion: 5, ...more };
-  const client = await mqtt.connectAsync(`mqtt://${host}:${port}`, options);
-  client.on('error', () => {});
-  clients.push(client);
-  return client;
-}
-
-const codeOf = async (attempt: Promise<unknown>): Promise<unknown> =>
-  attempt.then(
-    () => 'done',
-    (error: { code?: number }) => error.code,
-  );
 
 test('the password decides who comes in', async () => {
   await connect('ann', 'lovelace');

@@ -189,7 +189,7 @@ describe('a handshake', () => {
   });
 });
 
-test('a name that can be read in two ways is not read', () => {
+test('B28: a name that can be read in two ways is not read', () => {
   const of = (more: object): unknown => namesOf(more as NodeCertificate);
   const nothing = { commonName: undefined, dns: [], emails: [], uris: [] };
   expect(of({})).toEqual(nothing);

@@ -16,49 +16,28 @@ import {
  * The certificate this node shows to others, and the authority whose certificates it accepts. What others would refuse
  * anyway is refused here, at start.
  */
-export class ClusterCertificates {
-  readonly #files: ClusterTlsFiles;
-  readonly #watched: WatchedCertificates;
+export class ClusterCertificates extends WatchedCertificates<TlsFiles> {
+  readonly #certificateFile: string;
 
   static async open(files: ClusterTlsFiles, parts: CertificateParts): Promise<ClusterCertificates> {
-    return new ClusterCertificates(
-      files,
-      new WatchedCertificates(files, WORDING, await readCertificate(files, WORDING), parts),
-    );
+    return new ClusterCertificates(files, await readCertificate(files, WORDING), parts);
   }
 
-  private constructor(files: ClusterTlsFiles, watched: WatchedCertificates) {
-    this.#files = files;
-    this.#watched = watched;
-  }
-
-  get tls(): TlsFiles {
-    return tlsFilesOf(this.#watched.pem);
+  private constructor(files: ClusterTlsFiles, pem: CertificatePem, parts: CertificateParts) {
+    super(files, WORDING, tlsFilesOf, pem, parts);
+    this.#certificateFile = files.certificateFile;
   }
 
   /** Others connect to that address, and compare the certificate with its host. */
   mustName(address: string): void {
     const host = hostOf(address);
-    const problem = checkServerIdentity(host, new X509Certificate(this.#watched.pem.cert).toLegacyObject());
+    const problem = checkServerIdentity(host, new X509Certificate(this.current.cert).toLegacyObject());
     if (problem === undefined) return;
     throw new SluiceError(
       WORDING.code,
-      `cluster.certificateFile = "${this.#files.certificateFile}" does not name ${host}, where others reach this node: ${problem.message}`,
+      `cluster.certificateFile = "${this.#certificateFile}" does not name ${host}, where others reach this node: ${problem.message}`,
       { hint: 'issue it with that host as a subject alternative name (DNS or IP), or correct node.advertise' },
     );
-  }
-
-  /** `renewed` is called with what connections from then on use. */
-  watch(renewed: (tls: TlsFiles) => void): void {
-    this.#watched.watch((pem) => renewed(tlsFilesOf(pem)));
-  }
-
-  look(renewed: (tls: TlsFiles) => void): Promise<void> {
-    return this.#watched.look((pem) => renewed(tlsFilesOf(pem)));
-  }
-
-  close(): void {
-    this.#watched.close();
   }
 }
 

@@ -9,38 +9,20 @@ import {
 } from './watched-certificates.ts';
 
 /** The certificate that MQTT clients see on the TLS listeners, and whose certificates are asked of them. */
-export class ListenerCertificates {
-  readonly #watched: WatchedCertificates;
+export type ListenerCertificates = WatchedCertificates<TlsMaterial>;
 
-  /** Undefined when no listener needs it. */
-  static async open(config: ServerConfig, parts: CertificateParts): Promise<ListenerCertificates | undefined> {
-    const { node, listeners, tls } = config;
-    if (!node.roles.has('gateway') || (listeners.mqtts === null && listeners.wss === null)) return undefined;
-    const { certificateFile, keyFile, clientCaFile } = tls;
-    // The configuration was refused otherwise.
-    if (certificateFile === null || keyFile === null) return undefined;
-    const files = { certificateFile, keyFile, caFile: clientCaFile ?? undefined };
-    return new ListenerCertificates(
-      new WatchedCertificates(files, WORDING, await readCertificate(files, WORDING), parts),
-    );
-  }
-
-  private constructor(watched: WatchedCertificates) {
-    this.#watched = watched;
-  }
-
-  get material(): TlsMaterial {
-    return materialOf(this.#watched.pem);
-  }
-
-  /** `renewed` is called with what connections from then on are served with. */
-  watch(renewed: (tls: TlsMaterial) => void): void {
-    this.#watched.watch((pem) => renewed(materialOf(pem)));
-  }
-
-  close(): void {
-    this.#watched.close();
-  }
+/** Undefined when no listener needs it. */
+export async function openListenerCertificates(
+  { node, listeners, tls }: ServerConfig,
+  parts: CertificateParts,
+): Promise<ListenerCertificates | undefined> {
+  if (!node.roles.has('gateway') || (listeners.mqtts === null && listeners.wss === null)) return undefined;
+  const { certificateFile, keyFile, clientCaFile, clientRevocationFile } = tls;
+  // The configuration was refused otherwise.
+  if (certificateFile === null || keyFile === null) return undefined;
+  const [caFile, crlFile] = [clientCaFile ?? undefined, clientRevocationFile ?? undefined];
+  const files = { certificateFile, keyFile, caFile, crlFile };
+  return new WatchedCertificates(files, WORDING, materialOf, await readCertificate(files, WORDING), parts);
 }
 
 const WORDING: CertificateWording = {
@@ -48,12 +30,13 @@ const WORDING: CertificateWording = {
   certificateKey: 'tls.certificateFile',
   keyKey: 'tls.keyFile',
   caKey: 'tls.clientCaFile',
+  crlKey: 'tls.clientRevocationFile',
   purpose: 'of the MQTT listeners',
   whenExpired: 'clients refuse to connect',
   metric: 'sluice_gateway_certificate_not_after_seconds',
   metricHelp: 'When the certificate of the TLS listeners for MQTT expires, as seconds since 1970.',
 };
 
-function materialOf({ cert, key, ca }: CertificatePem): TlsMaterial {
-  return { certificate: cert, key, clientCa: ca };
+function materialOf({ cert, key, ca, crl }: CertificatePem): TlsMaterial {
+  return { certificate: cert, key, clientCa: ca, clientRevocations: crl };
 }

@@ -46,7 +46,7 @@ export async function openNodeLink(
   const { NodeTransport } = await import('@sluice/rpc/node-transport');
   const certificates =
     config.cluster.tls === null ? undefined : await ClusterCertificates.open(config.cluster.tls, parts);
-  const transport = new NodeTransport({ addresses, tls: certificates?.tls, ...parts });
+  const transport = new NodeTransport({ addresses, tls: certificates?.current, ...parts });
   const port = await transport.listen(grpc.host, grpc.port);
   const advertised = formatAddress(config.node.advertise ?? { host: reachableHost(grpc.host), port });
   const close = async (): Promise<void> => {

@@ -34,7 +34,7 @@ import { nodeName } from './identity/node-name.ts';
 import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
 import { keptSecret } from './kept-secret.ts';
-import { ListenerCertificates } from './listener-certificates.ts';
+import { type ListenerCertificates, openListenerCertificates } from './listener-certificates.ts';
 import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { ownView } from './own-view.ts';
@@ -86,7 +86,7 @@ export class RunningNode {
   ): Promise<RunningNode> {
     const clock = systemClock;
     // First: what clients would refuse ends the start before anything is opened.
-    const certificates = await ListenerCertificates.open(config, { clock, logger, metrics });
+    const certificates = await openListenerCertificates(config, { clock, logger, metrics });
     const ground = await openGround(config, logger, metrics);
     let link: NodeLink | undefined;
     let parts: Parts | undefined;

@@ -53,6 +53,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   };
   process.on('SIGTERM', () => void stop('SIGTERM'));
   process.on('SIGINT', () => void stop('SIGINT'));
+  process.on('SIGHUP', () => node?.gateway?.readFilesAgain());
   const metrics = new PrometheusMetrics();
   const health = new NodeHealth(systemClock, logger);
   const metricsText = (): Promise<string> => (node === undefined ? metrics.page() : node.metricsPage());

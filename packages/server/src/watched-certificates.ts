@@ -17,6 +17,8 @@ export interface CertificateFiles {
   readonly keyFile: string;
   /** Authorities of the other side; undefined asks it for nothing. */
   readonly caFile: string | undefined;
+  /** What they have taken back. */
+  readonly crlFile?: string | undefined;
 }
 
 /** What messages and metrics call it. */
@@ -25,6 +27,7 @@ export interface CertificateWording {
   readonly certificateKey: string;
   readonly keyKey: string;
   readonly caKey: string;
+  readonly crlKey?: string;
   /** Behind "the certificate ". */
   readonly purpose: string;
   readonly whenExpired: string;
@@ -37,6 +40,7 @@ export interface CertificatePem {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca: Buffer | undefined;
+  readonly crl: Buffer | undefined;
 }
 
 export interface CertificateParts {
@@ -48,11 +52,12 @@ export interface CertificateParts {
 /**
  * A certificate, its key and the authority of the other side, in files. What could not work is refused at the start, where
  * somebody looks. Renewed files are taken for new connections without a restart; those that cannot be used leave the old
- * ones in force, and the log says why.
+ * ones in force, and the log says why. Whoever uses them has them in the shape it needs.
  */
-export class WatchedCertificates {
+export class WatchedCertificates<T> {
   readonly #files: CertificateFiles;
   readonly #wording: CertificateWording;
+  readonly #shape: (pem: CertificatePem) => T;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #notAfter: Gauge;
@@ -61,14 +66,17 @@ export class WatchedCertificates {
   #toldMs = Number.NEGATIVE_INFINITY;
   #refused = '';
 
+  /** @param pem `readCertificate` of the same files. */
   constructor(
     files: CertificateFiles,
     wording: CertificateWording,
+    shape: (pem: CertificatePem) => T,
     pem: CertificatePem,
     { clock, logger, metrics }: CertificateParts,
   ) {
     this.#files = files;
     this.#wording = wording;
+    this.#shape = shape;
     this.#pem = pem;
     this.#clock = clock;
     this.#logger = logger;
@@ -76,23 +84,23 @@ export class WatchedCertificates {
     this.#lookAtAge();
   }
 
-  get pem(): CertificatePem {
-    return this.#pem;
+  get current(): T {
+    return this.#shape(this.#pem);
   }
 
   /** `renewed` is called with what connections from then on use. */
-  watch(renewed: (pem: CertificatePem) => void): void {
+  watch(renewed: (now: T) => void): void {
     this.#timer = setInterval(() => void this.look(renewed), LOOK_MS);
     this.#timer.unref();
   }
 
-  async look(renewed: (pem: CertificatePem) => void): Promise<void> {
+  async look(renewed: (now: T) => void): Promise<void> {
     try {
       const pem = await readCertificate(this.#files, this.#wording);
       if (!isSame(pem, this.#pem)) {
         this.#pem = pem;
         this.#toldMs = Number.NEGATIVE_INFINITY;
-        renewed(pem);
+        renewed(this.current);
         const notAfter = new Date(expiresAtMs(pem)).toISOString();
         this.#logger.info({ notAfter }, `the certificate ${this.#wording.purpose} was renewed`);
       }
@@ -129,9 +137,10 @@ export class WatchedCertificates {
 
 /** @throws SluiceError with the wording's code when the files do not belong together, or one cannot be read. */
 export async function readCertificate(files: CertificateFiles, wording: CertificateWording): Promise<CertificatePem> {
-  const { caFile, certificateFile, keyFile } = files;
-  const { code, caKey, certificateKey, keyKey } = wording;
+  const { caFile, certificateFile, crlFile, keyFile } = files;
+  const { code, caKey, certificateKey, crlKey = '', keyKey } = wording;
   const ca = caFile === undefined ? undefined : await readPem(caFile, caKey, code);
+  const crl = crlFile === undefined ? undefined : await readPem(crlFile, crlKey, code);
   const cert = await readPem(certificateFile, certificateKey, code);
   const key = await readPem(keyFile, keyKey, code);
   if (ca !== undefined) usable(code, () => new X509Certificate(ca), `${caKey} = "${caFile}" holds no certificate`);
@@ -141,7 +150,14 @@ export async function readCertificate(files: CertificateFiles, wording: Certific
     () => createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) }),
     `${keyKey} = "${keyFile}" is not the key of "${certificateFile}"`,
   );
-  return { cert, key, ca };
+  if (crl !== undefined) usable(code, () => mustHoldLists(crl), `${crlKey} = "${crlFile}" holds no revocation list`);
+  return { cert, key, ca, crl };
+}
+
+/** An empty file would revoke nothing. */
+function mustHoldLists(crl: Buffer): void {
+  if (!crl.includes('-----BEGIN X509 CRL-----')) throw new Error('not PEM');
+  createSecureContext({ crl });
 }
 
 async function readPem(path: string, key: string, code: string): Promise<Buffer> {
@@ -171,6 +187,9 @@ function expiresAtMs({ cert }: CertificatePem): number {
 }
 
 function isSame(a: CertificatePem, b: CertificatePem): boolean {
-  const isSameCa = a.ca === undefined || b.ca === undefined ? a.ca === b.ca : a.ca.equals(b.ca);
-  return isSameCa && a.cert.equals(b.cert) && a.key.equals(b.key);
+  return isEqual(a.ca, b.ca) && isEqual(a.crl, b.crl) && a.cert.equals(b.cert) && a.key.equals(b.key);
+}
+
+function isEqual(a: Buffer | undefined, b: Buffer | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : a.equals(b);
 }

@@ -88,7 +88,7 @@ describe('the certificate of a node', () => {
     write(next);
     await look();
     expect(renewed).toEqual([next]);
-    expect(certificates.tls).toEqual(next);
+    expect(certificates.current).toEqual(next);
     expect(said.at(-1)).toBe('info: the certificate for traffic between nodes was renewed');
   });
 

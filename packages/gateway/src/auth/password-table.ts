@@ -21,17 +21,32 @@ export function parseKeptSecret(text: string): KeptSecret | undefined {
   return { hash, scram };
 }
 
-/** The users of the configuration and of its password file. */
+export interface TableUser {
+  readonly username: string;
+  /** What `parseKeptSecret` made. */
+  readonly secret: KeptSecret;
+}
+
+/** The users of the configuration and of its password file, which may change while the node runs. */
 export class PasswordTable implements UserSource, ScramCredentials {
-  readonly #users = new Map<string, KnownUser>();
-  readonly #verifiers = new Map<string, ScramVerifier>();
+  readonly #gate: PasswordGate;
+  #users = new Map<string, KnownUser>();
+  #verifiers = new Map<string, ScramVerifier>();
   hasHashes = false;
 
-  /** @param users secrets that `parseKeptSecret` made, or passwords. */
-  constructor(users: Iterable<readonly [username: string, secret: KeptSecret]>, gate: PasswordGate) {
-    for (const [username, secret] of users) {
+  constructor(users: readonly TableUser[], gate: PasswordGate) {
+    this.#gate = gate;
+    this.replace(users);
+  }
+
+  /** These, and nobody else. */
+  replace(users: readonly TableUser[]): void {
+    this.#users = new Map();
+    this.#verifiers = new Map();
+    this.hasHashes = false;
+    for (const { username, secret } of users) {
       if (secret.plain !== undefined) {
-        this.#users.set(username, { plainSum: gate.sum(Buffer.from(secret.plain, 'utf8')) });
+        this.#users.set(username, { plainSum: this.#gate.sum(Buffer.from(secret.plain, 'utf8')) });
         continue;
       }
       this.#users.set(username, { hash: parsePasswordHash(secret.hash) });

@@ -11,11 +11,16 @@ export interface ScopedRules {
   readonly rules: readonly AccessRule[];
 }
 
-/** The rules of a file. */
+/** The rules of a file, which may change while the node runs. */
 export class FileRules implements RuleSource {
   #scopes: readonly ScopedRules[];
 
   constructor(scopes: readonly ScopedRules[]) {
+    this.#scopes = scopes;
+  }
+
+  /** Who asks must hear of it (`RuleAuthorizer.changed`). */
+  replace(scopes: readonly ScopedRules[]): void {
     this.#scopes = scopes;
   }
 

@@ -7,10 +7,19 @@ export interface TlsMaterial {
   readonly key: Buffer;
   /** Authorities of client certificates; undefined asks for none. */
   readonly clientCa: Buffer | undefined;
+  /** What those authorities have taken back; undefined: nobody asks. */
+  readonly clientRevocations?: Buffer | undefined;
 }
 
-export function secureContextOptions({ certificate, key, clientCa }: TlsMaterial): SecureContextOptions {
-  return { cert: certificate, key, ...(clientCa === undefined ? {} : { ca: clientCa }), minVersion: 'TLSv1.2' };
+export function secureContextOptions(material: TlsMaterial): SecureContextOptions {
+  const { certificate, key, clientCa, clientRevocations } = material;
+  return {
+    cert: certificate,
+    key,
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+    ...(clientRevocations === undefined ? {} : { crl: clientRevocations }),
+    minVersion: 'TLSv1.2',
+  };
 }
 
 /**

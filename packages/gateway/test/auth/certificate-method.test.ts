@@ -20,7 +20,7 @@ describe('as user name', () => {
     expect(decide({ name: 'dns' }, {})).toMatchObject({ user: 'lamp.example' });
   });
 
-  test('of several names, or none, nobody is taken', () => {
+  test('B28: of several names, or none, nobody is taken', () => {
     expect(decide({ name: 'email' }, {})).toEqual(REFUSED);
     expect(decide({ name: 'uri' }, {})).toEqual(REFUSED);
     expect(decide({}, { certificate: { ...LAMP, commonName: undefined } })).toEqual(REFUSED);

@@ -177,7 +177,7 @@ describe('in CONNECT', () => {
   });
 });
 
-test('published keys: nobody before the first, the old ones while the issuer fails, new ones at most every ten seconds', async () => {
+test('B39: published keys: nobody before the first, the old ones while the issuer fails, new ones at most every ten seconds', async () => {
   let nowMs = 0;
   let answer: string | Error = new Error('connection refused');
   let fetched = 0;

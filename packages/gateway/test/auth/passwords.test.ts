@@ -28,7 +28,7 @@ function tableOf(users: Record<string, string>, gate = new PasswordGate()): Pass
   const secrets = Object.entries(users).map(([name, text]) => {
     const secret = parseKeptSecret(text);
     if (secret === undefined) throw new Error(`not a secret: ${text}`);
-    return [name, secret] as const;
+    return { username: name, secret };
   });
   return new PasswordTable(secrets, gate);
 }

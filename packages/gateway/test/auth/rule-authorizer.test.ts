@@ -76,7 +76,7 @@ describe('the first rule that concerns what is asked decides', () => {
 });
 
 /** What is allowed to be subscribed to is, topic by topic, allowed by the first rule that matches the topic. */
-test('no subscription reaches a topic that the rules deny', () => {
+test('B25: no subscription reaches a topic that the rules deny', () => {
   const level = fc.constantFrom('a', 'b', '+');
   const filter = fc
     .tuple(fc.array(level, { minLength: 1, maxLength: 3 }), fc.boolean())
@@ -100,7 +100,7 @@ test('no subscription reaches a topic that the rules deny', () => {
   );
 });
 
-describe('names of clients cannot widen a rule', () => {
+describe('B20: names of clients cannot widen a rule', () => {
   const allow = [
     rule('allow all home/${username}/#'),
     rule('allow all ${username}/own'),

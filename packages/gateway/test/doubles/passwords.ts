@@ -7,7 +7,7 @@ import { type KeptSecret, PasswordTable, parseKeptSecret } from '../../src/auth/
 /** As a configuration has them: passwords, or what `sluice passwd` made of them. */
 export function passwordsOf(users: ReadonlyMap<string, string>, { anonymous = false } = {}): Authenticator {
   const gate = new PasswordGate();
-  const secrets = [...users].map(([name, text]) => [name, parseKeptSecret(text) as KeptSecret] as const);
+  const secrets = [...users].map(([username, text]) => ({ username, secret: parseKeptSecret(text) as KeptSecret }));
   return new AuthenticationChain([new PasswordMethod('password', new PasswordTable(secrets, gate), gate)], {
     anonymous,
   });

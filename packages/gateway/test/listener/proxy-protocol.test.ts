@@ -69,12 +69,12 @@ describe('a header', () => {
     expect(read(bytes)).toBe('invalid');
   });
 
-  test('longer than any is refused before it is read', () => {
+  test('B38: longer than any is refused before it is read', () => {
     expect(proxyBodyBytes(header(0x21, 0x11, [], 4_097))).toBeUndefined();
     expect(proxyBodyBytes(header(0x21, 0x11, [], 4_096))).toBe(4_096);
   });
 
-  test('of any bytes gives an answer', () => {
+  test('B38: of any bytes gives an answer', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, isProxy) => {
         const whole = isProxy ? header(0x21, 0x11, [...V4, ...bytes]) : Buffer.from(bytes);
@@ -132,7 +132,7 @@ describe('a listener behind a balancer', () => {
     ]);
   });
 
-  test('ends what does not begin with one, and what never does', async () => {
+  test('B38: ends what does not begin with one, and what never does', async () => {
     const port = await start({ connectTimeoutMs: 300 });
     const direct = await open(port);
     await expect(direct.hello('direct')).rejects.toThrow();

@@ -47,7 +47,7 @@ export const auth = {
   }),
   passwordFile: file({
     about:
-      'MQTT users, username:password a line, beside those in users; instead of a password what "sluice passwd" makes of it.',
+      'MQTT users, username:password a line, beside those in users; instead of a password what "sluice passwd" makes of it. Read again while the node runs.',
     why: 'Keeps secrets out of this file.',
   }),
 };
@@ -99,7 +99,7 @@ export const jwt = {
 export const authorization = {
   rulesFile: file({
     about:
-      'YAML file of rules, read from the top, the first that concerns what is asked decides: permission, action, topics, and whom it concerns.',
+      'YAML file of rules, read from the top, the first that concerns what is asked decides: permission, action, topics, and whom it concerns. Read again while the node runs.',
     why: 'Without rules there is nothing to decide by but noMatch.',
   }),
   noMatch: choice(NO_MATCH, {

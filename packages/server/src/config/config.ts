@@ -4,11 +4,12 @@ import { parseSize } from '@sluice/common/human-size';
 import type { CertificateMapping } from '@sluice/gateway/auth/certificate-method';
 import type { JwtKey } from '@sluice/gateway/auth/jwt-keys';
 import type { JwtRules } from '@sluice/gateway/auth/jwt-method';
-import type { KeptSecret } from '@sluice/gateway/auth/password-table';
 import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
 import type { IngressRates } from '@sluice/gateway/listener/paced-channel';
+import type { Access, AccessFiles } from './access-files.ts';
 import type { DENY_ACTIONS } from './access-schema.ts';
 import { type Address, parseAddress } from './address.ts';
+import type { MqttUser } from './password-file.ts';
 import type { LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
 
 /** What a node runs with: every value checked, in milliseconds and bytes, every decision of `auto` taken. */
@@ -33,7 +34,12 @@ export interface ServerConfig {
     http: Address | null;
     grpc: Address | null;
   };
-  tls: { certificateFile: string | null; keyFile: string | null; clientCaFile: string | null };
+  tls: {
+    certificateFile: string | null;
+    keyFile: string | null;
+    clientCaFile: string | null;
+    clientRevocationFile: string | null;
+  };
   cluster: { replicationFactor: number; replaceAfterMs: number; tls: ClusterTlsFiles | null };
   mqtt: {
     maximumPacketBytes: number;
@@ -58,6 +64,8 @@ export interface ServerConfig {
   };
   auth: {
     anonymous: boolean;
+    /** What users, rules and keys were read from, to be read again. */
+    files: AccessFiles;
     users: readonly MqttUser[];
     /** Users that the cluster shares may connect. */
     database: boolean;
@@ -86,18 +94,11 @@ export interface ClusterTlsFiles {
   keyFile: string;
 }
 
-export interface MqttUser {
-  readonly username: string;
-  readonly secret: KeptSecret;
-}
-
 /** What the files named in the configuration contain, and what `auto` means with them. */
 export interface Credentials {
   mqttAnonymous: boolean;
-  users: readonly MqttUser[];
-  /** Of files. */
-  jwtKeys: readonly JwtKey[];
-  rules: readonly ScopedRules[];
+  access: Access;
+  accessFiles: AccessFiles;
   apiAnonymous: boolean;
   keys: readonly ApiKeyRecord[];
 }
@@ -128,6 +129,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       certificateFile: tls.certificateFile ?? null,
       keyFile: tls.keyFile ?? null,
       clientCaFile: tls.clientCaFile ?? null,
+      clientRevocationFile: tls.clientRevocationFile ?? null,
     },
     cluster: {
       replicationFactor: cluster.replicationFactor,
@@ -163,13 +165,14 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
     },
     auth: {
       anonymous: credentials.mqttAnonymous,
-      users: credentials.users,
+      files: credentials.accessFiles,
+      users: credentials.access.users,
       database: written.auth.database,
       certificate: certificateMapping(written),
     },
     jwt: jwtOf(written, credentials),
     authorization: {
-      rules: credentials.rules,
+      rules: credentials.access.rules,
       noMatch: noMatchOf(written, credentials),
       denyAction: written.authorization.denyAction,
     },
@@ -204,7 +207,7 @@ export function takesTokens({ jwt }: WrittenConfig): boolean {
   return [jwt.secretFile, jwt.publicKeyFile, jwt.jwksFile, jwt.jwksUrl].some((source) => source !== undefined);
 }
 
-function jwtOf(written: WrittenConfig, { jwtKeys }: Credentials): ServerConfig['jwt'] {
+function jwtOf(written: WrittenConfig, { access: { jwtKeys } }: Credentials): ServerConfig['jwt'] {
   if (!takesTokens(written)) return null;
   const { from, userClaim, claims, leeway, refresh, jwksUrl } = written.jwt;
   return {
@@ -219,7 +222,7 @@ function jwtOf(written: WrittenConfig, { jwtKeys }: Credentials): ServerConfig['
 }
 
 /** Whoever configures who may come in has not said that everybody may do everything. */
-function noMatchOf(written: WrittenConfig, { users, mqttAnonymous }: Credentials): 'allow' | 'deny' {
+function noMatchOf(written: WrittenConfig, { access: { users }, mqttAnonymous }: Credentials): 'allow' | 'deny' {
   const { auth, authorization } = written;
   if (authorization.noMatch !== 'auto') return authorization.noMatch;
   const isAsked =

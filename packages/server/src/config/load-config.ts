@@ -1,17 +1,14 @@
 import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
-import { type JwtKey, keySet, pemKey, secretKey } from '@sluice/gateway/auth/jwt-keys';
-import { parseKeptSecret } from '@sluice/gateway/auth/password-table';
-import type { ScopedRules } from '@sluice/gateway/auth/scoped-rules';
+import { AccessFiles, readAccess } from './access-files.ts';
 import { checkCluster, clusterWarnings } from './cluster-settings.ts';
-import { type MqttUser, resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
+import { resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
 import { decideExposure, findAddressClashes } from './exposure.ts';
 import { layerFromEnv } from './from-env.ts';
 import { layerFromFile } from './from-file.ts';
 import { layerFromFlags, type ServerFlags } from './from-flags.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
-import { BROKEN_HASH, parsePasswordFile } from './password-file.ts';
-import { parseRulesFile } from './rules-file.ts';
+import { readNamedFile } from './named-file.ts';
 import type { WrittenConfig } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { validateLayer } from './validate.ts';
@@ -41,7 +38,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const fileName = sources.flags.config ?? nonEmpty(sources.env.SLUICE_CONFIG);
   if (fileName !== undefined) {
     const origin = sources.flags.config === undefined ? 'environment variable SLUICE_CONFIG' : 'flag --config';
-    const text = readNamedFile(sources, fileName, '', origin, problems);
+    const text = readNamedFile(sources.readFile, fileName, '', origin, problems);
     if (text !== undefined) mergeInto(merged, layerFromFile(fileName, text), problems);
   }
   mergeInto(merged, layerFromEnv(sources.env), problems);
@@ -61,9 +58,8 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
     ...checkCluster(written, settings),
     ...checkBuffers(written, settings),
   ];
-  const users = gatherUsers(written, settings, sources, problems);
-  const jwtKeys = gatherJwtKeys(written, settings, sources, problems);
-  const rules = gatherRules(written, settings, sources, problems);
+  const access = readAccess(written, settings, sources.readFile, problems);
+  const { users, rules } = access;
   const keys = gatherKeys(written, settings, sources, problems);
   if (problems.length > 0) return { ok: false, problems };
 
@@ -77,9 +73,8 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
   }
   const config = resolveConfig(written, {
     mqttAnonymous: exposure.mqttAnonymous,
-    users,
-    jwtKeys,
-    rules,
+    access,
+    accessFiles: new AccessFiles(written, settings, sources.readFile),
     apiAnonymous: exposure.apiAnonymous,
     keys,
   });
@@ -105,6 +100,14 @@ function checkTls(written: WrittenConfig, settings: Layer): ConfigProblem[] {
         hint: `Name a PEM file in tls.${name}, or set ${key} to none`,
       });
     }
+  }
+  if (written.tls.clientRevocationFile !== undefined && written.tls.clientCaFile === undefined) {
+    problems.push({
+      key: 'tls.clientRevocationFile',
+      origin: settings.get('tls.clientRevocationFile')?.origin ?? '',
+      message: `= "${written.tls.clientRevocationFile}" needs tls.clientCaFile, which is not set`,
+      hint: 'Name the PEM file of the authorities that sign client certificates',
+    });
   }
   if (written.auth.certificateAs !== 'none' && written.tls.clientCaFile === undefined) {
     problems.push({
@@ -135,99 +138,6 @@ function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] 
   return problems;
 }
 
-function gatherUsers(
-  written: WrittenConfig,
-  settings: Layer,
-  sources: ConfigSources,
-  problems: ConfigProblem[],
-): MqttUser[] {
-  const users = new Map<string, MqttUser>();
-  for (const [i, { username, password }] of written.auth.users.entries()) {
-    const secret = parseKeptSecret(password);
-    if (secret !== undefined) users.set(username, { username, secret });
-    else {
-      const origin = settings.get('auth.users')?.origin ?? '';
-      problems.push({ key: 'auth.users', origin, message: `entry ${i + 1} ${BROKEN_HASH}`, hint: '' });
-    }
-  }
-  const path = written.auth.passwordFile;
-  if (path === undefined) return [...users.values()];
-  const key = 'auth.passwordFile';
-  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
-  if (text === undefined) return [];
-  const parsed = parsePasswordFile(text);
-  if (!parsed.ok) {
-    for (const { line, message } of parsed.problems)
-      problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": line ${line} ${message}`, hint: '' });
-    return [];
-  }
-  if (parsed.users.length === 0)
-    problems.push({
-      key,
-      origin: path,
-      message: 'names a file without a single user',
-      hint: 'Add a line username:password, or remove the setting',
-    });
-  for (const user of parsed.users) {
-    if (users.has(user.username)) {
-      problems.push({
-        key,
-        origin: path,
-        message: `names the user ${JSON.stringify(user.username)}, who is in auth.users as well`,
-        hint: 'Keep one of the two',
-      });
-    }
-    users.set(user.username, user);
-  }
-  return [...users.values()];
-}
-
-function gatherJwtKeys(
-  { jwt }: WrittenConfig,
-  settings: Layer,
-  sources: ConfigSources,
-  problems: ConfigProblem[],
-): JwtKey[] {
-  const keys: JwtKey[] = [];
-  for (const [name, read] of [
-    ['secretFile', (text: string) => [secretKey(Buffer.from(text.replace(/\r?\n$/, ''), 'utf8'))]],
-    ['publicKeyFile', (text: string) => [pemKey(text)]],
-    ['jwksFile', keySet],
-  ] as const) {
-    const path = jwt[name];
-    if (path === undefined) continue;
-    const key = `jwt.${name}`;
-    const origin = settings.get(key)?.origin ?? '';
-    const text = readNamedFile(sources, path, key, origin, problems);
-    if (text === undefined) continue;
-    try {
-      keys.push(...read(text));
-    } catch (error) {
-      problems.push({ key, origin, message: `= "${path}" ${(error as Error).message}`, hint: '' });
-    }
-  }
-  return keys;
-}
-
-function gatherRules(
-  written: WrittenConfig,
-  settings: Layer,
-  sources: ConfigSources,
-  problems: ConfigProblem[],
-): readonly ScopedRules[] {
-  const path = written.authorization.rulesFile;
-  if (path === undefined) return [];
-  const key = 'authorization.rulesFile';
-  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
-  if (text === undefined) return [];
-  const parsed = parseRulesFile(text);
-  if (parsed.ok) return parsed.rules;
-  for (const { line, message } of parsed.problems) {
-    problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": ${message}`, hint: '' });
-  }
-  return [];
-}
-
 function gatherKeys(
   written: WrittenConfig,
   settings: Layer,
@@ -237,7 +147,7 @@ function gatherKeys(
   const path = written.api.keysFile;
   if (path === undefined) return [];
   const key = 'api.keysFile';
-  const text = readNamedFile(sources, path, key, settings.get(key)?.origin ?? '', problems);
+  const text = readNamedFile(sources.readFile, path, key, settings.get(key)?.origin ?? '', problems);
   if (text === undefined) return [];
   const parsed = parseApiKeyFile(text);
   if (!parsed.ok) {
@@ -253,33 +163,6 @@ function gatherKeys(
       hint: 'Add a line key:secret, or remove the setting',
     });
   return parsed.keys;
-}
-
-function readNamedFile(
-  sources: ConfigSources,
-  path: string,
-  key: string,
-  origin: string,
-  problems: ConfigProblem[],
-): string | undefined {
-  try {
-    return sources.readFile(path);
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const reason =
-      code === 'ENOENT'
-        ? 'does not exist'
-        : code === 'EACCES'
-          ? 'may not be read by this user'
-          : `cannot be read (${String(code ?? error)})`;
-    problems.push({
-      key,
-      origin,
-      message: key === '' ? `the configuration file "${path}" ${reason}` : `= "${path}" ${reason}`,
-      hint: '',
-    });
-    return undefined;
-  }
 }
 
 function mergeInto(merged: Layer, from: { layer: Layer; problems: ConfigProblem[] }, problems: ConfigProblem[]): void {

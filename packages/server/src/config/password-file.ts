@@ -1,5 +1,9 @@
-import { parseKeptSecret } from '@sluice/gateway/auth/password-table';
-import type { MqttUser } from './config.ts';
+import { type KeptSecret, parseKeptSecret } from '@sluice/gateway/auth/password-table';
+
+export interface MqttUser {
+  readonly username: string;
+  readonly secret: KeptSecret;
+}
 
 /** It begins like a hash. */
 export const BROKEN_HASH = 'has a hash that cannot be read: make it anew with "sluice passwd"';

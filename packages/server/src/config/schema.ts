@@ -113,6 +113,11 @@ const tls = {
     about: 'PEM certificates of the authorities whose client certificates are required.',
     why: 'Without it clients need no certificate.',
   }),
+  clientRevocationFile: file({
+    about:
+      'PEM revocation lists of those authorities: a client certificate on them, or of an authority without a list that counts, is refused. Read again while the node runs.',
+    why: 'Not every authority publishes one.',
+  }),
 };
 
 const cluster = {

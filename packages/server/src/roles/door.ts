@@ -16,6 +16,7 @@ import { RuleAuthorizer } from '@sluice/gateway/auth/rule-authorizer';
 import { FileRules } from '@sluice/gateway/auth/scoped-rules';
 import { ScramMethod, type ScramSource } from '@sluice/gateway/auth/scram-method';
 import type { AccessTable } from '@sluice/meta/access/access-table';
+import type { Access } from '../config/access-files.ts';
 import type { ServerConfig } from '../config/config.ts';
 
 /** Who may come in, and what they may do there. */
@@ -23,6 +24,8 @@ export interface Door {
   authenticator: Authenticator;
   enhanced: EnhancedMethod[];
   authorizer: RuleAuthorizer;
+  /** What the files have now; who is connected is looked at again. */
+  replace(access: Access): void;
   close(): void;
 }
 
@@ -45,11 +48,9 @@ export function doorOf(
     methods.push(certificate);
     guards.push(certificate.guard);
   }
+  // Users come and go with their file; whether there are any at all is decided by the configuration.
+  const table = new PasswordTable(auth.users, gate);
   if (auth.users.length > 0) {
-    const table = new PasswordTable(
-      auth.users.map(({ username, secret }) => [username, secret]),
-      gate,
-    );
     methods.push(new PasswordMethod('password', table, gate));
     scram.push({ name: 'password', users: table });
   }
@@ -60,8 +61,13 @@ export function doorOf(
   }
   const issuer =
     jwt === null || jwt.jwksUrl === null ? undefined : new JwksClient({ ...parts, ...jwt, url: jwt.jwksUrl });
-  if (jwt !== null) methods.push(new JwtMethod(jwt, keysOf(jwt.keys, issuer), parts));
-  const sources = [new ClusterRules(access), new FileRules(authorization.rules)];
+  const tokenKeys = new TokenKeys(jwt?.keys ?? [], issuer);
+  if (jwt !== null) methods.push(new JwtMethod(jwt, tokenKeys, parts));
+  const rules = new FileRules(authorization.rules);
+  const authorizer = new RuleAuthorizer({
+    sources: [new ClusterRules(access), rules],
+    noMatch: authorization.noMatch,
+  });
   const chain = new AuthenticationChain(methods, auth);
   const { connectsMax, windowMs, banMs } = mqtt.flapping;
   const ban = (clientId: string): void => parts.ban(clientId, 'it came and went too often', banMs);
@@ -69,19 +75,34 @@ export function doorOf(
     authenticator:
       connectsMax === 0 ? chain : new FlappingWatch(chain, { connectsMax, windowMs, clock: parts.clock, ban }),
     enhanced: scram.length === 0 ? [] : [new ScramMethod(scram, guards)],
-    authorizer: new RuleAuthorizer({ sources, noMatch: authorization.noMatch }),
+    authorizer,
+    replace: (renewed) => {
+      table.replace(renewed.users);
+      tokenKeys.ofFiles = renewed.jwtKeys;
+      rules.replace(renewed.rules);
+      authorizer.changed();
+    },
     close: () => issuer?.close(),
   };
 }
 
 /** Those of files, and those that an issuer publishes. */
-function keysOf(files: readonly JwtKey[], issuer: JwksClient | undefined): JwtKeySource {
-  if (issuer === undefined) return { keys: files, wanted: () => {} };
-  return {
-    get keys() {
-      if (files.length === 0) return issuer.keys;
-      return issuer.keys === undefined ? files : [...files, ...issuer.keys];
-    },
-    wanted: () => issuer.wanted(),
-  };
+class TokenKeys implements JwtKeySource {
+  ofFiles: readonly JwtKey[];
+  readonly #issuer: JwksClient | undefined;
+
+  constructor(ofFiles: readonly JwtKey[], issuer: JwksClient | undefined) {
+    this.ofFiles = ofFiles;
+    this.#issuer = issuer;
+  }
+
+  get keys(): readonly JwtKey[] | undefined {
+    if (this.#issuer === undefined) return this.ofFiles;
+    if (this.ofFiles.length === 0) return this.#issuer.keys;
+    return this.#issuer.keys === undefined ? this.ofFiles : [...this.ofFiles, ...this.#issuer.keys];
+  }
+
+  wanted(): void {
+    this.#issuer?.wanted();
+  }
 }

@@ -29,6 +29,7 @@ import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
 import type { ListenerCertificates } from '../listener-certificates.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
+import { WatchedAccessFiles } from '../watched-access-files.ts';
 import { type Door, doorOf } from './door.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
@@ -64,6 +65,7 @@ export class GatewayRole {
   readonly #sessions: SessionClient;
   readonly #streams = new StreamRoutes();
   readonly #certificates: ListenerCertificates | undefined;
+  readonly #accessFiles: WatchedAccessFiles;
   readonly #retained: RetainedLookups;
   #isDrained = false;
   #isStopping = false;
@@ -97,6 +99,7 @@ export class GatewayRole {
       },
     });
     this.#certificates = parts.certificates;
+    this.#accessFiles = new WatchedAccessFiles(config.auth.files, { logger, metrics });
     this.#producer = new PartitionProducer({
       topology,
       routes,
@@ -171,13 +174,19 @@ export class GatewayRole {
     await this.#streamsKnown();
     const { listeners } = this.#config;
     const { mqtt, mqtts, ws, wss } = listeners;
-    const tls = this.#certificates?.material;
+    const tls = this.#certificates?.current;
     const of = (name: keyof typeof listeners) => ({ proxyProtocol: this.#config.mqtt.proxyProtocol.has(name) });
     this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt, of('mqtt'));
     this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, { ...of('mqtts'), tls });
     this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws, of('ws'));
     this.wss = wss === null ? null : await this.gateway.listenWebSocket(wss, { ...of('wss'), tls });
     this.#certificates?.watch((renewed) => this.gateway.renewTls(renewed));
+    this.#accessFiles.watch((renewed) => this.#door.replace(renewed));
+  }
+
+  /** Somebody changed the files of users and rules, and is done. */
+  readFilesAgain(): void {
+    void this.#accessFiles.look({ isWritten: true });
   }
 
   topologyChanged(): void {
@@ -258,6 +267,7 @@ export class GatewayRole {
 
   async #stop(drainMs: number): Promise<void> {
     this.#certificates?.close();
+    this.#accessFiles.close();
     this.#door.close();
     await this.gateway.close({ drainMs });
     this.#attachments.close();

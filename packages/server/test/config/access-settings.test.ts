@@ -16,6 +16,7 @@ test.each([
   [['jwt.secretFile=s'], { s: 'planted' }, /^jwt\.secretFile = "s" holds a secret of less than 32 bytes/],
   [['jwt.publicKeyFile=k'], { k: 'planted' }, /^jwt\.publicKeyFile = "k" holds no public key in PEM/],
   [['jwt.jwksFile=k'], { k: '{"keys":["planted"]}' }, /^jwt\.jwksFile = "k" holds no key for signatures/],
+  [['tls.clientRevocationFile=r'], {}, /^tls\.clientRevocationFile = "r" needs tls\.clientCaFile/],
   [['auth.certificateAs=username'], {}, /^auth\.certificateAs = "username" needs tls\.clientCaFile/],
   [['auth.passwordFile=p'], { p: 'ann:$scrypt$planted' }, /line 1 has a hash that cannot be read/],
   [['authorization.rulesFile=r'], { r: '- allow' }, /^authorization\.rulesFile = "r": rule 1 must be a map/],

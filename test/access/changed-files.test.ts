@@ -1,0 +1,85 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { ServerProcess } from '../harness/server-process.ts';
+import { Clients, codeOf, farewell, settingFlags } from './clients.ts';
+
+/** Users and rules in files that change under a broker that runs. */
+let folder = '';
+let server: ServerProcess;
+const clients = new Clients(() => server);
+const connect = clients.connect.bind(clients);
+
+const PASSWORDS = 'ann:lovelace\nbob:plain\n';
+const RULES = '- { permission: allow, users: [ann, bob, cid], topics: ["rooms/#"] }\n';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-access-'));
+  await Promise.all([write('passwords', PASSWORDS), write('rules', RULES)]);
+  const settings = [
+    `auth.passwordFile=${join(folder, 'passwords')}`,
+    `authorization.rulesFile=${join(folder, 'rules')}`,
+  ];
+  server = await ServerProcess.start({ flags: settingFlags(settings) });
+});
+afterAll(async () => {
+  clients.end();
+  await server?.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const write = (name: string, text: string): Promise<void> => writeFile(join(folder, name), text);
+
+/** Says that the files are written, and waits until the broker says how often it took or refused them. */
+async function tell(saying: RegExp, times = 1): Promise<void> {
+  process.kill(server.pid as number, 'SIGHUP');
+  while ([...server.log.matchAll(new RegExp(saying, 'g'))].length < times) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+const TAKEN = /users and rules were read again/;
+const REFUSED = /changed users and rules cannot be used: the old ones stay/;
+
+async function refused(): Promise<string | undefined> {
+  const page = String((await server.rest('anonymous').get('/metrics')).body);
+  return /^sluice_gateway_access_files_refused (\d)$/m.exec(page)?.[1];
+}
+
+test('who was removed is sent away, who was added comes in, what is not allowed any more ends; others stay', async () => {
+  const ann = await connect('ann', 'lovelace');
+  const bob = await connect('bob', 'plain');
+  await ann.subscribeAsync('rooms/#', { qos: 1 });
+  const gone = farewell(bob);
+  await write('passwords', 'ann:changed\ncid:new\n');
+  await write('rules', '- { permission: allow, topics: ["rooms/open"] }\n');
+  await tell(TAKEN);
+  expect(await gone).toBe(0x87);
+  // A password that changed ends nothing.
+  expect(ann.connected).toBe(true);
+  expect(await codeOf(connect('ann', 'lovelace'))).toBe(0x86);
+  const cid = await connect('cid', 'new');
+  expect(await codeOf(cid.publishAsync('rooms/closed', 'x', { qos: 1 }))).toBe(0x87);
+  const heard: string[] = [];
+  ann.on('message', (topic) => heard.push(topic));
+  await cid.publishAsync('rooms/open', 'x', { qos: 1 });
+  await ann.subscribeAsync('rooms/open', { qos: 1 });
+  await cid.publishAsync('rooms/open', 'y', { qos: 1 });
+  while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(heard).toEqual(['rooms/open']);
+});
+
+test('broken files leave what was in force, with a line in the log and a metric, until they are mended', async () => {
+  const takenBefore = [...server.log.matchAll(new RegExp(TAKEN, 'g'))].length;
+  await write('rules', '- { permission: alow, topics: ["#"] }\n');
+  await write('passwords', 'eve:hunter2\n');
+  await tell(REFUSED);
+  expect(await refused()).toBe('1');
+  expect(await codeOf(connect('eve', 'hunter2'))).toBe(0x86);
+  await connect('cid', 'new');
+  expect(server.log).toMatch(/authorization\.rulesFile = .*rule 1 needs permission: allow or deny/);
+  await write('rules', RULES);
+  await tell(TAKEN, takenBefore + 1);
+  expect(await refused()).toBe('0');
+  await connect('eve', 'hunter2');
+});
