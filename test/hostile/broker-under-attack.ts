@@ -1,4 +1,10 @@
-import { type Packet, PacketType, type ProtocolVersion, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import {
+  type ConnectPacket,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type PublishPacket,
+} from '@sluice/mqtt/codec/packet';
 import type { RestClient } from '../harness/rest.ts';
 import { type ServerOptions, ServerProcess } from '../harness/server-process.ts';
 import { RawClient, type Transport } from './raw-client.ts';
@@ -16,14 +22,20 @@ export class BrokerUnderAttack {
   readonly server: ServerProcess;
   #clients = 0;
   readonly #open = new Set<RawClient>();
+  readonly #credentials: Partial<ConnectPacket>;
 
-  private constructor(server: ServerProcess) {
+  private constructor(server: ServerProcess, credentials: Partial<ConnectPacket>) {
     this.server = server;
+    this.#credentials = credentials;
   }
 
-  static async start(options: ServerOptions = {}): Promise<BrokerUnderAttack> {
+  /** @param credentials of whoever does nothing wrong. */
+  static async start(
+    options: ServerOptions = {},
+    credentials: Partial<ConnectPacket> = {},
+  ): Promise<BrokerUnderAttack> {
     const server = await ServerProcess.start({ ...options, flags: ['--ws', '127.0.0.1:0', ...(options.flags ?? [])] });
-    const broker = new BrokerUnderAttack(server);
+    const broker = new BrokerUnderAttack(server, credentials);
     await broker.createQueue({ topic_filter: 'alive', is_lastvalue: false });
     return broker;
   }
@@ -51,7 +63,7 @@ export class BrokerUnderAttack {
   /** Connected under a name of its own. */
   async client(version: ProtocolVersion = 5, transport: Transport = 'tcp'): Promise<RawClient> {
     const client = await this.open(transport);
-    const connack = await client.hello(`c${++this.#clients}`, version);
+    const connack = await client.hello(`c${++this.#clients}`, version, this.#credentials);
     if (connack.type !== PacketType.CONNACK || connack.reasonCode !== 0) throw new Error('not admitted');
     return client;
   }

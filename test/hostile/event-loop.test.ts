@@ -49,7 +49,7 @@ const JSON_BOMBS: [string, Buffer][] = [
   ['escapes', fill('\\u0041', '{"x":"', '","k":"v"}', 170_000)],
 ];
 
-describe('key expressions', () => {
+describe('B20: key expressions', () => {
   test.each(JSON_BOMBS)(
     'json_value of a megabyte of %s',
     async (name, payload) => {

@@ -132,7 +132,7 @@ describe('a port with certificates', () => {
     expect(one.warnings[0]).toMatchObject({ hint: expect.stringContaining('cluster.caFile') });
   });
 
-  test('a certificate for another host does not speak for a node; its name does, wherever it is', async () => {
+  test('B37: a certificate for another host does not speak for a node; its name does, wherever it is', async () => {
     const [one, two] = await pair(authority.issue({ names: 'IP:127.0.0.9' }), good);
     await expect(ask(one)).rejects.toMatchObject({ code: 'CERTIFICATE_REFUSED' });
     await new Promise<void>((resolve) => one.transport.open(2, 'live').onClose(resolve));
@@ -147,7 +147,7 @@ describe('a port with certificates', () => {
     expect(await ask(moved)).toEqual({ type: 'not-leader', leader: 1 });
   });
 
-  test('a member that claims to be another one is refused', async () => {
+  test('B37: a member that claims to be another one is refused', async () => {
     const [one, two] = await pair(authority.issue({ cn: 'one' }), good);
     two.addresses.set(3, '127.0.0.3:1', 'three');
     const impostor = await node(3, authority.issue({ cn: 'one' }));

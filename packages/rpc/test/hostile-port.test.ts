@@ -119,7 +119,7 @@ const APPEND = '/sluice.v1.Append/Open';
 const METADATA = '/sluice.v1.Metadata/Ask';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
-describe('the port for nodes, from strangers', () => {
+describe('B37: the port for nodes, from strangers', () => {
   test.each([
     ['HTTP/1', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['MQTT', Buffer.from('101000044d51545404020000000361626300', 'hex')],
