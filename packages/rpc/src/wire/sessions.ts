@@ -8,7 +8,17 @@ import type {
 import type { Codec } from './codec.ts';
 import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
 
-const REQUESTS = ['open', 'subscribe', 'unsubscribe', 'close', 'attach', 'pass', 'seen', 'wills-published', 'next-page'] as const;
+const REQUESTS = [
+  'open',
+  'subscribe',
+  'unsubscribe',
+  'close',
+  'attach',
+  'pass',
+  'seen',
+  'wills-published',
+  'next-page',
+] as const;
 const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams', 'publish-wills'] as const;
 const PARTS = ['first-page', 'page', 'change'] as const;
 const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
