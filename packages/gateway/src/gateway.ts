@@ -36,6 +36,7 @@ import { PublishIngress } from './publish/publish-ingress.ts';
 import { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
 import type { StoredSessions } from './session/stored-sessions.ts';
+import { WillPublisher } from './session/will-publisher.ts';
 import { type SystemName, systemFacts } from './system/system-facts.ts';
 import { SystemTopics } from './system/system-topics.ts';
 
@@ -79,6 +80,7 @@ export class Gateway {
   readonly #perAddress: ConnectionsPerAddress;
   readonly #pacer: IngressPacer;
   readonly #ticker: NodeJS.Timeout;
+  readonly #wills: WillPublisher;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
   #closing: Promise<void> | undefined;
@@ -133,6 +135,7 @@ export class Gateway {
       flusher,
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
+    this.#wills = new WillPublisher({ ingress: this.#services.ingress, authorizer, clock, logger, metrics });
     const review = new AccessReview(table);
     authorizer.onChange(() => review.begin());
     metrics.connectionsLimit.set(limits.connectionsMax);
@@ -194,6 +197,11 @@ export class Gateway {
   /** A connection from any transport. */
   accept(channel: ByteChannel): void {
     new Connection(this.#services, channel);
+  }
+
+  /** From now on it publishes the wills it is asked for: it knows who subscribes to what, and who may publish. */
+  publishWills(): void {
+    this.#services.sessions?.client.onWills(this.#wills);
   }
 
   /** Lets other gateways reach this one. */
@@ -273,6 +281,7 @@ export class Gateway {
     for (const connection of [...table.connections()]) connection.channel.destroy();
     await this.#until(clock.monotonicMs() + FAREWELL_MS, () => table.size === 0);
     clearInterval(this.#ticker);
+    this.#wills.close();
     // Behind the last connection: its will goes to the other gateways, too.
     this.#services.mesh.close();
     if (cut > 0) logger.warn({ connections: cut }, 'connections were cut at the end of the drain');

@@ -3,7 +3,7 @@ import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { AuthenticationOutcome } from '../auth/authenticator.ts';
-import { type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
+import { type AccessSubject, type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
 import type { DeniedAction } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { Expiring } from './admission-ends.ts';
@@ -21,6 +21,7 @@ export class ConnectionAccess implements Expiring {
   #access: ClientAccess = NO_ACCESS;
   #told = false;
   #user: string | undefined = undefined;
+  #isSuperuser = false;
   #method: string | undefined = undefined;
   /** Wall time; 0: it does not end by itself. */
   #endsAtMs = 0;
@@ -32,15 +33,10 @@ export class ConnectionAccess implements Expiring {
 
   /** It was let in, and as whom. False when it may not leave the will it came with: that refuses the CONNECT. */
   admit(outcome: AuthenticationOutcome, will: Will | undefined): boolean {
-    const { clientId, peerHost } = this.#connection.publisher;
     this.#user = outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined);
     this.#method = outcome.method;
-    this.#access = this.#services.authorizer.admit({
-      user: this.#user,
-      clientId,
-      peerHost,
-      isSuperuser: outcome.isSuperuser === true,
-    });
+    this.#isSuperuser = outcome.isSuperuser === true;
+    this.#access = this.#services.authorizer.admit(this.subject);
     if (outcome.expiresAtMs !== undefined) {
       this.#endsAtMs = outcome.expiresAtMs;
       this.#services.admissionEnds.add(this, outcome.expiresAtMs);
@@ -48,6 +44,12 @@ export class ConnectionAccess implements Expiring {
     if (will === undefined || this.#access.mayPublish(will.topic, will.qos, will.retain)) return true;
     this.#deny('will', will.topic);
     return false;
+  }
+
+  /** Who the rules take it for. */
+  get subject(): AccessSubject {
+    const { clientId, peerHost } = this.#connection.publisher;
+    return { user: this.#user, clientId, peerHost, isSuperuser: this.#isSuperuser };
   }
 
   admissionOver(): void {

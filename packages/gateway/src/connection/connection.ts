@@ -11,12 +11,13 @@ import { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/protocol/effects';
 import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
-import type { SessionAnswer } from '@sluice/store-client/session-client';
+import type { ConnectionEnd } from '@sluice/mqtt/protocol/will';
 import { type AuthenticationOutcome, UNAVAILABLE } from '../auth/authenticator.ts';
 import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
+import type { KeptSession } from '../session/stored-sessions.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { type AuthenticationDialogue, beginDialogue } from './authentication-dialogue.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
@@ -26,7 +27,7 @@ import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
-import { askStored, closeSession, openSession } from './takeover.ts';
+import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
 /**
@@ -72,7 +73,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   #pausedSinceMs = 0;
   readonly #hold: AnswerHold;
   /** What the stores keep of the session, between their answer and the CONNACK. */
-  #kept: SessionAnswer | undefined;
+  #kept: KeptSession | undefined;
   #leaving = false;
   #endReason = 'closed';
 
@@ -396,17 +397,18 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   #admitted(reasonCode: number, identity: string | undefined, data: Uint8Array | undefined): void {
     const { metrics, clock, wheel, drain } = this.#services;
-    if (this.#closing) return;
-    if (drain.active) {
+    if (this.#closing || drain.active) {
+      giveBack(this.#services, this.publisher.clientId, this.#kept);
       // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
-      this.#channel.destroy();
+      if (!this.#closing) this.#channel.destroy();
       return;
     }
     const nowMs = clock.monotonicMs();
     const isNamed = this.state.pendingConnect?.assigned === false;
     this.state.authenticated(reasonCode, identity, clock.nowMs(), data);
+    if (!this.isOpen) giveBack(this.#services, this.publisher.clientId, this.#kept);
     this.#kept = undefined;
-    if (this.state.phase === ConnectionPhase.OPEN) {
+    if (this.isOpen) {
       this.#reader.admit();
       // What it was allowed over another connection, from another address.
       this.access.lookAgain();
@@ -428,8 +430,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     return openSession(this.#services, this.state, clientId, cleanStart, identity, this.#kept);
   }
 
-  endSession(session: GatewaySession): void {
-    closeSession(this.#services, session);
+  endSession(session: GatewaySession, end: ConnectionEnd): void {
+    closeSession(this.#services, session, end);
   }
 
   publish(packet: PublishPacket, ack: InboundAck | undefined): void {

@@ -1,14 +1,16 @@
-import type { ConnectPacket, QoS } from '@sluice/mqtt/codec/packet';
+import type { ConnectPacket, QoS, Will } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { OpenedSession } from '@sluice/mqtt/protocol/effects';
+import { type ConnectionEnd, willPublish } from '@sluice/mqtt/protocol/will';
 import { parseTopicFilter } from '@sluice/mqtt/topic/topic-filter';
-import type { SessionAnswer } from '@sluice/store-client/session-client';
 import { GatewaySession } from '../deliver/gateway-session.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { ConnectedElsewhere } from '../live/live-mesh.ts';
 import { optionsOf, StoredSession } from '../session/stored-session.ts';
-import type { StoredSessions } from '../session/stored-sessions.ts';
+import { type KeptSession, keepsNothing, type SessionAsked, type StoredSessions } from '../session/stored-sessions.ts';
+import { StoredWill } from '../session/stored-will.ts';
+import { encodeWillMessage } from '../session/will-message.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -22,21 +24,20 @@ export function openSession(
   clientId: string,
   cleanStart: boolean,
   identity: string | undefined,
-  kept: SessionAnswer | undefined,
+  kept: KeptSession | undefined,
 ): OpenedSession | number {
   const existing = services.table.session(clientId);
   if (existing !== undefined) {
     if (existing.identity !== identity) return ReasonCode.NOT_AUTHORIZED;
-    existing.connection.takenOver(!cleanStart);
-    if (!cleanStart) {
+    // What the stores have opened anew goes on with what they have.
+    const isHere = !cleanStart && (kept === undefined || !isStored(existing));
+    existing.connection.takenOver(isHere);
+    if (isHere) {
       existing.moveTo(connection);
       existing.paceQueues(false);
-      if (existing.stored === undefined && kept !== undefined) keepSession(services, existing, kept);
-      return {
-        session: existing,
-        present: true,
-        expiryS: existing.stored === undefined ? 0 : expiryOf(services, connection),
-      };
+      if (kept !== undefined) keepSession(services, existing, kept);
+      const expiryS = existing.stored === undefined ? 0 : expiryOf(services, connection);
+      return { session: existing, present: true, expiryS, keepsWill: existing.leavesWill };
     }
   }
   const session = new GatewaySession(clientId, identity, services, connection);
@@ -44,32 +45,47 @@ export function openSession(
   services.metrics.sessions.set(services.table.sessions);
   if (kept === undefined || kept.epoch === 0) return { session, present: false, expiryS: 0 };
   keepSession(services, session, kept);
-  return { session, present: kept.present, expiryS: expiryOf(services, connection) };
+  return { session, present: kept.present, expiryS: expiryOf(services, connection), keepsWill: kept.hasWill };
 }
 
 /**
- * Asks the stores before a client is let in, where a session is to be kept for it or may have been; undefined: there is
- * nothing to ask. Who wants nothing kept is let in also when nobody can say whether something was.
+ * Asks the stores before a client is let in, where a session is to be kept for it or may have been, and where it leaves a
+ * will; undefined: there is nothing to ask. Who wants nothing kept is let in also when nobody can say whether something was.
  */
 export function askStored(
   { sessions, table }: GatewayServices,
-  { pendingConnect }: ConnectionState,
+  { pendingConnect, effects }: ConnectionState,
   identity: string | undefined,
-): Promise<{ reasonCode: number; kept: SessionAnswer }> | undefined {
+): Promise<{ reasonCode: number; kept: KeptSession }> | undefined {
   if (sessions === undefined || pendingConnect === undefined) return undefined;
   const { packet, clientId, assigned } = pendingConnect;
+  const { cleanStart } = packet;
   const expiryS = expiryAskedS(packet, sessions);
+  const will = packet.will === undefined ? undefined : leftWill(packet.will, effects as Connection);
   // Nobody had this id before.
-  if (assigned && expiryS === 0) return undefined;
-  if (!packet.cleanStart && table.session(clientId)?.stored !== undefined) return undefined;
-  const keepsNothing = packet.cleanStart && expiryS === 0;
-  return sessions.open(clientId, identity, packet.cleanStart, expiryS).then((kept) => {
+  if (assigned && expiryS === 0 && will === undefined) return undefined;
+  const existing = table.session(clientId);
+  const isSame = existing?.stored !== undefined && existing.storedExpiryS === expiryS && !existing.leavesWill;
+  if (!cleanStart && will === undefined && isSame) return undefined;
+  const asked = { clientId, identity, cleanStart, expiryS, will };
+  return sessions.open(asked).then((kept) => {
     const { status } = kept;
-    if (status === 'done' || (keepsNothing && status === 'unavailable'))
+    if (status === 'done' || (keepsNothing(asked) && status === 'unavailable')) {
       return { reasonCode: ReasonCode.SUCCESS, kept };
+    }
     const isDenied = status === 'denied';
     return { reasonCode: isDenied ? ReasonCode.NOT_AUTHORIZED : ReasonCode.SERVER_UNAVAILABLE, kept };
   });
+}
+
+function leftWill(will: Will, { access, publisher }: Connection): SessionAsked['will'] {
+  const message = encodeWillMessage({ packet: willPublish(will), publisher, subject: access.subject });
+  return { delayS: will.properties?.willDelayIntervalS ?? 0, message };
+}
+
+/** The connection that the stores opened it for is not to be. */
+export function giveBack({ sessions }: GatewayServices, clientId: string, kept: KeptSession | undefined): void {
+  if (kept !== undefined) sessions?.giveBack(clientId, kept);
 }
 
 function expiryAskedS(packet: ConnectPacket, sessions: StoredSessions): number {
@@ -81,16 +97,22 @@ function expiryOf({ sessions }: GatewayServices, { pendingConnect }: ConnectionS
   return sessions === undefined || pendingConnect === undefined ? 0 : expiryAskedS(pendingConnect.packet, sessions);
 }
 
+function isStored({ stored, storedWill }: GatewaySession): boolean {
+  return stored !== undefined || storedWill !== undefined;
+}
+
 /** What is stored becomes what is here: its subscriptions, then its messages. */
-function keepSession(services: GatewayServices, session: GatewaySession, kept: SessionAnswer): void {
+function keepSession(services: GatewayServices, session: GatewaySession, kept: KeptSession): void {
   const { sessions } = services;
   if (sessions === undefined || kept.epoch === 0) return;
-  const { clientId } = session;
-  const stored = new StoredSession(session, sessions.client, {
-    partition: sessions.partitionOf(clientId),
-    clientId,
-    epoch: kept.epoch,
-  });
+  const key = sessions.keyOf(session.clientId, kept);
+  session.leavesWill = kept.hasWill;
+  session.storedExpiryS = kept.expiryS;
+  if (kept.expiryS === 0 && !kept.present) {
+    session.storedWill = new StoredWill(session, sessions.client, key);
+    return;
+  }
+  const stored = new StoredSession(session, sessions.client, key);
   session.stored = stored;
   session.grantedQosMax = STORED_QOS_MAX;
   const before = [...session.subscriptions.values()];
@@ -147,9 +169,11 @@ export function connectedElsewhere(
 /** Two gateways that let a client in within this time may not have heard of each other's. */
 const CROSSING_MS = 2_000;
 
-/** The end of a session, whatever ended it. Idempotent. */
-export function closeSession(services: GatewayServices, session: GatewaySession): void {
-  session.stored?.close(session.connection.sessionExpiryS);
+/** The end of a session here, whatever ended it. Idempotent. */
+export function closeSession(services: GatewayServices, session: GatewaySession, end: ConnectionEnd): void {
+  const takesWillBack = end === 'client_disconnect' && session.leavesWill;
+  session.stored?.close(session.connection.sessionExpiryS, takesWillBack);
+  session.storedWill?.close(takesWillBack);
   session.leave();
   services.table.unbind(session);
   services.metrics.sessions.set(services.table.sessions);

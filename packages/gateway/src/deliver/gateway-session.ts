@@ -9,6 +9,7 @@ import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
 import { RetainedReplay } from '../retained/retained-replay.ts';
 import type { StoredSession } from '../session/stored-session.ts';
+import type { StoredWill } from '../session/stored-will.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
 
 /**
@@ -30,6 +31,11 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   queueAllowance = 0;
   /** Undefined: it ends with its connection. */
   stored: StoredSession | undefined = undefined;
+  /** Of one that ends with its connection: the will is all that is stored of it. */
+  storedWill: StoredWill | undefined = undefined;
+  /** As it was asked for last, with the connection that has it now. */
+  storedExpiryS = 0;
+  leavesWill = false;
   #leaving = false;
 
   constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {

@@ -62,10 +62,10 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   }
 
   /** The connection is over; from now on the session waits for so long. */
-  close(expiryS: number): void {
+  close(expiryS: number, takesWillBack: boolean): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    void this.#client.close(this.key, expiryS, false, StoredSession.PATIENCE_MS);
+    void this.#client.close(this.key, expiryS, takesWillBack, StoredSession.PATIENCE_MS);
   }
 
   delivered(deliveries: readonly StreamDelivery[]): void {

@@ -1,6 +1,8 @@
+import { randomInt } from 'node:crypto';
 import { stableHashOfText } from '@sluice/common/stable-hash';
 import type { Topology } from '@sluice/meta/topology';
-import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import type { WillToLeave } from '@sluice/rpc/contract/sessions';
+import type { SessionAnswer, SessionClient, SessionKey } from '@sluice/store-client/session-client';
 
 /**
  * Asks the stores for the sessions of clients that connect. A session is in the partition its client id hashes to, never
@@ -10,6 +12,8 @@ export class StoredSessions {
   readonly client: SessionClient;
   readonly expiryWithoutPropertyS: number;
   readonly #topology: Pick<Topology, 'partitionCount'>;
+  /** So far from others' that no two CONNECTs of one client, at any gateways, have the same. */
+  #ticket = randomInt(2 ** 48 - 1);
 
   /** Somebody whose session is to be kept can do nothing without it. */
   static readonly OPEN_MS_MAX = 5_000;
@@ -31,10 +35,43 @@ export class StoredSessions {
     return 1 + (stableHashOfText(clientId) % Math.max(1, this.#topology.partitionCount));
   }
 
-  open(clientId: string, identity: string | undefined, cleanStart: boolean, expiryS: number): Promise<SessionAnswer> {
-    const keepsNothing = cleanStart && expiryS === 0;
-    const patienceMs = keepsNothing ? StoredSessions.DISCARD_MS_MAX : StoredSessions.OPEN_MS_MAX;
-    const client = { clientId, identity: identity ?? '', cleanStart, expiryS, will: undefined };
-    return this.client.open(this.partitionOf(clientId), client, patienceMs);
+  async open(asked: SessionAsked): Promise<KeptSession> {
+    const { clientId, identity, cleanStart, expiryS } = asked;
+    const patienceMs = keepsNothing(asked) ? StoredSessions.DISCARD_MS_MAX : StoredSessions.OPEN_MS_MAX;
+    const will = asked.will === undefined ? undefined : { ticket: ++this.#ticket, ...asked.will };
+    const client = { clientId, identity: identity ?? '', cleanStart, expiryS, will };
+    const answer = await this.client.open(this.partitionOf(clientId), client, patienceMs);
+    return { ...answer, expiryS, hasWill: will !== undefined };
   }
+
+  keyOf(clientId: string, { epoch }: KeptSession): SessionKey {
+    return { partition: this.partitionOf(clientId), clientId, epoch };
+  }
+
+  /** It was opened for a connection that came to nothing: its will is not left, and the session waits as ever. */
+  giveBack(clientId: string, kept: KeptSession): void {
+    if (kept.epoch === 0) return;
+    const key = this.keyOf(clientId, kept);
+    void this.client.close(key, kept.expiryS, true, StoredSessions.OPEN_MS_MAX);
+  }
+}
+
+export interface SessionAsked {
+  readonly clientId: string;
+  readonly identity: string | undefined;
+  readonly cleanStart: boolean;
+  readonly expiryS: number;
+  readonly will: Omit<WillToLeave, 'ticket'> | undefined;
+}
+
+/** What the stores keep for a connection that begins. */
+export interface KeptSession extends SessionAnswer {
+  /** As it was asked for. */
+  readonly expiryS: number;
+  readonly hasWill: boolean;
+}
+
+/** Who asks so wants only to be sure that nothing of before is left. */
+export function keepsNothing({ cleanStart, expiryS, will }: SessionAsked): boolean {
+  return cleanStart && expiryS === 0 && will === undefined;
 }

@@ -35,6 +35,7 @@ export class ConnectionState implements AckSink {
   keepAliveS = 0;
   username: string | undefined = undefined;
   session: SessionState | undefined = undefined;
+  /** Unless it is kept elsewhere. */
   will: Will | undefined = undefined;
   pendingConnect: PendingConnect | undefined = undefined;
   /** Session Expiry Interval of the CONNECT: a DISCONNECT may not raise it from 0, section 3.14.2.2.2. */
@@ -211,7 +212,7 @@ export class ConnectionState implements AckSink {
     this.will = undefined;
     this.effects.close();
     if (session !== undefined && end !== 'taken_over') {
-      this.effects.endSession(session);
+      this.effects.endSession(session, end);
       session.end();
     }
     if (will !== undefined && willIsDue(will, end)) this.effects.publishWill(willPublish(will));

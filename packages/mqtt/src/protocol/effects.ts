@@ -1,6 +1,7 @@
 import type { ConnectPacket, Packet, PublishPacket } from '../codec/packet.ts';
 import type { InboundAck } from './ack-order.ts';
 import type { SessionState, SessionSubscription } from './session-state.ts';
+import type { ConnectionEnd } from './will.ts';
 
 /**
  * All that a connection asks of the world. The protocol decides, the host performs; nothing here waits. The answers
@@ -29,12 +30,12 @@ export interface ConnectionEffects {
   assignClientId(): string;
   /** Takes over or begins the session of this client id; a number refuses the CONNECT with that reason code. */
   openSession(clientId: string, cleanStart: boolean, identity: string | undefined): OpenedSession | number;
-  /** The session is over: take it out of every table, route and queue. */
-  endSession(session: SessionState): void;
+  /** The session is over here: take it out of every table, route and queue. A will that is kept elsewhere goes by `end`. */
+  endSession(session: SessionState, end: ConnectionEnd): void;
 
   /** Publishes live and durably. `ack` is undefined at QoS 0, otherwise completed once, now or later. */
   publish(packet: PublishPacket, ack: InboundAck | undefined): void;
-  /** A will that has become due. */
+  /** A will that nobody else keeps has become due. */
   publishWill(packet: PublishPacket): void;
   /** Takes a subscription in, or its new options; a number of 0x80 and above refuses it. Nothing is delivered yet. */
   subscribe(session: SessionState, subscription: SessionSubscription): number;
@@ -57,6 +58,8 @@ export interface OpenedSession {
   present: boolean;
   /** For how long it is kept after its connection. */
   expiryS: number;
+  /** The will is kept where it outlives this process, and fires from there. */
+  keepsWill?: boolean;
 }
 
 export type DropReason =

@@ -86,7 +86,7 @@ export function handleAuthenticated(
   connection.pendingConnect = undefined;
   connection.sessionExpiryS = opened.expiryS;
   connection.session = opened.session;
-  connection.will = packet.will;
+  connection.will = opened.keepsWill === true ? undefined : packet.will;
   connection.phase = ConnectionPhase.OPEN;
   connection.effects.send(connack(connection, pending, opened.present, data));
   if (opened.present) resumeExchanges(opened.session, connection, nowMs);

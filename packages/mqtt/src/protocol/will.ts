@@ -27,8 +27,9 @@ export type ConnectionEnd =
   | 'discarded';
 
 /**
- * A will is due when its connection ends: right for a session that ends with it [MQTT-3.1.3-9], too early for one that is
- * kept. Only a client that takes its own session over stops a will that has a delay.
+ * A will that is kept here is due when its connection ends, since here the session ends with it [MQTT-3.1.3-9]. Only a
+ * client that takes its own session over stops a will that has a delay. Where sessions outlive their connection, wills
+ * are kept with them and none of this is asked.
  */
 export function willIsDue(will: Will, end: ConnectionEnd): boolean {
   switch (end) {

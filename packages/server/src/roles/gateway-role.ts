@@ -172,6 +172,7 @@ export class GatewayRole {
   /** Lets clients in. */
   async listen(): Promise<void> {
     await this.#streamsKnown();
+    this.gateway.publishWills();
     const { listeners } = this.#config;
     const { mqtt, mqtts, ws, wss } = listeners;
     const tls = this.#certificates?.current;

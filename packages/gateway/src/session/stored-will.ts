@@ -1,0 +1,36 @@
+import type { SessionClient, SessionKey, SessionSink } from '@sluice/store-client/session-client';
+import type { GatewaySession } from '../deliver/gateway-session.ts';
+import { StoredSession } from './stored-session.ts';
+
+/**
+ * The will of a client whose session ends with its connection. Nothing but the will is stored of it; this gateway speaks
+ * for the client until the connection ends, and when it does not any more, because it is gone, the will is due.
+ */
+export class StoredWill implements SessionSink {
+  readonly #session: GatewaySession;
+  readonly #client: SessionClient;
+  readonly #key: SessionKey;
+  #isClosed = false;
+
+  constructor(session: GatewaySession, client: SessionClient, key: SessionKey) {
+    this.#session = session;
+    this.#client = client;
+    this.#key = key;
+    client.attach(key, 1, this);
+  }
+
+  close(takesWillBack: boolean): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    void this.#client.close(this.#key, 0, takesWillBack, StoredSession.PATIENCE_MS);
+  }
+
+  /** It subscribes to nothing there. */
+  delivered(): void {}
+
+  /** Another connection of the client, or the store took this gateway for gone: the will has been seen to. */
+  lost(): void {
+    this.#isClosed = true;
+    this.#session.connection.takenOver(false);
+  }
+}

@@ -1,0 +1,127 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import type { DueWillView } from '@sluice/rpc/contract/sessions';
+import type { WillListener } from '@sluice/store-client/session-client';
+import type { Authorizer } from '../auth/authorizer.ts';
+import type { GatewayMetrics } from '../gateway-metrics.ts';
+import type { PendingPublish } from '../publish/durable-publish.ts';
+import type { PublishIngress } from '../publish/publish-ingress.ts';
+import { decodeWillMessage, type WillMessage } from './will-message.ts';
+
+/**
+ * Publishes the wills that partitions ask this gateway for, whoever's clients left them: by the rules as they are now,
+ * live here and on other gateways, into queues and streams, and retained where they say so.
+ *
+ * A partition asks for one group after the other, each with a higher number, and asks again when it hears nothing or is
+ * led by somebody else. So the last group of each is all there is to remember: it is under way, or done.
+ */
+export class WillPublisher implements WillListener {
+  readonly #parts: WillPublisherParts;
+  readonly #last = new Map<number, WillGroup>();
+  #isClosed = false;
+
+  constructor(parts: WillPublisherParts) {
+    this.#parts = parts;
+  }
+
+  publishWills(partition: number, group: number, wills: readonly DueWillView[], done: () => void): void {
+    if (this.#isClosed) return;
+    const last = this.#last.get(partition);
+    if (last !== undefined && group <= last.number) {
+      // An older one is asked for by a leader that is none any more.
+      if (group === last.number && last.isDone) done();
+      return;
+    }
+    const next = new WillGroup(group, wills.length, done);
+    this.#last.set(partition, next);
+    for (const { clientId, message } of wills) this.#publish(clientId, message, next);
+    next.begun();
+  }
+
+  /** Whoever is asked instead of this gateway publishes what comes from now on. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #publish(clientId: string, bytes: Uint8Array, group: WillGroup): void {
+    const { clock, ingress, logger } = this.#parts;
+    let will: WillMessage;
+    try {
+      will = decodeWillMessage(clientId, bytes);
+    } catch (error) {
+      logger.error({ err: error, client: clientId }, 'a will cannot be read and is not published');
+      group.complete(ReasonCode.UNSPECIFIED_ERROR);
+      return;
+    }
+    if (this.#mayPublish(will)) {
+      ingress.publish(will.packet, will.publisher, new PendingWill(this, group, clientId), clock.nowMs());
+    } else group.complete(ReasonCode.NOT_AUTHORIZED);
+  }
+
+  #mayPublish({ packet, subject }: WillMessage): boolean {
+    const { authorizer, logger, metrics } = this.#parts;
+    const { topic, qos, retain } = packet;
+    if (authorizer.admit(subject).mayPublish(topic, qos, retain)) return true;
+    metrics.denied('will').add();
+    logger.info({ client: subject.clientId, user: subject.user, action: 'will', topic }, 'not authorized');
+    return false;
+  }
+
+  refused(clientId: string, reasonCode: number): void {
+    this.#parts.logger.warn(
+      { client: clientId, reasonCode },
+      'a queue refused a will, or nobody knows whether it took it',
+    );
+  }
+}
+
+interface WillPublisherParts {
+  ingress: PublishIngress;
+  authorizer: Authorizer;
+  clock: Clock;
+  logger: Logger;
+  metrics: GatewayMetrics;
+}
+
+class WillGroup {
+  readonly number: number;
+  readonly #done: () => void;
+  /** And one for the group itself, until all of it is given out. */
+  #left: number;
+
+  constructor(number: number, wills: number, done: () => void) {
+    this.number = number;
+    this.#left = wills + 1;
+    this.#done = done;
+  }
+
+  get isDone(): boolean {
+    return this.#left === 0;
+  }
+
+  begun(): void {
+    this.complete(ReasonCode.SUCCESS);
+  }
+
+  complete(_reasonCode: number): void {
+    if (--this.#left === 0) this.#done();
+  }
+}
+
+class PendingWill implements PendingPublish {
+  readonly #publisher: WillPublisher;
+  readonly #group: WillGroup;
+  readonly #clientId: string;
+
+  constructor(publisher: WillPublisher, group: WillGroup, clientId: string) {
+    this.#publisher = publisher;
+    this.#group = group;
+    this.#clientId = clientId;
+  }
+
+  complete(reasonCode: number): void {
+    if (reasonCode >= 0x80) this.#publisher.refused(this.#clientId, reasonCode);
+    this.#group.complete(reasonCode);
+  }
+}
