@@ -1,7 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { wire } from '../support/wire.ts';
+import { type WireClient, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
+
+/** Wills of one client come in their order: when this one comes next, no other is under way. */
+async function leavesNext(clientId: string, topic: string, watcher: WireClient): Promise<void> {
+  (await wire().client({ clientId, will: { topic, payload: 'next' } })).drop();
+  expect(await watcher.delivery()).toMatchObject({ topic, payload: 'next' });
+}
 
 describe('wills', () => {
   test('published once when the connection ends without a word (5.0: [MQTT-3.1.2-7] [MQTT-3.1.2-8]; 3.1.1: [MQTT-3.1.2-8])', async () => {
@@ -11,18 +17,18 @@ describe('wills', () => {
       const dying = await wire().client({ version, will: { topic, payload: 'gone', qos: 1 } });
       dying.drop();
       expect(await watcher.delivery()).toMatchObject({ topic, payload: 'gone', qos: 1, retain: false });
-      // Once: it is not there any more when the client comes and goes again.
+      // Once: it is not there any more when the client comes and goes again, with another one.
       await (await wire().client({ version, clientId: dying.clientId })).bye();
-      expect(await watcher.settled(await wire().client())).toEqual([]);
+      await leavesNext(dying.clientId, topic, watcher);
     }
   });
 
   test('taken back by DISCONNECT, published by DISCONNECT with will (5.0: [MQTT-3.1.2-10] [MQTT-3.14.4-3]; 3.1.1: [MQTT-3.1.2-10] [MQTT-3.14.4-3])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
     await watcher.subscribe(topic);
-    for (const version of VERSIONS) await (await wire().client({ version, will: { topic } })).bye();
-    expect(await watcher.settled(await wire().client())).toEqual([]);
-    await (await wire().client({ will: { topic, payload: 'wanted' } })).bye(0x04);
+    const clientId = wire().name();
+    for (const version of VERSIONS) await (await wire().client({ version, clientId, will: { topic } })).bye();
+    await (await wire().client({ clientId, will: { topic, payload: 'wanted' } })).bye(0x04);
     expect(await watcher.delivery()).toMatchObject({ payload: 'wanted' });
   });
 
@@ -71,10 +77,39 @@ describe('wills', () => {
   test('stopped by a new connection of the session within its delay (5.0: [MQTT-3.1.3-9])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
     await watcher.subscribe(topic);
-    const first = await wire().client({ will: { topic, properties: { willDelayIntervalS: 60 } } });
-    await wire().client({ clientId: first.clientId, clean: false, near: first });
+    const properties = { sessionExpiryIntervalS: 600 };
+    const first = await wire().client({ will: { topic, properties: { willDelayIntervalS: 60 } }, properties });
+    const { clientId } = first;
+    const second = await wire().client({ clientId, clean: false, properties, near: first });
     await first.refused(0x8e);
-    expect(await watcher.settled(await wire().client())).toEqual([]);
+    second.drop();
+    await leavesNext(clientId, topic, watcher);
+  });
+
+  test('published when its delay is over and its client is not back', async () => {
+    const [topic, watcher] = [wire().name(), await wire().client()];
+    await watcher.subscribe(topic);
+    const properties = { sessionExpiryIntervalS: 600 };
+    const dying = await wire().client({ will: { topic, properties: { willDelayIntervalS: 1 } }, properties });
+    const droppedMs = performance.now();
+    dying.drop();
+    expect(await watcher.delivery()).toMatchObject({ topic, payload: 'will' });
+    expect(performance.now() - droppedMs).toBeGreaterThanOrEqual(990);
+  });
+
+  test('published with the end of the session where that comes first, also when DISCONNECT says so', async () => {
+    const [topic, watcher] = [wire().name(), await wire().client()];
+    await watcher.subscribe(topic);
+    const will = { topic, properties: { willDelayIntervalS: 600 } };
+    const ended = await wire().client({ will, properties: { sessionExpiryIntervalS: 1 } });
+    ended.drop();
+    await watcher.delivery();
+    const leaving = await wire().client({ will, properties: { sessionExpiryIntervalS: 600 } });
+    await leaving.bye(0x04, { sessionExpiryIntervalS: 1 });
+    await watcher.delivery();
+    const replaced = await wire().client({ will, properties: { sessionExpiryIntervalS: 600 } });
+    await wire().client({ clientId: replaced.clientId, near: replaced });
+    await watcher.delivery();
   });
 
   test('of every QoS there is (5.0: [MQTT-3.1.2-12]; 3.1.1: [MQTT-3.1.2-14])', async () => {

@@ -9,7 +9,7 @@ export interface HandClientOptions {
   receiveMaximum?: number;
   clean?: boolean;
   sessionExpirySeconds?: number;
-  will?: { topic: string; payload: string };
+  will?: { topic: string; payload: string; retain?: boolean; properties?: { willDelayInterval: number } };
 }
 
 export interface HandDelivery {
@@ -52,7 +52,7 @@ export class HandClient {
       clean,
       keepalive: 0,
       ...(version === 5 ? { properties: connectProperties(receiveMaximum, sessionExpirySeconds) } : {}),
-      ...(will === undefined ? {} : { will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: false } }),
+      ...(will === undefined ? {} : { will: { qos: 1, retain: false, ...will, payload: Buffer.from(will.payload) } }),
     });
     await client.#answer('connack');
     return client;
