@@ -6,20 +6,22 @@ import { DIES_WITH_US } from '../harness/node-lifetime.ts';
 import { until } from './load.ts';
 
 const WAIT_MS = 20_000;
+/** What puts bytes of the entry log on the disk: writes through a descriptor that syncs them, and syncs. */
+const SYNCS = 'pwrite64,pwritev,fdatasync';
 
 export const STRACE: Tool = {
   name: 'strace that may inject errors into a running process',
   install: 'apt-get install strace, and run where ptrace is allowed',
-  isPresent: () => spawnSync('strace', ['-qq', '-e', 'inject=fdatasync:error=EIO', 'true']).status === 0,
+  isPresent: () => spawnSync('strace', ['-qq', '-e', `inject=${SYNCS}:error=EIO`, 'true']).status === 0,
 };
 
-/** From now on every fdatasync of the process fails, until the returned function is called. */
+/** From now on every synced write of the process fails, until the returned function is called. */
 export async function failSyncs(pid: number): Promise<() => Promise<void>> {
   return await inject(pid, 'error=EIO:when=1+');
 }
 
 /**
- * From now on every fdatasync of the process takes so much longer. A disk that hangs is one of these: nothing is frozen that
+ * From now on every synced write of the process takes so much longer. A disk that hangs is one of these: nothing is frozen that
  * a test which dies could leave frozen, because who traces dies with it and whoever was traced goes on.
  */
 export async function delaySyncs(pid: number, ms: number): Promise<() => Promise<void>> {
@@ -35,9 +37,9 @@ async function inject(pid: number, what: string): Promise<() => Promise<void>> {
     '-p',
     String(pid),
     '-e',
-    'trace=fdatasync',
+    `trace=${SYNCS}`,
     '-e',
-    `inject=fdatasync:${what}`,
+    `inject=${SYNCS}:${what}`,
   ];
   const [program = '', ...words] = [...DIES_WITH_US, 'strace', ...args];
   const strace = spawn(program, words, { stdio: 'ignore' });

@@ -29,16 +29,22 @@ export const STORAGE_BUGS: PlantedBugs = {
       'limit',
     ),
     bug(
-      'entry-log/log-writer',
+      'entry-log/active-segment',
       'a frame counts before it is synced',
-      '    await this.#sync(active.fd);\n    const payloadsAt',
-      '    const payloadsAt',
+      "await files.open(temporary, 'replace', sync ? 'synced' : undefined)",
+      "await files.open(temporary, 'replace')",
+    ),
+    bug(
+      'entry-log/recover',
+      'a frame counts before it is synced, after a restart',
+      "await files.open(path, 'update', sync ? 'synced' : undefined)",
+      "await files.open(path, 'update')",
     ),
     bug(
       'entry-log/log-writer',
       'what a full disk cut back may come back after a power loss',
-      '    await this.#sync(active.fd);\n  }',
-      '  }',
+      '      await files.datasync(active.fd);\n    } catch',
+      '    } catch',
     ),
     bug(
       'entry-log/log-writer',

@@ -87,11 +87,11 @@ describe('a disk that stalls', () => {
     await leader.propose(1, 1);
     await cluster.agree(1, 1);
     const term = leader.host.termOf(1);
-    const { datasync } = leader.files;
+    const { writev } = leader.files;
     let stalled = true;
-    leader.files.datasync = async (...args) => {
+    leader.files.writev = async (...args) => {
       await until(() => !stalled, 'the stall ends');
-      await datasync(...args);
+      return await writev(...args);
     };
     const waiting = [leader.propose(1, 1)];
     const startedMs = performance.now();
@@ -117,12 +117,12 @@ test('what a majority has is answered while the next write is still under way', 
     await leader.propose(1, 1);
     await cluster.agree(1, 1);
     const rest = others(leader).map((nodeId) => cluster.member(nodeId));
-    const release = rest.map(({ files }) => holdSyncs(files));
+    const release = rest.map(({ files }) => holdWrites(files));
     const { entryLog } = leader.storage;
     const durable = entryLog.lastIndex(1);
     const first = leader.propose(1, 1);
     await until(() => entryLog.lastIndex(1) > durable, 'the leader has it on its disk');
-    const own = holdSyncs(leader.files);
+    const own = holdWrites(leader.files);
     const second = leader.propose(1, 1);
     await until(() => own.held, 'the next one is being written');
     for (const one of release) one.release();
@@ -135,20 +135,20 @@ test('what a majority has is answered while the next write is still under way', 
   }
 });
 
-/** From now on syncs wait, until they are released. */
-function holdSyncs(files: FileOperations): { held: boolean; release(): void } {
-  const { datasync } = files;
+/** From now on writes, which are synced, wait until they are released. */
+function holdWrites(files: FileOperations): { held: boolean; release(): void } {
+  const { writev } = files;
   const hold = { held: false, release: (): void => {} };
   const released = new Promise<void>((resolve) => {
     hold.release = () => {
-      files.datasync = datasync;
+      files.writev = writev;
       resolve();
     };
   });
-  files.datasync = async (...args) => {
+  files.writev = async (...args) => {
     hold.held = true;
     await released;
-    await datasync(...args);
+    return await writev(...args);
   };
   return hold;
 }
@@ -163,7 +163,7 @@ test('a leader whose disk fails is replaced at once, and answers nothing more', 
     () => rest.every((nodeId) => cluster.member(nodeId).host.peerAlive(leader.nodeId)),
     'everybody sees everybody',
   );
-  leader.files.datasync = () => Promise.reject(Object.assign(new Error('input/output error'), { code: 'EIO' }));
+  leader.files.writev = () => Promise.reject(Object.assign(new Error('input/output error'), { code: 'EIO' }));
   const startedMs = performance.now();
   await expect(leader.propose(1, 1)).rejects.toThrow('unavailable');
   expect(leader.host.failure).toBeDefined();

@@ -1,4 +1,4 @@
-import type { FileOperations } from '@sluice/storage/files/file-operations';
+import type { FileOperations, OpenMode } from '@sluice/storage/files/file-operations';
 import type { Life, SimWorld } from './sim-world.ts';
 
 /**
@@ -19,7 +19,7 @@ export class SimDisk {
   readonly #durableNames = new Map<string, Inode>();
   readonly #nameChanges = new Map<string, NameChange[]>();
   readonly #directories = new Set<string>();
-  readonly #descriptors = new Map<number, Inode>();
+  readonly #descriptors = new Map<number, Descriptor>();
   #nextDescriptor = 3;
   #usedBytes = 0;
   /** Set: the next sync or write fails with EIO. */
@@ -56,12 +56,15 @@ export class SimDisk {
       });
     const call = <T>(act: () => T): Promise<T> => soon(this.knobs.callMs, act);
     return {
-      open: (path, mode) => call(() => this.#open(path, mode)),
+      open: (path, mode, writes) => call(() => this.#open(path, mode, writes === 'synced')),
       close: (fd) => call(() => void this.#descriptors.delete(fd)),
       // The bytes are taken at the call: who changes them before the answer breaks the port's rule and is not helped.
       writev: (fd, buffers, position) => {
         const bytes = Buffer.concat(buffers);
-        return soon(this.knobs.callMs + bytes.length / this.knobs.bytesPerMs, () => this.#write(fd, bytes, position));
+        const ms = this.knobs.callMs + bytes.length / this.knobs.bytesPerMs;
+        const written = soon(ms, () => this.#write(fd, bytes, position));
+        if (this.#descriptors.get(fd)?.synced !== true) return written;
+        return written.then((count) => this.#datasync(fd, soon).then(() => count));
       },
       read: (fd, into, position) => call(() => this.#read(fd, into, position)),
       datasync: (fd) => this.#datasync(fd, soon),
@@ -136,12 +139,12 @@ export class SimDisk {
   }
 
   #inode(fd: number): Inode {
-    const inode = this.#descriptors.get(fd);
-    if (inode === undefined) throw failure('EBADF', `${this.#name}: descriptor ${fd} is not open`);
-    return inode;
+    const descriptor = this.#descriptors.get(fd);
+    if (descriptor === undefined) throw failure('EBADF', `${this.#name}: descriptor ${fd} is not open`);
+    return descriptor.inode;
   }
 
-  #open(path: string, mode: 'read' | 'update' | 'replace'): number {
+  #open(path: string, mode: OpenMode, synced: boolean): number {
     let inode = this.#names.get(path);
     if (mode === 'replace') {
       if (inode === undefined) {
@@ -153,7 +156,7 @@ export class SimDisk {
     }
     if (inode === undefined) throw failure('ENOENT', `no such file: ${path}`);
     const fd = this.#nextDescriptor++;
-    this.#descriptors.set(fd, inode);
+    this.#descriptors.set(fd, { inode, synced });
     return fd;
   }
 
@@ -179,7 +182,7 @@ export class SimDisk {
   }
 
   #datasync(fd: number, soon: <T>(ms: number, act: () => T) => Promise<T>): Promise<void> {
-    const inode = this.#descriptors.get(fd);
+    const inode = this.#descriptors.get(fd)?.inode;
     // What was written before the call is what the call makes durable.
     const count = inode?.unsynced ?? 0;
     return soon(this.#syncMs(), () => {
@@ -248,6 +251,12 @@ export interface DiskKnobs {
   bytesPerMs: number;
   syncMsMin: number;
   syncMsMax: number;
+}
+
+interface Descriptor {
+  readonly inode: Inode;
+  /** A write is answered when it is durable. */
+  readonly synced: boolean;
 }
 
 interface NameChange {

@@ -20,7 +20,7 @@ export interface RecoveredGroup {
 }
 
 /**
- * Append-only segment files shared by all groups of a node. One `append` is one frame, one write and one fdatasync,
+ * Append-only segment files shared by all groups of a node. One `append` is one frame and one synced write,
  * whatever the number of groups in it.
  *
  * After a failed write or sync the log is fenced for ever: every later append is rejected with `ENTRY_LOG_FENCED`,

@@ -26,7 +26,7 @@ async function reread(directory: string): Promise<string[]> {
 }
 
 describe('what an append costs', () => {
-  test('one write and one fdatasync, whatever is in it', async () => {
+  test('one synced write, whatever is in it', async () => {
     const { log, files, metrics } = await faulty();
     files.writes = 0;
     files.syncs = 0;
@@ -171,7 +171,7 @@ describe('a process that was killed', () => {
       steps.push('directory');
     };
     const { log: reopened } = await openTestLog(directory, { files });
-    expect(steps).toEqual(['write', 'sync', 'directory']);
+    expect(steps).toEqual(['write', 'sync', 'sync', 'directory']);
     await reopened.close();
     files.onSync = () => 'EIO';
     await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code: 'EIO' });
@@ -195,7 +195,7 @@ describe('a failing disk', () => {
   });
 
   test.each(['EIO', 'ENOSPC', 'EROFS'])(
-    'fdatasync %s fences for ever and is counted; the write never shows',
+    'a sync with %s fences for ever and is counted; the write never shows',
     async (code) => {
       const { log, files, metrics } = await faulty();
       await append(log, 1);

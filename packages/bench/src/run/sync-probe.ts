@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Calls that put a file on the disk. */
-const CALLS = 'fsync,fdatasync,sync_file_range,msync';
+const CALLS = ['fsync', 'fdatasync', 'sync_file_range', 'msync'];
+/** These do through a descriptor that was opened for it. */
+const WRITES = ['write', 'writev', 'pwrite64', 'pwritev', 'pwritev2'];
+const O_DSYNC = 0o10000;
 const ATTACH_MS_MAX = 10_000;
 
 /**
@@ -13,7 +16,7 @@ const ATTACH_MS_MAX = 10_000;
  * measured ones.
  */
 export class SyncProbe {
-  readonly #tracers: { pid: number; child: ChildProcess; file: string }[] = [];
+  readonly #tracers: { pid: number; child: ChildProcess; file: string; synced: ReadonlySet<string> }[] = [];
 
   /** Undefined when processes cannot be traced here. */
   static async attach(pids: readonly number[], directory: string): Promise<SyncProbe | undefined> {
@@ -21,9 +24,19 @@ export class SyncProbe {
     const probe = new SyncProbe();
     for (const pid of pids) {
       const file = join(directory, `syncs-${pid}`);
-      const args = ['-f', '-e', `trace=${CALLS}`, '-e', 'signal=none', '-o', file, '-p', String(pid)];
+      const args = [
+        '-f',
+        '-e',
+        `trace=${[...CALLS, ...WRITES].join()}`,
+        '-e',
+        'signal=none',
+        '-o',
+        file,
+        '-p',
+        String(pid),
+      ];
       const child = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-      probe.#tracers.push({ pid, child, file });
+      probe.#tracers.push({ pid, child, file, synced: syncedDescriptors(pid) });
       if (!(await isAttached(child))) {
         await probe.detach();
         return undefined;
@@ -35,13 +48,13 @@ export class SyncProbe {
   /** By process: how many syncs were called. */
   async detach(): Promise<Map<number, number>> {
     const counts = new Map<number, number>();
-    for (const { pid, child, file } of this.#tracers) {
+    for (const { pid, child, file, synced } of this.#tracers) {
       if (child.exitCode === null && child.signalCode === null) {
         const exited = once(child, 'exit');
         child.kill('SIGINT');
         await exited;
       }
-      counts.set(pid, countOf(file));
+      counts.set(pid, countOf(file, synced));
       rmSync(file, { force: true });
     }
     return counts;
@@ -74,13 +87,32 @@ async function isAttached(child: ChildProcess): Promise<boolean> {
   });
 }
 
-function countOf(file: string): number {
+/** A call that was interrupted by another thread's is printed twice; the second half says "resumed". */
+const CALL = /\b(\w+)\((\d*)/;
+
+function countOf(file: string, synced: ReadonlySet<string>): number {
   try {
-    // A call that was interrupted by another thread's is printed twice; the second half says "resumed".
     return readFileSync(file, 'latin1')
       .split('\n')
-      .filter((line) => /\b(fsync|fdatasync|sync_file_range|msync)\(/.test(line)).length;
+      .filter((line) => {
+        const [, name = '', fd = ''] = CALL.exec(line) ?? [];
+        return CALLS.includes(name) || (WRITES.includes(name) && synced.has(fd));
+      }).length;
   } catch {
     return 0;
   }
+}
+
+/** Descriptors of the process whose writes are durable when they return. */
+function syncedDescriptors(pid: number): ReadonlySet<string> {
+  const synced = new Set<string>();
+  try {
+    for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
+      const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'))?.[1] ?? '0';
+      if ((Number.parseInt(flags, 8) & O_DSYNC) !== 0) synced.add(fd);
+    }
+  } catch {
+    // Another user's, or a descriptor that was closed meanwhile.
+  }
+  return synced;
 }

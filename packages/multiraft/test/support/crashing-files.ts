@@ -1,4 +1,4 @@
-import type { FileOperations } from '@sluice/storage/files/file-operations';
+import type { FileOperations, OpenMode } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 
 /** The real file system until `crashAfter` more changes were made: then nothing is written, renamed or removed any more. */
@@ -23,9 +23,9 @@ export class CrashingFiles implements FileOperations {
     throw Object.assign(new Error(`the node is down: ${what}`), { code: 'EIO' });
   }
 
-  async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
+  async open(path: string, mode: OpenMode, writes?: 'synced'): Promise<number> {
     if (mode !== 'read') this.#change(`open ${path}`);
-    const fd = await nodeFileOperations.open(path, mode);
+    const fd = await nodeFileOperations.open(path, mode, writes);
     if (path.endsWith('.log') || path.endsWith('.log.tmp')) this.#segments.add(fd);
     else this.#segments.delete(fd);
     return fd;

@@ -57,11 +57,10 @@ export async function createSegment(
 
   const path = join(directory, segmentFile(segmentId));
   const temporary = `${path}.tmp`;
-  const fd = await files.open(temporary, 'replace');
+  const fd = await files.open(temporary, 'replace', sync ? 'synced' : undefined);
   try {
     const written = await files.writev(fd, buffers, 0);
     if (written !== end) throw new ShortWrite(written, end);
-    if (sync) await files.datasync(fd);
   } catch (error) {
     await discard(files, fd, temporary);
     throw error;

@@ -11,12 +11,12 @@ export function logMetrics(metrics: Metrics): LogMetrics {
   return {
     syncSeconds: metrics.histogram(
       'sluice_storage_fsync_seconds',
-      'Time of one fdatasync of the entry log',
+      'Time of one synced write of the entry log',
       SYNC_SECONDS_BOUNDS,
     ),
     syncErrors: metrics.counter(
       'sluice_storage_fsync_errors_total',
-      'Failed fdatasync calls; each one ends the writing',
+      'Synced writes that failed; the first one ends the writing',
     ),
     writtenBytes: metrics.counter('sluice_storage_written_bytes_total', 'Bytes written to the entry log'),
     diskBytes: metrics.gauge('sluice_storage_disk_bytes', 'Bytes on the disk', { kind: 'entry_log' }),

@@ -7,6 +7,7 @@ import type { BaseState } from './base-state.ts';
 import { FrameBuilder } from './frame-builder.ts';
 import { fenced, full } from './log-errors.ts';
 import type { LogMetrics } from './log-metrics.ts';
+import { Runway } from './runway.ts';
 import type { SegmentFiles } from './segment-files.ts';
 
 export interface WriterSettings {
@@ -27,9 +28,11 @@ export interface SegmentSealer {
 }
 
 /**
- * Puts frames on the disk, one at a time: one write, one fdatasync. It alone knows what an error of either means. A full
+ * Puts frames on the disk, one at a time, each by one synced write. It alone knows what an error of it means. A full
  * disk leaves the file as it was. Anything else fences the log for ever, because after a failed write-back the system
  * may hold pages it calls clean that never reached the disk, and a second sync would succeed and prove nothing.
+ *
+ * A write and a sync of their own would be two trips to another thread, with a wake-up at each end of both.
  */
 export class LogWriter {
   readonly builder = new FrameBuilder();
@@ -37,11 +40,13 @@ export class LogWriter {
   sequence: number;
   readonly #settings: WriterSettings;
   readonly #segmentFiles: SegmentFiles;
+  readonly #runway: Runway;
   #fence: SluiceError | undefined = undefined;
 
   constructor(settings: WriterSettings, segmentFiles: SegmentFiles, active: ActiveSegment, sequence: number) {
     this.#settings = settings;
     this.#segmentFiles = segmentFiles;
+    this.#runway = new Runway(settings.files, settings.segmentBytes);
     this.active = active;
     this.sequence = sequence;
     segmentFiles.pin(active.segmentId, active.fd);
@@ -62,17 +67,19 @@ export class LogWriter {
     const { frameBytes } = builder;
     if (this.active.frames > 0 && this.active.end + frameBytes > this.#settings.segmentBytes) await this.roll(sealer);
     const { active } = this;
-    const { files, metrics } = this.#settings;
+    const { files, metrics, clock, sync } = this.#settings;
     const buffers = builder.finish(this.sequence + 1, active.seed);
+    const startMs = clock.monotonicMs();
     try {
+      if (sync && this.#runway.isWanted(active, frameBytes)) await this.#runway.lay(active);
       const written = await files.writev(active.fd, buffers, active.end);
       if (written !== frameBytes) throw new ShortWrite(written, frameBytes);
     } catch (error) {
-      if (!isFullDisk(error)) throw this.#endWriting(error);
+      if (!isFullDisk(error)) throw this.#endSyncing(error);
       await this.#cutBack(active);
       throw full(this.#settings.directory, error);
     }
-    await this.#sync(active.fd);
+    if (sync) metrics.syncSeconds.observe((clock.monotonicMs() - startMs) / 1000);
     const payloadsAt = active.end + builder.payloadStart;
     active.end += frameBytes;
     active.frames++;
@@ -88,6 +95,8 @@ export class LogWriter {
     const { files, directory, sync, salt, metrics, logger } = this.#settings;
     const old = this.active;
     let next: ActiveSegment;
+    // The next segment will say where this one ends.
+    if (this.#runway.isLaid) await this.#cutBack(old);
     try {
       next = await createSegment(files, directory, old.segmentId + 1, this.sequence + 1, sealer.base(), sync, salt);
     } catch (error) {
@@ -98,6 +107,7 @@ export class LogWriter {
     this.#segmentFiles.pin(next.segmentId, next.fd);
     // Together: in between, a reader would find the old segment's entries nowhere.
     this.active = next;
+    this.#runway.restart();
     sealer.sealed(old);
     await this.#segmentFiles.unpin(old.segmentId);
     metrics.writtenBytes.add(next.end);
@@ -105,27 +115,29 @@ export class LogWriter {
     logger.debug({ segmentId: next.segmentId, sealedBytes: old.end }, 'started an entry log segment');
   }
 
-  async #sync(fd: number): Promise<void> {
-    const { files, sync, clock, metrics } = this.#settings;
-    if (!sync) return;
-    const startMs = clock.monotonicMs();
+  /**
+   * Whether the write or its sync found no room is not known. Either way what was durable before stands on the disk, and
+   * pages of the frame that the system may call clean are dropped by the cut, but for the one it begins in: that is written anew.
+   */
+  async #cutBack(active: ActiveSegment): Promise<void> {
+    const { files, sync } = this.#settings;
     try {
-      await files.datasync(fd);
+      await this.#runway.cut(active);
     } catch (error) {
-      metrics.syncErrors.add();
       throw this.#endWriting(error);
     }
-    metrics.syncSeconds.observe((clock.monotonicMs() - startMs) / 1000);
+    if (!sync) return;
+    try {
+      // A cut that goes with the power would look like damage.
+      await files.datasync(active.fd);
+    } catch (error) {
+      throw this.#endSyncing(error);
+    }
   }
 
-  async #cutBack(active: ActiveSegment): Promise<void> {
-    try {
-      await this.#settings.files.truncate(active.fd, active.end);
-    } catch (error) {
-      throw this.#endWriting(error);
-    }
-    // The next segment will say where this one ends: a cut that goes with the power would look like damage.
-    await this.#sync(active.fd);
+  #endSyncing(error: unknown): SluiceError {
+    if (this.#settings.sync) this.#settings.metrics.syncErrors.add();
+    return this.#endWriting(error);
   }
 
   #endWriting(error: unknown): SluiceError {
@@ -138,7 +150,10 @@ export class LogWriter {
   }
 
   /** After this nothing is written any more. */
-  close(): void {
+  async close(): Promise<void> {
+    const isUsable = this.#fence === undefined;
     this.#fence ??= new SluiceError('ENTRY_LOG_CLOSED', 'the entry log is closed');
+    // For tidiness: the next start would find the end as well, and take longer.
+    if (isUsable && this.#runway.isLaid) await this.#runway.cut(this.active).catch(() => {});
   }
 }

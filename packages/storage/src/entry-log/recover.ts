@@ -62,7 +62,7 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
   }
 
   // All reading went well: only now is anything changed.
-  const fd = await files.open(path, 'update');
+  const fd = await files.open(path, 'update', sync ? 'synced' : undefined);
   try {
     if (scan.stop !== undefined) await cutTornEnd(settings, fd, path, scan);
     if (sync) await makeDurable(files, directory, fd, scan);
@@ -125,7 +125,7 @@ function refuseLostEnd(path: string, segmentId: number, scan: ScanResult, durabl
 async function makeDurable(files: FileOperations, directory: string, fd: number, scan: ScanResult): Promise<void> {
   try {
     for (let at = scan.lastFrameAt; at < scan.end; ) {
-      const bytes = Buffer.alloc(Math.min(scan.end - at, REWRITE_BYTES));
+      const bytes = Buffer.alloc(Math.min(scan.end - at, PIECE_BYTES));
       const count = await files.read(fd, bytes, at);
       const written = await files.writev(fd, [bytes.subarray(0, count)], at);
       if (count === 0 || written !== count) break;
@@ -139,16 +139,28 @@ async function makeDurable(files: FileOperations, directory: string, fd: number,
   await files.syncDirectory(directory);
 }
 
-const REWRITE_BYTES = 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
 
+/** What a write left that a crash interrupted, or the zeros that were laid for writes to come (`runway`). */
 async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
   const { files, logger } = settings;
   const cutBytes = (await files.sizeBytes(fd)) - scan.end;
-  logger.warn(
-    { file: path, offset: scan.end, cutBytes, expected: scan.stop?.expected },
-    'cut a torn write off the end of the entry log; it was never acknowledged',
-  );
+  if (!(await isBlank(files, fd, scan.end, cutBytes))) {
+    logger.warn(
+      { file: path, offset: scan.end, cutBytes, expected: scan.stop?.expected },
+      'cut a torn write off the end of the entry log; it was never acknowledged',
+    );
+  }
   await files.truncate(fd, scan.end);
+}
+
+async function isBlank(files: FileOperations, fd: number, from: number, count: number): Promise<boolean> {
+  const piece = Buffer.alloc(Math.min(count, PIECE_BYTES));
+  for (let done = 0; done < count; done += piece.length) {
+    const read = await files.read(fd, piece, from + done);
+    if (piece.subarray(0, Math.min(read, count - done)).some((byte) => byte !== 0)) return false;
+  }
+  return true;
 }
 
 async function loadSealed(settings: RecoverySettings, replay: Replay, sealed: SealedSegments): Promise<void> {

@@ -428,7 +428,7 @@ export class SegmentLog implements EntryLog, SegmentSealer {
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
-      await this.exclusive(async () => this.#writer.close());
+      await this.exclusive(() => this.#writer.close());
       await this.#releases;
       await this.#sidecars;
       await this.parts.segmentFiles.close();

@@ -3,8 +3,11 @@
  * write, fill the disk or fail a sync. Every call leaves the event loop free. Errors are Node's, with their `code`.
  */
 export interface FileOperations {
-  /** `read`: existing, read only. `update`: existing, read and write. `replace`: created, or emptied when it exists. */
-  open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number>;
+  /**
+   * `read`: existing, read only. `update`: existing, read and write. `replace`: created, or emptied when it exists.
+   * `synced`: a write through this descriptor resolves when its bytes are durable.
+   */
+  open(path: string, mode: OpenMode, writes?: 'synced'): Promise<number>;
   close(fd: number): Promise<void>;
   /** One system call while there are at most a thousand buffers. Resolves to the bytes written, fewer on a full disk. */
   writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number>;
@@ -23,6 +26,8 @@ export interface FileOperations {
   /** Makes renames, creations and removals in it durable. */
   syncDirectory(directory: string): Promise<void>;
 }
+
+export type OpenMode = 'read' | 'update' | 'replace';
 
 /** Node's code of a failed call, `EIO` and the like; empty when it has none. */
 export function errorCode(error: unknown): string {

@@ -1,14 +1,35 @@
 import * as fs from 'node:fs';
 import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
-import { errorCode, type FileOperations } from './file-operations.ts';
+import { errorCode, type FileOperations, type OpenMode } from './file-operations.ts';
 
-const FLAGS = { read: 'r', update: 'r+', replace: 'w+' } as const;
+const { O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_DSYNC } = fs.constants;
+const FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY,
+  update: O_RDWR,
+  replace: O_RDWR | O_CREAT | O_TRUNC,
+};
+
+/** Elsewhere a synced write may end in the memory of the disk, and only a sync goes beyond. */
+const WRITES_CAN_SYNC = process.platform === 'linux';
+/** Descriptors whose writes are synced by us. */
+const toSync = new Set<number>();
 
 /** The real file system. Raw descriptors: a `FileHandle` costs more a call, and closes itself when collected. */
 export const nodeFileOperations: FileOperations = {
-  open: (path, mode) => called((done) => fs.open(path, FLAGS[mode], 0o600, done)),
-  close: (fd) => called((done) => fs.close(fd, done)),
-  writev: (fd, buffers, position) => called((done) => fs.writev(fd, buffers, position, done)),
+  async open(path, mode, writes) {
+    const flags = FLAGS[mode] | (writes === 'synced' && WRITES_CAN_SYNC ? O_DSYNC : 0);
+    const fd = await called<number>((done) => fs.open(path, flags, 0o600, done));
+    if (writes === 'synced' && !WRITES_CAN_SYNC) toSync.add(fd);
+    return fd;
+  },
+  close(fd) {
+    toSync.delete(fd);
+    return called((done) => fs.close(fd, done));
+  },
+  writev(fd, buffers, position) {
+    const written = called<number>((done) => fs.writev(fd, buffers, position, done));
+    return toSync.has(fd) ? written.then((count) => nodeFileOperations.datasync(fd).then(() => count)) : written;
+  },
   async read(fd, into, position) {
     let filled = 0;
     while (filled < into.length) {

@@ -1,4 +1,4 @@
-import type { FileOperations } from '@sluice/storage/files/file-operations';
+import type { FileOperations, OpenMode } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 
 export function systemError(code: string): Error {
@@ -17,14 +17,23 @@ export class FaultyFiles implements FileOperations {
   onUnlink: (path: string) => string | undefined = () => undefined;
   onRename: () => string | undefined = () => undefined;
   onRead: (position: number, sizeBytes: number) => string | undefined = () => undefined;
+  readonly #synced = new Set<number>();
 
   async writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
     this.writes++;
     const all = Buffer.concat(buffers);
     const fault = this.onWrite(all.length);
     if (typeof fault === 'string') throw systemError(fault);
-    if (fault === undefined) return nodeFileOperations.writev(fd, buffers, position);
-    return nodeFileOperations.writev(fd, [all.subarray(0, fault)], position);
+    const written = await nodeFileOperations.writev(
+      fd,
+      fault === undefined ? buffers : [all.subarray(0, fault)],
+      position,
+    );
+    if (this.#synced.has(fd) && written === all.length) {
+      this.syncs++;
+      raise(this.onSync());
+    }
+    return written;
   }
   async datasync(fd: number): Promise<void> {
     this.syncs++;
@@ -47,12 +56,14 @@ export class FaultyFiles implements FileOperations {
     raise(this.onRename());
     return nodeFileOperations.rename(from, to);
   }
-  async open(path: string, mode: 'read' | 'update' | 'replace'): Promise<number> {
-    const fd = await nodeFileOperations.open(path, mode);
+  async open(path: string, mode: OpenMode, writes?: 'synced'): Promise<number> {
+    const fd = await nodeFileOperations.open(path, mode, writes);
+    if (writes === 'synced') this.#synced.add(fd);
     this.opened++;
     return fd;
   }
   async close(fd: number): Promise<void> {
+    this.#synced.delete(fd);
     await nodeFileOperations.close(fd);
     this.opened--;
   }
