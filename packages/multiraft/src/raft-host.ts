@@ -245,9 +245,12 @@ export class RaftHost {
     const outcome = replica.raft.propose([command]);
     if ('refused' in outcome) return outcome.refused === 'not-leader' ? 'not-leader' : 'busy';
     if (token !== undefined) replica.pending.add(outcome.firstIndex, outcome.term, token);
-    this.#storeLoop.wake(replica);
+    this.#storeLoop.wakeToWrite(replica);
     return 'proposed';
   }
+
+  /** For proposals that nobody waits for: called when there is a turn that they may share, and after some milliseconds anyway. */
+  withNextTurn = (propose: () => void): void => this.#storeLoop.withNextTurn(propose);
 
   /** In force at once, committed when `membershipMoved` says so; a change of voters goes through its joint half by itself. */
   proposeMembership(groupId: number, change: MembershipChange): 'proposed' | Refusal | 'unavailable' {

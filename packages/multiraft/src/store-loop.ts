@@ -36,6 +36,11 @@ export class StoreLoop {
   #dirty: Replica[] = [];
   /** Writes that come from no core: how a group begins. They go into the next turn. */
   #extra: ExtraWrite[] = [];
+  /** What goes with the next turn that writes: it proposes when that is gathered. */
+  #companions: (() => void)[] = [];
+  #companyTimer: NodeJS.Timeout | undefined;
+  /** A proposal waits: the next turn writes. */
+  #proposed = false;
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
@@ -57,6 +62,8 @@ export class StoreLoop {
   /** A write of this age is a stall; after the second one the node is better taken for dead. */
   static readonly STALL_MS = 50;
   static readonly STALL_MAX_MS = 2500;
+  /** What waits for company is alone by then. */
+  static readonly COMPANY_MS = 5;
 
   constructor(options: {
     entryLog: EntryLog;
@@ -106,6 +113,32 @@ export class StoreLoop {
       this.#dirty.push(replica);
     }
     this.#schedule();
+  }
+
+  /** As `wake`, and the turn will write: what waits for company goes with it. */
+  wakeToWrite(replica: Replica): void {
+    this.#proposed = true;
+    this.wake(replica);
+  }
+
+  /**
+   * Calls `propose` when the next turn that writes is gathered, and after `COMPANY_MS` anyway: for what nobody waits for,
+   * and which would cost a frame, a sync and an answer of its own on each node.
+   */
+  withNextTurn(propose: () => void): void {
+    this.#companions.push(propose);
+    this.#companyTimer ??= setTimeout(() => {
+      this.#companyTimer = undefined;
+      this.#takeCompanions();
+    }, StoreLoop.COMPANY_MS);
+  }
+
+  #takeCompanions(): void {
+    clearTimeout(this.#companyTimer);
+    this.#companyTimer = undefined;
+    const companions = this.#companions;
+    this.#companions = [];
+    for (const propose of companions) propose();
   }
 
   /** What was just committed is applied at once: the write under way, of what came after it, has nothing to add. */
@@ -199,6 +232,8 @@ export class StoreLoop {
 
   /** Adds what is to be done to a turn that was begun, or to a new one. */
   #gather(begun: Turn | undefined): Turn | undefined {
+    if (this.#proposed && this.#companions.length > 0) this.#takeCompanions();
+    this.#proposed = false;
     const replicas = this.#dirty;
     if (replicas.length === 0 && this.#extra.length === 0) return begun;
     this.#dirty = [];

@@ -34,6 +34,24 @@ describe('the Raft host on one node', () => {
     await node.stop();
   });
 
+  test('what may wait for company goes with the next turn that writes, and alone after a while', async () => {
+    await node.start(2);
+    const turns = node.metrics.counter('sluice_raft_turns_total', '');
+    const before = turns.value;
+    const waiting: Promise<unknown>[] = [];
+    const propose = () => void waiting.push(node.propose(2, add(1, 1)));
+    node.host.withNextTurn(propose);
+    await node.propose(1, add(1, 1));
+    expect(waiting).toHaveLength(1);
+    await Promise.all(waiting);
+    expect(turns.value - before).toBe(1);
+    node.host.withNextTurn(propose);
+    await until(() => waiting.length === 2, 'it does not wait for ever');
+    await Promise.all(waiting);
+    expect(turns.value - before).toBe(2);
+    await node.stop();
+  });
+
   test('a restart has everything that was answered, and applies nothing twice', async () => {
     await node.start(2);
     await Promise.all(Array.from({ length: 200 }, (_, i) => node.propose(1 + (i % 2), add(i % 5, 1))));
@@ -176,15 +194,15 @@ describe('a disk that fails', () => {
   test('a sync that fails fences the node: nothing is answered any more, and nothing is retried', async () => {
     await node.start(1);
     await node.propose(1, add(1, 1));
-    let syncs = 0;
-    node.files.datasync = async () => {
-      syncs++;
+    let writes = 0;
+    node.files.writev = async () => {
+      writes++;
       throw Object.assign(new Error('input/output error'), { code: 'EIO' });
     };
     await expect(node.propose(1, add(1, 1))).rejects.toThrow('unavailable');
     expect(node.host.failure).toBeDefined();
     expect(node.host.propose(1, add(1, 1), undefined)).toBe('unavailable');
-    expect(syncs).toBe(1);
+    expect(writes).toBe(1);
     await node.stop();
   });
 });

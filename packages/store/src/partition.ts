@@ -68,9 +68,12 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       leads: () => this.#leads,
       onCaughtUp: () => this.#wakeAll(),
     });
-    this.settles = new SettleBatcher((command, receipts) => {
-      if (this.#leads) this.#backlog.add(command, receipts);
-    });
+    this.settles = new SettleBatcher(
+      (command, receipts) => {
+        if (this.#leads) this.#backlog.add(command, receipts);
+      },
+      (propose) => parts.host.withNextTurn(propose),
+    );
     this.dropper = new RowDropper(this, parts.logger, (queueId, count) => {
       if (isStream(queueId)) parts.events.streamOverflowed(count);
     });
@@ -446,5 +449,14 @@ export interface PartitionParts {
 /** What a partition asks of its Raft host. */
 export type PartitionHost = Pick<
   RaftHost,
-  'propose' | 'recentRow' | 'written' | 'noteDeadBytes' | 'leads' | 'leaderOf' | 'termOf' | 'status' | 'readBarrier'
+  | 'propose'
+  | 'withNextTurn'
+  | 'recentRow'
+  | 'written'
+  | 'noteDeadBytes'
+  | 'leads'
+  | 'leaderOf'
+  | 'termOf'
+  | 'status'
+  | 'readBarrier'
 >;

@@ -8,10 +8,12 @@ import type { SettleRow } from '@sluice/queue/machine/commands';
  * A command a turn would be the obvious rhythm. But at a few thousand messages a second nearly every answer is a turn of
  * its own, and as an entry it costs each node what a publish costs: a frame, a sync, an answer, a batch of rows. So the
  * first answer waits `LINGER_MS` for others, unless `RECORDS_MAX` are together before: under load that is within a turn.
+ * Then it goes with the next turn that writes anyway (`multiraft/store-loop`), so it holds up no publish.
  * What waits is kept by its gateway until it is confirmed; should both be gone, it is handed out again, as before.
  */
 export class SettleBatcher {
   readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
+  readonly #lingered: () => void;
   #receipts: SettleReceipt[] = [];
   #rows = new Map<string, PendingRow>();
   /** To be settled before those, in this order. */
@@ -25,9 +27,16 @@ export class SettleBatcher {
   static readonly LINGER_MS = 5;
   static readonly RECORDS_MAX = 128;
 
-  /** Without a command when everything that was settled was settled before: the receipts then are for what is under way. */
-  constructor(propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void) {
+  /**
+   * `propose` is called without a command when everything that was settled was settled before: the receipts then are for
+   * what is under way. `withNextTurn` calls back when others propose as well, or after some milliseconds.
+   */
+  constructor(
+    propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void,
+    withNextTurn: (flush: () => void) => void,
+  ) {
     this.#propose = propose;
+    this.#lingered = () => withNextTurn(this.#flush);
   }
 
   accepted(queueId: number, rowBase: number, offset: number): void {
@@ -95,7 +104,7 @@ export class SettleBatcher {
       this.#rows.set(id, row);
     }
     if (++this.#records >= SettleBatcher.RECORDS_MAX) this.#flushThisTurn();
-    else this.#lingering ??= setTimeout(this.#flush, SettleBatcher.LINGER_MS);
+    else this.#lingering ??= setTimeout(this.#lingered, SettleBatcher.LINGER_MS);
     return row;
   }
 

@@ -19,6 +19,9 @@ class FakeHost {
     if (this.outcome === 'proposed') this.proposed.push(token as Proposal);
     return this.outcome;
   }
+  withNextTurn(propose: () => void): void {
+    propose();
+  }
   recentRow(): undefined {}
   leads(): boolean {
     return true;

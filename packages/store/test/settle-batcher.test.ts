@@ -31,15 +31,23 @@ describe('what was settled', () => {
   let commands: Uint8Array[];
   let receipts: SettleReceipt[];
   let batcher: SettleBatcher;
+  /** Set while it waits for a turn that others write. */
+  let withTurn: (() => void) | undefined;
 
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
     commands = [];
     receipts = [];
-    batcher = new SettleBatcher((command, taken) => {
-      if (command !== undefined) commands.push(command);
-      receipts.push(...taken);
-    });
+    withTurn = undefined;
+    batcher = new SettleBatcher(
+      (command, taken) => {
+        if (command !== undefined) commands.push(command);
+        receipts.push(...taken);
+      },
+      (flush) => {
+        withTurn = flush;
+      },
+    );
   });
 
   afterEach(() => jest.useRealTimers());
@@ -80,17 +88,25 @@ describe('what was settled', () => {
     ]);
   });
 
-  test('waits a moment for more, from the first of it on', async () => {
+  test('waits a moment for more, from the first of it on, and then for a turn that others write', async () => {
     batcher.accepted(1, 0, 0);
     await turn();
     jest.advanceTimersByTime(SettleBatcher.LINGER_MS - 1);
     batcher.accepted(1, 0, 1);
-    expect(commands).toEqual([]);
+    expect(withTurn).toBeUndefined();
     jest.advanceTimersByTime(1);
-    expect(commands).toHaveLength(1);
     batcher.accepted(1, 0, 2);
     jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
-    expect(commands).toHaveLength(2);
+    expect(commands).toEqual([]);
+    withTurn?.();
+    expect(commands).toHaveLength(1);
+    expect(decoded(commands[0] as Uint8Array)).toEqual([
+      { queueId: 1, rowBase: 0, outcome: 'ACCEPTED', from: 0, to: 3 },
+    ]);
+    withTurn = undefined;
+    batcher.accepted(1, 0, 3);
+    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    expect(withTurn).toBeDefined();
   });
 
   test('waits no longer than its turn when it is much', async () => {

@@ -50,7 +50,10 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
     redispatchIntervalMs: 1_000,
     index: new IndexReader(new MemoryEngine(), GROUP, recentRow),
     records,
-    settles: new SettleBatcher(() => settled()),
+    settles: new SettleBatcher(
+      () => settled(),
+      (flush) => flush(),
+    ),
     tellsWaiting: false,
     isHeldUp: () => false,
     mayBeHeld: () => false,
