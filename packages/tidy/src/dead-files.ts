@@ -6,8 +6,8 @@ import { isSource, packageOf, type SourceTree } from './source-tree.ts';
 const ENTRIES: readonly RegExp[] = [
   // `npm run sim` and `npm run bench` start them; nobody installs them.
   /^packages\/(sim|bench)\/src\/bin\.ts$/,
-  // The last step of a build.
-  /^packages\/server\/src\/link\/link-command\.ts$/,
+  // The last steps of a build.
+  /^packages\/server\/src\/link\/(link|warm)-command\.ts$/,
   // The house rules are run by their tests.
   /^packages\/tidy\/src\//,
   // What a package offers to the tests of those who implement its ports.

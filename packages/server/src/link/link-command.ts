@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
-import { LINKED_FILE, LINKED_INDEX, type LinkedIndex } from './linked-file.ts';
+import { CODE_SUFFIX, LINKED_FILE, LINKED_INDEX, type LinkedIndex } from './linked-file.ts';
 import { type LinkedUnit, linkedUnit } from './linked-unit.ts';
 
 /**
@@ -33,6 +35,8 @@ refuseCycles();
 await compareExports();
 const sizeBytes = write();
 process.stdout.write(`linked ${units.length} modules, ${Math.round(sizeBytes / 1024)} KB\n`);
+// A build without it is whole; its starts only take longer.
+spawnSync(process.execPath, [fileURLToPath(new URL('warm-command.js', import.meta.url))], { stdio: 'inherit' });
 
 /** A unit gives what it exports when it has run: in a cycle somebody would get nothing. */
 function refuseCycles(): void {
@@ -64,7 +68,7 @@ async function compareExports(): Promise<void> {
 function write(): number {
   const folder = dirname(fileURLToPath(LINKED_INDEX));
   const url = (file: string): string => relative(folder, file).split(sep).join('/');
-  const index: LinkedIndex = { modules: [], lines: [], builds: [] };
+  const index: LinkedIndex = { modules: [], lines: [], builds: [], code: '' };
   const builds = new Set<string>();
   // The first line is the array's, and says what modules need not say.
   let line = 2;
@@ -75,9 +79,11 @@ function write(): number {
     builds.add(buildOf(file));
   }
   index.builds = [...builds].map(url);
-  const text = `'use strict'; module.exports = [\n${units.map((unit) => unit.text).join(',\n')}\n];\n`;
+  const text = `'use strict'; [\n${units.map((unit) => unit.text).join(',\n')}\n];\n`;
   new Script(text, { filename: fileURLToPath(LINKED_FILE) });
+  index.code = `${createHash('sha256').update(text).digest('hex').slice(0, 16)}${CODE_SUFFIX}`;
   mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) if (name.endsWith(CODE_SUFFIX)) rmSync(join(folder, name));
   replace(fileURLToPath(LINKED_INDEX), JSON.stringify(index));
   replace(fileURLToPath(LINKED_FILE), text);
   return text.length;

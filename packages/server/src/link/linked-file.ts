@@ -1,11 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { Script } from 'node:vm';
 
 /** What `link-command` has written: all modules of the `sluice` command as functions, the command's own first. */
 export const LINKED_FILE = new URL('../linked/sluice.cjs', import.meta.url);
 /** What the functions are. */
 export const LINKED_INDEX = new URL('../linked/sluice.json', import.meta.url);
+
+export const CODE_SUFFIX = '.code';
 
 export interface LinkedIndex {
   /** Relative to the index. */
@@ -14,6 +17,8 @@ export interface LinkedIndex {
   lines: number[];
   /** A file of each package that its build touches. */
   builds: string[];
+  /** Beside the index: what V8 made of the linked file in a start (`warm-command`). Its name is that of this very text. */
+  code: string;
 }
 
 export type LinkedModule = (
@@ -36,10 +41,29 @@ export function openLinked<M extends object>(): M | undefined {
   }
   const linkedMs = modifiedMs(LINKED_FILE);
   if (index.builds.some((build) => modifiedMs(new URL(build, LINKED_INDEX)) > linkedMs)) return undefined;
-  const path = fileURLToPath(LINKED_FILE);
-  const modules = createRequire(LINKED_INDEX)(path) as readonly LinkedModule[];
+  return runLinked<M>(index, linkedScript(index));
+}
+
+/**
+ * With the code of an earlier start, nothing is parsed and compiled that was compiled then. V8 refuses what another version
+ * of it made, or one with other flags, and compiles as without. It knows the text by its length only: so the code's file
+ * is named after the text.
+ */
+export function linkedScript({ code }: LinkedIndex): Script {
+  const filename = fileURLToPath(LINKED_FILE);
+  // Nothing in it is beyond ASCII.
+  const text = readFileSync(LINKED_FILE, 'latin1');
+  try {
+    return new Script(text, { filename, cachedData: readFileSync(new URL(code, LINKED_INDEX)) });
+  } catch {
+    return new Script(text, { filename });
+  }
+}
+
+export function runLinked<M extends object>(index: LinkedIndex, script: Script): M {
+  const modules = script.runInThisContext() as readonly LinkedModule[];
   const urls = index.modules.map((module) => new URL(module, LINKED_INDEX).href);
-  nameModulesInStackTraces(path, urls, index.lines);
+  nameModulesInStackTraces(fileURLToPath(LINKED_FILE), urls, index.lines);
   return evaluator(modules, urls)(0) as M;
 }
 
