@@ -23,7 +23,7 @@ import { addErrorHandlers, addJsonParser, BODY_BYTES_MAX, errorAnswer } from './
 import { addMethodFallbacks, addNotFoundHandler, collectMethods } from './fallbacks.ts';
 import { addHealthRoutes, HEALTH_SCHEMA } from './ops/health-routes.ts';
 import type { HealthSource } from './ops/health-view.ts';
-import { addMetricsRoute } from './ops/metrics-routes.ts';
+import { addMetricsDetailRoutes, addMetricsRoute, type MetricsDetail } from './ops/metrics-routes.ts';
 import { type ApiNode, addNodeRoutes, NODES_SCHEMA } from './ops/node-routes.ts';
 import { addMessageRoutes, MESSAGE_PAGE_SCHEMA, PURGE_SCHEMA } from './queue/message-routes.ts';
 import type { ValidateKeyExpression } from './queue/queue-fields.ts';
@@ -51,6 +51,8 @@ export interface ApiOptions {
   clock: Clock;
   /** The page for Prometheus; without it there is no /metrics. */
   metricsText?: () => Promise<string>;
+  /** The pages of the detail. */
+  metricsDetail?: MetricsDetail;
   /** Whether gateways create queues for subscriptions; without it the setting is refused rather than ignored. */
   autoCreate?: boolean;
 }
@@ -149,6 +151,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addBanRoutes(scope, options);
     addHealthRoutes(scope, options.health);
     if (options.metricsText !== undefined) addMetricsRoute(scope, options.metricsText);
+    if (options.metricsDetail !== undefined) addMetricsDetailRoutes(scope, options.metricsDetail);
     addDocsRoutes(scope, () => app.swagger() as unknown as Record<string, unknown>);
     addMethodFallbacks(scope, methodsByPath);
   });

@@ -51,11 +51,18 @@ export interface Metrics {
   histogram(name: string, help: string, bounds: readonly number[], labels?: Labels): Histogram;
   /** `read` is called at scrape time and returns series of one gauge or counter family, e.g. one a queue. */
   collect(name: string, help: string, type: 'gauge' | 'counter', read: () => Iterable<[Labels, number]>): void;
+  /** As `collect`, for histograms that somebody else keeps, e.g. with his queue. */
+  collectHistograms(name: string, help: string, read: () => Iterable<[Labels, Histogram]>): void;
 }
 
 /** Seconds, for writes that wait on a disk: 100 µs to 10 s. */
 export const SYNC_SECONDS_BOUNDS: readonly number[] = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+/** Seconds, for jobs that wait for workers and keep them busy: 5 ms to an hour. */
+export const WORK_SECONDS_BOUNDS: readonly number[] = [
+  0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1_800, 3_600,
 ];
 
 /** For tests, and for code run without an exporter. Handles are real, so a test may read what was counted. */
@@ -82,4 +89,5 @@ export class PlainMetrics implements Metrics {
     return this.#handle(name, labels, () => new Histogram(bounds));
   }
   collect(): void {}
+  collectHistograms(): void {}
 }

@@ -43,6 +43,7 @@ export class ApplyLoop {
   readonly #wake: (replica: Replica) => void;
   readonly #onFailed: (cause: Error) => void;
   readonly #onStopped: (replica: Replica, cause: Error) => void;
+  readonly #commitSeconds: Histogram;
   readonly #applySeconds: Histogram;
   readonly #elections: Counter;
   readonly #leaderChanges: Counter;
@@ -93,6 +94,11 @@ export class ApplyLoop {
     this.#leaderChanges = options.metrics.counter(
       'sluice_raft_leader_changes_total',
       'Leaders this node came to know, over all groups',
+    );
+    this.#commitSeconds = options.metrics.histogram(
+      'sluice_raft_commit_seconds',
+      'From a proposal to this leader until its entry was committed and applied',
+      SYNC_SECONDS_BOUNDS,
     );
     this.#applySeconds = options.metrics.histogram(
       'sluice_raft_apply_seconds',
@@ -324,6 +330,7 @@ export class ApplyLoop {
   #apply(work: Work, rows: RowBatch): void {
     const { replica } = work;
     const view = rows.view(replica.groupId);
+    const nowMs = this.#clock.monotonicMs();
     for (const entry of work.entries) {
       assert(entry.index === replica.appliedIndex + 1, 'entries are applied in order, each once');
       let reply: unknown;
@@ -345,6 +352,7 @@ export class ApplyLoop {
       replica.appliedTerm = entry.term;
       replica.recent.applied(entry.index);
       const pending = replica.pending.take(entry.index, entry.term);
+      if (pending?.lost === false) this.#commitSeconds.observe((nowMs - pending.proposedMs) / 1000);
       if (pending?.lost === true) replica.listener.dropped(pending.token, 'not-leader');
       else if (entry.kind === EntryKind.NORMAL) replica.listener.applied(entry.index, reply, pending?.token);
       if (entry.kind === EntryKind.NO_OP && replica.pending.size > 0) {

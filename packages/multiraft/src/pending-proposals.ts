@@ -9,16 +9,17 @@ export class PendingProposals {
     return this.#byIndex.size;
   }
 
-  add(index: number, term: number, token: unknown): void {
-    this.#byIndex.set(index, { term, token });
+  /** `nowMs`: by the monotonic clock. */
+  add(index: number, term: number, token: unknown, nowMs: number): void {
+    this.#byIndex.set(index, { term, token, proposedMs: nowMs });
   }
 
   /** What waited for exactly this entry; `lost` waited at this index under another term. */
-  take(index: number, term: number): { token: unknown; lost: boolean } | undefined {
+  take(index: number, term: number): { token: unknown; lost: boolean; proposedMs: number } | undefined {
     const pending = this.#byIndex.get(index);
     if (pending === undefined) return undefined;
     this.#byIndex.delete(index);
-    return { token: pending.token, lost: pending.term !== term };
+    return { token: pending.token, lost: pending.term !== term, proposedMs: pending.proposedMs };
   }
 
   /**
@@ -46,4 +47,5 @@ export class PendingProposals {
 interface Pending {
   term: number;
   token: unknown;
+  proposedMs: number;
 }

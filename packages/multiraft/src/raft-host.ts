@@ -16,7 +16,7 @@ import { ImageKeeper } from './image-keeper.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
-import { collectGauges } from './raft-gauges.ts';
+import { RaftGauges } from './raft-gauges.ts';
 import type { RaftHostOptions } from './raft-host-options.ts';
 import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
@@ -33,6 +33,7 @@ import { StoreLoop } from './store-loop.ts';
  * also what lies on other nodes. A group of which this node is the only member costs neither ticks nor links.
  */
 export class RaftHost {
+  readonly gauges: RaftGauges;
   readonly #storage: NodeStorage;
   readonly #options: RaftHostOptions;
   readonly #replicas = new Map<number, Replica>();
@@ -152,7 +153,7 @@ export class RaftHost {
       liveEntries,
       onFailed: fail,
     });
-    collectGauges(metrics, replicas, () => this.#failed !== undefined);
+    this.gauges = new RaftGauges(metrics, replicas, () => this.#failed !== undefined);
   }
 
   /**
@@ -244,7 +245,8 @@ export class RaftHost {
     if (this.#isUnavailable(replica)) return 'unavailable';
     const outcome = replica.raft.propose([command]);
     if ('refused' in outcome) return outcome.refused === 'not-leader' ? 'not-leader' : 'busy';
-    if (token !== undefined) replica.pending.add(outcome.firstIndex, outcome.term, token);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (token !== undefined) replica.pending.add(outcome.firstIndex, outcome.term, token, nowMs);
     this.#storeLoop.wakeToWrite(replica);
     return 'proposed';
   }

@@ -107,7 +107,7 @@ function openStorage(
     directory: config.node.dataDirectory,
     logger,
     metrics,
-    openEngine: openRocksDbEngine,
+    openEngine: (directory) => openRocksDbEngine(directory, metrics),
     openEntryLog: (directory, durableMark) => openLog(config, directory, durableMark, logger, metrics),
     impairUnrecoverable,
   });

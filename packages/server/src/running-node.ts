@@ -14,7 +14,7 @@ import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import type { Membership } from '@sluice/raft/entry';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
-import { QueueMetrics } from '@sluice/store/queue-metrics';
+import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
 import { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
 import { RetainedAdministration } from '@sluice/store-client/retained-administration';
@@ -35,6 +35,7 @@ import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
 import { keptSecret } from './kept-secret.ts';
 import { type ListenerCertificates, openListenerCertificates } from './listener-certificates.ts';
+import { MetricsPages } from './metrics-pages.ts';
 import { type NodeHealth, tell } from './node-health.ts';
 import { type NodeLink, openNodeLink } from './node-link.ts';
 import { ownView } from './own-view.ts';
@@ -48,7 +49,7 @@ import { leaderlessPartitions, servedPartitions } from './served-partitions.ts';
  */
 export class RunningNode {
   readonly health: NodeHealth;
-  readonly metrics: PrometheusMetrics;
+  readonly metrics: MetricsPages;
   readonly topology: Topology;
   readonly queues: QueueAdministration;
   readonly retained: RetainedAdministration;
@@ -65,9 +66,9 @@ export class RunningNode {
   static readonly HAND_OVER_MS_MAX = 5_000;
 
   private constructor(parts: Parts) {
-    const { health, metrics, topology, queues, retained, cluster, access, name, gateway } = parts;
+    const { health, metrics, queueMetrics, host, topology, queues, retained, cluster, access, name, gateway } = parts;
     this.health = health;
-    this.metrics = metrics;
+    this.metrics = new MetricsPages(metrics, queueMetrics, host);
     this.topology = topology;
     this.queues = queues;
     this.retained = retained;
@@ -115,11 +116,6 @@ export class RunningNode {
 
   get grpc(): NodeLink['grpc'] {
     return this.#parts.link.grpc;
-  }
-
-  async metricsPage(): Promise<string> {
-    await this.#parts.queueMetrics?.refresh();
-    return this.metrics.page();
   }
 
   /**
@@ -292,6 +288,7 @@ async function compose(around: Around): Promise<Parts> {
         readCacheBytesMax: config.queues.readCacheBytes,
         retained: config.retained,
         streamLimits: config.sessions.streamLimits,
+        lagObjectiveMs: config.queues.lagObjectiveMs,
         diskReserveBytes: undefined,
         isImageCurrent: () => watcher.coordinator !== 0,
       });
@@ -342,7 +339,7 @@ async function compose(around: Around): Promise<Parts> {
     host,
     coordinator,
     store,
-    queueMetrics: store === undefined ? undefined : new QueueMetrics({ admin: store.admin, topology, clock, metrics }),
+    queueMetrics: store === undefined ? undefined : new QueueMetrics(store.figures, metrics),
     gateway,
   };
 }

@@ -56,7 +56,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   process.on('SIGHUP', () => node?.gateway?.readFilesAgain());
   const metrics = new PrometheusMetrics();
   const health = new NodeHealth(systemClock, logger);
-  const metricsText = (): Promise<string> => (node === undefined ? metrics.page() : node.metricsPage());
+  const metricsText = (): Promise<string> => (node === undefined ? metrics.page() : node.metrics.page());
   try {
     // Before anything that may take its time: a probe finds the process alive, and its health page says what it waits for.
     api = await openApi(config, { health, metricsText, logger });

@@ -1,6 +1,6 @@
 import { groupKey } from '@sluice/multiraft/keyspace';
 import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { appendedAtMsOf, type IndexRow } from '@sluice/queue/machine/index-row';
 import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/key-row';
 import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
 import { entryIndexOf, entryRowKey, indexRange, indexRowKey, keyRowKey } from '@sluice/queue/machine/row-keys';
@@ -29,6 +29,33 @@ export class IndexReader {
     const range = indexRange(queueId, rowBase);
     const rows = await this.#engine.scan(groupKey(this.#groupId, range.from), groupKey(this.#groupId, range.to), limit);
     return rows.map(({ key, value }) => decodeIndexEntry(key.subarray(2), value));
+  }
+
+  /**
+   * When the oldest live record of each of these queues was appended; 0 where no row is found. One read for all of them,
+   * but for those whose rows ended out of order.
+   */
+  async oldestStamps(queues: readonly { queueId: number; head: number }[]): Promise<number[]> {
+    const stamps: number[] = [];
+    const missing: number[] = [];
+    const keys: Uint8Array[] = [];
+    for (const [i, { queueId, head }] of queues.entries()) {
+      const key = indexRowKey(queueId, head);
+      const recent = this.#recentRow(key);
+      stamps.push(recent === undefined ? 0 : appendedAtMsOf(recent));
+      if (recent !== undefined) continue;
+      missing.push(i);
+      keys.push(groupKey(this.#groupId, key));
+    }
+    if (keys.length === 0) return stamps;
+    const values = await this.#engine.getMany(keys);
+    for (const [k, i] of missing.entries()) {
+      const value = values[k];
+      const { queueId, head } = queues[i] as { queueId: number; head: number };
+      stamps[i] =
+        value === undefined ? ((await this.rowsFrom(queueId, head, 1))[0]?.appendedAtMs ?? 0) : appendedAtMsOf(value);
+    }
+    return stamps;
   }
 
   async row(queueId: number, rowBase: number): Promise<IndexRow | undefined> {

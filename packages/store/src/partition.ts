@@ -16,6 +16,7 @@ import type { Engine } from '@sluice/storage/engine';
 import { IndexReader } from './index-reader.ts';
 import { encodePartitionCommand, type PartitionCommand } from './machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from './machine/partition-machine.ts';
+import { DispatchCounts } from './metrics/dispatch-counts.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { Resumption } from './resumption.ts';
@@ -41,6 +42,8 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly sessions: PartitionSessions;
   readonly #parts: PartitionParts;
   readonly #dispatches = new Map<number, QueueDispatch>();
+  /** Of the queues that were dispatched from here in the life of this process. */
+  readonly #counts = new Map<number, DispatchCounts>();
   readonly #backlog: SettleBacklog;
   #machine: PartitionMachine | undefined;
   #leads = false;
@@ -179,16 +182,22 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
 
   /**
    * Waits until the rows of everything acknowledged by now can be read, so that whoever publishes and then looks sees
-   * it. Not longer than a moment: on a full disk the rows wait for space, and a look must not wait with them.
+   * it. Not longer than a moment: on a full disk the rows wait for space, and a look must not wait with them. False when
+   * they still do.
    */
-  async written(): Promise<void> {
+  async written(withinMs: number = Partition.WRITTEN_MS_MAX): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, Partition.WRITTEN_MS_MAX);
+    const patience = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), withinMs);
     });
     // A node that failed writes no more rows: what is there is there.
-    await Promise.race([this.#parts.host.written().catch(() => {}), patience]);
+    const written = this.#parts.host.written().then(
+      () => true,
+      () => true,
+    );
+    const isWritten = await Promise.race([written, patience]);
     clearTimeout(timer);
+    return isWritten;
   }
 
   /**
@@ -242,6 +251,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
           break;
         case 'queue-removed':
           this.#dismissAll(effect.queueId, 'queue-removed');
+          this.#counts.delete(effect.queueId);
           if (this.#leads) this.dropper.sweepRemoved(effect.queueId);
           break;
         case 'entry-live':
@@ -325,12 +335,18 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
         clock: this.#parts.clock,
         prng: this.#parts.prng,
+        counts: this.#countsFor(queueId),
         onTrouble: (cause) => this.#parts.events.dispatchFailed(this.groupId, queueId, cause),
         onRecovered: () => this.#parts.events.dispatchRecovered(queueId),
       });
       this.#dispatches.set(queueId, dispatch);
     }
     return dispatch;
+  }
+
+  /** What was delivered of a queue from here; undefined when nothing ever was. */
+  counts(queueId: number): DispatchCounts | undefined {
+    return this.#counts.get(queueId);
   }
 
   existingDispatch(queueId: number): QueueDispatch | undefined {
@@ -367,6 +383,15 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     if (this.#isPaused || this.#backlog.isBehind) return true;
     this.#isInDoubt = !this.#parts.host.leads(this.groupId);
     return this.#isInDoubt;
+  }
+
+  #countsFor(queueId: number): DispatchCounts {
+    let counts = this.#counts.get(queueId);
+    if (counts === undefined) {
+      counts = new DispatchCounts();
+      this.#counts.set(queueId, counts);
+    }
+    return counts;
   }
 
   #isQuiet(): boolean {

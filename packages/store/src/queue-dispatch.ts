@@ -6,7 +6,9 @@ import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
+import type { DispatchConsumer } from './dispatch-consumer.ts';
 import type { IndexReader } from './index-reader.ts';
+import type { DispatchCounts } from './metrics/dispatch-counts.ts';
 import type { RecordReader } from './record-reader.ts';
 import { RowCursor } from './row-cursor.ts';
 import type { SettleBatcher } from './settle-batcher.ts';
@@ -37,6 +39,7 @@ export class QueueDispatch {
   readonly #onTrouble: (cause: Error) => void;
   readonly #onRecovered: () => void;
   readonly #dispatcher: Dispatcher;
+  readonly #counts: DispatchCounts;
   readonly #consumers = new Map<number, DispatchConsumer>();
   readonly #cursor: RowCursor;
   /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
@@ -62,8 +65,6 @@ export class QueueDispatch {
   /** Sent a window and not answered yet. */
   readonly #windowsToAnswer = new Set<number>();
   #retryTimer: NodeJS.Timeout | undefined;
-  deliveredTotal = 0;
-  redeliveredTotal = 0;
 
   /** Rows and bytes of one step of the pump: enough to share reads, little enough to be soon with the consumers. */
   static readonly STEP_ROWS_MAX = 64;
@@ -93,6 +94,7 @@ export class QueueDispatch {
     mayBeHeld: (entryIndex: number) => boolean;
     clock: Clock;
     prng: Prng;
+    counts: DispatchCounts;
     /** A record cannot be read; it is tried again until `onRecovered`. */
     onTrouble: (cause: Error) => void;
     onRecovered: () => void;
@@ -108,6 +110,7 @@ export class QueueDispatch {
     this.#tail = options.tail;
     this.#tellsWaiting = options.tellsWaiting;
     this.#clock = options.clock;
+    this.#counts = options.counts;
     this.#onTrouble = options.onTrouble;
     this.#onRecovered = options.onRecovered;
     this.#dispatcher = new Dispatcher({
@@ -177,6 +180,7 @@ export class QueueDispatch {
   accept(dispatchId: number, offset: number): void {
     const ref = this.#dispatcher.accept(dispatchId, offset);
     if (ref === undefined) return;
+    this.#counts.accepted(this.#dispatcher.acceptedSinceMs, this.#clock.monotonicMs());
     this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
     // Most free a place nobody waits for: a pump for each of them would be most of what a lone message costs.
     if (this.#waits || this.#isAnyLeft) this.wake();
@@ -221,12 +225,9 @@ export class QueueDispatch {
     return this.#pumping;
   }
 
-  get inflight(): number {
-    return this.#dispatcher.inflight;
-  }
-
-  get consumerCount(): number {
-    return this.#dispatcher.consumerCount;
+  /** What it knows of its consumers and of what they hold, for figures. */
+  get load(): DispatchLoad {
+    return this.#dispatcher;
   }
 
   consumers(): Iterable<DispatchConsumer> {
@@ -359,7 +360,7 @@ export class QueueDispatch {
       if (next === undefined) break;
       assigned.push({ dispatchId: next.consumerId, ref: next.ref });
       bytes += next.ref.sizeBytes;
-      this.redeliveredTotal++;
+      this.#counts.redeliveredFor(next.cause);
     }
     return bytes;
   }
@@ -387,6 +388,7 @@ export class QueueDispatch {
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
         if (dispatchId === 0) return bytes;
+        if (ref.deliveryCount > 1) this.#counts.redeliveredFailover++;
         this.#cursor.passRecord(row, offset);
         assigned.push({ dispatchId, ref });
         bytes += sizeBytes;
@@ -453,7 +455,7 @@ export class QueueDispatch {
         outgoing.set(consumer, items);
       }
       items.push({ offset: ref.offset, rowBase: ref.rowBase, deliveryCount: ref.deliveryCount, record });
-      this.deliveredTotal++;
+      this.#counts.sent(ref.deliveryCount, row.appendedAtMs, nowMs);
     }
     for (const [consumer, items] of outgoing) consumer.deliver(items);
   }
@@ -472,20 +474,13 @@ export class QueueDispatch {
   }
 }
 
-/** A consumer as its queue sees it. `dispatchId` is unique in the store. */
-export interface DispatchConsumer {
-  readonly dispatchId: number;
-  readonly clientId: string;
-  /** Whether it is of the same gateway as that one, on a newer channel. */
-  succeeds(other: DispatchConsumer): boolean;
-  deliver(items: readonly DeliverItem[]): void;
-  /** Records of the queue began, or ended, to wait because no consumer has credit. */
-  waiting(waits: boolean): void;
-  /** The store dispatches to it no more; `leader` may. */
-  dismissed(reason: 'queue-removed' | 'not-leader', leader: number): void;
-}
-
 const NOTHING: readonly HeldItem[] = [];
+
+/** See `Dispatcher`. */
+export type DispatchLoad = Pick<
+  Dispatcher,
+  'inflight' | 'consumerCount' | 'redeliveryCount' | 'windowTotal' | 'oldestHeldSinceMs' | 'countDeliveredOften'
+>;
 
 interface Assigned {
   dispatchId: number;

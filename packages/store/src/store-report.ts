@@ -1,3 +1,4 @@
+import type { GroupStatus } from '@sluice/multiraft/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
@@ -39,13 +40,18 @@ export class StoreReport {
   #behind(groupId: number): readonly number[] | undefined {
     const status = this.#host.status(groupId);
     if (status === undefined) return undefined;
-    const { progress, commit, membership } = status;
-    const behind = progress.filter(
-      ({ peer, match, recentlyActive }) =>
-        recentlyActive && membership.voters.includes(peer) && commit - match > BEHIND_ENTRIES,
-    );
-    return behind.length === 0 ? undefined : behind.map(({ peer }) => peer);
+    const behind = behindOf(status);
+    return behind.length === 0 ? undefined : behind;
   }
+}
+
+/** Voters that answer and miss more than a moment brings. */
+export function behindOf({ progress, commit, membership }: GroupStatus): number[] {
+  const behind = progress.filter(
+    ({ peer, match, recentlyActive }) =>
+      recentlyActive && membership.voters.includes(peer) && commit - match > BEHIND_ENTRIES,
+  );
+  return behind.map(({ peer }) => peer);
 }
 
 /** Group 0 is the metadata's. */

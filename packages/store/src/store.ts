@@ -19,6 +19,8 @@ import { HandOvers } from './hand-overs.ts';
 import { LeaderBalancer } from './leader-balancer.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
 import { canDoWithoutSelf, heirsOf } from './membership-step.ts';
+import { QueueGatherer } from './metrics/queue-gatherer.ts';
+import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
 import { QueueConfigurator, type RetainedLimits } from './queue-configurator.ts';
@@ -41,6 +43,8 @@ import { type StoreNodeReport, StoreReport } from './store-report.ts';
  */
 export class Store {
   readonly admin: AdminService;
+  /** What the metrics pages say of queues. */
+  readonly figures: QueueGatherer;
   readonly #options: StoreOptions;
   readonly #partitions: PartitionSet;
   readonly #records: RecordReader;
@@ -115,6 +119,7 @@ export class Store {
     this.#retained = new RetainedService({ partitions, topology, records, clock, events, metrics });
     this.#retainedSweeper = new RetainedSweeper({ partitions, clock, logger });
     collectRetainedMetrics(metrics, partitions);
+    collectReplicaMetrics(metrics, { host, partitions, topology });
     this.#append = new AppendService({
       partitions,
       disk: this.#disk,
@@ -129,6 +134,8 @@ export class Store {
     this.#sessions = new SessionService({ partitions, clock, limits: options.streamLimits ?? DEFAULT_STREAM_LIMITS });
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
+    const { lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } = options;
+    this.figures = new QueueGatherer({ partitions, topology, clock, objectiveMs });
     this.#handOvers = new HandOvers({ host, transport, clock, logger });
     this.#keeper = new MembershipKeeper({ host, partitions, topology, handOvers: this.#handOvers, logger });
     this.#balancer = new LeaderBalancer({
@@ -165,6 +172,7 @@ export class Store {
     registry.serveCall<RetainedRequest, RetainedResponse>('retained', (request) => this.#retained.answer(request));
     this.#sweeper.start();
     this.#retainedSweeper.start();
+    this.figures.start();
     this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
   }
@@ -284,6 +292,7 @@ export class Store {
     clearInterval(this.#timer);
     this.#sweeper.stop();
     this.#retainedSweeper.stop();
+    this.figures.stop();
     this.#disk.stop();
     this.#sessions.stop();
     await this.#partitions.close();
@@ -437,6 +446,8 @@ function isDamage(cause: Error): boolean {
 /** No node has this number. */
 const NOBODY_KNOWN = 0;
 
+export const DEFAULT_LAG_OBJECTIVE_MS = 300_000;
+
 /** Without an image, every member is as good as the other. */
 export const DEFAULT_STREAM_LIMITS: StreamLimits = { countMax: 100_000, bytesMax: 256 * 1024 * 1024 };
 
@@ -456,6 +467,8 @@ export interface StoreOptions {
   readCacheBytesMax: number;
   /** What the whole cluster may retain. */
   retained: RetainedLimits;
+  /** How old a message may become before its consumers count as too slow. Absent: `DEFAULT_LAG_OBJECTIVE_MS`. */
+  lagObjectiveMs?: number;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;
   /** Of each stream of sessions. Undefined: `DEFAULT_STREAM_LIMITS`. */

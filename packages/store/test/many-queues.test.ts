@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import type { Labels } from '@sluice/common/metrics';
 import { Topology } from '@sluice/meta/topology';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import { QueueMetrics } from '../src/queue-metrics.ts';
+import { QueueMetrics } from '../src/metrics/queue-metrics.ts';
 import { RetentionSweeper } from '../src/retention-sweeper.ts';
 import { DEFINITION, NO_CHANGE, TestStore, until } from './support/test-store.ts';
 
@@ -55,12 +55,8 @@ function page() {
   const collect = (name: string, _help: string, _type: string, read: () => Iterable<[Labels, number]>): void => {
     families.set(name, read);
   };
-  const metrics = new QueueMetrics({
-    admin: store.store.admin,
-    topology: store.topology,
-    clock: store.clock,
-    metrics: { collect } as never,
-  });
+  const collectHistograms = (): void => {};
+  const metrics = new QueueMetrics(store.store.figures, { collect, collectHistograms } as never);
   return { metrics, series: (name: string) => [...(families.get(name)?.() ?? [])] };
 }
 

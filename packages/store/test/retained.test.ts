@@ -211,10 +211,9 @@ describe('retained messages of a partition', () => {
   test('nobody sees that a queue keeps them', async () => {
     await store.define();
     await retain([['a', 'x']]);
-    expect(store.store.admin.queueCount).toBe(1);
-    const shown: number[] = [];
-    for await (const { queueId } of store.store.admin.busyStatistics(10)) shown.push(queueId);
-    expect(shown).toEqual([1]);
+    expect(store.store.figures.queueCount).toBe(1);
+    const shown = await store.store.figures.busy(10);
+    expect(shown.map(({ definition }) => definition.queueId)).toEqual([1]);
     expect(store.store.report().leads.map(({ depth }) => depth)).toEqual([0, 0]);
     // The configurator does not take it for a queue that was removed.
     await store.undefine(1);

@@ -138,7 +138,7 @@ describe('a stream', () => {
     await gateway.received('c2', 3);
     expect(depthOf(streamId)).toBe(3);
     // Nobody's queue.
-    expect(store.store.admin.queueCount).toBe(0);
+    expect(store.store.figures.queueCount).toBe(0);
     gateway.pass('c1', first.epoch, ...gateway.deliveries.filter(({ clientId }) => clientId === 'c1'));
     gateway.pass('c2', second.epoch, ...gateway.deliveries.filter((one) => one.clientId === 'c2' && one.text !== '3'));
     await until(() => depthOf(streamId) === 1, 'the first two are dropped');

@@ -1,10 +1,11 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import { EventLoopLag } from './event-loop-lag.ts';
 
 /** Nothing but the name of a file in this process' own table; absent outside Linux. */
 const OPEN_FILES = '/proc/self/fd';
+const LIMITS = '/proc/self/limits';
 
 /** Memory, processor, garbage collection, files and event loop of this process, and which build it is. */
 export class ProcessMetrics {
@@ -19,6 +20,7 @@ export class ProcessMetrics {
     collectMemory(metrics);
     collectProcessor(metrics);
     collectOpenFiles(metrics);
+    collectOpenFilesMax(metrics);
     this.#collections = observeCollections(metrics);
     this.#lag = new EventLoopLag(metrics);
   }
@@ -62,6 +64,22 @@ function collectOpenFiles(metrics: Metrics): void {
       return [];
     }
   });
+}
+
+/** The soft limit, where Linux tells. */
+function collectOpenFilesMax(metrics: Metrics): void {
+  const limit = openFilesMax();
+  if (limit === undefined) return;
+  metrics.gauge('sluice_process_max_fds', 'Open file descriptors that the system allows.').set(limit);
+}
+
+function openFilesMax(): number | undefined {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync(LIMITS, 'latin1'))?.[1];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined;
+  }
 }
 
 function observeCollections(metrics: Metrics): PerformanceObserver {

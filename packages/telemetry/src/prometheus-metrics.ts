@@ -13,6 +13,7 @@ const DROPPED_FAMILY = 'sluice_metrics_dropped_series';
 type MetricType = 'counter' | 'gauge' | 'histogram';
 type Handle = Counter | Gauge | Histogram;
 type CollectedSeries = Iterable<[Labels, number]>;
+type CollectedHistograms = Iterable<[Labels, Histogram]>;
 
 interface Series {
   labels: string;
@@ -27,6 +28,7 @@ interface Family {
   type: MetricType;
   series: Map<string, Series>;
   collectors: (() => CollectedSeries)[];
+  histogramCollectors: (() => CollectedHistograms)[];
   /** Given to whoever asks for a series beyond the bound: it counts, and is not shown. */
   overflow: Handle | undefined;
   dropped: number;
@@ -67,6 +69,10 @@ export class PrometheusMetrics implements Metrics {
     this.#family(name, help, type).collectors.push(read);
   }
 
+  collectHistograms(name: string, help: string, read: () => CollectedHistograms): void {
+    this.#family(name, help, 'histogram').histogramCollectors.push(read);
+  }
+
   /** The page. Those who ask while one is being built get the same. */
   page(): Promise<string> {
     this.#building ??= this.#build().finally(() => {
@@ -84,15 +90,24 @@ export class PrometheusMetrics implements Metrics {
     yield writer.dropped();
   }
 
-  async #build(): Promise<string> {
+  /** The page in pieces, others having their turn between two of them: for one that is too long to be one string. */
+  async *pieces(): AsyncGenerator<string> {
     let text = '';
     let startedMs = performance.now();
     for (const slice of this.slices()) {
       text += slice;
       if (performance.now() - startedMs < SLICE_MS_MAX) continue;
+      yield text;
+      text = '';
       await new Promise((resolve) => setImmediate(resolve));
       startedMs = performance.now();
     }
+    yield text;
+  }
+
+  async #build(): Promise<string> {
+    let text = '';
+    for await (const piece of this.pieces()) text += piece;
     return text;
   }
 
@@ -117,7 +132,16 @@ export class PrometheusMetrics implements Metrics {
     let family = this.#families.get(name);
     if (family === undefined) {
       assert(isMetricName(name), `a metric's name is fixed by code: ${name}`);
-      family = { name, help, type, series: new Map(), collectors: [], overflow: undefined, dropped: 0 };
+      family = {
+        name,
+        help,
+        type,
+        series: new Map(),
+        collectors: [],
+        histogramCollectors: [],
+        overflow: undefined,
+        dropped: 0,
+      };
       this.#families.set(name, family);
     }
     assert(family.type === type, `${name} has one type: ${family.type}`);
@@ -156,6 +180,19 @@ class PageWriter {
         if (++series % SLICE_SERIES !== 0) continue;
         yield text;
         text = '';
+      }
+    }
+    for (const collector of family.histogramCollectors) {
+      for (const [labels, handle] of collector()) {
+        const labelled = labelsText(labels);
+        const lines = linesOf(family.name, labelled, handle);
+        if (!this.#take(family, lines.length)) continue;
+        text += seriesLines({ labels: labelled, handle, lines });
+        series += lines.length;
+        if (series < SLICE_SERIES) continue;
+        yield text;
+        text = '';
+        series = 0;
       }
     }
     yield text;

@@ -15,6 +15,7 @@ test('the process tells of itself under our own prefix', async () => {
       'sluice_process_event_loop_lag_seconds',
       'sluice_process_gc_seconds_total',
       'sluice_process_heap_bytes',
+      'sluice_process_max_fds',
       'sluice_process_open_fds',
       'sluice_process_resident_memory_bytes',
       'sluice_process_start_time_seconds',

@@ -8,8 +8,10 @@ import { RecordCursor } from '@sluice/queue/record/record-cursor';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
+import type { DispatchConsumer } from '@sluice/store/dispatch-consumer';
 import { IndexReader } from '@sluice/store/index-reader';
-import { type DispatchConsumer, QueueDispatch } from '@sluice/store/queue-dispatch';
+import { DispatchCounts } from '@sluice/store/metrics/dispatch-counts';
+import { QueueDispatch } from '@sluice/store/queue-dispatch';
 import { RecordReader } from '@sluice/store/record-reader';
 import { SettleBatcher } from '@sluice/store/settle-batcher';
 import { type Hop, type PreparedHop, SMALL_BYTES } from './hop.ts';
@@ -59,6 +61,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
     mayBeHeld: () => false,
     clock: systemClock,
     prng: new SeededPrng(1),
+    counts: new DispatchCounts(),
     onTrouble: () => {},
     onRecovered: () => {},
   });

@@ -3,11 +3,11 @@ import type { Prng } from '@sluice/common/prng';
 import { ConsumerCredit } from './consumer-credit.ts';
 import type { DeliveryRef } from './delivery-ref.ts';
 import type { DispatchStrategyName } from './dispatch-strategy.ts';
-import { Inflight, type InflightRecord } from './inflight.ts';
+import { Inflight, type InflightRecord, type ReturnCause } from './inflight.ts';
 import { RedeliveryQueue } from './redelivery-queue.ts';
 import { Seating } from './seating.ts';
 
-export type { DeliveryRef, DispatchStrategyName };
+export type { DeliveryRef, DispatchStrategyName, ReturnCause };
 
 /** Above what any sane set of consumers gives back at once; a record waiting costs some 300 bytes. */
 export const REDELIVERY_MAX = 4096;
@@ -27,6 +27,8 @@ export interface DispatcherOptions {
 export interface Assignment {
   consumerId: number;
   ref: DeliveryRef;
+  /** Why it is handed out once more. */
+  cause: ReturnCause;
 }
 
 export interface ConsumerStatistics {
@@ -69,6 +71,7 @@ export class Dispatcher {
   readonly #consumerBytesMax: number;
   readonly #assignment: Assignment;
   #room = 0;
+  #acceptedSinceMs = 0;
   /** Consumers whose window is not 0. */
   #willing = 0;
 
@@ -77,7 +80,11 @@ export class Dispatcher {
     this.#redispatchIntervalMs = options.redispatchIntervalMs;
     this.#redeliveryMax = options.redeliveryMax ?? REDELIVERY_MAX;
     this.#consumerBytesMax = options.consumerBytesMax ?? Number.POSITIVE_INFINITY;
-    this.#assignment = { consumerId: 0, ref: { offset: 0, rowBase: 0, deliveryCount: 0, sizeBytes: 0 } };
+    this.#assignment = {
+      consumerId: 0,
+      ref: { offset: 0, rowBase: 0, deliveryCount: 0, sizeBytes: 0 },
+      cause: 'rejected',
+    };
   }
 
   /** Acts on the next assignment; the turn of `round_robin` is kept. */
@@ -132,6 +139,7 @@ export class Dispatcher {
         continue;
       }
       record.ref.deliveryCount++;
+      record.cause = 'detached';
       this.#waiting.addForAnybody(record);
       returned.push(record.ref);
     }
@@ -180,6 +188,7 @@ export class Dispatcher {
     if (assigned === undefined) return undefined;
     this.#assignment.consumerId = (assigned.holder as ConsumerCredit).consumerId;
     this.#assignment.ref = assigned.ref;
+    this.#assignment.cause = assigned.cause;
     return this.#assignment;
   }
 
@@ -192,9 +201,15 @@ export class Dispatcher {
   accept(consumerId: number, offset: number): DeliveryRef | undefined {
     const record = this.#heldBy(consumerId, offset);
     if (record === undefined) return undefined;
+    this.#acceptedSinceMs = record.heldSinceMs;
     this.#release(record);
     this.#records.remove(record);
     return record.ref;
+  }
+
+  /** Since when its consumer held what `accept` returned last, by the caller's clock. */
+  get acceptedSinceMs(): number {
+    return this.#acceptedSinceMs;
   }
 
   /**
@@ -211,6 +226,7 @@ export class Dispatcher {
       return record.ref;
     }
     record.ref.deliveryCount++;
+    record.cause = 'rejected';
     record.rejecter = rejecter;
     record.dueMs = nowMs + this.#redispatchIntervalMs;
     if (this.#passesOver(rejecter)) this.#waiting.addForOthers(record, rejecter);
@@ -265,6 +281,27 @@ export class Dispatcher {
 
   get consumerCount(): number {
     return this.#consumers.size;
+  }
+
+  /** Records that consumers may hold together. */
+  get windowTotal(): number {
+    let total = 0;
+    for (const { window } of this.#consumers.values()) total += window;
+    return total;
+  }
+
+  /** Since when somebody holds the record that is held the longest; Infinity when nobody holds any. */
+  get oldestHeldSinceMs(): number {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { oldest } of this.#consumers.values()) {
+      if (oldest !== undefined && oldest.heldSinceMs < oldestMs) oldestMs = oldest.heldSinceMs;
+    }
+    return oldestMs;
+  }
+
+  /** Held or waiting, and handed out for at least the `deliveryMin`th time. */
+  countDeliveredOften(deliveryMin: number): number {
+    return this.#records.countDeliveredOften(deliveryMin);
   }
 
   /** In join order. */

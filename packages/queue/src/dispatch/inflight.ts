@@ -7,6 +7,9 @@ import type { RejectedRecords } from './redelivery-queue.ts';
 /** Spare records kept for reuse; beyond it they are left to the collector. */
 const SPARES_MAX = 4096;
 
+/** Why a record came back: its consumer refused it, or is gone. */
+export type ReturnCause = 'rejected' | 'detached';
+
 /**
  * A record that was handed out and is not settled. It is in one of two places: held by a consumer (`holder` set), or
  * waiting for redelivery (`heapIndex` >= 0).
@@ -18,6 +21,8 @@ export class InflightRecord implements HeapItem {
   previous: InflightRecord | undefined = undefined;
   next: InflightRecord | undefined = undefined;
   heldSinceMs = 0;
+  /** While it waits for redelivery: why. */
+  cause: ReturnCause = 'rejected';
   /** Its value is obsolete: when it is given back it is forgotten. */
   superseded = false;
   heapIndex = -1;
@@ -50,6 +55,13 @@ export class Inflight {
 
   get(offset: number): InflightRecord | undefined {
     return this.#byOffset.get(offset);
+  }
+
+  /** Records, held or waiting, that were handed out for at least the `deliveryMin`th time. */
+  countDeliveredOften(deliveryMin: number): number {
+    let count = 0;
+    for (const { ref } of this.#byOffset.values()) if (ref.deliveryCount >= deliveryMin) count++;
+    return count;
   }
 
   add(ref: DeliveryRef): InflightRecord {

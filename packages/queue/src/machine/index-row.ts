@@ -31,6 +31,22 @@ export function indexRowFlags(value: Uint8Array): number {
   return value[1] ?? 0;
 }
 
+/** When the records of a row were appended, without decoding the rest. */
+export function appendedAtMsOf(value: Uint8Array): number {
+  scratch.reset(value);
+  assertVersionKnown(scratch.u8());
+  scratch.u8();
+  scratch.varint();
+  return scratch.varint();
+}
+
+function assertVersionKnown(version: number): void {
+  if (version === INDEX_ROW_VERSION) return;
+  throw new SluiceError('ROW_UNKNOWN', `index row of version ${version}`, {
+    hint: 'this node runs an older release than the one that wrote its data: upgrade it',
+  });
+}
+
 /** A decoded index row. Offsets are the queue's. Changes stay in this object until `encode`. */
 export class IndexRow {
   readonly base: number;
@@ -61,12 +77,7 @@ export class IndexRow {
   constructor(base: number, value: Uint8Array) {
     const cursor = scratch;
     cursor.reset(value);
-    const version = cursor.u8();
-    if (version !== INDEX_ROW_VERSION) {
-      throw new SluiceError('ROW_UNKNOWN', `index row of version ${version}`, {
-        hint: 'this node runs an older release than the one that wrote its data: upgrade it',
-      });
-    }
+    assertVersionKnown(cursor.u8());
     const flags = cursor.u8();
     if (flags > FLAGS_KNOWN) throw malformed(`unknown index row flags ${flags}`);
     this.base = base;

@@ -80,7 +80,13 @@ export interface ServerConfig {
     denyAction: (typeof DENY_ACTIONS)[number];
   };
   api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
-  queues: { countMax: number; partitionCount: number; publishBufferBytes: number; readCacheBytes: number };
+  queues: {
+    countMax: number;
+    partitionCount: number;
+    publishBufferBytes: number;
+    readCacheBytes: number;
+    lagObjectiveMs: number;
+  };
   /** Over the whole cluster. */
   sessions: { streamLimits: { countMax: number; bytesMax: number }; expiryWithoutPropertyS: number };
   retained: { countMax: number; bytesMax: number; messageBytesMax: number };
@@ -182,6 +188,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       partitionCount: queues.partitions,
       publishBufferBytes: toBytes(queues.publishBuffer),
       readCacheBytes: toBytes(queues.readCache),
+      lagObjectiveMs: toMs(queues.lagObjective),
     },
     sessions: {
       streamLimits: { countMax: sessions.streamMaxCount, bytesMax: toBytes(sessions.streamMaxSize) },

@@ -314,6 +314,13 @@ const api = {
 };
 
 const queues = {
+  lagObjective: duration({
+    about: 'How old a message may become before its consumers count as too slow; metrics and alerts go by it.',
+    default: '5m',
+    min: SECOND_MS,
+    max: 365 * 24 * HOUR_MS,
+    why: 'Jobs of background workers; nothing is refused or dropped because of it.',
+  }),
   maxCount: integer({
     about:
       'Queues that may exist when the cluster is founded; later it is changed by PUT /api/v5/message_queues/config.',

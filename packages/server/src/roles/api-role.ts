@@ -54,6 +54,7 @@ export async function openApi(
         logger,
         clock: systemClock,
         metricsText,
+        metricsDetail: node.metrics,
         autoCreate: true,
       }),
     stop: () => api.close(),

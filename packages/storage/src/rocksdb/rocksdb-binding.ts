@@ -19,6 +19,8 @@ export interface RocksDb {
   iterator(options: RocksDbRange): RocksDbIterator;
   /** Deletes row by row, on a thread of the pool. */
   clear(options: { gte: Buffer; lt: Buffer }, done: Done<void>): void;
+  /** At once; empty when there is no such property. */
+  getProperty(name: string): string;
   compactRange(start: Buffer, end: Buffer, done: Done<void>): void;
 }
 

@@ -1,10 +1,12 @@
 import { assert } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
+import type { Metrics } from '@sluice/common/metrics';
 import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
 import { DamageNote } from './damage-note.ts';
 import type { RocksDbIterator, RocksDbRange } from './rocksdb-binding.ts';
 import { stateDamaged, stateLost } from './rocksdb-errors.ts';
 import { RocksDbHandle } from './rocksdb-handle.ts';
+import { collectRocksDbMetrics } from './rocksdb-metrics.ts';
 import { SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
 import { openValue, SEAL_BYTES, sealValue } from './sealed-value.ts';
 import { TableSums } from './table-sums.ts';
@@ -19,7 +21,7 @@ const COMPACT_FROM_ROWS = 1000;
 /**
  * @throws SluiceError `STATE_DAMAGED`: remove the directory and rebuild; `STATE_LOCKED`: another process has it
  */
-export async function openRocksDbEngine(directory: string): Promise<Engine> {
+export async function openRocksDbEngine(directory: string, metrics?: Metrics): Promise<Engine> {
   // What may end the process when RocksDB reads it must be known before.
   const note = new DamageNote(directory);
   const sums = new TableSums(directory);
@@ -27,10 +29,12 @@ export async function openRocksDbEngine(directory: string): Promise<Engine> {
   if (found !== undefined) throw stateDamaged(directory, `an earlier run found: ${found}`);
   const table = await sums.damagedTable();
   if (table !== undefined) throw stateDamaged(directory, `${table} has other bytes than were written`);
-  const engine = new RocksDbEngine(directory, await RocksDbHandle.open(directory), note, sums);
+  const handle = await RocksDbHandle.open(directory);
+  const engine = new RocksDbEngine(directory, handle, note, sums);
   try {
     await engine.checkRing();
     engine.beginNoting();
+    if (metrics !== undefined) collectRocksDbMetrics(metrics, (name) => handle.property(name));
   } catch (error) {
     await engine.close();
     throw error;

@@ -21,6 +21,8 @@ export class RocksDbHandle {
   #db: RocksDb;
   /** False when it was closed for a reopen that failed. */
   #isOpen = true;
+  /** Being closed, or closed. */
+  #isShutting = false;
   #reopening: Promise<void> | undefined;
   readonly #roomSteadyMs: number;
   #roomSinceMs: number | undefined;
@@ -75,6 +77,11 @@ export class RocksDbHandle {
     await this.#native<void>((done) => iterator.end(done));
   }
 
+  /** What RocksDB says of itself; undefined while it is not open. */
+  property(name: string): string | undefined {
+    return this.#isOpen && !this.#isShutting ? this.#db.getProperty(name) : undefined;
+  }
+
   /**
    * Closes and opens it. Nothing may be written meanwhile.
    * @throws SluiceError `STATE_FULL` until there was enough room for a while; reads go on unless it vanished in between
@@ -92,6 +99,7 @@ export class RocksDbHandle {
       }
       this.#db = await openDb(this.directory);
       this.#isOpen = true;
+      this.#isShutting = false;
       this.#roomSinceMs = undefined;
     } finally {
       this.#reopening = undefined;
@@ -107,6 +115,7 @@ export class RocksDbHandle {
 
   /** Waits for what runs, then ends what is open: the binding would crash otherwise. */
   async #shut(): Promise<void> {
+    this.#isShutting = true;
     while (this.#calls.size > 0) await Promise.allSettled([...this.#calls]);
     for (const iterator of [...this.#iterators]) await this.end(iterator);
     await this.#native<void>((done) => this.#db.close(done));

@@ -1,7 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Topology } from '@sluice/meta/topology';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
-import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { recordAt } from '@sluice/queue/record/record-batch';
 import type {
@@ -19,7 +19,7 @@ import type { RecordReader } from '../record-reader.ts';
  * message's way.
  *
  * A node that was cut off believes for a moment that it still leads, and what it knows is old by then. So every answer
- * waits until a majority has confirmed the leadership; only the metrics page, which is this node's view anyway, does not.
+ * waits until a majority has confirmed the leadership.
  */
 export class AdminService {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -29,8 +29,6 @@ export class AdminService {
 
   /** Index rows read at once while peeking. */
   static readonly PEEK_ROWS = 32;
-  /** For the metrics page, before others have their turn. */
-  static readonly SLICE_QUEUES = 512;
 
   constructor(options: {
     partitions: ReadonlyMap<number, Partition>;
@@ -66,49 +64,6 @@ export class AdminService {
       if (!(cause instanceof SluiceError)) throw cause;
       return { type: 'refused', code: 'unavailable', message: cause.message, leader: 0 };
     }
-  }
-
-  /**
-   * For the metrics page: every queue led here that holds records or has consumers, and, while these are fewer than
-   * `room`, some of those that do nothing. A scrape costs what is going on, not what there is. One element a partition,
-   * those of one queue together.
-   */
-  async *busyStatistics(room: number): AsyncIterable<StoreQueueStatistics> {
-    let looked = 0;
-    for (const queueId of this.#busyQueueIds(room)) {
-      if (++looked % AdminService.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
-      for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
-        const partition = this.#partitions.get(number);
-        const queue = partition?.leads === true ? partition.queues.queue(queueId) : undefined;
-        if (queue !== undefined && !queue.isRemoved) yield await this.#figures(partition as Partition, queue);
-      }
-    }
-  }
-
-  /** Queues of users led here; one in several partitions counts for each. */
-  get queueCount(): number {
-    let count = 0;
-    for (const { leads, queues, machine } of this.#partitions.values()) {
-      if (!leads) continue;
-      count +=
-        queues.queueCount - machine.sessions.streamCount - (queues.queue(RETAINED_QUEUE_ID) === undefined ? 0 : 1);
-    }
-    return count;
-  }
-
-  #busyQueueIds(room: number): ReadonlySet<number> {
-    const ids = new Set<number>();
-    const led = [...this.#partitions.values()].filter(({ leads }) => leads);
-    for (const partition of led) {
-      for (const queueId of partition.busyQueueIds()) if (!isInternalQueue(queueId)) ids.add(queueId);
-    }
-    for (const { queues } of led) {
-      for (const { queueId } of queues.queues()) {
-        if (ids.size >= room) return ids;
-        if (!isInternalQueue(queueId)) ids.add(queueId);
-      }
-    }
-    return ids;
   }
 
   async #statistics(queueIds: readonly number[]): Promise<StoreAdminResponse> {
@@ -151,15 +106,16 @@ export class AdminService {
   }
 
   async #figures(partition: Partition, queue: Readonly<QueueState>): Promise<StoreQueueStatistics> {
-    const dispatch = partition.existingDispatch(queue.queueId);
+    const load = partition.existingDispatch(queue.queueId)?.load;
+    const counts = partition.counts(queue.queueId);
     const first = queue.depth === 0 ? undefined : await this.#firstLive(partition, queue);
     return {
       queueId: queue.queueId,
       partition: partition.groupId,
       depth: queue.depth,
       depthBytes: queue.depthBytes,
-      inflight: dispatch?.inflight ?? 0,
-      consumers: dispatch?.consumerCount ?? 0,
+      inflight: load?.inflight ?? 0,
+      consumers: load?.consumerCount ?? 0,
       keys: queue.keyCount,
       head: first === undefined ? queue.tail : first.offset,
       tail: queue.tail,
@@ -173,8 +129,8 @@ export class AdminService {
       overwrittenTotal: queue.overwritten,
       droppedTotal: queue.droppedOverflow,
       purgedTotal: queue.droppedPurged,
-      deliveredTotal: dispatch?.deliveredTotal ?? 0,
-      redeliveredTotal: dispatch?.redeliveredTotal ?? 0,
+      deliveredTotal: counts?.delivered ?? 0,
+      redeliveredTotal: counts?.redelivered ?? 0,
     };
   }
 

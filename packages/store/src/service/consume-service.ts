@@ -6,8 +6,9 @@ import type {
   SettleMark,
 } from '@sluice/rpc/contract/consume';
 import type { Channel } from '@sluice/rpc/transport';
+import type { DispatchConsumer } from '../dispatch-consumer.ts';
 import type { Partition } from '../partition.ts';
-import type { DispatchConsumer, QueueDispatch } from '../queue-dispatch.ts';
+import type { QueueDispatch } from '../queue-dispatch.ts';
 import type { SettleReceipt } from '../settle-batcher.ts';
 
 /**

@@ -1,0 +1,137 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Topology } from '@sluice/meta/topology';
+import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import type { Partition } from '../partition.ts';
+import { OldestRecords, type QueuePart } from './oldest-records.ts';
+import { QueueFigures } from './queue-figures.ts';
+import { QueuePaces } from './queue-paces.ts';
+
+/** Gathers the figures of queues led here, each over its partitions, in slices: nothing else waits for a page. */
+export class QueueGatherer {
+  readonly #partitions: ReadonlyMap<number, Partition>;
+  readonly #topology: Topology;
+  readonly #clock: Clock;
+  readonly #objectiveMs: number;
+  readonly #oldest = new OldestRecords();
+  readonly #paces: QueuePaces;
+
+  /** Before others have their turn. */
+  static readonly SLICE_QUEUES = 512;
+
+  constructor(options: {
+    partitions: ReadonlyMap<number, Partition>;
+    topology: Topology;
+    clock: Clock;
+    /** How old a message may become before its consumers are too slow. */
+    objectiveMs: number;
+  }) {
+    this.#partitions = options.partitions;
+    this.#topology = options.topology;
+    this.#clock = options.clock;
+    this.#objectiveMs = options.objectiveMs;
+    this.#paces = new QueuePaces(options.partitions, options.clock);
+  }
+
+  start(): void {
+    this.#paces.start();
+  }
+
+  stop(): void {
+    this.#paces.stop();
+  }
+
+  /**
+   * Every queue that holds records or has consumers, and, while these are fewer than `room`, some of those that do nothing:
+   * a scrape costs what is going on, not what there is.
+   */
+  busy(room: number): Promise<QueueFigures[]> {
+    return this.#figures(this.#busyQueueIds(room));
+  }
+
+  /** All queues whose names match, busy or not, by name. */
+  async named(matches: (name: string) => boolean): Promise<QueueFigures[]> {
+    const ids = new Map<number, string>();
+    let looked = 0;
+    for (const { queues } of this.#led()) {
+      for (const { queueId } of queues.queues()) {
+        if (++looked % QueueGatherer.SLICE_QUEUES === 0) await nextTurn();
+        const name = this.#topology.queue(queueId)?.name;
+        if (name !== undefined && !isInternalQueue(queueId) && matches(name)) ids.set(queueId, name);
+      }
+    }
+    const sorted = [...ids].sort(([, one], [, other]) => (one < other ? -1 : 1));
+    return await this.#figures(sorted.map(([queueId]) => queueId));
+  }
+
+  /** Queues of users led here; one in several partitions counts for each. */
+  get queueCount(): number {
+    let count = 0;
+    for (const { queues, machine } of this.#led()) {
+      const retained = queues.queue(RETAINED_QUEUE_ID) === undefined ? 0 : 1;
+      count += queues.queueCount - machine.sessions.streamCount - retained;
+    }
+    return count;
+  }
+
+  async #figures(queueIds: Iterable<number>): Promise<QueueFigures[]> {
+    const parts: QueuePart[][] = [];
+    let looked = 0;
+    for (const queueId of queueIds) {
+      if (++looked % QueueGatherer.SLICE_QUEUES === 0) await nextTurn();
+      parts.push(this.#partsOf(queueId));
+    }
+    await this.#oldest.look(parts.flat());
+    const all: QueueFigures[] = [];
+    for (const [i, ofQueue] of parts.entries()) {
+      if (i % QueueGatherer.SLICE_QUEUES === 0) await nextTurn();
+      const figures = this.#figuresOf(ofQueue);
+      if (figures !== undefined) all.push(figures);
+    }
+    return all;
+  }
+
+  #partsOf(queueId: number): QueuePart[] {
+    const parts: QueuePart[] = [];
+    for (const number of this.#topology.queue(queueId)?.partitions ?? []) {
+      const partition = this.#partitions.get(number);
+      const queue = partition?.leads === true ? partition.queues.queue(queueId) : undefined;
+      if (partition !== undefined && queue !== undefined && !queue.isRemoved) parts.push({ partition, queue });
+    }
+    return parts;
+  }
+
+  /** Of those parts that are still led here: a leader that moved during the look says it itself. */
+  #figuresOf(parts: readonly QueuePart[]): QueueFigures | undefined {
+    let figures: QueueFigures | undefined;
+    for (const part of parts) {
+      const definition = this.#topology.queue(part.queue.queueId);
+      if (!part.partition.leads || definition === undefined) continue;
+      figures ??= new QueueFigures(definition, this.#objectiveMs, this.#clock);
+      figures.add(part, this.#oldest.appendedAtMs(part.queue), this.#paces.of(part.queue));
+    }
+    return figures;
+  }
+
+  #busyQueueIds(room: number): ReadonlySet<number> {
+    const ids = new Set<number>();
+    const led = this.#led();
+    for (const partition of led) {
+      for (const queueId of partition.busyQueueIds()) if (!isInternalQueue(queueId)) ids.add(queueId);
+    }
+    for (const { queues } of led) {
+      for (const { queueId } of queues.queues()) {
+        if (ids.size >= room) return ids;
+        if (!isInternalQueue(queueId)) ids.add(queueId);
+      }
+    }
+    return ids;
+  }
+
+  #led(): Partition[] {
+    return [...this.#partitions.values()].filter(({ leads }) => leads);
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,43 @@
+import type { Metrics } from '@sluice/common/metrics';
+import type { Topology } from '@sluice/meta/topology';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
+import type { Partition } from '../partition.ts';
+import { behindOf } from '../store-report.ts';
+
+/**
+ * Whether what is led here would survive the next failure: told by the leader, who alone knows how far the others are. A
+ * copy counts when it votes, its node is alive, and it misses little.
+ */
+export function collectReplicaMetrics(
+  metrics: Metrics,
+  {
+    host,
+    partitions,
+    topology,
+  }: {
+    host: Pick<RaftHost, 'status'>;
+    partitions: ReadonlyMap<number, Partition>;
+    topology: Topology;
+  },
+): void {
+  metrics.collect(
+    'sluice_raft_under_replicated_groups',
+    'Partitions led here with fewer copies than they should have that vote, live and are up to date',
+    'gauge',
+    () => {
+      let count = 0;
+      for (const partition of partitions.values()) {
+        if (partition.leads && wholeCopies(partition, host, topology) < topology.replicationFactor) count++;
+      }
+      return [[{}, count]];
+    },
+  );
+}
+
+function wholeCopies({ groupId }: Partition, host: Pick<RaftHost, 'status'>, topology: Topology): number {
+  const status = host.status(groupId);
+  if (status === undefined) return 0;
+  const behind = behindOf(status);
+  const { voters } = status.committedMembership;
+  return voters.filter((node) => (node === status.peerId || topology.isAlive(node)) && !behind.includes(node)).length;
+}
