@@ -28,6 +28,18 @@ export const MKFS: Tool = {
   isPresent: () => starts('mkfs.ext4', '-V'),
 };
 
+export const PROMTOOL: Tool = {
+  name: 'promtool',
+  install: 'apt-get install prometheus',
+  isPresent: () => starts('promtool', '--version'),
+};
+
+export const PROMETHEUS: Tool = {
+  name: 'prometheus',
+  install: 'apt-get install prometheus',
+  isPresent: () => starts('prometheus', '--version'),
+};
+
 /**
  * A test that needs a tool: it runs where the tool is, and elsewhere counts as skipped under a name that says what is
  * missing, which the end of the run repeats. A test that silently does nothing is worse than none.

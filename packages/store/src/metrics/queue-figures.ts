@@ -51,6 +51,7 @@ export class QueueFigures {
   #publishedPace: number | undefined = 0;
   #gonePace: number | undefined = 0;
   #acceptedMs = 0;
+  #quietSinceMs = 0;
 
   /** From this delivery on, a record counts as stuck. */
   static readonly STUCK_DELIVERIES = 5;
@@ -75,6 +76,7 @@ export class QueueFigures {
     this.#publishedPace = sumOf(this.#publishedPace, pace?.published);
     this.#gonePace = sumOf(this.#gonePace, pace?.gone);
     this.#acceptedMs = Math.max(this.#acceptedMs, pace?.acceptedMs ?? 0);
+    this.#quietSinceMs = Math.max(this.#quietSinceMs, pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
     const load = partition.existingDispatch(queue.queueId)?.load;
     if (load !== undefined) {
       this.inflight += load.inflight;
@@ -126,9 +128,9 @@ export class QueueFigures {
     return sinceMs === Number.POSITIVE_INFINITY ? 0 : Math.max(0, this.#monotonicMs - sinceMs) / 1000;
   }
 
-  /** When acknowledgements were last seen to grow, since the Unix epoch; NaN when nobody looked. */
+  /** When acknowledgements were last seen to grow, since the Unix epoch; NaN when they were not. */
   get lastAcceptedSeconds(): number {
-    if (this.#acceptedMs === 0 || this.accepted === 0) return Number.NaN;
+    if (this.#acceptedMs === 0) return Number.NaN;
     return (this.#nowMs - (this.#monotonicMs - this.#acceptedMs)) / 1000;
   }
 
@@ -157,7 +159,7 @@ export class QueueFigures {
     if (this.consumers === 0) return ConsumerStatus.NO_CONSUMERS;
     const { STALLED_MS, STALLED_JOBS, TROUBLE_SHARE } = QueueFigures;
     const stalledSeconds = Math.max(STALLED_MS / 1000, STALLED_JOBS * meanOf(this.processingSeconds));
-    const quietSeconds = this.#acceptedMs === 0 ? 0 : (this.#monotonicMs - this.#acceptedMs) / 1000;
+    const quietSeconds = this.#quietSinceMs === 0 ? 0 : (this.#monotonicMs - this.#quietSinceMs) / 1000;
     if (Math.min(quietSeconds, this.ageSeconds) >= stalledSeconds) return ConsumerStatus.STALLED;
     const isOld = this.ageSeconds * 1000 >= this.objectiveMs * TROUBLE_SHARE;
     return isOld && this.drainSeconds === Number.POSITIVE_INFINITY ? ConsumerStatus.FALLING_BEHIND : ConsumerStatus.OK;

@@ -7,8 +7,10 @@ export class QueuePace {
   /** Records a second; undefined until there were two looks. */
   published: number | undefined;
   gone: number | undefined;
-  /** When acknowledgements were seen to grow last; of one that saw none, when it began to look. */
+  /** When acknowledgements were seen to grow last; 0 when they never were. */
   acceptedMs = 0;
+  /** Since when it has been looked at. */
+  sinceMs = 0;
   #lookedMs = 0;
   #publishedTotal = 0;
   #goneTotal = 0;
@@ -41,7 +43,8 @@ export class QueuePace {
   #begin(nowMs: number): void {
     this.published = undefined;
     this.gone = undefined;
-    this.acceptedMs = nowMs;
+    this.acceptedMs = 0;
+    this.sinceMs = nowMs;
     this.#weight = 0;
   }
 }

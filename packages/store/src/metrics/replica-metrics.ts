@@ -22,12 +22,12 @@ export function collectReplicaMetrics(
 ): void {
   metrics.collect(
     'sluice_raft_under_replicated_groups',
-    'Partitions led here with fewer copies than they should have that vote, live and are up to date',
+    'Partitions led here of which fewer copies vote, live and are up to date than are placed',
     'gauge',
     () => {
       let count = 0;
       for (const partition of partitions.values()) {
-        if (partition.leads && wholeCopies(partition, host, topology) < topology.replicationFactor) count++;
+        if (partition.leads && wholeCopies(partition, host, topology) < topology.replicasOf(partition.groupId).length) count++;
       }
       return [[{}, count]];
     },
