@@ -479,7 +479,7 @@ const NOTHING: readonly HeldItem[] = [];
 /** See `Dispatcher`. */
 export type DispatchLoad = Pick<
   Dispatcher,
-  'inflight' | 'consumerCount' | 'redeliveryCount' | 'windowTotal' | 'oldestHeldSinceMs' | 'countDeliveredOften'
+  'inflight' | 'consumerCount' | 'delayedCount' | 'windowTotal' | 'oldestHeldSinceMs' | 'countDeliveredOften'
 >;
 
 interface Assigned {

@@ -279,6 +279,11 @@ export class Dispatcher {
     return this.#waiting.size;
   }
 
+  /** Of these, those that rest after a rejection. */
+  get delayedCount(): number {
+    return this.#waiting.delayedCount;
+  }
+
   get consumerCount(): number {
     return this.#consumers.size;
   }

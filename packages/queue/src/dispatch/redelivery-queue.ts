@@ -47,6 +47,11 @@ export class RedeliveryQueue {
     return this.#size;
   }
 
+  /** Those whose time has not come. */
+  get delayedCount(): number {
+    return this.#delayed.size;
+  }
+
   /** When the first of the delayed is due; Infinity when none is. */
   get earliestDueMs(): number {
     return this.#delayed.first()?.dueMs ?? Number.POSITIVE_INFINITY;

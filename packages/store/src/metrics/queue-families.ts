@@ -23,12 +23,12 @@ const NO_LABELS: Labels = {};
 export const QUEUE_FAMILIES: readonly QueueFamily[] = [
   coarse('sluice_queue_depth_messages', 'gauge', 'Messages stored and not settled', (queue) => queue.depth),
   coarse('sluice_queue_depth_bytes', 'gauge', 'Bytes of messages stored and not settled', (queue) => queue.depthBytes),
-  family('sluice_queue_ready_messages', 'gauge', 'Messages deliverable now', (queue) => queue.ready),
+  family('sluice_queue_ready_messages', 'gauge', 'Messages that no consumer has', (queue) => queue.ready),
   coarse('sluice_queue_inflight_messages', 'gauge', 'Messages delivered and not answered', (queue) => queue.inflight),
   family(
     'sluice_queue_delayed_messages',
     'gauge',
-    'Messages given back by a consumer that wait to be delivered again',
+    'Of the ready messages those that were rejected and rest before they are delivered again',
     (queue) => queue.delayed,
   ),
   coarse(
@@ -37,9 +37,7 @@ export const QUEUE_FAMILIES: readonly QueueFamily[] = [
     'Age of the oldest unsettled message; 0 when there is none',
     (queue) => queue.ageSeconds,
   ),
-  family('sluice_queue_keys', 'gauge', 'Live keys of a last-value queue', (queue) =>
-    queue.definition.isLastValue ? queue.keys : Number.NaN,
-  ),
+  family('sluice_queue_keys', 'gauge', 'Live keys of a last-value queue', (queue) => queue.keys),
   family('sluice_queue_published_total', 'counter', 'Messages committed', (queue) => queue.published),
   family('sluice_queue_published_bytes_total', 'counter', 'Bytes committed', (queue) => queue.publishedBytes),
   {

@@ -22,7 +22,7 @@ export class QueueFigures {
   depth = 0;
   depthBytes = 0;
   inflight = 0;
-  /** Given back, and with nobody yet. */
+  /** Of those that nobody has: rejected, and resting before the next delivery. */
   delayed = 0;
   keys = 0;
   consumers = 0;
@@ -80,7 +80,7 @@ export class QueueFigures {
     const load = partition.existingDispatch(queue.queueId)?.load;
     if (load !== undefined) {
       this.inflight += load.inflight;
-      this.delayed += load.redeliveryCount;
+      this.delayed += load.delayedCount;
       // Attached to several partitions, a consumer would count several times.
       this.consumers = Math.max(this.consumers, load.consumerCount);
       this.windowTotal += load.windowTotal;
@@ -112,9 +112,9 @@ export class QueueFigures {
     this.purged += queue.droppedPurged;
   }
 
-  /** Neither with a consumer nor on its way back to one. */
+  /** No consumer has them. */
   get ready(): number {
-    return Math.max(0, this.depth - this.inflight - this.delayed);
+    return Math.max(0, this.depth - this.inflight);
   }
 
   /** Of the oldest record that is not settled; 0 when there is none. */

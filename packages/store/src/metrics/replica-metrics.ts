@@ -27,7 +27,8 @@ export function collectReplicaMetrics(
     () => {
       let count = 0;
       for (const partition of partitions.values()) {
-        if (partition.leads && wholeCopies(partition, host, topology) < topology.replicasOf(partition.groupId).length) count++;
+        if (partition.leads && wholeCopies(partition, host, topology) < topology.replicasOf(partition.groupId).length)
+          count++;
       }
       return [[{}, count]];
     },
