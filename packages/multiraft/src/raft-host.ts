@@ -235,10 +235,7 @@ export class RaftHost {
     this.#imageCheck.start();
   }
 
-  /**
-   * Hands a command to the group's leader, if that is here. The outcome comes to the listener with `token`; a refusal
-   * comes back at once and stored nothing.
-   */
+  /** Hands a command to the leader, if that is here. The listener hears the outcome with `token`; a refusal stored nothing. */
   propose(groupId: number, command: Uint8Array, token: unknown): 'proposed' | 'not-leader' | 'busy' | 'unavailable' {
     const replica = this.#replicas.get(groupId);
     if (replica === undefined) return 'not-leader';
