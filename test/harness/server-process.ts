@@ -10,7 +10,7 @@ import { RestClient } from './rest.ts';
 const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
 const API_KEY = 'harness';
 const API_SECRET = 'harness-secret';
-const LISTENERS = ['mqtt', 'mqtts', 'ws', 'wss', 'http', 'grpc'] as const;
+const LISTENERS = ['mqtt', 'mqtts', 'ws', 'wss', 'http', 'grpc', 'scaler'] as const;
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 20_000;
 /** What a failing test prints of the server's log. */

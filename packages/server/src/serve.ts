@@ -6,6 +6,7 @@ import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
 import { NodeHealth } from './node-health.ts';
 import { type ApiRole, openApi } from './roles/api-role.ts';
+import { openScaler, type ScalerRole } from './roles/scaler-role.ts';
 import { RunningNode } from './running-node.ts';
 
 const EXIT_FAILED = 1;
@@ -23,6 +24,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   for (const warning of warnings) logger.warn({}, warning);
   let node: RunningNode | undefined;
   let api: ApiRole | undefined;
+  let scaler: ScalerRole | undefined;
   let stopping = false;
   const stop = async (signal: string): Promise<void> => {
     if (stopping) return;
@@ -41,6 +43,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       await node.drain(drainTimeoutMs);
       // Its health page says that it is stopping until then.
       await api?.stop();
+      await scaler?.stop();
       await node.close();
       logger.info({}, 'stopped');
       logger.flush();
@@ -67,6 +70,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     }
     api?.serve(node);
     await node.begin(config, logger);
+    scaler = await openScaler(config, { queues: node.queues, metrics, logger });
   } catch (cause) {
     logger.flush();
     if (stopping) process.exit(0);
@@ -74,11 +78,15 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     process.exit(EXIT_FAILED);
   }
   if (stopping) return;
-  process.stdout.write(`ready ${JSON.stringify(addresses(node, api))}\n`);
+  process.stdout.write(`ready ${JSON.stringify(addresses(node, api, scaler))}\n`);
 }
 
 /** Where the listeners are bound; a listener that is off is left out. */
-function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, string> {
+function addresses(
+  node: RunningNode,
+  api: ApiRole | undefined,
+  scaler: ScalerRole | undefined,
+): Record<string, string> {
   const bound: Record<string, string> = {};
   const { gateway, grpc } = node;
   for (const name of ['mqtt', 'mqtts', 'ws', 'wss'] as const) {
@@ -87,6 +95,7 @@ function addresses(node: RunningNode, api: ApiRole | undefined): Record<string, 
   }
   if (grpc !== null) bound.grpc = formatAddress(grpc);
   if (api !== undefined) bound.http = formatAddress(api.address);
+  if (scaler !== undefined) bound.scaler = formatAddress(scaler.address);
   return bound;
 }
 

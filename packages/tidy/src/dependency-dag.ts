@@ -22,6 +22,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   store: ['common', 'queue', 'meta', 'multiraft', 'storage', 'rpc', 'raft'],
   coordinator: ['common', 'meta', 'multiraft', 'storage', 'rpc', 'raft', 'queue', 'group', 'store-client'],
   api: ['common', 'meta', 'queue', 'mqtt', 'rpc', 'telemetry'],
+  scaler: ['common', 'rpc'],
   admin: ['common'],
   // The generator needs the first two; its hops measure the others one by one.
   bench: ['common', 'mqtt', 'raft', 'queue', 'storage', 'rpc', 'multiraft', 'gateway', 'store'],
@@ -41,6 +42,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
     'store',
     'coordinator',
     'api',
+    'scaler',
     'admin',
     'bench',
   ],

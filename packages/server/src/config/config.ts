@@ -33,6 +33,7 @@ export interface ServerConfig {
     wss: Address | null;
     http: Address | null;
     grpc: Address | null;
+    scaler: Address | null;
   };
   tls: {
     certificateFile: string | null;
@@ -40,6 +41,7 @@ export interface ServerConfig {
     clientCaFile: string | null;
     clientRevocationFile: string | null;
   };
+  scaler: { tls: boolean };
   cluster: { replicationFactor: number; replaceAfterMs: number; tls: ClusterTlsFiles | null };
   mqtt: {
     maximumPacketBytes: number;
@@ -111,7 +113,7 @@ export interface Credentials {
 
 /** `written` has passed the validation: nothing here can fail. */
 export function resolveConfig(written: WrittenConfig, credentials: Credentials): ServerConfig {
-  const { node, listeners, tls, cluster, mqtt, queues, sessions, retained, storage, log } = written;
+  const { node, listeners, tls, scaler, cluster, mqtt, queues, sessions, retained, storage, log } = written;
   return {
     node: {
       roles: new Set(node.roles),
@@ -130,6 +132,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       wss: toAddress(listeners.wss),
       http: toAddress(listeners.http),
       grpc: toAddress(listeners.grpc),
+      scaler: toAddress(listeners.scaler),
     },
     tls: {
       certificateFile: tls.certificateFile ?? null,
@@ -137,6 +140,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       clientCaFile: tls.clientCaFile ?? null,
       clientRevocationFile: tls.clientRevocationFile ?? null,
     },
+    scaler: { tls: scaler.tls },
     cluster: {
       replicationFactor: cluster.replicationFactor,
       replaceAfterMs: toMs(cluster.replaceAfter),

@@ -13,6 +13,7 @@ export interface ServerFlags {
   wss?: string;
   http?: string;
   grpc?: string;
+  scaler?: string;
   apiKeys?: string;
   join?: string;
   name?: string;
@@ -40,6 +41,7 @@ const FLAGS: readonly FlagRow[] = [
   { flag: '--wss', option: 'wss', argument: 'HOST:PORT', key: 'listeners.wss' },
   { flag: '--http', option: 'http', argument: 'HOST:PORT', key: 'listeners.http' },
   { flag: '--grpc', option: 'grpc', argument: 'HOST:PORT', key: 'listeners.grpc' },
+  { flag: '--scaler', option: 'scaler', argument: 'HOST:PORT', key: 'listeners.scaler' },
   { flag: '--api-keys', option: 'apiKeys', argument: 'FILE', key: 'api.keysFile' },
   { flag: '--join', option: 'join', argument: 'HOST:PORT,…', key: 'node.join' },
   { flag: '--name', option: 'name', argument: 'NAME', key: 'node.name' },

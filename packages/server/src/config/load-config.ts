@@ -88,7 +88,8 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
 
 function checkTls(written: WrittenConfig, settings: Layer): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  for (const listener of ['mqtts', 'wss'] as const) {
+  const listeners = written.scaler.tls ? (['mqtts', 'wss', 'scaler'] as const) : (['mqtts', 'wss'] as const);
+  for (const listener of listeners) {
     if (toAddress(written.listeners[listener]) === null) continue;
     for (const name of ['certificateFile', 'keyFile'] as const) {
       if (written.tls[name] !== undefined) continue;

@@ -104,6 +104,11 @@ const listeners = {
     default: 'none',
     why: 'A node with all roles talks to itself in memory.',
   }),
+  scaler: address({
+    about: 'How many workers the queues need, for KEDA (external scaler, gRPC); figures of queues and nothing else.',
+    default: 'none',
+    why: 'Who has no autoscaler needs no port for it.',
+  }),
 };
 
 const tls = {
@@ -117,6 +122,14 @@ const tls = {
     about:
       'PEM revocation lists of those authorities: a client certificate on them, or of an authority without a list that counts, is refused. Read again while the node runs.',
     why: 'Not every authority publishes one.',
+  }),
+};
+
+const scaler = {
+  tls: toggle({
+    about: 'Whether listeners.scaler speaks TLS, with the files of tls; tls.clientCaFile is asked for there as well.',
+    default: false,
+    why: 'KEDA speaks plainly unless enableTLS is set.',
   }),
 };
 
@@ -413,6 +426,7 @@ export const CONFIG_SCHEMA = {
   node,
   listeners,
   tls,
+  scaler,
   cluster,
   mqtt,
   auth,
