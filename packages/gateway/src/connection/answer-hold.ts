@@ -11,7 +11,8 @@ import type { RouteWaiter } from '../live/route-waiters.ts';
  * must be stored when it is answered. What comes behind such an answer waits with it, so that the client sees everything
  * in the order it always has; when there is nothing to wait for, nothing waits.
  *
- * What the store refuses, or does not answer, the client was not told: it is cut off and comes again.
+ * What the store refuses, or does not answer, the client was not told: it is cut off and comes again. Nor is it told when
+ * its connection ends before: an answer that goes out with the last words would promise what nobody has confirmed.
  */
 export class AnswerHold implements RouteWaiter {
   readonly #services: GatewayServices;
@@ -21,6 +22,8 @@ export class AnswerHold implements RouteWaiter {
   #toKeep: SessionSubscription[] = [];
   #toForget: string[] = [];
   #holds = 0;
+  /** The last words were said. */
+  #isOver = false;
   #sinceMs = 0;
 
   constructor(services: GatewayServices, connection: HeldConnection) {
@@ -45,7 +48,11 @@ export class AnswerHold implements RouteWaiter {
 
   /** This packet is about to be written. */
   before(packet: Packet, session: GatewaySession | undefined): void {
-    if (packet.type === PacketType.SUBACK) {
+    if (packet.type === PacketType.DISCONNECT) this.#isOver = true;
+    if (this.#isOver && this.#holds > 0) {
+      this.#holds = 0;
+      this.#connection.discard();
+    } else if (packet.type === PacketType.SUBACK) {
       if (this.#hasNewRoutes) this.#awaitRoutes();
       if (this.#toKeep.length > 0) this.#await(session?.stored?.subscribe(this.#toKeep.splice(0)));
     } else if (packet.type === PacketType.UNSUBACK && this.#toForget.length > 0) {
@@ -54,6 +61,7 @@ export class AnswerHold implements RouteWaiter {
   }
 
   routesSeen(): void {
+    if (this.#isOver) return;
     if (--this.#holds === 0) this.#connection.released();
   }
 
@@ -85,5 +93,7 @@ export class AnswerHold implements RouteWaiter {
 export interface HeldConnection {
   readonly channel: { destroy(): void };
   flush(): void;
+  /** What is gathered is not written. */
+  discard(): void;
   released(): void;
 }

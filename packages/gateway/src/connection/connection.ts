@@ -228,7 +228,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   flush(): void {
     const sizeBytes = this.#writer.sizeBytes;
-    if (sizeBytes === 0 || (this.#hold.isHolding && !this.#closing)) return;
+    if (sizeBytes === 0 || this.#hold.isHolding) return;
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
@@ -305,6 +305,10 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
+  }
+
+  discard(): void {
+    this.#writer.take();
   }
 
   released(): void {

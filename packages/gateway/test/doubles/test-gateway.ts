@@ -8,6 +8,7 @@ import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authe
 import type { Authorizer } from '../../src/auth/authorizer.ts';
 import { Gateway } from '../../src/gateway.ts';
 import type { GatewayLimits } from '../../src/gateway-limits.ts';
+import type { StoredSessions } from '../../src/session/stored-sessions.ts';
 import { MemoryDurable } from './memory-durable.ts';
 import { MemoryQueues } from './memory-queues.ts';
 import { MemoryRetained } from './memory-retained.ts';
@@ -58,6 +59,7 @@ export class TestGateway {
       transport: new InprocNetwork({ codecs: true }).node(1),
     },
     authorizer?: Authorizer,
+    sessions?: StoredSessions,
   ) {
     this.retained = retained;
     this.retained.nowMs = () => this.clock.nowMs();
@@ -70,6 +72,7 @@ export class TestGateway {
       metrics: this.metrics,
       authenticator,
       ...(authorizer === undefined ? {} : { authorizer }),
+      ...(sessions === undefined ? {} : { sessions }),
       durable: this.durable,
       queues: this.queues,
       retained,
@@ -83,8 +86,9 @@ export class TestGateway {
     authenticator?: Authenticator,
     place?: Place,
     authorizer?: Authorizer,
+    sessions?: StoredSessions,
   ): Promise<TestGateway> {
-    const test = new TestGateway(limits, authenticator, place, authorizer);
+    const test = new TestGateway(limits, authenticator, place, authorizer, sessions);
     test.port = (await test.gateway.listenTcp({ host: '127.0.0.1', port: 0 })).port;
     test.wsPort = (await test.gateway.listenWebSocket({ host: '127.0.0.1', port: 0 })).port;
     return test;
