@@ -2,6 +2,7 @@ import { simulateCluster } from './cluster/cluster-history.ts';
 import { withJobs } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
+import { withSessions } from './sessions/session-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
 export interface ScenarioOptions {
@@ -23,7 +24,12 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
   [
     'jobs',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, adjust: withJobs }),
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'jobs', adjust: withJobs }),
+  ],
+  [
+    'sessions',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'sessions', adjust: withSessions }),
   ],
   ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
 ]);

@@ -48,6 +48,7 @@ export const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   ],
   sim: [
     'common',
+    'mqtt',
     'raft',
     'queue',
     'group',

@@ -1,4 +1,5 @@
 import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
+import type { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import type { GatewayServices } from '../gateway-services.ts';
@@ -17,6 +18,7 @@ import type { RouteWaiter } from '../live/route-waiters.ts';
 export class AnswerHold implements RouteWaiter {
   readonly #services: GatewayServices;
   readonly #connection: HeldConnection;
+  readonly #writer: PacketWriter;
   /** A filter of the SUBSCRIBE at hand may be new to other gateways. */
   #hasNewRoutes = false;
   #toKeep: SessionSubscription[] = [];
@@ -26,9 +28,11 @@ export class AnswerHold implements RouteWaiter {
   #isOver = false;
   #sinceMs = 0;
 
-  constructor(services: GatewayServices, connection: HeldConnection) {
+  /** `writer`: what is written behind an answer that is held waits there. */
+  constructor(services: GatewayServices, connection: HeldConnection, writer: PacketWriter) {
     this.#services = services;
     this.#connection = connection;
+    this.#writer = writer;
   }
 
   /** Nothing may be written. */
@@ -51,7 +55,7 @@ export class AnswerHold implements RouteWaiter {
     if (packet.type === PacketType.DISCONNECT) this.#isOver = true;
     if (this.#isOver && this.#holds > 0) {
       this.#holds = 0;
-      this.#connection.discard();
+      this.#writer.take();
     } else if (packet.type === PacketType.SUBACK) {
       if (this.#hasNewRoutes) this.#awaitRoutes();
       if (this.#toKeep.length > 0) this.#await(session?.stored?.subscribe(this.#toKeep.splice(0)));
@@ -93,7 +97,5 @@ export class AnswerHold implements RouteWaiter {
 export interface HeldConnection {
   readonly channel: { destroy(): void };
   flush(): void;
-  /** What is gathered is not written. */
-  discard(): void;
   released(): void;
 }

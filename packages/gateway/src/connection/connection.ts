@@ -85,7 +85,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.state = new ConnectionState(this, services.limits);
     this.publisher = new ConnectionPublisher(channel);
     this.access = new ConnectionAccess(services, this);
-    this.#hold = new AnswerHold(services, this);
+    this.#hold = new AnswerHold(services, this, this.#writer);
     this.connectedAtMs = services.clock.nowMs();
     this.#lastHeardMs = services.clock.monotonicMs();
     this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
@@ -305,10 +305,6 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
-  }
-
-  discard(): void {
-    this.#writer.take();
   }
 
   released(): void {

@@ -10,6 +10,7 @@ import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
 import { StoredSessions } from '@sluice/gateway/session/stored-sessions';
 import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
+import { streamsKnown } from '@sluice/gateway/session/streams-known';
 import { banOf } from '@sluice/meta/access/access-keys';
 import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
@@ -35,9 +36,6 @@ import { type Door, doorOf } from './door.ts';
 /** How long a publisher waits for a leader before it is told that nobody knows. */
 const APPEND_DEADLINE_MS = 15_000;
 
-/** A partition without a leader keeps nobody from the others for longer. */
-const STREAMS_WAIT_MS = 10_000;
-const STREAMS_LOOK_MS = 5;
 /** For the ends of the last connections to be stored. */
 const SESSIONS_STOP_MS = 1_000;
 
@@ -171,7 +169,7 @@ export class GatewayRole {
 
   /** Lets clients in. */
   async listen(): Promise<void> {
-    await this.#streamsKnown();
+    await streamsKnown(this.#streams, this.#topology);
     this.gateway.publishWills();
     const { listeners } = this.#config;
     const { mqtt, mqtts, ws, wss } = listeners;
@@ -276,14 +274,6 @@ export class GatewayRole {
     this.#producer.close();
     this.#consumers.close();
     await this.#sessions.stop(SESSIONS_STOP_MS);
-  }
-
-  /** What is published before every partition has told of its streams would miss sessions. */
-  async #streamsKnown(): Promise<void> {
-    for (let waitedMs = 0; waitedMs < STREAMS_WAIT_MS; waitedMs += STREAMS_LOOK_MS) {
-      if (this.#streams.isComplete(this.#topology.partitionCount)) return;
-      await new Promise((resolve) => setTimeout(resolve, STREAMS_LOOK_MS));
-    }
   }
 
   #otherGateways(): string | undefined {

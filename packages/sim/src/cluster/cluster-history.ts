@@ -1,3 +1,4 @@
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { groupKey } from '@sluice/multiraft/keyspace';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
@@ -5,6 +6,7 @@ import { RowTable } from '@sluice/queue/machine/row-keys';
 import { QueueCheck } from '../check/queue-check.ts';
 import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
+import { SessionLoad } from '../sessions/session-load.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -20,12 +22,14 @@ import { STORE_FAULTS, StoreMoves } from './store-moves.ts';
 
 export interface ClusterSimulationOptions extends SimulationOptions {
   safetyMs?: number;
-  adjust?(knobs: ClusterKnobs): ClusterKnobs;
+  /** As it is named where it fails. */
+  scenario?: string;
+  adjust?(knobs: ClusterKnobs, draw: Draw): ClusterKnobs;
 }
 
 /** Stores, coordinators and gateways, all of it the real code, under every fault of machines, disks and wires. */
 export function simulateCluster(seed: number, options: ClusterSimulationOptions = {}): Promise<Verdict> {
-  return simulate('cluster', seed, options, (world) => new ClusterHistory(world, options).run());
+  return simulate(options.scenario ?? 'cluster', seed, options, (world) => new ClusterHistory(world, options).run());
 }
 
 export class ClusterHistory {
@@ -38,8 +42,9 @@ export class ClusterHistory {
   readonly #queueMoves: QueueMoves;
   readonly #storeMoves: StoreMoves;
   readonly #publishers: Publishers;
-  /** Of the queues that are there from beginning to end. */
-  readonly #lastingNames: string[] = [];
+  readonly #sessions: SessionLoad | undefined;
+  /** The queues that are there from beginning to end. */
+  readonly #lasting: QueueDefinition[] = [];
   #workers: SimWorker[] = [];
   #hired = 0;
   #leaderChanges = 0;
@@ -56,7 +61,7 @@ export class ClusterHistory {
     const draw = new Draw(world.prng);
     this.#draw = draw;
     const drawn = drawClusterKnobs(draw, options.safetyMs ?? 20_000);
-    const knobs = options.adjust?.(drawn) ?? drawn;
+    const knobs = options.adjust?.(drawn, draw) ?? drawn;
     this.knobs = knobs;
     const { window, thinkMsMax, returnOneIn } = knobs;
     this.#workerKnobs = { window, thinkMsMax, returnOneIn };
@@ -73,6 +78,16 @@ export class ClusterHistory {
     const isDoomed = (queueId: number): boolean => this.#queueMoves.doomed.has(queueId);
     const isUnheardOf = (queueId: number): boolean => this.fleet.isUnheardOf(queueId);
     this.#publishers = new Publishers({ world, draw, knobs, check, gateways, isDoomed, isUnheardOf });
+    if (knobs.sessions !== undefined) {
+      this.#sessions = new SessionLoad({
+        fleet: this.fleet,
+        draw,
+        knobs: knobs.sessions,
+        queueCheck: check,
+        isCalm: () => this.#isCalm,
+        mayMiss: () => !keepsHolders,
+      });
+    }
   }
 
   /** Nothing is done to anybody. */
@@ -82,7 +97,7 @@ export class ClusterHistory {
 
   async run(): Promise<string> {
     const { world, knobs, fleet, check } = this;
-    fleet.found(check, (gateway) => this.#manned(gateway));
+    fleet.found(check, (gateway) => this.#manned(gateway), this.#sessions);
     await this.#forms();
     await this.#define();
     for (const gateway of fleet.gateways) this.#manned(gateway);
@@ -99,6 +114,7 @@ export class ClusterHistory {
     this.#sample();
     this.#publishers.begin();
     this.#queueMoves.begin();
+    this.#sessions?.begin(this.#lasting);
     await world.run(world.nowMs + knobs.safetyMs);
     this.#queueMoves.end();
     nemesis.end();
@@ -118,7 +134,7 @@ export class ClusterHistory {
     const queues = await quiescence.isOneImage();
     this.#queueMoves.atTheEnd(queues);
     const lasting = new Set(queues.map(({ name }) => name));
-    for (const name of this.#lastingNames) {
+    for (const { name } of this.#lasting) {
       if (!lasting.has(name)) throw new Violation('metadata', `queue ${name} is gone, and nobody removed it`);
     }
     const ids = new Set(queues.map(({ queueId }) => queueId));
@@ -126,6 +142,7 @@ export class ClusterHistory {
     await quiescence.resumes(queues);
     this.#publishers.end();
     this.#workerKnobs.thinkMsMax = ClusterHistory.LAST_THINK_MS;
+    await this.#sessions?.comesToRest();
     await quiescence.drains(queues);
     check.atTheEnd(world.nowMs);
     await quiescence.isBalanced();
@@ -140,8 +157,9 @@ export class ClusterHistory {
     const { done, refused, unknown } = this.#queueMoves.counts;
     return [
       `${knobs.stores} stores (${fleet.stores.size} in the end), ${knobs.gateways} gateways, ${knobs.partitions} partitions`,
-      `${this.#lastingNames.length} queues and ${done} changes of others (${refused} refused, ${unknown} unknown)`,
+      `${this.#lasting.length} queues and ${done} changes of others (${refused} refused, ${unknown} unknown)`,
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} duplicates)`,
+      ...(this.#sessions === undefined ? [] : [this.#sessions.summary]),
       `${this.#leaderChanges} changes of leaders; ${[...faults].map(([fault, count]) => `${fault} ${count}`).join(', ')}`,
     ].join(', ');
   }
@@ -171,7 +189,7 @@ export class ClusterHistory {
         }),
       );
       if (!created.ok) throw new Violation('liveness', `queue ${name} is not created: ${JSON.stringify(created)}`);
-      this.#lastingNames.push(name);
+      this.#lasting.push(created.value);
     };
     for (let i = 0; i < knobs.regularQueues; i++) await make(`regular${i}`, false, 1);
     for (let i = 0; i < knobs.spreadQueues; i++) await make(`spread${i}`, false, knobs.partitions);
@@ -181,7 +199,7 @@ export class ClusterHistory {
   /** A gateway has its workers: those of a former life are gone. */
   #manned(gateway: GatewayNode): void {
     this.#workers = this.#workers.filter((worker) => worker.gateway !== gateway && worker.isThere);
-    for (const name of [...this.#lastingNames, ...this.#queueMoves.names]) {
+    for (const name of [...this.#lasting.map(({ name }) => name), ...this.#queueMoves.names]) {
       for (let i = 0; i < this.knobs.workersPerQueue; i++) this.#employ(gateway, name);
     }
   }

@@ -1,6 +1,7 @@
 import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
 import type { Draw } from '../draw.ts';
 import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
+import type { SessionKnobs } from '../sessions/session-knobs.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
 import { STORE_FAULTS } from './store-moves.ts';
@@ -53,6 +54,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   network: NetworkKnobs;
   segmentBytes: number;
   safetyMs: number;
+  /** Clients that speak MQTT; undefined: there are none. */
+  sessions?: SessionKnobs;
 }
 
 const EVERY_FAULT: readonly (MachineFault | ClusterFault)[] = [...MACHINE_FAULTS, ...CLUSTER_FAULTS];

@@ -1,6 +1,7 @@
 import type { MetaMachine } from '@sluice/meta/meta-machine';
 import type { NodeRole } from '@sluice/meta/node-info';
 import type { QueueCheck } from '../check/queue-check.ts';
+import type { MqttWatch } from '../sessions/mqtt-gateway.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import type { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -35,7 +36,7 @@ export class Fleet {
     this.knobs = knobs;
   }
 
-  found(check: QueueCheck, onUp: (gateway: GatewayNode) => void): void {
+  found(check: QueueCheck, onUp: (gateway: GatewayNode) => void, mqtt: MqttWatch | undefined): void {
     const { knobs } = this;
     const storeIds = Array.from({ length: knobs.stores }, (_, i) => i + 1);
     const coordinatorIds = storeIds.slice(0, 3);
@@ -60,7 +61,7 @@ export class Fleet {
     }
     for (const { id, registration } of gateways) {
       this.#everIds.add(id);
-      this.gateways.push(new GatewayNode({ ...this.#options(id), registration, coordinatorIds, check, onUp }));
+      this.gateways.push(new GatewayNode({ ...this.#options(id), registration, coordinatorIds, check, onUp, mqtt }));
     }
     for (const machine of this.machines()) machine.start();
   }

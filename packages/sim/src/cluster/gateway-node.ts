@@ -9,14 +9,15 @@ import { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
 import type { QueueCheck } from '../check/queue-check.ts';
+import { MqttGateway, type MqttWatch } from '../sessions/mqtt-gateway.ts';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
 import { register } from './registration.ts';
 import { WatchedConsumers } from './watched-consumers.ts';
 
 /**
- * A process with the role gateway without its sockets: the way of its clients into queues and out of them, and the way
- * of its operators to the coordinators. No MQTT.
+ * A process with the role gateway: the way of its clients into queues and out of them, the way of its operators to the
+ * coordinators, and MQTT where the scenario has clients that speak it.
  */
 export class GatewayNode extends SimMachine {
   readonly registration: NodeRegistration;
@@ -24,11 +25,13 @@ export class GatewayNode extends SimMachine {
   /** As its directory remembers them. */
   #coordinatorIds: readonly number[];
   readonly #onUp: (gateway: GatewayNode) => void;
+  readonly #watch: MqttWatch | undefined;
   topology: Topology | undefined;
   producer: PartitionProducer | undefined;
   attachments: QueueAttachments | undefined;
   queues: QueueAdministration | undefined;
   cluster: ClusterAdministration | undefined;
+  mqtt: MqttGateway | undefined;
 
   static readonly BUFFER_BYTES_MAX = 4 * 1024 * 1024;
   static readonly DEADLINE_MS = 15_000;
@@ -39,10 +42,11 @@ export class GatewayNode extends SimMachine {
     this.#check = options.check;
     this.#coordinatorIds = options.coordinatorIds;
     this.#onUp = options.onUp;
+    this.#watch = options.mqtt;
   }
 
   protected async boot(life: Life): Promise<void> {
-    const { nodeId, clock } = this;
+    const { world, nodeId, clock } = this;
     const metrics = new PlainMetrics();
     const logger = this.logger();
     const transport = this.network.join(nodeId, life);
@@ -78,10 +82,27 @@ export class GatewayNode extends SimMachine {
       clock,
       logger,
       metrics,
-      producerId: this.world.prng.below(2 ** 32) + 1,
+      producerId: world.prng.below(2 ** 32) + 1,
       bufferBytesMax: GatewayNode.BUFFER_BYTES_MAX,
       deadlineMs: GatewayNode.DEADLINE_MS,
     });
+    const watch = this.#watch;
+    const mqtt =
+      watch === undefined
+        ? undefined
+        : new MqttGateway({
+            world,
+            host: transport,
+            topology,
+            routes,
+            producer,
+            attachments,
+            clock,
+            logger,
+            metrics,
+            watch,
+          });
+    this.mqtt = mqtt;
     this.topology = topology;
     this.producer = producer;
     this.attachments = attachments;
@@ -92,19 +113,23 @@ export class GatewayNode extends SimMachine {
       producer.topologyChanged();
       consumers.topologyChanged();
       attachments.topologyChanged();
+      mqtt?.topologyChanged();
     });
     watcher.start();
     await Promise.all([watcher.imaged(), register(metadata, this, this.registration)]);
+    await mqtt?.listen();
     this.#onUp(this);
   }
 
   override kill(how: 'process' | 'power'): void {
+    if (this.state !== 'down') this.mqtt?.died(how);
     super.kill(how);
     this.topology = undefined;
     this.producer = undefined;
     this.attachments = undefined;
     this.queues = undefined;
     this.cluster = undefined;
+    this.mqtt = undefined;
   }
 }
 
@@ -113,4 +138,6 @@ export interface GatewayNodeOptions extends MachineOptions {
   coordinatorIds: readonly number[];
   check: QueueCheck;
   onUp: (gateway: GatewayNode) => void;
+  /** Undefined: no client speaks MQTT. */
+  mqtt: MqttWatch | undefined;
 }

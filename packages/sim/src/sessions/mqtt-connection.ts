@@ -1,0 +1,189 @@
+import { Decoder } from '@sluice/mqtt/codec/decoder';
+import { encode } from '@sluice/mqtt/codec/encoder';
+import { type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { GatewayNode } from '../cluster/gateway-node.ts';
+import type { SimWorld } from '../sim-world.ts';
+import type { SimSocket, SocketClient } from './sim-socket.ts';
+
+/** One network connection of an MQTT 5 client, to the gateway as it was when it was made. */
+export class MqttConnection implements SocketClient {
+  readonly clientId: string;
+  readonly gateway: GatewayNode;
+  /** The process that it came to. */
+  readonly process: string;
+  readonly isClean: boolean;
+  readonly connectSentMs: number;
+  state: 'connecting' | 'open' | 'closed' = 'connecting';
+  wasOpen = false;
+  /** It ended by a DISCONNECT of the client, behind all that was acknowledged. */
+  leftPolitely = false;
+  readonly #world: SimWorld;
+  readonly #listener: ConnectionListener;
+  readonly #socket: SimSocket | undefined;
+  readonly #decoder = new Decoder({ maximumPacketSizeBytes: 1024 * 1024, role: 'client' });
+  #nextPacketId = 1;
+  /** Nothing came since the last look. */
+  #isSilent = false;
+
+  static readonly KEEP_ALIVE_S = 6;
+
+  constructor(options: {
+    world: SimWorld;
+    gateway: GatewayNode;
+    clientId: string;
+    isClean: boolean;
+    expiryS: number;
+    receiveMaximum: number;
+    listener: ConnectionListener;
+  }) {
+    const { world, gateway, clientId, isClean, expiryS, receiveMaximum } = options;
+    this.#world = world;
+    this.gateway = gateway;
+    this.process = gateway.life.name;
+    this.clientId = clientId;
+    this.isClean = isClean;
+    this.#listener = options.listener;
+    this.connectSentMs = world.nowMs;
+    this.#decoder.protocolVersion = 5;
+    this.#socket = gateway.mqtt?.connect(clientId, this);
+    if (this.#socket === undefined) {
+      world.after(1, world.outside, () => this.closed());
+      return;
+    }
+    this.#send({
+      type: PacketType.CONNECT,
+      protocolVersion: 5,
+      clientId,
+      cleanStart: isClean,
+      keepAliveS: MqttConnection.KEEP_ALIVE_S,
+      properties: { sessionExpiryIntervalS: expiryS, receiveMaximum },
+    });
+    this.#watch();
+  }
+
+  subscribe(filter: string, subscriptionId: number): number {
+    const packetId = this.#packetId();
+    this.#send({
+      type: PacketType.SUBSCRIBE,
+      packetId,
+      subscriptions: [{ filter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+      properties: { subscriptionIdentifiers: [subscriptionId] },
+    });
+    return packetId;
+  }
+
+  unsubscribe(filter: string): number {
+    const packetId = this.#packetId();
+    this.#send({ type: PacketType.UNSUBSCRIBE, packetId, filters: [filter] });
+    return packetId;
+  }
+
+  publish(topic: string, payload: Uint8Array, retain: boolean): number {
+    const packetId = this.#packetId();
+    this.#send({ type: PacketType.PUBLISH, topic, payload, qos: 1, retain, dup: false, packetId });
+    return packetId;
+  }
+
+  acknowledge(packetId: number): void {
+    this.#send({ type: PacketType.PUBACK, packetId, reasonCode: 0 });
+  }
+
+  /** `expiryS`: from now on; undefined: as it said when it came. */
+  leave(expiryS?: number): void {
+    if (this.state === 'closed') return;
+    this.leftPolitely = this.state === 'open';
+    const properties = expiryS === undefined ? undefined : { sessionExpiryIntervalS: expiryS };
+    this.#send({ type: PacketType.DISCONNECT, reasonCode: 0, properties });
+    this.#over();
+    this.#socket?.close();
+  }
+
+  reset(): void {
+    if (this.state === 'closed') return;
+    this.#over();
+    this.#socket?.close();
+  }
+
+  /** The gateway is told nothing. */
+  vanish(): void {
+    if (this.state === 'closed') return;
+    this.#over();
+    this.#socket?.vanish();
+  }
+
+  bytes(chunk: Uint8Array): void {
+    if (this.state === 'closed') return;
+    this.#isSilent = false;
+    this.#decoder.push(chunk);
+    for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
+      this.#received(packet);
+      if ((this.state as string) === 'closed') return;
+    }
+  }
+
+  closed(): void {
+    if (this.state !== 'closed') this.#over();
+  }
+
+  #received(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNACK:
+        if (packet.reasonCode !== 0) return;
+        this.state = 'open';
+        this.wasOpen = true;
+        this.#listener.connected(this, packet.sessionPresent);
+        return;
+      case PacketType.SUBACK:
+        this.#listener.subscribed?.(this, packet.packetId, packet.reasonCodes[0] as number);
+        return;
+      case PacketType.UNSUBACK:
+        this.#listener.unsubscribed?.(this, packet.packetId);
+        return;
+      case PacketType.PUBACK:
+        this.#listener.published?.(this, packet.packetId, packet.reasonCode);
+        return;
+      case PacketType.PUBLISH:
+        this.#listener.message?.(this, packet);
+        return;
+    }
+  }
+
+  #send(packet: Packet): void {
+    if (this.state !== 'closed') this.#socket?.send(encode(packet, 5));
+  }
+
+  #over(): void {
+    this.state = 'closed';
+    this.#listener.ended(this);
+  }
+
+  /** Asks whether the gateway is there; one that has not answered by the next time is not. */
+  #watch(): void {
+    this.#world.after((MqttConnection.KEEP_ALIVE_S * 1_000) / 2, this.#world.outside, () => {
+      if (this.state === 'closed') return;
+      if (this.#isSilent) {
+        this.reset();
+        return;
+      }
+      this.#isSilent = true;
+      if (this.state === 'open') this.#send({ type: PacketType.PINGREQ });
+      this.#watch();
+    });
+  }
+
+  #packetId(): number {
+    const packetId = this.#nextPacketId;
+    this.#nextPacketId = (packetId % 65_535) + 1;
+    return packetId;
+  }
+}
+
+export interface ConnectionListener {
+  connected(connection: MqttConnection, isPresent: boolean): void;
+  subscribed?(connection: MqttConnection, packetId: number, reasonCode: number): void;
+  unsubscribed?(connection: MqttConnection, packetId: number): void;
+  published?(connection: MqttConnection, packetId: number, reasonCode: number): void;
+  message?(connection: MqttConnection, packet: PublishPacket): void;
+  /** Whoever ended it; the last call. */
+  ended(connection: MqttConnection): void;
+}

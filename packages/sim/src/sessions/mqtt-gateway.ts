@@ -1,0 +1,157 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
+import { anonymousAuthenticator } from '@sluice/gateway/auth/authenticator';
+import type { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
+import { Gateway } from '@sluice/gateway/gateway';
+import type { DurablePublish, PendingPublish, Publisher } from '@sluice/gateway/publish/durable-publish';
+import { NodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
+import { PublishRouter } from '@sluice/gateway/publish/publish-router';
+import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
+import { StoredSessions } from '@sluice/gateway/session/stored-sessions';
+import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
+import { streamsKnown } from '@sluice/gateway/session/streams-known';
+import type { Topology } from '@sluice/meta/topology';
+import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { PartitionProducer } from '@sluice/store-client/partition-producer';
+import { RetainedLookups } from '@sluice/store-client/retained-lookups';
+import type { RouteTable } from '@sluice/store-client/route-table';
+import { SessionClient } from '@sluice/store-client/session-client';
+import type { EpochCheck } from '../check/epoch-check.ts';
+import type { SimHost } from '../sim-network.ts';
+import type { SimWorld } from '../sim-world.ts';
+import { SimSocket, type SocketClient } from './sim-socket.ts';
+import { watchedTransport } from './watched-sessions.ts';
+
+/** The MQTT tier of one gateway process, composed as the server composes it, with simulated sockets. */
+export class MqttGateway {
+  readonly #world: SimWorld;
+  readonly #host: SimHost;
+  readonly #topology: Topology;
+  readonly #gateway: Gateway;
+  readonly #sessions: SessionClient;
+  readonly #streams = new StreamRoutes();
+  readonly #sockets = new Set<SimSocket>();
+  #isListening = false;
+
+  /** Where clients are, as the network counts nodes. */
+  static readonly CLIENTS = 60_000;
+  static readonly EXPIRY_WITHOUT_PROPERTY_S = 3_600;
+
+  constructor(parts: MqttGatewayParts) {
+    const { world, host, topology, routes, clock, logger, metrics, watch } = parts;
+    this.#world = world;
+    this.#host = host;
+    this.#topology = topology;
+    const transport = watchedTransport(host, watch.epochs);
+    this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
+    const router = new PublishRouter({
+      topology,
+      producer: parts.producer,
+      keys: new QueueKeys(new NodeKeyEnvironment(clock, {})),
+      streams: this.#streams,
+      clock,
+      logger,
+      metrics,
+    });
+    this.#gateway = new Gateway({
+      nodeId: host.nodeId,
+      transport,
+      clock,
+      logger,
+      metrics,
+      authenticator: anonymousAuthenticator,
+      durable: new WatchedPublishes(router, this.#streams, watch),
+      queues: parts.attachments,
+      retained: new RetainedLookups({ topology, routes, transport, clock, metrics }),
+      sessions: new StoredSessions({
+        client: this.#sessions,
+        topology,
+        expiryWithoutPropertyS: MqttGateway.EXPIRY_WITHOUT_PROPERTY_S,
+      }),
+      limits: { systemIntervalMs: 0 },
+    });
+    this.#gateway.serve(host);
+  }
+
+  async listen(): Promise<void> {
+    await streamsKnown(this.#streams, this.#topology);
+    this.#gateway.publishWills();
+    this.#isListening = true;
+  }
+
+  topologyChanged(): void {
+    const gateways = this.#topology.nodes().filter(({ state, roles }) => state !== 'gone' && roles.includes('gateway'));
+    this.#gateway.setPeers(gateways.map(({ nodeId }) => nodeId));
+    this.#sessions.topologyChanged();
+  }
+
+  /** Undefined: nobody listens yet. */
+  connect(name: string, client: SocketClient): SimSocket | undefined {
+    if (!this.#isListening) return undefined;
+    const { network, nodeId, life } = this.#host;
+    const socket = new SimSocket({
+      world: this.#world,
+      gateway: life,
+      name,
+      latencyMs: () => network.latencyMs(nodeId, MqttGateway.CLIENTS),
+      client,
+      accept: (channel) => this.#gateway.accept(channel),
+    });
+    this.#sockets.add(socket);
+    return socket;
+  }
+
+  /** Its process or its machine is gone. */
+  died(how: 'process' | 'power'): void {
+    for (const socket of this.#sockets) socket.gatewayDied(how);
+  }
+}
+
+/** Sees which streams a publish is to be kept in, in the moment in which that is decided. */
+class WatchedPublishes implements DurablePublish {
+  readonly #router: PublishRouter;
+  readonly #streams: StreamRoutes;
+  readonly #watch: MqttWatch;
+
+  constructor(router: PublishRouter, streams: StreamRoutes, watch: MqttWatch) {
+    this.#router = router;
+    this.#streams = streams;
+    this.#watch = watch;
+  }
+
+  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
+    this.#watch.routed(
+      packet,
+      new Set(this.#streams.match(packet.topic).map(({ partition, filter }) => `${partition} ${filter}`)),
+    );
+    return this.#router.publish(packet, publisher, pending, isRetained);
+  }
+
+  get congested(): boolean {
+    return this.#router.congested;
+  }
+
+  onRelief(listener: () => void): void {
+    this.#router.onRelief(listener);
+  }
+}
+
+export interface MqttWatch {
+  readonly epochs: EpochCheck;
+  /** `streams`: each as its partition and its filter. */
+  routed(packet: PublishPacket, streams: ReadonlySet<string>): void;
+}
+
+export interface MqttGatewayParts {
+  world: SimWorld;
+  host: SimHost;
+  topology: Topology;
+  routes: RouteTable;
+  producer: PartitionProducer;
+  attachments: QueueAttachments;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  watch: MqttWatch;
+}

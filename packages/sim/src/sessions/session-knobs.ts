@@ -1,0 +1,47 @@
+import type { ClusterKnobs } from '../cluster/cluster-knobs.ts';
+import type { Draw } from '../draw.ts';
+
+/** What clients of kept sessions do, as a seed draws it. */
+export interface SessionKnobs {
+  clients: number;
+  publishers: number;
+  publishEveryMs: number;
+  actEveryMs: number;
+  awayMsMax: number;
+  thinkMsMax: number;
+  receiveMaximum: number;
+  /** Topics that only sessions want; the queues' are wanted by both. */
+  topics: number;
+  retainedTopics: number;
+}
+
+/** Seconds; the last one: never. */
+export const EXPIRIES_S = [2, 8, 0xffff_ffff] as const;
+
+/** Clients of kept sessions beside a little work in queues, under the faults that were drawn. */
+export function withSessions(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const publishers = draw.between(1, 3);
+  return {
+    ...knobs,
+    gateways: draw.oneOf([2, 2, 3]),
+    regularQueues: 1,
+    spreadQueues: draw.between(0, 1),
+    lastValueQueues: draw.between(0, 1),
+    movingQueues: 0,
+    publishers: 1,
+    publishEveryMs: Math.max(200, knobs.publishEveryMs),
+    batch: 1,
+    workersPerQueue: 1,
+    sessions: {
+      clients: draw.between(1, 4),
+      publishers,
+      publishEveryMs: publishers * draw.oneOf([50, 100, 200]),
+      actEveryMs: draw.oneOf([150, 500, 1_500]),
+      awayMsMax: draw.oneOf([100, 1_500, 6_000]),
+      thinkMsMax: draw.oneOf([0, 30, 300]),
+      receiveMaximum: draw.oneOf([1, 3, 20, 100]),
+      topics: draw.between(1, 4),
+      retainedTopics: draw.between(1, 4),
+    },
+  };
+}

@@ -1,0 +1,251 @@
+import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { groupKey } from '@sluice/multiraft/keyspace';
+import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
+import { RowTable } from '@sluice/queue/machine/row-keys';
+import { SessionTable } from '@sluice/queue/session/row-keys';
+import { decodeNumbersRow } from '@sluice/queue/session/session-rows';
+import { isStream } from '@sluice/queue/session/stream-id';
+import { EpochCheck } from '../check/epoch-check.ts';
+import type { QueueCheck } from '../check/queue-check.ts';
+import { RetainedCheck } from '../check/retained-check.ts';
+import { SessionCheck } from '../check/session-check.ts';
+import type { Fleet } from '../cluster/fleet.ts';
+import type { StoreNode } from '../cluster/store-node.ts';
+import type { Draw } from '../draw.ts';
+import { Violation } from '../simulation.ts';
+import { KeptClient } from './kept-client.ts';
+import type { MqttWatch } from './mqtt-gateway.ts';
+import { RetainedProbe } from './retained-probe.ts';
+import { EXPIRIES_S, type SessionKnobs } from './session-knobs.ts';
+import { SessionPublishers } from './session-publishers.ts';
+
+/** Clients that speak MQTT in a cluster: kept sessions, retained messages, and what must have become of them in the end. */
+export class SessionLoad implements MqttWatch {
+  readonly check: SessionCheck;
+  readonly epochs = new EpochCheck();
+  readonly retained = new RetainedCheck();
+  readonly #parts: SessionLoadParts;
+  readonly #clients: KeptClient[];
+  #publishers: SessionPublishers | undefined;
+  #probes: RetainedProbe[] = [];
+  #probed = 0;
+  #isOver = false;
+
+  static readonly LOOK_MS = 500;
+  static readonly SETTLE_MS_MAX = 60_000;
+  /** While there is something to deliver, it takes no longer until something is. */
+  static readonly STAND_MS_MAX = 30_000;
+  static readonly TRIM_MS_MAX = 60_000;
+  /** While sessions are brought what is theirs nobody thinks for long: what is left is a fault and not a backlog. */
+  static readonly LAST_THINK_MS = 5;
+  /** Beyond the longest expiry: gateways that went without a word are waited for, and rows are dropped in steps. */
+  static readonly EXPIRE_MS_MAX = 60_000;
+  static readonly PROBE_EVERY_MS = 2_500;
+  static readonly PROBES_MAX = 3;
+
+  constructor(parts: SessionLoadParts) {
+    this.#parts = parts;
+    const { fleet, draw, knobs, isCalm } = parts;
+    const { world, gateways } = fleet;
+    this.check = new SessionCheck(isCalm);
+    const { check, retained } = this;
+    const filters = filtersOf(knobs);
+    const { partitions } = fleet.knobs;
+    this.#clients = Array.from({ length: knobs.clients }, (_, i) => {
+      return new KeptClient(`kept${i}`, EXPIRIES_S[i % EXPIRIES_S.length] as number, {
+        world,
+        draw,
+        knobs,
+        gateways,
+        partitions,
+        filters,
+        check,
+        retained,
+      });
+    });
+  }
+
+  begin(queues: readonly { queueId: number; topicFilter: string; isLastValue: boolean }[]): void {
+    const { fleet, draw, knobs, queueCheck } = this.#parts;
+    const { world, gateways } = fleet;
+    const { check, retained } = this;
+    this.#publishers = new SessionPublishers({ world, draw, knobs, gateways, check, queueCheck, retained, queues });
+    this.#publishers.begin();
+    for (const client of this.#clients) client.begin();
+    this.#probeNext();
+  }
+
+  routed({ payload }: PublishPacket, streams: ReadonlySet<string>): void {
+    const id = Number.parseInt(Buffer.from(payload).toString('latin1', 0, 20), 10);
+    if (!Number.isNaN(id)) this.check.routed(id, streams);
+  }
+
+  get summary(): string {
+    const { check, retained } = this;
+    return [
+      `sessions: ${this.#clients.length} clients, ${check.subscriptions} subscriptions`,
+      `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} again)`,
+      `${check.unheard} unheard of, ${retained.replays} retained`,
+    ].join(', ');
+  }
+
+  /** After everything healed: what was promised is kept, and when everybody is gone nothing is left of them. */
+  async comesToRest(): Promise<void> {
+    this.#isOver = true;
+    await this.#settles();
+    await this.#delivers();
+    await this.#isRetained();
+    for (const client of this.#clients) client.leave();
+    this.#publishers?.leave();
+    await this.#leavesNothing();
+  }
+
+  async #settles(): Promise<void> {
+    this.#publishers?.end();
+    const isSettled = (): boolean => {
+      const unsettled = this.#clients.filter((client) => !client.settle());
+      return unsettled.length === 0 && this.#publishers?.areAnswered !== false;
+    };
+    if (await this.#within(SessionLoad.SETTLE_MS_MAX, isSettled)) return;
+    const left = this.#clients.filter((client) => !client.settle()).map((client) => client.describe());
+    throw new Violation('liveness', `clients do not come to rest: ${left.join('; ')}; ${this.#parts.fleet.describe()}`);
+  }
+
+  async #delivers(): Promise<void> {
+    const { knobs, mayMiss } = this.#parts;
+    knobs.thinkMsMax = SessionLoad.LAST_THINK_MS;
+    const hasAll = (): boolean =>
+      this.check.owed().next().done === true && this.#clients.every((each) => each.settle());
+    for (let deliveries = -1; this.check.deliveries > deliveries; ) {
+      deliveries = this.check.deliveries;
+      if (await this.#within(SessionLoad.STAND_MS_MAX, hasAll)) break;
+    }
+    this.check.atTheEnd(mayMiss());
+    const left = await this.#untilNone(SessionLoad.TRIM_MS_MAX, (store, partition) => this.#held(store, partition));
+    if (left.length > 0) throw new Violation('liveness', `streams are not trimmed: ${left.join('; ')}`);
+  }
+
+  /** Everybody has received everything: streams hold nothing. */
+  async #held(store: StoreNode, partition: number): Promise<string[]> {
+    const rows = (await this.#rows(store, partition, RowTable.QUEUE)).map(({ value }) => decodeQueueRow(value));
+    const held = rows.filter(({ queueId, depth }) => isStream(queueId) && depth > 0);
+    return held.map(({ name, depth, head }) => `${store.name} holds ${depth} of ${name} from ${head} in ${partition}`);
+  }
+
+  async #isRetained(): Promise<void> {
+    for (const gateway of this.#parts.fleet.gateways) {
+      const { world } = this.#parts.fleet;
+      const clientId = `probe${++this.#probed}`;
+      const probe = new RetainedProbe({ world, gateway, check: this.retained, clientId, filter: 'r/#' });
+      const missing = (): string[] => this.retained.due(probe.askedMs).filter((topic) => !probe.topics.has(topic));
+      const hasAll = (): boolean => probe.askedMs > 0 && missing().length === 0;
+      if (!(await this.#within(SessionLoad.SETTLE_MS_MAX, hasAll))) {
+        const who = `${probe.describe()} at ${gateway.name} (${gateway.state})`;
+        throw new Violation('retained', `${who} does not get what is retained of ${missing().join(', ')}`);
+      }
+      probe.leave();
+    }
+  }
+
+  async #leavesNothing(): Promise<void> {
+    const longestMs = Math.max(...EXPIRIES_S.filter((expiryS) => expiryS < 0xffff_ffff)) * 1000;
+    const left = await this.#untilNone(longestMs + SessionLoad.EXPIRE_MS_MAX, (store, partition) =>
+      this.#remains(store, partition),
+    );
+    if (left.length > 0) throw new Violation('sessions remain', left.join('; '));
+  }
+
+  async #remains(store: StoreNode, partition: number): Promise<string[]> {
+    const left: string[] = [];
+    for (const [what, table] of Object.entries(SessionTable)) {
+      const rows = await this.#rows(store, partition, table);
+      if (table !== SessionTable.NUMBERS && rows.length > 0) left.push(`${rows.length} rows ${what}`);
+      for (const { value } of table === SessionTable.NUMBERS ? rows : []) {
+        const { sessions } = decodeNumbersRow(value);
+        if (sessions !== 0) left.push(`${sessions} sessions counted`);
+      }
+    }
+    for (const { value } of await this.#rows(store, partition, RowTable.QUEUE)) {
+      const { queueId, name, depth } = decodeQueueRow(value);
+      if (isStream(queueId)) left.push(`stream ${name} with ${depth}`);
+      if (queueId === RETAINED_QUEUE_ID && depth > this.retained.topics) left.push(`${depth} retained messages`);
+    }
+    return left.map((what) => `${store.name} keeps ${what} in ${partition}`);
+  }
+
+  /** What is left on any replica, at once or by then. */
+  async #untilNone(
+    withinMs: number,
+    look: (store: StoreNode, partition: number) => Promise<string[]>,
+  ): Promise<string[]> {
+    const { fleet } = this.#parts;
+    const { world } = fleet;
+    const untilMs = world.nowMs + withinMs;
+    for (;;) {
+      const left: string[] = [];
+      for (const store of fleet.stores.values()) {
+        if (store.state !== 'up' || store.topology === undefined) left.push(`${store.name} is ${store.state}`);
+        else {
+          for (let partition = 1; partition <= fleet.knobs.partitions; partition++) {
+            if (store.topology.replicasOf(partition).includes(store.nodeId))
+              left.push(...(await look(store, partition)));
+          }
+        }
+      }
+      if (left.length === 0 || world.nowMs >= untilMs) return left;
+      await world.run(world.nowMs + SessionLoad.LOOK_MS);
+    }
+  }
+
+  #rows(store: StoreNode, groupId: number, table: number): Promise<{ key: Uint8Array; value: Uint8Array }[]> {
+    const { storage } = store;
+    if (storage === undefined) return Promise.resolve([]);
+    const [from, to] = [groupKey(groupId, Uint8Array.of(table)), groupKey(groupId, Uint8Array.of(table + 1))];
+    return this.#parts.fleet.inLife(store, () => storage.engine.scan(from, to, 1_000));
+  }
+
+  #within(withinMs: number, isSo: () => boolean): Promise<boolean> {
+    const { world } = this.#parts.fleet;
+    return world.runUntil(world.nowMs + withinMs, SessionLoad.LOOK_MS, isSo);
+  }
+
+  /** Somebody reads what is retained while everything happens: what comes is looked at, what does not come is not. */
+  #probeNext(): void {
+    const { fleet, draw, knobs } = this.#parts;
+    const { world } = fleet;
+    world.after(SessionLoad.PROBE_EVERY_MS * (0.5 + draw.between(0, 100) / 100), world.outside, () => {
+      if (this.#isOver) {
+        for (const probe of this.#probes) probe.leave();
+        return;
+      }
+      this.#probeNext();
+      this.#probes = this.#probes.filter(({ hasEnded }) => !hasEnded);
+      const gateway = draw.oneOf(fleet.gateways);
+      const filter = draw.oneOf(['r/#', 'r/+/1', `r/0/${draw.between(1, knobs.retainedTopics)}`]);
+      if (this.#probes.length >= SessionLoad.PROBES_MAX) this.#probes.shift()?.leave();
+      if (gateway.state !== 'up') return;
+      const clientId = `probe${++this.#probed}`;
+      this.#probes.push(new RetainedProbe({ world, gateway, check: this.retained, clientId, filter }));
+    });
+  }
+}
+
+/** With wildcards and without; some cover others, some what queues want too. */
+function filtersOf({ topics, publishers }: SessionKnobs): string[] {
+  const filters = ['d/#', 'd/+', 't/#', 't/+', 'r/#', '#'];
+  for (let topic = 1; topic <= topics; topic++) filters.push(`d/${topic}`);
+  for (let publisher = 0; publisher < publishers; publisher++) filters.push(`r/${publisher}/+`);
+  return filters;
+}
+
+export interface SessionLoadParts {
+  fleet: Fleet;
+  draw: Draw;
+  knobs: SessionKnobs;
+  queueCheck: QueueCheck;
+  /** Nothing is done to anybody. */
+  isCalm: () => boolean;
+  /** A gateway may have been out of reach while somebody subscribed. */
+  mayMiss: () => boolean;
+}

@@ -1,0 +1,195 @@
+import { describe, expect, test } from '@jest/globals';
+import { EpochCheck } from '../src/check/epoch-check.ts';
+import { RetainedCheck } from '../src/check/retained-check.ts';
+import { covers, SessionCheck, type SessionMessage } from '../src/check/session-check.ts';
+import { Violation } from '../src/simulation.ts';
+
+/** Which checker finds it; empty when none does. */
+function found(act: () => void): string {
+  try {
+    act();
+    return '';
+  } catch (cause) {
+    if (cause instanceof Violation) return cause.checker;
+    throw cause;
+  }
+}
+
+describe('what a kept session promises', () => {
+  const STREAMS = new Set(['1 d/+']);
+  const connection = { connectSentMs: 0 };
+
+  /** Subscribed to `d/+` at 5, answered at 10; its messages come at 20, 30, … and are acknowledged 1 ms later. */
+  function subscribed(messages: number, isStrict = false) {
+    const check = new SessionCheck(() => isStrict);
+    const id = check.asked('c', 1, 'd/+', 5);
+    check.subscribed(id, 10);
+    const all = Array.from({ length: messages }, (_, i) => publish(check, i + 1, 20 + i * 10));
+    return { check, id, all };
+  }
+
+  function publish(check: SessionCheck, id: number, sentAtMs: number, streams: ReadonlySet<string> = STREAMS) {
+    const message: SessionMessage = { id, topic: 'd/1', publisher: 'p', sequence: id, sentAtMs, text: `${id}/d/p` };
+    check.published(message);
+    check.routed(id, streams);
+    check.acknowledged(id, sentAtMs + 1);
+    return message;
+  }
+
+  const texts = (messages: readonly SessionMessage[]): string[] => messages.map(({ text }) => text);
+
+  test('acknowledged and never delivered', () => {
+    const { check, id, all } = subscribed(2);
+    check.delivered(connection, id, all[0]?.text as string, false);
+    expect([...check.owed('c')].length).toBe(1);
+    expect(found(() => check.atTheEnd(false))).toBe('acknowledged and lost');
+    check.delivered(connection, id, all[1]?.text as string, false);
+    expect(found(() => check.atTheEnd(false))).toBe('');
+  });
+
+  test('nothing is owed before SUBACK, after UNSUBSCRIBE, in doubt, or when the session is over', () => {
+    const early = new SessionCheck(() => false);
+    const id = early.asked('c', 1, 'd/+', 5);
+    publish(early, 1, 9);
+    early.subscribed(id, 10);
+    expect(found(() => early.atTheEnd(false))).toBe('');
+    for (const end of ['leaving', 'gone', 'doubtful'] as const) {
+      const { check, id: over } = subscribed(1);
+      check[end](over, 40);
+      expect(found(() => check.atTheEnd(false))).toBe('');
+    }
+  });
+
+  test('published through a gateway that had not heard of the subscription: found where none was out of reach', () => {
+    const { check } = subscribed(0);
+    publish(check, 1, 20, new Set(['2 d/+', '1 d/1']));
+    expect(found(() => check.atTheEnd(true))).toBe('');
+    expect(check.unheard).toBe(1);
+    expect(found(() => check.atTheEnd(false))).toBe('unheard');
+  });
+
+  test('what nobody published, what does not match, what was changed on the way, what nobody subscribed to', () => {
+    const { check, id } = subscribed(1);
+    expect(found(() => check.delivered(connection, id, '9/d/p', false))).toBe('no invention');
+    expect(found(() => check.delivered(connection, id, '1/d/q', false))).toBe('no invention');
+    expect(found(() => check.delivered(connection, 77, '1/d/p', false))).toBe('no invention');
+    const other = check.asked('c', 1, 'e/+', 5);
+    expect(found(() => check.delivered(connection, other, '1/d/p', false))).toBe('no invention');
+  });
+
+  test('out of the order of its publisher; the same message over another connection is not', () => {
+    const { check, id, all } = subscribed(2);
+    const [first, second] = texts(all) as [string, string];
+    check.delivered(connection, id, second, false);
+    expect(found(() => check.delivered(connection, id, first, false))).toBe('order of delivery');
+    const { check: again, id: same } = subscribed(2);
+    for (const text of [first, second]) again.delivered(connection, same, text, false);
+    expect(found(() => again.delivered({ connectSentMs: 50 }, same, first, true))).toBe('');
+    expect(again.duplicates).toBe(1);
+  });
+
+  test('twice over one connection', () => {
+    const { check, id, all } = subscribed(1);
+    check.delivered(connection, id, all[0]?.text as string, false);
+    expect(found(() => check.delivered(connection, id, all[0]?.text as string, true))).toBe('twice');
+  });
+
+  test('again after it was acknowledged and the client left in order: found where nothing was done to anybody', () => {
+    for (const [isStrict, checker] of [
+      [true, 'duplicate without a fault'],
+      [false, ''],
+    ] as const) {
+      const { check, id, all } = subscribed(1, isStrict);
+      const text = all[0]?.text as string;
+      check.settled(id, check.delivered(connection, id, text, false));
+      expect(found(() => check.delivered({ connectSentMs: 50 }, id, text, false))).toBe(checker);
+    }
+  });
+
+  test('from before it was subscribed to, after UNSUBACK, of a session that was over', () => {
+    const check = new SessionCheck(() => false);
+    publish(check, 1, 1);
+    const id = check.asked('c', 1, 'd/+', 5);
+    expect(found(() => check.delivered(connection, id, '1/d/p', false))).toBe('before its time');
+    const { check: left, id: leaver } = subscribed(2);
+    left.left(leaver, 25);
+    expect(found(() => left.delivered(connection, leaver, '1/d/p', false))).toBe('');
+    expect(found(() => left.delivered(connection, leaver, '2/d/p', false))).toBe('unsubscribed');
+    const { check: over, id: ended } = subscribed(1);
+    over.gone(ended, 15);
+    expect(found(() => over.delivered({ connectSentMs: 15 }, ended, '1/d/p', false))).toBe('session');
+    expect(found(() => over.delivered(connection, ended, '1/d/p', false))).toBe('');
+  });
+
+  test('a session that is gone too early, or there after a clean start', () => {
+    const check = new SessionCheck(() => false);
+    expect(found(() => check.present('c', false, true, false))).toBe('session');
+    expect(found(() => check.present('c', true, false, true))).toBe('session');
+    expect(found(() => check.present('c', true, true, false))).toBe('');
+    expect(found(() => check.present('c', false, false, true))).toBe('');
+  });
+
+  test('filters mean what the specification says', () => {
+    const pairs: [string, string, boolean][] = [
+      ['#', 'a/b', true],
+      ['a/#', 'a', true],
+      ['a/+', 'a', false],
+      ['a/+', 'a/b', true],
+      ['a/+', 'a/b/c', false],
+      ['a/b', 'a/c', false],
+    ];
+    for (const [filter, topic, is] of pairs)
+      expect([filter, topic, covers(filter, topic)]).toEqual([filter, topic, is]);
+  });
+});
+
+describe('what is retained', () => {
+  test('an older value than the last that was acknowledged; one nobody answered may come late', () => {
+    const check = new RetainedCheck();
+    for (const id of [1, 2, 3]) check.published('t', id, `v${id}`);
+    check.acknowledged('t', 1, 10);
+    check.acknowledged('t', 3, 30);
+    expect(found(() => check.replayed('c', 't', 'v1', 20))).toBe('');
+    expect(found(() => check.replayed('c', 't', 'v3', 20))).toBe('');
+    expect(found(() => check.replayed('c', 't', 'v2', 40))).toBe('');
+    expect(found(() => check.replayed('c', 't', 'v1', 40))).toBe('retained');
+    expect(found(() => check.replayed('c', 't', 'v9', 40))).toBe('no invention');
+    expect(found(() => check.replayed('c', 'u', 'v1', 40))).toBe('no invention');
+  });
+
+  test('what must be there in the end', () => {
+    const check = new RetainedCheck();
+    check.published('t', 1, 'v1');
+    expect(check.due(50)).toEqual([]);
+    check.acknowledged('t', 1, 10);
+    expect(check.due(50)).toEqual(['t']);
+    check.published('t', 2, '');
+    expect(check.due(50)).toEqual([]);
+    check.acknowledged('t', 2, 20);
+    expect(check.due(50)).toEqual([]);
+    expect(found(() => check.replayed('c', 't', 'v1', 50))).toBe('retained');
+  });
+});
+
+describe('one connection has a session', () => {
+  test('a store brings nothing to an older one, in whatever order its words arrive', () => {
+    const said = new EpochCheck();
+    said.given('s1', 'c', 1, 10, 'g1');
+    said.brought('s1', 'c', 1, 15);
+    said.given('s1', 'c', 2, 20, 'g2');
+    expect(found(() => said.brought('s1', 'c', 1, 19))).toBe('');
+    expect(found(() => said.brought('s1', 'c', 2, 21))).toBe('');
+    expect(found(() => said.brought('s2', 'c', 1, 21))).toBe('');
+    expect(found(() => said.brought('s1', 'c', 1, 21))).toBe('epoch');
+    const late = new EpochCheck();
+    late.brought('s1', 'c', 1, 30);
+    expect(found(() => late.given('s1', 'c', 2, 20, 'g2'))).toBe('epoch');
+  });
+
+  test('an epoch is given to one gateway', () => {
+    const check = new EpochCheck();
+    check.given('s1', 'c', 1, 10, 'g1');
+    expect(found(() => check.given('s1', 'c', 1, 11, 'g1'))).toBe('');
+    expect(found(() => check.given('s2', 'c', 1, 12, 'g2'))).toBe('epoch');
+  });
+});
