@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
-import type { StoredSessions } from '../src/session/stored-sessions.ts';
+import type { SessionClient } from '@sluice/store-client/session-client';
+import { StoredSessions } from '../src/session/stored-sessions.ts';
 import { TestGateway } from './doubles/test-gateway.ts';
 
 const SUBSCRIBE: Packet = {
@@ -11,29 +12,28 @@ const SUBSCRIBE: Packet = {
 
 /** Stores that let everybody in, and answer a subscription when they are told to. */
 class SlowStores {
-  readonly expiryWithoutPropertyS = 60;
   asked = 0;
   #answers: (() => void)[] = [];
+  readonly #done = { status: 'done', epoch: 1, present: false, subscriptions: [] };
   readonly client = {
+    open: async () => this.#done,
     attach: () => {},
-    pass: () => {},
-    close: async () => {},
+    close: async () => this.#done,
     subscribe: () => {
       this.asked++;
       return new Promise((resolve) => {
-        this.#answers.push(() => resolve({ status: 'done', subscriptions: [] }));
+        this.#answers.push(() => resolve(this.#done));
       });
     },
   };
 
-  async open() {
-    return { status: 'done', epoch: 1, present: false, subscriptions: [] };
-  }
-  partitionOf(): number {
-    return 1;
-  }
   answer(): void {
     for (const answer of this.#answers.splice(0)) answer();
+  }
+
+  get sessions(): StoredSessions {
+    const client = this.client as unknown as SessionClient;
+    return new StoredSessions({ client, topology: { partitionCount: 1 }, expiryWithoutPropertyS: 60 });
   }
 }
 
@@ -41,7 +41,7 @@ let stores: SlowStores;
 let gateway: TestGateway;
 beforeEach(async () => {
   stores = new SlowStores();
-  gateway = await TestGateway.start({}, undefined, undefined, undefined, stores as unknown as StoredSessions);
+  gateway = await TestGateway.start({}, undefined, undefined, undefined, stores.sessions);
 });
 afterEach(() => gateway.stop());
 
