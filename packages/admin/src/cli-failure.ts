@@ -7,10 +7,13 @@ export class CliFailure extends Error {
   override readonly name = 'CliFailure';
   readonly exitCode: ExitCode;
   readonly hint: string;
+  /** Whether the same may succeed in a moment: nobody answered, or the server is not there yet. */
+  readonly mayPass: boolean;
 
-  constructor(exitCode: ExitCode, message: string, hint = '') {
+  constructor(exitCode: ExitCode, message: string, hint = '', mayPass = exitCode === EXIT.unreachable) {
     super(message);
     this.exitCode = exitCode;
     this.hint = hint;
+    this.mayPass = mayPass;
   }
 }

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
+import { setTimeout } from 'node:timers/promises';
 
 /** What the commands need of the process they run in; tests bring their own. */
 export interface CliHost {
@@ -9,6 +11,8 @@ export interface CliHost {
   /** Of the terminal; a usual one where there is none. */
   readonly columns: number;
   nowMs(): number;
+  pause(ms: number): Promise<void>;
+  readFile(path: string): Promise<string>;
   print(text: string): void;
   printError(text: string): void;
   ask(question: string): Promise<string>;
@@ -22,6 +26,8 @@ export const processHost: CliHost = {
   interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
   columns: process.stdout.columns ?? 80,
   nowMs: () => Date.now(),
+  pause: (ms) => setTimeout(ms),
+  readFile: (path) => readFile(path, 'utf8'),
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),
   async ask(question) {

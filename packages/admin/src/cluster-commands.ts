@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
 import { EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
+import { patiently, waitMsOf } from './patience.ts';
 import { callApi } from './rest-client.ts';
 import { type Column, formatPairs, formatTable, printable, wrapped } from './text-table.ts';
 
@@ -46,16 +47,17 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
   const add = (signature: string, description: string) =>
     addApiOptions(cluster.command(signature).description(description));
 
-  add(
-    'status',
-    `how the cluster is, and what to do about it; exit code ${EXIT.unwell} while something is wrong`,
-  ).action((options: CommonOptions) =>
-    run(host, options, async (connection) => {
-      const answer = (await callApi(connection, 'GET', '/api/v5/cluster')) as ClusterAnswer;
-      const text = options.json ? json(answer) : statusText(answer, host.columns);
-      return { text, exitCode: answer.problems.some(isWrong) ? EXIT.unwell : EXIT.ok };
-    }),
-  );
+  add('status', `how the cluster is, and what to do about it; exit code ${EXIT.unwell} while something is wrong`)
+    .option('--wait <DURATION>', 'wait until all is well, that long at most')
+    .action((options: CommonOptions & { wait?: string }) =>
+      run(host, options, async (connection) => {
+        const ask = async (): Promise<ClusterAnswer> =>
+          (await callApi(connection, 'GET', '/api/v5/cluster')) as ClusterAnswer;
+        const answer = await patiently(host, waitMsOf(options.wait), ask, ({ problems }) => !problems.some(isWrong));
+        const text = options.json ? json(answer) : statusText(answer, host.columns);
+        return { text, exitCode: answer.problems.some(isWrong) ? EXIT.unwell : EXIT.ok };
+      }),
+    );
 
   for (const [verb, description] of VERBS) {
     add(`${verb} <NODE>`, description).action((node: string, options: CommonOptions) =>

@@ -72,7 +72,7 @@ interface Page<T> {
   meta: { hasnext: boolean; cursor?: string };
 }
 
-const QUEUES = '/api/v5/message_queues/queues';
+export const QUEUES = '/api/v5/message_queues/queues';
 /** Rows a page; the server allows as many for statistics. */
 const PAGE_LIMIT = 1_000;
 

@@ -12,6 +12,7 @@ import {
   type QueueAnswer,
   queuePath,
 } from './queue-answers.ts';
+import { addApplyCommand } from './queue-apply-command.ts';
 import { addCreateOptions, createBody } from './queue-create-options.ts';
 import { describeText, listText, peekText } from './queue-text.ts';
 import { type Connection, callApi } from './rest-client.ts';
@@ -24,7 +25,7 @@ import { groupDigits, printable } from './text-table.ts';
 export function registerQueueCommands(program: Command, host: CliHost = processHost): Command {
   const queues = program
     .command('queues')
-    .description('list, create, describe, delete, purge and peek into message queues')
+    .description('list, create, apply, describe, delete, purge and peek into message queues')
     .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
     .configureOutput({ writeOut: host.print, writeErr: host.printError })
     .showHelpAfterError('(add --help for how it is used)')
@@ -61,6 +62,8 @@ export function registerQueueCommands(program: Command, host: CliHost = processH
         return `Created ${printable(created.name)}. Consumers subscribe to ${printable(subscribe)}\n`;
       }),
   );
+
+  addApplyCommand(queues, host);
 
   add('describe <NAME>', 'show the settings and figures of a queue').action((name: string, options: CommonOptions) =>
     run(host, options, async (connection) => {

@@ -106,7 +106,7 @@ function failureOf(status: number, answer: unknown, connection: Connection): Cli
   }
   if (status === 403) return new CliFailure(EXIT.unauthorised, text, advice);
   if (status === 404 && code === 'NOT_FOUND') return new CliFailure(EXIT.notFound, text, advice);
-  return new CliFailure(EXIT.failure, text, advice);
+  return new CliFailure(EXIT.failure, text, advice, status === 503);
 }
 
 function reasonOf(error: unknown): string {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createFixture, listen } from '../../api/test/api-fixture.ts';
 import { MemoryClusterManagement } from '../../api/test/memory-cluster-management.ts';
 import { registerClusterCommands } from '../src/cluster-commands.ts';
-import { type Ran, runCommand } from './run-command.ts';
+import { type Ran, type RunOptions, runCommand } from './run-command.ts';
 
 let cluster: MemoryClusterManagement;
 let url: string;
@@ -13,8 +13,11 @@ beforeEach(async () => {
   url = `http://127.0.0.1:${await listen(api)}`;
 });
 
-function sluice(line: string): Promise<Ran> {
-  return runCommand(registerClusterCommands, ['cluster', ...line.split(' ')], { env: { SLUICE_URL: url } });
+function sluice(line: string, options: RunOptions = {}): Promise<Ran> {
+  return runCommand(registerClusterCommands, ['cluster', ...line.split(' ')], {
+    env: { SLUICE_URL: url },
+    ...options,
+  });
 }
 
 describe('sluice cluster', () => {
@@ -59,6 +62,33 @@ All is well.
     cluster.problems = cluster.problems.slice(1);
     const noticed = await sluice('status');
     expect([noticed.code, noticed.out.endsWith('Have 3.\nAll is well.\n')]).toEqual([0, true]);
+  });
+
+  it('waits until all is well, and no longer than it was told', async () => {
+    const degraded = [{ severity: 'degraded' as const, message: 'n2 is catching up.', hint: 'Wait.' }];
+    cluster.problems = degraded;
+    let looks = 0;
+    const mended = await sluice('status --wait 30s', {
+      pausing: () => {
+        if (++looks === 3) cluster.problems = [];
+      },
+    });
+    expect([mended.code, looks]).toEqual([0, 3]);
+    expect(mended.out).toContain('All is well.');
+    cluster.problems = degraded;
+    looks = 0;
+    const stayed = await sluice('status --wait 2s', { pausing: () => void looks++ });
+    expect([stayed.code, looks]).toEqual([6, 4]);
+    expect(stayed.out).toContain('n2 is catching up.');
+    expect((await sluice('status --wait 2')).err).toContain('has no unit');
+  });
+
+  it('waits for a server that is not there yet', async () => {
+    const env = { SLUICE_URL: 'http://127.0.0.1:9' };
+    expect((await sluice('status', { env })).code).toBe(5);
+    let pauses = 0;
+    expect((await sluice('status --wait 1s', { env, pausing: () => void pauses++ })).code).toBe(5);
+    expect(pauses).toBe(2);
   });
 
   it('tells a node that drains, racks and versions where they differ', async () => {

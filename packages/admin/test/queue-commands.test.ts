@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { refuse } from '@sluice/rpc/contract/queue-management';
 import { type ApiFixture, createFixture, listen } from '../../api/test/api-fixture.ts';
 import { registerQueueCommands } from '../src/queue-commands.ts';
 import { type Ran, type RunOptions, runCommand } from './run-command.ts';
@@ -112,6 +113,68 @@ describe('create, list, describe', () => {
       await fixture.queues.create({ ...first, name: `q${i}`, topicFilter: `t/${i}`, partitionCount: 1 });
     }
     expect(JSON.parse((await sluice('list --json', at)).out)).toHaveLength(1_005);
+  });
+});
+
+describe('apply', () => {
+  const orders = { name: 'orders', topic_filter: 'orders/#', is_lastvalue: false };
+  const apply = (list: unknown, options: RunOptions = {}) =>
+    sluice('apply q.json', { ...at, files: { 'q.json': JSON.stringify(list) }, ...options });
+
+  it('makes what is missing, changes what differs and leaves the rest, as often as it is run', async () => {
+    const state = { topic_filter: 'state/+', is_lastvalue: true };
+    expect(await apply([orders, state])).toMatchObject({
+      code: 0,
+      out: 'created    orders\ncreated    /state/+\n',
+    });
+    expect((await apply([orders, state])).out).toBe('unchanged  orders\nunchanged  /state/+\n');
+    expect((await apply([{ ...orders, local_max_inflight: 3 }])).out).toBe('changed    orders\n');
+    expect(JSON.parse((await sluice('list --json', at)).out)).toMatchObject([
+      { name: 'orders', local_max_inflight: 3 },
+      { name: '/state/+' },
+    ]);
+  });
+
+  it('takes what list --json prints', async () => {
+    await apply([orders]);
+    const { out } = await sluice('list --json', at);
+    expect((await apply(JSON.parse(out))).out).toBe('unchanged  orders\n');
+    await sluice('delete orders --yes', at);
+    expect((await apply(JSON.parse(out))).out).toBe('created    orders\n');
+  });
+
+  it('says what cannot be changed, and what is wrong with the file', async () => {
+    await apply([orders]);
+    expect(await apply([{ ...orders, topic_filter: 'other/#' }])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cannot be changed'),
+    });
+    for (const [list, said] of [
+      [{}, 'holds no list'],
+      [[{ name: 'a', is_lastvalue: false }], 'queue 1 has no topic_filter'],
+      [[orders, { topic_filter: 'b' }], 'queue 2 does not say is_lastvalue'],
+      [[orders, orders], 'queue 2 repeats orders'],
+    ] as const) {
+      expect(await apply(list)).toMatchObject({ code: 2, err: expect.stringContaining(said) });
+    }
+    expect(await sluice('apply none.json', at)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no such file'),
+    });
+  });
+
+  it('waits for a server that is not there yet, and for one that has no leader', async () => {
+    fixture.queues.down = refuse('UNAVAILABLE', 'nobody leads');
+    const options = { files: { 'q.json': JSON.stringify([orders]) }, ...at };
+    expect((await sluice('apply q.json', options)).code).toBe(1);
+    let looks = 0;
+    const late = await sluice('apply q.json --wait 5m', {
+      ...options,
+      pausing: () => {
+        if (++looks === 3) fixture.queues.down = undefined;
+      },
+    });
+    expect([late.code, late.out, looks]).toEqual([0, 'created    orders\n', 3]);
   });
 });
 

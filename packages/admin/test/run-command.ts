@@ -13,6 +13,10 @@ export interface RunOptions {
   env?: Record<string, string>;
   interactive?: boolean;
   answer?: string;
+  /** By path. */
+  files?: Record<string, string>;
+  /** What becomes of the world while the command waits. */
+  pausing?: () => void | Promise<void>;
 }
 
 class Exited extends Error {}
@@ -21,14 +25,24 @@ class Exited extends Error {}
 export async function runCommand(
   register: (program: Command, host: CliHost) => Command,
   line: readonly string[],
-  { env = {}, interactive = false, answer = '' }: RunOptions = {},
+  { env = {}, interactive = false, answer = '', files = {}, pausing = () => {} }: RunOptions = {},
 ): Promise<Ran> {
+  let nowMs = NOW_MS;
   const ran: Ran = { code: 0, out: '', err: '', asked: [] };
   const host: CliHost = {
     env,
     interactive,
     columns: 80,
-    nowMs: () => NOW_MS,
+    nowMs: () => nowMs,
+    pause: async (ms) => {
+      nowMs += ms;
+      await pausing();
+    },
+    readFile: async (path) => {
+      const text = files[path];
+      if (text === undefined) throw new Error('no such file');
+      return text;
+    },
     print: (text) => {
       ran.out += text;
     },

@@ -56,6 +56,9 @@ export class PlacementLoop {
       if (node.state === 'leaving' && this.#hasLeft(node, view, reports, nowMs)) {
         this.#logger.info({ node: node.name }, 'a node has left the cluster: nothing is on it any more');
         commands.push({ kind: 'set-node-state', nodeId: node.nodeId, state: 'gone' });
+      } else if (this.#isForgotten(node, nowMs)) {
+        this.#logger.info({ node: node.name }, 'a gateway was not heard of for long: the cluster goes on without it');
+        commands.push({ kind: 'set-node-state', nodeId: node.nodeId, state: 'gone' });
       }
     }
     return commands;
@@ -251,6 +254,12 @@ export class PlacementLoop {
     return report === undefined || ((report.connections ?? 0) === 0 && report.replicas.every((id) => id === 0));
   }
 
+  /** What keeps nothing need not come back; where pods come and go, none of them does. */
+  #isForgotten({ nodeId, state, roles }: NodeInfo, nowMs: number): boolean {
+    if (state === 'gone' || roles.some((role) => role !== 'gateway')) return false;
+    return this.#liveness.silentMs(nodeId, nowMs) > this.#settings.replaceAfterMs;
+  }
+
   /** Of each partition, what its leader of the latest term says, if that lives. */
   #partitionReports(nodes: readonly NodeInfo[], nowMs: number): Reports {
     const latest = new Map<number, PartitionReport>();
@@ -265,7 +274,7 @@ export class PlacementLoop {
 }
 
 export interface PlacementSettings {
-  /** A silent store is given up after that: longer than a restart, or every restart would copy everything. */
+  /** A silent store, or gateway, is given up after that: longer than a restart, or every restart would copy everything. */
   replaceAfterMs: number;
   /** The first places wait that long for as many stores as there shall be copies. */
   firstPatienceMs: number;

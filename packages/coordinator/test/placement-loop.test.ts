@@ -309,6 +309,20 @@ describe('nodes that come and go', () => {
     expect(fixture.nodes[1]?.state).toBe('gone');
   });
 
+  test('a gateway that is silent for as long as a store is waited for is forgotten; coordinators are not', () => {
+    const fixture = new Fixture(3, 4);
+    fixture.join(4, { roles: ['gateway'] });
+    fixture.join(5, { roles: ['gateway'] });
+    fixture.join(6, { roles: ['coordinator', 'gateway'] });
+    fixture.settle();
+    fixture.dead.add(4).add(6);
+    fixture.pass(SETTINGS.replaceAfterMs);
+    expect(fixture.nodes.map(({ state }) => state)).not.toContain('gone');
+    expect(fixture.step()).toEqual([{ kind: 'set-node-state', nodeId: 4, state: 'gone' }]);
+    fixture.pass(10_000);
+    expect(fixture.nodes.filter(({ state }) => state === 'gone').map(({ nodeId }) => nodeId)).toEqual([4]);
+  });
+
   test('leaving after it died: gone when others have what it had, whatever it said last', () => {
     const fixture = new Fixture(4, 8);
     fixture.settle();

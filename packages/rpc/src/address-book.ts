@@ -25,6 +25,15 @@ export class AddressBook {
     return this.#entries.get(nodeId);
   }
 
+  /** What the nodes at an address are called; one that is being replaced and who replaces it may both be there. */
+  namesAt(address: string): string[] {
+    const names: string[] = [];
+    for (const entry of this.#entries.values()) {
+      if (!entry.isGone && entry.address === address && entry.name !== '') names.push(entry.name);
+    }
+    return names;
+  }
+
   /** The node that bears the name now. */
   entryNamed(name: string): Readonly<AddressBookEntry> | undefined {
     for (const entry of this.#entries.values()) if (!entry.isGone && entry.name === name) return entry;

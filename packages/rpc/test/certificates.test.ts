@@ -147,6 +147,24 @@ describe('a port with certificates', () => {
     expect(await ask(moved)).toEqual({ type: 'not-leader', leader: 1 });
   });
 
+  test('who is reached under its name may be anywhere; under another name it is told nothing', async () => {
+    const tier = authority.issue({ cn: 'tier', names: 'DNS:*.pods.example' });
+    const pod = await node(9, tier);
+    for (const nodeId of [1, 2, 3]) pod.addresses.set(nodeId, `127.0.0.1:${nodeId}`);
+    const known = await node(1, good);
+    known.addresses.set(9, pod.address, 'two.pods.example');
+    expect(await ask(known, 9)).toEqual({ type: 'not-leader', leader: 1 });
+    for (const [nodeId, name] of [
+      [2, ''],
+      [3, 'two.nodes.example'],
+    ] as const) {
+      const other = await node(nodeId, good);
+      other.addresses.set(9, pod.address, name);
+      await expect(ask(other, 9)).rejects.toMatchObject({ code: 'PEER_CERTIFICATE' });
+    }
+    expect(pod.heard).toEqual([1]);
+  });
+
   test('B37: a member that claims to be another one is refused', async () => {
     const [one, two] = await pair(authority.issue({ cn: 'one' }), good);
     two.addresses.set(3, '127.0.0.3:1', 'three');

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { checkServerIdentity } from 'node:tls';
 import { SluiceError } from '@sluice/common/errors';
-import { hostOf } from '@sluice/rpc/grpc/certificate-names';
+import { CertificateNames, hostOf } from '@sluice/rpc/grpc/certificate-names';
 import type { TlsFiles } from '@sluice/rpc/grpc/tls-files';
 import type { ClusterTlsFiles } from './config/config.ts';
 import {
@@ -28,15 +28,18 @@ export class ClusterCertificates extends WatchedCertificates<TlsFiles> {
     this.#certificateFile = files.certificateFile;
   }
 
-  /** Others connect to that address, and compare the certificate with its host. */
-  mustName(address: string): void {
+  /** Others connect to that address, and compare the certificate with its host, or with the name they know the node by. */
+  mustName({ address, name }: { address: string; name: string }): void {
     const host = hostOf(address);
-    const problem = checkServerIdentity(host, new X509Certificate(this.current.cert).toLegacyObject());
-    if (problem === undefined) return;
+    const certificate = new X509Certificate(this.current.cert).toLegacyObject();
+    const problem = checkServerIdentity(host, certificate);
+    if (problem === undefined || new CertificateNames(certificate).speaksFor({ address: '', name })) return;
     throw new SluiceError(
       WORDING.code,
       `cluster.certificateFile = "${this.#certificateFile}" does not name ${host}, where others reach this node: ${problem.message}`,
-      { hint: 'issue it with that host as a subject alternative name (DNS or IP), or correct node.advertise' },
+      {
+        hint: 'issue it with that host, or with node.name, as a subject alternative name (DNS or IP), or correct node.advertise',
+      },
     );
   }
 }

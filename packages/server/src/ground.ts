@@ -10,7 +10,14 @@ import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { finishSetAside, setAside } from '@sluice/storage/set-aside';
 import { DiskGuard } from '@sluice/store/disk-guard';
 import type { ServerConfig } from './config/config.ts';
-import { type Member, makeIdentity, type NodeIdentity, readIdentity, saveIdentity } from './identity/node-identity.ts';
+import {
+  blankIdentity,
+  type Member,
+  makeIdentity,
+  type NodeIdentity,
+  readIdentity,
+  saveIdentity,
+} from './identity/node-identity.ts';
 
 /**
  * What a node stands on: its data directory, who that is, and for stores and coordinators what is stored in it.
@@ -28,6 +35,8 @@ export interface Ground {
   readonly wasAlone: boolean;
   /** Durable when it resolves. */
   become(member: Member): Promise<void>;
+  /** The directory is nobody's any more. Durable when it resolves; for who keeps nothing in it. */
+  forget(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -81,6 +90,12 @@ function ground(
   close: () => Promise<void>,
 ): Ground {
   let saved = Promise.resolve();
+  const save = (): Promise<void> => {
+    // One after the other: they write the same file.
+    const saving = saved.then(() => saveIdentity(directory, identity));
+    saved = saving.catch(() => {});
+    return saving;
+  };
   return {
     directory,
     identity,
@@ -88,10 +103,11 @@ function ground(
     wasAlone: identity.member === undefined && storage !== undefined && storage.entryLog.groups.size > 0,
     become(member) {
       identity.member = member;
-      // One after the other: they write the same file.
-      const saving = saved.then(() => saveIdentity(directory, identity));
-      saved = saving.catch(() => {});
-      return saving;
+      return save();
+    },
+    forget() {
+      Object.assign(identity, blankIdentity());
+      return save();
     },
     close,
   };

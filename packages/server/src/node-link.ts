@@ -10,6 +10,7 @@ import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { ClusterCertificates } from './cluster-certificates.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
+import { nodeName } from './identity/node-name.ts';
 
 /** How the roles of this node reach each other and, when it has a gRPC listener, other nodes. */
 export interface NodeLink {
@@ -54,7 +55,9 @@ export async function openNodeLink(
     await transport.shutdown();
   };
   try {
-    certificates?.mustName(advertised);
+    // Who founds a cluster is asked before anybody knows its name.
+    const isFounder = config.node.join.some((address) => formatAddress(address) === advertised);
+    certificates?.mustName({ address: advertised, name: isFounder ? '' : nodeName(config, advertised) });
   } catch (cause) {
     await close();
     throw cause;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '@sluice/common/clock';
-import { SluiceError, withHint } from '@sluice/common/errors';
+import { type SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { AccessAdministration } from '@sluice/coordinator/access-administration';
@@ -28,10 +28,10 @@ import type { ServerConfig } from './config/config.ts';
 import { type Ground, openGround } from './ground.ts';
 import { HeapGrowth } from './heap-growth.ts';
 import { confirmCluster } from './identity/confirm-cluster.ts';
-import { foundersOf } from './identity/founding.ts';
 import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
-import { answerHello, obtainMembership } from './identity/obtain-membership.ts';
+import { answerHello, loneFounder, obtainMembership } from './identity/obtain-membership.ts';
+import { GIVEN_UP, OwnPlace } from './identity/own-place.ts';
 import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
 import { keptSecret } from './kept-secret.ts';
 import { type ListenerCertificates, openListenerCertificates } from './listener-certificates.ts';
@@ -114,6 +114,11 @@ export class RunningNode {
     this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
   }
 
+  /** Resolves when the cluster goes on without this node, which is to end then. */
+  get lost(): Promise<SluiceError> {
+    return this.#parts.place.lost;
+  }
+
   get grpc(): NodeLink['grpc'] {
     return this.#parts.link.grpc;
   }
@@ -179,6 +184,7 @@ interface Parts {
   name: string;
   registration: NodeRegistration;
   ground: Ground;
+  place: OwnPlace;
   link: NodeLink;
   health: NodeHealth;
   metrics: PrometheusMetrics;
@@ -319,6 +325,7 @@ async function compose(around: Around): Promise<Parts> {
     name: registration.name,
     registration,
     ground,
+    place: new OwnPlace({ topology, nodeId, keepsData: ground.storage !== undefined, forget: () => ground.forget() }),
     link,
     health,
     metrics,
@@ -346,7 +353,7 @@ async function compose(around: Around): Promise<Parts> {
 
 /** From here on the node takes part; resolves when it serves. */
 async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promise<void> {
-  const { host, coordinator, store, watcher, gateway, topology, link } = parts;
+  const { host, coordinator, store, watcher, gateway, topology, link, place } = parts;
   host?.start();
   coordinator?.start();
   let nodes: readonly NodeInfo[] = [];
@@ -355,6 +362,7 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
     const isOfNodes = topology.nodes() !== nodes;
     nodes = topology.nodes();
     followClusterId(parts);
+    place.look();
     if (isOfNodes) {
       for (const { nodeId, address, name, state } of nodes) {
         if (address !== '') link.addresses.set(nodeId, address, name);
@@ -392,15 +400,13 @@ function followClusterId({ ground, topology, link, nodeId }: Parts): void {
 }
 
 /** The metadata knows where this node is now, and that it is back. Asked until somebody who leads has said so. */
-async function register({ metadata, registration, nodeId }: Parts): Promise<void> {
+async function register({ metadata, registration, nodeId, place }: Parts): Promise<void> {
   for (;;) {
     const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
     const result = outcome?.reply.result;
     if (result === 'done' || result === 'unchanged') return;
     if (result !== undefined && result !== 'not-formed') {
-      throw new SluiceError('NODE_REFUSED', `the cluster refused this node: ${result}`, {
-        hint: 'its id was given up, because another node replaced it: give it an empty data directory to join as a new one',
-      });
+      throw await place.refused(`the cluster refused this node, ${GIVEN_UP}: ${result}`);
     }
     await delay(REGISTER_AGAIN_MS);
   }
@@ -483,10 +489,4 @@ async function placeOf(around: Around, registration: NodeRegistration): Promise<
   await ground.become(member);
   logger.info({ nodeId: member.nodeId, cluster: member.clusterId }, 'this node has its place in a cluster');
   return member;
-}
-
-/** Of a data directory from before nodes had identities. */
-function loneFounder({ address, incarnation }: NodeRegistration): Member {
-  const { founders, clusterId } = foundersOf(new Map([[address, incarnation]]));
-  return { nodeId: 1, clusterId, foundedWith: founders, copies: 1, coordinators: [{ nodeId: 1, address }] };
 }

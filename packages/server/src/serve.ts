@@ -26,7 +26,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   let api: ApiRole | undefined;
   let scaler: ScalerRole | undefined;
   let stopping = false;
-  const stop = async (signal: string): Promise<void> => {
+  const stop = async (signal: string, exitCode = 0): Promise<void> => {
     if (stopping) return;
     stopping = true;
     const { drainTimeoutMs } = config.node;
@@ -35,7 +35,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     setTimeout(() => {
       logger.warn({ limitMs }, 'stopping takes too long: left as after a crash, what was acknowledged is on the disk');
       logger.flush();
-      process.exit(0);
+      process.exit(exitCode);
     }, limitMs);
     if (node === undefined) return;
     logger.info({ signal }, 'draining');
@@ -47,7 +47,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       await node.close();
       logger.info({}, 'stopped');
       logger.flush();
-      process.exit(0);
+      process.exit(exitCode);
     } catch (cause) {
       logger.error({ err: cause }, 'stopping failed; what was acknowledged is on the disk');
       logger.flush();
@@ -68,6 +68,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       await node.close();
       process.exit(0);
     }
+    void node.lost.then((cause) => {
+      logger.error({ err: cause }, cause.message);
+      void stop('no place in the cluster', EXIT_FAILED);
+    });
     api?.serve(node);
     await node.begin(config, logger);
     scaler = await openScaler(config, { queues: node.queues, metrics, logger });

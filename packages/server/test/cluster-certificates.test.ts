@@ -64,9 +64,19 @@ describe('the certificate of a node', () => {
   test('has to name the host at which others reach the node', async () => {
     write(authority.issue({ names: 'IP:10.0.0.1,DNS:one.example,IP:fd00:0:0:0:0:0:0:1' }));
     const certificates = await open();
-    for (const address of ['10.0.0.1:18830', 'one.example:1', '[fd00::1]:1']) certificates.mustName(address);
-    expect(() => certificates.mustName('two.example:1')).toThrow(
+    for (const address of ['10.0.0.1:18830', 'one.example:1', '[fd00::1]:1'])
+      certificates.mustName({ address, name: '' });
+    expect(() => certificates.mustName({ address: 'two.example:1', name: 'two' })).toThrow(
       expect.objectContaining({ code: 'CLUSTER_TLS', message: expect.stringContaining('does not name two.example') }),
+    );
+  });
+
+  test('or the name by which others know the node, wherever it is', async () => {
+    write(authority.issue({ cn: 'tier', names: 'DNS:*.gateway.sluice' }));
+    const certificates = await open();
+    certificates.mustName({ address: '10.0.0.7:5370', name: 'pod-7.gateway.sluice' });
+    expect(() => certificates.mustName({ address: '10.0.0.7:5370', name: 'pod-7' })).toThrow(
+      expect.objectContaining({ code: 'CLUSTER_TLS' }),
     );
   });
 

@@ -117,6 +117,7 @@ export class GrpcTransport implements Transport {
     const existing = this.#links.get(key);
     if (existing !== undefined) return existing;
     const link = new PeerLink(address, this.#tls, {
+      names: () => this.#options.addresses.namesAt(address),
       retired: () => {
         this.#links.delete(key);
         if (link.users > 0 && !this.#down) this.#retired.add(link);

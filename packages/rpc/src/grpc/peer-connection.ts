@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
-import { hostOf } from './certificate-names.ts';
+import { CertificateNames, hostOf } from './certificate-names.ts';
 import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from './limits.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -18,11 +18,16 @@ export class PeerConnection {
   #cause: string | undefined;
   #pingTimer: NodeJS.Timeout | undefined;
 
-  /** `onClosed` is told whether it ever stood. */
-  constructor(address: string, tls: TlsFiles | undefined, onClosed: (stood: boolean) => void) {
+  /** `names`: of nodes at the address, as far as they are known. `onClosed` is told whether it ever stood. */
+  constructor(
+    address: string,
+    names: readonly string[],
+    tls: TlsFiles | undefined,
+    onClosed: (stood: boolean) => void,
+  ) {
     const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, {
       createConnection: () => {
-        const socket = socketTo(address, tls);
+        const socket = socketTo(address, names, tls);
         // Streams are told of their end before the session says why.
         socket.once('error', (error: NodeJS.ErrnoException) => this.#failed(error));
         return socket;
@@ -98,7 +103,7 @@ export class PeerConnection {
   }
 }
 
-function socketTo(address: string, tls: TlsFiles | undefined): Socket {
+function socketTo(address: string, names: readonly string[], tls: TlsFiles | undefined): Socket {
   const host = hostOf(address);
   const port = Number(address.slice(address.lastIndexOf(':') + 1));
   if (tls === undefined) return connectTcp({ host, port, noDelay: true });
@@ -110,7 +115,11 @@ function socketTo(address: string, tls: TlsFiles | undefined): Socket {
     servername: 'node',
     minVersion: 'TLSv1.3',
     ALPNProtocols: ['h2'],
-    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    checkServerIdentity: (_name, certificate) => {
+      const shown = new CertificateNames(certificate);
+      if (names.some((name) => shown.speaksFor({ address: '', name }))) return undefined;
+      return checkServerIdentity(host, certificate);
+    },
   });
   socket.setNoDelay(true);
   return socket;

@@ -11,6 +11,8 @@ import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface PeerLinkEvents {
+  /** What the nodes at the address are called by now. */
+  names(): readonly string[];
   /** The link does nothing any more and may be forgotten. */
   retired(): void;
   /** The peer closed a stream with an error: for the log. */
@@ -176,7 +178,7 @@ export class PeerLink {
   #connected(): PeerConnection | undefined {
     if (this.#connection?.isOpen) return this.#connection;
     if (performance.now() < this.#notBeforeMs) return undefined;
-    const connection = new PeerConnection(this.#address, this.#tls, (stood) => {
+    const connection = new PeerConnection(this.#address, this.#events.names(), this.#tls, (stood) => {
       if (!stood) {
         this.#notBeforeMs = performance.now() + RECONNECT_PAUSE_MS;
         this.#whyFailed = connection.whyClosed;

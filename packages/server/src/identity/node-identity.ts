@@ -56,9 +56,14 @@ export async function readIdentity(directory: string): Promise<NodeIdentity | un
   }
 }
 
+/** Nobody yet, and nobody who was anybody. */
+export function blankIdentity(): NodeIdentity {
+  return { incarnation: randomUUID(), member: undefined };
+}
+
 /** A new one, and its file. Only for who holds the lock of the directory. */
 export async function makeIdentity(directory: string): Promise<NodeIdentity> {
-  const blank: NodeIdentity = { incarnation: randomUUID(), member: undefined };
+  const blank = blankIdentity();
   await saveIdentity(directory, blank);
   return blank;
 }

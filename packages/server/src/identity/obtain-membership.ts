@@ -129,6 +129,12 @@ function founded(
   return { nodeId: own.nodeId, clusterId, foundedWith: founders, coordinators, copies: 1 };
 }
 
+/** Of a data directory from before nodes had identities. */
+export function loneFounder({ address, incarnation }: NodeRegistration): Member {
+  const { founders, clusterId } = foundersOf(new Map([[address, incarnation]]));
+  return { nodeId: 1, clusterId, foundedWith: founders, copies: 1, coordinators: [{ nodeId: 1, address }] };
+}
+
 /** What this node answers to `hello`, whatever it knows of itself at that moment. */
 export function answerHello(identity: NodeIdentity, address: string, founders: readonly string[]): ClusterResponse {
   const { member, incarnation } = identity;

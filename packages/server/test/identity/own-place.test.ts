@@ -1,0 +1,76 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { NodeInfo } from '@sluice/meta/node-info';
+import { Topology } from '@sluice/meta/topology';
+import { OwnPlace } from '../../src/identity/own-place.ts';
+
+const NODE_ID = 7;
+
+let topology: Topology;
+let forgotten: number;
+let place: OwnPlace;
+
+beforeEach(() => {
+  topology = new Topology();
+  forgotten = 0;
+  place = placeOf(false);
+});
+
+function placeOf(keepsData: boolean): OwnPlace {
+  const forget = async () => void forgotten++;
+  return new OwnPlace({ topology, nodeId: NODE_ID, keepsData, forget });
+}
+
+function becomes(state: NodeInfo['state'] | undefined): void {
+  const node = { nodeId: NODE_ID, incarnation: 'i', name: 'n', address: 'a:1', roles: [], rack: '', version: '' };
+  topology.applyDelta({
+    epoch: topology.epoch + 1,
+    changed: [],
+    removed: [],
+    nodes: state === undefined ? [] : [{ ...node, mqttAddress: '', state }],
+    removedNodes: state === undefined ? [NODE_ID] : [],
+    partitions: [],
+  });
+  place.look();
+}
+
+/** The words, or undefined while the place is there. */
+const lost = () => Promise.race([place.lost.then(({ message, hint }) => `${message}; ${hint}`), settled()]);
+const settled = () => new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
+
+describe('the place of a node that keeps nothing', () => {
+  it('is lost when the cluster gave it up, and the directory is nobody’s then', async () => {
+    place.look();
+    becomes('active');
+    becomes('draining');
+    expect(await lost()).toBeUndefined();
+    becomes('gone');
+    expect(await lost()).toMatch(/its id was given up .*; start it again: .* joins as a new one/);
+    becomes('gone');
+    expect(forgotten).toBe(1);
+  });
+
+  it('is lost as well when even its number is forgotten', async () => {
+    becomes('active');
+    becomes(undefined);
+    expect(await lost()).toContain('given up');
+  });
+
+  it('is given back by a node that leaves: it ends when it is stopped', async () => {
+    becomes('active');
+    becomes('leaving');
+    becomes('gone');
+    expect(await lost()).toBeUndefined();
+    expect(forgotten).toBe(0);
+  });
+});
+
+describe('the place of a node that keeps data', () => {
+  it('is never forgotten by itself: what it promised stands in its log', async () => {
+    place = placeOf(true);
+    becomes('active');
+    becomes('gone');
+    expect(await lost()).toBeUndefined();
+    expect((await place.refused('refused')).hint).toContain('empty data directory');
+    expect(forgotten).toBe(0);
+  });
+});
