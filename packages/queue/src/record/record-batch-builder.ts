@@ -5,6 +5,7 @@ import { varintBytes, writeU32, writeU53, writeVarint } from './byte-cursor.ts';
 import type { RecordInput, RecordProperties, RecordTarget } from './record.ts';
 import {
   BATCH_COUNT_AT,
+  BATCH_EXCHANGES,
   BATCH_FLAGS_AT,
   BATCH_HEADER_BYTES,
   BATCH_KEYED,
@@ -12,6 +13,7 @@ import {
   BATCH_ORIGIN_BYTES,
   BATCH_RECORDS_MAX,
   KEY_BYTES_MAX,
+  RECORD_EXCHANGE,
   RECORD_EXPIRES,
   RECORD_PROPERTIES,
   RECORD_RETAIN,
@@ -39,6 +41,7 @@ export class RecordBatchBuilder {
   #at: number;
   #count = 0;
   #isKeyed = false;
+  #hasExchanges = false;
   #lastBytes = 0;
 
   /** `numbered`: batches have room for an origin, which is written before they are sent (`writeBatchOrigin`). */
@@ -77,6 +80,12 @@ export class RecordBatchBuilder {
       flags |= RECORD_EXPIRES;
       at = writeU53(bytes, at, record.expiresAtMs);
     }
+    if (record.exchange !== undefined) {
+      flags |= RECORD_EXCHANGE;
+      this.#hasExchanges = true;
+      at = writeU53(bytes, at, record.exchange.number);
+      at = writeU53(bytes, at, record.exchange.floor);
+    }
     at = writeVarint(bytes, at, targets.length);
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as RecordTarget;
@@ -113,7 +122,8 @@ export class RecordBatchBuilder {
     const end = this.#at;
     const batch = new Uint8Array(this.#slab.buffer, this.#slab.byteOffset + start, end - start);
     writeCommandHeader(batch, CommandKind.RECORD_BATCH);
-    batch[BATCH_FLAGS_AT] = this.#flags | (this.#isKeyed ? BATCH_KEYED : 0);
+    const contents = (this.#isKeyed ? BATCH_KEYED : 0) | (this.#hasExchanges ? BATCH_EXCHANGES : 0);
+    batch[BATCH_FLAGS_AT] = this.#flags | contents;
     writeU32(batch, BATCH_COUNT_AT, this.#count);
     // A lone record says nothing about how much comes together.
     this.#lastBytes = this.#count === 1 ? 0 : end - start;
@@ -121,6 +131,7 @@ export class RecordBatchBuilder {
     this.#at = end + this.#headerBytes;
     this.#count = 0;
     this.#isKeyed = false;
+    this.#hasExchanges = false;
     return batch;
   }
 
@@ -148,7 +159,11 @@ function checkedBytesMax(record: RecordInput, targets: readonly RecordTarget[]):
   checkTime(record.expiresAtMs, 'expiry');
   checkText(record.publisher, 'publisher');
   checkText(record.topic, 'topic');
-  let bytes = 4 + 1 + 8 + 8 + varintBytes(targets.length) + record.payload.length;
+  const { exchange } = record;
+  if (exchange !== undefined && (exchange.floor < 1 || exchange.floor > exchange.number)) {
+    throw invalid(`exchange ${exchange.number} with those below ${exchange.floor} over`);
+  }
+  let bytes = 4 + 1 + 8 + 8 + (exchange === undefined ? 0 : 16) + varintBytes(targets.length) + record.payload.length;
   bytes += 4 + (record.publisher.length + record.topic.length) * 3;
   let before = 0;
   for (let i = 0; i < targets.length; i++) {

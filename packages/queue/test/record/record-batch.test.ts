@@ -55,8 +55,9 @@ function batchOf(records: readonly RecordInput[]): Uint8Array {
 
 /** What a view says, in the shape of what went in. */
 function readBack(record: EncodedRecord): RecordInput {
-  const { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties } = record;
-  return { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties };
+  const { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties, exchange } = record;
+  const read = { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties };
+  return exchange === undefined ? read : { ...read, exchange };
 }
 
 function asWritten(record: RecordInput): RecordInput {
