@@ -14,12 +14,15 @@ export class ExactClient {
   /** PUBCOMP came. */
   readonly completed: string[] = [];
   readonly violations: string[] = [];
+  /** What the wills of its lost connections say; of those that were let in. */
+  readonly wills: string[] = [];
   connections = 0;
   /** Exchanges that were begun on another connection than they ended on. */
   resumed = 0;
   readonly #version: 4 | 5;
   readonly #targets: () => readonly Address[];
   readonly #filter: string | undefined;
+  readonly #willTopic: string | undefined;
   readonly #outbox = new Map<number, Outgoing>();
   readonly #inbox = new Map<number, Incoming>();
   #socket: Socket | undefined;
@@ -37,12 +40,13 @@ export class ExactClient {
 
   constructor(
     clientId: string,
-    options: { version: 4 | 5; targets: () => readonly Address[]; filter?: string; first: number },
+    options: { version: 4 | 5; targets: () => readonly Address[]; filter?: string; willTopic?: string; first: number },
   ) {
     this.clientId = clientId;
     this.#version = options.version;
     this.#targets = options.targets;
     this.#filter = options.filter;
+    this.#willTopic = options.willTopic;
     this.#attempt = options.first;
     this.#connect();
   }
@@ -80,7 +84,9 @@ export class ExactClient {
 
   #connect(): void {
     const targets = this.#targets();
-    const { host, port } = targets[this.#attempt++ % targets.length] as Address;
+    const attempt = this.#attempt++;
+    const { host, port } = targets[attempt % targets.length] as Address;
+    const will = `${this.clientId}#${attempt}`;
     const socket = connect(port, host);
     this.#socket = socket;
     const incoming = parser({ protocolVersion: this.#version });
@@ -89,17 +95,19 @@ export class ExactClient {
     const timer = setTimeout(() => {
       if (!this.#isOpen) socket.destroy();
     }, ExactClient.CONNECT_MS_MAX);
-    socket.on('connect', () => this.#send(this.#connectPacket()));
+    socket.on('connect', () => this.#send(this.#connectPacket(will)));
     socket.on('data', (bytes) => incoming.parse(bytes));
     socket.on('error', () => {});
     socket.on('close', () => {
       clearTimeout(timer);
+      if (this.#isOpen && !this.#isOver) this.wills.push(will);
       this.#isOpen = false;
       if (!this.#isOver) setTimeout(() => !this.#isOver && this.#connect(), ExactClient.RETRY_MS);
     });
   }
 
-  #connectPacket(): Packet {
+  #connectPacket(will: string): Packet {
+    const topic = this.#willTopic;
     return {
       cmd: 'connect',
       protocolId: 'MQTT',
@@ -108,6 +116,7 @@ export class ExactClient {
       clean: false,
       keepalive: 0,
       ...(this.#version === 5 ? { properties: { sessionExpiryInterval: 3_600 } } : {}),
+      ...(topic === undefined ? {} : { will: { topic, payload: Buffer.from(will), qos: 2, retain: false } }),
     };
   }
 

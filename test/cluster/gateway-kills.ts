@@ -7,7 +7,8 @@ import { ExactClient } from './exact-client.ts';
 /**
  * Exactly once, with gateways killed in between: QoS 2 publishers and QoS 2 subscribers with sessions that are kept, all
  * of them connected to any gateway; in each round one gateway is killed at a random moment, of a node that may be more
- * than that. At the end everything that was published is with every subscriber, once, and in the order of its publisher.
+ * than that. At the end everything that was published is with every subscriber, once, and in the order of its publisher;
+ * and so is the will of every connection that was lost, with one who listens for them.
  */
 export interface GatewayKillOptions {
   rounds: number;
@@ -26,6 +27,9 @@ export interface GatewayKillVerdict {
   lost: number;
   duplicated: number;
   disordered: number;
+  /** Connections lost, and wills that did not come, or not once. */
+  wills: number;
+  wrongWills: number;
   violations: readonly string[];
 }
 
@@ -37,6 +41,7 @@ export async function gatewayKills(options: GatewayKillOptions): Promise<Gateway
   const { rounds, seed, layout = 'compact', clients = 4, onRound } = options;
   const prng = new SeededPrng(seed);
   const cluster = await ClusterUnderTest.start({ layout });
+  const all: ExactClient[] = [];
   const publishers: ExactClient[] = [];
   const subscribers: ExactClient[] = [];
   try {
@@ -46,9 +51,15 @@ export async function gatewayKills(options: GatewayKillOptions): Promise<Gateway
       subscribers.push(new ExactClient(`subscriber-${n}`, { version, targets, filter: 'exact/#', first: n }));
     }
     await reached(() => subscribers.every(({ isReady }) => isReady), 'the subscribers to be there');
+    const witness = new ExactClient('witness', { version: 5, targets, filter: 'lost/#', first: 0 });
+    all.push(witness);
+    await reached(() => witness.isReady, 'the witness to be there');
     for (let n = 0; n < clients; n++) {
-      publishers.push(new ExactClient(`publisher-${n}`, { version: n % 2 === 0 ? 5 : 4, targets, first: n + 1 }));
+      const options = { targets, willTopic: `lost/${n}`, first: n + 1 };
+      publishers.push(new ExactClient(`publisher-${n}`, { version: n % 2 === 0 ? 5 : 4, ...options }));
     }
+    all.push(...publishers);
+    const verdict = (isEnd: boolean): GatewayKillVerdict => verdictOf(load, subscribers, witness, isEnd);
     const load = new Load(publishers);
     for (let round = 1; round <= rounds; round++) {
       await pause(prng.below(ALIVE_MS_MAX));
@@ -57,9 +68,7 @@ export async function gatewayKills(options: GatewayKillOptions): Promise<Gateway
       const downMs = prng.below(DOWN_MS_MAX);
       await pause(downMs);
       await cluster.restart(name);
-      onRound?.(
-        `round ${round}: ${name} killed, down for ${downMs} ms; ${formatKills(verdictOf(load, subscribers, false))}`,
-      );
+      onRound?.(`round ${round}: ${name} killed, down for ${downMs} ms; ${formatKills(verdict(false))}`);
     }
     await load.stop();
     await reached(() => publishers.every(({ unfinished }) => unfinished === 0), 'all publishes to be completed');
@@ -67,25 +76,29 @@ export async function gatewayKills(options: GatewayKillOptions): Promise<Gateway
     const isComplete = (): boolean => subscribers.every(({ received }) => received.length >= wanted);
     // What is missing then is lost.
     await reached(isComplete, 'everything to be delivered').catch(() => {});
+    await reached(() => lostOf(publishers).every((will) => witness.received.includes(will)), 'the wills').catch(
+      () => {},
+    );
     await pause(500);
-    return verdictOf(load, subscribers, true);
+    return verdict(true);
   } catch (cause) {
     throw cluster.failure(cause);
   } finally {
-    for (const client of [...publishers, ...subscribers]) client.stop();
+    for (const client of [...all, ...subscribers]) client.stop();
     await cluster.dispose();
   }
 }
 
-export function isExact({ lost, duplicated, disordered, violations }: GatewayKillVerdict): boolean {
-  return lost === 0 && duplicated === 0 && disordered === 0 && violations.length === 0;
+export function isExact({ lost, duplicated, disordered, wrongWills, violations }: GatewayKillVerdict): boolean {
+  return lost + duplicated + disordered + wrongWills + violations.length === 0;
 }
 
 export function formatKills(verdict: GatewayKillVerdict): string {
-  const { published, delivered, resumed, lost, duplicated, disordered, violations } = verdict;
+  const { published, delivered, resumed, lost, duplicated, disordered, wills, wrongWills, violations } = verdict;
   const bad = `${lost} lost, ${duplicated} duplicated, ${disordered} out of order, ${violations.length} violations`;
   const shown = violations.slice(0, 5).map((violation) => `\n  ${violation}`);
-  return `${published} published, ${delivered} delivered, ${resumed} exchanges resumed: ${bad}${shown.join('')}`;
+  const done = `${published} published, ${delivered} delivered, ${resumed} exchanges resumed, ${wills} connections lost`;
+  return `${done}: ${bad}, ${wrongWills} wills not once${shown.join('')}`;
 }
 
 /** Publishes as fast as the publishers have room, a little at a time. */
@@ -122,7 +135,12 @@ class Load {
 }
 
 /** `isEnd`: what is not there now does not come any more. */
-function verdictOf(load: Load, subscribers: readonly ExactClient[], isEnd: boolean): GatewayKillVerdict {
+function verdictOf(
+  load: Load,
+  subscribers: readonly ExactClient[],
+  witness: ExactClient,
+  isEnd: boolean,
+): GatewayKillVerdict {
   let [lost, duplicated, disordered, delivered, resumed] = [0, 0, 0, 0, 0];
   const violations: string[] = [];
   for (const { received, violations: some, resumed: own } of subscribers) {
@@ -144,7 +162,17 @@ function verdictOf(load: Load, subscribers: readonly ExactClient[], isEnd: boole
     resumed += own;
     violations.push(...some);
   }
-  return { published: load.published.length, delivered, resumed, lost, duplicated, disordered, violations };
+  const wills = lostOf(load.publishers);
+  const came = new Set(witness.received);
+  let wrongWills = witness.received.length - came.size;
+  if (isEnd) wrongWills += wills.filter((will) => !came.has(will)).length;
+  violations.push(...witness.violations);
+  const counts = { delivered, resumed, lost, duplicated, disordered };
+  return { published: load.published.length, ...counts, wills: wills.length, wrongWills, violations };
+}
+
+function lostOf(publishers: readonly ExactClient[]): string[] {
+  return publishers.flatMap(({ wills }) => wills);
 }
 
 async function reached(condition: () => boolean, what: string): Promise<void> {

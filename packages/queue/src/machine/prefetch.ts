@@ -1,4 +1,4 @@
-import { decodeDropRows } from './command-codec.ts';
+import { decodeDropRows, decodeForgetPublishers } from './command-codec.ts';
 import { COMMAND_VERSION, CommandKind } from './command-header.ts';
 import { IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
@@ -32,6 +32,11 @@ export function neededRows(state: MachineState, commands: readonly Uint8Array[])
         for (const rowBase of rowBases) keys.push(indexRowKey(queueId, rowBase));
         break;
       }
+      case CommandKind.FORGET_PUBLISHERS:
+        for (const clientId of decodeForgetPublishers(command).clientIds) {
+          keys.push(publisherRowKey(Buffer.from(clientId)));
+        }
+        break;
     }
   }
   return keys;

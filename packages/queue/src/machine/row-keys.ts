@@ -60,6 +60,9 @@ export function publisherRowKey(publisher: Uint8Array): Uint8Array {
   return key;
 }
 
+/** [from, to) of all publishers; `clientIdOf` a key of theirs. */
+export const PUBLISHER_RANGE = { from: Uint8Array.of(RowTable.PUBLISHER), to: Uint8Array.of(RowTable.PUBLISHER + 1) };
+
 export function machineRowKey(): Uint8Array {
   return Uint8Array.of(RowTable.MACHINE);
 }

@@ -142,6 +142,22 @@ test('queues take what a naive list of everything that was ever taken says', () 
   );
 });
 
+test('a publisher is forgotten when it was silent for long, and not by who is late', () => {
+  configure(1);
+  harness.nowMs = 5_000;
+  append(brought(5, [1]), brought(6, [1], { publisher: 'ü' }));
+  harness.nowMs = 9_000;
+  append(brought(7, [1], { publisher: 'ü' }));
+  const forget = (beforeMs: number): unknown =>
+    harness.turn([encodeCommand({ type: 'forget-publishers', beforeMs, clientIds: ['p', 'ü', 'nobody'] })]);
+  forget(5_000);
+  expect(harness.rowsOf(RowTable.PUBLISHER)).toHaveLength(2);
+  forget(9_000);
+  expect(harness.rowsOf(RowTable.PUBLISHER).map(({ key }) => Buffer.from(key).toString())).toEqual(['Lü']);
+  append(brought(5, [1]), brought(6, [1], { publisher: 'ü' }));
+  expect(depth(1)).toBe(4);
+});
+
 test('rows and records have the bytes of the golden file', () => {
   const row = {
     seenMs: 1_700_000_000_000,
@@ -152,7 +168,8 @@ test('rows and records have the bytes of the golden file', () => {
     ]),
   };
   const batch = batchOf([brought(302, [1], { floor: 300, expiresAtMs: 2_000 }), record([target(1)])]);
-  const lines = { publisher: hexOf(encodePublisherRow(row)), batch: hexOf(batch) };
+  const forget = encodeCommand({ type: 'forget-publishers', beforeMs: 1_700_000_000_000, clientIds: ['a', 'ü'] });
+  const lines = { publisher: hexOf(encodePublisherRow(row)), batch: hexOf(batch), forget: hexOf(forget) };
   expect(lines).toEqual(Object.fromEntries(goldenLines('exchanges-v5.hex')));
   expect(decodePublisherRow(encodePublisherRow(row))).toEqual(row);
   expect(checkRecordBatch(batch).count).toBe(2);
