@@ -98,6 +98,7 @@ export class PublishRouter implements DurablePublish {
         nowMs,
         new Completion(pending, 1, this.#refused),
         exchange,
+        packet.ownsBuffer,
       );
       return true;
     }
@@ -138,8 +139,9 @@ export class PublishRouter implements DurablePublish {
     }
     if (byPartition.size === 0) return false;
     const completion = new Completion(pending, byPartition.size, this.#refused);
+    const ownsBuffer = byPartition.size === 1 ? packet.ownsBuffer : undefined;
     for (const [partition, targets] of byPartition) {
-      this.#add(partition, targets, packet, publisher, nowMs, completion, exchange);
+      this.#add(partition, targets, packet, publisher, nowMs, completion, exchange, ownsBuffer);
     }
     return true;
   }
@@ -152,12 +154,15 @@ export class PublishRouter implements DurablePublish {
     nowMs: number,
     completion: Completion,
     exchange: RecordExchange | undefined,
+    /** Only where the message is for one partition: two cannot both have its buffer. */
+    ownsBuffer: true | undefined,
   ): void {
     const expiryS = packet.properties?.messageExpiryIntervalS;
     const record = {
       targets,
       topic: packet.topic,
       payload: packet.payload,
+      ownsBuffer,
       qos: packet.qos,
       retain: packet.retain,
       publisher: publisher.clientId,

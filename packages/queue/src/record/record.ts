@@ -4,6 +4,8 @@ export interface RecordInput {
   targets: readonly RecordTarget[];
   topic: string;
   payload: Uint8Array;
+  /** The payload ends a buffer that is for nobody else, but for views among the properties: it may become the batch's. */
+  ownsBuffer?: true | undefined;
   /** QoS of the PUBLISH; deliveries decide their own. */
   qos: 0 | 1 | 2;
   retain: boolean;
