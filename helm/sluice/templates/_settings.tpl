@@ -22,9 +22,13 @@
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* What pods are replaced for. Users, rules, keys and certificates are files that a node takes anew while it runs. */}}
+{{/* What a rollout must follow; not the secret, whose content a rendering cannot always see. */}}
 {{- define "sluice.checksum" -}}
-{{- include "sluice.config" . | sha256sum -}}
+{{- $config := list (include "sluice.config" .) -}}
+{{- if eq .tier (include "sluice.frontTier" .root) -}}
+{{- $config = concat $config (list (include "sluice.rules" .root) (toJson .root.Values.users)) -}}
+{{- end -}}
+{{- $config | toJson | sha256sum -}}
 {{- end -}}
 
 {{- define "sluice.listenOn" -}}

@@ -8,8 +8,10 @@ export interface CliHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether a person sits at the other end and can be asked. */
   readonly interactive: boolean;
-  /** Of the terminal; a usual one where there is none. */
+  /** Of the terminal as it is now; a usual one where there is none. */
   readonly columns: number;
+  /** Undefined where what is printed goes to no terminal: nothing can be taken back there. */
+  readonly rows: number | undefined;
   nowMs(): number;
   pause(ms: number): Promise<void>;
   readFile(path: string): Promise<string>;
@@ -24,7 +26,12 @@ export interface CliHost {
 export const processHost: CliHost = {
   env: process.env,
   interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
-  columns: process.stdout.columns ?? 80,
+  get columns() {
+    return process.stdout.columns ?? 80;
+  },
+  get rows() {
+    return process.stdout.isTTY === true ? process.stdout.rows : undefined;
+  },
   nowMs: () => Date.now(),
   pause: (ms) => setTimeout(ms),
   readFile: (path) => readFile(path, 'utf8'),

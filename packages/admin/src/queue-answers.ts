@@ -22,9 +22,16 @@ export interface StatisticsAnswer {
     depth_bytes: number;
     ready_messages: number;
     inflight_messages: number;
+    lag_messages: number;
     lag_seconds: number;
     oldest_message_age_seconds: number;
     consumers: number;
+    status: string;
+    published_per_second: number | null;
+    settled_per_second: number | null;
+    drain_seconds: number | null;
+    delivered_total: number;
+    redelivered_total: number;
     keys: number;
     published_total: number;
     accepted_total: number;

@@ -17,6 +17,8 @@ export interface RunOptions {
   files?: Record<string, string>;
   /** What becomes of the world while the command waits. */
   pausing?: () => void | Promise<void>;
+  /** Of the terminal; without, what is printed goes to a file. */
+  rows?: number;
 }
 
 class Exited extends Error {}
@@ -25,7 +27,7 @@ class Exited extends Error {}
 export async function runCommand(
   register: (program: Command, host: CliHost) => Command,
   line: readonly string[],
-  { env = {}, interactive = false, answer = '', files = {}, pausing = () => {} }: RunOptions = {},
+  { env = {}, interactive = false, answer = '', files = {}, pausing = () => {}, rows }: RunOptions = {},
 ): Promise<Ran> {
   let nowMs = NOW_MS;
   const ran: Ran = { code: 0, out: '', err: '', asked: [] };
@@ -33,6 +35,7 @@ export async function runCommand(
     env,
     interactive,
     columns: 80,
+    rows,
     nowMs: () => nowMs,
     pause: async (ms) => {
       nowMs += ms;

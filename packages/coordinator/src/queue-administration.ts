@@ -37,12 +37,21 @@ export class QueueAdministration implements QueueManagement {
   readonly #topology: Topology;
   readonly #stores: StoreQuestions;
   readonly #clock: Clock;
+  readonly #lagObjectiveMs: number;
 
-  constructor(options: { metadata: QueueMetadata; topology: Topology; transport: Transport; clock: Clock }) {
+  constructor(options: {
+    metadata: QueueMetadata;
+    topology: Topology;
+    transport: Transport;
+    clock: Clock;
+    /** How old a message may become before its consumers are too slow. */
+    lagObjectiveMs: number;
+  }) {
     this.#metadata = options.metadata;
     this.#topology = options.topology;
     this.#stores = new StoreQuestions({ topology: options.topology, transport: options.transport });
     this.#clock = options.clock;
+    this.#lagObjectiveMs = options.lagObjectiveMs;
   }
 
   async list(): Promise<Outcome<readonly QueueDefinition[]>> {
@@ -116,7 +125,7 @@ export class QueueAdministration implements QueueManagement {
       if (of.length !== definition.partitions.length) continue;
       found.set(
         definition.name,
-        statisticsOf(of, nowMs, (nodeId) => this.#nameOf(nodeId)),
+        statisticsOf(of, nowMs, this.#lagObjectiveMs, (nodeId) => this.#nameOf(nodeId)),
       );
     }
     return { ok: true, value: found };

@@ -1,3 +1,4 @@
+import { consumerStatus, drainSeconds } from '@sluice/queue/dispatch/consumer-status';
 import type { PeekedMessage, QueueStatistics } from '@sluice/rpc/contract/queue-management';
 import type { PeekedRecord, StoreQueueStatistics } from '@sluice/rpc/contract/store-admin';
 import type { PartitionFigures } from './store-questions.ts';
@@ -6,6 +7,7 @@ import type { PartitionFigures } from './store-questions.ts';
 export function statisticsOf(
   partitions: readonly PartitionFigures[],
   nowMs: number,
+  objectiveMs: number,
   nameOf: (nodeId: number) => string,
 ): QueueStatistics {
   const sum = (of: (figures: StoreQueueStatistics) => number): number =>
@@ -19,15 +21,33 @@ export function statisticsOf(
   }
   const depth = sum((figures) => figures.depth);
   const inflight = sum((figures) => figures.inflight);
+  const ageSeconds = oldestMs > 0 ? Math.max(0, nowMs - oldestMs) / 1000 : 0;
+  const published = knownSum(partitions, ({ publishedPace }) => publishedPace);
+  const gone = knownSum(partitions, ({ gonePace }) => gonePace);
+  const toDrain = drainSeconds(depth, published, gone);
   return {
     depthMessages: depth,
     depthBytes: sum((figures) => figures.depthBytes),
     readyMessages: Math.max(0, depth - inflight),
     inflightMessages: inflight,
     lagMessages: depth,
-    lagSeconds: oldestMs > 0 ? Math.max(0, nowMs - oldestMs) / 1000 : 0,
+    lagSeconds: ageSeconds,
     oldestPublishedAtMs: oldestMs > 0 ? oldestMs : null,
     consumers,
+    status: consumerStatus({
+      depth,
+      consumers,
+      ageSeconds,
+      quietSeconds: Math.min(...partitions.map(({ quietMs }) => quietMs)) / 1000,
+      jobSeconds: Math.max(...partitions.map(({ jobMs }) => jobMs)) / 1000,
+      drainSeconds: toDrain,
+      objectiveSeconds: objectiveMs / 1000,
+    }),
+    publishedPerSecond: published ?? null,
+    settledPerSecond: gone ?? null,
+    drainSeconds: Number.isFinite(toDrain) ? toDrain : null,
+    deliveredTotal: sum((figures) => figures.deliveredTotal),
+    redeliveredTotal: sum((figures) => figures.redeliveredTotal),
     keys: sum((figures) => figures.keys),
     publishedTotal: sum((figures) => figures.publishedTotal),
     publishedBytesTotal: sum((figures) => figures.publishedBytesTotal),
@@ -49,6 +69,20 @@ export function statisticsOf(
         leader: nameOf(figures.nodeId),
       })),
   };
+}
+
+/** Undefined as long as it is unknown of any. */
+function knownSum(
+  partitions: readonly PartitionFigures[],
+  of: (figures: StoreQueueStatistics) => number | undefined,
+): number | undefined {
+  let total = 0;
+  for (const figures of partitions) {
+    const amount = of(figures);
+    if (amount === undefined) return undefined;
+    total += amount;
+  }
+  return total;
 }
 
 export function peekedMessageOf(record: PeekedRecord, partition: number): PeekedMessage {

@@ -285,4 +285,6 @@ const ZEROES = {
   purgedTotal: 0,
   redeliveredTotal: 0,
   deliveredTotal: 0,
+  quietMs: 0,
+  jobMs: 0,
 };

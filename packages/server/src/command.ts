@@ -1,4 +1,5 @@
 import { registerClusterCommands } from '@sluice/admin/cluster-commands';
+import { registerLagCommands } from '@sluice/admin/lag-commands';
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { registerUserCommands } from '@sluice/admin/user-commands';
 import { registerBenchCommand } from '@sluice/bench/remote-command';
@@ -19,6 +20,7 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
   registerConfigCommand(program);
   registerPasswdCommand(program);
   registerQueueCommands(program);
+  registerLagCommands(program);
   registerClusterCommands(program);
   registerUserCommands(program);
   registerBenchCommand(program);

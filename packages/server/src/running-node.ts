@@ -334,7 +334,13 @@ async function compose(around: Around): Promise<Parts> {
     routes,
     metadata,
     watcher,
-    queues: new QueueAdministration({ metadata, topology, transport, clock }),
+    queues: new QueueAdministration({
+      metadata,
+      topology,
+      transport,
+      clock,
+      lagObjectiveMs: config.queues.lagObjectiveMs,
+    }),
     access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
     retained: new RetainedAdministration({ topology, transport, clock, metrics }),
     cluster: new ClusterAdministration({

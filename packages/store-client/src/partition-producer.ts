@@ -160,28 +160,18 @@ export class PartitionProducer {
     this.#links.keep(this.#topology.nodes());
   }
 
-  /**
-   * The payload is copied before this returns, unless it owns its buffer, which then is the batch's. `completion` hears of
-   * its fate later, exactly once.
-   */
+  /** The payload is copied before this returns; `completion` hears of its fate later, exactly once. */
   add(partition: number, record: RecordInput, completion: RecordCompletion): void {
     const lane = this.#lane(partition);
     const { builder } = lane;
     const isLarge = record.payload.length >= PartitionProducer.LARGE_PAYLOAD_BYTES;
-    if (isLarge) {
-      this.#finish(lane);
-      const batch = builder.around(record);
-      if (batch !== undefined) {
-        this.#buffered(batch.length);
-        this.#send(lane, batch, [completion]);
-        return;
-      }
-    }
+    if (isLarge) this.#finish(lane);
     const before = lane.completions.length === 0 ? 0 : builder.sizeBytes;
     builder.add(record);
     if (lane.completions.length === 0) this.#dirty.push(lane);
     lane.completions.push(completion);
-    this.#buffered(builder.sizeBytes - before);
+    this.#bufferedBytes += builder.sizeBytes - before;
+    if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
     if (isLarge || builder.isFull || builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#finish(lane);
     else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
@@ -195,11 +185,6 @@ export class PartitionProducer {
     this.#sweeping.close();
     clearTimeout(this.#resumeTimer);
     this.#links.close();
-  }
-
-  #buffered(bytes: number): void {
-    this.#bufferedBytes += bytes;
-    if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
   }
 
   #lane(partition: number): PartitionLane {
@@ -217,20 +202,15 @@ export class PartitionProducer {
     this.#dirty.length = 0;
   }
 
-  /** The batch that gathers is complete. */
+  /** The batch that gathers is complete: it is sent, or waits behind the others. */
   #finish(lane: PartitionLane): void {
     if (lane.completions.length === 0) return;
     const { completions } = lane;
     lane.completions = [];
-    this.#send(lane, lane.builder.finish(), completions);
-  }
-
-  /** Or waits behind the others. */
-  #send(lane: PartitionLane, bytes: Uint8Array, completions: readonly RecordCompletion[]): void {
     this.#batchRecords.observe(completions.length);
     const batch: UnansweredBatch = {
       lane,
-      bytes,
+      bytes: lane.builder.finish(),
       completions,
       createdMs: this.#clock.monotonicMs(),
       number: 0,

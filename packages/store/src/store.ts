@@ -7,6 +7,7 @@ import type { Topology } from '@sluice/meta/topology';
 import type { NodeStorage } from '@sluice/multiraft/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
@@ -23,7 +24,6 @@ import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
-import { PublisherSweeper } from './publisher-sweeper.ts';
 import { QueueConfigurator, type RetainedLimits } from './queue-configurator.ts';
 import { RecordReader } from './record-reader.ts';
 import { collectRetainedMetrics } from './retained/retained-metrics.ts';
@@ -54,7 +54,6 @@ export class Store {
   readonly #sweeper: RetentionSweeper;
   readonly #retained: RetainedService;
   readonly #retainedSweeper: RetainedSweeper;
-  readonly #publisherSweeper: PublisherSweeper;
   readonly #append: AppendService;
   readonly #consume: ConsumeService;
   readonly #sessions: SessionService;
@@ -120,7 +119,6 @@ export class Store {
     };
     this.#retained = new RetainedService({ partitions, topology, records, clock, events, metrics });
     this.#retainedSweeper = new RetainedSweeper({ partitions, clock, logger });
-    this.#publisherSweeper = new PublisherSweeper({ partitions, engine: storage.engine, clock, logger });
     collectRetainedMetrics(metrics, partitions);
     collectReplicaMetrics(metrics, { host, partitions, topology });
     this.#append = new AppendService({
@@ -136,9 +134,10 @@ export class Store {
     this.#sessionMetrics = new SessionMetrics(metrics, partitions);
     this.#sessions = new SessionService({ partitions, clock, limits: options.streamLimits ?? DEFAULT_STREAM_LIMITS });
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
-    this.admin = new AdminService({ partitions, topology, records: this.#records, wouldLead });
     const { lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } = options;
     this.figures = new QueueGatherer({ partitions, topology, clock, objectiveMs });
+    const paceOf = (queue: Readonly<QueueState>) => this.figures.paceOf(queue);
+    this.admin = new AdminService({ partitions, topology, records, wouldLead, paceOf, clock });
     this.#handOvers = new HandOvers({ host, transport, clock, logger });
     this.#keeper = new MembershipKeeper({ host, partitions, topology, handOvers: this.#handOvers, logger });
     this.#balancer = new LeaderBalancer({
@@ -175,7 +174,6 @@ export class Store {
     registry.serveCall<RetainedRequest, RetainedResponse>('retained', (request) => this.#retained.answer(request));
     this.#sweeper.start();
     this.#retainedSweeper.start();
-    this.#publisherSweeper.start();
     this.figures.start();
     this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
@@ -296,7 +294,6 @@ export class Store {
     clearInterval(this.#timer);
     this.#sweeper.stop();
     this.#retainedSweeper.stop();
-    this.#publisherSweeper.stop();
     this.figures.stop();
     this.#disk.stop();
     this.#sessions.stop();

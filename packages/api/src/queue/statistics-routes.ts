@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { CONSUMER_STATUSES } from '@sluice/queue/dispatch/consumer-status';
 import type { QueueManagement, QueueStatistics } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../api-error.ts';
@@ -34,10 +35,16 @@ function statisticsView(
       oldest_message_age_seconds: oldest === null ? 0 : Math.max(0, (nowMs - oldest) / 1_000),
       oldest_published_at: oldest === null ? null : new Date(oldest).toISOString(),
       consumers: figures.consumers,
+      status: figures.status,
+      published_per_second: figures.publishedPerSecond,
+      settled_per_second: figures.settledPerSecond,
+      drain_seconds: figures.drainSeconds,
       keys: figures.keys,
       published_total: figures.publishedTotal,
       published_bytes_total: figures.publishedBytesTotal,
       accepted_total: figures.acceptedTotal,
+      delivered_total: figures.deliveredTotal,
+      redelivered_total: figures.redeliveredTotal,
       returned_total: figures.returnedTotal,
       refused_total: figures.refusedTotal,
       expired_total: figures.expiredTotal,
@@ -57,6 +64,12 @@ function statisticsView(
 }
 
 const count = (description: string) => ({ type: 'integer', minimum: 0, description });
+const pace = (description: string) => ({
+  type: 'number',
+  minimum: 0,
+  nullable: true,
+  description: `${description} null while it is unknown.`,
+});
 const seconds = (description: string) => ({ type: 'number', minimum: 0, description });
 
 const FIGURES = {
@@ -74,10 +87,21 @@ const FIGURES = {
     description: 'When that message was published.',
   },
   consumers: count('Attached consumers.'),
+  status: {
+    type: 'string',
+    enum: CONSUMER_STATUSES,
+    description:
+      'How consumers stand to the backlog: `falling_behind` does not shrink and is older than a tenth of the objective, `stalled` has consumers that acknowledge nothing.',
+  },
+  published_per_second: pace('Messages that enter, in the mean of a minute.'),
+  settled_per_second: pace('Messages that leave in whatever way, in the mean of a minute.'),
+  drain_seconds: pace('Until nothing is left at that pace; null also when it does not shrink.'),
   keys: count('Last-value queues: keys that have a value.'),
   published_total: count('Messages that entered the queue.'),
   published_bytes_total: count('Their bytes.'),
   accepted_total: count('Acknowledged by consumers.'),
+  delivered_total: count('Handed to consumers, again included. Counted since the current leader leads.'),
+  redelivered_total: count('Of those: not for the first time.'),
   returned_total: count('Rejected, or given back by a consumer that left. Counted since the current leader leads.'),
   refused_total: count('Publishes refused because of a limit.'),
   expired_total: count('Left by age or expiry.'),

@@ -1,4 +1,4 @@
-import type { ConnectPacket, Will } from '@sluice/mqtt/codec/packet';
+import type { ConnectPacket, QoS, Will } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { OpenedSession } from '@sluice/mqtt/protocol/effects';
@@ -112,10 +112,11 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
     session.storedWill = new StoredWill(session, sessions.client, key);
     return;
   }
-  const stored = new StoredSession(session, sessions.client, key, services.ingress);
+  const stored = new StoredSession(session, sessions.client, key);
   session.stored = stored;
-  session.exchanges = stored.exchanges;
+  session.grantedQosMax = STORED_QOS_MAX;
   const before = [...session.subscriptions.values()];
+  for (const subscription of before) subscription.qos = Math.min(subscription.qos, STORED_QOS_MAX) as QoS;
   for (const view of kept.subscriptions) {
     const request = parseTopicFilter(view.filter);
     if (request.kind === 'invalid' || session.subscriptions.has(view.filter)) continue;
@@ -130,9 +131,12 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
     session.route(subscription);
     session.begin(subscription, false);
   }
-  stored.begin(kept);
+  stored.begin(kept.subscriptions);
   if (before.length > 0) void stored.subscribe(before);
 }
+
+/** Exactly once needs packet ids that are kept as well. */
+const STORED_QOS_MAX: QoS = 1;
 
 /**
  * A client that we have connected to another gateway. The newer connection is the client's, by the time of its CONNECT

@@ -1,4 +1,3 @@
-import type { BoundId, TakenId } from './exchanges.ts';
 import type { StoredSubscription } from './session-rows.ts';
 import type { WillGroup } from './will-rows.ts';
 
@@ -10,9 +9,6 @@ export type SessionReply =
       epoch: number;
       present: boolean;
       subscriptions: readonly StoredSubscription[];
-      /** What its client publishes, and what it was sent, under packet ids that are still in use. */
-      taken: readonly TakenId[];
-      bound: readonly BoundId[];
       /** Where it was connected until now; 0: nowhere. */
       formerGateway: number;
       formerEpoch: number;
@@ -29,8 +25,6 @@ export type SessionReply =
   | { type: 'session-closed'; changed: boolean }
   | { type: 'sessions-expired'; clientIds: readonly string[] }
   | { type: 'session-passed' }
-  /** The number of each `take`. */
-  | { type: 'session-exchanged'; numbers: readonly number[] }
   | { type: 'wills-fired'; count: number }
   /** Undefined: none is due. */
   | { type: 'wills-claimed'; group: WillGroup | undefined }

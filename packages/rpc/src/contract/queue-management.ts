@@ -1,5 +1,6 @@
 import type { QueueDefinition, QueueLimits } from '@sluice/meta/queue-definition';
 import type { QueueSettings, QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
+import type { ConsumerStatus } from '@sluice/queue/dispatch/consumer-status';
 
 /**
  * What an operator may ask of queues, wherever it runs: the REST API is its only caller in a node, and neither side
@@ -89,6 +90,16 @@ export interface QueueStatistics {
   /** Publish time of that message; null when there is none. */
   oldestPublishedAtMs: number | null;
   consumers: number;
+  status: ConsumerStatus;
+  /** Messages a second, in the mean of a minute; null while the leaders have not seen enough. */
+  publishedPerSecond: number | null;
+  /** Those that left in whatever way. */
+  settledPerSecond: number | null;
+  /** Until nothing is left at that pace; null when it does not shrink, or the pace is unknown. */
+  drainSeconds: number | null;
+  /** Counted by the current leaders since they lead. */
+  deliveredTotal: number;
+  redeliveredTotal: number;
   /** Distinct live keys of a last-value queue; 0 otherwise. */
   keys: number;
   publishedTotal: number;

@@ -64,6 +64,14 @@ export interface StoreQueueStatistics {
   purgedTotal: number;
   redeliveredTotal: number;
   deliveredTotal: number;
+  /** Records a second, in the mean of a minute; undefined while this leader has not seen enough. */
+  publishedPace?: number | undefined;
+  /** Settled in whatever way. */
+  gonePace?: number | undefined;
+  /** Since an acknowledgement was last seen, or since this leader looks. */
+  quietMs: number;
+  /** From delivery to acknowledgement, in the mean; 0: unknown. */
+  jobMs: number;
 }
 
 export interface PeekedRecord {

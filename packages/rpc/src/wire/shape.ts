@@ -20,6 +20,12 @@ export const anyInteger: Check = (value, where) => {
   }
 };
 
+export const anyAmount: Check = (value, where) => {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw wireInvalid(`${where} is no finite number from 0 on`);
+  }
+};
+
 /** Its owner looks inside: the metadata machine checks its own commands. */
 export const anyObject: Check = (value, where) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wireInvalid(`${where} is no object`);

@@ -2,7 +2,7 @@ import type { PeekedRecord, StoreAdminRequest, StoreAdminResponse } from '../con
 import { v1 } from '../gen/v1.ts';
 import { type Codec, readerOf, reading, wireInvalid } from './codec.ts';
 import { jsonBytes, parseJson } from './json.ts';
-import { anyFlag, anyInteger, anyText, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
+import { anyAmount, anyFlag, anyInteger, anyText, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
 
 const requestShape = typed<StoreAdminRequest>({
   statistics: { queueIds: listOf(anyInteger) },
@@ -41,6 +41,10 @@ const statisticsShape = objectOf({
   purgedTotal: anyInteger,
   redeliveredTotal: anyInteger,
   deliveredTotal: anyInteger,
+  publishedPace: maybe(anyAmount),
+  gonePace: maybe(anyAmount),
+  quietMs: anyAmount,
+  jobMs: anyAmount,
 });
 
 const recordShape = objectOf({

@@ -106,7 +106,7 @@ export class GatewayNode extends SimMachine {
     this.topology = topology;
     this.producer = producer;
     this.attachments = attachments;
-    this.queues = new QueueAdministration({ metadata, topology, transport, clock });
+    this.queues = new QueueAdministration({ metadata, topology, transport, clock, lagObjectiveMs: 300_000 });
     this.cluster = new ClusterAdministration({ topology, metadata, leading });
     watcher.onChange(() => {
       this.#coordinatorIds = topology.coordinators().map((node) => node.nodeId);

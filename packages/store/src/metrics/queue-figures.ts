@@ -1,12 +1,10 @@
 import type { Clock } from '@sluice/common/clock';
 import { Histogram } from '@sluice/common/metrics';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import { CONSUMER_STATUSES, consumerStatus, drainSeconds } from '@sluice/queue/dispatch/consumer-status';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import type { QueuePart } from './oldest-records.ts';
 import type { QueuePace } from './queue-pace.ts';
-
-/** How the consumers of a queue stand to its backlog, in the order of how bad it is. */
-export const ConsumerStatus = { OK: 0, FALLING_BEHIND: 1, STALLED: 2, NO_CONSUMERS: 3 } as const;
 
 /**
  * What is to be known of one queue, over all its partitions led here, at one moment. Counters are those of the replicated
@@ -55,11 +53,6 @@ export class QueueFigures {
 
   /** From this delivery on, a record counts as stuck. */
   static readonly STUCK_DELIVERIES = 5;
-  /** Nothing acknowledged for so long, and for so many times what a job takes: nobody works. */
-  static readonly STALLED_MS = 60_000;
-  static readonly STALLED_JOBS = 5;
-  /** Younger than this share of the objective, a backlog is no trouble, whatever its trend. */
-  static readonly TROUBLE_SHARE = 0.1;
 
   constructor(definition: QueueDefinition, objectiveMs: number, clock: Clock) {
     this.definition = definition;
@@ -136,10 +129,7 @@ export class QueueFigures {
 
   /** Until nothing is left, at the present pace; infinite when it does not shrink, NaN while the pace is unknown. */
   get drainSeconds(): number {
-    if (this.depth === 0) return 0;
-    const growth = this.#growth;
-    if (growth === undefined) return Number.NaN;
-    return growth < 0 ? this.depth / -growth : Number.POSITIVE_INFINITY;
+    return drainSeconds(this.depth, this.#publishedPace, this.#gonePace);
   }
 
   /** Until records that nobody settled expire by the queue's period or are dropped for newer ones; infinite for never. */
@@ -154,15 +144,19 @@ export class QueueFigures {
     return seconds;
   }
 
+  /** Its place in the order of how bad it is. */
   get status(): number {
-    if (this.depth === 0) return ConsumerStatus.OK;
-    if (this.consumers === 0) return ConsumerStatus.NO_CONSUMERS;
-    const { STALLED_MS, STALLED_JOBS, TROUBLE_SHARE } = QueueFigures;
-    const stalledSeconds = Math.max(STALLED_MS / 1000, STALLED_JOBS * meanOf(this.processingSeconds));
-    const quietSeconds = this.#quietSinceMs === 0 ? 0 : (this.#monotonicMs - this.#quietSinceMs) / 1000;
-    if (Math.min(quietSeconds, this.ageSeconds) >= stalledSeconds) return ConsumerStatus.STALLED;
-    const isOld = this.ageSeconds * 1000 >= this.objectiveMs * TROUBLE_SHARE;
-    return isOld && this.drainSeconds === Number.POSITIVE_INFINITY ? ConsumerStatus.FALLING_BEHIND : ConsumerStatus.OK;
+    const { depth, consumers, ageSeconds } = this;
+    const status = consumerStatus({
+      depth,
+      consumers,
+      ageSeconds,
+      quietSeconds: this.#quietSinceMs === 0 ? 0 : (this.#monotonicMs - this.#quietSinceMs) / 1000,
+      jobSeconds: meanOf(this.processingSeconds),
+      drainSeconds: this.drainSeconds,
+      objectiveSeconds: this.objectiveMs / 1000,
+    });
+    return CONSUMER_STATUSES.indexOf(status);
   }
 
   /** Records a second. */
@@ -186,6 +180,6 @@ function merged(one: Histogram | undefined, other: Histogram): Histogram {
   return both;
 }
 
-function meanOf(histogram: Histogram | undefined): number {
+export function meanOf(histogram: Histogram | undefined): number {
   return histogram === undefined || histogram.count === 0 ? 0 : histogram.sum / histogram.count;
 }

@@ -1,9 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
 import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
 import type { Partition } from '../partition.ts';
 import { OldestRecords, type QueuePart } from './oldest-records.ts';
 import { QueueFigures } from './queue-figures.ts';
+import type { QueuePace } from './queue-pace.ts';
 import { QueuePaces } from './queue-paces.ts';
 
 /** Gathers the figures of queues led here, each over its partitions, in slices: nothing else waits for a page. */
@@ -38,6 +40,10 @@ export class QueueGatherer {
 
   stop(): void {
     this.#paces.stop();
+  }
+
+  paceOf(queue: Readonly<QueueState>): QueuePace | undefined {
+    return this.#paces.of(queue);
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Topology } from '@sluice/meta/topology';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
@@ -10,6 +11,8 @@ import type {
   StoreAdminResponse,
   StoreQueueStatistics,
 } from '@sluice/rpc/contract/store-admin';
+import { meanOf } from '../metrics/queue-figures.ts';
+import type { QueuePace } from '../metrics/queue-pace.ts';
 import type { Partition } from '../partition.ts';
 import { membersOf } from '../partition-set.ts';
 import type { RecordReader } from '../record-reader.ts';
@@ -26,6 +29,8 @@ export class AdminService {
   readonly #topology: Topology;
   readonly #records: RecordReader;
   readonly #wouldLead: (partition: Partition) => boolean;
+  readonly #paceOf: (queue: Readonly<QueueState>) => QueuePace | undefined;
+  readonly #clock: Clock;
 
   /** Index rows read at once while peeking. */
   static readonly PEEK_ROWS = 32;
@@ -35,11 +40,15 @@ export class AdminService {
     topology: Topology;
     records: RecordReader;
     wouldLead: (partition: Partition) => boolean;
+    paceOf: (queue: Readonly<QueueState>) => QueuePace | undefined;
+    clock: Clock;
   }) {
     this.#partitions = options.partitions;
     this.#topology = options.topology;
     this.#records = options.records;
     this.#wouldLead = options.wouldLead;
+    this.#paceOf = options.paceOf;
+    this.#clock = options.clock;
   }
 
   async answer(request: StoreAdminRequest): Promise<StoreAdminResponse> {
@@ -108,6 +117,8 @@ export class AdminService {
   async #figures(partition: Partition, queue: Readonly<QueueState>): Promise<StoreQueueStatistics> {
     const load = partition.existingDispatch(queue.queueId)?.load;
     const counts = partition.counts(queue.queueId);
+    const pace = this.#paceOf(queue);
+    const quietSinceMs = Math.max(pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
     const first = queue.depth === 0 ? undefined : await this.#firstLive(partition, queue);
     return {
       queueId: queue.queueId,
@@ -131,6 +142,10 @@ export class AdminService {
       purgedTotal: queue.droppedPurged,
       deliveredTotal: counts?.delivered ?? 0,
       redeliveredTotal: counts?.redelivered ?? 0,
+      publishedPace: pace?.published,
+      gonePace: pace?.gone,
+      quietMs: quietSinceMs === 0 ? 0 : this.#clock.monotonicMs() - quietSinceMs,
+      jobMs: meanOf(counts?.processingSeconds) * 1_000,
     };
   }
 

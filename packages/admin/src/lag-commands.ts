@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+import { addApiOptions, json } from './api-command.ts';
+import { EXIT } from './cli-failure.ts';
+import { type CliHost, processHost } from './cli-host.ts';
+import { consumersText, lagText } from './lag-text.ts';
+import { getAllStatistics, type StatisticsAnswer } from './queue-answers.ts';
+import { addWatchOptions, runWatching, type WatchOptions } from './watch.ts';
+
+const VIEWS = [
+  ['lag', 'which queues are behind, by how much, and whether it gets better', lagText],
+  ['consumers', 'who works on the queues, what they hold, and what comes back', consumersText],
+] as const;
+
+/** `sluice lag` and `sluice consumers`: the same figures of all queues, the worst first, once or as they change. */
+export function registerLagCommands(program: Command, host: CliHost = processHost): Command {
+  for (const [name, description, text] of VIEWS) {
+    const command = program
+      .command(name)
+      .description(description)
+      .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
+      .configureOutput({ writeOut: host.print, writeErr: host.printError })
+      .showHelpAfterError('(add --help for how it is used)')
+      .option('--match <TEXT>', 'only queues whose name contains it');
+    addWatchOptions(addApiOptions(command)).action((options: LagOptions) =>
+      runWatching(host, options, async (connection, linesMax) => {
+        const rows = (await getAllStatistics(connection)).filter((row) => row.name.includes(options.match ?? ''));
+        return options.json ? json(rows) : text(rows satisfies StatisticsAnswer[], linesMax);
+      }),
+    );
+  }
+  return program;
+}
+
+interface LagOptions extends WatchOptions {
+  match?: string;
+}
