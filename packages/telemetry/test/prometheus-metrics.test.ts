@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { Histogram } from '@sluice/common/metrics';
 import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import fc from 'fast-check';
 import { parseExposition } from './exposition-parser.ts';
@@ -32,6 +33,30 @@ describe('the page', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test('shows histograms that somebody else keeps, and what there is at that moment', async () => {
+    const metrics = new PrometheusMetrics();
+    const kept = new Map<string, Histogram>();
+    metrics.collectHistograms('sluice_wait_seconds', 'Waits.', () =>
+      [...kept].map(([queue, histogram]): [{ queue: string }, Histogram] => [{ queue }, histogram]),
+    );
+    const histogram = new Histogram([1]);
+    kept.set('a', histogram);
+    histogram.observe(0.5);
+    histogram.observe(3);
+    const samples = (await page()).get('sluice_wait_seconds')?.samples;
+    expect([...(samples ?? [])]).toEqual([
+      ['sluice_wait_seconds_bucket{le=1,queue=a}', 1],
+      ['sluice_wait_seconds_bucket{le=+Inf,queue=a}', 2],
+      ['sluice_wait_seconds_sum{queue=a}', 3.5],
+      ['sluice_wait_seconds_count{queue=a}', 2],
+    ]);
+    kept.delete('a');
+    expect((await page()).get('sluice_wait_seconds')?.samples.size).toBe(0);
+    async function page() {
+      return parseExposition(await metrics.page());
+    }
   });
 
   test('comes back equal through a parser, whatever stands in labels, help and values', async () => {

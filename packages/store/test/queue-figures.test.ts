@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { ConsumerStatus, type QueueFigures } from '../src/metrics/queue-figures.ts';
+import { QueueGatherer } from '../src/metrics/queue-gatherer.ts';
+import { QueuePaces } from '../src/metrics/queue-paces.ts';
+import { DEFINITION, TestStore, until } from './support/test-store.ts';
+
+const OBJECTIVE_MS = 60_000;
+const NAME = DEFINITION.name;
+
+let store: TestStore;
+let gatherer: QueueGatherer;
+
+beforeEach(async () => {
+  store = await TestStore.start();
+  gatherer = newGatherer();
+  await store.define();
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await store.remove();
+});
+
+function newGatherer(): QueueGatherer {
+  const { partitions } = store.store;
+  return new QueueGatherer({ partitions, topology: store.topology, clock: store.clock, objectiveMs: OBJECTIVE_MS });
+}
+
+async function figures(): Promise<QueueFigures> {
+  const [found] = await gatherer.named((name) => name === NAME);
+  if (found === undefined) throw new Error('the queue is not there');
+  return found;
+}
+
+/** Both clocks go on. */
+function pass(ms: number): void {
+  store.skewMs += ms;
+  store.sleepMs += ms;
+}
+
+describe('the age of the oldest message', () => {
+  test('is exact to the message, whichever goes first, and read once while nothing goes', async () => {
+    await store.publishEach(1, ['a']);
+    pass(10_000);
+    await store.publishEach(1, ['b']);
+    pass(5_000);
+    await store.publishEach(1, ['c']);
+    const consumer = store.attach(1);
+    await until(() => consumer.delivered.length === 3, 'all are with the consumer');
+    expect((await figures()).ageSeconds).toBeCloseTo(15, 0);
+    // Out of order: the row of the second is gone, the first is still the oldest.
+    consumer.accept(1);
+    await until(async () => (await figures()).depth === 2, 'b is settled');
+    expect((await figures()).ageSeconds).toBeCloseTo(15, 0);
+    consumer.accept(0);
+    await until(async () => (await figures()).depth === 1, 'a is settled');
+    expect((await figures()).ageSeconds).toBeLessThan(1);
+    const reads = jest.spyOn(store.engine, 'getMany');
+    const scans = jest.spyOn(store.engine, 'scan');
+    pass(7_000);
+    expect((await figures()).ageSeconds).toBeCloseTo(7, 0);
+    expect([reads.mock.calls.length, scans.mock.calls.length]).toEqual([0, 0]);
+    consumer.accept(2);
+    await until(async () => (await figures()).depth === 0, 'nothing is left');
+    expect(await figures()).toMatchObject({ ageSeconds: 0, drainSeconds: 0, status: ConsumerStatus.OK });
+  });
+});
+
+describe('the state of consumers', () => {
+  test('no consumers, working, stalled: as somebody would say who looked', async () => {
+    const paces = new QueuePaces(store.store.partitions, store.clock);
+    jest.spyOn(QueuePaces.prototype, 'of').mockImplementation((queue) => of.call(paces, queue));
+    await store.publishEach(1, ['a', 'b']);
+    expect((await figures()).status).toBe(ConsumerStatus.NO_CONSUMERS);
+    const consumer = store.attach(1, 1);
+    await until(() => consumer.delivered.length === 1, 'it has the first');
+    await paces.look();
+    expect((await figures()).status).toBe(ConsumerStatus.OK);
+    await passLooking(paces, 65_000);
+    expect((await figures()).status).toBe(ConsumerStatus.STALLED);
+    expect((await figures()).oldestHeldSeconds).toBeCloseTo(65, 0);
+    // One acknowledgement, and what takes that long may take it again.
+    consumer.accept(0);
+    await until(() => consumer.delivered.length === 2, 'it has the second');
+    await passLooking(paces, 65_000);
+    expect((await figures()).status).not.toBe(ConsumerStatus.STALLED);
+  });
+
+  test('falling behind is more in than out, once it is old enough to matter', async () => {
+    const paces = new QueuePaces(store.store.partitions, store.clock);
+    jest.spyOn(QueuePaces.prototype, 'of').mockImplementation((queue) => of.call(paces, queue));
+    store.attach(1, 1);
+    await until(async () => (await figures()).consumers === 1, 'it is attached');
+    await paces.look();
+    await store.publishEach(1, ['a', 'b', 'c']);
+    await passLooking(paces, 5_000);
+    const young = await figures();
+    expect([young.drainSeconds, young.status]).toEqual([Number.POSITIVE_INFINITY, ConsumerStatus.OK]);
+    await passLooking(paces, 10_000);
+    expect((await figures()).status).toBe(ConsumerStatus.FALLING_BEHIND);
+  });
+
+  async function passLooking(paces: QueuePaces, ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += QueuePaces.LOOK_MS) {
+      pass(QueuePaces.LOOK_MS);
+      await paces.look();
+    }
+  }
+});
+
+test('why messages are delivered again, and for how long they waited and were worked on', async () => {
+  await store.publishEach(1, ['a']);
+  pass(20_000);
+  const first = store.attach(1);
+  await until(() => first.delivered.length === 1, 'it was delivered');
+  first.reject(0);
+  await until(() => first.delivered.length === 2, 'and again');
+  first.detach();
+  const second = store.attach(1);
+  await until(() => second.delivered.length === 1, 'and to the next');
+  pass(3_000);
+  second.accept(0);
+  await until(async () => (await figures()).depth === 0, 'it is settled');
+  const { delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover, waitSeconds, processingSeconds } =
+    await figures();
+  expect([delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover]).toEqual([3, 1, 1, 0]);
+  expect(waitSeconds?.count).toBe(1);
+  expect(waitSeconds?.sum).toBeCloseTo(20, 0);
+  expect(processingSeconds?.count).toBe(1);
+  expect(processingSeconds?.sum).toBeCloseTo(3, 0);
+});
+
+test('what is deliverable, held and due to be lost', async () => {
+  await store.define({ limits: { countMax: 10, bytesMax: null, overflow: 'refuse' } });
+  await store.publishEach(1, ['a', 'b', 'c', 'd']);
+  const consumer = store.attach(1, 3);
+  await until(() => consumer.delivered.length === 3, 'three are held');
+  const { ready, inflight, windowTotal, lossHorizonSeconds, definition } = await figures();
+  expect([ready, inflight, windowTotal]).toEqual([1, 3, 3]);
+  expect(lossHorizonSeconds).toBeCloseTo(definition.dataRetentionMs / 1_000, -1);
+});
+
+const { of } = QueuePaces.prototype;
