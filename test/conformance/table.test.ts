@@ -2,12 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { citationsOf, readCitations, readMentions } from './support/citations.ts';
-import { STILL_OPEN } from './support/open.ts';
 import { readStatements, SPECIFICATIONS, type Specification } from './support/statements.ts';
 import { standingOf, tableOf } from './support/table.ts';
-
-/** Statements that wait for work under way. This number only goes down. */
-const OPEN: Record<Specification, number> = { '5.0': 1, '3.1.1': 1 };
 
 /** How many statements each section has, taken from the documents and not from our lists. */
 const SECTIONS: Record<Specification, string> = {
@@ -59,10 +55,8 @@ describe('the conformance table', () => {
     expect(mentions.length).toBeGreaterThan(50);
   });
 
-  test.each(SPECIFICATIONS)('MQTT %s: what is open becomes less', (specification) => {
-    const open = statements.filter((one) => one.specification === specification && one.open !== undefined);
-    expect(open.length).toBe(OPEN[specification]);
-    for (const { open: needs } of open) expect([...STILL_OPEN]).toContain(/^needs (\w+)/.exec(needs ?? '')?.[1]);
+  test('nothing is open', () => {
+    expect(statements.filter(({ open }) => open !== undefined)).toEqual([]);
   });
 
   test('README.md is up to date', () => {

@@ -1,11 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { IPublishPacket, MqttClient } from 'mqtt';
+import mqtt from 'mqtt';
 import { MOSQUITTO, testWith } from '../harness/left-out.ts';
 import { mosquittoPub } from '../harness/mosquitto.ts';
 import { type Broker, startBroker } from './support/broker.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
-import { numbered } from './support/until.ts';
+import { numbered, until } from './support/until.ts';
 
 let server: Broker;
 let queues: Queues;
@@ -64,6 +67,44 @@ test('a binary and an empty payload arrive as they were', async () => {
   expect(Buffer.from(peeked[0]?.payload ?? '', 'base64')).toEqual(payload);
   expect(peeked[1]?.payload_size).toBe(0);
   await publisher.close();
+});
+
+test('images arrive in queues and at live subscribers as they were, with all that travels with them', async () => {
+  await queues.create({ name: 'images', topic_filter: 'images/+' });
+  const { host, port } = server.mqtt;
+  const clients = await Promise.all(
+    [1, 2, 3].map(() => mqtt.connectAsync({ host, port, protocolVersion: 5, reconnectPeriod: 0 })),
+  );
+  const [publisher, worker, onlooker] = clients as [MqttClient, MqttClient, MqttClient];
+  const arrived = [worker, onlooker].map((client) => {
+    const packets: IPublishPacket[] = [];
+    client.on('message', (_topic, _payload, packet) => packets.push(packet));
+    return packets;
+  });
+  await worker.subscribeAsync('$q/images/+', { qos: 1 });
+  await onlooker.subscribeAsync('images/+', { qos: 1 });
+  const payloads = Array.from({ length: 8 }, (_, i) => randomBytes(70_000 + i * 30_011));
+  const propertiesOf = (i: number) => ({
+    userProperties: { number: String(i) },
+    ...(i % 3 === 0 ? { correlationData: Buffer.from(`job ${i}`) } : {}),
+  });
+  // One of them is retained: it goes into two partitions, or twice into one.
+  await Promise.all(
+    payloads.map((payload, i) =>
+      publisher.publishAsync(`images/${i}`, payload, { qos: 1, retain: i === 4, properties: propertiesOf(i) }),
+    ),
+  );
+  for (const packets of arrived) {
+    await until(() => packets.length >= payloads.length, 'all images');
+    packets.sort((a, b) => (a.topic < b.topic ? -1 : 1));
+    expect(packets.map(({ topic }) => topic)).toEqual(payloads.map((_, i) => `images/${i}`));
+    packets.forEach(({ payload, properties }, i) => {
+      expect((payload as Buffer).equals(payloads[i] as Buffer)).toBe(true);
+      expect(properties?.userProperties).toEqual({ number: String(i) });
+      expect(properties?.correlationData?.toString()).toBe(i % 3 === 0 ? `job ${i}` : undefined);
+    });
+  }
+  await Promise.all(clients.map((client) => client.endAsync()));
 });
 
 test('a will enters the queues of its topic', async () => {

@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, test } from '@jest/globals';
 import { type ConfigSources, loadConfig } from '@sluice/server/config/load-config';
+import { parse } from 'yaml';
+import { COPIED } from '../../helm/copy-monitoring.mjs';
 import { type KubeObject, type Place, podOf } from '../kubelet/pod.ts';
 import { CHART, HELM, helm, nameOf, render, template, workloads } from './chart.ts';
 import { CASES, type Case, goldenFile, goldenText } from './golden.ts';
@@ -83,6 +85,37 @@ withHelm('the chart', () => {
         expect(JSON.stringify(object)).not.toMatch(/password"?:|scrypt|PRIVATE KEY|"value":"admin:/i);
       }
     });
+  });
+
+  test('pods are replaced for settings, and not for users, rules or queues, which a node takes while it runs', () => {
+    const checksums = (values: string): unknown[] =>
+      workloads(render(`tls: { nodes: { mode: none } }\n${values}`))
+        .filter(({ kind }) => kind !== 'Pod' && kind !== 'Job')
+        .map(({ template }) => template.metadata.annotations['checksum/config']);
+    const before = checksums('');
+    expect(
+      checksums('rules: [{ permission: allow, topics: [a] }]\nqueues: [{ topic_filter: a, is_lastvalue: true }]'),
+    ).toEqual(before);
+    const after = checksums('config: { auth: { database: true } }');
+    // The gateways: nobody else lets anybody in.
+    expect(after.map((checksum, i) => checksum === before[i])).toEqual([false, true, true]);
+  });
+
+  test('rules and dashboards are those of deploy', () => {
+    const inChart = readdirSync(join(CHART, 'files'), { recursive: true, withFileTypes: true }).filter((one) =>
+      one.isFile(),
+    );
+    expect(inChart).toHaveLength(COPIED.size);
+    for (const [path, from] of COPIED) {
+      const isSame = readFileSync(join(CHART, 'files', path), 'utf8') === readFileSync(from, 'utf8');
+      expect([path, isSame || 'differs: node helm/copy-monitoring.mjs']).toEqual([path, true]);
+    }
+    const objects = render('metrics: { rules: { enabled: true }, dashboards: { enabled: true } }');
+    const rules = objects.find(({ kind }) => kind === 'PrometheusRule');
+    expect(rules?.spec).toEqual(parse(readFileSync(COPIED.get('rules.yaml') as string, 'utf8')));
+    const dashboards = objects.filter(({ metadata }) => metadata.labels?.grafana_dashboard === '1');
+    for (const { data } of dashboards) for (const text of Object.values(data)) JSON.parse(text as string);
+    expect(dashboards).toHaveLength(COPIED.size - 1);
   });
 
   test('the longest names leave room for what Kubernetes adds', () => {

@@ -105,6 +105,9 @@ function withoutChance(object: KubeObject, fullname: string): KubeObject {
     if (key === 'checksum/config') return '(sha256)';
     return value;
   }) as KubeObject;
+  // Compared with their sources elsewhere.
+  if (copy.kind === 'PrometheusRule') copy.spec = '(rules.yaml)';
+  for (const key of Object.keys(copy.data ?? {})) if (key.startsWith('sluice-')) copy.data[key] = '(dashboard)';
   if (copy.kind !== 'Secret') return copy;
   for (const field of ['data', 'stringData']) {
     for (const key of Object.keys(copy[field] ?? {})) copy[field][key] = '(random)';

@@ -22,13 +22,9 @@
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* What a rollout must follow; not the secret, whose content a rendering cannot always see. */}}
+{{/* What pods are replaced for. Users, rules, keys and certificates are files that a node takes anew while it runs. */}}
 {{- define "sluice.checksum" -}}
-{{- $config := list (include "sluice.config" .) -}}
-{{- if eq .tier (include "sluice.frontTier" .root) -}}
-{{- $config = concat $config (list (include "sluice.rules" .root) (toJson .root.Values.users)) -}}
-{{- end -}}
-{{- $config | toJson | sha256sum -}}
+{{- include "sluice.config" . | sha256sum -}}
 {{- end -}}
 
 {{- define "sluice.listenOn" -}}

@@ -300,6 +300,26 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         items: list(fc.record({ clientId: text, epoch: integer, streamId: integer, offset: integer })),
       }),
       message('seen', { partition: integer, version: integer }),
+      message('exchange', {
+        partition: integer,
+        requestId: integer,
+        clientId: text,
+        epoch: integer,
+        serial: integer,
+        steps: list(
+          fc.oneof(
+            fc.record({ type: fc.constantFrom('take', 'release', 'finish'), packetId: integer }),
+            fc.record({
+              type: fc.constant('bind'),
+              packetId: integer,
+              qos: fc.constantFrom(1, 2),
+              streamId: integer,
+              offset: integer,
+            }),
+            fc.record({ type: fc.constant('receive'), packetId: integer, streamId: integer, offset: integer }),
+          ),
+        ),
+      }),
       message('wills-published', { partition: integer, group: integer }),
       message('next-page', { partition: integer }),
     ),
@@ -322,6 +342,16 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
             streamId: fc.oneof(fc.constantFrom(-1, 0), fc.integer({ min: 2, max: Number.MAX_SAFE_INTEGER })),
           }),
         ),
+        taken: list(fc.record({ packetId: integer, number: integer })),
+        bound: list(
+          fc.record({
+            packetId: integer,
+            state: fc.constantFrom('sent-qos1', 'sent-qos2', 'received'),
+            streamId: integer,
+            offset: integer,
+          }),
+        ),
+        numbers: list(integer),
       }),
       message('deliver', {
         partition: integer,

@@ -160,18 +160,28 @@ export class PartitionProducer {
     this.#links.keep(this.#topology.nodes());
   }
 
-  /** The payload is copied before this returns; `completion` hears of its fate later, exactly once. */
+  /**
+   * The payload is copied before this returns, unless it owns its buffer, which then is the batch's. `completion` hears of
+   * its fate later, exactly once.
+   */
   add(partition: number, record: RecordInput, completion: RecordCompletion): void {
     const lane = this.#lane(partition);
     const { builder } = lane;
     const isLarge = record.payload.length >= PartitionProducer.LARGE_PAYLOAD_BYTES;
-    if (isLarge) this.#finish(lane);
+    if (isLarge) {
+      this.#finish(lane);
+      const batch = builder.around(record);
+      if (batch !== undefined) {
+        this.#buffered(batch.length);
+        this.#send(lane, batch, [completion]);
+        return;
+      }
+    }
     const before = lane.completions.length === 0 ? 0 : builder.sizeBytes;
     builder.add(record);
     if (lane.completions.length === 0) this.#dirty.push(lane);
     lane.completions.push(completion);
-    this.#bufferedBytes += builder.sizeBytes - before;
-    if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
+    this.#buffered(builder.sizeBytes - before);
     if (isLarge || builder.isFull || builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#finish(lane);
     else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
@@ -185,6 +195,11 @@ export class PartitionProducer {
     this.#sweeping.close();
     clearTimeout(this.#resumeTimer);
     this.#links.close();
+  }
+
+  #buffered(bytes: number): void {
+    this.#bufferedBytes += bytes;
+    if (this.#bufferedBytes > this.#bufferBytesMax) this.#congested = true;
   }
 
   #lane(partition: number): PartitionLane {
@@ -202,15 +217,20 @@ export class PartitionProducer {
     this.#dirty.length = 0;
   }
 
-  /** The batch that gathers is complete: it is sent, or waits behind the others. */
+  /** The batch that gathers is complete. */
   #finish(lane: PartitionLane): void {
     if (lane.completions.length === 0) return;
     const { completions } = lane;
     lane.completions = [];
+    this.#send(lane, lane.builder.finish(), completions);
+  }
+
+  /** Or waits behind the others. */
+  #send(lane: PartitionLane, bytes: Uint8Array, completions: readonly RecordCompletion[]): void {
     this.#batchRecords.observe(completions.length);
     const batch: UnansweredBatch = {
       lane,
-      bytes: lane.builder.finish(),
+      bytes,
       completions,
       createdMs: this.#clock.monotonicMs(),
       number: 0,

@@ -1,5 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
+import type { ExchangeStep } from '@sluice/queue/session/commands';
+import type { BoundId, TakenId } from '@sluice/queue/session/exchanges';
 import type {
   DueWillView,
   PassedItem,
@@ -110,6 +112,18 @@ export class SessionClient {
   ): Promise<SessionAnswer> {
     return this.#ask(partition, patienceMs, (requestId) => {
       return { type: 'unsubscribe', requestId, partition, clientId, epoch, filters };
+    });
+  }
+
+  /** One at a time for each session, or their numbers would not count. */
+  exchange(
+    { partition, clientId, epoch }: SessionKey,
+    serial: number,
+    steps: readonly ExchangeStep[],
+    patienceMs: number,
+  ): Promise<SessionAnswer> {
+    return this.#ask(partition, patienceMs, (requestId) => {
+      return { type: 'exchange', requestId, partition, clientId, epoch, serial, steps };
     });
   }
 
@@ -269,14 +283,14 @@ export class SessionClient {
   #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
     const question = this.#questions.get(answer.requestId);
     if (question === undefined) return;
-    const { status, leader, epoch, present, subscriptions } = answer;
+    const { status, leader, epoch, present, subscriptions, taken, bound, numbers } = answer;
     if (status === 'not-leader') {
       this.#routes.suspect(question.partition, link.nodeId);
       this.#routes.hinted(question.partition, leader);
     }
     // Asked again with the next tick: at once it would go round in this turn.
     if (status === 'not-leader' || status === 'busy' || status === 'unavailable') question.link = undefined;
-    else this.#resolve(question, { status, epoch, present, subscriptions });
+    else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers });
   }
 
   /** To whoever leads by now; nobody known does: the next one asks again. */
@@ -361,9 +375,22 @@ export interface SessionAnswer {
   epoch: number;
   present: boolean;
   subscriptions: readonly StoredSubscriptionView[];
+  /** Of `open`: packet ids in use, by what the client publishes and by what it was sent. */
+  taken: readonly TakenId[];
+  bound: readonly BoundId[];
+  /** Of `exchange`: of each `take`. */
+  numbers: readonly number[];
 }
 
-const NOBODY: SessionAnswer = { status: 'unavailable', epoch: 0, present: false, subscriptions: [] };
+const NOBODY: SessionAnswer = {
+  status: 'unavailable',
+  epoch: 0,
+  present: false,
+  subscriptions: [],
+  taken: [],
+  bound: [],
+  numbers: [],
+};
 
 type WillsRequest = Extract<SessionsResponse, { type: 'publish-wills' }>;
 

@@ -115,13 +115,14 @@ afterEach(() => producer.close());
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-function add(text: string | Uint8Array, partition = 1): Outcome {
+function add(text: string | Uint8Array, partition = 1, ownsBuffer?: true): Outcome {
   const outcome = new Outcome();
   const payload = typeof text === 'string' ? Buffer.from(text) : text;
   const record = {
     targets: [{ queueId: 1, key: undefined }],
     topic: 't',
     payload,
+    ownsBuffer,
     qos: 1 as const,
     retain: false,
     publisher: 'p',
@@ -175,6 +176,21 @@ describe('batches', () => {
     for (const text of ['1', '2', large, large, '3']) add(text);
     await turn();
     expect(store.requests.map((_, i) => store.texts(i))).toEqual([['1', '2'], [large], [large], ['3']]);
+  });
+
+  test('a large payload that owns its buffer travels in it, in its place, and counts and is released like any other', async () => {
+    const room = 200;
+    const bytes = Buffer.alloc(room + PartitionProducer.LARGE_PAYLOAD_BYTES, 'y');
+    const outcomes = [add('1'), add(bytes.subarray(room), 1, true), add('2')];
+    expect(producer.bufferedBytes).toBeGreaterThan(bytes.length - room);
+    await turn();
+    expect(store.requests.map((_, i) => store.texts(i)[0]?.slice(0, 3))).toEqual(['1', 'yyy', '2']);
+    expect(store.requests.map(({ batch }) => batch.buffer === bytes.buffer)).toEqual([false, true, false]);
+    expect(store.requests.map(({ batch }) => originOf(batch).sequence)).toEqual([1, 2, 3]);
+    for (let n = 0; n < 3; n++) store.answer(n, 'committed');
+    await turn();
+    expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['stored'], ['stored']]);
+    expect(producer.bufferedBytes).toBe(0);
   });
 
   test('answers may come in any order', async () => {

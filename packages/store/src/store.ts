@@ -24,6 +24,7 @@ import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
+import { PublisherSweeper } from './publisher-sweeper.ts';
 import { QueueConfigurator, type RetainedLimits } from './queue-configurator.ts';
 import { RecordReader } from './record-reader.ts';
 import { collectRetainedMetrics } from './retained/retained-metrics.ts';
@@ -54,6 +55,7 @@ export class Store {
   readonly #sweeper: RetentionSweeper;
   readonly #retained: RetainedService;
   readonly #retainedSweeper: RetainedSweeper;
+  readonly #publisherSweeper: PublisherSweeper;
   readonly #append: AppendService;
   readonly #consume: ConsumeService;
   readonly #sessions: SessionService;
@@ -119,6 +121,7 @@ export class Store {
     };
     this.#retained = new RetainedService({ partitions, topology, records, clock, events, metrics });
     this.#retainedSweeper = new RetainedSweeper({ partitions, clock, logger });
+    this.#publisherSweeper = new PublisherSweeper({ partitions, engine: storage.engine, clock, logger });
     collectRetainedMetrics(metrics, partitions);
     collectReplicaMetrics(metrics, { host, partitions, topology });
     this.#append = new AppendService({
@@ -174,6 +177,7 @@ export class Store {
     registry.serveCall<RetainedRequest, RetainedResponse>('retained', (request) => this.#retained.answer(request));
     this.#sweeper.start();
     this.#retainedSweeper.start();
+    this.#publisherSweeper.start();
     this.figures.start();
     this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
@@ -294,6 +298,7 @@ export class Store {
     clearInterval(this.#timer);
     this.#sweeper.stop();
     this.#retainedSweeper.stop();
+    this.#publisherSweeper.stop();
     this.figures.stop();
     this.#disk.stop();
     this.#sessions.stop();

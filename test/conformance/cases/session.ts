@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
-import { whenDone } from '../support/open.ts';
 import { type Hello, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
@@ -106,7 +105,7 @@ describe('sessions that outlive their connection', () => {
   });
 });
 
-whenDone('sessions', 'QoS 2 of sessions that outlive their connection', () => {
+describe('QoS 2 of sessions that outlive their connection', () => {
   test('what was begun goes on at any gateway: a publish is not published twice, a delivery is finished (5.0: [MQTT-3.1.2-23]; 3.1.1: [MQTT-3.1.2-4])', async () => {
     for (const version of VERSIONS) {
       const [topic, publisher, clientId] = [wire().name(), await wire().client(), wire().name()];

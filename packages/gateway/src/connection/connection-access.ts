@@ -1,11 +1,11 @@
 import type { PublishPacket, Will } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { AuthenticationOutcome } from '../auth/authenticator.ts';
 import { type AccessSubject, type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
 import type { DeniedAction } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
+import type { PendingPublish } from '../publish/durable-publish.ts';
 import type { Expiring } from './admission-ends.ts';
 import type { Connection } from './connection.ts';
 
@@ -64,7 +64,7 @@ export class ConnectionAccess implements Expiring {
   }
 
   /** When it may not, the publish is answered here as far as it is answered at all. It counts against its rate either way. */
-  mayPublish(packet: PublishPacket, ack: InboundAck | undefined): boolean {
+  mayPublish(packet: PublishPacket, ack: PendingPublish | undefined): boolean {
     this.#connection.channel.published?.();
     if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
     this.#deny('publish', packet.topic);

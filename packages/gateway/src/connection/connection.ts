@@ -435,8 +435,10 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   }
 
   publish(packet: PublishPacket, ack: InboundAck | undefined): void {
-    if (!this.access.mayPublish(packet, ack)) return;
-    this.#services.ingress.publish(packet, this.publisher, ack, this.#services.clock.nowMs());
+    const kept = packet.qos === 2 ? this.session?.stored?.exchanges.begin(packet, ack, this.publisher) : undefined;
+    if (!this.access.mayPublish(packet, kept ?? ack)) return;
+    if (kept !== undefined) kept.publish();
+    else this.#services.ingress.publish(packet, this.publisher, ack, this.#services.clock.nowMs());
   }
 
   publishWill(packet: PublishPacket): void {

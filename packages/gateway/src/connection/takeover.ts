@@ -1,4 +1,4 @@
-import type { ConnectPacket, QoS, Will } from '@sluice/mqtt/codec/packet';
+import type { ConnectPacket, Will } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { OpenedSession } from '@sluice/mqtt/protocol/effects';
@@ -112,11 +112,10 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
     session.storedWill = new StoredWill(session, sessions.client, key);
     return;
   }
-  const stored = new StoredSession(session, sessions.client, key);
+  const stored = new StoredSession(session, sessions.client, key, services.ingress);
   session.stored = stored;
-  session.grantedQosMax = STORED_QOS_MAX;
+  session.exchanges = stored.exchanges;
   const before = [...session.subscriptions.values()];
-  for (const subscription of before) subscription.qos = Math.min(subscription.qos, STORED_QOS_MAX) as QoS;
   for (const view of kept.subscriptions) {
     const request = parseTopicFilter(view.filter);
     if (request.kind === 'invalid' || session.subscriptions.has(view.filter)) continue;
@@ -131,12 +130,9 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
     session.route(subscription);
     session.begin(subscription, false);
   }
-  stored.begin(kept.subscriptions);
+  stored.begin(kept);
   if (before.length > 0) void stored.subscribe(before);
 }
-
-/** Exactly once needs packet ids that are kept as well. */
-const STORED_QOS_MAX: QoS = 1;
 
 /**
  * A client that we have connected to another gateway. The newer connection is the client's, by the time of its CONNECT

@@ -155,6 +155,11 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     for (const subscription of this.subscriptions.values()) this.unroute(subscription);
   }
 
+  /** What its client is promised cannot be kept: it comes again. */
+  cut(): void {
+    (this.connection.effects as Connection).channel.destroy();
+  }
+
   mayConsume(topicFilter: string): boolean {
     return (this.connection.effects as Connection).access.mayConsume(topicFilter);
   }

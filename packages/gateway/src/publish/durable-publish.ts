@@ -1,4 +1,5 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { RecordExchange } from '@sluice/queue/record/record';
 
 /**
  * What the connections need of the durable side of a publish. Implemented by `publish-router`.
@@ -12,9 +13,16 @@ export interface DurablePublish {
    * has committed it (SUCCESS) or as soon as one has refused (QUOTA_EXCEEDED, UNSPECIFIED_ERROR…).
    * With `isRetained` it is also kept for later subscribers of its topic, or, if it is empty, what was kept is removed; then
    * the answer is always true.
+   * With an exchange, what took it under the same number before does not take it again.
    * The payload is copied before the call returns.
    */
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean;
+  publish(
+    packet: PublishPacket,
+    publisher: Publisher,
+    pending: PendingPublish,
+    isRetained: boolean,
+    exchange?: RecordExchange,
+  ): boolean;
   /** True while the publish buffer is over its bound: stop reading from sockets until `onRelief` is called. */
   readonly congested: boolean;
   onRelief(listener: () => void): void;

@@ -1,6 +1,7 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
+import type { RecordExchange } from '@sluice/queue/record/record';
 import type { LiveMesh } from '../live/live-mesh.ts';
 import type { LiveRouter } from '../live/live-router.ts';
 import type { RetainedInFlight } from '../retained/retained-in-flight.ts';
@@ -36,19 +37,30 @@ export class PublishIngress {
     this.#limits = parts.limits;
   }
 
-  /** `ack` is completed once, now or later; undefined when nobody waits. */
-  publish(packet: PublishPacket, publisher: Publisher, ack: PendingPublish | undefined, nowMs: number): void {
+  /**
+   * `ack` is completed once, now or later; undefined when nobody waits. With an exchange, each queue and stream takes it
+   * once, however often it is brought; live subscribers have nothing to know it again by, so one that another gateway may
+   * have brought before (`isAgain`) is for the stores only.
+   */
+  publish(
+    packet: PublishPacket,
+    publisher: Publisher,
+    ack: PendingPublish | undefined,
+    nowMs: number,
+    exchange?: RecordExchange,
+    isAgain = false,
+  ): void {
     const message = new PublishedMessage(packet, publisher.clientId, nowMs);
     const isRetained = packet.retain && message.heldBytes <= this.#limits.retainedMessageBytesMax;
     if (packet.retain && !isRetained && ack !== undefined) {
       ack.complete(ReasonCode.QUOTA_EXCEEDED);
       return;
     }
-    let copies = this.#live.route(message);
-    if (this.#mesh.active) copies += this.#mesh.forward(message, nowMs);
+    let copies = isAgain ? 1 : this.#live.route(message);
+    if (this.#mesh.active && !isAgain) copies += this.#mesh.forward(message, nowMs);
     let pending = ack ?? NOBODY_WAITS;
     if (isRetained) pending = this.#inFlight.begin(pending);
-    const durable = this.#durable.publish(packet, publisher, pending, isRetained);
+    const durable = this.#durable.publish(packet, publisher, pending, isRetained, exchange);
     if (durable || ack === undefined) return;
     ack.complete(copies > 0 ? ReasonCode.SUCCESS : ReasonCode.NO_MATCHING_SUBSCRIBERS);
   }

@@ -6,7 +6,7 @@ import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { RecordProperties, RecordTarget } from '@sluice/queue/record/record';
+import type { RecordExchange, RecordProperties, RecordTarget } from '@sluice/queue/record/record';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { partitionOfTopic } from '@sluice/store-client/topic-partition';
@@ -74,11 +74,17 @@ export class PublishRouter implements DurablePublish {
     this.#producer.onRelief(listener);
   }
 
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
+  publish(
+    packet: PublishPacket,
+    publisher: Publisher,
+    pending: PendingPublish,
+    isRetained: boolean,
+    exchange?: RecordExchange,
+  ): boolean {
     const queues = this.#topology.queuesFor(packet.topic);
     // QoS 0 is not kept for anybody who is away.
     const streams = packet.qos === 0 || this.#streams === undefined ? NO_STREAMS : this.#streams.match(packet.topic);
-    if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true);
+    if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true, exchange);
     if (queues.length === 0 && streams.length === 0) return false;
     const nowMs = this.#clock.nowMs();
     const only = queues.length === 1 && streams.length === 0 ? (queues[0] as QueueDefinition) : undefined;
@@ -91,10 +97,12 @@ export class PublishRouter implements DurablePublish {
         publisher,
         nowMs,
         new Completion(pending, 1, this.#refused),
+        exchange,
+        packet.ownsBuffer,
       );
       return true;
     }
-    return this.#publishToMany(queues, streams, packet, publisher, pending, false);
+    return this.#publishToMany(queues, streams, packet, publisher, pending, false, exchange);
   }
 
   #publishToMany(
@@ -104,6 +112,7 @@ export class PublishRouter implements DurablePublish {
     publisher: Publisher,
     pending: PendingPublish,
     isRetained: boolean,
+    exchange: RecordExchange | undefined,
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const byPartition = new Map<number, RecordTarget[]>();
@@ -130,7 +139,10 @@ export class PublishRouter implements DurablePublish {
     }
     if (byPartition.size === 0) return false;
     const completion = new Completion(pending, byPartition.size, this.#refused);
-    for (const [partition, targets] of byPartition) this.#add(partition, targets, packet, publisher, nowMs, completion);
+    const ownsBuffer = byPartition.size === 1 ? packet.ownsBuffer : undefined;
+    for (const [partition, targets] of byPartition) {
+      this.#add(partition, targets, packet, publisher, nowMs, completion, exchange, ownsBuffer);
+    }
     return true;
   }
 
@@ -141,18 +153,23 @@ export class PublishRouter implements DurablePublish {
     publisher: Publisher,
     nowMs: number,
     completion: Completion,
+    exchange: RecordExchange | undefined,
+    /** Only where the message is for one partition: two cannot both have its buffer. */
+    ownsBuffer: true | undefined,
   ): void {
     const expiryS = packet.properties?.messageExpiryIntervalS;
     const record = {
       targets,
       topic: packet.topic,
       payload: packet.payload,
+      ownsBuffer,
       qos: packet.qos,
       retain: packet.retain,
       publisher: publisher.clientId,
       publishedAtMs: nowMs,
       expiresAtMs: expiryS === undefined ? 0 : nowMs + expiryS * 1000,
       properties: travelling(packet),
+      exchange,
     };
     this.#producer.add(partition, record, completion);
   }

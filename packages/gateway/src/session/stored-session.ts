@@ -1,11 +1,14 @@
 import type { QoS } from '@sluice/mqtt/codec/packet';
+import { type OutboundMessage, OutboundPhase } from '@sluice/mqtt/protocol/outbound-message';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import { Cursor } from '@sluice/queue/session/cursor';
 import type { StoredFilter, StoredSubscriptionView, StreamDelivery } from '@sluice/rpc/contract/sessions';
-import type { SessionClient, SessionKey, SessionSink } from '@sluice/store-client/session-client';
+import type { SessionAnswer, SessionClient, SessionKey, SessionSink } from '@sluice/store-client/session-client';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
-import { StreamMessage, type StreamMessageOwner } from './stream-message.ts';
+import type { PublishIngress } from '../publish/publish-ingress.ts';
+import { StoredExchanges } from './stored-exchanges.ts';
+import { StreamMessage, type StreamMessageOwner, StreamSource } from './stream-message.ts';
 
 /**
  * The stored side of a session that is connected here: what its client subscribes to is kept, and what its streams hold
@@ -13,10 +16,12 @@ import { StreamMessage, type StreamMessageOwner } from './stream-message.ts';
  * were published at QoS 0 whatever was asked for. So nothing comes both ways.
  *
  * A new leader of its partition knows only what was committed, and brings the rest once more. What the client holds, or
- * has taken since it came here, is not sent to it again.
+ * has taken since it came here, is not sent to it again. What an earlier gateway sent it, and it did not answer, is sent
+ * again under the packet id it had then, as it comes from its stream.
  */
 export class StoredSession implements SessionSink, StreamMessageOwner {
   readonly key: SessionKey;
+  readonly exchanges: StoredExchanges;
   readonly #session: GatewaySession;
   readonly #client: SessionClient;
   readonly #byStream = new Map<number, StreamPlace>();
@@ -24,21 +29,26 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   /** Subscriptions that are not answered yet, and what came of their streams all the same. */
   #subscribing = 0;
   readonly #early: StreamDelivery[] = [];
+  /** By stream and offset: sent by an earlier gateway, not come from the stream yet. As many as packet ids at most. */
+  readonly #absent = new Map<number, Map<number, OutboundMessage>>();
 
   /** Unacknowledged deliveries of streams at most, if the client's Receive Maximum allows more. */
   static readonly WINDOW_MAX = 256;
   /** A store that does not answer for so long: the client comes again. */
   static readonly PATIENCE_MS = 10_000;
 
-  constructor(session: GatewaySession, client: SessionClient, key: SessionKey) {
+  constructor(session: GatewaySession, client: SessionClient, key: SessionKey, ingress: PublishIngress) {
     this.#session = session;
     this.#client = client;
     this.key = key;
+    this.exchanges = new StoredExchanges(session, client, key, ingress);
   }
 
   /** Deliveries begin. */
-  begin(subscriptions: readonly StoredSubscriptionView[]): void {
+  begin({ subscriptions, taken, bound }: Pick<SessionAnswer, 'subscriptions' | 'taken' | 'bound'>): void {
     for (const view of subscriptions) this.#adopt(view);
+    this.exchanges.resume(taken);
+    for (const id of bound) this.#resume(id);
     this.#client.attach(this.key, Math.min(this.#session.queueWindow, StoredSession.WINDOW_MAX), this);
   }
 
@@ -56,7 +66,11 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   }
 
   async unsubscribe(texts: readonly string[]): Promise<boolean> {
-    for (const [streamId, { filter }] of this.#byStream) if (texts.includes(filter)) this.#byStream.delete(streamId);
+    for (const [streamId, { filter }] of this.#byStream) {
+      if (!texts.includes(filter)) continue;
+      this.#byStream.delete(streamId);
+      this.#vanished(streamId, Number.POSITIVE_INFINITY);
+    }
     const answer = await this.#client.unsubscribe(this.key, texts, StoredSession.PATIENCE_MS);
     return answer.status === 'done';
   }
@@ -65,6 +79,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   close(expiryS: number, takesWillBack: boolean): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.exchanges.close(expiryS > 0);
     void this.#client.close(this.key, expiryS, takesWillBack, StoredSession.PATIENCE_MS);
   }
 
@@ -79,15 +94,56 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
 
   lost(): void {
     this.#isClosed = true;
+    this.exchanges.lost();
     this.#session.connection.takenOver(false);
   }
 
-  done(streamId: number, offset: number): void {
+  done({ streamId, offset, isPassed }: Pick<StreamSource, 'streamId' | 'offset' | 'isPassed'>): void {
     const place = this.#byStream.get(streamId);
     if (place === undefined) return;
     place.held.delete(offset);
-    place.passed?.pass(offset, offset + 1);
-    this.#client.pass(this.key, streamId, offset);
+    place.passed ??= new Cursor(0);
+    place.passed.pass(offset, offset + 1);
+    if (!isPassed) this.#client.pass(this.key, streamId, offset);
+  }
+
+  #resume({ packetId, state, streamId, offset }: SessionAnswer['bound'][number]): void {
+    // Under way on this very connection.
+    if (this.#session.inflight.get(packetId) !== undefined) return;
+    const isReceived = state === 'received';
+    const source = isReceived || streamId === 0 ? undefined : new StreamSource(this, streamId, offset);
+    const outbound = this.#session.adopt(packetId, state === 'sent-qos1' ? 1 : 2, isReceived, source);
+    const place = this.#byStream.get(streamId);
+    if (isReceived) return;
+    if (place === undefined) {
+      this.#session.vanished(outbound);
+      return;
+    }
+    place.held.add(offset);
+    const absent = this.#absent.get(streamId);
+    if (absent === undefined) this.#absent.set(streamId, new Map([[offset, outbound]]));
+    else absent.set(offset, outbound);
+  }
+
+  /** A stream comes in its order: what it did not bring before this offset it has no more. */
+  #vanished(streamId: number, before: number): void {
+    const absent = this.#absent.get(streamId);
+    if (absent === undefined) return;
+    for (const [offset, outbound] of absent) {
+      if (offset >= before) continue;
+      absent.delete(offset);
+      this.#session.vanished(outbound);
+    }
+    if (absent.size === 0) this.#absent.delete(streamId);
+  }
+
+  #takeAbsent(streamId: number, offset: number): OutboundMessage | undefined {
+    if (this.#absent.size === 0) return undefined;
+    this.#vanished(streamId, offset);
+    const absent = this.#absent.get(streamId);
+    const outbound = absent?.get(offset);
+    if (absent?.delete(offset) === true && absent.size === 0) this.#absent.delete(streamId);
+    return outbound;
   }
 
   #adopt({ streamId, filter }: StoredSubscriptionView): void {
@@ -105,11 +161,16 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     }
     // In the order of the stream: what lies before the first one was passed before this connection.
     place.passed ??= new Cursor(offset);
+    const absent = this.#takeAbsent(streamId, offset);
+    if (absent !== undefined) {
+      if (absent.phase === OutboundPhase.ABSENT) this.#sendAgain(absent, subscription, streamId, offset, record);
+      return;
+    }
     if (place.held.has(offset)) return;
     const isOwn = subscription.noLocal && record.publisher === this.key.clientId;
     const qos = Math.min(record.qos, subscription.qos) as QoS;
     if (isOwn || qos === 0 || place.passed.isPassed(offset)) {
-      this.done(streamId, offset);
+      this.done({ streamId, offset, isPassed: false });
       return;
     }
     place.held.add(offset);
@@ -121,8 +182,23 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
       retain,
       subscription.subscriptionIdentifier,
       message,
+      0,
       this.#session.nowMs(),
     );
+  }
+
+  /** As it was: the client tells an exchange by its packet id, whatever it subscribed to since. */
+  #sendAgain(
+    { packetId, qos }: OutboundMessage,
+    { retainAsPublished, subscriptionIdentifier }: SessionSubscription,
+    streamId: number,
+    offset: number,
+    record: EncodedRecord,
+  ): void {
+    const message = new StreamMessage(this, streamId, offset, record);
+    const retain = record.retain && retainAsPublished;
+    const nowMs = this.#session.nowMs();
+    this.#session.deliverStored(message, qos, retain, subscriptionIdentifier, message, packetId, nowMs);
   }
 }
 

@@ -4,21 +4,50 @@ import type { DeliverySource } from '@sluice/mqtt/protocol/outbound-message';
 import type { EncodedRecord } from '@sluice/queue/record/record-view';
 
 /**
- * One delivery of a stream as an outbound message, read lazily from the record's bytes, and the way back for what the
- * client says to it. Refused or accepted, the client is done with it: nobody else waits for it.
+ * The way back for what the client says to a record of a stream. Refused or accepted, the client is done with it: nobody
+ * else waits for it.
  *
  * @hotpath
  */
-export class StreamMessage implements DeliverableMessage, DeliverySource {
+export class StreamSource implements DeliverySource {
   readonly streamId: number;
   readonly offset: number;
-  readonly record: EncodedRecord;
+  /** The log says so already: an exchange of QoS 2 passes its record at PUBREC. */
+  isPassed = false;
   readonly #owner: StreamMessageOwner;
 
-  constructor(owner: StreamMessageOwner, streamId: number, offset: number, record: EncodedRecord) {
+  constructor(owner: StreamMessageOwner, streamId: number, offset: number) {
     this.#owner = owner;
     this.streamId = streamId;
     this.offset = offset;
+  }
+
+  get withdrawn(): boolean {
+    return false;
+  }
+  accepted(): void {
+    this.#owner.done(this);
+  }
+  rejected(): void {
+    this.#owner.done(this);
+  }
+  tooLarge(): void {
+    this.#owner.done(this);
+  }
+  /** The connection ended: the store has it, and brings it to the next one. */
+  returned(): void {}
+}
+
+/**
+ * One delivery of a stream as an outbound message, read lazily from the record's bytes.
+ *
+ * @hotpath
+ */
+export class StreamMessage extends StreamSource implements DeliverableMessage {
+  readonly record: EncodedRecord;
+
+  constructor(owner: StreamMessageOwner, streamId: number, offset: number, record: EncodedRecord) {
+    super(owner, streamId, offset);
     this.record = record;
   }
 
@@ -38,23 +67,8 @@ export class StreamMessage implements DeliverableMessage, DeliverySource {
     return this.record.sizeBytes;
   }
   keep(): void {}
-
-  get withdrawn(): boolean {
-    return false;
-  }
-  accepted(): void {
-    this.#owner.done(this.streamId, this.offset);
-  }
-  rejected(): void {
-    this.#owner.done(this.streamId, this.offset);
-  }
-  tooLarge(): void {
-    this.#owner.done(this.streamId, this.offset);
-  }
-  /** The connection ended: the store has it, and brings it to the next one. */
-  returned(): void {}
 }
 
 export interface StreamMessageOwner {
-  done(streamId: number, offset: number): void;
+  done(source: StreamSource): void;
 }

@@ -97,6 +97,14 @@ const targets = (): unknown[] =>
   added.map(({ partition, record }) => [partition, record.targets.map(({ queueId }) => queueId)]);
 
 describe('a message', () => {
+  test('gives its buffer away where it is for one partition, and to none of several', () => {
+    define({}, { topicFilter: 'two', partitions: [1] }, { topicFilter: 'two', partitions: [2] });
+    publish({ ownsBuffer: true });
+    publish({});
+    publish({ topic: 'two', ownsBuffer: true });
+    expect(added.map(({ record }) => record.ownsBuffer)).toEqual([true, undefined, undefined, undefined]);
+  });
+
   test('that no queue wants is nobody’s here', () => {
     define({ topicFilter: 'other' });
     expect(publish()).toEqual({ durable: false, said: [] });

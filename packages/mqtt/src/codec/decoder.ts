@@ -1,6 +1,7 @@
 import { TOPIC_LEVELS_MAX } from '../topic/topic-name.ts';
 import { decodeBody } from './decode-body.ts';
 import { FIXED_HEADER_VERDICTS, type FixedHeaderVerdict } from './fixed-header.ts';
+import { BODY_ROOM_BYTES, LARGE_BODY_BYTES, LargeBody } from './large-body.ts';
 import type { Packet, ProtocolVersion } from './packet.ts';
 import { PacketType } from './packet.ts';
 import { PacketBody, type PacketLimits, type Role } from './packet-body.ts';
@@ -34,8 +35,9 @@ const NO_CHUNK = Buffer.alloc(0) as unknown as TextBytes;
 /**
  * Chunks in, packets out. A packet that lies within one chunk is decoded in place and its payload is a view into that
  * chunk; one that is spread over chunks is gathered in a buffer of its own. That buffer grows with what has arrived,
- * up to exactly the packet's size: an announced length is a claim, and four bytes must not cost 256 MB. Sizes, types
- * and flags are judged at the fixed header, before anything is kept.
+ * up to exactly the packet's size: an announced length is a claim, and four bytes must not cost 256 MB. A large one is
+ * kept in pieces until it is whole (`large-body`). Sizes, types and flags are judged at the fixed header, before anything
+ * is kept.
  *
  * Call `next` until it gives undefined before pushing again; chunks pushed meanwhile wait, uncopied. After an error
  * the decoder is dead: `push` does nothing and `next` throws the same error again.
@@ -59,6 +61,8 @@ export class Decoder {
   #assembling: boolean;
   #assembly: TextBytes;
   #assembled: number;
+  /** Instead of the assembly, where the packet is large. */
+  #large: LargeBody | undefined;
   #error: MqttProtocolError | undefined;
   #isStranger: boolean;
 
@@ -82,6 +86,7 @@ export class Decoder {
     this.#assembling = false;
     this.#assembly = NO_CHUNK;
     this.#assembled = 0;
+    this.#large = undefined;
     this.#error = undefined;
     this.#isStranger = false;
   }
@@ -101,7 +106,7 @@ export class Decoder {
 
   /** What is kept for a packet that is not complete yet: the memory this connection's peer has claimed. */
   get assemblyBytes(): number {
-    return this.#assembly.length;
+    return this.#large === undefined ? this.#assembly.length : this.#large.heldBytes;
   }
 
   /** The bytes must not change afterwards: packets refer to them. */
@@ -157,6 +162,7 @@ export class Decoder {
       const end = start + this.#remaining;
       if (end > chunk.length) {
         this.#assembling = true;
+        if (this.#remaining >= LARGE_BODY_BYTES) this.#large = new LargeBody();
         continue;
       }
       this.#at = end;
@@ -220,6 +226,13 @@ export class Decoder {
   #assemble(): Packet | undefined {
     const chunk = this.#chunk;
     const take = Math.min(this.#remaining - this.#assembled, chunk.length - this.#at);
+    const large = this.#large;
+    if (large !== undefined) {
+      large.add(chunk, this.#at, take);
+      this.#at += take;
+      this.#assembled += take;
+      return this.#assembled < this.#remaining ? undefined : this.#decodeLarge(large);
+    }
     this.#growAssembly(this.#assembled + take);
     const assembly = this.#assembly;
     chunk.copy(assembly, this.#assembled, this.#at, this.#at + take);
@@ -230,6 +243,15 @@ export class Decoder {
     this.#assembly = NO_CHUNK;
     this.#assembled = 0;
     return this.#decode(assembly, 0, this.#remaining, this.#first);
+  }
+
+  #decodeLarge(large: LargeBody): Packet {
+    this.#assembling = false;
+    this.#assembled = 0;
+    this.#large = undefined;
+    const packet = this.#decode(large.whole(this.#remaining), BODY_ROOM_BYTES, this.#remaining, this.#first);
+    if (packet.type === PacketType.PUBLISH) packet.ownsBuffer = true;
+    return packet;
   }
 
   #growAssembly(needed: number): void {
@@ -263,6 +285,7 @@ export class Decoder {
     this.#waiting = undefined;
     this.#assembling = false;
     this.#assembly = NO_CHUNK;
+    this.#large = undefined;
     this.#body.release();
   }
 }

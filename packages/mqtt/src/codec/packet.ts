@@ -98,6 +98,11 @@ export interface PublishPacket {
   /** 0 at QoS 0. */
   packetId: number;
   properties?: Properties;
+  /**
+   * The payload is the end of a buffer that has nothing else than this packet, with room before it: it may be kept, and who
+   * keeps it may write in front of it. What is a view and lies there is the correlation data only.
+   */
+  ownsBuffer?: true;
 }
 export interface AckPacket {
   type: typeof PacketType.PUBACK | typeof PacketType.PUBREC | typeof PacketType.PUBREL | typeof PacketType.PUBCOMP;

@@ -5,7 +5,14 @@ import { InboundTopicAliases, type OutboundTopicAliases } from '../topic/topic-a
 import { AckOrder, type AckSink, type InboundAck } from './ack-order.ts';
 import { ConnectionPhase } from './connection-phase.ts';
 import type { ConnectionEffects, ProtocolLimits } from './effects.ts';
-import { handlePuback, handlePubcomp, handlePubrec, handlePubrel, sendAcknowledgement } from './handle-ack.ts';
+import {
+  handlePuback,
+  handlePubcomp,
+  handlePubrec,
+  handlePubrel,
+  sendAcknowledgement,
+  sendComplete,
+} from './handle-ack.ts';
 import { handleAuth, handleReauthenticated, handleWhileConnecting, sendChallenge } from './handle-auth.ts';
 import { handleAuthenticated, handleConnect, type PendingConnect } from './handle-connect.ts';
 import { handleDisconnect } from './handle-disconnect.ts';
@@ -137,6 +144,11 @@ export class ConnectionState implements AckSink {
   /** The answer to `continueAuthentication` of a client that is connected. */
   reauthenticated(reasonCode: number, data: Uint8Array | undefined): void {
     if (this.phase === ConnectionPhase.OPEN) handleReauthenticated(this, reasonCode, data);
+  }
+
+  /** It is kept that the client has freed this packet id of its own. */
+  released(packetId: number): void {
+    sendComplete(this, packetId);
   }
 
   /** The client's bytes were no packet, or a rule was broken: MQTT 5 is told why, 3.1.1 has no way to be told. */

@@ -1,8 +1,9 @@
 import { type AckPacket, PacketType } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
 import type { InboundAck } from './ack-order.ts';
+import { ConnectionPhase } from './connection-phase.ts';
 import type { ConnectionState } from './connection-state.ts';
-import { OutboundPhase } from './outbound-message.ts';
+import { type OutboundMessage, OutboundPhase } from './outbound-message.ts';
 import { settle } from './outbound-publish.ts';
 import { reasonText } from './reason-text.ts';
 import type { SessionState } from './session-state.ts';
@@ -65,9 +66,31 @@ export function handlePubrec(connection: ConnectionState, packet: AckPacket, now
     session.pump(nowMs);
     return;
   }
-  if (outbound.phase === OutboundPhase.WAITING) session.inflight.reclaim(outbound);
+  const { phase } = outbound;
+  // Answered when it can be: not what was never sent, nor a second time what is being kept.
+  if (phase === OutboundPhase.BINDING || phase === OutboundPhase.RECEIVING) return;
+  session.inflight.reclaim(outbound);
+  if (outbound.isBound && session.exchanges !== undefined && phase !== OutboundPhase.AWAITING_PUBCOMP) {
+    outbound.phase = OutboundPhase.RECEIVING;
+    session.exchanges.receive(outbound);
+    return;
+  }
   outbound.phase = OutboundPhase.AWAITING_PUBCOMP;
   sendAck(connection, PacketType.PUBREL, packet.packetId, ReasonCode.SUCCESS);
+}
+
+/** It is kept that the client has it. */
+export function sendRelease(connection: ConnectionState, outbound: OutboundMessage): void {
+  if (connection.phase === ConnectionPhase.OPEN) {
+    sendAck(connection, PacketType.PUBREL, outbound.packetId, ReasonCode.SUCCESS);
+  }
+}
+
+/** It is kept that the client has freed the id. */
+export function sendComplete(connection: ConnectionState, packetId: number): void {
+  if (connection.phase === ConnectionPhase.OPEN) {
+    sendAck(connection, PacketType.PUBCOMP, packetId, ReasonCode.SUCCESS);
+  }
 }
 
 export function handlePubcomp(connection: ConnectionState, packet: AckPacket, nowMs: number): void {
@@ -87,6 +110,7 @@ export function handlePubrel(connection: ConnectionState, packet: AckPacket): vo
   const session = connection.session as SessionState;
   const known = session.received.release(packet.packetId);
   if (known && connection.receiveQuotaUsed > 0) connection.receiveQuotaUsed--;
+  if (session.exchanges?.release(packet.packetId, connection) === true) return;
   sendAck(
     connection,
     PacketType.PUBCOMP,

@@ -1,6 +1,6 @@
 import { PacketType, type QoS, type SubscribePacket, type Subscription } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
-import { parseTopicFilter } from '../topic/topic-filter.ts';
+import { parseTopicFilter, type TopicFilterRequest } from '../topic/topic-filter.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { SessionState, SessionSubscription } from './session-state.ts';
 
@@ -49,8 +49,7 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
       };
       session.hold(subscription);
     }
-    const qos = Math.min(asked.qos, session.grantedQosMax) as QoS;
-    adopt(subscription, asked, qos, identifier);
+    adopt(subscription, asked, qosFor(session, request, asked), identifier);
     const taken = connection.effects.subscribe(session, subscription);
     if (taken >= 0x80) {
       if (added) session.release(subscription);
@@ -60,7 +59,7 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
     }
     granted.push(subscription);
     retained.push(wantsRetained(subscription, asked, added));
-    reasonCodes.push(qos);
+    reasonCodes.push(subscription.qos);
   }
   connection.effects.send({
     type: PacketType.SUBACK,
@@ -71,6 +70,14 @@ export function handleSubscribe(connection: ConnectionState, packet: SubscribePa
   for (let i = 0; i < granted.length; i++) {
     connection.effects.subscribed(session, granted[i] as SessionSubscription, retained[i] as boolean);
   }
+}
+
+/**
+ * What a shared group delivers at QoS 2 must be finished with its client when that comes back [MQTT-4.8.2-4]. Such messages
+ * are live and stored nowhere, so in a session that outlives its server none is begun.
+ */
+function qosFor(session: SessionState, { kind }: TopicFilterRequest, { qos }: Subscription): QoS {
+  return kind === 'shared' && qos === 2 && session.exchanges !== undefined ? 1 : qos;
 }
 
 /** The options of the last SUBSCRIBE hold; the subscription itself goes on [MQTT-3.8.4-3]. */

@@ -58,13 +58,25 @@ export class InflightWindow {
 
   /** The client answers on this connection what it received on an earlier one: sending it again is not needed. */
   reclaim(outbound: OutboundMessage): void {
-    if (outbound.phase === OutboundPhase.WAITING) this.#onWire++;
+    if (isOffWire(outbound)) this.#onWire++;
+  }
+
+  /** An exchange that began on an earlier connection, elsewhere, under the packet id it has. */
+  adopt(outbound: OutboundMessage): void {
+    this.#messages ??= new Map();
+    this.#messages.set(outbound.packetId, outbound);
+    if (!isOffWire(outbound)) this.#onWire++;
+  }
+
+  /** The message of such an exchange is here: it takes the place of what stood for it. */
+  fill(outbound: OutboundMessage): void {
+    this.#messages?.set(outbound.packetId, outbound);
   }
 
   /** The exchange is over: the id is free again. */
   close(outbound: OutboundMessage): void {
     if (this.#messages?.delete(outbound.packetId) !== true) return;
-    if (outbound.phase !== OutboundPhase.WAITING && this.#onWire > 0) this.#onWire--;
+    if (!isOffWire(outbound) && this.#onWire > 0) this.#onWire--;
     outbound.phase = OutboundPhase.SETTLED;
   }
 
@@ -75,14 +87,16 @@ export class InflightWindow {
 
   /**
    * The session goes on over a new connection: nothing is on its wire yet. Messages wait to be sent again, except those
-   * the client has received, for which a PUBREL is repeated.
+   * the client has received, for which a PUBREL is repeated, and those that were not sent yet.
    */
   rewind(capacity: number): void {
     this.#capacity = capacity;
     this.#onWire = 0;
     for (const outbound of this.messages()) {
-      if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) this.#onWire++;
-      else outbound.phase = OutboundPhase.WAITING;
+      const { phase } = outbound;
+      if (phase === OutboundPhase.AWAITING_PUBACK || phase === OutboundPhase.AWAITING_PUBREC) {
+        outbound.phase = OutboundPhase.WAITING;
+      } else if (!isOffWire(outbound)) this.#onWire++;
     }
   }
 
@@ -93,4 +107,8 @@ export class InflightWindow {
     this.#lastId = id;
     return id;
   }
+}
+
+function isOffWire({ phase }: OutboundMessage): boolean {
+  return phase === OutboundPhase.WAITING || phase === OutboundPhase.ABSENT;
 }

@@ -23,6 +23,12 @@ export const OutboundPhase = {
   AWAITING_PUBCOMP: 3,
   /** Told to its source: whoever still holds it forgets it. */
   SETTLED: 4,
+  /** Its packet id is being kept; not sent yet. */
+  BINDING: 5,
+  /** The client has it, and that is being kept; PUBREL follows. */
+  RECEIVING: 6,
+  /** Sent on an earlier connection, elsewhere: its message is on the way from where it is stored. */
+  ABSENT: 7,
 } as const;
 export type OutboundPhase = (typeof OutboundPhase)[keyof typeof OutboundPhase];
 
@@ -30,6 +36,8 @@ export type OutboundPhase = (typeof OutboundPhase)[keyof typeof OutboundPhase];
  * One message for one receiver, from the moment the session takes it until it is settled.
  *
  *   WAITING -> AWAITING_PUBACK | AWAITING_PUBREC -> AWAITING_PUBCOMP -> SETTLED
+ *   WAITING -> BINDING -> AWAITING_PUBREC -> RECEIVING -> AWAITING_PUBCOMP     QoS 2, where packet ids are kept
+ *   ABSENT  -> WAITING | RECEIVING
  *   any     -> WAITING    the session went on to a new connection: sent again with the same packet id and DUP
  *   any     -> SETTLED    unsubscribed or ended
  */
@@ -46,6 +54,8 @@ export class OutboundMessage {
   phase: OutboundPhase = OutboundPhase.WAITING;
   /** 0 until it was first sent; kept when it is sent again. */
   packetId = 0;
+  /** Its packet id is kept with the session. */
+  isBound = false;
 
   constructor(
     message: DeliverableMessage,

@@ -54,6 +54,7 @@ export function pumpBacklog(session: SessionState, nowMs: number): void {
 export function settle(session: SessionState, outbound: OutboundMessage, accepted: boolean): void {
   session.inflight.close(outbound);
   release(session, outbound);
+  if (outbound.isBound) session.exchanges?.finish(outbound, accepted);
   if (accepted) outbound.source?.accepted();
   else outbound.source?.rejected();
 }
@@ -94,8 +95,23 @@ function sendNow(session: SessionState, outbound: OutboundMessage, nowMs: number
   if (outbound.qos !== 0) {
     message.keep();
     session.inflight.open(outbound);
+    if (outbound.qos === 2 && !outbound.isBound && session.exchanges !== undefined) {
+      outbound.isBound = true;
+      session.exchanges.bind(outbound);
+      // Sent before its session was one that is kept: the damage is done.
+      if (!again) {
+        outbound.phase = OutboundPhase.BINDING;
+        return;
+      }
+    }
   }
-  const connection = session.connection;
+  transmit(session, outbound, again, nowMs);
+}
+
+/** Its packet id, if it has one, is kept as long as it has to be. */
+export function transmit(session: SessionState, outbound: OutboundMessage, again: boolean, nowMs: number): void {
+  const { connection } = session;
+  const { message } = outbound;
   const id = outbound.packetId;
   const sent = write(
     connection,
@@ -111,6 +127,7 @@ function sendNow(session: SessionState, outbound: OutboundMessage, nowMs: number
   session.inflight.close(outbound);
   release(session, outbound);
   outbound.phase = OutboundPhase.SETTLED;
+  if (outbound.isBound) session.exchanges?.finish(outbound, false);
   if (sent || outbound.live) outbound.source?.accepted();
   else outbound.source?.tooLarge?.();
   // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message stays unsettled, like one whose worker

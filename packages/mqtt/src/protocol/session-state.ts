@@ -3,10 +3,12 @@ import type { TopicFilterRequest } from '../topic/topic-filter.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { DeliverableMessage } from './deliverable-message.ts';
 import type { ProtocolLimits } from './effects.ts';
+import { sendRelease } from './handle-ack.ts';
 import { InflightWindow } from './inflight-window.ts';
+import { type KeptExchanges, NO_MESSAGE } from './kept-exchanges.ts';
 import { OutboundBacklog } from './outbound-backlog.ts';
 import { type DeliverySource, OutboundMessage, OutboundPhase } from './outbound-message.ts';
-import { pumpBacklog, sendAtMostOnce, sendOrWait } from './outbound-publish.ts';
+import { pumpBacklog, sendAtMostOnce, sendOrWait, transmit } from './outbound-publish.ts';
 import { Qos2Dedup } from './qos2-dedup.ts';
 
 /**
@@ -32,8 +34,8 @@ export class SessionState {
   liveBytes = 0;
   ended = false;
   connection: ConnectionState;
-  /** The highest QoS that subscriptions are granted. */
-  grantedQosMax: QoS = 2;
+  /** Undefined: what its packet ids mean ends with it. */
+  exchanges: KeptExchanges | undefined = undefined;
 
   constructor(clientId: string, identity: string | undefined, limits: ProtocolLimits, connection: ConnectionState) {
     this.clientId = clientId;
@@ -99,17 +101,67 @@ export class SessionState {
     sendOrWait(this, new OutboundMessage(message, qos, false, subscriptionIdentifier, source, false), nowMs);
   }
 
-  /** A message that is stored for this session, and bounded by its window there. */
+  /**
+   * A message that is stored for this session, and bounded by its window there. With a packet id it was sent under that
+   * before, on an earlier connection elsewhere, and is sent again.
+   */
   deliverStored(
     message: DeliverableMessage,
     qos: QoS,
     retain: boolean,
     subscriptionIdentifier: number,
     source: DeliverySource,
+    packetId: number,
     nowMs: number,
   ): void {
     if (this.ended) return; // the store brings it to the next connection
-    sendOrWait(this, new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, false), nowMs);
+    const outbound = new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, false);
+    if (packetId !== 0) {
+      outbound.packetId = packetId;
+      outbound.isBound = true;
+      this.inflight.fill(outbound);
+    }
+    sendOrWait(this, outbound, nowMs);
+  }
+
+  /** An exchange that began on an earlier connection, elsewhere. Its message comes, or it goes on without. */
+  adopt(packetId: number, qos: 1 | 2, isReceived: boolean, source: DeliverySource | undefined): OutboundMessage {
+    const outbound = new OutboundMessage(NO_MESSAGE, qos, false, 0, source, false);
+    outbound.packetId = packetId;
+    outbound.isBound = true;
+    outbound.phase = isReceived ? OutboundPhase.AWAITING_PUBCOMP : OutboundPhase.ABSENT;
+    this.inflight.adopt(outbound);
+    return outbound;
+  }
+
+  /** Its packet id is kept: it may be sent. */
+  bound(outbound: OutboundMessage, nowMs: number): void {
+    if (this.ended || outbound.phase !== OutboundPhase.BINDING) return;
+    outbound.phase = OutboundPhase.AWAITING_PUBREC;
+    transmit(this, outbound, false, nowMs);
+  }
+
+  /** It is kept that the client has it. */
+  receiptKept(outbound: OutboundMessage): void {
+    if (this.ended || outbound.phase !== OutboundPhase.RECEIVING) return;
+    outbound.phase = OutboundPhase.AWAITING_PUBCOMP;
+    sendRelease(this.connection, outbound);
+  }
+
+  /**
+   * The message of an adopted exchange is gone. Whether the client has it nobody knows: one that has it waits for PUBREL,
+   * and would take the next message under this id for the same one.
+   */
+  vanished(outbound: OutboundMessage): void {
+    if (this.ended || outbound.phase !== OutboundPhase.ABSENT) return;
+    if (outbound.qos === 1 || this.exchanges === undefined) {
+      this.inflight.close(outbound);
+      this.exchanges?.finish(outbound, false);
+      return;
+    }
+    this.inflight.reclaim(outbound);
+    outbound.phase = OutboundPhase.RECEIVING;
+    this.exchanges.receive(outbound);
   }
 
   /** Sends what waits, as far as window and socket allow. */
@@ -140,7 +192,7 @@ export class SessionState {
     this.ended = true;
     for (const outbound of this.inflight.messages()) {
       if (outbound.phase === OutboundPhase.AWAITING_PUBCOMP) outbound.source?.accepted();
-      else if (outbound.qos === 2) outbound.source?.rejected();
+      else if (outbound.qos === 2 && outbound.phase !== OutboundPhase.BINDING) outbound.source?.rejected();
       else outbound.source?.returned();
     }
     for (const outbound of this.backlog.takeAll()) {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { Decoder, PACKET_LIMITS, PRE_CONNECT_BYTES_MAX } from '../../src/codec/decoder.ts';
 import { encode } from '../../src/codec/encoder.ts';
+import { BODY_ROOM_BYTES } from '../../src/codec/large-body.ts';
 import type { ConnectPacket, PublishPacket } from '../../src/codec/packet.ts';
 import { PacketType } from '../../src/codec/packet.ts';
 import { MqttProtocolError } from '../../src/codec/protocol-error.ts';
@@ -54,7 +56,7 @@ describe('what an announced length costs', () => {
   });
 
   test('a split packet ends in a buffer of exactly its size', () => {
-    const payload = Uint8Array.from({ length: 300_000 }, (_, i) => i * 7);
+    const payload = Uint8Array.from({ length: 60_000 }, (_, i) => i * 7);
     const bytes = encode(publishOf(payload), 4);
     const decoder = connectedDecoder(4);
     const chunks = Array.from({ length: Math.ceil(bytes.length / 1000) }, (_, i) =>
@@ -64,6 +66,56 @@ describe('what an announced length costs', () => {
     expect(Buffer.from(packet!.payload).equals(payload)).toBe(true);
     expect(packet!.payload.buffer.byteLength).toBe(bytes.length - 4);
     expect(decoder.assemblyBytes).toBe(0);
+  });
+
+  test('a large packet ends, however it was split, in a buffer of its own with room in front', () => {
+    const payload = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7919) >>> 3);
+    const small = encode(publishOf(Uint8Array.of(1, 2, 3)), 4);
+    const large = encode(publishOf(payload), 4);
+    const stream = Buffer.concat([small, large, small]);
+    const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 3000, max: 65_536 })), {
+      minLength: 1,
+      maxLength: 40,
+    });
+    fc.assert(
+      fc.property(sizes, (sizes) => {
+        const decoder = connectedDecoder(4);
+        const packets: PublishPacket[] = [];
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const end = Math.min(stream.length, at + (sizes[i % sizes.length] as number));
+          // As a socket gives them: each in a block of its own.
+          const before = decoder.assemblyBytes;
+          packets.push(...(decodeAll(decoder, [Uint8Array.from(stream.subarray(at, end))]) as PublishPacket[]));
+          expect(decoder.assemblyBytes - before).toBeLessThanOrEqual(end - at + 16 * 1024);
+          at = end;
+        }
+        expect(packets.map(({ payload }) => payload.length)).toEqual([3, payload.length, 3]);
+        const packet = packets[1] as PublishPacket;
+        expect(Buffer.from(packet.payload).equals(payload)).toBe(true);
+        expect(packet.ownsBuffer).toBe(true);
+        expect(packet.payload.byteOffset + packet.payload.length).toBe(packet.payload.buffer.byteLength);
+        expect(packet.payload.byteOffset).toBeGreaterThan(BODY_ROOM_BYTES);
+        expect(packets[0]?.ownsBuffer).toBeUndefined();
+        expect(decoder.assemblyBytes).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('of a large packet no more is kept than has come: a small part of a chunk does not keep the chunk', () => {
+    const decoder = connectedDecoder(4, 'server', { maximumPacketSizeBytes: MIB });
+    const large = encode(publishOf(new Uint8Array(300_000)), 4);
+    const small = encode(publishOf(new Uint8Array(50_000)), 4);
+    const chunk = Buffer.concat([small, large.subarray(0, 8000)]);
+    const [packet] = decodeAll(decoder, [chunk]) as PublishPacket[];
+    expect(packet?.payload.length).toBe(50_000);
+    // Changed after it was decoded: what was kept of it is not in it any more.
+    chunk.fill(255);
+    const rest: PublishPacket[] = [];
+    for (let at = 8000; at < large.length; at += 65_536) {
+      rest.push(...(decodeAll(decoder, [large.subarray(at, at + 65_536)]) as PublishPacket[]));
+    }
+    expect(Buffer.from(rest[0]?.payload as Uint8Array).equals(Buffer.alloc(300_000))).toBe(true);
   });
 
   test('a packet within one chunk is not copied', () => {

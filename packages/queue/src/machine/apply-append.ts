@@ -6,8 +6,9 @@ import { IndexRow } from './index-row.ts';
 import type { IndexRowBuilder } from './index-row-builder.ts';
 import { decodeKeyRow, encodeKeyRow, type KeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
+import { decodePublisherRow, encodePublisherRow, isTaken, type PublisherRow, raiseFloor } from './publisher-row.ts';
 import type { QueueState } from './queue-state.ts';
-import { entryRowKey, indexRowKey, keyRowKey } from './row-keys.ts';
+import { entryRowKey, indexRowKey, keyRowKey, publisherRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 import { settleRecord, writeBack } from './settle-record.ts';
 
@@ -22,7 +23,8 @@ import { settleRecord, writeBack } from './settle-record.ts';
  *
  * In a queue that erases, an empty payload with a key ends the key's value and is not kept: what deletes must not stay.
  *
- * A numbered batch that is in the log already, or has come before its turn, stores nothing (`producers`).
+ * A numbered batch that is in the log already, or has come before its turn, stores nothing (`producers`). A record that
+ * says which exchange of its publisher it is goes into each queue once, whichever batches bring it (`publisher-row`).
  */
 export function applyAppend(
   state: MachineState,
@@ -43,6 +45,10 @@ export function applyAppend(
     }
   }
   while (records.next()) {
+    if (records.exchangeNumber !== 0) {
+      refused = takeOnce(state, index, rows, effects, refused);
+      continue;
+    }
     while (records.nextTarget()) {
       const queue = state.queues.get(records.queueId);
       const code = queue === undefined ? 'queue-unknown' : take(state, queue, index, rows, effects);
@@ -54,6 +60,44 @@ export function applyAppend(
   finishRows(state, index, data.length, rows, effects);
   if (origin !== undefined) state.producers.stored(origin, index, refused);
   return refused === undefined ? APPENDED : { type: 'appended', refused };
+}
+
+/** The record the cursor stands on, for those of its queues that have not taken it before. */
+function takeOnce(
+  state: MachineState,
+  index: number,
+  rows: Rows,
+  effects: Effect[],
+  refusedBefore: Refusal[] | undefined,
+): Refusal[] | undefined {
+  const { records } = state;
+  const { slot, exchangeNumber: number } = records;
+  const key = publisherRowKey(records.publisher);
+  const value = rows.get(key);
+  const publisher: PublisherRow =
+    value === undefined ? { seenMs: 0, floor: 0, taken: new Map() } : decodePublisherRow(value);
+  raiseFloor(publisher, records.exchangeFloor);
+  let refused = refusedBefore;
+  while (records.nextTarget()) {
+    const { queueId } = records;
+    const queue = state.queues.get(queueId);
+    if (isTaken(publisher, number, queueId)) {
+      if (queue !== undefined && !queue.isRemoved) state.open(queue).reject(slot);
+      continue;
+    }
+    const code = queue === undefined ? 'queue-unknown' : take(state, queue, index, rows, effects);
+    if (code === undefined) {
+      const queueIds = publisher.taken.get(number);
+      if (queueIds === undefined) publisher.taken.set(number, [queueId]);
+      else queueIds.push(queueId);
+      continue;
+    }
+    if (refused === undefined) refused = [];
+    refused.push({ slot, queueId, code });
+  }
+  publisher.seenMs = state.nowMs;
+  rows.put(key, encodePublisherRow(publisher));
+  return refused;
 }
 
 /** The record the cursor stands on, for the queue of the target it stands on. */

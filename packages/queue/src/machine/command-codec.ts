@@ -8,6 +8,7 @@ import {
   type ConfigureQueueCommand,
   DROP_REASONS,
   type DropRowsCommand,
+  type ForgetPublishersCommand,
   type QueueConfig,
   type RemoveQueueCommand,
   type SettleCommand,
@@ -23,6 +24,7 @@ import { SettleOutcome } from './settle-cursor.ts';
  *   drop-rows        queue id, u8 reason, upper offset (0: none), count, row bases as distances
  *   remove-queue     queue id
  *   time             nothing
+ *   forget-publishers  before, then to the end: client id (sized)
  */
 const IS_LAST_VALUE = 1;
 const HAS_COUNT_MAX = 2;
@@ -42,6 +44,11 @@ export function encodeCommand(command: Command): Uint8Array {
       return header(CommandKind.REMOVE_QUEUE).varint(command.queueId).finish();
     case 'time':
       return header(CommandKind.TIME).finish();
+    case 'forget-publishers': {
+      const writer = header(CommandKind.FORGET_PUBLISHERS).varint(command.beforeMs);
+      for (const clientId of command.clientIds) writer.text(clientId);
+      return writer.finish();
+    }
   }
 }
 
@@ -155,6 +162,14 @@ export function decodeRemoveQueue(bytes: Uint8Array): RemoveQueueCommand {
   const queueId = reader.varint();
   ended(reader);
   return { type: 'remove-queue', queueId };
+}
+
+export function decodeForgetPublishers(bytes: Uint8Array): ForgetPublishersCommand {
+  const reader = body(bytes);
+  const beforeMs = reader.varint();
+  const clientIds: string[] = [];
+  while (reader.remaining > 0) clientIds.push(reader.text());
+  return { type: 'forget-publishers', beforeMs, clientIds };
 }
 
 function body(bytes: Uint8Array): ByteReader {

@@ -1,5 +1,11 @@
 /** Commands besides the record batch, as their proposers write them. What each means is said by its `apply-…` file. */
-export type Command = SettleCommand | ConfigureQueueCommand | DropRowsCommand | RemoveQueueCommand | TimeCommand;
+export type Command =
+  | SettleCommand
+  | ConfigureQueueCommand
+  | DropRowsCommand
+  | RemoveQueueCommand
+  | TimeCommand
+  | ForgetPublishersCommand;
 
 export interface SettleCommand {
   type: 'settle';
@@ -66,6 +72,13 @@ export interface DropRowsCommand {
 export interface RemoveQueueCommand {
   type: 'remove-queue';
   queueId: number;
+}
+
+/** What these clients published at QoS 2 cannot come again by now; those who published since `beforeMs` are left alone. */
+export interface ForgetPublishersCommand {
+  type: 'forget-publishers';
+  beforeMs: number;
+  clientIds: readonly string[];
 }
 
 /** Nothing but its stamp. */

@@ -1,9 +1,9 @@
-import { decodeDropRows } from './command-codec.ts';
+import { decodeDropRows, decodeForgetPublishers } from './command-codec.ts';
 import { COMMAND_VERSION, CommandKind } from './command-header.ts';
 import { IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
-import { entryRowKey, indexRowKey, keyRowKey } from './row-keys.ts';
+import { entryRowKey, indexRowKey, keyRowKey, publisherRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 import { SettleOutcome } from './settle-cursor.ts';
 
@@ -32,6 +32,11 @@ export function neededRows(state: MachineState, commands: readonly Uint8Array[])
         for (const rowBase of rowBases) keys.push(indexRowKey(queueId, rowBase));
         break;
       }
+      case CommandKind.FORGET_PUBLISHERS:
+        for (const clientId of decodeForgetPublishers(command).clientIds) {
+          keys.push(publisherRowKey(Buffer.from(clientId)));
+        }
+        break;
     }
   }
   return keys;
@@ -69,8 +74,9 @@ export function furtherRows(
 function appendKeys(state: MachineState, command: Uint8Array, keys: Uint8Array[]): void {
   const records = state.records;
   records.reset(command);
-  if (!records.isKeyed) return;
+  if (!records.isKeyed && !records.hasExchanges) return;
   while (records.next()) {
+    if (records.exchangeNumber !== 0) keys.push(publisherRowKey(records.publisher));
     while (records.nextTarget()) {
       if (records.keyLength >= 0) keys.push(keyRowKey(records.queueId, records.key()));
     }

@@ -2,6 +2,7 @@ import type { BatchOrigin } from '../record/batch-origin.ts';
 import { applyAppend } from './apply-append.ts';
 import { applyConfigure, applyRemove } from './apply-config.ts';
 import { applyDrop } from './apply-drop.ts';
+import { applyForget } from './apply-forget.ts';
 import type { ApplyReply } from './apply-reply.ts';
 import { NOTED } from './apply-reply.ts';
 import { applySettle } from './apply-settle.ts';
@@ -79,6 +80,8 @@ export class QueueMachine {
         return applyDrop(state, data, rows, effects);
       case CommandKind.REMOVE_QUEUE:
         return applyRemove(state, data, effects);
+      case CommandKind.FORGET_PUBLISHERS:
+        return applyForget(data, rows);
       default:
         if (data.length !== COMMAND_HEADER_BYTES) throw commandMalformed('a time command is nothing but its header');
         return NOTED;

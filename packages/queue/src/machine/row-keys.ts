@@ -10,9 +10,18 @@ import { readU53, writeU53 } from '../record/byte-cursor.ts';
  * 'E' entry index             how many index rows still refer to the entry, and its size
  * 'Q' queue id                configuration and counters of the queue
  * 'P' producer                which of its batches are in the log, and what was answered to those
+ * 'L' client id               which QoS 2 publishes of this client were taken by which queues
  * 'M'                         time of the partition, version of its rows
  */
-export const RowTable = { INDEX: 0x42, KEY: 0x4b, ENTRY: 0x45, QUEUE: 0x51, PRODUCER: 0x50, MACHINE: 0x4d } as const;
+export const RowTable = {
+  INDEX: 0x42,
+  KEY: 0x4b,
+  ENTRY: 0x45,
+  QUEUE: 0x51,
+  PRODUCER: 0x50,
+  PUBLISHER: 0x4c,
+  MACHINE: 0x4d,
+} as const;
 export type RowTable = (typeof RowTable)[keyof typeof RowTable];
 
 export function indexRowKey(queueId: number, rowBase: number): Uint8Array {
@@ -42,6 +51,17 @@ export function queueRowKey(queueId: number): Uint8Array {
 export function producerRowKey(producer: number): Uint8Array {
   return tableKey(RowTable.PRODUCER, producer);
 }
+
+/** Of the client id, as UTF-8. */
+export function publisherRowKey(publisher: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + publisher.length);
+  key[0] = RowTable.PUBLISHER;
+  key.set(publisher, 1);
+  return key;
+}
+
+/** [from, to) of all publishers; `clientIdOf` a key of theirs. */
+export const PUBLISHER_RANGE = { from: Uint8Array.of(RowTable.PUBLISHER), to: Uint8Array.of(RowTable.PUBLISHER + 1) };
 
 export function machineRowKey(): Uint8Array {
   return Uint8Array.of(RowTable.MACHINE);

@@ -8,5 +8,6 @@
  * | 2       | 2026-11-20 | batches may be numbered, and are then stored once; no batch of version 1 was |
  * | 3       | 2026-11-20 | a queue may erase: an empty payload ends the value of its key; no queue of before does; a partition may have sessions |
  * | 4       | 2026-11-20 | sessions may have left wills |
+ * | 5       | 2026-11-20 | records may say which exchange of their publisher they are, and each queue takes such a one once; sessions may have packet ids |
  */
-export const MACHINE_VERSION = 4;
+export const MACHINE_VERSION = 5;

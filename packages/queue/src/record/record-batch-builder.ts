@@ -5,6 +5,7 @@ import { varintBytes, writeU32, writeU53, writeVarint } from './byte-cursor.ts';
 import type { RecordInput, RecordProperties, RecordTarget } from './record.ts';
 import {
   BATCH_COUNT_AT,
+  BATCH_EXCHANGES,
   BATCH_FLAGS_AT,
   BATCH_HEADER_BYTES,
   BATCH_KEYED,
@@ -12,6 +13,7 @@ import {
   BATCH_ORIGIN_BYTES,
   BATCH_RECORDS_MAX,
   KEY_BYTES_MAX,
+  RECORD_EXCHANGE,
   RECORD_EXPIRES,
   RECORD_PROPERTIES,
   RECORD_RETAIN,
@@ -29,7 +31,7 @@ const FORESIGHT_BYTES_MAX = 1024 * 1024;
  * be kept until the batch is sent: `add` copies it at once, to where it stays. Growing in the middle of a batch would
  * copy again, so room for a batch is reserved by the size of the one before. `finish` hands the bytes out without
  * copying them and starts anew; nothing is written into them afterwards but the leader's stamp and, in a `numbered` one,
- * its origin.
+ * its origin. A large payload that came in a buffer of its own stays there (`around`).
  */
 export class RecordBatchBuilder {
   readonly #flags: number;
@@ -39,6 +41,7 @@ export class RecordBatchBuilder {
   #at: number;
   #count = 0;
   #isKeyed = false;
+  #hasExchanges = false;
   #lastBytes = 0;
 
   /** `numbered`: batches have room for an origin, which is written before they are sent (`writeBatchOrigin`). */
@@ -67,7 +70,35 @@ export class RecordBatchBuilder {
   add(record: RecordInput): number {
     assert(this.#count < BATCH_RECORDS_MAX, 'a full batch is finished before the next record');
     const targets = ascending(record.targets);
-    this.#reserve(checkedBytesMax(record, targets));
+    this.#reserve(checkedHeadBytesMax(record, targets) + record.payload.length);
+    const at = this.#writeHead(record, targets);
+    this.#slab.set(record.payload, at);
+    this.#at = at + record.payload.length;
+    return this.#count++;
+  }
+
+  /**
+   * The batch of this record alone, made around its payload where that lies: what comes before it is written in front of
+   * it. Undefined where that cannot be: the buffer is not the record's own, has no room, or holds other parts of it.
+   * @throws SluiceError `RECORD_INVALID` for what the format cannot carry
+   */
+  around(record: RecordInput): Uint8Array | undefined {
+    assert(this.#count === 0, 'the batch that gathers is finished before a record that has one for itself');
+    const { payload } = record;
+    if (record.ownsBuffer !== true || record.properties?.correlationData !== undefined) return undefined;
+    const targets = ascending(record.targets);
+    this.#reserve(checkedHeadBytesMax(record, targets));
+    const head = this.#slab.subarray(this.#start, this.#writeHead(record, targets));
+    const contents = this.#takeContents();
+    if (head.length > payload.byteOffset) return undefined;
+    const batch = new Uint8Array(payload.buffer, payload.byteOffset - head.length, head.length + payload.length);
+    batch.set(head);
+    this.#writeBatchHead(batch, 1, contents);
+    return batch;
+  }
+
+  /** Of a record at the batch's end, up to where its payload begins: there is room for it. */
+  #writeHead(record: RecordInput, targets: readonly RecordTarget[]): number {
     const bytes = this.#slab;
     const start = this.#at;
     let flags: number = record.qos;
@@ -76,6 +107,12 @@ export class RecordBatchBuilder {
     if (record.expiresAtMs !== 0) {
       flags |= RECORD_EXPIRES;
       at = writeU53(bytes, at, record.expiresAtMs);
+    }
+    if (record.exchange !== undefined) {
+      flags |= RECORD_EXCHANGE;
+      this.#hasExchanges = true;
+      at = writeU53(bytes, at, record.exchange.number);
+      at = writeU53(bytes, at, record.exchange.floor);
     }
     at = writeVarint(bytes, at, targets.length);
     for (let i = 0; i < targets.length; i++) {
@@ -98,12 +135,23 @@ export class RecordBatchBuilder {
       writeU32(bytes, at, end - at - 4);
       at = end;
     }
-    bytes.set(record.payload, at);
-    at += record.payload.length;
     bytes[start + 4] = flags;
-    writeU32(bytes, start, at - start - 4);
-    this.#at = at;
-    return this.#count++;
+    writeU32(bytes, start, at + record.payload.length - start - 4);
+    return at;
+  }
+
+  /** What the records since the last batch have, as its flags. */
+  #takeContents(): number {
+    const contents = (this.#isKeyed ? BATCH_KEYED : 0) | (this.#hasExchanges ? BATCH_EXCHANGES : 0);
+    this.#isKeyed = false;
+    this.#hasExchanges = false;
+    return contents;
+  }
+
+  #writeBatchHead(batch: Uint8Array, count: number, contents: number): void {
+    writeCommandHeader(batch, CommandKind.RECORD_BATCH);
+    batch[BATCH_FLAGS_AT] = this.#flags | contents;
+    writeU32(batch, BATCH_COUNT_AT, count);
   }
 
   /** The batch, ready to be proposed; the builder is empty again. */
@@ -112,15 +160,12 @@ export class RecordBatchBuilder {
     const start = this.#start;
     const end = this.#at;
     const batch = new Uint8Array(this.#slab.buffer, this.#slab.byteOffset + start, end - start);
-    writeCommandHeader(batch, CommandKind.RECORD_BATCH);
-    batch[BATCH_FLAGS_AT] = this.#flags | (this.#isKeyed ? BATCH_KEYED : 0);
-    writeU32(batch, BATCH_COUNT_AT, this.#count);
+    this.#writeBatchHead(batch, this.#count, this.#takeContents());
     // A lone record says nothing about how much comes together.
     this.#lastBytes = this.#count === 1 ? 0 : end - start;
     this.#start = end;
     this.#at = end + this.#headerBytes;
     this.#count = 0;
-    this.#isKeyed = false;
     return batch;
   }
 
@@ -141,14 +186,18 @@ export class RecordBatchBuilder {
   }
 }
 
-/** An upper bound of the record's encoded size, once everything in it is known to fit the format. */
-function checkedBytesMax(record: RecordInput, targets: readonly RecordTarget[]): number {
+/** An upper bound of the record's encoded size without its payload, once everything is known to fit the format. */
+function checkedHeadBytesMax(record: RecordInput, targets: readonly RecordTarget[]): number {
   if (targets.length === 0) throw invalid('it has no target');
   checkTime(record.publishedAtMs, 'publish time');
   checkTime(record.expiresAtMs, 'expiry');
   checkText(record.publisher, 'publisher');
   checkText(record.topic, 'topic');
-  let bytes = 4 + 1 + 8 + 8 + varintBytes(targets.length) + record.payload.length;
+  const { exchange } = record;
+  if (exchange !== undefined && (exchange.floor < 1 || exchange.floor > exchange.number)) {
+    throw invalid(`exchange ${exchange.number} with those below ${exchange.floor} over`);
+  }
+  let bytes = 4 + 1 + 8 + 8 + (exchange === undefined ? 0 : 16) + varintBytes(targets.length);
   bytes += 4 + (record.publisher.length + record.topic.length) * 3;
   let before = 0;
   for (let i = 0; i < targets.length; i++) {
@@ -164,7 +213,8 @@ function checkedBytesMax(record: RecordInput, targets: readonly RecordTarget[]):
     checkProperties(record.properties);
     bytes += 4 + propertiesBytesMax(record.properties);
   }
-  if (bytes > 0x7fff_ffff) throw invalid(`${bytes} bytes do not fit a batch`);
+  const recordBytes = bytes + record.payload.length;
+  if (recordBytes > 0x7fff_ffff) throw invalid(`${recordBytes} bytes do not fit a batch`);
   return bytes;
 }
 

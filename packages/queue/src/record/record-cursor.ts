@@ -3,6 +3,7 @@ import type { BatchOrigin } from './batch-origin.ts';
 import { ByteCursor } from './byte-cursor.ts';
 import {
   BATCH_COUNT_AT,
+  BATCH_EXCHANGES,
   BATCH_FLAGS_AT,
   BATCH_FLAGS_KNOWN,
   BATCH_HEADER_BYTES,
@@ -11,6 +12,7 @@ import {
   BATCH_RECORDS_MAX,
   batchMalformed,
   KEY_BYTES_MAX,
+  RECORD_EXCHANGE,
   RECORD_EXPIRES,
   RECORD_FLAGS_KNOWN,
   RECORD_PROPERTIES,
@@ -30,6 +32,7 @@ export class RecordCursor {
   #targetsLeft = 0;
 
   isKeyed = false;
+  hasExchanges = false;
   /** Undefined: the batch does not say. */
   origin: BatchOrigin | undefined = undefined;
   /** Number of the record in its batch; -1 before the first `next`. */
@@ -40,6 +43,9 @@ export class RecordCursor {
   flags = 0;
   /** 0 for never. */
   expiresAtMs = 0;
+  /** 0: it does not say which exchange of its publisher it is. */
+  exchangeNumber = 0;
+  exchangeFloor = 0;
   targetCount = 0;
 
   queueId = 0;
@@ -55,6 +61,7 @@ export class RecordCursor {
     const flags = batch[BATCH_FLAGS_AT] as number;
     if (flags > BATCH_FLAGS_KNOWN) throw batchMalformed(`unknown batch flags ${flags}`);
     this.isKeyed = (flags & BATCH_KEYED) !== 0;
+    this.hasExchanges = (flags & BATCH_EXCHANGES) !== 0;
     this.#cursor.reset(batch, BATCH_COUNT_AT);
     this.#count = this.#cursor.u32();
     if (this.#count === 0 || this.#count > BATCH_RECORDS_MAX) {
@@ -105,6 +112,8 @@ export class RecordCursor {
     }
     cursor.skip(8);
     this.expiresAtMs = this.flags & RECORD_EXPIRES ? cursor.u53() : 0;
+    if (this.hasExchanges) this.#readExchange();
+    else if (this.flags & RECORD_EXCHANGE) throw batchMalformed(`unexpected exchange in record ${this.slot + 1}`);
     this.targetCount = cursor.varint();
     if (this.targetCount === 0) throw batchMalformed(`record ${this.slot + 1} has no target`);
     this.#targetsLeft = this.targetCount;
@@ -114,6 +123,15 @@ export class RecordCursor {
     this.#next = end;
     this.slot++;
     return true;
+  }
+
+  #readExchange(): void {
+    const isOne = (this.flags & RECORD_EXCHANGE) !== 0;
+    this.exchangeNumber = isOne ? this.#cursor.u53() : 0;
+    this.exchangeFloor = isOne ? this.#cursor.u53() : 0;
+    if (isOne && (this.exchangeFloor === 0 || this.exchangeFloor > this.exchangeNumber)) {
+      throw batchMalformed(`exchange ${this.exchangeNumber} with those below ${this.exchangeFloor} over`);
+    }
   }
 
   nextTarget(): boolean {
@@ -136,16 +154,31 @@ export class RecordCursor {
   get isPayloadEmpty(): boolean {
     const cursor = this.#cursor;
     const { at } = cursor;
-    for (let left = this.#targetsLeft; left > 0; left--) {
-      cursor.varint();
-      cursor.skip(Math.max(0, cursor.varint() - 1));
-    }
+    this.#skipTargets();
     cursor.skip(cursor.u16());
     cursor.skip(cursor.u16());
     if (this.flags & RECORD_PROPERTIES) cursor.skip(cursor.u32());
     const isEmpty = cursor.at === cursor.end;
     cursor.at = at;
     return isEmpty;
+  }
+
+  /** The client id, as UTF-8; a view into the batch. Looks ahead likewise. */
+  get publisher(): Uint8Array {
+    const cursor = this.#cursor;
+    const { at } = cursor;
+    this.#skipTargets();
+    const publisher = cursor.raw(cursor.u16());
+    cursor.at = at;
+    return publisher;
+  }
+
+  #skipTargets(): void {
+    const cursor = this.#cursor;
+    for (let left = this.#targetsLeft; left > 0; left--) {
+      cursor.varint();
+      cursor.skip(Math.max(0, cursor.varint() - 1));
+    }
   }
 
   /** A view into the batch; only when `keyLength` is not -1. */

@@ -1,6 +1,13 @@
 import { ByteCursor, readU32, readU53, textOf } from './byte-cursor.ts';
-import type { RecordProperties, RecordTarget } from './record.ts';
-import { batchMalformed, RECORD_EXPIRES, RECORD_PROPERTIES, RECORD_QOS, RECORD_RETAIN } from './record-format.ts';
+import type { RecordExchange, RecordProperties, RecordTarget } from './record.ts';
+import {
+  batchMalformed,
+  RECORD_EXCHANGE,
+  RECORD_EXPIRES,
+  RECORD_PROPERTIES,
+  RECORD_QOS,
+  RECORD_RETAIN,
+} from './record-format.ts';
 import { readProperties } from './record-properties.ts';
 
 /** Lazy reads over the bytes of one record; nothing is copied or decoded before it is asked for. */
@@ -71,6 +78,12 @@ export class EncodedRecord implements RecordView {
     this.#locate();
     return readU53(this.#bytes, this.#start + 13);
   }
+  get exchange(): RecordExchange | undefined {
+    if (!(this.#flags & RECORD_EXCHANGE)) return undefined;
+    this.#locate();
+    const at = this.#start + (this.#flags & RECORD_EXPIRES ? 21 : 13);
+    return { number: readU53(this.#bytes, at), floor: readU53(this.#bytes, at + 8) };
+  }
   get targets(): RecordTarget[] {
     this.#locate();
     const targets: RecordTarget[] = [];
@@ -111,7 +124,8 @@ export class EncodedRecord implements RecordView {
 
   #locate(): void {
     if (this.#payloadAt !== 0) return;
-    scratch.reset(this.#bytes, this.#start + (this.#flags & RECORD_EXPIRES ? 21 : 13), this.#end);
+    const headBytes = (this.#flags & RECORD_EXPIRES ? 21 : 13) + (this.#flags & RECORD_EXCHANGE ? 16 : 0);
+    scratch.reset(this.#bytes, this.#start + headBytes, this.#end);
     if (scratch.at > scratch.end) throw batchMalformed(`the record at ${this.#start} is cut short`);
     this.#targetsAt = scratch.at;
     for (let left = scratch.varint(); left > 0; left--) {

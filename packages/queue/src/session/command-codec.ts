@@ -2,7 +2,15 @@ import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
 import { COMMAND_HEADER_BYTES } from '../machine/command-header.ts';
-import type { CloseCommand, LeftWill, OpenCommand, Pass, SessionCommand, SubscriptionRequest } from './commands.ts';
+import type {
+  CloseCommand,
+  ExchangeStep,
+  LeftWill,
+  OpenCommand,
+  Pass,
+  SessionCommand,
+  SubscriptionRequest,
+} from './commands.ts';
 
 /** The first byte of a command, in the range that partitions give to sessions. Numbers are never reused. */
 export const SessionCommandKind = {
@@ -12,6 +20,7 @@ export const SessionCommandKind = {
   PASS: 35,
   CLOSE: 36,
   EXPIRE: 37,
+  EXCHANGE: 40,
   FIRE_WILLS: 48,
   CLAIM_WILLS: 49,
   END_WILLS: 50,
@@ -27,6 +36,8 @@ const HAS_EXPIRY = 1;
 const TAKES_WILL_BACK = 2;
 const HAS_COUNT_MAX = 1;
 const HAS_BYTES_MAX = 2;
+/** Numbers are never reused. */
+const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish'];
 
 /**
  * Behind the header of every command; varints unless said otherwise, texts with their length.
@@ -37,6 +48,8 @@ const HAS_BYTES_MAX = 2;
  *   pass         then to the end: client id, epoch, stream id, count of ranges, (from, length) each
  *   close        u8 flags, client id, epoch, [expiry]
  *   expire       then to the end: client id
+ *   exchange     client id, epoch, serial, then to the end: u8 step, packet id,
+ *                and of bind: u8 QoS, stream id, offset; of receive: stream id, offset
  *   fire wills   then to the end: client id
  *   claim wills  gateway, then to the end: will number
  *   end wills    group number
@@ -100,6 +113,12 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
     case 'expire-sessions': {
       const writer = begin(SessionCommandKind.EXPIRE);
       for (const clientId of command.clientIds) writer.text(clientId);
+      return writer.finish();
+    }
+    case 'exchange-session': {
+      const writer = begin(SessionCommandKind.EXCHANGE).text(command.clientId);
+      writer.varint(command.epoch).varint(command.serial);
+      for (const step of command.steps) writeStep(writer, step);
       return writer.finish();
     }
     case 'fire-wills': {
@@ -184,6 +203,14 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       while (reader.remaining > 0) numbers.push(reader.varint());
       return { type: 'claim-wills', gateway, numbers };
     }
+    case SessionCommandKind.EXCHANGE: {
+      const clientId = reader.text();
+      const epoch = reader.varint();
+      const serial = reader.varint();
+      const steps: ExchangeStep[] = [];
+      while (reader.remaining > 0) steps.push(readStep(reader, bytes));
+      return { type: 'exchange-session', clientId, epoch, serial, steps };
+    }
     case SessionCommandKind.END_WILLS:
       return { type: 'end-wills', group: reader.varint() };
     default:
@@ -206,6 +233,29 @@ function readWill(reader: ByteReader): LeftWill {
   const ticket = reader.varint();
   const delayS = reader.varint();
   return { ticket, delayS, message: reader.raw(reader.remaining).slice() };
+}
+
+function writeStep(writer: ByteWriter, step: ExchangeStep): void {
+  writer.u8(STEPS.indexOf(step.type)).varint(step.packetId);
+  if (step.type === 'bind') writer.u8(step.qos).varint(step.streamId).varint(step.offset);
+  else if (step.type === 'receive') writer.varint(step.streamId).varint(step.offset);
+}
+
+function readStep(reader: ByteReader, bytes: Uint8Array): ExchangeStep {
+  const type = STEPS[reader.u8()];
+  const packetId = reader.varint();
+  switch (type) {
+    case 'bind': {
+      const qos = reader.u8() === 1 ? 1 : 2;
+      return { type, packetId, qos, streamId: reader.varint(), offset: reader.varint() };
+    }
+    case 'receive':
+      return { type, packetId, streamId: reader.varint(), offset: reader.varint() };
+    case undefined:
+      throw unknown(bytes);
+    default:
+      return { type, packetId };
+  }
 }
 
 function readPass(reader: ByteReader): Pass {

@@ -6,6 +6,7 @@ export type SessionCommand =
   | PassCommand
   | CloseCommand
   | ExpireCommand
+  | ExchangeCommand
   | FireWillsCommand
   | ClaimWillsCommand
   | EndWillsCommand;
@@ -108,3 +109,25 @@ export interface EndWillsCommand {
   type: 'end-wills';
   group: number;
 }
+
+/** What became of packet identifiers (`exchanges`), in the order in which it did. */
+export interface ExchangeCommand {
+  type: 'exchange-session';
+  clientId: string;
+  epoch: number;
+  /** 1, 2, ... within the epoch: one that is sent again is applied once. */
+  serial: number;
+  steps: readonly ExchangeStep[];
+}
+
+export type ExchangeStep =
+  /** What the client publishes under it at QoS 2 is about to be stored; answered by the number of the exchange. */
+  | { type: 'take'; packetId: number }
+  /** PUBREL came, or the publish was refused. */
+  | { type: 'release'; packetId: number }
+  /** The record is about to be sent under it; stream 0: a message that the store does not have. */
+  | { type: 'bind'; packetId: number; qos: 1 | 2; streamId: number; offset: number }
+  /** PUBREC came: the record is passed, and PUBREL is about to be sent. */
+  | { type: 'receive'; packetId: number; streamId: number; offset: number }
+  /** PUBACK or PUBCOMP came. */
+  | { type: 'finish'; packetId: number };

@@ -6,6 +6,7 @@ import { writeU53 } from '../record/byte-cursor.ts';
  * 'S' client id             session: who, epoch, expiry, connected where or disconnected since when, subscriptions
  * 'C' client id             connected now: epoch and gateway, so that a new leader need not read all sessions
  * 'U' stream id, client id  what the session has received of the stream
+ * 'X' client id             packet ids of unfinished exchanges; no row: there are none
  * 'F' stream id             the filter that feeds the stream, and how many sessions read it
  * 'N'                       the numbers given last, and how many sessions there are
  * 'W' client id             the will of its last connection, while it can still become due
@@ -19,6 +20,7 @@ export const SessionTable = {
   CURSOR: 0x55,
   STREAM: 0x46,
   NUMBERS: 0x4e,
+  EXCHANGES: 0x58,
   WILL: 0x57,
   WILL_MESSAGE: 0x59,
   DUE_WILL: 0x44,
@@ -31,6 +33,10 @@ export function sessionRowKey(clientId: string): Uint8Array {
 
 export function connectedRowKey(clientId: string): Uint8Array {
   return clientKey(SessionTable.CONNECTED, clientId);
+}
+
+export function exchangeRowKey(clientId: string): Uint8Array {
+  return clientKey(SessionTable.EXCHANGES, clientId);
 }
 
 export function cursorRowKey(streamId: number, clientId: string): Uint8Array {
@@ -74,7 +80,7 @@ export function numbersRowKey(): Uint8Array {
 /** [from, to) of all sessions. */
 export const SESSION_RANGE = tableRange(SessionTable.SESSION);
 
-/** [from, to) of everything `SessionMachine.restore` reads: not the sessions, their cursors, or what wills say. */
+/** [from, to) of everything `SessionMachine.restore` reads: not the sessions, their exchanges and cursors, or what wills say. */
 export const SESSION_RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
   tableRange(SessionTable.CONNECTED),
   tableRange(SessionTable.STREAM),

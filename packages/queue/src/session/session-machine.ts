@@ -5,18 +5,23 @@ import type {
   ClaimWillsCommand,
   CloseCommand,
   EndWillsCommand,
+  ExchangeCommand,
   ExpireCommand,
   FireWillsCommand,
   OpenCommand,
   PassCommand,
+  SessionCommand,
   SubscribeCommand,
   UnsubscribeCommand,
 } from './commands.ts';
 import { Cursor } from './cursor.ts';
+import { decodeExchangeRow, encodeExchangeRow } from './exchange-row.ts';
+import { type BoundId, Exchanges, type TakenId } from './exchanges.ts';
 import {
   clientIdOf,
   connectedRowKey,
   cursorRowKey,
+  exchangeRowKey,
   numbersRowKey,
   SessionTable,
   sessionRowKey,
@@ -99,13 +104,20 @@ export class SessionMachine {
     const keys: Uint8Array[] = [];
     for (const bytes of commands) {
       const kind = bytes[0] as number;
-      if (kind < SessionCommandKind.OPEN || kind > SessionCommandKind.EXPIRE) continue;
+      if (!KINDS.has(kind)) continue;
       const command = decodeSessionCommand(bytes);
       if (command.type === 'pass-session') {
         for (const { streamId, clientId } of command.passes) keys.push(cursorRowKey(streamId, clientId));
       } else if (command.type === 'expire-sessions') {
-        for (const clientId of command.clientIds) keys.push(sessionRowKey(clientId));
-      } else if ('clientId' in command) keys.push(sessionRowKey(command.clientId));
+        for (const clientId of command.clientIds) keys.push(sessionRowKey(clientId), exchangeRowKey(clientId));
+      } else if (command.type === 'exchange-session') {
+        const { clientId, steps } = command;
+        keys.push(exchangeRowKey(clientId));
+        for (const step of steps) if (step.type === 'receive') keys.push(cursorRowKey(step.streamId, clientId));
+      } else if ('clientId' in command) {
+        keys.push(sessionRowKey(command.clientId));
+        if (ENDING.has(command.type)) keys.push(exchangeRowKey(command.clientId));
+      }
     }
     return keys;
   }
@@ -126,6 +138,8 @@ export class SessionMachine {
         return this.#close(command, nowMs, rows, effects);
       case 'expire-sessions':
         return this.#expire(command, nowMs, rows, effects);
+      case 'exchange-session':
+        return this.#exchange(command, rows, effects);
       case 'fire-wills':
         return this.#fireWills(command, nowMs, rows, effects);
       case 'claim-wills':
@@ -186,7 +200,8 @@ export class SessionMachine {
     if (former !== undefined && will !== undefined && this.#isAskedAgain(clientId, former, will.ticket)) {
       const { epoch, subscriptions } = former;
       const present = this.wills.of(clientId)?.isPresent === true;
-      return { type: 'session-opened', epoch, present, subscriptions, formerGateway: 0, formerEpoch: 0 };
+      const ids = idsInUse(rows, clientId);
+      return { type: 'session-opened', epoch, present, subscriptions, ...ids, formerGateway: 0, formerEpoch: 0 };
     }
     // What ends with its connection, and was there for its will, ends when that is taken over.
     const isOfConnection = former?.expiryS === 0 && this.wills.of(clientId) !== undefined;
@@ -196,7 +211,7 @@ export class SessionMachine {
     const formerGateway = former?.gateway ?? 0;
     const formerEpoch = former?.epoch ?? 0;
     if (session === undefined && expiryS === 0 && will === undefined) {
-      return { type: 'session-opened', epoch: 0, present: false, subscriptions: [], formerGateway, formerEpoch };
+      return { ...NOTHING_KEPT, formerGateway, formerEpoch };
     }
     const epoch = this.#number();
     if (session === undefined) this.#numbers.sessions++;
@@ -207,7 +222,8 @@ export class SessionMachine {
     rows.put(connectedRowKey(clientId), encodeConnectedRow({ epoch, gateway }));
     const present = session !== undefined;
     if (will !== undefined) this.wills.leave(clientId, epoch, present, will, rows);
-    return { type: 'session-opened', epoch, present, subscriptions, formerGateway, formerEpoch };
+    const ids = idsInUse(rows, clientId);
+    return { type: 'session-opened', epoch, present, subscriptions, ...ids, formerGateway, formerEpoch };
   }
 
   #subscribe(command: SubscribeCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
@@ -262,19 +278,24 @@ export class SessionMachine {
   #pass(command: PassCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
     for (const { clientId, epoch, streamId, ranges } of command.passes) {
       if (this.#connected.get(clientId)?.epoch !== epoch) continue;
-      const key = cursorRowKey(streamId, clientId);
-      const value = rows.get(key);
-      if (value === undefined) continue;
-      const cursor = decodeCursorRow(value);
-      const before = cursor.next;
-      let isNew = false;
-      for (let i = 0; i < ranges.length; i += 2) {
-        if (cursor.pass(ranges[i] as number, ranges[i + 1] as number)) isNew = true;
-      }
-      if (isNew) rows.put(key, encodeCursorRow(cursor));
-      if (cursor.next !== before) effects.push({ type: 'stream-passed', streamId });
+      passCursor(clientId, streamId, ranges, rows, effects);
     }
     return PASSED;
+  }
+
+  #exchange(command: ExchangeCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const { clientId, epoch, serial, steps } = command;
+    if (this.#connected.get(clientId)?.epoch !== epoch) return FENCED;
+    const exchanges = readExchanges(rows, clientId);
+    if (exchanges.begins(epoch, serial)) {
+      for (const step of steps) {
+        exchanges.apply(step, () => this.#number());
+        if (step.type !== 'receive' || step.streamId === 0) continue;
+        passCursor(clientId, step.streamId, [step.offset, step.offset + 1], rows, effects);
+      }
+      rows.put(exchangeRowKey(clientId), encodeExchangeRow(exchanges));
+    }
+    return { type: 'session-exchanged', numbers: exchanges.numbersOf(steps) };
   }
 
   #close(command: CloseCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
@@ -289,6 +310,8 @@ export class SessionMachine {
       const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left };
       rows.put(sessionRowKey(clientId), encodeSessionRow(row));
       this.wills.disconnected(clientId, left, nowMs, rows, effects);
+      const key = exchangeRowKey(clientId);
+      if (rows.get(key) !== undefined && readExchanges(rows, clientId).isEmpty) rows.delete(key);
     }
     return { type: 'session-closed', changed: true };
   }
@@ -336,6 +359,7 @@ export class SessionMachine {
       if (streamId !== 0) this.#leave(streamId, clientId, rows, effects);
     }
     rows.delete(sessionRowKey(clientId));
+    if (rows.get(exchangeRowKey(clientId)) !== undefined) rows.delete(exchangeRowKey(clientId));
     this.#disconnect(clientId, rows);
     this.#numbers.sessions--;
     this.#areNumbersDirty = true;
@@ -413,6 +437,47 @@ export interface StreamState {
 
 const FENCED: SessionReply = Object.freeze({ type: 'session-fenced' });
 const PASSED: SessionReply = Object.freeze({ type: 'session-passed' });
+const NOTHING_KEPT = {
+  type: 'session-opened',
+  epoch: 0,
+  present: false,
+  subscriptions: [],
+  taken: [],
+  bound: [],
+} as const;
+const KINDS: ReadonlySet<number> = new Set(Object.values(SessionCommandKind));
+/** What may end a session. */
+const ENDING: ReadonlySet<SessionCommand['type']> = new Set(['open-session', 'close-session']);
+
+function readExchanges(rows: Rows, clientId: string): Exchanges {
+  const value = rows.get(exchangeRowKey(clientId));
+  return value === undefined ? new Exchanges() : decodeExchangeRow(value);
+}
+
+function idsInUse(rows: Rows, clientId: string): { taken: TakenId[]; bound: BoundId[] } {
+  const { taken, bound } = readExchanges(rows, clientId);
+  return { taken: [...taken].map(([packetId, number]) => ({ packetId, number })), bound: [...bound.values()] };
+}
+
+function passCursor(
+  clientId: string,
+  streamId: number,
+  ranges: readonly number[],
+  rows: Rows,
+  effects: SessionEffect[],
+): void {
+  const key = cursorRowKey(streamId, clientId);
+  const value = rows.get(key);
+  if (value === undefined) return;
+  const cursor = decodeCursorRow(value);
+  const before = cursor.next;
+  let isNew = false;
+  for (let i = 0; i < ranges.length; i += 2) {
+    if (cursor.pass(ranges[i] as number, ranges[i + 1] as number)) isNew = true;
+  }
+  if (isNew) rows.put(key, encodeCursorRow(cursor));
+  if (cursor.next !== before) effects.push({ type: 'stream-passed', streamId });
+}
 
 function readSession(rows: Rows, clientId: string): SessionRow | undefined {
   const value = rows.get(sessionRowKey(clientId));

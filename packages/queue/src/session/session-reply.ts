@@ -1,3 +1,4 @@
+import type { BoundId, TakenId } from './exchanges.ts';
 import type { StoredSubscription } from './session-rows.ts';
 import type { WillGroup } from './will-rows.ts';
 
@@ -9,6 +10,9 @@ export type SessionReply =
       epoch: number;
       present: boolean;
       subscriptions: readonly StoredSubscription[];
+      /** What its client publishes, and what it was sent, under packet ids that are still in use. */
+      taken: readonly TakenId[];
+      bound: readonly BoundId[];
       /** Where it was connected until now; 0: nowhere. */
       formerGateway: number;
       formerEpoch: number;
@@ -25,6 +29,8 @@ export type SessionReply =
   | { type: 'session-closed'; changed: boolean }
   | { type: 'sessions-expired'; clientIds: readonly string[] }
   | { type: 'session-passed' }
+  /** The number of each `take`. */
+  | { type: 'session-exchanged'; numbers: readonly number[] }
   | { type: 'wills-fired'; count: number }
   /** Undefined: none is due. */
   | { type: 'wills-claimed'; group: WillGroup | undefined }

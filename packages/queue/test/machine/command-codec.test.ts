@@ -142,7 +142,7 @@ describe('a command that cannot be applied stops the partition', () => {
 
   test('of unknown kind or version, with a hint', () => {
     expect(codeOf(Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
-    expect(codeOf(Uint8Array.of(7, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
+    expect(codeOf(Uint8Array.of(8, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
     for (const command of golden.values()) {
       const newer = stamped(command);
       newer[1] = 2;

@@ -33,4 +33,10 @@ export const arbitraryRecord: fc.Arbitrary<RecordInput> = fc.record({
   publishedAtMs: time,
   expiresAtMs: fc.oneof(fc.constant(0), time),
   properties: fc.option(properties, { nil: undefined }),
+  exchange: fc.option(
+    fc
+      .tuple(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }))
+      .map(([a, b]) => ({ number: Math.max(a, b), floor: Math.min(a, b) })),
+    { nil: undefined },
+  ),
 });

@@ -55,8 +55,9 @@ function batchOf(records: readonly RecordInput[]): Uint8Array {
 
 /** What a view says, in the shape of what went in. */
 function readBack(record: EncodedRecord): RecordInput {
-  const { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties } = record;
-  return { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties };
+  const { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties, exchange } = record;
+  const read = { targets, topic, payload, qos, retain, publisher, publishedAtMs, expiresAtMs, properties };
+  return exchange === undefined ? read : { ...read, exchange };
 }
 
 function asWritten(record: RecordInput): RecordInput {
@@ -307,4 +308,69 @@ test('a large record has its memory for itself, and small ones before and after 
     expect(Buffer.from(recordAt(batch, 1, 0, []).payload).equals(Buffer.alloc(size, i))).toBe(true);
     if (size > 64 * 1024) expect(batch.buffer.byteLength).toBeLessThan(size + 1024);
   }
+});
+
+describe('a batch around the payload of its only record', () => {
+  /** As a decoder leaves it: the payload at the end of a buffer, behind `roomBytes`. */
+  function owned(payload: Uint8Array, roomBytes: number): Uint8Array {
+    const bytes = new Uint8Array(roomBytes + payload.length).fill(0xee);
+    bytes.set(payload, roomBytes);
+    return bytes.subarray(roomBytes);
+  }
+  function finished(batch: Uint8Array): string {
+    const bytes = batch.slice();
+    stampCommand(bytes, 12_345);
+    writeBatchOrigin(bytes, origin);
+    return hexOf(bytes);
+  }
+
+  test('is byte for byte the batch that is built by copying, and lies in the buffer of the payload', () => {
+    const builder = new RecordBatchBuilder('numbered');
+    fc.assert(
+      fc.property(arbitraryRecord, (record) => {
+        const properties = record.properties;
+        if (properties !== undefined) delete properties.correlationData;
+        builder.add(record);
+        const copied = finished(builder.finish());
+        const payload = owned(record.payload, 10_000);
+        const batch = builder.around({ ...record, payload, ownsBuffer: true }) as Uint8Array;
+        expect(batch.buffer).toBe(payload.buffer);
+        expect(finished(batch)).toBe(copied);
+        expect([...payload]).toEqual([...record.payload]);
+        // The builder is as empty as before.
+        builder.add(record);
+        expect(finished(builder.finish())).toBe(copied);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('is not made without room, in a buffer of somebody else, or over other parts of the record', () => {
+    const builder = new RecordBatchBuilder('numbered');
+    const payload = Buffer.from('image');
+    const exact =
+      (builder.around({ ...plain, payload: owned(payload, 500), ownsBuffer: true }) as Uint8Array).length - 5;
+    expect(builder.around({ ...plain, payload: owned(payload, exact), ownsBuffer: true })).toBeDefined();
+    const tight = owned(payload, exact - 1);
+    expect(builder.around({ ...plain, payload: tight, ownsBuffer: true })).toBeUndefined();
+    expect([...new Uint8Array(tight.buffer, 0, 8)]).toEqual(new Array(8).fill(0xee));
+    expect(builder.around({ ...plain, payload: owned(payload, 500) })).toBeUndefined();
+    const properties = { correlationData: Uint8Array.of(1) };
+    expect(builder.around({ ...plain, payload: owned(payload, 500), ownsBuffer: true, properties })).toBeUndefined();
+    expect(
+      codeOf(() => builder.around({ ...plain, payload: owned(payload, 500), ownsBuffer: true, targets: [] })),
+    ).toBe('RECORD_INVALID');
+    // A key of a record that was not taken marks no later batch.
+    const keyed = {
+      ...plain,
+      targets: [{ queueId: 7, key: Buffer.from('k') }],
+      payload: tight,
+      ownsBuffer: true as const,
+    };
+    expect(builder.around(keyed)).toBeUndefined();
+    builder.add(plain);
+    const other = new RecordBatchBuilder('numbered');
+    other.add(plain);
+    expect(finished(builder.finish())).toBe(finished(other.finish()));
+  });
 });

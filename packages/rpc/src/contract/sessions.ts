@@ -1,3 +1,6 @@
+import type { ExchangeStep } from '@sluice/queue/session/commands';
+import type { BoundId, TakenId } from '@sluice/queue/session/exchanges';
+
 /**
  * Sessions that outlive their connection, gateway to store. A session is in the partition of its client id; questions go
  * to that partition's leader, are numbered by the gateway and answered once each when what they ask for is committed.
@@ -39,6 +42,16 @@ export type SessionsRequest =
       clientId: string;
       epoch: number;
       filters: readonly string[];
+    }
+  /** What became of packet ids; one of a session at a time. `serial` counts them within the epoch. */
+  | {
+      type: 'exchange';
+      requestId: number;
+      partition: number;
+      clientId: string;
+      epoch: number;
+      serial: number;
+      steps: readonly ExchangeStep[];
     }
   | {
       type: 'close';
@@ -97,6 +110,11 @@ export type SessionsResponse =
       present: boolean;
       /** Of `open`: all that the session has; of `subscribe`: those asked for. A stream id of 0: none, -1: refused. */
       subscriptions: readonly StoredSubscriptionView[];
+      /** Of `open`: packet ids that are in use, by what the client publishes and by what it was sent. */
+      taken: readonly TakenId[];
+      bound: readonly BoundId[];
+      /** Of `exchange`: the number of each `take`. */
+      numbers: readonly number[];
     }
   | { type: 'deliver'; partition: number; clientId: string; epoch: number; deliveries: readonly StreamDelivery[] }
   /** Another connection has it, or it is over. */

@@ -1,4 +1,6 @@
 import type { ByteWriter } from '@sluice/common/bytes/byte-writer';
+import type { ExchangeStep } from '@sluice/queue/session/commands';
+import type { BoundId, BoundState } from '@sluice/queue/session/exchanges';
 import type {
   SessionsRequest,
   SessionsResponse,
@@ -18,9 +20,12 @@ const REQUESTS = [
   'seen',
   'wills-published',
   'next-page',
+  'exchange',
 ] as const;
 const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams', 'publish-wills'] as const;
 const PARTS = ['first-page', 'page', 'change'] as const;
+const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish'];
+const BOUND_STATES: readonly BoundState[] = ['sent-qos1', 'sent-qos2', 'received'];
 const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
 
 export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
@@ -69,6 +74,11 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return;
       case 'wills-published':
         head.varint(message.group);
+        return;
+      case 'exchange':
+        head.varint(message.requestId).text(message.clientId).varint(message.epoch).varint(message.serial);
+        head.varint(message.steps.length);
+        for (const step of message.steps) writeStep(head, step);
         return;
       case 'next-page':
     }
@@ -138,6 +148,16 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         return { type, partition, version: head.integer() };
       case 'wills-published':
         return { type, partition, group: head.integer() };
+      case 'exchange':
+        return {
+          type,
+          partition,
+          requestId: head.integer(),
+          clientId: head.text(),
+          epoch: head.integer(),
+          serial: head.integer(),
+          steps: head.list(2, () => readStep(head)),
+        };
       case 'next-page':
         return { type, partition };
     }
@@ -155,6 +175,10 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
         head.varint(message.leader).varint(message.epoch);
         writeFlag(head, message.present);
         writeSubscriptions(head, message.subscriptions);
+        head.varint(message.taken.length);
+        for (const { packetId, number } of message.taken) head.varint(packetId).varint(number);
+        writeBound(head, message.bound);
+        writeIntegers(head, message.numbers);
         return;
       case 'deliver':
         head.varint(message.partition).text(message.clientId).varint(message.epoch).varint(message.deliveries.length);
@@ -197,6 +221,9 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
           epoch: head.integer(),
           present: head.flag(),
           subscriptions: readSubscriptions(head),
+          taken: head.list(2, () => ({ packetId: head.integer(), number: head.integer() })),
+          bound: readBound(head),
+          numbers: head.integers(),
         };
       case 'deliver':
         return {
@@ -258,3 +285,43 @@ function readSubscriptions(head: HeadReader): StoredSubscriptionView[] {
 }
 
 const REFUSED = 1;
+
+function writeStep(head: ByteWriter, step: ExchangeStep): void {
+  writeName(head, STEPS, step.type);
+  head.varint(step.packetId);
+  if (step.type === 'bind') head.u8(step.qos);
+  if (step.type === 'bind' || step.type === 'receive') head.varint(step.streamId).varint(step.offset);
+}
+
+function readStep(head: HeadReader): ExchangeStep {
+  const type = head.name(STEPS, 'step');
+  const packetId = head.integer();
+  switch (type) {
+    case 'bind': {
+      const qos = head.u8() === 1 ? 1 : 2;
+      return { type, packetId, qos, streamId: head.integer(), offset: head.integer() };
+    }
+    case 'receive':
+      return { type, packetId, streamId: head.integer(), offset: head.integer() };
+    default:
+      return { type, packetId };
+  }
+}
+
+function writeBound(head: ByteWriter, bound: readonly BoundId[]): void {
+  head.varint(bound.length);
+  for (const { packetId, state, streamId, offset } of bound) {
+    head.varint(packetId);
+    writeName(head, BOUND_STATES, state);
+    head.varint(streamId).varint(offset);
+  }
+}
+
+function readBound(head: HeadReader): BoundId[] {
+  return head.list(4, () => ({
+    packetId: head.integer(),
+    state: head.name(BOUND_STATES, 'state of a packet id'),
+    streamId: head.integer(),
+    offset: head.integer(),
+  }));
+}

@@ -13,6 +13,7 @@ export function encodePartitionCommand(command: PartitionCommand): Uint8Array {
     case 'drop-rows':
     case 'remove-queue':
     case 'time':
+    case 'forget-publishers':
       return encodeCommand(command);
     default:
       return encodeSessionCommand(command);

@@ -142,6 +142,16 @@ export class SessionService implements WillGateways {
         void this.#unsubscribe(gateway, partition, request.requestId, clientId, epoch, filters);
         return;
       }
+      case 'exchange': {
+        const { clientId, epoch, serial, steps } = request;
+        const command: PartitionCommand = { type: 'exchange-session', clientId, epoch, serial, steps };
+        this.#propose(gateway, partition, request.requestId, command, (reply) => {
+          if (reply.type !== 'session-exchanged') return gateway.answer(request.requestId, 'fenced', 0);
+          partition.sessions.received(clientId, epoch, steps);
+          gateway.answer(request.requestId, 'done', 0, { numbers: reply.numbers });
+        });
+        return;
+      }
       case 'close': {
         const { clientId, epoch, expiryS, takesWillBack } = request;
         partition.sessions.detach(clientId, epoch);
@@ -171,10 +181,10 @@ export class SessionService implements WillGateways {
     if (will !== undefined) command.will = will;
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
-      const { epoch, present, subscriptions, formerGateway, formerEpoch } = reply;
+      const { epoch, present, subscriptions, taken, bound, formerGateway, formerEpoch } = reply;
       if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);
       if (epoch > 0) partition.sessions.opened(clientId);
-      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions });
+      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions, taken, bound });
     });
   }
 
@@ -308,6 +318,17 @@ class SessionProposal implements Proposal {
   }
 }
 
+interface AnswerParts {
+  epoch?: number;
+  present?: boolean;
+  views?: readonly StoredSubscriptionView[];
+  taken?: SessionsAnswer['taken'];
+  bound?: SessionsAnswer['bound'];
+  numbers?: readonly number[];
+}
+
+type SessionsAnswer = Extract<SessionsResponse, { type: 'answer' }>;
+
 /** One channel of a gateway. */
 class SessionGateway {
   readonly from: number;
@@ -387,13 +408,9 @@ class SessionGateway {
     this.#channel.send({ type: 'lost', partition, clientId, epoch });
   }
 
-  answer(
-    requestId: number,
-    status: SessionsStatus,
-    leader: number,
-    more: { epoch?: number; present?: boolean; views?: readonly StoredSubscriptionView[] } = {},
-  ): void {
-    const { epoch = 0, present = false, views = [] } = more;
-    this.#channel.send({ type: 'answer', requestId, status, leader, epoch, present, subscriptions: views });
+  answer(requestId: number, status: SessionsStatus, leader: number, more: AnswerParts = {}): void {
+    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [] } = more;
+    const kept = { epoch, present, subscriptions: views, taken, bound, numbers };
+    this.#channel.send({ type: 'answer', requestId, status, leader, ...kept });
   }
 }

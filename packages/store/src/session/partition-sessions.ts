@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
-import { EXPIRY_NEVER_S } from '@sluice/queue/session/commands';
+import { EXPIRY_NEVER_S, type ExchangeStep } from '@sluice/queue/session/commands';
 import { Cursor } from '@sluice/queue/session/cursor';
 import type { SessionMachine } from '@sluice/queue/session/session-machine';
 import type { SessionEffect } from '@sluice/queue/session/session-reply';
@@ -143,6 +143,13 @@ export class PartitionSessions {
   pass(clientId: string, epoch: number, streamId: number, offset: number): void {
     const feed = this.#feeds.get(clientId)?.feed;
     if (feed?.epoch === epoch) feed.pass(streamId, offset);
+  }
+
+  /** Some of these steps passed a record, in the log already. */
+  received(clientId: string, epoch: number, steps: readonly ExchangeStep[]): void {
+    const feed = this.#feeds.get(clientId)?.feed;
+    if (feed?.epoch !== epoch) return;
+    for (const step of steps) if (step.type === 'receive') feed.received(step.streamId, step.offset);
   }
 
   detach(clientId: string, epoch: number): void {

@@ -69,12 +69,17 @@ export class SessionFeed {
 
   /** The client is done with it. What was not handed out by this feed may have been by a former leader's. */
   pass(streamId: number, offset: number): void {
+    if (this.received(streamId, offset)) this.#parts.passed(this, streamId, offset, offset + 1);
+  }
+
+  /** It is passed in the log already. False: it is of no stream of this session. */
+  received(streamId: number, offset: number): boolean {
     const reader = this.#readers.get(streamId);
-    if (reader === undefined) return;
+    if (reader === undefined) return false;
     if (reader.outstanding.delete(offset)) this.#outstanding--;
     reader.cursor.pass(offset, offset + 1);
-    this.#parts.passed(this, streamId, offset, offset + 1);
     this.wake();
+    return true;
   }
 
   /** Records of it were dropped: what is at hand may be among them. */

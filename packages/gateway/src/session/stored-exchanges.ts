@@ -1,0 +1,283 @@
+import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
+import type { KeptExchanges } from '@sluice/mqtt/protocol/kept-exchanges';
+import type { OutboundMessage } from '@sluice/mqtt/protocol/outbound-message';
+import type { ExchangeStep } from '@sluice/queue/session/commands';
+import type { TakenId } from '@sluice/queue/session/exchanges';
+import type { SessionAnswer, SessionClient, SessionKey } from '@sluice/store-client/session-client';
+import type { GatewaySession } from '../deliver/gateway-session.ts';
+import type { PendingPublish, Publisher } from '../publish/durable-publish.ts';
+import type { PublishIngress } from '../publish/publish-ingress.ts';
+import { StreamSource } from './stream-message.ts';
+
+/**
+ * The packet identifiers of a session that is kept, on their way into its partition. What happens to them is written
+ * down as steps, in order; a turn's steps are one question, one question is under way at a time, and a step has its
+ * effect when its question was answered. So whatever a client was shown is in the log, and what is not in the log the next
+ * gateway may decide anew.
+ *
+ * A publish at QoS 2 is *taken* first: its packet id gets a number, and under this number every queue and stream takes it
+ * once, whoever brings it. Only then is it given to anybody. Where its packet id has a number already, another gateway
+ * may have brought it: it is brought again, to the stores alone.
+ */
+export class StoredExchanges implements KeptExchanges {
+  readonly #session: GatewaySession;
+  readonly #client: SessionClient;
+  readonly #key: SessionKey;
+  readonly #ingress: PublishIngress;
+  readonly #taken = new Map<number, TakenExchange>();
+  /** Numbers that may have to be brought again, ascending; and how many were taken before each. */
+  readonly #unstored = new Map<number, number>();
+  #takenCount = 0;
+  #steps: PendingStep[] = [];
+  #takes: KeptPublish[] = [];
+  #serial = 0;
+  #isAsking = false;
+  #isScheduled = false;
+  #isOver = false;
+
+  /** Of one question. */
+  static readonly STEPS_MAX = 1_024;
+  /**
+   * Publishes taken since the oldest that is not stored: partitions remember what they took of all these. Further ones
+   * wait, within the bytes that a client may have unacknowledged.
+   */
+  static readonly SPAN_MAX = 4_096;
+  /** A store that does not answer for so long: the client comes again. */
+  static readonly PATIENCE_MS = 10_000;
+
+  constructor(session: GatewaySession, client: SessionClient, key: SessionKey, ingress: PublishIngress) {
+    this.#session = session;
+    this.#client = client;
+    this.#key = key;
+    this.#ingress = ingress;
+  }
+
+  /** What the client publishes, as an earlier gateway left it. */
+  resume(taken: readonly TakenId[]): void {
+    for (const { packetId, number } of taken) {
+      this.#taken.set(packetId, { number, isOpen: false });
+      this.#unstored.set(number, this.#takenCount++);
+    }
+  }
+
+  /** Stands for the acknowledgement from here on; without one there is nothing to keep. */
+  begin(packet: PublishPacket, ack: PendingPublish | undefined, publisher: Publisher): KeptPublish | undefined {
+    return ack === undefined ? undefined : new KeptPublish(this, packet, ack, publisher);
+  }
+
+  publish(publish: KeptPublish): void {
+    const taken = this.#taken.get(publish.packet.packetId);
+    if (taken !== undefined) {
+      this.#bring(publish, taken, true);
+      return;
+    }
+    publish.keep();
+    this.#takes.push(publish);
+    this.#schedule();
+  }
+
+  completed(publish: KeptPublish, reasonCode: number): void {
+    const { ack, publisher } = publish;
+    const { packetId } = publish.packet;
+    const taken = this.#taken.get(packetId);
+    const isRefused = reasonCode >= 0x80;
+    if (taken !== undefined) {
+      taken.isOpen = false;
+      // A 3.1.1 client is not told: it is disconnected, and brings it again.
+      if (!isRefused || publisher.protocolVersion === 5) this.#unstored.delete(taken.number);
+      if (this.#takes.length > 0) this.#schedule();
+    }
+    if (taken === undefined || !isRefused || publisher.protocolVersion !== 5) {
+      ack.complete(reasonCode);
+      return;
+    }
+    this.#taken.delete(packetId);
+    publish.reasonCode = reasonCode;
+    this.#add({ step: { type: 'release', packetId }, publish });
+  }
+
+  release(packetId: number, connection: ConnectionState): boolean {
+    const taken = this.#taken.get(packetId);
+    if (taken === undefined || taken.isOpen) return false;
+    this.#taken.delete(packetId);
+    this.#unstored.delete(taken.number);
+    this.#add({ step: { type: 'release', packetId }, connection });
+    return true;
+  }
+
+  bind(outbound: OutboundMessage): void {
+    this.#add({ step: bindStep(outbound), outbound });
+  }
+
+  receive(outbound: OutboundMessage): void {
+    this.#add({ step: receiveStep(outbound), outbound });
+  }
+
+  finish(outbound: OutboundMessage, accepted: boolean): void {
+    const { source } = outbound;
+    if (outbound.qos === 2 && !accepted && source instanceof StreamSource && !source.isPassed) {
+      // Refused, or not sent: passed by the same entry that frees its id.
+      source.isPassed = true;
+      this.#add({ step: receiveStep(outbound) });
+    }
+    this.#add({ step: { type: 'finish', packetId: outbound.packetId } });
+  }
+
+  /** The connection is over. What it left goes before the end of the session's attachment does. */
+  close(isKept: boolean): void {
+    if (this.#isOver) return;
+    if (isKept) this.#leaveIds();
+    this.#ask(true);
+    this.#isOver = true;
+  }
+
+  /** Somebody else has the session. */
+  lost(): void {
+    this.#isOver = true;
+  }
+
+  /** QoS 1: sent, not acknowledged; whoever has the session next sends it again under the same id. */
+  #leaveIds(): void {
+    for (const outbound of this.#session.inflight.messages()) {
+      const { source } = outbound;
+      if (outbound.qos !== 1 || outbound.isBound || !(source instanceof StreamSource)) continue;
+      this.#steps.push({ step: bindStep(outbound) });
+    }
+  }
+
+  #bring(publish: KeptPublish, taken: TakenExchange, isAgain: boolean): void {
+    const { packet, publisher } = publish;
+    const { number } = taken;
+    taken.isOpen = true;
+    const [floor = number] = this.#unstored.keys();
+    const exchange = { number, floor: Math.min(floor, number) };
+    this.#ingress.publish(packet, publisher, publish, this.#session.nowMs(), exchange, isAgain);
+  }
+
+  #add(step: PendingStep): void {
+    this.#steps.push(step);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isAsking || this.#isOver) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (!this.#isAsking && !this.#isOver) this.#ask(false);
+    });
+  }
+
+  #ask(isLast: boolean): void {
+    const asked = isLast ? this.#steps.splice(0) : this.#steps.splice(0, StoredExchanges.STEPS_MAX);
+    const [oldest = this.#takenCount] = this.#unstored.values();
+    let room = isLast ? Number.POSITIVE_INFINITY : StoredExchanges.STEPS_MAX - asked.length;
+    if (!isLast) room = Math.min(room, StoredExchanges.SPAN_MAX - (this.#takenCount - oldest));
+    for (const publish of this.#takes.splice(0, Math.max(0, room))) {
+      asked.push({ step: { type: 'take', packetId: publish.packet.packetId }, publish });
+    }
+    if (asked.length === 0) return;
+    this.#isAsking = true;
+    const steps = asked.map(({ step }) => step);
+    void this.#client.exchange(this.#key, ++this.#serial, steps, StoredExchanges.PATIENCE_MS).then((answer) => {
+      this.#isAsking = false;
+      this.#answered(asked, answer);
+    });
+  }
+
+  #answered(asked: readonly PendingStep[], { status, numbers }: SessionAnswer): void {
+    if (status !== 'done') {
+      if (!this.#isOver) this.#session.cut();
+      this.#isOver = true;
+      return;
+    }
+    let next = 0;
+    for (const pending of asked) {
+      if (pending.step.type === 'take') this.#tookUp(pending.publish as KeptPublish, numbers[next++] ?? 0);
+      else this.#kept(pending);
+    }
+    if (this.#steps.length > 0 || this.#takes.length > 0) this.#schedule();
+  }
+
+  #tookUp(publish: KeptPublish, number: number): void {
+    // A later question was answered first: its client was told nothing, and comes again.
+    if (number === 0) return;
+    const taken = { number, isOpen: true };
+    this.#taken.set(publish.packet.packetId, taken);
+    this.#unstored.set(number, this.#takenCount++);
+    this.#bring(publish, taken, false);
+  }
+
+  #kept({ step, outbound, connection, publish }: PendingStep): void {
+    if (step.type === 'bind' && outbound !== undefined) this.#session.bound(outbound, this.#session.nowMs());
+    else if (step.type === 'receive' && outbound !== undefined) {
+      if (outbound.source instanceof StreamSource) outbound.source.isPassed = true;
+      this.#session.receiptKept(outbound);
+    } else if (step.type === 'release') {
+      connection?.released(step.packetId);
+      publish?.ack.complete(publish.reasonCode);
+    }
+  }
+}
+
+/** A QoS 2 publish of a session that is kept, until its PUBREC. */
+export class KeptPublish implements PendingPublish {
+  readonly packet: PublishPacket;
+  readonly ack: PendingPublish;
+  readonly publisher: Publisher;
+  /** Of its refusal, while its packet id is being freed. */
+  reasonCode = 0;
+  readonly #owner: StoredExchanges;
+
+  constructor(owner: StoredExchanges, packet: PublishPacket, ack: PendingPublish, publisher: Publisher) {
+    this.#owner = owner;
+    this.packet = packet;
+    this.ack = ack;
+    this.publisher = publisher;
+  }
+
+  /** Its bytes lie in a socket's buffer, which is read into again. */
+  keep(): void {
+    const { packet } = this;
+    packet.payload = new Uint8Array(packet.payload);
+    const { properties } = packet;
+    if (properties?.correlationData !== undefined) {
+      properties.correlationData = new Uint8Array(properties.correlationData);
+    }
+  }
+
+  publish(): void {
+    this.#owner.publish(this);
+  }
+
+  complete(reasonCode: number): void {
+    this.#owner.completed(this, reasonCode);
+  }
+}
+
+interface TakenExchange {
+  readonly number: number;
+  /** Its publish was brought by this gateway, and is not answered. */
+  isOpen: boolean;
+}
+
+interface PendingStep {
+  readonly step: ExchangeStep;
+  readonly outbound?: OutboundMessage;
+  readonly connection?: ConnectionState;
+  readonly publish?: KeptPublish;
+}
+
+function bindStep({ packetId, qos, source }: OutboundMessage): ExchangeStep {
+  const { streamId, offset } = source instanceof StreamSource ? source : NOWHERE;
+  return { type: 'bind', packetId, qos: qos === 1 ? 1 : 2, streamId, offset };
+}
+
+function receiveStep({ packetId, source }: OutboundMessage): ExchangeStep {
+  const { streamId, offset } = source instanceof StreamSource ? source : NOWHERE;
+  return { type: 'receive', packetId, streamId, offset };
+}
+
+/** Of messages that the store does not have. */
+const NOWHERE = { streamId: 0, offset: 0 };

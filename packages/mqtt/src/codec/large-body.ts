@@ -1,0 +1,82 @@
+import type { TextBytes } from './utf8.ts';
+
+/** From this size on a packet that is split over chunks is kept in their pieces until it is whole. */
+export const LARGE_BODY_BYTES = 64 * 1024;
+/**
+ * In front of the body in its buffer: for the head of a stored record, so that it need not be copied to get one. What is
+ * before the payload in the body itself (topic, packet id) counts, too, so this is for what a record has beyond it.
+ */
+export const BODY_ROOM_BYTES = 256;
+
+/** A smaller piece is copied: each costs an object or two beside its bytes. */
+const PIECE_BYTES_MIN = 4 * 1024;
+/** So is one that would keep a chunk alive of more than so many times its size. */
+const CHUNK_FACTOR_MAX = 4;
+/** What small pieces gather in: as much as has come, within these. */
+const GATHER_BYTES_MIN = 1024;
+const GATHER_BYTES_MAX = 16 * 1024;
+
+/**
+ * The body of a large packet while it arrives. An announced length is a claim, so memory for all of it may not be taken at
+ * the first bytes; a buffer that grows with them is allocated twice and copied more than once. Here what has come stays
+ * where it is, and is put together when it is whole: one buffer of the right size, one copy.
+ *
+ * @hotpath
+ */
+export class LargeBody {
+  readonly #pieces: Uint8Array[] = [];
+  /** The last piece, when small ones are gathered in it; `#gathered` of it is used. */
+  #gather: Uint8Array | undefined = undefined;
+  #gathered = 0;
+  /** What is kept, with the unused part of what gathers. */
+  heldBytes = 0;
+
+  /** Takes `count` bytes of the chunk, which must not change afterwards. */
+  add(chunk: TextBytes, at: number, count: number): void {
+    if (count >= PIECE_BYTES_MIN && count * CHUNK_FACTOR_MAX >= chunk.buffer.byteLength) {
+      this.#endGathering();
+      this.#pieces.push(chunk.subarray(at, at + count));
+      this.heldBytes += count;
+      return;
+    }
+    const start = at + this.#fill(chunk, at, count);
+    const left = at + count - start;
+    if (left === 0) return;
+    this.#endGathering();
+    this.#gather = new Uint8Array(Math.max(GATHER_BYTES_MIN, left, Math.min(this.heldBytes, GATHER_BYTES_MAX)));
+    this.heldBytes += this.#gather.length;
+    this.#fill(chunk, start, left);
+  }
+
+  /** All that came, behind `BODY_ROOM_BYTES` of room. */
+  whole(sizeBytes: number): TextBytes {
+    this.#endGathering();
+    // Not from the runtime's pool: nobody else's bytes lie in it, and none are kept with it.
+    const bytes = Buffer.allocUnsafeSlow(BODY_ROOM_BYTES + sizeBytes);
+    let at = BODY_ROOM_BYTES;
+    for (const piece of this.#pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes as unknown as TextBytes;
+  }
+
+  /** @returns how many bytes what gathers had room for. */
+  #fill(chunk: TextBytes, at: number, count: number): number {
+    const gather = this.#gather;
+    if (gather === undefined) return 0;
+    const fits = Math.min(count, gather.length - this.#gathered);
+    gather.set(chunk.subarray(at, at + fits), this.#gathered);
+    this.#gathered += fits;
+    return fits;
+  }
+
+  #endGathering(): void {
+    const gather = this.#gather;
+    if (gather === undefined) return;
+    this.#pieces.push(gather.subarray(0, this.#gathered));
+    this.heldBytes += this.#gathered - gather.length;
+    this.#gather = undefined;
+    this.#gathered = 0;
+  }
+}
