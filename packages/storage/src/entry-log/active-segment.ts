@@ -15,6 +15,8 @@ export interface ActiveSegment {
   readonly seed: number;
   /** Where the next frame goes. */
   end: number;
+  /** Of its file, as it was found or made; 0 when it ends where its frames end. */
+  readonly foundBytes: number;
   /** Frames behind the base frame. */
   frames: number;
   readonly rows: SegmentRows;
@@ -34,7 +36,8 @@ export class ShortWrite extends Error {
 
 /**
  * Makes a segment with its base frame under a temporary name and renames it only when it is durable: a segment file is
- * complete from its first moment, so whatever is wrong with its start is damage and never a crash.
+ * complete from its first moment, so whatever is wrong with its start is damage and never a crash. With a `spare` it is
+ * that file, written again from its start.
  */
 export async function createSegment(
   files: FileOperations,
@@ -44,21 +47,25 @@ export async function createSegment(
   base: BaseState,
   sync: boolean,
   makeSalt: MakeSalt = randomSalt,
+  spare: string | undefined = undefined,
 ): Promise<ActiveSegment> {
+  const path = join(directory, segmentFile(segmentId));
+  const temporary = `${path}.tmp`;
+  const isRecycled = spare !== undefined && (await isRenamed(files, spare, temporary));
   const salt = makeSalt(SALT_BYTES);
   const seed = saltSeed(salt);
   const data = encodeBaseState(base);
   const builder = new FrameBuilder();
   builder.start();
   builder.data(RecordType.BASE, 0, 0, 0, 0, 0, data, checksum(data), 0);
-  const buffers = [encodeSegmentHeader(segmentId, salt), ...builder.finish(sequence, seed)];
+  const buffers = [encodeSegmentHeader(segmentId, salt, isRecycled), ...builder.finish(sequence, seed)];
   let end = 0;
   for (const buffer of buffers) end += buffer.length;
 
-  const path = join(directory, segmentFile(segmentId));
-  const temporary = `${path}.tmp`;
-  const fd = await files.open(temporary, 'replace', sync ? 'synced' : undefined);
+  const fd = await files.open(temporary, isRecycled ? 'update' : 'replace', sync ? 'synced' : undefined);
+  let foundBytes = 0;
   try {
+    if (isRecycled) foundBytes = await files.sizeBytes(fd);
     const written = await files.writev(fd, buffers, 0);
     if (written !== end) throw new ShortWrite(written, end);
   } catch (error) {
@@ -73,7 +80,17 @@ export async function createSegment(
     // Whether the new name counts is unknown. Even for want of space, the old segment must not be written on.
     throw new Error(`could not name ${path}: ${String(error)}`, { cause: error });
   }
-  return { segmentId, fd, seed, end, frames: 0, rows: new Map() };
+  return { segmentId, fd, seed, end, foundBytes, frames: 0, rows: new Map() };
+}
+
+/** A spare file that is not there any more is no reason to write nothing. */
+async function isRenamed(files: FileOperations, from: string, to: string): Promise<boolean> {
+  try {
+    await files.rename(from, to);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function discard(files: FileOperations, fd: number, path: string): Promise<void> {

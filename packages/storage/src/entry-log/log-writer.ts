@@ -9,6 +9,7 @@ import { fenced, full } from './log-errors.ts';
 import type { LogMetrics } from './log-metrics.ts';
 import { Runway } from './runway.ts';
 import type { SegmentFiles } from './segment-files.ts';
+import type { SpareSegments } from './spare-segments.ts';
 
 export interface WriterSettings {
   files: FileOperations;
@@ -41,11 +42,19 @@ export class LogWriter {
   readonly #settings: WriterSettings;
   readonly #segmentFiles: SegmentFiles;
   readonly #runway: Runway;
+  readonly #spares: SpareSegments;
   #fence: SluiceError | undefined = undefined;
 
-  constructor(settings: WriterSettings, segmentFiles: SegmentFiles, active: ActiveSegment, sequence: number) {
+  constructor(
+    settings: WriterSettings,
+    segmentFiles: SegmentFiles,
+    spares: SpareSegments,
+    active: ActiveSegment,
+    sequence: number,
+  ) {
     this.#settings = settings;
     this.#segmentFiles = segmentFiles;
+    this.#spares = spares;
     this.#runway = new Runway(settings.files, settings.segmentBytes);
     this.active = active;
     this.sequence = sequence;
@@ -77,6 +86,8 @@ export class LogWriter {
     } catch (error) {
       if (!isFullDisk(error)) throw this.#endSyncing(error);
       await this.#cutBack(active);
+      // For the next try.
+      await this.#spares.giveUp();
       throw full(this.#settings.directory, error);
     }
     if (sync) metrics.syncSeconds.observe((clock.monotonicMs() - startMs) / 1000);
@@ -98,16 +109,27 @@ export class LogWriter {
     // The next segment will say where this one ends.
     if (this.#runway.isLaid) await this.#cutBack(old);
     try {
-      next = await createSegment(files, directory, old.segmentId + 1, this.sequence + 1, sealer.base(), sync, salt);
+      const spare = this.#spares.take();
+      next = await createSegment(
+        files,
+        directory,
+        old.segmentId + 1,
+        this.sequence + 1,
+        sealer.base(),
+        sync,
+        salt,
+        spare,
+      );
     } catch (error) {
       if (!isFullDisk(error)) throw this.#endWriting(error);
+      await this.#spares.giveUp();
       throw full(directory, error);
     }
     this.sequence++;
     this.#segmentFiles.pin(next.segmentId, next.fd);
     // Together: in between, a reader would find the old segment's entries nowhere.
     this.active = next;
-    this.#runway.restart();
+    this.#runway.restart(next);
     sealer.sealed(old);
     await this.#segmentFiles.unpin(old.segmentId);
     metrics.writtenBytes.add(next.end);

@@ -14,6 +14,7 @@ import { recover } from './recover.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { SegmentLog } from './segment-log.ts';
 import { SpaceReserve } from './space-reserve.ts';
+import { SpareSegments } from './spare-segments.ts';
 
 export interface EntryLogOptions {
   directory: string;
@@ -52,13 +53,16 @@ export async function openEntryLog(options: EntryLogOptions): Promise<EntryLog> 
     const found = await recover({ files, directory, logger, sync, salt, durableMark });
     const segmentFiles = new SegmentFiles(files, directory);
     const settings = { files, directory, segmentBytes, sync, salt, logger, clock, metrics: logMetrics(metrics) };
-    const writer = new LogWriter(settings, segmentFiles, found.active, found.sequence);
+    const spares = new SpareSegments(files, directory);
+    const writer = new LogWriter(settings, segmentFiles, spares, found.active, found.sequence);
     const { sealed, groups, leftovers } = found;
     const diskGauge = settings.metrics.diskBytes;
     const reserve = new SpaceReserve(files, directory);
     await reserve.fill();
     const parts = {
       reserve,
+      spares,
+      segmentBytes,
       files,
       logger,
       metrics,

@@ -3,6 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { LogMark } from '../entry-log-contract.ts';
 import { errorCode, type FileOperations, isFullDisk } from '../files/file-operations.ts';
 import { type ActiveSegment, createSegment, type MakeSalt } from './active-segment.ts';
+import { decodeFrameHeader } from './frame-format.ts';
 import type { GroupState } from './group-state.ts';
 import { damaged } from './log-errors.ts';
 import { rebuildWindow } from './rebuild-window.ts';
@@ -10,6 +11,7 @@ import { Replay } from './replay.ts';
 import { SealedSegments } from './sealed-segments.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFile, segmentIdOf, sidecarFile } from './segment-header.ts';
 import { type ScanResult, scanSegment } from './segment-scan.ts';
+import { isSpare } from './spare-segments.ts';
 
 export interface RecoverySettings {
   files: FileOperations;
@@ -75,7 +77,7 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
       );
     }
     const { header, end, frames, rows, lastSequence } = scan;
-    const active: ActiveSegment = { segmentId: newest, fd, seed: header.seed, end, frames, rows };
+    const active: ActiveSegment = { segmentId: newest, fd, seed: header.seed, end, foundBytes: 0, frames, rows };
     return { active, sealed, groups, sequence: lastSequence, leftovers };
   } catch (error) {
     await files.close(fd);
@@ -83,13 +85,14 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
   }
 }
 
-/** Ids of the segments, ascending. Half-made files of a crash are removed: they never counted. */
+/** Ids of the segments, ascending. Half-made files of a crash are removed: they never counted. So are spare ones. */
 async function listSegments({ files, directory }: RecoverySettings): Promise<number[]> {
   const segmentIds: number[] = [];
   const names = await files.list(directory);
   for (const name of names) {
     const orphan = /^[0-9a-f]{16}\.idx$/.test(name) && !names.includes(name.replace('.idx', '.log'));
-    if (orphan || /^[0-9a-f]{16}\.(log|idx)\.tmp$/.test(name)) await files.unlink(join(directory, name));
+    if (orphan || isSpare(name) || /^[0-9a-f]{16}\.(log|idx)\.tmp$/.test(name))
+      await files.unlink(join(directory, name));
     const segmentId = segmentIdOf(name);
     if (segmentId !== undefined) segmentIds.push(segmentId);
   }
@@ -141,11 +144,11 @@ async function makeDurable(files: FileOperations, directory: string, fd: number,
 
 const PIECE_BYTES = 1024 * 1024;
 
-/** What a write left that a crash interrupted, or the zeros that were laid for writes to come (`runway`). */
+/** What a write left that a crash interrupted, or what stood there before: zeros (`runway`), another segment's bytes. */
 async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
   const { files, logger } = settings;
   const cutBytes = (await files.sizeBytes(fd)) - scan.end;
-  if (!(await isBlank(files, fd, scan.end, cutBytes))) {
+  if (await isTorn(files, fd, scan, cutBytes)) {
     logger.warn(
       { file: path, offset: scan.end, cutBytes, expected: scan.stop?.expected },
       'cut a torn write off the end of the entry log; it was never acknowledged',
@@ -154,13 +157,16 @@ async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, 
   await files.truncate(fd, scan.end);
 }
 
-async function isBlank(files: FileOperations, fd: number, from: number, count: number): Promise<boolean> {
+/** Only for the log: whatever it is, it is no frame. Without its header a torn one is not told from what stood there before. */
+async function isTorn(files: FileOperations, fd: number, { header, end }: ScanResult, count: number): Promise<boolean> {
   const piece = Buffer.alloc(Math.min(count, PIECE_BYTES));
   for (let done = 0; done < count; done += piece.length) {
-    const read = await files.read(fd, piece, from + done);
-    if (piece.subarray(0, Math.min(read, count - done)).some((byte) => byte !== 0)) return false;
+    const read = await files.read(fd, piece, end + done);
+    const found = piece.subarray(0, Math.min(read, count - done));
+    if (header.isRecycled) return decodeFrameHeader(found, header.seed) !== undefined;
+    if (found.some((byte) => byte !== 0)) return true;
   }
-  return true;
+  return false;
 }
 
 async function loadSealed(settings: RecoverySettings, replay: Replay, sealed: SealedSegments): Promise<void> {

@@ -48,7 +48,7 @@ export async function releaseSegment(
     if (!(error instanceof SluiceError && error.retriable && (await reserve.giveUp()))) throw error;
     await note();
   }
-  await removeFiles(log, segment.segmentId);
+  await removeFiles(log, sealed, segment);
   await reserve.fill();
 }
 
@@ -162,11 +162,19 @@ async function moveRows(
   });
 }
 
-async function removeFiles(log: SegmentLog, segmentId: number): Promise<void> {
-  const { files, directory, segmentFiles, logger, leftovers } = log.parts;
+async function removeFiles(
+  log: SegmentLog,
+  sealed: SealedSegments,
+  { segmentId, bytes }: SealedSegment,
+): Promise<void> {
+  const { files, directory, segmentFiles, logger, leftovers, spares, segmentBytes } = log.parts;
+  const path = join(directory, segmentFile(segmentId));
   try {
-    await segmentFiles.forget(segmentId);
-    await files.unlink(join(directory, segmentFile(segmentId)));
+    const isSpare = spares.wanted && bytes > segmentBytes / 2 && !sealed.isRead(segmentId);
+    if (!isSpare || !(await segmentFiles.giveAway(segmentId, () => spares.keep(path)))) {
+      await segmentFiles.forget(segmentId);
+      await files.unlink(path);
+    }
     await files.unlink(join(directory, sidecarFile(segmentId)));
     await files.syncDirectory(directory);
   } catch (err) {

@@ -2,20 +2,20 @@ import { type FileOperations, isFullDisk } from '../files/file-operations.ts';
 import type { ActiveSegment } from './active-segment.ts';
 
 /**
- * Zeros ahead of the end of the segment that is written.
+ * Bytes ahead of the end of the segment that is written: zeros, or those of the segment that its file was before.
  *
  * A frame that makes its file longer is durable only with a commit of the file system's journal: several blocks more on the
  * disk, and a wait for whatever else is in it. Over zeros that stand there already, a sync writes the pages of the frame and
- * nothing else. They cost a write of their own, hence are laid only where frames are small, so that many share it.
+ * nothing else. Zeros cost a write of their own, hence are laid only where frames are small, so that many share it.
  *
- * Behind the last frame there are then zeros up to the end of the file. Recovery takes them for what they are: no frame. A
+ * Behind the last frame there are then such bytes up to the end of the file. Recovery takes them for what they are: no frame. A
  * segment is cut to its end before the next one says how long it is.
  */
 export class Runway {
   readonly #files: FileOperations;
   readonly #segmentBytes: number;
   readonly #zeros: Buffer;
-  /** Up to here the file is zeros; 0: none were laid. */
+  /** Up to here the file has bytes; 0: it ends where its frames end. */
   #end = 0;
   #smallFrames = 0;
   /** There is no room for what may not be needed. */
@@ -70,8 +70,8 @@ export class Runway {
   }
 
   /** Another segment is written from now on. */
-  restart(): void {
-    this.#end = 0;
+  restart({ foundBytes }: ActiveSegment): void {
+    this.#end = foundBytes;
     this.#isResting = false;
   }
 }

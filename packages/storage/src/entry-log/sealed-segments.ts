@@ -30,6 +30,8 @@ export class SealedSegments {
   readonly #segments = new Map<number, SealedSegment>();
   readonly #cache = new Map<string, RowColumns>();
   readonly #rebuilding = new Map<number, Promise<SegmentRows>>();
+  /** How many read the file by its name. */
+  readonly #reading = new Map<number, number>();
   #cachedBytes = 0;
   bytes = 0;
 
@@ -58,6 +60,22 @@ export class SealedSegments {
     if ('unusable' in found) await this.#rebuild(segment, found.unusable);
     else this.#adopt(segment, found);
     this.#add(segment);
+  }
+
+  /** The file is read as a whole, and must stay what it is. */
+  async reading<T>(segmentId: number, read: () => Promise<T>): Promise<T> {
+    this.#reading.set(segmentId, (this.#reading.get(segmentId) ?? 0) + 1);
+    try {
+      return await read();
+    } finally {
+      const left = (this.#reading.get(segmentId) ?? 0) - 1;
+      if (left > 0) this.#reading.set(segmentId, left);
+      else this.#reading.delete(segmentId);
+    }
+  }
+
+  isRead(segmentId: number): boolean {
+    return this.#reading.has(segmentId);
   }
 
   get(segmentId: number): SealedSegment | undefined {
@@ -162,7 +180,8 @@ export class SealedSegments {
   async #scan(segment: SealedSegment, why: string): Promise<SegmentRows> {
     const path = join(this.#directory, segmentFile(segment.segmentId));
     this.#logger.warn({ file: this.#sidecarPath(segment), why }, 'a segment index is unusable; rebuilding it');
-    const scan = await scanSegment(this.#files, path, segment.segmentId);
+    const { segmentId } = segment;
+    const scan = await this.reading(segmentId, () => scanSegment(this.#files, path, segmentId));
     checkWhole(path, segment.bytes, scan.end, scan.stop);
     segment.fresh = scan.rows;
     // Where writing it fails, what was found must not be forgotten: only the rows are read from the segment again.

@@ -13,12 +13,21 @@ interface OpenFile {
   state: 'pinned' | 'pooled' | 'doomed';
 }
 
+/** As if it were gone already. */
+class LeavingFile extends Error {
+  readonly code = 'ENOENT';
+  constructor(path: string) {
+    super(`${path} becomes another segment`);
+  }
+}
+
 /** The descriptors of segment files. A descriptor is never closed under a read: that could read another file. */
 export class SegmentFiles {
   readonly #files: FileOperations;
   readonly #directory: string;
   readonly #open = new Map<number, OpenFile>();
   readonly #opening = new Map<number, Promise<void>>();
+  readonly #leaving = new Set<number>();
 
   constructor(files: FileOperations, directory: string) {
     this.#files = files;
@@ -51,13 +60,27 @@ export class SegmentFiles {
     }
   }
 
-  /** Before its file is unlinked. */
-  async forget(segmentId: number): Promise<void> {
+  /** Before its file is unlinked. False: somebody reads it still. */
+  async forget(segmentId: number): Promise<boolean> {
     const file = this.#open.get(segmentId);
-    if (file === undefined) return;
+    if (file === undefined) return !this.#opening.has(segmentId);
     this.#open.delete(segmentId);
     file.state = 'doomed';
-    if (file.users === 0) await this.#files.close(file.fd);
+    if (file.users > 0) return false;
+    await this.#files.close(file.fd);
+    return true;
+  }
+
+  /** Calls `rename`, unless somebody reads the file; nobody opens it meanwhile by the name that it still has. */
+  async giveAway(segmentId: number, rename: () => Promise<void>): Promise<boolean> {
+    this.#leaving.add(segmentId);
+    try {
+      const isFree = await this.forget(segmentId);
+      if (isFree) await rename();
+      return isFree;
+    } finally {
+      this.#leaving.delete(segmentId);
+    }
   }
 
   async close(): Promise<void> {
@@ -76,6 +99,7 @@ export class SegmentFiles {
   }
 
   #openFile(segmentId: number): Promise<void> {
+    if (this.#leaving.has(segmentId)) return Promise.reject(new LeavingFile(this.path(segmentId)));
     const opening = this.#files
       .open(this.path(segmentId), 'read')
       .then((fd) => {

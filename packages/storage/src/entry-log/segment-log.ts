@@ -20,6 +20,7 @@ import { checkWhole, type SealedSegments } from './sealed-segments.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { scanSegment } from './segment-scan.ts';
 import type { SpaceReserve } from './space-reserve.ts';
+import type { SpareSegments } from './spare-segments.ts';
 
 export interface SegmentLogParts {
   files: FileOperations;
@@ -34,6 +35,8 @@ export interface SegmentLogParts {
   /** Released segments whose files could not be removed. */
   leftovers: number[];
   reserve: SpaceReserve;
+  spares: SpareSegments;
+  segmentBytes: number;
   diskGauge: Gauge;
 }
 
@@ -372,6 +375,8 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     await this.exclusive(async () => {
       if (this.#writer.active.frames > 0) await this.#writer.roll(this);
     });
+    // It is asked for when the log comes to rest.
+    await this.parts.spares.giveUp();
     await this.#sidecars;
   }
 
@@ -392,7 +397,9 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     for (const { segmentId, bytes } of this.#sealed.facts()) {
       if (this.#sealed.get(segmentId) !== undefined) {
         const path = segmentFiles.path(segmentId);
-        const scan = await scanSegment(files, path, segmentId, { progress: (at) => onProgress(done + at, total) });
+        const scan = await this.#sealed.reading(segmentId, () =>
+          scanSegment(files, path, segmentId, { progress: (at) => onProgress(done + at, total) }),
+        );
         checkWhole(path, bytes, scan.end, scan.stop);
       }
       done += bytes;
