@@ -88,6 +88,30 @@ test('at QoS 0 nothing is kept, and a connected client has each message once, wh
   expect(await resumed('mixed', 1)).toEqual(['kept']);
 });
 
+test('where subscriptions overlap each copy has the identifier of its own, also of what waited and after a change', async () => {
+  const labelled = ({ received }: Client): string[] =>
+    received.map(({ text, properties }) => `${text}:${properties.subscriptionIdentifier ?? 'none'}`).sort();
+  const client = await Client.connect(broker.mqtt, kept('labels'));
+  await client.subscribe('labels/#', 1, 7);
+  await client.subscribe('labels/x', 1, 8);
+  await client.subscribe('labels/+', 0, 9);
+  await publishAll('labels/x', ['kept']);
+  await publishAll('labels/x', ['live'], 0);
+  await client.texted(6);
+  expect(labelled(client)).toEqual(['kept:7', 'kept:8', 'kept:9', 'live:7', 'live:8', 'live:9']);
+  await client.close();
+  await publishAll('labels/x', ['away']);
+  const again = await Client.connect(broker.mqtt, kept('labels'));
+  await again.texted(2);
+  await again.subscribe('labels/#', 1, 17);
+  await again.subscribe('labels/x', 1);
+  await publishAll('labels/x', ['changed']);
+  await again.texted(5);
+  await settled(() => again.received.length);
+  expect(labelled(again)).toEqual(['away:7', 'away:8', 'changed:17', 'changed:9', 'changed:none']);
+  await again.close();
+});
+
 test('an unsubscription holds over the connection; a clean start ends all of it', async () => {
   const client = await Client.connect(broker.mqtt, kept('left'));
   await client.subscribe('left/a', 1);

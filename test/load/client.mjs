@@ -17,14 +17,23 @@ class Client {
   #decoder = new Decoder({ maximumPacketSizeBytes: 256 * 1024 * 1024, role: 'client' });
   #waiting = [];
 
-  async connect({ host, port }, clientId, receiveBufferBytes) {
+  /** Returns its CONNACK. */
+  async connect({ host, port }, clientId, { receiveBufferBytes, cleanStart = true } = {}) {
     this.socket = createConnection({ host, port, noDelay: true, highWaterMark: receiveBufferBytes });
     await new Promise((resolve, reject) => this.socket.once('connect', resolve).once('error', reject));
     this.socket.on('error', () => {});
     this.socket.on('data', (chunk) => this.#receive(chunk));
-    this.send({ type: PacketType.CONNECT, protocolVersion: VERSION, cleanStart: true, keepAliveS: 0, clientId });
+    this.send({ type: PacketType.CONNECT, protocolVersion: VERSION, cleanStart, keepAliveS: 0, clientId });
     const connack = await this.answer(PacketType.CONNACK);
     if (connack.reasonCode !== 0) throw new Error(`refused with ${connack.reasonCode}`);
+    return connack;
+  }
+
+  async want(filter, qos = 1) {
+    const subscription = { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 };
+    this.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] });
+    const suback = await this.answer(PacketType.SUBACK);
+    if (suback.reasonCodes[0] > 1) throw new Error(`the subscription was refused: ${suback.reasonCodes}`);
   }
 
   send(packet) {
@@ -181,12 +190,9 @@ export class Consumer extends Client {
   async subscribe(address, { clientId, filter, ledger, acknowledges = true, receiveBufferBytes }) {
     this.ledger = ledger;
     this.#acknowledges = acknowledges;
-    await this.connect(address, clientId, receiveBufferBytes);
+    await this.connect(address, clientId, { receiveBufferBytes });
     this.#subscribedMs = performance.now();
-    const subscription = { filter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 };
-    this.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] });
-    const suback = await this.answer(PacketType.SUBACK);
-    if (suback.reasonCodes[0] > 1) throw new Error(`the subscription was refused: ${suback.reasonCodes}`);
+    await this.want(filter);
   }
 
   packet({ packetId, payload }) {
@@ -209,6 +215,73 @@ export class Consumer extends Client {
     if (this.#ackBytes === 0) return;
     this.socket.write(Buffer.from(this.#acks.subarray(0, this.#ackBytes)));
     this.#ackBytes = 0;
+  }
+}
+
+/** A client whose session is kept: it comes, may subscribe, and goes; what waits for it is counted. */
+export class Visitor extends Client {
+  received = 0;
+  isPresent = false;
+  /** From CONNECT to CONNACK. */
+  connectMs = 0;
+
+  async come(address, clientId, filter) {
+    const startedMs = performance.now();
+    this.isPresent = (await this.connect(address, clientId, { cleanStart: false })).sessionPresent;
+    this.connectMs = performance.now() - startedMs;
+    if (filter !== undefined) await this.want(filter);
+    return this;
+  }
+
+  /** Resolves when the broker has ended the connection. */
+  go() {
+    const gone = new Promise((resolve) => this.socket.once('close', resolve));
+    this.send({ type: PacketType.DISCONNECT, reasonCode: 0 });
+    return gone;
+  }
+
+  packet({ packetId }) {
+    this.received++;
+    if (packetId !== 0) this.send({ type: PacketType.PUBACK, packetId, reasonCode: 0 });
+  }
+
+  chunkDone() {}
+}
+
+/** Keeps a value of each of its topics at the broker, at most `window` of them without an answer. */
+export class Retainer extends Client {
+  acknowledged = 0;
+  #wanted = 0;
+  #wake = () => {};
+
+  async fill(address, clientId, topics, payload, window = 256) {
+    await this.connect(address, clientId);
+    let packetId = 0;
+    for (const topic of topics) {
+      packetId = (packetId % 65_535) + 1;
+      this.send({ type: PacketType.PUBLISH, topic, payload, qos: 1, retain: true, dup: false, packetId });
+      this.#wanted++;
+      if (this.#wanted - this.acknowledged >= window) await this.#answers(this.#wanted - window / 2);
+    }
+    await this.#answers(this.#wanted);
+    this.close();
+  }
+
+  packet() {
+    this.acknowledged++;
+  }
+
+  chunkDone() {
+    this.#wake();
+  }
+
+  #answers(count) {
+    return new Promise((resolve, reject) => {
+      const look = () => this.acknowledged >= count && resolve();
+      this.#wake = look;
+      this.socket.once('close', () => reject(new Error(`closed after ${this.acknowledged} answers`)));
+      look();
+    }).finally(() => this.socket.removeAllListeners('close'));
   }
 }
 

@@ -1,0 +1,186 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LAYOUTS } from '../../deploy/local-cluster.mjs';
+import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
+import { publish, until, Visitor } from './client.mjs';
+import { Figures, MB } from './figures.mjs';
+
+/**
+ * Many sessions whose clients are away, in a cluster of three processes: what they hold of memory, how often a message for
+ * all of them is stored, what one more CONNECT costs, and how long a node that starts again needs because of them.
+ *
+ * Half of them subscribe to the same topics; their filter is one, and they are rows. The others have a filter each, as
+ * devices with commands of their own: every filter is a stream, resident at its partition's members and known to gateways.
+ *
+ *   npm run load:sessions -- [--sessions N] [--concurrency N] [--profile FOLDER]
+ */
+const { values: options } = parseArgs({
+  options: {
+    sessions: { type: 'string', default: '100000' },
+    concurrency: { type: 'string', default: '32' },
+    profile: { type: 'string' },
+  },
+});
+const COUNT = whole(options.sessions, 'sessions');
+const CONCURRENCY = whole(options.concurrency, 'concurrency');
+const SHARED = Math.floor(COUNT / 2);
+const STEP = 5_000;
+const ALONE = 50;
+/** What the first visits make of a process is not what the others add. */
+const WARM_VISITS = 2_000;
+const WARM = 100;
+const MESSAGES = 40;
+const PAYLOAD_BYTES = 64 * 1024;
+const PARTITIONS = 16;
+const REPLICAS = 3;
+const QUIET_MS_MAX = 60_000;
+
+/** Of one process: a session that is a row is nothing there; garbage and caches of the storage are. */
+const SHARED_BYTES = 512;
+/** As a queue: each of three nodes is a member of every partition, and a gateway. */
+const OWN_BYTES = 6 * 1024;
+const CONNECT_MS = 50;
+const READY_S = 10;
+/** Of the payload, in each of its copies: heads of batches and entries, and what the log keeps beside them. */
+const OVERHEAD = 1.05;
+
+function whole(text, name) {
+  if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, and is ${text}`);
+  return Number(text);
+}
+
+const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-sessions-'));
+const figures = new Figures();
+const cluster = new BrokerCluster(folder, { profileFolder: options.profile });
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const quantile = (values, share) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+};
+const byNode = (values, digits = 0) =>
+  cluster.running.map(({ name }, i) => `${name} ${values[i].toFixed(digits)}`).join(', ');
+const filterOf = (i) => (i < SHARED ? 'news/+' : `device/${i}/commands/+`);
+const nameOf = (i) => `device-${i}`;
+
+/** What a phase left to be done is done. */
+async function quiet() {
+  const endMs = performance.now() + QUIET_MS_MAX;
+  for (;;) {
+    const before = sum(await cluster.cpuMs());
+    await pause(2000);
+    if (sum(await cluster.cpuMs()) - before < 300 || performance.now() > endMs) return;
+  }
+}
+
+/** Memory for each session above `before`, by process. */
+async function held(what, before, count, bar) {
+  await quiet();
+  const now = await cluster.rssBytes();
+  const grown = now.map((bytes, i) => (bytes - before[i]) / count);
+  figures.note(`resident with ${what}`, byNode(now.map((bytes) => bytes / MB)), 'MB');
+  figures.note('  a session, by process', byNode(grown), 'bytes');
+  figures.below('  a session, in the largest process', Math.max(...grown), 'bytes', bar);
+  return now;
+}
+
+/** Each comes, subscribes and goes: those from `from` on, below `to`. */
+async function visit(from, to, who = (i) => [nameOf(i), filterOf(i)]) {
+  const startedMs = performance.now();
+  const beforeMs = sum(await cluster.cpuMs());
+  for (let next = from; next < to; ) {
+    const end = Math.min(next + STEP, to);
+    const line = async () => {
+      while (next < end) {
+        await (await new Visitor().come(cluster.balanced, ...who(next++))).go();
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, line));
+    console.log(`  ${end} visits, ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+  }
+  const eachMs = (sum(await cluster.cpuMs()) - beforeMs) / (to - from);
+  figures.note('processor time of one that comes, subscribes and goes', eachMs, 'ms');
+}
+
+/** At the node itself: whether it serves. */
+async function startAgain(victim, after) {
+  const startedMs = performance.now();
+  await victim.start();
+  figures.below(`${after} to ready`, (performance.now() - startedMs) / 1000, 's', READY_S);
+  const visitor = new Visitor();
+  await until(
+    'a kept session is found there',
+    async () => {
+      await visitor.come(addressOf(victim.mqtt), nameOf(0)).catch(() => {});
+      return visitor.isPresent;
+    },
+    30_000,
+  );
+  figures.below('  until a kept session is served there', (performance.now() - startedMs) / 1000, 's', READY_S);
+  await visitor.go();
+}
+
+const stored = async () => sum(await cluster.metric(/^sluice_sessions_stored\{/));
+
+try {
+  await cluster.start(LAYOUTS.compact);
+  await until('every partition is led', () => cluster.settled(), 30_000);
+  await visit(0, WARM_VISITS, (i) => [`warm-${i % WARM}`, 'warm/+']);
+  await quiet();
+  const empty = await cluster.rssBytes();
+  figures.note(`resident, with ${WARM} sessions`, byNode(empty.map((bytes) => bytes / MB)), 'MB');
+
+  await visit(0, SHARED);
+  const shared = await held(`${SHARED} sessions of one filter`, empty, SHARED, SHARED_BYTES);
+  await visit(SHARED, COUNT);
+  await held(`${COUNT - SHARED} more, with a filter each`, shared, COUNT - SHARED, OWN_BYTES);
+  figures.equal('sessions stored', await stored(), COUNT + WARM);
+  figures.note('  streams', sum(await cluster.metric(/^sluice_sessions_streams /)));
+
+  const before = await cluster.metric(/^sluice_storage_written_bytes_total/);
+  await publish(cluster.gateways, {
+    topic: 'news/all',
+    payloadBytes: PAYLOAD_BYTES,
+    count: MESSAGES,
+    connections: 4,
+    window: 8,
+  });
+  const after = await cluster.metric(/^sluice_storage_written_bytes_total/);
+  const copies = after.map((bytes, i) => (bytes - before[i]) / (MESSAGES * PAYLOAD_BYTES));
+  figures.note(`one message for ${SHARED} sessions: copies on disk, by process`, byNode(copies, 2));
+  figures.below('  copies, all processes', sum(copies), '', PARTITIONS * REPLICAS * OVERHEAD);
+
+  const alone = [];
+  for (let i = 0; i < ALONE; i++) {
+    const visitor = await new Visitor().come(cluster.balanced, `one-more-${i}`);
+    alone.push(visitor.connectMs);
+    await visitor.go();
+  }
+  figures.below('CONNECT of one more, p50', quantile(alone, 0.5), 'ms', CONNECT_MS);
+  figures.note('  p99', quantile(alone, 0.99), 'ms');
+  const back = await new Visitor().come(cluster.balanced, nameOf(1));
+  figures.equal('one that comes back is found', back.isPresent, true);
+  await until('what waited for it', () => back.received >= MESSAGES, 30_000);
+  figures.equal('  messages that waited for it', back.received, MESSAGES);
+  await back.go();
+
+  const victim = cluster.nodes.at(-1);
+  await victim.stop();
+  await startAgain(victim, 'started after a stop');
+  await until('every partition is led', () => cluster.settled(), 60_000);
+  await quiet();
+  await victim.kill();
+  await startAgain(victim, 'started after a kill');
+  await until('every partition is led', () => cluster.settled(), 60_000);
+  await quiet();
+  const again = (await cluster.rssBytes()).at(-1);
+  figures.note(`resident of ${victim.name} after its start`, again / MB, 'MB');
+  figures.below('  a session', (again - empty.at(-1)) / COUNT, 'bytes', (SHARED_BYTES + OWN_BYTES) / 2);
+  figures.equal('sessions stored', await stored(), COUNT + WARM + ALONE);
+  await cluster.stop();
+} finally {
+  await cluster.killAll();
+  await rm(folder, { recursive: true, force: true });
+}
+figures.finish();
