@@ -179,7 +179,7 @@ describe('after CONNECT', () => {
     expect((await broker.residentMb()) - residentMb).toBeLessThan(150);
   }, 60_000);
 
-  test('more subscriptions, and more text of filters, than one client may hold', async () => {
+  test('B8: more subscriptions, more text and more levels of filters than one client may hold', async () => {
     const client = await broker.client();
     let refused = 0;
     let granted = 0;
@@ -200,5 +200,17 @@ describe('after CONNECT', () => {
     );
     const suback = await long.next();
     expect(suback.type === PacketType.SUBACK && suback.reasonCodes.filter((code) => code === 0x97).length).toBe(26);
+    const deep = await broker.client();
+    const levels = Array.from({ length: 127 }, () => '+').join('/');
+    deep.send(
+      subscribing(
+        Array.from({ length: 600 }, (_, i) => `${i}/${levels}`),
+        { qos: 0 },
+      ),
+    );
+    const answer = await deep.next();
+    expect(answer.type === PacketType.SUBACK && answer.reasonCodes.filter((code) => code === 0x97).length).toBe(
+      600 - 512,
+    );
   });
 });

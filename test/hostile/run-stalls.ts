@@ -131,9 +131,9 @@ try {
     const topic = Array.from({ length: 128 }, (_, level) => `${level}-${run}`).join('/');
     return () => ask(client, publishing(topic, { qos: 1, packetId: 9, retain: true }), PacketType.PUBACK);
   });
-  await measure('a thousand filters of wildcards in a row, and a topic of 128 levels', async () => {
+  await measure('a topic of 128 levels, and all the levels that one client may subscribe to', async () => {
     const client = await broker.client();
-    const many = Array.from({ length: 1_000 }, (_, i) =>
+    const many = Array.from({ length: 512 }, (_, i) =>
       Array.from({ length: 128 }, (_, level) => ((i >> (level % 10)) & 1 ? '+' : 'a')).join('/'),
     );
     await ask(client, subscribing(many, { qos: 0 }), PacketType.SUBACK);

@@ -12,7 +12,7 @@ import type {
   RuleOwner,
 } from '@sluice/rpc/contract/access-management';
 import { type Outcome, type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
-import type { MetadataExecutor } from './cluster-administration.ts';
+import { type MetadataExecutor, NOT_EVERYWHERE, refuseUnlessReady, UNKNOWN_OUTCOME } from './metadata-change.ts';
 
 /** What is kept of a password; made where the password arrived. */
 export type HashSecret = (password: string) => Promise<{ hash: string; scram: string }>;
@@ -45,7 +45,8 @@ export class AccessAdministration implements AccessManagement {
   user(username: string): Outcome<AccessUser> {
     const record = this.#topology.access.user(username);
     return (
-      this.#refuseUnlessReady() ?? (record === undefined ? NO_USER : { ok: true, value: userOf(username, record) })
+      refuseUnlessReady(this.#topology) ??
+      (record === undefined ? NO_USER : { ok: true, value: userOf(username, record) })
     );
   }
 
@@ -60,7 +61,7 @@ export class AccessAdministration implements AccessManagement {
     { password, isSuperuser }: { password?: string; isSuperuser?: boolean },
   ): Promise<Outcome<AccessUser>> {
     const earlier = this.#topology.access.user(username);
-    if (earlier === undefined) return this.#refuseUnlessReady() ?? NO_USER;
+    if (earlier === undefined) return refuseUnlessReady(this.#topology) ?? NO_USER;
     const secret = password === undefined ? { hash: earlier.hash, scram: earlier.scram } : await this.#hash(password);
     const value: UserRecord = { ...secret, isSuperuser: isSuperuser ?? earlier.isSuperuser };
     const refusal = await this.#put({ table: 'user', key: username, value }, 'existing', NO_USER);
@@ -79,7 +80,7 @@ export class AccessAdministration implements AccessManagement {
 
   rules(of: RuleOwner): Outcome<AccessRuleList> {
     const rules = this.#topology.access.rules(keyOf(of));
-    return this.#refuseUnlessReady() ?? (rules === undefined ? NO_RULES : { ok: true, value: { of, rules } });
+    return refuseUnlessReady(this.#topology) ?? (rules === undefined ? NO_RULES : { ok: true, value: { of, rules } });
   }
 
   async setRules({ of, rules }: AccessRuleList, { isNew }: { isNew: boolean }): Promise<Outcome<AccessRuleList>> {
@@ -114,11 +115,7 @@ export class AccessAdministration implements AccessManagement {
   }
 
   #read<T>(read: () => T): Outcome<T> {
-    return this.#refuseUnlessReady() ?? { ok: true, value: read() };
-  }
-
-  #refuseUnlessReady(): Refusal | undefined {
-    return this.#topology.epoch > 0 ? undefined : NOT_READY;
+    return refuseUnlessReady(this.#topology) ?? { ok: true, value: read() };
   }
 
   async #put(row: AccessRow, expect: 'new' | 'existing' | 'any', unexpected: Refusal): Promise<Refusal | undefined> {
@@ -131,7 +128,7 @@ export class AccessAdministration implements AccessManagement {
   }
 
   async #execute(command: MetaCommand, unexpected: Refusal): Promise<Refusal | undefined> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     const outcome = await this.#metadata.execute(command);
     switch (outcome?.reply.result) {
@@ -172,19 +169,4 @@ const TOO_MANY: Refusal = refuse(
   'BAD_REQUEST',
   'The metadata takes no more of them',
   'remove some that are not needed',
-);
-const NOT_READY: Refusal = refuse(
-  'NOT_READY',
-  'Not ready',
-  'this node has not heard of the cluster yet: try again in a moment',
-);
-const UNKNOWN_OUTCOME: Refusal = refuse(
-  'UNAVAILABLE',
-  'The metadata could not be changed, or nobody knows whether it was',
-  'look whether the change is there, then try again',
-);
-const NOT_EVERYWHERE: Refusal = refuse(
-  'TIMEOUT',
-  'The change is stored, but not every node acts on it yet',
-  'it will take effect by itself; look at GET /readyz of the nodes',
 );

@@ -1,5 +1,4 @@
 import type { MetaCommand } from '@sluice/meta/meta-commands';
-import type { MetaReply } from '@sluice/meta/meta-machine';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type {
@@ -11,11 +10,7 @@ import type {
 } from '@sluice/rpc/contract/cluster-management';
 import { type Outcome, type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
 import { clusterProblems } from './cluster-problems.ts';
-
-/** Replicates a change; undefined when nobody knows whether it was done. */
-export interface MetadataExecutor {
-  execute(command: MetaCommand): Promise<{ reply: MetaReply; reached: boolean } | undefined>;
-}
+import { type MetadataExecutor, refuseUnlessReady, UNKNOWN_OUTCOME } from './metadata-change.ts';
 
 /**
  * The cluster as an operator handles it, from any node. What would make messages lose a copy for good, or the metadata its last one, is refused
@@ -42,7 +37,8 @@ export class ClusterAdministration implements ClusterManagement {
 
   status(): Outcome<ClusterStatus> {
     const topology = this.#topology;
-    if (topology.epoch === 0) return NOT_READY;
+    const notReady = refuseUnlessReady(topology);
+    if (notReady !== undefined) return notReady;
     const partitions: ClusterPartition[] = [];
     const leads = new Map<number, number>();
     const replicas = new Map<number, number>();
@@ -70,7 +66,8 @@ export class ClusterAdministration implements ClusterManagement {
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {
-    if (this.#topology.epoch === 0) return NOT_READY;
+    const notReady = refuseUnlessReady(this.#topology);
+    if (notReady !== undefined) return notReady;
     const node = this.#topology.nodes().find((one) => one.name === name && one.state !== 'gone');
     if (node === undefined) {
       return refuse('NOT_FOUND', 'Node not found', 'list the nodes with GET /api/v5/cluster');
@@ -88,7 +85,8 @@ export class ClusterAdministration implements ClusterManagement {
   }
 
   async setReplicationFactor(copies: number): Promise<Outcome<number>> {
-    if (this.#topology.epoch === 0) return NOT_READY;
+    const notReady = refuseUnlessReady(this.#topology);
+    if (notReady !== undefined) return notReady;
     const stores = this.#whoStays('store', 0).length;
     if (copies > stores) {
       return refuse(
@@ -164,17 +162,6 @@ export interface OwnView {
   leaderOf(partition: number): number | undefined;
   hears(nodeId: number): boolean | undefined;
 }
-
-const NOT_READY: Refusal = refuse(
-  'NOT_READY',
-  'Not ready',
-  'this node has not heard of the cluster yet: try again in a moment',
-);
-const UNKNOWN_OUTCOME: Refusal = refuse(
-  'UNAVAILABLE',
-  'The metadata could not be changed, or nobody knows whether it was',
-  'look at GET /api/v5/cluster, then try again',
-);
 
 function isStaying(state: NodeInfo['state']): boolean {
   return state === 'active' || state === 'draining';

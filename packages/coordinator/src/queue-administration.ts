@@ -1,6 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
-import type { MetaCommand, QueueDraft } from '@sluice/meta/meta-commands';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { QueueDraft } from '@sluice/meta/meta-commands';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
 import type { Topology } from '@sluice/meta/topology';
@@ -17,12 +16,18 @@ import {
 } from '@sluice/rpc/contract/queue-management';
 import type { StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
+import {
+  type MetadataChange,
+  type MetadataExecutor,
+  NOT_EVERYWHERE,
+  refuseUnlessReady,
+  UNKNOWN_OUTCOME,
+} from './metadata-change.ts';
 import { peekedMessageOf, statisticsOf } from './queue-views.ts';
 import { StoreQuestions } from './store-questions.ts';
 
 /** The part of `MetadataClient` that changes queues. */
-export interface QueueMetadata {
-  execute(command: MetaCommand): Promise<{ reply: MetaReply; reached: boolean } | undefined>;
+export interface QueueMetadata extends MetadataExecutor {
   reach(epoch: number): Promise<boolean>;
 }
 
@@ -55,16 +60,18 @@ export class QueueAdministration implements QueueManagement {
   }
 
   async list(): Promise<Outcome<readonly QueueDefinition[]>> {
-    return this.#refuseUnlessReady() ?? { ok: true, value: this.#topology.list() };
+    return refuseUnlessReady(this.#topology) ?? { ok: true, value: this.#topology.list() };
   }
 
   async get(name: string): Promise<Outcome<QueueDefinition>> {
     const definition = this.#topology.queueByName(name);
-    return this.#refuseUnlessReady() ?? (definition === undefined ? NOT_FOUND : { ok: true, value: definition });
+    return (
+      refuseUnlessReady(this.#topology) ?? (definition === undefined ? NOT_FOUND : { ok: true, value: definition })
+    );
   }
 
   async create(spec: QueueSpec): Promise<Outcome<QueueDefinition>> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     if (this.#topology.config.enable === false) {
       return refuse('NOT_ENABLED', 'Not enabled', 'set "enable": "auto" with PUT /api/v5/message_queues/config');
@@ -73,7 +80,7 @@ export class QueueAdministration implements QueueManagement {
   }
 
   async update(name: string, patch: QueuePatch): Promise<Outcome<QueueDefinition>> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     for (let attempt = 0; attempt < QueueAdministration.UPDATE_ATTEMPTS_MAX; attempt++) {
       const definition = this.#topology.queueByName(name);
@@ -101,7 +108,7 @@ export class QueueAdministration implements QueueManagement {
   static readonly UPDATE_ATTEMPTS_MAX = 5;
 
   async remove(name: string): Promise<Outcome<void>> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     const definition = this.#topology.queueByName(name);
     if (definition === undefined) return NOT_FOUND;
@@ -110,7 +117,7 @@ export class QueueAdministration implements QueueManagement {
   }
 
   async statistics(names: readonly string[]): Promise<Outcome<ReadonlyMap<string, QueueStatistics>>> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     const definitions: QueueDefinition[] = [];
     for (const name of names) {
@@ -176,22 +183,18 @@ export class QueueAdministration implements QueueManagement {
   }
 
   async config(): Promise<Outcome<QueueSubsystemConfig>> {
-    return this.#refuseUnlessReady() ?? { ok: true, value: this.#topology.config };
+    return refuseUnlessReady(this.#topology) ?? { ok: true, value: this.#topology.config };
   }
 
   async patchConfig(patch: Partial<QueueSubsystemConfig>): Promise<Outcome<QueueSubsystemConfig>> {
-    const refusal = this.#refuseUnlessReady();
+    const refusal = refuseUnlessReady(this.#topology);
     if (refusal !== undefined) return refusal;
     const config = { ...this.#topology.config, ...patch };
     return this.#done(await this.#metadata.execute({ kind: 'set-config', config })) ?? { ok: true, value: config };
   }
 
-  #refuseUnlessReady(): Refusal | undefined {
-    return this.#topology.epoch > 0 ? undefined : NOT_READY;
-  }
-
   #find(name: string): QueueDefinition | Refusal {
-    return this.#refuseUnlessReady() ?? this.#topology.queueByName(name) ?? NOT_FOUND;
+    return refuseUnlessReady(this.#topology) ?? this.#topology.queueByName(name) ?? NOT_FOUND;
   }
 
   #nameOf(nodeId: number): string {
@@ -199,13 +202,13 @@ export class QueueAdministration implements QueueManagement {
     return name === '' ? String(nodeId) : name;
   }
 
-  #defined(outcome: { reply: MetaReply; reached: boolean } | undefined): Outcome<QueueDefinition> {
+  #defined(outcome: MetadataChange | undefined): Outcome<QueueDefinition> {
     const changed = outcome?.reply.changed;
     return this.#done(outcome) ?? (changed === undefined ? UNKNOWN_OUTCOME : { ok: true, value: changed });
   }
 
   /** Undefined when it was done and every live node acts on it. */
-  #done(outcome: { reply: MetaReply; reached: boolean } | undefined): Refusal | undefined {
+  #done(outcome: MetadataChange | undefined): Refusal | undefined {
     if (outcome === undefined) return UNKNOWN_OUTCOME;
     const { reply, reached } = outcome;
     switch (reply.result) {
@@ -243,25 +246,10 @@ export class QueueAdministration implements QueueManagement {
   }
 }
 
-const NOT_READY: Refusal = refuse(
-  'NOT_READY',
-  'Not ready',
-  'this node has not heard of the cluster yet: try again in a moment',
-);
 const NOT_FOUND: Refusal = refuse(
   'NOT_FOUND',
   'Message queue not found',
   'list the queues with GET /api/v5/message_queues/queues',
-);
-const UNKNOWN_OUTCOME: Refusal = refuse(
-  'UNAVAILABLE',
-  'The metadata could not be changed, or nobody knows whether it was',
-  'look whether the change is there, then try again',
-);
-const NOT_EVERYWHERE: Refusal = refuse(
-  'TIMEOUT',
-  'The change is stored, but not every node acts on it yet',
-  'it will take effect by itself; look at GET /readyz of the nodes',
 );
 
 function refusalOf(response: StoreAdminResponse | undefined): Refusal {

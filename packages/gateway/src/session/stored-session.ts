@@ -34,6 +34,8 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
 
   /** Unacknowledged deliveries of streams at most, if the client's Receive Maximum allows more. */
   static readonly WINDOW_MAX = 256;
+  /** Filters of one command: each begins or ends a stream, and a store applies a command in one turn. */
+  static readonly FILTERS_MAX = 64;
   /** A store that does not answer for so long: the client comes again. */
   static readonly PATIENCE_MS = 10_000;
 
@@ -56,23 +58,32 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   async subscribe(subscriptions: readonly SessionSubscription[]): Promise<boolean> {
     const filters = subscriptions.map(storedFilter);
     this.#subscribing++;
-    const answer = await this.#client.subscribe(this.key, filters, StoredSession.PATIENCE_MS);
+    let isKept = true;
+    for (const some of inSteps(filters)) {
+      const answer = await this.#client.subscribe(this.key, some, StoredSession.PATIENCE_MS);
+      isKept &&= answer.status === 'done' && answer.subscriptions.every(({ streamId }) => streamId !== -1);
+      if (this.#isClosed || answer.status !== 'done') break;
+      for (const view of answer.subscriptions) this.#adopt(view);
+    }
     this.#subscribing--;
-    if (this.#isClosed || answer.status !== 'done') return false;
-    for (const view of answer.subscriptions) this.#adopt(view);
+    if (this.#isClosed) return false;
     const early = this.#early.splice(0);
     this.delivered(early);
-    return answer.subscriptions.every(({ streamId }) => streamId !== -1);
+    return isKept;
   }
 
   async unsubscribe(texts: readonly string[]): Promise<boolean> {
+    const gone = new Set(texts);
     for (const [streamId, { filter }] of this.#byStream) {
-      if (!texts.includes(filter)) continue;
+      if (!gone.has(filter)) continue;
       this.#byStream.delete(streamId);
       this.#vanished(streamId, Number.POSITIVE_INFINITY);
     }
-    const answer = await this.#client.unsubscribe(this.key, texts, StoredSession.PATIENCE_MS);
-    return answer.status === 'done';
+    for (const some of inSteps(texts)) {
+      const answer = await this.#client.unsubscribe(this.key, some, StoredSession.PATIENCE_MS);
+      if (answer.status !== 'done') return false;
+    }
+    return true;
   }
 
   /** The connection is over; from now on the session waits for so long. */
@@ -200,6 +211,11 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     const nowMs = this.#session.nowMs();
     this.#session.deliverStored(message, qos, retain, subscriptionIdentifier, message, packetId, nowMs);
   }
+}
+
+function* inSteps<T>(all: readonly T[]): Iterable<readonly T[]> {
+  for (let at = 0; at < all.length; at += StoredSession.FILTERS_MAX)
+    yield all.slice(at, at + StoredSession.FILTERS_MAX);
 }
 
 interface StreamPlace {

@@ -89,6 +89,8 @@ export interface ProtocolLimits {
   subscriptionsMax: number;
   /** Text of the filters of one session: their number alone would allow 640 MB. */
   subscriptionBytesMax: number;
+  /** Levels of the filters of one session: a topic that is chosen for it walks them all, and everybody else waits. */
+  subscriptionLevelsMax: number;
   /** Outbound QoS 1 and 2 messages on the wire at once, whatever larger Receive Maximum the client gave. */
   inflightMax: number;
   /** Live QoS 1 and 2 messages that wait for a slow client; further ones are dropped and counted. */
@@ -107,6 +109,7 @@ export const DEFAULT_PROTOCOL_LIMITS: ProtocolLimits = {
   keepAliveMaxS: undefined,
   subscriptionsMax: 10_000,
   subscriptionBytesMax: 2 * 1024 * 1024,
+  subscriptionLevelsMax: 65_536,
   inflightMax: 1024,
   liveQueueMax: 1000,
   liveQueueBytesMax: 16 * 1024 * 1024,

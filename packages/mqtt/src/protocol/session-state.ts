@@ -1,5 +1,6 @@
 import type { QoS } from '../codec/packet.ts';
 import type { TopicFilterRequest } from '../topic/topic-filter.ts';
+import { levelsOf } from '../topic/topic-name.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { DeliverableMessage } from './deliverable-message.ts';
 import type { ProtocolLimits } from './effects.ts';
@@ -28,8 +29,9 @@ export class SessionState {
   readonly inflight: InflightWindow;
   readonly backlog = new OutboundBacklog();
   readonly received = new Qos2Dedup();
-  /** Length of all filters. */
+  /** Length of all filters, and their levels. */
   subscriptionBytes = 0;
+  subscriptionLevels = 0;
   /** Bytes of live QoS 1 and 2 messages, waiting or unacknowledged. */
   liveBytes = 0;
   ended = false;
@@ -50,18 +52,25 @@ export class SessionState {
     return this.#subscriptions ?? NO_SUBSCRIPTIONS;
   }
 
-  /** False when this session may not hold another filter of this length. */
+  /** False when this session may not hold another filter of this length and depth. */
   mayHold(text: string): boolean {
-    const { subscriptionsMax, subscriptionBytesMax } = this.limits;
-    return this.subscriptions.size < subscriptionsMax && this.subscriptionBytes + text.length <= subscriptionBytesMax;
+    const { subscriptionsMax, subscriptionBytesMax, subscriptionLevelsMax } = this.limits;
+    return (
+      this.subscriptions.size < subscriptionsMax &&
+      this.subscriptionBytes + text.length <= subscriptionBytesMax &&
+      this.subscriptionLevels + levelsOf(text) <= subscriptionLevelsMax
+    );
   }
   hold(subscription: SessionSubscription): void {
     this.#subscriptions ??= new Map();
     this.#subscriptions.set(subscription.text, subscription);
     this.subscriptionBytes += subscription.text.length;
+    this.subscriptionLevels += levelsOf(subscription.text);
   }
   release(subscription: SessionSubscription): void {
-    if (this.#subscriptions?.delete(subscription.text) === true) this.subscriptionBytes -= subscription.text.length;
+    if (this.#subscriptions?.delete(subscription.text) !== true) return;
+    this.subscriptionBytes -= subscription.text.length;
+    this.subscriptionLevels -= levelsOf(subscription.text);
   }
 
   /** Most queue deliveries this client can hold: what a queue attachment is told as its window. */

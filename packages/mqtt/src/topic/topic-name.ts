@@ -57,3 +57,10 @@ export function sizeProblem(topic: string, levels: number): string | undefined {
   }
   return undefined;
 }
+
+/** Of a topic or a filter: one more than it has slashes. */
+export function levelsOf(text: string): number {
+  let levels = 1;
+  for (let at = text.indexOf('/'); at >= 0; at = text.indexOf('/', at + 1)) levels++;
+  return levels;
+}

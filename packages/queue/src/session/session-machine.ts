@@ -233,9 +233,10 @@ export class SessionMachine {
     const { subscriptions } = session;
     let filterBytes = 0;
     for (const { filter } of subscriptions) filterBytes += filter.length;
+    const places = new Map(subscriptions.map(({ filter }, at) => [filter, at]));
     const streamIds: number[] = [];
     for (const { filter, options, subscriptionId, isStored } of command.subscriptions) {
-      const at = subscriptions.findIndex((each) => each.filter === filter);
+      const at = places.get(filter) ?? -1;
       const former = subscriptions[at]?.streamId ?? 0;
       const room = at === -1 ? filter.length : 0;
       if (
@@ -250,7 +251,7 @@ export class SessionMachine {
       if (former !== 0 && !isStored) this.#leave(former, clientId, rows, effects);
       const streamId = isStored ? former || this.#join(filter, clientId, command, rows, effects) : 0;
       const subscription = { filter, options, subscriptionId, streamId };
-      if (at === -1) subscriptions.push(subscription);
+      if (at === -1) places.set(filter, subscriptions.push(subscription) - 1);
       else subscriptions[at] = subscription;
       streamIds.push(streamId);
     }
@@ -262,15 +263,16 @@ export class SessionMachine {
     const { clientId, epoch, filters } = command;
     const session = this.#held(clientId, epoch, rows);
     if (session === undefined) return FENCED;
+    const held = new Map(session.subscriptions.map((each) => [each.filter, each]));
     const existed: boolean[] = [];
     for (const filter of filters) {
-      const at = session.subscriptions.findIndex((each) => each.filter === filter);
-      existed.push(at !== -1);
-      if (at === -1) continue;
-      const [gone] = session.subscriptions.splice(at, 1);
+      const gone = held.get(filter);
+      existed.push(gone !== undefined);
+      held.delete(filter);
       if (gone !== undefined && gone.streamId !== 0) this.#leave(gone.streamId, clientId, rows, effects);
     }
-    rows.put(sessionRowKey(clientId), encodeSessionRow(session));
+    const row = { ...session, subscriptions: [...held.values()] };
+    rows.put(sessionRowKey(clientId), encodeSessionRow(row));
     return { type: 'session-unsubscribed', existed };
   }
 

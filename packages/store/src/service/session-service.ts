@@ -196,10 +196,11 @@ export class SessionService implements WillGateways {
     epoch: number,
     filters: readonly string[],
   ): Promise<void> {
+    const wanted = new Set(filters);
     const streamIds: number[] = [];
     for (const streamId of partition.sessions.streamsOf(clientId)) {
       const stream = partition.machine.sessions.stream(streamId);
-      if (stream !== undefined && filters.includes(stream.filter)) streamIds.push(streamId);
+      if (stream !== undefined && wanted.has(stream.filter)) streamIds.push(streamId);
     }
     const command: PartitionCommand = { type: 'unsubscribe-session', clientId, epoch, filters };
     this.#propose(gateway, partition, requestId, command, (reply) => {
