@@ -105,6 +105,20 @@ describe('retained messages of a partition', () => {
     expect(await topics('site/8/+/+')).toEqual([]);
   });
 
+  test('a narrow filter reads an entry once, however many of its topics match', async () => {
+    const some = Array.from({ length: 100 }, (_, i) => `narrow/${i}`);
+    await retain(some.slice(0, 50).map((topic) => [topic, 'x'.repeat(100)]));
+    await retain(some.slice(50).map((topic) => [topic, 'x'.repeat(100)]));
+    const reads = (): number =>
+      ['memory', 'disk'].reduce(
+        (sum, from) => sum + store.metrics.counter('sluice_store_entry_reads_total', '', { from }).value,
+        0,
+      );
+    const before = reads();
+    expect(await topics('narrow/#')).toEqual(some.sort());
+    expect(reads() - before).toBe(2);
+  });
+
   test('what is replaced, erased and published while it is read: nothing else is missed, nothing comes twice', async () => {
     const all = Array.from({ length: 900 }, (_, i) => `t/${i}`);
     for (let at = 0; at < all.length; at += 100) {

@@ -90,7 +90,10 @@ export class RetainedReader {
     return { in: 'keys', after: (keys.at(-1) as KeyedPlace).key };
   }
 
-  /** Those of the keys that match; where to go on when the page is full before the last. */
+  /**
+   * Those of the keys that match; where to go on when the page is full before the last. Topics that are neighbours were
+   * often published together: each row is read once, and each entry.
+   */
   async #add(
     partition: Partition,
     pattern: TopicPattern,
@@ -98,14 +101,33 @@ export class RetainedReader {
     after: Uint8Array,
     page: RetainedPage,
   ): Promise<RetainedPlace | undefined> {
-    for (let i = 0; i < keys.length; i++) {
+    const wanted = new Map<number, { row: IndexRow; offsets: number[] }>();
+    let { bytesLeft, recordsLeft } = page;
+    let next: RetainedPlace | undefined;
+    for (let i = 0; i < keys.length && next === undefined; i++) {
       const { key, rowBase, offset } = keys[i] as KeyedPlace;
       if (!pattern.matches(key)) continue;
-      if (page.isFull) return { in: 'keys', after: keys[i - 1]?.key ?? after };
-      const row = await partition.index.row(RETAINED_QUEUE_ID, rowBase);
-      if (row?.isLive(offset) === true) await this.#take(partition, row, [offset], page);
+      if (bytesLeft <= 0 || recordsLeft <= 0) {
+        next = { in: 'keys', after: keys[i - 1]?.key ?? after };
+        continue;
+      }
+      const known = wanted.get(rowBase);
+      const row = known?.row ?? (await partition.index.row(RETAINED_QUEUE_ID, rowBase));
+      if (row?.isLive(offset) !== true) continue;
+      if (known === undefined) wanted.set(rowBase, { row, offsets: [offset] });
+      else known.offsets.push(offset);
+      bytesLeft -= row.sizeBytesOf(offset);
+      recordsLeft--;
     }
-    return undefined;
+    for (const { row, offsets } of wanted.values()) {
+      await this.#take(
+        partition,
+        row,
+        offsets.sort((a, b) => a - b),
+        page,
+      );
+    }
+    return next;
   }
 
   async #byRow(
