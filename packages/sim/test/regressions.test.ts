@@ -22,6 +22,11 @@ describe('seeds that found something', () => {
     expect((await simulateLog(197)).failure).toBeUndefined();
   });
 
+  // Its sync had failed: who opened the log next found nothing left to cut, and wrote down where it ended.
+  test('a cut that nobody knew to be durable went with the power: log seed 702343', async () => {
+    expect((await simulateLog(702_343)).failure).toBeUndefined();
+  });
+
   // They were applied while the segment was looked at, and covered by the image that was taken before it went.
   test('entries that came alive were given back with their segment: raft seed 330868', async () => {
     expect((await simulateRaft(330_868)).failure).toBeUndefined();

@@ -107,6 +107,25 @@ test('a segment is cut to its end, durably, before the next one says how long it
   await reopened.close();
 });
 
+test('a cut of which nobody learnt that it is durable is made again at the next start', async () => {
+  const { log, directory, files } = await opened();
+  await appendMany(log, 1, SMALL);
+  const end = log.mark().position;
+  files.onTruncate = () => {
+    files.onSync = () => 'EIO';
+  };
+  expect(await codeOf(log.seal())).toBe('ENTRY_LOG_FENCED');
+  await log.close();
+  expect(await sizeOf(directory)).toBe(end);
+  const again = new FaultyFiles();
+  const steps: string[] = [];
+  again.onTruncate = () => void steps.push('cut');
+  again.onSync = () => void steps.push('sync');
+  const { log: reopened } = await openTestLog(directory, { files: again });
+  expect(steps.slice(0, 2)).toEqual(['cut', 'sync']);
+  await reopened.close();
+});
+
 test.each(['ENOSPC', 100])('no room for zeros (%s) is no full disk', async (fault) => {
   const { log, directory, files } = await opened();
   files.onWrite = (sizeBytes) => (sizeBytes >= Runway.BYTES ? fault : undefined);

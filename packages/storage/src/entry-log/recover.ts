@@ -66,7 +66,7 @@ export async function recover(settings: RecoverySettings): Promise<RecoveredLog>
   // All reading went well: only now is anything changed.
   const fd = await files.open(path, 'update', sync ? 'synced' : undefined);
   try {
-    if (scan.stop !== undefined) await cutTornEnd(settings, fd, path, scan);
+    await endAtLastFrame(settings, fd, path, scan);
     if (sync) await makeDurable(files, directory, fd, scan);
     const leftovers = await removeReleased(settings, replay.released);
     for (const segmentId of segmentIds) {
@@ -144,8 +144,12 @@ async function makeDurable(files: FileOperations, directory: string, fd: number,
 
 const PIECE_BYTES = 1024 * 1024;
 
-/** What a write left that a crash interrupted, or what stood there before: zeros (`runway`), another segment's bytes. */
-async function cutTornEnd(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
+/**
+ * Cuts what a write left that a crash interrupted, or what stood there before: zeros (`runway`), another
+ * segment's bytes. Also where nothing stands there: whoever wrote last may have cut it without learning that the cut is durable, because the sync
+ * failed, and the file would be longer again when the power goes.
+ */
+async function endAtLastFrame(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
   const { files, logger } = settings;
   const cutBytes = (await files.sizeBytes(fd)) - scan.end;
   if (await isTorn(files, fd, scan, cutBytes)) {
