@@ -1,8 +1,10 @@
 import { suggestName } from '@sluice/common/suggest-name';
 import type { Outcome } from '@sluice/rpc/contract/queue-management';
+import type { FastifyInstance } from 'fastify';
 import { ApiError, badFields, badRequest, ownRefusalError } from '../api-error.ts';
 import { type FieldTable, type FieldValues, readFields } from '../field/field.ts';
 import { integerFromQuery, type Query } from '../query.ts';
+import { addRoute, type Route } from '../route.ts';
 
 /** What the routes of users, rules and bans have in common: EMQX's pages and refusals. */
 export const ACCESS_PAGE_QUERY = {
@@ -85,5 +87,13 @@ export function readBodies<T>(body: unknown, most: number, read: (item: unknown)
 }
 
 /** Whoever may handle queues may not for that decide who comes in. */
-export const ACCESS_SCOPE = 'access_control';
-export const ACCESS_TAG = 'Access';
+const ACCESS_SCOPE = 'access_control';
+const ACCESS_TAG = 'Access';
+
+/** A route of users, rules or bans: for keys that may handle these, and documented beside the others. */
+export function addAccessRoute(
+  app: FastifyInstance,
+  route: Omit<Route, 'scope' | 'schema'> & { schema: Omit<Route['schema'], 'tags'> },
+): void {
+  addRoute(app, { ...route, scope: ACCESS_SCOPE, schema: { ...route.schema, tags: [ACCESS_TAG] } as Route['schema'] });
+}

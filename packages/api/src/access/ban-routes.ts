@@ -10,16 +10,8 @@ import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../api-error.ts';
 import { accept, type Field, objectSchema, reject, show } from '../field/field.ts';
 import { choiceField, textField } from '../field/scalar-fields.ts';
-import { addRoute, answers } from '../route.ts';
-import {
-  ACCESS_PAGE_QUERY,
-  ACCESS_SCOPE,
-  ACCESS_TAG,
-  granted,
-  pageOf,
-  pageSchema,
-  readBody,
-} from './access-answers.ts';
+import { answers } from '../route.ts';
+import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
 
 const COLLECTION = '/api/v5/banned';
 const FOREVER = 'infinity';
@@ -54,17 +46,12 @@ export function addBanRoutes(
   app: FastifyInstance,
   { access, logger, clock }: { access: AccessManagement; logger: Logger; clock: Clock },
 ): void {
-  const tags = [ACCESS_TAG];
-  const scope = ACCESS_SCOPE;
-
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths: [COLLECTION],
     access: 'read',
-    scope,
     schema: {
       operationId: 'listBans',
-      tags,
       summary: 'List who is banned',
       querystring: ACCESS_PAGE_QUERY,
       response: answers({ 200: { description: 'A page', $ref: 'BanPage#' } }, 400, 401, 403, 503),
@@ -72,14 +59,12 @@ export function addBanRoutes(
     handle: async ({ query }) => pageOf(granted(access.bans()), query, banView),
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'POST',
     paths: [COLLECTION],
     access: 'write',
-    scope,
     schema: {
       operationId: 'createBan',
-      tags,
       summary: 'Ban a client, a user or an address',
       description: 'Its connections end, on every node; a ban of the same replaces the earlier one.',
       body: objectSchema(FIELDS, ['as', 'who'], { example: { as: 'clientid', who: 'lamp-7', reason: 'flickers' } }),
@@ -95,14 +80,12 @@ export function addBanRoutes(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'DELETE',
     paths: [`${COLLECTION}/:as/:who`],
     access: 'write',
-    scope,
     schema: {
       operationId: 'deleteBan',
-      tags,
       summary: 'End a ban',
       params: {
         type: 'object',

@@ -3,11 +3,10 @@ import type { AccessManagement, AccessRuleList, RuleOwner } from '@sluice/rpc/co
 import type { FastifyInstance } from 'fastify';
 import { objectSchema } from '../field/field.ts';
 import { textField } from '../field/scalar-fields.ts';
-import { addRoute, answers } from '../route.ts';
+import { answers } from '../route.ts';
 import {
   ACCESS_PAGE_QUERY,
-  ACCESS_SCOPE,
-  ACCESS_TAG,
+  addAccessRoute,
   granted,
   pageOf,
   pageSchema,
@@ -52,22 +51,18 @@ function addKind(
   access: AccessManagement,
   logger: Logger,
 ): void {
-  const tags = [ACCESS_TAG];
-  const scope = ACCESS_SCOPE;
   const nameField = textField({ description: `The ${what} that the rules concern.`, charactersMax: 1_024 });
   const fields = { [kind]: nameField, rules: rulesField };
   const one = `${BASE}/${path}/:name`;
   const params = { type: 'object', properties: { name: { type: 'string', description: `The ${what}, URL-encoded.` } } };
   const list = (name: string, rules: AccessRuleList['rules']): AccessRuleList => ({ of: { kind, name }, rules });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths: [`${BASE}/${path}`],
     access: 'read',
-    scope,
     schema: {
       operationId: `list${operation}Rules`,
-      tags,
       summary: `List the rules of each ${what}`,
       querystring: ACCESS_PAGE_QUERY,
       response: answers({ 200: { description: 'A page', $ref: 'RuleListPage#' } }, 400, 401, 403, 503),
@@ -80,14 +75,12 @@ function addKind(
       ),
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'POST',
     paths: [`${BASE}/${path}`],
     access: 'write',
-    scope,
     schema: {
       operationId: `add${operation}Rules`,
-      tags,
       summary: `Give rules to a ${what} that has none`,
       description: 'One after the other: those before one that is refused stay.',
       body: { type: 'array', items: objectSchema(fields, [kind, 'rules'], {}) },
@@ -104,14 +97,12 @@ function addKind(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths: [one],
     access: 'read',
-    scope,
     schema: {
       operationId: `get${operation}Rules`,
-      tags,
       summary: `Read the rules of a ${what}`,
       params,
       response: answers({ 200: { description: 'The rules', $ref: 'RuleList#' } }, 401, 403, 404, 503),
@@ -119,14 +110,12 @@ function addKind(
     handle: async ({ params: { name = '' } }) => listView(granted(access.rules({ kind, name }))),
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'PUT',
     paths: [one],
     access: 'write',
-    scope,
     schema: {
       operationId: `set${operation}Rules`,
-      tags,
       summary: `Replace the rules of a ${what}`,
       description: 'Subscriptions that are not allowed any more end.',
       params,
@@ -141,14 +130,12 @@ function addKind(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'DELETE',
     paths: [one],
     access: 'write',
-    scope,
     schema: {
       operationId: `delete${operation}Rules`,
-      tags,
       summary: `Remove the rules of a ${what}`,
       params,
       response: answers({ 204: { description: 'Removed', type: 'null' } }, 401, 403, 404, 503),
@@ -162,19 +149,15 @@ function addKind(
 }
 
 function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger): void {
-  const tags = [ACCESS_TAG];
-  const scope = ACCESS_SCOPE;
   const of: RuleOwner = { kind: 'all' };
   const paths = [`${BASE}/all`] as const;
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths,
     access: 'read',
-    scope,
     schema: {
       operationId: 'getRulesOfAll',
-      tags,
       summary: 'Read the rules that concern everybody',
       description: 'They are read behind those of the client id and of the user.',
       response: answers({ 200: { description: 'The rules', $ref: 'RuleList#' } }, 401, 403, 503),
@@ -185,14 +168,12 @@ function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger):
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'POST',
     paths,
     access: 'write',
-    scope,
     schema: {
       operationId: 'setRulesOfAll',
-      tags,
       summary: 'Replace the rules that concern everybody',
       body: objectSchema(ALL_FIELDS, ['rules'], {
         example: { rules: [{ topic: 'news/#', permission: 'allow', action: 'subscribe' }] },
@@ -207,14 +188,12 @@ function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger):
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'DELETE',
     paths,
     access: 'write',
-    scope,
     schema: {
       operationId: 'deleteRulesOfAll',
-      tags,
       summary: 'Remove the rules that concern everybody',
       response: answers({ 204: { description: 'Removed', type: 'null' } }, 401, 403, 404, 503),
     },

@@ -4,16 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../api-error.ts';
 import { objectSchema } from '../field/field.ts';
 import { booleanField, textField } from '../field/scalar-fields.ts';
-import { addRoute, answers } from '../route.ts';
-import {
-  ACCESS_PAGE_QUERY,
-  ACCESS_SCOPE,
-  ACCESS_TAG,
-  granted,
-  pageOf,
-  pageSchema,
-  readBody,
-} from './access-answers.ts';
+import { answers } from '../route.ts';
+import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
 
 /** As EMQX calls it: users in its built-in database, known by user name. */
 const AUTHENTICATOR = 'password_based:built_in_database';
@@ -44,17 +36,12 @@ export function addUserRoutes(
   app: FastifyInstance,
   { access, logger }: { access: AccessManagement; logger: Logger },
 ): void {
-  const tags = [ACCESS_TAG];
-  const scope = ACCESS_SCOPE;
-
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths: [COLLECTION],
     access: 'read',
-    scope,
     schema: {
       operationId: 'listUsers',
-      tags,
       summary: 'List MQTT users',
       params: { type: 'object', properties: { id: ID } },
       querystring: ACCESS_PAGE_QUERY,
@@ -66,14 +53,12 @@ export function addUserRoutes(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'POST',
     paths: [COLLECTION],
     access: 'write',
-    scope,
     schema: {
       operationId: 'createUser',
-      tags,
       summary: 'Add an MQTT user',
       description: 'Gateways with `auth.database` let it in from now on, on every node.',
       params: { type: 'object', properties: { id: ID } },
@@ -94,14 +79,12 @@ export function addUserRoutes(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'GET',
     paths: [ONE],
     access: 'read',
-    scope,
     schema: {
       operationId: 'getUser',
-      tags,
       summary: 'Read an MQTT user',
       params: { type: 'object', properties: { id: ID, user_id: USER_ID } },
       response: answers({ 200: { description: 'The user', $ref: 'User#' } }, 401, 403, 404, 503),
@@ -112,14 +95,12 @@ export function addUserRoutes(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'PUT',
     paths: [ONE],
     access: 'write',
-    scope,
     schema: {
       operationId: 'updateUser',
-      tags,
       summary: 'Change an MQTT user',
       description: 'What is left out stays. Connections that are open go on.',
       params: { type: 'object', properties: { id: ID, user_id: USER_ID } },
@@ -139,14 +120,12 @@ export function addUserRoutes(
     },
   });
 
-  addRoute(app, {
+  addAccessRoute(app, {
     method: 'DELETE',
     paths: [ONE],
     access: 'write',
-    scope,
     schema: {
       operationId: 'deleteUser',
-      tags,
       summary: 'Remove an MQTT user',
       description: 'Its connections end.',
       params: { type: 'object', properties: { id: ID, user_id: USER_ID } },
