@@ -35,7 +35,7 @@ export async function measureFlow(
 
 /** From before publishing begins to the end of the fleet. */
 export async function measureFleet(
-  workload: Pick<FlowWorkload, 'flow' | 'warmUpMs' | 'measureMs'> & { warmUpMessages?: number },
+  workload: Pick<FlowWorkload, 'flow' | 'warmUpMs' | 'warmUpMessages' | 'measureMs'>,
   peer: RunningPeer,
   fleet: LoadFleet,
   drainMsMax?: number,

@@ -35,6 +35,8 @@ export interface FlowWorkload extends WorkloadBase {
   /** Of all publishers; 0: as fast as the windows allow. */
   readonly perSecond: number;
   readonly warmUpMs: number;
+  /** As well, where messages are so few that a time says little about how warm anybody is. */
+  readonly warmUpMessages?: number;
   readonly measureMs: number;
 }
 

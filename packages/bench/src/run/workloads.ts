@@ -12,6 +12,8 @@ import type {
 
 const SMALL_BYTES = 256;
 const IMAGE_BYTES = 256 * 1024;
+/** Ten seconds of images are some thousand, and code is compiled by how often it ran. */
+const IMAGES_WARM_UP_MESSAGES = 1_500;
 
 const TASK_QUEUE: Flow = {
   channel: 'queue',
@@ -98,7 +100,7 @@ export function allWorkloads(): Workload[] {
       0,
       FULL,
     ),
-    flowOf('images-4x4', ...imagesOf(FULL)),
+    { ...flowOf('images-4x4', ...imagesOf(FULL)), warmUpMessages: IMAGES_WARM_UP_MESSAGES },
     flowOf('latency', ...latencyOf(FULL)),
     flowOf(
       'slow-worker',
