@@ -180,13 +180,14 @@ export class KeptClient implements ConnectionListener {
   #isKept({ connectSentMs }: MqttConnection): boolean {
     const provenMs = this.#provenMs;
     if (provenMs === undefined || connectSentMs < provenMs) return false;
-    return this.expiryS === NEVER || this.#parts.world.nowMs < provenMs + this.expiryS * 1000;
+    // What it was answered was said a little before.
+    const untilMs = provenMs - KeptClient.ANSWER_MS_MAX + this.expiryS * 1000;
+    return this.expiryS === NEVER || this.#parts.world.nowMs < untilMs;
   }
 
-  /** What it was answered now is no older than that. */
   #proven(): void {
     const { nowMs } = this.#parts.world;
-    if (nowMs >= this.#doubtUntilMs) this.#provenMs = nowMs - KeptClient.ANSWER_MS_MAX;
+    if (nowMs >= this.#doubtUntilMs) this.#provenMs = nowMs;
   }
 
   /** There was no session when it came. What another connection subscribed to meanwhile may be there or not. */
