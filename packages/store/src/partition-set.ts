@@ -1,4 +1,6 @@
+import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
@@ -20,7 +22,9 @@ import type { Partition } from './partition.ts';
  * While the leader is asked the replica is deaf. It would otherwise go on acknowledging, should it be added again in that
  * moment, and be wiped when the leader already counts on what it has.
  *
- * Each group is opened and given up by one task at a time; groups do not wait for each other.
+ * Each group is opened and given up by one task at a time; groups do not wait for each other. What could not be removed, on
+ * a disk that fails now and then, is removed again, with pauses that double; until it is gone nothing is opened in its place.
+ * After `REMOVALS_MAX` the rest of it waits for the next start, which finishes what was begun.
  */
 export class PartitionSet {
   readonly partitions: ReadonlyMap<number, Partition>;
@@ -30,14 +34,24 @@ export class PartitionSet {
   readonly #busy = new Map<number, Promise<void>>();
   /** Given up in this life. Such a replica never begins a log of its own again: it once promised to another. */
   readonly #givenUp = new Set<number>();
+  /** Of those, what is not removed yet. */
+  readonly #remains = new Map<number, Remains>();
+  readonly #failedRemovals: Counter;
   #closed = false;
 
   /** What a leader that does not answer may cost a look; the next tick looks again. */
   static readonly ASK_MS = 1000;
+  static readonly REMOVALS_MAX = 10;
+  /** Behind the first removal that failed; twice as long behind each further one. */
+  static readonly REMOVE_AGAIN_MS = 1_000;
 
   constructor(options: PartitionSetOptions) {
     this.partitions = this.#partitions;
     this.#options = options;
+    this.#failedRemovals = options.metrics.counter(
+      'sluice_store_replica_removals_failed_total',
+      'Replicas that were given up and could not be removed from this node, each time it was tried',
+    );
   }
 
   /** Everything this node has in its log, whatever the image says: it is needed until its group does without it. */
@@ -47,10 +61,15 @@ export class PartitionSet {
 
   /** Called when the image moved, and with every tick: what could not be decided is looked at again. */
   reconcile(): void {
-    const { topology, nodeId } = this.#options;
+    const { topology, nodeId, clock } = this.#options;
     if (this.#closed || topology.epoch === 0) return;
     for (let groupId = 1; groupId <= topology.partitionCount; groupId++) {
       if (this.#busy.has(groupId)) continue;
+      const remains = this.#remains.get(groupId);
+      if (remains !== undefined) {
+        if (clock.monotonicMs() >= remains.againAtMs) this.#run(groupId, () => this.#remove(groupId));
+        continue;
+      }
       const place = topology.partition(groupId);
       if (place === undefined) continue;
       const isWanted = place.replicas.includes(nodeId);
@@ -121,7 +140,24 @@ export class PartitionSet {
     this.#givenUp.add(groupId);
     this.#partitions.delete(groupId);
     partition.close();
-    await host.removeGroup(groupId);
+    await this.#remove(groupId);
+  }
+
+  async #remove(groupId: number): Promise<void> {
+    const { host, clock, logger } = this.#options;
+    try {
+      await host.removeGroup(groupId);
+    } catch (cause) {
+      this.#failedRemovals.add();
+      const failed = (this.#remains.get(groupId)?.failed ?? 0) + 1;
+      const isLast = failed >= PartitionSet.REMOVALS_MAX;
+      const pauseMs = isLast ? Number.POSITIVE_INFINITY : PartitionSet.REMOVE_AGAIN_MS * 2 ** (failed - 1);
+      this.#remains.set(groupId, { failed, againAtMs: clock.monotonicMs() + pauseMs });
+      const next = isLast ? 'the next start removes it' : 'it is tried again';
+      logger.error({ err: cause, partition: groupId, failed }, `a replica that was given up is not removed: ${next}`);
+      return;
+    }
+    this.#remains.delete(groupId);
     this.#options.onMoved();
   }
 
@@ -155,6 +191,12 @@ export class PartitionSet {
   }
 }
 
+/** Of a replica whose removal failed. */
+interface Remains {
+  readonly failed: number;
+  readonly againAtMs: number;
+}
+
 type MembershipAnswer = Extract<StoreAdminResponse, { type: 'membership' }>;
 
 /** Of both halves of a joint membership, voters and learners. */
@@ -173,7 +215,9 @@ export interface PartitionSetOptions {
   host: Pick<RaftHost, 'addGroup' | 'removeGroup' | 'deafen' | 'storedGroups' | 'status' | 'leaderOf'>;
   topology: Topology;
   transport: Pick<Transport, 'call'>;
+  clock: Clock;
   logger: Logger;
+  metrics: Metrics;
   make: (groupId: number) => Partition;
   /** A replica came or went. */
   onMoved: () => void;

@@ -106,7 +106,9 @@ export class Store {
       host,
       topology,
       transport,
+      clock,
       logger,
+      metrics,
       make: (groupId) => this.#makePartition(groupId),
       onMoved: () => this.#moved(),
     });

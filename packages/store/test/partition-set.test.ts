@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import { Topology } from '@sluice/meta/topology';
 import type { StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
@@ -31,6 +32,8 @@ class FakeHost {
   readonly known = new Map<number, KnownMembership>();
   leader = 0;
   gate: Promise<void> | undefined;
+  /** What a removal meets. */
+  diskError: Error | undefined;
 
   storedGroups(): number[] {
     return this.stored;
@@ -49,6 +52,7 @@ class FakeHost {
   async removeGroup(groupId: number): Promise<void> {
     this.calls.push(`remove ${groupId}`);
     await this.gate;
+    if (this.diskError !== undefined) throw this.diskError;
   }
   leaderOf(): number {
     return this.leader;
@@ -78,6 +82,8 @@ let leads: boolean;
 let closed: number[];
 /** By node; absent: it does not answer. */
 let answers: Map<number, StoreAdminResponse>;
+let nowMs: number;
+let metrics: PlainMetrics;
 let onAsked: (() => Promise<StoreAdminResponse>) | undefined;
 
 beforeEach(() => {
@@ -88,6 +94,8 @@ beforeEach(() => {
   closed = [];
   answers = new Map();
   onAsked = undefined;
+  nowMs = 0;
+  metrics = new PlainMetrics();
   const call = async (node: number): Promise<StoreAdminResponse> => {
     asked.push(node);
     if (onAsked !== undefined) return onAsked();
@@ -100,7 +108,9 @@ beforeEach(() => {
     host: host as unknown as PartitionSetOptions['host'],
     topology,
     transport: { call: call as unknown as PartitionSetOptions['transport']['call'] },
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     logger: silentLogger,
+    metrics,
     make: (groupId) =>
       ({
         groupId,
@@ -247,5 +257,42 @@ describe('a replica that is placed elsewhere', () => {
     await place([2, 3], true);
     await place([1, 2, 3], true);
     expect(host.calls).toEqual(['remove 1', 'add 1']);
+  });
+
+  test('and cannot be removed is removed again, and nothing comes in its place before', async () => {
+    await stored(NAMED);
+    host.leader = 2;
+    answers.set(2, says([2, 3], 12));
+    host.diskError = new Error('EIO');
+    await place([2, 3]);
+    expect(host.calls).toEqual(['remove 1']);
+    await place([1, 2, 3]);
+    expect([host.calls, set.isComplete]).toEqual([['remove 1'], false]);
+    nowMs += PartitionSet.REMOVE_AGAIN_MS;
+    await place([1, 2, 3]);
+    expect(host.calls).toEqual(['remove 1', 'remove 1']);
+    host.diskError = undefined;
+    nowMs += 2 * PartitionSet.REMOVE_AGAIN_MS - 1;
+    await place([1, 2, 3]);
+    expect(host.calls.length).toBe(2);
+    nowMs += 1;
+    await place([1, 2, 3]);
+    await place([1, 2, 3]);
+    expect(host.calls.slice(2)).toEqual(['remove 1', 'add 1']);
+    expect(metrics.counter('sluice_store_replica_removals_failed_total', '').value).toBe(2);
+  });
+
+  test('and never can be removed is left to the next start', async () => {
+    await stored(NAMED);
+    host.leader = 2;
+    answers.set(2, says([2, 3], 12));
+    host.diskError = new Error('EIO');
+    await place([2, 3]);
+    for (let again = 0; again < 2 * PartitionSet.REMOVALS_MAX; again++) {
+      nowMs += PartitionSet.REMOVE_AGAIN_MS * 2 ** PartitionSet.REMOVALS_MAX;
+      set.reconcile();
+      await rest(2);
+    }
+    expect(host.calls).toEqual(Array.from({ length: PartitionSet.REMOVALS_MAX }, () => 'remove 1'));
   });
 });
