@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { until } from '../e2e/support/until.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { Clients, codeOf, farewell, settingFlags } from './clients.ts';
 
@@ -34,9 +35,7 @@ const write = (name: string, text: string): Promise<void> => writeFile(join(fold
 /** Says that the files are written, and waits until the broker says how often it took or refused them. */
 async function tell(saying: RegExp, times = 1): Promise<void> {
   process.kill(server.pid as number, 'SIGHUP');
-  while ([...server.log.matchAll(new RegExp(saying, 'g'))].length < times) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await until(() => [...server.log.matchAll(new RegExp(saying, 'g'))].length >= times, `the log says ${saying}`);
 }
 const TAKEN = /users and rules were read again/;
 const REFUSED = /changed users and rules cannot be used: the old ones stay/;
@@ -65,7 +64,7 @@ test('who was removed is sent away, who was added comes in, what is not allowed 
   await cid.publishAsync('rooms/open', 'x', { qos: 1 });
   await ann.subscribeAsync('rooms/open', { qos: 1 });
   await cid.publishAsync('rooms/open', 'y', { qos: 1 });
-  while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => heard.length > 0, 'a message comes');
   expect(heard).toEqual(['rooms/open']);
 });
 

@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of rules are written so.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { until } from '../e2e/support/until.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { Clients, farewell, settingFlags, sluice } from './clients.ts';
 
@@ -60,7 +61,7 @@ test('a client that comes and goes all the time is banned for a while', async ()
   await expect(connect('ann', 'lovelace', { clientId: 'moth' })).rejects.toMatchObject({ code: 0x8a });
   await expect(connect('ann', 'lovelace', { clientId: 'moth' })).rejects.toMatchObject({ code: 0x8a });
   const banned = async (): Promise<unknown[]> => ((await server.rest().get(BANNED)).body as { data: unknown[] }).data;
-  while ((await banned()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(async () => (await banned()).length > 0, 'the ban is known');
   expect(await banned()).toMatchObject([{ as: 'clientid', who: 'moth', by: 'flapping' }]);
 });
 

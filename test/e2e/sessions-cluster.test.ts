@@ -60,6 +60,7 @@ test('a gateway is killed: its sessions go on at another, and nothing that was a
     for (let n = 1; !stops; n++) {
       const code = await publisher.publishQoS1('orphan/all', `${n}`);
       if (code === 0) acknowledged.push(`${n}`);
+      // At the pace of a device.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   })();
@@ -68,7 +69,7 @@ test('a gateway is killed: its sessions go on at another, and nothing that was a
   await until(() => before.every(({ isConnected }) => !isConnected), 'their connections end');
   const after: Client[] = [];
   for (const clientId of ids) after.push(await Client.connect(at(2), kept(clientId)));
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(() => after.every(({ received }) => received.length > 5), 'all of them hear it again');
   stops = true;
   await publishing;
   for (const [i, client] of after.entries()) {

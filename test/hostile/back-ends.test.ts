@@ -3,6 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import { until } from '../e2e/support/until.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { RawClient } from './raw-client.ts';
 
@@ -95,7 +96,7 @@ describe('B39: the issuer of tokens', () => {
   test('goes away once its keys are known: they stay in force, and forgeries stay out', async () => {
     answer = (response) => response.end(JSON.stringify(KEYS));
     await start();
-    while ((await connack(token())) !== 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(async () => (await connack(token())) === 0, 'the keys are known');
     answer = (response) => response.destroy();
     expect(await connack(token())).toBe(0);
     expect(await connack(forged())).toBe(0x86);

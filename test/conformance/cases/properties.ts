@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import { timePasses } from '../support/time-passes.ts';
 import { wire } from '../support/wire.ts';
 
 describe('properties of a message', () => {
@@ -34,7 +35,7 @@ describe('properties of a message', () => {
     await publisher.publish(topic, 'first', { qos: 1 });
     const first = await client.held();
     await publisher.publish(topic, 'second', { qos: 1, properties: { messageExpiryIntervalS: 100 } });
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await timePasses(1_200);
     client.send({ type: PacketType.PUBACK, packetId: first.packetId, reasonCode: 0 });
     expect([98, 99]).toContain((await client.delivery()).properties.messageExpiryIntervalS);
   });
@@ -47,7 +48,7 @@ describe('properties of a message', () => {
     const first = await client.held();
     await publisher.publish(topic, 'too late', { qos: 1, properties: { messageExpiryIntervalS: 1 } });
     await publisher.publish(topic, 'third', { qos: 1 });
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await timePasses(1_100);
     client.send({ type: PacketType.PUBACK, packetId: first.packetId, reasonCode: 0 });
     expect(await client.delivery()).toMatchObject({ payload: 'third' });
   });

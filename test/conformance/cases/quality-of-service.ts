@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import { timePasses } from '../support/time-passes.ts';
 import { wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
@@ -76,7 +77,7 @@ describe('QoS 2 from a client', () => {
     const properties = { messageExpiryIntervalS: 1 };
     const packetId = publisher.sendPublish(wire().name(), 'x', { qos: 2, properties });
     await publisher.take(PacketType.PUBREC);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await timePasses(1_100);
     publisher.sendPublish(wire().name(), 'x', { qos: 2, packetId, dup: true, properties });
     expect(await publisher.take(PacketType.PUBREC)).toMatchObject({ packetId });
     publisher.send({ type: PacketType.PUBREL, packetId, reasonCode: 0 });
@@ -134,7 +135,7 @@ describe('deliveries', () => {
     await client.subscribe(topic);
     await publisher.publish(topic, 'x', { qos: 1 });
     await client.held();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await timePasses(1_500);
     expect(await client.settled(publisher)).toEqual([]);
   });
 
@@ -157,7 +158,7 @@ describe('deliveries', () => {
     await first.subscribe(topic);
     publisher.sendPublish(topic, 'x', { qos: 2, properties: { messageExpiryIntervalS: 1 } });
     const { packetId } = await first.held();
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await timePasses(1_200);
     const second = await wire().client({ clientId: first.clientId, clean: false, near: publisher });
     expect(await second.delivery()).toMatchObject({ payload: 'x', packetId, dup: true });
   });

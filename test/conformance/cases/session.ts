@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import { timePasses } from '../support/time-passes.ts';
 import { type Hello, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
@@ -42,7 +43,7 @@ describe('sessions', () => {
     const [topic, publisher] = [wire().name(), await wire().client()];
     const clients = await Promise.all(VERSIONS.map((version) => wire().client({ version })));
     for (const client of clients) await client.subscribe(topic);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await timePasses(300);
     await publisher.publish(topic, 'later', { qos: 1 });
     for (const client of clients) expect(await client.delivery()).toMatchObject({ payload: 'later' });
   });
@@ -52,8 +53,7 @@ describe('sessions', () => {
       const first = await wire().client({ properties: { sessionExpiryIntervalS } });
       await first.subscribe(wire().name());
       await first.bye();
-      if (sessionExpiryIntervalS > 0)
-        await new Promise((resolve) => setTimeout(resolve, 1_000 * sessionExpiryIntervalS + 700));
+      if (sessionExpiryIntervalS > 0) await timePasses(1_000 * sessionExpiryIntervalS + 700);
       const second = await wire().open();
       expect(await second.connect({ clientId: first.clientId, clean: false })).toMatchObject({ sessionPresent: false });
     }

@@ -46,9 +46,11 @@ describe('$SYS', () => {
   });
 
   test('is not matched by wildcards at the beginning, and not written by clients', async () => {
-    const client = await wire().client();
+    const [client, witness] = [await wire().client(), await wire().client()];
     await client.subscribe(['#', '+/broker/uptime'], { qos: 0, retainHandling: 2 });
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await witness.subscribe('$SYS/broker/uptime', { qos: 0, retainHandling: 2 });
+    // It was said meanwhile.
+    await witness.held();
     const seen = (await client.settled(client)).filter(
       (packet) => 'topic' in packet && packet.topic.startsWith('$SYS'),
     );
