@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
-import type { SessionClient } from '@sluice/store-client/session-client';
+import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
 import { StoredSessions } from '../src/session/stored-sessions.ts';
 import { TestGateway } from './doubles/test-gateway.ts';
 
@@ -14,7 +14,15 @@ const SUBSCRIBE: Packet = {
 class SlowStores {
   asked = 0;
   #answers: (() => void)[] = [];
-  readonly #done = { status: 'done', epoch: 1, present: false, subscriptions: [] };
+  readonly #done: SessionAnswer = {
+    status: 'done',
+    epoch: 1,
+    present: false,
+    subscriptions: [],
+    taken: [],
+    bound: [],
+    numbers: [],
+  };
   readonly client = {
     open: async () => this.#done,
     attach: () => {},

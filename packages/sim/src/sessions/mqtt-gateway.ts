@@ -17,11 +17,10 @@ import type { PartitionProducer } from '@sluice/store-client/partition-producer'
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
 import { SessionClient } from '@sluice/store-client/session-client';
-import type { EpochCheck } from '../check/epoch-check.ts';
 import type { SimHost } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { SimSocket, type SocketClient } from './sim-socket.ts';
-import { watchedTransport } from './watched-sessions.ts';
+import { type SessionWatch, watchedTransport } from './watched-sessions.ts';
 
 /** The MQTT tier of one gateway process, composed as the server composes it, with simulated sockets. */
 export class MqttGateway {
@@ -43,7 +42,7 @@ export class MqttGateway {
     this.#world = world;
     this.#host = host;
     this.#topology = topology;
-    const transport = watchedTransport(host, watch.epochs);
+    const transport = watchedTransport(host, watch);
     this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
     const router = new PublishRouter({
       topology,
@@ -121,10 +120,8 @@ class WatchedPublishes implements DurablePublish {
   }
 
   publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
-    this.#watch.routed(
-      packet,
-      new Set(this.#streams.match(packet.topic).map(({ partition, filter }) => `${partition} ${filter}`)),
-    );
+    const streams = this.#streams.match(packet.topic).filter((route) => this.#watch.streams.isNewest(route));
+    this.#watch.routed(packet, new Set(streams.map(({ partition, filter }) => `${partition} ${filter}`)));
     return this.#router.publish(packet, publisher, pending, isRetained);
   }
 
@@ -137,9 +134,8 @@ class WatchedPublishes implements DurablePublish {
   }
 }
 
-export interface MqttWatch {
-  readonly epochs: EpochCheck;
-  /** `streams`: each as its partition and its filter. */
+export interface MqttWatch extends SessionWatch {
+  /** `streams`: those that are not over, each as its partition and its filter. */
   routed(packet: PublishPacket, streams: ReadonlySet<string>): void;
 }
 

@@ -19,12 +19,14 @@ import type { MqttWatch } from './mqtt-gateway.ts';
 import { RetainedProbe } from './retained-probe.ts';
 import { EXPIRIES_S, type SessionKnobs } from './session-knobs.ts';
 import { SessionPublishers } from './session-publishers.ts';
+import { NewestStreams } from './watched-sessions.ts';
 
 /** Clients that speak MQTT in a cluster: kept sessions, retained messages, and what must have become of them in the end. */
 export class SessionLoad implements MqttWatch {
   readonly check: SessionCheck;
   readonly epochs = new EpochCheck();
   readonly retained = new RetainedCheck();
+  readonly streams = new NewestStreams();
   readonly #parts: SessionLoadParts;
   readonly #clients: KeptClient[];
   #publishers: SessionPublishers | undefined;
