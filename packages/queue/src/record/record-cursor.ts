@@ -62,6 +62,8 @@ export class RecordCursor {
     if (flags > BATCH_FLAGS_KNOWN) throw batchMalformed(`unknown batch flags ${flags}`);
     this.isKeyed = (flags & BATCH_KEYED) !== 0;
     this.hasExchanges = (flags & BATCH_EXCHANGES) !== 0;
+    this.exchangeNumber = 0;
+    this.exchangeFloor = 0;
     this.#cursor.reset(batch, BATCH_COUNT_AT);
     this.#count = this.#cursor.u32();
     if (this.#count === 0 || this.#count > BATCH_RECORDS_MAX) {

@@ -41,6 +41,15 @@ function append(...records: RecordInput[]): readonly Refusal[] {
 
 const depth = (queueId: number): number => harness.machine.queue(queueId)?.depth ?? -1;
 
+test('a batch without exchanges has none of the batch before', () => {
+  configure(1);
+  append(brought(5, [1]));
+  expect(append(record([target(1)]))).toEqual([]);
+  expect(append(record([target(1)], { publisher: 'other' }))).toEqual([]);
+  expect(depth(1)).toBe(3);
+  expect(harness.rowsOf(RowTable.PUBLISHER)).toHaveLength(1);
+});
+
 describe('an exchange', () => {
   test('is taken by each queue once, whichever batch brings it', () => {
     configure(1);
