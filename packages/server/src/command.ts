@@ -1,4 +1,5 @@
 import { registerClusterCommands } from '@sluice/admin/cluster-commands';
+import { registerCompletionCommand } from '@sluice/admin/completion-command';
 import { registerLagCommands } from '@sluice/admin/lag-commands';
 import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { registerUserCommands } from '@sluice/admin/user-commands';
@@ -6,6 +7,7 @@ import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
 import { BUILD } from './build.ts';
 import { registerConfigCommand } from './config-command.ts';
+import { registerDoctorCommand } from './doctor-command.ts';
 import { registerPasswdCommand } from './passwd-command.ts';
 import { registerServerCommand } from './server-command.ts';
 
@@ -19,11 +21,14 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
   registerServerCommand(program);
   registerConfigCommand(program);
   registerPasswdCommand(program);
+  registerDoctorCommand(program);
   registerQueueCommands(program);
   registerLagCommands(program);
   registerClusterCommands(program);
   registerUserCommands(program);
   registerBenchCommand(program);
+  // Last: it knows all that stand before it.
+  registerCompletionCommand(program);
   await program.parseAsync(argv);
 }
 

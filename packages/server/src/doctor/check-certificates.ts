@@ -1,0 +1,48 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import type { ServerConfig } from '../config/config.ts';
+import { type Finding, failure, ok, warning } from './finding.ts';
+
+const DAY_MS = 24 * 3_600_000;
+const SOON_DAYS = 21;
+
+/** The certificates that are configured: whether they can be read, go with their keys, and last. */
+export async function checkCertificates({ tls, cluster }: ServerConfig, nowMs: number): Promise<Finding[]> {
+  const pairs = [
+    { about: 'tls', certificateFile: tls.certificateFile, keyFile: tls.keyFile },
+    {
+      about: 'cluster tls',
+      certificateFile: cluster.tls?.certificateFile ?? null,
+      keyFile: cluster.tls?.keyFile ?? null,
+    },
+  ];
+  const findings: Finding[] = [];
+  for (const { about, certificateFile, keyFile } of pairs) {
+    if (certificateFile !== null && keyFile !== null)
+      findings.push(await checkPair(about, certificateFile, keyFile, nowMs));
+  }
+  return findings;
+}
+
+async function checkPair(about: string, certificateFile: string, keyFile: string, nowMs: number): Promise<Finding> {
+  try {
+    const [cert, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
+    createSecureContext({ cert, key });
+    const { validTo, validFrom } = new X509Certificate(cert);
+    const days = Math.floor((Date.parse(validTo) - nowMs) / DAY_MS);
+    if (Date.parse(validFrom) > nowMs)
+      return failure(about, `${certificateFile} is not valid before ${validFrom}`, 'Check the clock of this machine');
+    if (days < 0)
+      return failure(about, `${certificateFile} expired on ${validTo}`, 'Renew it: a running node reads it again');
+    if (days < SOON_DAYS)
+      return warning(about, `${certificateFile} expires in ${days} days`, 'Renew it: a running node reads it again');
+    return ok(about, `${certificateFile} is valid for ${days} days`);
+  } catch (cause) {
+    return failure(
+      about,
+      `${certificateFile} and ${keyFile} cannot be used: ${(cause as Error).message}`,
+      'Name PEM files that belong together and that this user may read',
+    );
+  }
+}
