@@ -78,8 +78,8 @@ export class Broker {
     if (!response.ok) throw new Error(`the queue was refused: ${response.status} ${await response.text()}`);
   }
 
-  async metrics() {
-    return await (await fetch(`${this.#http}/metrics`)).text();
+  async metrics(path = '/metrics') {
+    return await (await fetch(`${this.#http}${path}`)).text();
   }
 
   rssBytes() {
