@@ -177,6 +177,11 @@ test('everything of it outlives the broker', async () => {
   const client = await Client.connect(broker.mqtt, kept('survivor'));
   await client.subscribe('survivor/#', 1);
   await client.subscribe('$share/g/shared', 1);
+  // More filters than a gateway is told of at once: it knows the last as well as the first.
+  const many = Array.from({ length: 500 }, (_, i) => `${i}/${'x'.repeat(200)}`);
+  const broad = await Client.connect(broker.mqtt, kept('broad'));
+  await broad.subscribeAll(many, 1);
+  await broad.close();
   await publishAll('survivor/1', ['before']);
   await client.texted(1);
   await client.close();
@@ -184,4 +189,6 @@ test('everything of it outlives the broker', async () => {
   await broker.restart('all');
   await publishAll('survivor/2', ['after']);
   expect(await resumed('survivor', 2)).toEqual(['missed', 'after']);
+  for (const i of [0, 250, 499]) await publishAll(many[i] as string, [`${i}`]);
+  expect(await resumed('broad', 3)).toEqual(['0', '250', '499']);
 });

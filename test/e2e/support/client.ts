@@ -90,6 +90,11 @@ export class Client {
     return granted[0]?.qos ?? 0x80;
   }
 
+  /** In one packet. */
+  async subscribeAll(filters: string[], qos: 0 | 1 | 2): Promise<void> {
+    await this.#client.subscribeAsync(filters, { qos });
+  }
+
   async unsubscribe(filter: string): Promise<void> {
     await this.#client.unsubscribeAsync(filter);
   }
