@@ -29,7 +29,8 @@ const CONCURRENCY = Number(options.concurrency);
 const STEP = 10_000;
 const ALONE = 50;
 const IDLE_MS = 30_000;
-const QUIET_MS_MAX = 60_000;
+const QUIET_MS_MAX = 180_000;
+const QUIET_LOOK_MS = 10_000;
 
 const IDLE_PERCENT = 10;
 const CREATE_MS = 50;
@@ -64,10 +65,17 @@ async function usedPercents(ms) {
   return after.map((at, i) => ((at - before[i]) / (performance.now() - startedMs)) * 100);
 }
 
-/** What creating many, or a start, left to be done is done. */
+/**
+ * What creating many, or a start, left to be done is done: tables are compacted, images taken, garbage of a hundred
+ * thousand commands collected. One look at a time does not show that; that it becomes no less does.
+ */
 async function quiet() {
   const endMs = performance.now() + QUIET_MS_MAX;
-  while (sum(await usedPercents(2000)) > 15 && performance.now() < endMs);
+  for (let before = Number.POSITIVE_INFINITY; performance.now() < endMs; ) {
+    const now = sum(await usedPercents(QUIET_LOOK_MS));
+    if (now > before * 0.9) return;
+    before = now;
+  }
 }
 
 const byNode = (values, digits = 0) =>
