@@ -240,8 +240,8 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'dispatch/dispatcher',
       'a record is redelivered with the count of the first time',
-      '    record.ref.deliveryCount++;\n    record.rejecter = rejecter;',
-      '    record.rejecter = rejecter;',
+      "    record.ref.deliveryCount++;\n    record.cause = 'rejected';",
+      "    record.cause = 'rejected';",
     ),
     bug(
       'dispatch/redelivery-queue',

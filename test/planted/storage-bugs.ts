@@ -31,8 +31,8 @@ export const STORAGE_BUGS: PlantedBugs = {
     bug(
       'entry-log/active-segment',
       'a frame counts before it is synced',
-      "await files.open(temporary, 'replace', sync ? 'synced' : undefined)",
-      "await files.open(temporary, 'replace')",
+      "await files.open(temporary, isRecycled ? 'update' : 'replace', sync ? 'synced' : undefined)",
+      "await files.open(temporary, isRecycled ? 'update' : 'replace')",
     ),
     bug(
       'entry-log/recover',
