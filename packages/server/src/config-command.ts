@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { configReference } from './config/config-reference.ts';
 import { describeConfig, sampleConfig } from './config/describe-config.ts';
 import { addServerFlags, type ServerFlags } from './config/from-flags.ts';
 import { formatProblem } from './config/layer.ts';
@@ -15,8 +16,13 @@ export function registerConfigCommand(program: Command): void {
   const command = program
     .command('config')
     .description('print the effective configuration and where each value came from, without starting anything')
-    .option('--sample', 'print every setting with its default, what it does and why it is so');
-  addServerFlags(command).action((flags: ServerFlags & { sample?: boolean }) => {
+    .option('--sample', 'print every setting with its default, what it does and why it is so')
+    .option('--reference', 'print the same as a page for people, in Markdown');
+  addServerFlags(command).action((flags: ServerFlags & { sample?: boolean; reference?: boolean }) => {
+    if (flags.reference === true) {
+      process.stdout.write(configReference());
+      return;
+    }
     if (flags.sample === true) {
       process.stdout.write(sampleConfig());
       return;
