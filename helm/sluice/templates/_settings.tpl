@@ -54,6 +54,8 @@
   value: $(POD_NAME).{{ include "sluice.gatewayDomain" $ }}
 - name: SLUICE_NODE__ADVERTISE
   value: {{ $.Values.ipv6 | ternary "[$(POD_IP)]:5370" "$(POD_IP):5370" | quote }}
+- name: SLUICE_NODE__LEAVES_ON_STOP
+  value: "true"
 {{- else }}
 - name: SLUICE_NODE__NAME
   value: $(POD_NAME)

@@ -141,6 +141,8 @@ export class RunningNode {
     }
     await gateway?.stop(Math.max(0, drainMs - (systemClock.monotonicMs() - startedMs)));
     await store?.drain();
+    const { place, metadata, nodeId } = this.#parts;
+    await place.leave(() => metadata.execute({ kind: 'set-node-state', nodeId, state: 'gone' }));
   }
 
   async close(): Promise<void> {
@@ -325,7 +327,10 @@ async function compose(around: Around): Promise<Parts> {
     name: registration.name,
     registration,
     ground,
-    place: new OwnPlace({ topology, nodeId, keepsData: ground.storage !== undefined, forget: () => ground.forget() }),
+    place: new OwnPlace({
+      ...{ topology, nodeId, leavesOnStop: config.node.leavesOnStop, keepsData: ground.storage !== undefined },
+      forget: () => ground.forget(),
+    }),
     link,
     health,
     metrics,

@@ -44,6 +44,13 @@ export function checkCluster(written: WrittenConfig, settings: Layer): ConfigPro
       'Give --join HOST:PORT,…',
     );
 
+  if (node.leavesOnStop && node.roles.some((role) => role !== 'gateway'))
+    problem(
+      'node.leavesOnStop',
+      `= true, and the roles are ${node.roles.join(',')}: what a store or a coordinator keeps would be lost to the cluster with each stop`,
+      'Leave it out, or have gateways only: --roles gateway',
+    );
+
   const own = advertised ?? grpc;
   const isFounder = own !== null && node.join.some((text) => text === formatAddress(own));
   if (isFounder && !node.roles.includes('coordinator'))

@@ -23,6 +23,7 @@ export interface ServerConfig {
     advertise: Address | null;
     advertiseMqtt: Address | null;
     rack: string;
+    leavesOnStop: boolean;
     drainTimeoutMs: number;
   };
   /** null: the listener is off. */
@@ -123,6 +124,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       advertise: toAddress(node.advertise),
       advertiseMqtt: toAddress(node.advertiseMqtt),
       rack: node.rack,
+      leavesOnStop: node.leavesOnStop,
       drainTimeoutMs: toMs(node.drainTimeout),
     },
     listeners: {

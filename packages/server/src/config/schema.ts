@@ -74,6 +74,12 @@ const node = {
     default: '',
     why: 'Nobody else knows which machines fail together.',
   }),
+  leavesOnStop: toggle({
+    about:
+      'Whether a stop gives the place of this node back, and the next start begins as a new one: for gateways in pods, which have successors and never return.',
+    default: false,
+    why: 'A node that is only started again is the same as before, and is missed meanwhile.',
+  }),
   drainTimeout: duration({
     about: 'How long a stop waits for deliveries in progress and for connections to leave.',
     default: '25s',

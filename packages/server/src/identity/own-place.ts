@@ -1,6 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '@sluice/common/errors';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
+
+const LEAVE_MS_MAX = 2_000;
 
 /** Of a node whose id is somebody's past. */
 export const GIVEN_UP = 'its id was given up';
@@ -19,6 +22,7 @@ export class OwnPlace {
   readonly #options: OwnPlaceOptions;
   #lose: (cause: SluiceError) => void = () => {};
   #state: NodeInfo['state'] | undefined;
+  #isLeaving = false;
 
   constructor(options: OwnPlaceOptions) {
     this.#options = options;
@@ -33,8 +37,17 @@ export class OwnPlace {
     const former = this.#state;
     // Of those that are gone the metadata forgets the oldest.
     this.#state = topology.node(nodeId)?.state ?? (former === undefined ? undefined : 'gone');
-    if (keepsData || this.#state !== 'gone' || former === 'gone' || former === 'leaving') return;
+    if (keepsData || this.#isLeaving || this.#state !== 'gone' || former === 'gone' || former === 'leaving') return;
     void this.refused(`the cluster goes on without this node: ${GIVEN_UP} while it was not heard of`).then(this.#lose);
+  }
+
+  /** A stop of a node that shall not be missed. What the cluster does not hear now it sees after a while. */
+  async leave(tell: () => Promise<unknown>): Promise<void> {
+    if (!this.#options.leavesOnStop) return;
+    this.#isLeaving = true;
+    const told = tell().catch(() => undefined);
+    await Promise.race([told, delay(LEAVE_MS_MAX, undefined, { ref: false })]);
+    await this.#options.forget();
   }
 
   /** What to say of a node that has no place any more. One that keeps nothing is nobody from now on, and may join anew. */
@@ -53,6 +66,7 @@ export interface OwnPlaceOptions {
   nodeId: number;
   /** Whether messages or definitions are here, and a promise about them goes with the id. */
   keepsData: boolean;
+  leavesOnStop: boolean;
   /** The data directory is nobody's from then on. */
   forget(): Promise<void>;
 }

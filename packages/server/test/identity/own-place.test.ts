@@ -15,9 +15,9 @@ beforeEach(() => {
   place = placeOf(false);
 });
 
-function placeOf(keepsData: boolean): OwnPlace {
+function placeOf(keepsData: boolean, leavesOnStop = false): OwnPlace {
   const forget = async () => void forgotten++;
-  return new OwnPlace({ topology, nodeId: NODE_ID, keepsData, forget });
+  return new OwnPlace({ topology, nodeId: NODE_ID, keepsData, leavesOnStop, forget });
 }
 
 function becomes(state: NodeInfo['state'] | undefined): void {
@@ -61,6 +61,25 @@ describe('the place of a node that keeps nothing', () => {
     becomes('gone');
     expect(await lost()).toBeUndefined();
     expect(forgotten).toBe(0);
+  });
+});
+
+describe('a stop', () => {
+  it('leaves the place as it is: the node comes back', async () => {
+    becomes('active');
+    await place.leave(() => Promise.reject(new Error('not to be asked')));
+    expect(forgotten).toBe(0);
+  });
+
+  it('gives it back where that was wanted, without alarm, and whether the cluster heard it or not', async () => {
+    for (const tell of [async () => becomes('gone'), () => Promise.reject(new Error('nobody leads'))]) {
+      forgotten = 0;
+      place = placeOf(false, true);
+      becomes('active');
+      await place.leave(tell);
+      becomes('gone');
+      expect([await lost(), forgotten]).toEqual([undefined, 1]);
+    }
   });
 });
 
