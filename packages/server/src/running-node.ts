@@ -11,7 +11,6 @@ import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
-import type { Membership } from '@sluice/raft/entry';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
@@ -32,7 +31,7 @@ import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, loneFounder, obtainMembership } from './identity/obtain-membership.ts';
 import { GIVEN_UP, OwnPlace } from './identity/own-place.ts';
-import { copiesOf, rememberedMember } from './identity/remembered-member.ts';
+import { rememberCluster } from './identity/remembered-member.ts';
 import { keptSecret } from './kept-secret.ts';
 import { type ListenerCertificates, openListenerCertificates } from './listener-certificates.ts';
 import { MetricsPages } from './metrics-pages.ts';
@@ -447,28 +446,6 @@ function takingPart({ watcher, ground, link }: Parts): string {
     watcher.coordinator === 0 ? 'a coordinator that leads' : 'the coordinator that leads to take this node in';
   return `waiting for ${who}: asked ${asked}`;
 }
-
-async function rememberCluster({ ground, topology, host }: Parts, logger: Logger): Promise<void> {
-  const { member } = ground.identity;
-  const copies = host === undefined ? 1 : copiesOf(membershipsHere(host));
-  const known = member === undefined ? undefined : rememberedMember(member, topology, copies);
-  if (known === undefined) return;
-  try {
-    await ground.become(known);
-  } catch (err) {
-    logger.warn({ err }, 'where the other nodes are could not be written down; the next start asks those it knows');
-  }
-}
-
-function* membershipsHere(host: RaftHost): Iterable<Membership> {
-  for (const groupId of host.storedGroups()) {
-    const membership = host.status(groupId)?.committedMembership;
-    // A group that is not open, or waits to be added to, says nothing of other copies.
-    yield membership ?? NO_MEMBERSHIP;
-  }
-}
-
-const NO_MEMBERSHIP: Membership = { voters: [], votersOutgoing: [], learners: [], learnersNext: [] };
 
 function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): NodeRegistration {
   return {

@@ -1,5 +1,8 @@
+import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Membership } from '@sluice/raft/entry';
+import type { Ground } from '../ground.ts';
 import type { Member } from './node-identity.ts';
 
 /**
@@ -28,4 +31,34 @@ export function copiesOf(memberships: Iterable<Membership>): number {
     fewest = Math.min(fewest, voters.length, votersOutgoing.length === 0 ? fewest : votersOutgoing.length);
   }
   return Number.isFinite(fewest) ? Math.max(1, fewest) : 1;
+}
+
+/** Writes down what the node knows of its cluster now, for the next start. */
+export async function rememberCluster({ ground, topology, host }: Remembering, logger: Logger): Promise<void> {
+  const { member } = ground.identity;
+  const copies = host === undefined ? 1 : copiesOf(membershipsHere(host));
+  const known = member === undefined ? undefined : rememberedMember(member, topology, copies);
+  if (known === undefined) return;
+  try {
+    await ground.become(known);
+  } catch (err) {
+    logger.warn({ err }, 'where the other nodes are could not be written down; the next start asks those it knows');
+  }
+}
+
+function* membershipsHere(host: RaftHost): Iterable<Membership> {
+  for (const groupId of host.storedGroups()) {
+    const membership = host.status(groupId)?.committedMembership;
+    // A group that is not open, or waits to be added to, says nothing of other copies.
+    yield membership ?? NO_MEMBERSHIP;
+  }
+}
+
+const NO_MEMBERSHIP: Membership = { voters: [], votersOutgoing: [], learners: [], learnersNext: [] };
+
+interface Remembering {
+  ground: Ground;
+  topology: Topology;
+  /** Stores and coordinators only. */
+  host: RaftHost | undefined;
 }
