@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
 });
 const COUNT = Number(options.queues);
 const SCRAPES = Number(options.scrapes);
-const CREATE_LINES = 16;
+const CREATE_LINES = 32;
 const PUBLISH_LINES = 8;
 /** As often as a scraper asks, in short. */
 const PAUSE_MS = 50;

@@ -5,7 +5,9 @@ import { QueueGatherer } from '../src/metrics/queue-gatherer.ts';
 import { QueuePaces } from '../src/metrics/queue-paces.ts';
 import { DEFINITION, TestStore, until } from './support/test-store.ts';
 
-const OBJECTIVE_MS = 60_000;
+const OBJECTIVE_MS = 300_000;
+/** The clocks go on by themselves, too: slowly on a busy machine. */
+const SLACK_S = 20;
 const NAME = DEFINITION.name;
 const [OK, FALLING_BEHIND, STALLED, NO_CONSUMERS] = CONSUMER_STATUSES.map((_, i) => i);
 
@@ -33,6 +35,11 @@ async function figures(): Promise<QueueFigures> {
   return found;
 }
 
+function near(seconds: number | undefined, wanted: number): void {
+  expect(seconds).toBeGreaterThanOrEqual(wanted - 0.01);
+  expect(seconds).toBeLessThan(wanted + SLACK_S);
+}
+
 /** Both clocks go on. */
 function pass(ms: number): void {
   store.skewMs += ms;
@@ -42,24 +49,24 @@ function pass(ms: number): void {
 describe('the age of the oldest message', () => {
   test('is exact to the message, whichever goes first, and read once while nothing goes', async () => {
     await store.publishEach(1, ['a']);
-    pass(10_000);
+    pass(200_000);
     await store.publishEach(1, ['b']);
-    pass(5_000);
+    pass(100_000);
     await store.publishEach(1, ['c']);
     const consumer = store.attach(1);
     await until(() => consumer.delivered.length === 3, 'all are with the consumer');
-    expect((await figures()).ageSeconds).toBeCloseTo(15, 0);
+    near((await figures()).ageSeconds, 300);
     // Out of order: the row of the second is gone, the first is still the oldest.
     consumer.accept(1);
     await until(async () => (await figures()).depth === 2, 'b is settled');
-    expect((await figures()).ageSeconds).toBeCloseTo(15, 0);
+    near((await figures()).ageSeconds, 300);
     consumer.accept(0);
     await until(async () => (await figures()).depth === 1, 'a is settled');
-    expect((await figures()).ageSeconds).toBeLessThan(1);
+    near((await figures()).ageSeconds, 0);
     const reads = jest.spyOn(store.engine, 'getMany');
     const scans = jest.spyOn(store.engine, 'scan');
-    pass(7_000);
-    expect((await figures()).ageSeconds).toBeCloseTo(7, 0);
+    pass(70_000);
+    near((await figures()).ageSeconds, 70);
     expect([reads.mock.calls.length, scans.mock.calls.length]).toEqual([0, 0]);
     consumer.accept(2);
     await until(async () => (await figures()).depth === 0, 'nothing is left');
@@ -79,7 +86,7 @@ describe('the state of consumers', () => {
     expect((await figures()).status).toBe(OK);
     await passLooking(paces, 65_000);
     expect((await figures()).status).toBe(STALLED);
-    expect((await figures()).oldestHeldSeconds).toBeCloseTo(65, 0);
+    near((await figures()).oldestHeldSeconds, 65);
     // One acknowledgement, and what takes that long may take it again.
     consumer.accept(0);
     await until(() => consumer.delivered.length === 2, 'it has the second');
@@ -97,7 +104,7 @@ describe('the state of consumers', () => {
     await passLooking(paces, 5_000);
     const young = await figures();
     expect([young.drainSeconds, young.status]).toEqual([Number.POSITIVE_INFINITY, OK]);
-    await passLooking(paces, 10_000);
+    await passLooking(paces, 30_000);
     expect((await figures()).status).toBe(FALLING_BEHIND);
   });
 
@@ -111,7 +118,7 @@ describe('the state of consumers', () => {
 
 test('why messages are delivered again, and for how long they waited and were worked on', async () => {
   await store.publishEach(1, ['a']);
-  pass(20_000);
+  pass(200_000);
   const first = store.attach(1);
   await until(() => first.delivered.length === 1, 'it was delivered');
   first.reject(0);
@@ -119,16 +126,16 @@ test('why messages are delivered again, and for how long they waited and were wo
   first.detach();
   const second = store.attach(1);
   await until(() => second.delivered.length === 1, 'and to the next');
-  pass(3_000);
+  pass(300_000);
   second.accept(0);
   await until(async () => (await figures()).depth === 0, 'it is settled');
   const { delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover, waitSeconds, processingSeconds } =
     await figures();
   expect([delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover]).toEqual([3, 1, 1, 0]);
   expect(waitSeconds?.count).toBe(1);
-  expect(waitSeconds?.sum).toBeCloseTo(20, 0);
+  near(waitSeconds?.sum, 200);
   expect(processingSeconds?.count).toBe(1);
-  expect(processingSeconds?.sum).toBeCloseTo(3, 0);
+  near(processingSeconds?.sum, 300);
 });
 
 test('what is deliverable, held and due to be lost', async () => {
@@ -138,7 +145,7 @@ test('what is deliverable, held and due to be lost', async () => {
   await until(() => consumer.delivered.length === 3, 'three are held');
   const { ready, inflight, windowTotal, lossHorizonSeconds, definition } = await figures();
   expect([ready, inflight, windowTotal]).toEqual([1, 3, 3]);
-  expect(lossHorizonSeconds).toBeCloseTo(definition.dataRetentionMs / 1_000, -1);
+  near(definition.dataRetentionMs / 1_000 - lossHorizonSeconds, 0);
 });
 
 const { of } = QueuePaces.prototype;

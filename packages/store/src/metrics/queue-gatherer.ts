@@ -47,11 +47,13 @@ export class QueueGatherer {
   }
 
   /**
-   * Every queue that holds records or has consumers, and, while these are fewer than `room`, some of those that do nothing:
-   * a scrape costs what is going on, not what there is.
+   * At most `room` queues, the oldest backlog first. Those that hold records or have consumers come before those that do
+   * nothing, so that a scrape costs what is going on and not what there is; of too many, those with the oldest backlog and
+   * the deepest are taken before anything else of them is looked at.
    */
-  busy(room: number): Promise<QueueFigures[]> {
-    return this.#figures(this.#busyQueueIds(room));
+  async busy(room: number): Promise<QueueFigures[]> {
+    const parts = await this.#lookAt(this.#busyQueueIds(room));
+    return await this.#figures(await this.#worstFirst(parts, room));
   }
 
   /** All queues whose names match, busy or not, by name. */
@@ -66,7 +68,7 @@ export class QueueGatherer {
       }
     }
     const sorted = [...ids].sort(([, one], [, other]) => (one < other ? -1 : 1));
-    return await this.#figures(sorted.map(([queueId]) => queueId));
+    return await this.#figures(await this.#lookAt(sorted.map(([queueId]) => queueId)));
   }
 
   /** Queues of users led here; one in several partitions counts for each. */
@@ -79,7 +81,8 @@ export class QueueGatherer {
     return count;
   }
 
-  async #figures(queueIds: Iterable<number>): Promise<QueueFigures[]> {
+  /** The parts of each queue, with the age of their backlogs known. */
+  async #lookAt(queueIds: Iterable<number>): Promise<QueuePart[][]> {
     const parts: QueuePart[][] = [];
     let looked = 0;
     for (const queueId of queueIds) {
@@ -87,6 +90,32 @@ export class QueueGatherer {
       parts.push(this.#partsOf(queueId));
     }
     await this.#oldest.look(parts.flat());
+    return parts;
+  }
+
+  /**
+   * By age, and of those that do not fit in half the room the deepest: a short queue that nobody serves is worse than a long
+   * one that moves.
+   */
+  async #worstFirst(parts: readonly QueuePart[][], room: number): Promise<QueuePart[][]> {
+    const ranked = parts.map((ofQueue) => ({ ofQueue, sinceMs: this.#oldestOf(ofQueue), depth: depthOf(ofQueue) }));
+    await nextTurn();
+    ranked.sort((one, other) => one.sinceMs - other.sinceMs);
+    await nextTurn();
+    if (ranked.length <= room) return ranked.map(({ ofQueue }) => ofQueue);
+    const oldest = ranked.slice(0, room / 2);
+    const deepest = ranked.slice(room / 2).sort((one, other) => other.depth - one.depth);
+    return [...oldest, ...deepest.slice(0, room - oldest.length)].map(({ ofQueue }) => ofQueue);
+  }
+
+  /** When its backlog began; Infinity when there is none. */
+  #oldestOf(parts: readonly QueuePart[]): number {
+    let sinceMs = Number.POSITIVE_INFINITY;
+    for (const { queue } of parts) sinceMs = Math.min(sinceMs, this.#oldest.appendedAtMs(queue) || sinceMs);
+    return sinceMs;
+  }
+
+  async #figures(parts: readonly QueuePart[][]): Promise<QueueFigures[]> {
     const all: QueueFigures[] = [];
     for (const [i, ofQueue] of parts.entries()) {
       if (i % QueueGatherer.SLICE_QUEUES === 0) await nextTurn();
@@ -136,6 +165,12 @@ export class QueueGatherer {
   #led(): Partition[] {
     return [...this.#partitions.values()].filter(({ leads }) => leads);
   }
+}
+
+function depthOf(parts: readonly QueuePart[]): number {
+  let depth = 0;
+  for (const { queue } of parts) depth += queue.depth;
+  return depth;
 }
 
 function nextTurn(): Promise<void> {

@@ -35,8 +35,7 @@ export class QueueMetrics {
   }
 
   async refresh(): Promise<void> {
-    const all = await this.#gatherer.busy(QueueMetrics.QUEUES_MAX);
-    this.#shown = worstFirst(all, QueueMetrics.QUEUES_MAX);
+    this.#shown = await this.#gatherer.busy(QueueMetrics.QUEUES_MAX);
     const shown = this.#shown.reduce((total, { partitions }) => total + partitions, 0);
     this.#left = Math.max(0, this.#gatherer.queueCount - shown);
   }
@@ -89,20 +88,4 @@ function registerHistograms(metrics: Metrics, shown: Shown): void {
       }
     });
   }
-}
-
-/**
- * By age, and of those that do not fit in half the room the deepest: a short queue that nobody serves is worse than a long
- * one that moves.
- */
-function worstFirst(all: readonly QueueFigures[], count: number): QueueFigures[] {
-  const byAge = [...all].sort((one, other) => other.ageSeconds - one.ageSeconds);
-  if (all.length <= count) return byAge;
-  const shown = new Set(byAge.slice(0, count / 2));
-  const byDepth = [...all].sort((one, other) => other.depth - one.depth);
-  for (const queue of byDepth) {
-    if (shown.size >= count) break;
-    shown.add(queue);
-  }
-  return [...shown];
 }
