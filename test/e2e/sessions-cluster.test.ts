@@ -86,3 +86,24 @@ test('a gateway is killed: its sessions go on at another, and nothing that was a
   publisher.destroy();
   await nodeOf(0).start();
 }, 120_000);
+
+test('packet ids are kept: what was sent and not answered comes again under its own, marked so, at any gateway', async () => {
+  const first = await HandClient.connect(at(0), kept('ids'));
+  await first.subscribe('ids/#', 2);
+  const publisher = await Client.connect(at(2));
+  await publisher.publishAll('ids/1', numbered(3), { qos: 1 });
+  await publisher.publishAll('ids/2', ['4', '5'], { qos: 2 });
+  await first.received(5);
+  const sent = new Map(first.deliveries.map(({ text, packet }) => [text, packet.messageId]));
+  first.ack(1);
+  // Answered behind the acknowledgement.
+  await first.publishQoS1('elsewhere', 'text');
+  first.destroy();
+  const second = await HandClient.connect(at(1), kept('ids'));
+  await second.received(4);
+  expect(second.deliveries.map(({ text, packet }) => [text, packet.messageId, packet.qos, packet.dup])).toEqual(
+    ['1', '3', '4', '5'].map((text) => [text, sent.get(text), Number(text) > 3 ? 2 : 1, true]),
+  );
+  second.destroy();
+  await publisher.close();
+}, 60_000);

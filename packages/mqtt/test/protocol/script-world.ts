@@ -11,7 +11,8 @@ import {
   type OpenedSession,
   type ProtocolLimits,
 } from '../../src/protocol/effects.ts';
-import type { DeliverySource } from '../../src/protocol/outbound-message.ts';
+import type { KeptExchanges } from '../../src/protocol/kept-exchanges.ts';
+import type { DeliverySource, OutboundMessage } from '../../src/protocol/outbound-message.ts';
 import { SessionState, type SessionSubscription } from '../../src/protocol/session-state.ts';
 import { formatPacket, hex, parsePacket, qosOf } from './notation.ts';
 
@@ -27,6 +28,10 @@ import { formatPacket, hex, parsePacket, qosOf } from './notation.ts';
  *   commit <n> [code]                  the n-th publish that was handed to the stores is finished
  *   live <client> <topic> <payload> [q1] [sid=3] [expiry=10] [source]
  *   queue <client> <topic> <payload> [q1] [expiresAt=1000]
+ *   keep <client>                      its packet ids are kept by somebody, who is asked from now on:
+ *   bound <client> <id> | receipt <client> <id> | a released <id>     what it answers
+ *   adopt <client> <id> q2 [received]  an exchange that began elsewhere
+ *   stored <client> <topic> <payload> q2 [as=<id>] | vanished <client> <id>   its message is here, or is gone
  *   at <ms>                            the wall clock
  */
 export class ScriptWorld {
@@ -78,6 +83,31 @@ export class ScriptWorld {
       case 'queue':
         this.#queue(second, rest);
         return;
+      case 'keep':
+        this.#session(second).exchanges = this.#keeper();
+        return;
+      case 'bound':
+        this.#session(second).bound(this.#exchange(second, rest), this.nowMs);
+        return;
+      case 'receipt':
+        this.#session(second).receiptKept(this.#exchange(second, rest));
+        return;
+      case 'vanished':
+        this.#session(second).vanished(this.#exchange(second, rest));
+        return;
+      case 'adopt': {
+        const isReceived = rest.includes('received');
+        const source = isReceived ? undefined : this.#source();
+        this.#session(second).adopt(Number(rest[0]), qosOf(rest) === 1 ? 1 : 2, isReceived, source);
+        return;
+      }
+      case 'stored': {
+        const packet = parsePacket(['PUBLISH', ...rest.filter((word) => !word.startsWith('as='))]) as PublishPacket;
+        const packetId = Number(rest.find((word) => word.startsWith('as='))?.slice(3) ?? 0);
+        const message = new PublishedMessage(packet, 'somebody', this.nowMs);
+        this.#session(second).deliverStored(message, packet.qos, false, 0, this.#source(), packetId, this.nowMs);
+        return;
+      }
       default:
         this.#connection(first, second, rest);
     }
@@ -99,6 +129,7 @@ export class ScriptWorld {
     else if (verb === 'reauth') state.reauthenticated(Number(rest[0]), Buffer.from(rest[1] ?? ''));
     else if (verb === 'proved') state.authenticated(0, rest[0], this.nowMs, Buffer.from(rest[1] ?? ''));
     else if (verb === 'auth') state.authenticated(Number(rest[0]), rest[1], this.nowMs);
+    else if (verb === 'released') state.released(Number(rest[0]));
     else if (verb === 'slow') connection.writable = false;
     else if (verb === 'fast') {
       connection.writable = true;
@@ -128,6 +159,25 @@ export class ScriptWorld {
     const message = new PublishedMessage(packet, 'somebody', this.nowMs);
     const qos = qosOf(words) === 0 ? 0 : 1;
     this.#session(clientId).deliverFromQueue(message, qos, identifier, this.#source(), this.nowMs);
+  }
+
+  #exchange(clientId: string, [id]: string[]): OutboundMessage {
+    const outbound = this.#session(clientId).inflight.get(Number(id));
+    if (outbound === undefined) throw new Error(`no exchange ${id} of ${clientId}`);
+    return outbound;
+  }
+
+  /** Keeps the ids from 100 on of what the client publishes. */
+  #keeper(): KeptExchanges {
+    return {
+      bind: ({ packetId }) => this.log(`keep: bind ${packetId}`),
+      receive: ({ packetId }) => this.log(`keep: received ${packetId}`),
+      finish: ({ packetId }, accepted) => this.log(`keep: finished ${packetId}${accepted ? '' : ', refused'}`),
+      release: (packetId) => {
+        if (packetId >= 100) this.log(`keep: release ${packetId}`);
+        return packetId >= 100;
+      },
+    };
   }
 
   #source(): DeliverySource {

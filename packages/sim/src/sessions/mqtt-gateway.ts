@@ -13,6 +13,7 @@ import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
 import { streamsKnown } from '@sluice/gateway/session/streams-known';
 import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { RecordExchange } from '@sluice/queue/record/record';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
@@ -119,10 +120,16 @@ class WatchedPublishes implements DurablePublish {
     this.#watch = watch;
   }
 
-  publish(packet: PublishPacket, publisher: Publisher, pending: PendingPublish, isRetained: boolean): boolean {
+  publish(
+    packet: PublishPacket,
+    publisher: Publisher,
+    pending: PendingPublish,
+    isRetained: boolean,
+    exchange?: RecordExchange,
+  ): boolean {
     const streams = this.#streams.match(packet.topic).filter((route) => this.#watch.streams.isNewest(route));
     this.#watch.routed(packet, new Set(streams.map(({ partition, filter }) => `${partition} ${filter}`)));
-    return this.#router.publish(packet, publisher, pending, isRetained);
+    return this.#router.publish(packet, publisher, pending, isRetained, exchange);
   }
 
   get congested(): boolean {

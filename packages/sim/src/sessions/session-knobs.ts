@@ -13,6 +13,8 @@ export interface SessionKnobs {
   /** Topics that only sessions want; the queues' are wanted by both. */
   topics: number;
   retainedTopics: number;
+  /** At QoS 2, with sessions of their own. */
+  exactPublishers: number;
 }
 
 /** Seconds; the last one: never. */
@@ -42,6 +44,7 @@ export function withSessions(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
       receiveMaximum: draw.oneOf([1, 3, 20, 100]),
       topics: draw.between(1, 4),
       retainedTopics: draw.between(1, 4),
+      exactPublishers: draw.between(0, 2),
     },
   };
 }

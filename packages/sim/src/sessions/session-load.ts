@@ -14,6 +14,7 @@ import type { Fleet } from '../cluster/fleet.ts';
 import type { StoreNode } from '../cluster/store-node.ts';
 import type { Draw } from '../draw.ts';
 import { Violation } from '../simulation.ts';
+import { ExactLoad } from './exact-load.ts';
 import { KeptClient } from './kept-client.ts';
 import type { MqttWatch } from './mqtt-gateway.ts';
 import { RetainedProbe } from './retained-probe.ts';
@@ -29,6 +30,7 @@ export class SessionLoad implements MqttWatch {
   readonly streams = new NewestStreams();
   readonly #parts: SessionLoadParts;
   readonly #clients: KeptClient[];
+  readonly #exact: ExactLoad;
   #publishers: SessionPublishers | undefined;
   #probes: RetainedProbe[] = [];
   #probed = 0;
@@ -53,6 +55,7 @@ export class SessionLoad implements MqttWatch {
     this.check = new SessionCheck(isCalm);
     const { check, retained } = this;
     const filters = filtersOf(knobs);
+    this.#exact = new ExactLoad({ world, draw, gateways, knobs });
     const { partitions } = fleet.knobs;
     this.#clients = Array.from({ length: knobs.clients }, (_, i) => {
       return new KeptClient(`kept${i}`, EXPIRIES_S[i % EXPIRIES_S.length] as number, {
@@ -75,6 +78,7 @@ export class SessionLoad implements MqttWatch {
     this.#publishers = new SessionPublishers({ world, draw, knobs, gateways, check, queueCheck, retained, queues });
     this.#publishers.begin();
     for (const client of this.#clients) client.begin();
+    this.#exact.begin();
     this.#probeNext();
   }
 
@@ -89,6 +93,7 @@ export class SessionLoad implements MqttWatch {
       `sessions: ${this.#clients.length} clients, ${check.subscriptions} subscriptions`,
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} again)`,
       `${check.unheard} unheard of, ${retained.replays} retained`,
+      this.#exact.summary,
     ].join(', ');
   }
 
@@ -100,11 +105,13 @@ export class SessionLoad implements MqttWatch {
     await this.#isRetained();
     for (const client of this.#clients) client.leave();
     this.#publishers?.leave();
+    this.#exact.leave();
     await this.#leavesNothing();
   }
 
   async #settles(): Promise<void> {
     this.#publishers?.end();
+    this.#exact.end();
     const isSettled = (): boolean => {
       const unsettled = this.#clients.filter((client) => !client.settle());
       return unsettled.length === 0 && this.#publishers?.areAnswered !== false;
@@ -124,6 +131,8 @@ export class SessionLoad implements MqttWatch {
       if (await this.#within(SessionLoad.STAND_MS_MAX, hasAll)) break;
     }
     this.check.atTheEnd(mayMiss());
+    await this.#within(SessionLoad.SETTLE_MS_MAX, () => this.#exact.isDone);
+    this.#exact.atTheEnd(mayMiss());
     const left = await this.#untilNone(SessionLoad.TRIM_MS_MAX, (store, partition) => this.#held(store, partition));
     if (left.length > 0) throw new Violation('liveness', `streams are not trimmed: ${left.join('; ')}`);
   }
