@@ -105,7 +105,10 @@ export function handlePubcomp(connection: ConnectionState, packet: AckPacket, no
   session.pump(nowMs);
 }
 
-/** The client frees the id of its QoS 2 message; the message itself was committed before PUBREC. */
+/**
+ * The client frees the id of its QoS 2 message; the message itself was committed before PUBREC. Where ids are kept, one that
+ * is not there was freed before, over a connection whose PUBCOMP was lost: clients take 0x92 for a publish that failed.
+ */
 export function handlePubrel(connection: ConnectionState, packet: AckPacket): void {
   const session = connection.session as SessionState;
   const known = session.received.release(packet.packetId);
@@ -115,7 +118,7 @@ export function handlePubrel(connection: ConnectionState, packet: AckPacket): vo
     connection,
     PacketType.PUBCOMP,
     packet.packetId,
-    known ? ReasonCode.SUCCESS : ReasonCode.PACKET_IDENTIFIER_NOT_FOUND,
+    known || session.exchanges !== undefined ? ReasonCode.SUCCESS : ReasonCode.PACKET_IDENTIFIER_NOT_FOUND,
   );
 }
 
