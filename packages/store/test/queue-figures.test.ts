@@ -123,6 +123,8 @@ test('why messages are delivered again, and for how long they waited and were wo
   await until(() => first.delivered.length === 1, 'it was delivered');
   first.reject(0);
   await until(() => first.delivered.length === 2, 'and again');
+  first.reject(0);
+  await until(() => first.delivered.length === 3, 'and once more');
   first.detach();
   const second = store.attach(1);
   await until(() => second.delivered.length === 1, 'and to the next');
@@ -131,7 +133,7 @@ test('why messages are delivered again, and for how long they waited and were wo
   await until(async () => (await figures()).depth === 0, 'it is settled');
   const { delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover, waitSeconds, processingSeconds } =
     await figures();
-  expect([delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover]).toEqual([3, 1, 1, 0]);
+  expect([delivered, redeliveredRejected, redeliveredDetached, redeliveredFailover]).toEqual([4, 2, 1, 0]);
   expect(waitSeconds?.count).toBe(1);
   near(waitSeconds?.sum, 200);
   expect(processingSeconds?.count).toBe(1);
