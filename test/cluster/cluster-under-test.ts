@@ -157,6 +157,11 @@ export class ClusterUnderTest {
     return this.#disks.get(name) as LoopDisk;
   }
 
+  /** `host:port` that leads to any gateway. */
+  get balancer(): string {
+    return `127.0.0.1:${this.#balancerPort}`;
+  }
+
   /** For client `n`: every third goes through a balancer, the others try the gateways in turn, from different ones on. */
   targetOf(n: number): Address[] {
     const balanced = { host: '127.0.0.1', port: this.#balancerPort };

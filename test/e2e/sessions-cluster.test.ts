@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import mqtt from 'mqtt';
 import { type ClusterProcess, ClusterUnderTest } from '../cluster/cluster-under-test.ts';
+import { PAHO, testWith } from '../harness/left-out.ts';
+import { PahoClient } from '../harness/paho.ts';
 import type { Address } from '../harness/server-process.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
@@ -107,3 +110,73 @@ test('packet ids are kept: what was sent and not answered comes again under its 
   second.destroy();
   await publisher.close();
 }, 60_000);
+
+testWith(
+  [PAHO],
+  'clients as they are publish and subscribe at QoS 2 while gateways are killed: everything comes once',
+  async () => {
+    const [host, port] = cluster.balancer.split(':') as [string, string];
+    const balanced = { host, port: Number(port) };
+    const pahoSubscriber = await PahoClient.connect({ ...balanced, clientId: 'once-paho', clean: false });
+    expect(await pahoSubscriber.subscribe('once/#', 2)).toBe(2);
+    const reconnecting = { reconnectPeriod: 200, connectTimeout: 5_000, clean: false, keepalive: 0 };
+    const subscriber = mqtt.connect(`mqtt://${cluster.balancer}`, { ...reconnecting, clientId: 'once-js' });
+    const heard: string[] = [];
+    subscriber.on('message', (_topic, payload) => heard.push(payload.toString()));
+    subscriber.on('error', () => {});
+    await new Promise<void>((resolve) => subscriber.once('connect', () => resolve()));
+    const [grant] = await subscriber.subscribeAsync('once/#', { qos: 2 });
+    expect(grant?.qos).toBe(2);
+    const publisher = mqtt.connect(`mqtt://${cluster.balancer}`, {
+      ...reconnecting,
+      protocolVersion: 5,
+      properties: { sessionExpiryInterval: 600 },
+      clientId: 'once-publisher',
+    });
+    publisher.on('error', () => {});
+    const pahoPublisher = await PahoClient.connect({ ...balanced, clientId: 'once-paho-publisher', clean: false });
+    const wanted: string[] = [];
+    let isOver = false;
+    let completed = 0;
+    const failures: string[] = [];
+    const publishing = (async () => {
+      for (let n = 1; !isOver; n++) {
+        wanted.push(`js-${n}`, `paho-${n}`);
+        publisher.publish('once/js', `js-${n}`, { qos: 2 }, (error) => {
+          if (error == null) completed++;
+          else failures.push(`js-${n}: ${error.message}`);
+        });
+        pahoPublisher.publishLater('once/paho', `paho-${n}`, { qos: 2 });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    for (const n of [0, 1]) {
+      await until(() => heard.length >= 20 * (n + 1), 'it goes on', 30_000);
+      await nodeOf(n).kill();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await nodeOf(n).start();
+      await cluster.atRest(60_000);
+    }
+    isOver = true;
+    await publishing;
+    await pahoPublisher.published(wanted.length / 2, 60_000);
+    await until(
+      () => completed === wanted.length / 2,
+      () => `${completed} of ${wanted.length / 2} completed; ${failures}`,
+      60_000,
+    );
+    await until(
+      () => heard.length >= wanted.length,
+      () => `${heard.length} of ${wanted.length} heard`,
+      60_000,
+    );
+    await pahoSubscriber.received(wanted.length, 60_000);
+    await settled(() => heard.length + pahoSubscriber.messages.length);
+    const all = sorted(wanted);
+    expect(sorted(heard)).toEqual(all);
+    expect(sorted(pahoSubscriber.messages.map(({ text }) => text))).toEqual(all);
+    await Promise.all([subscriber.endAsync(true), publisher.endAsync(true)]);
+    await Promise.all([pahoSubscriber.close(), pahoPublisher.close()]);
+  },
+  240_000,
+);
