@@ -209,6 +209,8 @@ export class QueueCheck {
     if (holder === undefined || holder.attachment === attachment) return;
     // A store that lost the channel knows so before its gateway does, when that is cut off or stands still.
     if (this.#attached.get(holder.attachment)?.() !== true) return;
+    // And what it sent before reaches a gateway that stood still after others were given it.
+    if (this.#attached.get(attachment)?.() === false) return;
     // Another store may know nothing of the first one's consumers yet; one store knows its own.
     if (holder.store !== store && !this.#strict()) return;
     throw new Violation('single holder', `${place} (${id}) is held by ${holder.attachment} and given to ${attachment}`);
