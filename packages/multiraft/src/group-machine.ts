@@ -19,6 +19,8 @@ export interface GroupMachine<Reply, Effect> {
 export interface RowAccess {
   get(key: Uint8Array): Uint8Array | undefined;
   put(key: Uint8Array, value: Uint8Array): void;
+  /** Under a key that no row of the group ever had. */
+  create(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
 }
 

@@ -23,12 +23,12 @@ export class RowBatch {
     if (this.#rows.has(id)) return true;
     const value = this.#cache.get(id);
     if (value === undefined && !this.#cache.isGone(id)) return false;
-    this.#rows.set(id, { id, key: groupKey(groupId, key), value, dirty: false });
+    this.#rows.set(id, { id, key: groupKey(groupId, key), value, isNew: false, dirty: false });
     return true;
   }
 
   fetched(id: string, key: Uint8Array, value: Uint8Array | undefined): void {
-    if (!this.#rows.has(id)) this.#rows.set(id, { id, key, value, dirty: false });
+    if (!this.#rows.has(id)) this.#rows.set(id, { id, key, value, isNew: false, dirty: false });
   }
 
   view(groupId: number): RowAccess {
@@ -41,14 +41,15 @@ export class RowBatch {
     return row.value;
   }
 
-  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
+  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined, isNew = false): void {
     const id = rowId(groupId, key);
     let row = this.#rows.get(id);
     if (row === undefined) {
-      row = { id, key: groupKey(groupId, key), value, dirty: false };
+      row = { id, key: groupKey(groupId, key), value, isNew, dirty: false };
       this.#rows.set(id, row);
     }
     row.value = value;
+    if (isNew) row.isNew = true;
     if (!row.dirty) {
       row.dirty = true;
       this.#written.push(row);
@@ -115,6 +116,9 @@ class GroupRows implements RowAccess {
   }
   put(key: Uint8Array, value: Uint8Array): void {
     this.#batch.set(this.#groupId, key, value);
+  }
+  create(key: Uint8Array, value: Uint8Array): void {
+    this.#batch.set(this.#groupId, key, value, true);
   }
   delete(key: Uint8Array): void {
     this.#batch.set(this.#groupId, key, undefined);

@@ -33,4 +33,6 @@ export interface KeyValue {
 export interface KeyValueWrite {
   key: Uint8Array;
   value: Uint8Array | undefined;
+  /** No row had this key before: whoever gathers writes may forget one that is deleted before it was handed on. */
+  isNew?: boolean;
 }

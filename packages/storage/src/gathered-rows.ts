@@ -5,7 +5,8 @@ import type { KeyValue, KeyValueWrite } from './engine.ts';
  */
 export class GatheredRows {
   readonly #rows = new Map<string, Uint8Array | undefined>();
-  /** Of what came, also of rows that were written again. */
+  /** Rows that are here and were nowhere before: when one is deleted, nothing is left to be written. */
+  readonly #new = new Set<string>();
   bytes = 0;
 
   get size(): number {
@@ -14,16 +15,32 @@ export class GatheredRows {
 
   /** Copies what it is given. */
   add(batch: readonly KeyValueWrite[]): void {
-    for (const { key, value } of batch) {
-      this.#rows.set(textOf(key), value === undefined ? undefined : Buffer.from(value));
-      this.bytes += key.length + (value?.length ?? 0);
+    for (const { key, value, isNew } of batch) {
+      const id = textOf(key);
+      if (value === undefined && (isNew === true || this.#new.delete(id))) {
+        this.#drop(id);
+        continue;
+      }
+      if (isNew === true) this.#new.add(id);
+      this.#put(id, value === undefined ? undefined : Buffer.from(value));
     }
   }
 
-  /** Newer ones. */
+  #put(id: string, value: Uint8Array | undefined): void {
+    this.bytes += (value?.length ?? 0) - (this.#rows.get(id)?.length ?? 0);
+    if (!this.#rows.has(id)) this.bytes += id.length;
+    this.#rows.set(id, value);
+  }
+
+  #drop(id: string): void {
+    const before = this.#rows.get(id);
+    if (this.#rows.delete(id)) this.bytes -= id.length + (before?.length ?? 0);
+  }
+
+  /** Newer ones. What the engine has taken of these is not known. */
   addAll(newer: GatheredRows): void {
-    for (const [id, value] of newer.#rows) this.#rows.set(id, value);
-    this.bytes += newer.bytes;
+    for (const [id, value] of newer.#rows) this.#put(id, value);
+    this.#new.clear();
   }
 
   /** Newer ones of [from, to). */

@@ -10,7 +10,8 @@ import { GatheredRows } from './gathered-rows.ts';
  * rows again: the counters of the queue, the applied index, the end of the log. In RocksDB each batch is a trip to
  * another thread, a system call and a checksum a row; here a row that is written again before `LINGER_MS` are over is
  * written once. Who reads sees what was written, from the first moment: rows that are gathered or on their way come from
- * here, also in scans.
+ * here, also in scans. A row that was new and is deleted within that time is not written at all: what is published and
+ * accepted meanwhile leaves no trace in the engine.
  *
  * What the port promises stays true: a crash loses the last writes, never one and not a later one. All that was gathered
  * goes down as one atomic batch. A crash of the process, too, loses what waits now; whoever writes without sync can make
@@ -36,9 +37,9 @@ export class GatheringEngine implements Engine {
   #closed: Promise<void> | undefined;
 
   static readonly LINGER_MS = 100;
-  /** Encoding and sealing these holds up the event loop for about a millisecond. */
-  static readonly ROWS_MAX = 256;
-  static readonly BYTES_MAX = 256 * 1024;
+  /** Encoding and sealing these holds up the event loop for some four milliseconds. */
+  static readonly ROWS_MAX = 1024;
+  static readonly BYTES_MAX = 512 * 1024;
 
   constructor(engine: Engine) {
     this.#engine = engine;

@@ -7,6 +7,7 @@ import { engineContract } from './engine-contract.ts';
 
 const key = (n: number): Uint8Array => Uint8Array.of(1, n >> 8, n & 0xff);
 const put = (n: number, value: number): KeyValueWrite => ({ key: key(n), value: Uint8Array.of(value) });
+const made = (n: number, value: number): KeyValueWrite => ({ ...put(n, value), isNew: true });
 const gone = (n: number): KeyValueWrite => ({ key: key(n), value: undefined });
 const FROM = Uint8Array.of(1);
 const TO = Uint8Array.of(2);
@@ -57,6 +58,45 @@ describe('writes gathered in front of an engine', () => {
       [1, 3],
       [2, undefined],
     ]);
+  });
+
+  test('what was new and is deleted again goes nowhere; what may be below is deleted there', async () => {
+    await below.write([put(3, 30)], UNSYNCED);
+    below.batches = [];
+    await engine.write([made(1, 1), made(2, 2), put(3, 3), made(4, 4)], UNSYNCED);
+    await engine.write([put(1, 10), gone(1), gone(3)], UNSYNCED);
+    await engine.write([{ ...gone(5), isNew: true }], UNSYNCED);
+    expect(await shown(engine)).toEqual([
+      [2, 2],
+      [4, 4],
+    ]);
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    // On its way, or there: a deletion has to follow.
+    await engine.write([gone(4)], UNSYNCED);
+    await settled();
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    expect(below.batches.map((batch) => batch.map((row) => [row.key[2], row.value?.[0]]))).toEqual([
+      [
+        [2, 2],
+        [3, undefined],
+        [4, 4],
+      ],
+      [[4, undefined]],
+    ]);
+    expect(await shown(engine)).toEqual([[2, 2]]);
+  });
+
+  test('what a full disk refused may be below all the same: then it is deleted there', async () => {
+    await engine.write([made(1, 1)], UNSYNCED);
+    below.isFull = true;
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    await engine.write([gone(1)], UNSYNCED);
+    below.isFull = false;
+    jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+    await settled();
+    expect(below.batches.map((batch) => batch.map((row) => [row.key[2], row.value?.[0]]))).toEqual([[[1, undefined]]]);
   });
 
   test('are seen at once, also while they are on their way', async () => {
@@ -120,8 +160,8 @@ describe('writes gathered in front of an engine', () => {
     const many = [...Array(GatheringEngine.ROWS_MAX).keys()].map((n) => put(n, 1));
     await engine.write(many, UNSYNCED);
     await settled();
-    await expect(engine.write([put(500, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
-    expect(await engine.get(key(500))).toBeUndefined();
+    await expect(engine.write([put(5000, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
+    expect(await engine.get(key(5000))).toBeUndefined();
     expect((await engine.get(key(7)))?.[0]).toBe(1);
     expect(engine.isFull).toBe(true);
     below.isFull = false;
@@ -129,7 +169,7 @@ describe('writes gathered in front of an engine', () => {
     await settled();
     expect(below.batches[0]).toHaveLength(GatheringEngine.ROWS_MAX);
     expect(engine.isFull).toBe(false);
-    await engine.write([put(500, 1)], UNSYNCED);
+    await engine.write([put(5000, 1)], UNSYNCED);
   });
 
   test('an engine that failed is not written any more, and who writes is told', async () => {

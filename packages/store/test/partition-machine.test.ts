@@ -15,6 +15,10 @@ class Table implements RowAccess {
   put(key: Uint8Array, value: Uint8Array): void {
     this.rows.set(Buffer.from(key).toString('latin1'), value);
   }
+  create(key: Uint8Array, value: Uint8Array): void {
+    expect(this.rows.has(Buffer.from(key).toString('latin1'))).toBe(false);
+    this.put(key, value);
+  }
   delete(key: Uint8Array): void {
     this.rows.delete(Buffer.from(key).toString('latin1'));
   }

@@ -207,7 +207,7 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
     state.markDirty(queue);
     if (builder.liveCount > 0) {
       const row = builder.encode(index, state.nowMs, rowCount === 1 ? bytes : 0);
-      rows.put(indexRowKey(queue.queueId, builder.base), row);
+      rows.create(indexRowKey(queue.queueId, builder.base), row);
     } else if (queue.head === builder.base) queue.head = queue.tail;
     for (const row of builder.older.values()) {
       if (row.isChanged) writeBack(queue, row, rows, effects);
@@ -218,7 +218,7 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
       effects.push({ type: 'over-limit', queueId: queue.queueId });
   }
   if (rowCount > 0) {
-    rows.put(entryRowKey(index), encodeEntryRow(rowCount, bytes));
+    rows.create(entryRowKey(index), encodeEntryRow(rowCount, bytes));
     effects.push({ type: 'entry-live', index, bytes });
   }
   state.closeAll();

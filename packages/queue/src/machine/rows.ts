@@ -7,5 +7,7 @@
 export interface Rows {
   get(key: Uint8Array): Uint8Array | undefined;
   put(key: Uint8Array, value: Uint8Array): void;
+  /** Under a key that no row ever had: one that is deleted again before it was written need not be written at all. */
+  create(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
 }

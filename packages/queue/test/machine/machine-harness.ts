@@ -108,6 +108,12 @@ class TurnRows implements Rows {
     this.#seen.set(idOf(key), value);
     this.#written.add(idOf(key));
   }
+  create(key: Uint8Array, value: Uint8Array): void {
+    const id = idOf(key);
+    const isFirst = !this.#engine.has(id) && this.#seen.get(id) === undefined;
+    assert(isFirst, `row ${Buffer.from(key).toString('hex')} is not the first of its key`);
+    this.put(key, value);
+  }
   delete(key: Uint8Array): void {
     this.#seen.set(idOf(key), undefined);
     this.#written.add(idOf(key));
