@@ -36,7 +36,7 @@ import { PublishIngress } from './publish/publish-ingress.ts';
 import { RetainedInFlight } from './retained/retained-in-flight.ts';
 import type { RetainedMessages } from './retained/retained-messages.ts';
 import type { StoredSessions } from './session/stored-sessions.ts';
-import { WillPublisher } from './session/will-publisher.ts';
+import { type WillGroups, WillPublisher } from './session/will-publisher.ts';
 import { type SystemName, systemFacts } from './system/system-facts.ts';
 import { SystemTopics } from './system/system-topics.ts';
 
@@ -58,8 +58,10 @@ export interface GatewayOptions {
   retained: RetainedMessages;
   /** What this node is called under `$SYS/`. */
   system?: SystemName;
-  /** Undefined: no session outlives its connection. */
+  /** Undefined: no session outlives its connection, and no will. */
   sessions?: StoredSessions;
+  /** How wills that the stores ask for are stored. Undefined: this gateway publishes none. */
+  wills?: { durable: DurablePublish; groups: WillGroups };
   limits?: Partial<GatewayLimits>;
 }
 
@@ -80,7 +82,7 @@ export class Gateway {
   readonly #perAddress: ConnectionsPerAddress;
   readonly #pacer: IngressPacer;
   readonly #ticker: NodeJS.Timeout;
-  readonly #wills: WillPublisher;
+  readonly #wills: WillPublisher | undefined;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
   #closing: Promise<void> | undefined;
@@ -135,7 +137,17 @@ export class Gateway {
       flusher,
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
-    this.#wills = new WillPublisher({ ingress: this.#services.ingress, authorizer, clock, logger, metrics });
+    if (options.wills !== undefined) {
+      const { groups } = options.wills;
+      const ingress = new PublishIngress({
+        live,
+        mesh,
+        inFlight: retainedInFlight,
+        durable: options.wills.durable,
+        limits,
+      });
+      this.#wills = new WillPublisher({ groups, ingress, authorizer, clock, logger, metrics });
+    }
     const review = new AccessReview(table);
     authorizer.onChange(() => review.begin());
     metrics.connectionsLimit.set(limits.connectionsMax);
@@ -201,7 +213,7 @@ export class Gateway {
 
   /** From now on it publishes the wills it is asked for: it knows who subscribes to what, and who may publish. */
   publishWills(): void {
-    this.#services.sessions?.client.onWills(this.#wills);
+    if (this.#wills !== undefined) this.#services.sessions?.client.onWills(this.#wills);
   }
 
   /** Lets other gateways reach this one. */
@@ -281,7 +293,7 @@ export class Gateway {
     for (const connection of [...table.connections()]) connection.channel.destroy();
     await this.#until(clock.monotonicMs() + FAREWELL_MS, () => table.size === 0);
     clearInterval(this.#ticker);
-    this.#wills.close();
+    this.#wills?.close();
     // Behind the last connection: its will goes to the other gateways, too.
     this.#services.mesh.close();
     if (cut > 0) logger.warn({ connections: cut }, 'connections were cut at the end of the drain');

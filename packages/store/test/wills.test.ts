@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@sluice/common/logger';
 import { Wills } from '@sluice/queue/session/wills';
 import { PartitionSessions } from '../src/session/partition-sessions.ts';
 import { PartitionWills } from '../src/session/partition-wills.ts';
@@ -133,6 +134,58 @@ describe('wills that are due', () => {
     gateway = new TestSessions(store);
     await until(() => gateway.willGroups.length === 1, 'it is asked again');
     expect(gateway.willGroups[0]).toEqual(asked);
+    await until(() => wills().dueCount === 0, 'it is published');
+  });
+
+  test('are asked for over the next channel when the one they were asked for over is gone', async () => {
+    gateway.publishes = false;
+    const epoch = await connect('c', 'gone');
+    await gateway.close('c', epoch, 0);
+    await until(() => gateway.willGroups.length === 1, 'it is asked');
+    const [asked] = gateway.willGroups;
+    gateway.end();
+    gateway = new TestSessions(store);
+    await until(() => gateway.willGroups.length === 1, 'it is asked again');
+    expect(gateway.willGroups[0]).toEqual(asked);
+  });
+
+  test('go to another gateway when theirs is away for too long, as the same group', async () => {
+    const partition = store.partition(1);
+    const reached = new Set([7, 8]);
+    const asked: { by: number; group: number; wills: string[] }[] = [];
+    const one = new PartitionWills(partition, partition.sessions.rows, {
+      gateways: {
+        choose: (turn) => [...reached][turn % reached.size] ?? 0,
+        isReached: (by) => reached.has(by),
+        ask: (by, _partition, group, views) => {
+          asked.push({ by, group, wills: views.map(({ message }) => Buffer.from(message).toString()) });
+        },
+      },
+      clock: store.clock,
+      logger: silentLogger,
+      counted: () => {},
+    });
+    gateway.end();
+    await rest();
+    const session = { clientId: 'c', expiryS: 0 };
+    const open = { type: 'open-session' as const, ...session, identity: '', gateway: 7, cleanStart: true };
+    const opened = await partition.execute({ ...open, will: will('gone') });
+    if (opened?.type !== 'session-opened') throw new Error('it is opened');
+    await partition.execute({ type: 'close-session', ...session, epoch: opened.epoch });
+    one.tick();
+    await until(() => asked.length === 1, 'the first is asked');
+    reached.delete(7);
+    one.tick();
+    await rest();
+    store.sleepMs += PartitionWills.AWAY_MS_MAX / 4;
+    one.tick();
+    await rest();
+    expect(asked).toHaveLength(1);
+    store.sleepMs += PartitionWills.AWAY_MS_MAX;
+    one.tick();
+    await until(() => asked.length === 2, 'the other one is asked');
+    expect(asked[1]).toEqual({ ...asked[0], by: 8 });
+    one.published((asked[0] as { group: number }).group);
     await until(() => wills().dueCount === 0, 'it is published');
   });
 

@@ -28,7 +28,7 @@ import type { QueueKeys } from './queue-keys.ts';
  */
 export class PublishRouter implements DurablePublish {
   readonly #topology: Topology;
-  readonly #producer: PartitionProducer;
+  readonly #producer: RecordProducer;
   readonly #keys: QueueKeys;
   readonly #streams: Pick<StreamRoutes, 'match'> | undefined;
   readonly #clock: Clock;
@@ -42,7 +42,7 @@ export class PublishRouter implements DurablePublish {
 
   constructor(options: {
     topology: Topology;
-    producer: PartitionProducer;
+    producer: RecordProducer;
     keys: QueueKeys;
     /** What stored sessions subscribe to; undefined: there are none. */
     streams?: Pick<StreamRoutes, 'match'>;
@@ -185,6 +185,9 @@ export class PublishRouter implements DurablePublish {
     );
   }
 }
+
+/** Brings records into partitions. */
+export type RecordProducer = Pick<PartitionProducer, 'add' | 'congested' | 'onRelief'>;
 
 const NO_STREAMS: readonly StreamRoute[] = [];
 

@@ -1,3 +1,4 @@
+import { AssertionFailed } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
@@ -14,7 +15,8 @@ import { decodeWillMessage, type WillMessage } from './will-message.ts';
  * live here and on other gateways, into queues and streams, and retained where they say so.
  *
  * A partition asks for one group after the other, each with a higher number, and asks again when it hears nothing or is
- * led by somebody else. So the last group of each is all there is to remember: it is under way, or done.
+ * led by somebody else. So the last group of each is all there is to remember: it is under way, or done. What is stored of
+ * a group is stored once even when this gateway dies and another is asked (`store-client/group-producer`).
  */
 export class WillPublisher implements WillListener {
   readonly #parts: WillPublisherParts;
@@ -35,7 +37,10 @@ export class WillPublisher implements WillListener {
     }
     const next = new WillGroup(group, wills.length, done);
     this.#last.set(partition, next);
+    const { groups } = this.#parts;
+    groups.begin(partition, group);
     for (const { clientId, message } of wills) this.#publish(clientId, message, next);
+    groups.end();
     next.begun();
   }
 
@@ -46,17 +51,16 @@ export class WillPublisher implements WillListener {
 
   #publish(clientId: string, bytes: Uint8Array, group: WillGroup): void {
     const { clock, ingress, logger } = this.#parts;
-    let will: WillMessage;
+    const pending = new PendingWill(this, group, clientId);
     try {
-      will = decodeWillMessage(clientId, bytes);
+      const will = decodeWillMessage(clientId, bytes);
+      if (this.#mayPublish(will)) ingress.publish(will.packet, will.publisher, pending, clock.nowMs());
+      else pending.complete(ReasonCode.SUCCESS);
     } catch (error) {
-      logger.error({ err: error, client: clientId }, 'a will cannot be read and is not published');
-      group.complete(ReasonCode.UNSPECIFIED_ERROR);
-      return;
+      if (error instanceof AssertionFailed) throw error;
+      logger.error({ err: error, client: clientId }, 'a will cannot be published');
+      pending.complete(ReasonCode.SUCCESS);
     }
-    if (this.#mayPublish(will)) {
-      ingress.publish(will.packet, will.publisher, new PendingWill(this, group, clientId), clock.nowMs());
-    } else group.complete(ReasonCode.NOT_AUTHORIZED);
   }
 
   #mayPublish({ packet, subject }: WillMessage): boolean {
@@ -76,7 +80,14 @@ export class WillPublisher implements WillListener {
   }
 }
 
+/** What is published between the two is of that group: what is stored of it is stored once, whoever brings it. */
+export interface WillGroups {
+  begin(partition: number, group: number): void;
+  end(): void;
+}
+
 interface WillPublisherParts {
+  groups: WillGroups;
   ingress: PublishIngress;
   authorizer: Authorizer;
   clock: Clock;
@@ -101,10 +112,10 @@ class WillGroup {
   }
 
   begun(): void {
-    this.complete(ReasonCode.SUCCESS);
+    this.oneDone();
   }
 
-  complete(_reasonCode: number): void {
+  oneDone(): void {
     if (--this.#left === 0) this.#done();
   }
 }
@@ -113,6 +124,7 @@ class PendingWill implements PendingPublish {
   readonly #publisher: WillPublisher;
   readonly #group: WillGroup;
   readonly #clientId: string;
+  #isDone = false;
 
   constructor(publisher: WillPublisher, group: WillGroup, clientId: string) {
     this.#publisher = publisher;
@@ -121,7 +133,9 @@ class PendingWill implements PendingPublish {
   }
 
   complete(reasonCode: number): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
     if (reasonCode >= 0x80) this.#publisher.refused(this.#clientId, reasonCode);
-    this.#group.complete(reasonCode);
+    this.#group.oneDone();
   }
 }

@@ -18,6 +18,7 @@ import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
+import { GroupProducer } from '@sluice/store-client/group-producer';
 import type { MetadataClient } from '@sluice/store-client/metadata-client';
 import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { PartitionProducer } from '@sluice/store-client/partition-producer';
@@ -39,9 +40,12 @@ const APPEND_DEADLINE_MS = 15_000;
 /** For the ends of the last connections to be stored. */
 const SESSIONS_STOP_MS = 1_000;
 
-/** Positive, of 53 bits: a partition that took two lives for one would take batches of the second for repeated ones. */
+/**
+ * Of 53 bits: a partition that took two lives for one would take batches of the second for repeated ones. Small numbers
+ * are those of partitions, which are producers as well (`store-client/group-producer`).
+ */
 function drawProducerId(): number {
-  return Number(randomBytes(8).readBigUInt64BE() >> 11n) || 1;
+  return Math.max(Number(randomBytes(8).readBigUInt64BE() >> 11n), 2 ** 32);
 }
 
 /** The MQTT tier of this node, and its way to the stores. */
@@ -61,6 +65,7 @@ export class GatewayRole {
   /** Of users, rules and bans, as they were looked at last. */
   #accessVersion = 0;
   readonly #sessions: SessionClient;
+  readonly #groups: GroupProducer;
   readonly #streams = new StreamRoutes();
   readonly #certificates: ListenerCertificates | undefined;
   readonly #accessFiles: WatchedAccessFiles;
@@ -119,6 +124,15 @@ export class GatewayRole {
     });
     this.#retained = new RetainedLookups({ topology, routes, transport, clock, metrics });
     this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
+    this.#groups = new GroupProducer({ routes, transport, clock });
+    const publishing = {
+      topology,
+      keys: new QueueKeys(nodeKeyEnvironment),
+      streams: this.#streams,
+      clock,
+      logger,
+      metrics,
+    };
     this.gateway = new Gateway({
       nodeId,
       transport,
@@ -128,15 +142,8 @@ export class GatewayRole {
       authenticator: this.#door.authenticator,
       enhanced: this.#door.enhanced,
       authorizer: this.#door.authorizer,
-      durable: new PublishRouter({
-        topology,
-        producer: this.#producer,
-        keys: new QueueKeys(nodeKeyEnvironment),
-        streams: this.#streams,
-        clock,
-        logger,
-        metrics,
-      }),
+      durable: new PublishRouter({ ...publishing, producer: this.#producer }),
+      wills: { durable: new PublishRouter({ ...publishing, producer: this.#groups }), groups: this.#groups },
       queues: this.#attachments,
       retained: this.#retained,
       system: { node: name, version: BUILD.version, nodes: () => this.#gateways().map((node) => node.name) },
@@ -272,6 +279,7 @@ export class GatewayRole {
     this.#attachments.close();
     this.#retained.close();
     this.#producer.close();
+    this.#groups.close();
     this.#consumers.close();
     await this.#sessions.stop(SESSIONS_STOP_MS);
   }

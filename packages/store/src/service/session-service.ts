@@ -49,6 +49,7 @@ export class SessionService implements WillGateways {
     channel.onMessage((request) => this.#handle(gateway, request));
     channel.onClose(() => {
       this.#gateways.delete(gateway);
+      for (const partition of this.#partitions.values()) partition.sessions.wills.gatewayLost(from);
       for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
       this.#looked();
     });

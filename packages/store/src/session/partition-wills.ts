@@ -76,6 +76,11 @@ export class PartitionWills {
     });
   }
 
+  /** A way to it is gone, and with it what it may have been asked for. */
+  gatewayLost(gateway: number): void {
+    if (this.#asked?.gateway === gateway) this.#asked = undefined;
+  }
+
   /** Called now and then while the partition is led here. */
   tick(): void {
     if (this.#parts.clock.nowMs() >= this.#ripeAtMs) void this.#fireRipe();
