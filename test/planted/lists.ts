@@ -5,6 +5,7 @@ import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
+import { WILL_BUGS } from './will-bugs.ts';
 
 export const PLANTED: readonly PlantedBugs[] = [
   RAFT_BUGS,
@@ -14,4 +15,5 @@ export const PLANTED: readonly PlantedBugs[] = [
   APPEND_BUGS,
   ...HOLD_BUGS,
   LEAVE_BUGS,
+  ...WILL_BUGS,
 ];

@@ -14,7 +14,7 @@ import type { GatewayMetrics } from './gateway-metrics.ts';
  * has no words for it. When the time is over, who is left goes without waiting.
  *
  * Its will is due, as with every connection that the server closes without a DISCONNECT of the client: MQTT 5 section
- * 3.1.2.5, and the session does not outlive the connection, so that no Will Delay holds it back.
+ * 3.1.2.5; where the session outlives the connection, after its delay.
  *
  * Who comes meanwhile is hung up on before a word is said: behind a load balancer many of those sent away come to this
  * gateway again, and MQTT.js, for one, never tries again after a CONNACK that refuses, whatever its reason code.

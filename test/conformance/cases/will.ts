@@ -86,7 +86,7 @@ describe('wills', () => {
     await leavesNext(clientId, topic, watcher);
   });
 
-  test('published when its delay is over and its client is not back', async () => {
+  test('published when its delay is over and its client is not back (5.0: [MQTT-3.1.2-8])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
     await watcher.subscribe(topic);
     const properties = { sessionExpiryIntervalS: 600 };
@@ -97,7 +97,7 @@ describe('wills', () => {
     expect(performance.now() - droppedMs).toBeGreaterThanOrEqual(990);
   });
 
-  test('published with the end of the session where that comes first, also when DISCONNECT says so', async () => {
+  test('published with the end of the session where that comes first, also when DISCONNECT says so (5.0: [MQTT-3.1.2-8])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
     await watcher.subscribe(topic);
     const will = { topic, properties: { willDelayIntervalS: 600 } };

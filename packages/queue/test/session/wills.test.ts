@@ -75,6 +75,15 @@ describe('a will', () => {
     expect(due()).toEqual(['first']);
   });
 
+  test('waits on under a machine that was restored', () => {
+    close(open({ will: will(10) }));
+    world.restart();
+    expect(world.machine.wills.waitingCount).toBe(1);
+    world.nowMs = 10_000;
+    fireRipe();
+    expect(due()).toEqual(['gone']);
+  });
+
   test('is due with the end of its session at the latest [MQTT-3.1.3-9]', () => {
     close(open({ will: will(50), expiryS: 20 }));
     world.nowMs = 20_000;
@@ -173,6 +182,10 @@ describe('what is due', () => {
     expect(due()).toEqual(['3']);
     expect(world.rowsOf('Y')).toBe(1);
     expect(world.rowsOf('G')).toBe(0);
+    // Said late, of the one before.
+    world.run({ type: 'claim-wills', gateway: 4, numbers: world.machine.wills.nextGroup() });
+    expect(world.run({ type: 'end-wills', group: claimed.group.number })).toEqual({ type: 'wills-ended', count: 0 });
+    expect(due()).toEqual(['3']);
   });
 
   test('comes in groups of bounded number and bytes', () => {
