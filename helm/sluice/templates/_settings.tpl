@@ -22,7 +22,7 @@
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* What pods are replaced for. Users, rules, keys and certificates are files that a node takes anew while it runs. */}}
+{{/* What pods are replaced for. Users, rules and certificates are files that a node takes anew while it runs. */}}
 {{- define "sluice.checksum" -}}
 {{- include "sluice.config" . | sha256sum -}}
 {{- end -}}
