@@ -88,6 +88,28 @@ describe('what a kept session promises', () => {
     expect(again.duplicates).toBe(1);
   });
 
+  test('at QoS 2 a second time, whatever was done to whom', () => {
+    const { check, id, all } = subscribed(1);
+    const text = all[0]?.text as string;
+    check.delivered(connection, id, text, false, true);
+    expect(found(() => check.delivered({ connectSentMs: 50 }, id, text, true, true))).toBe('exactly once');
+  });
+
+  test('what was brought again at QoS 2 and was first brought when nobody wanted it may come late', () => {
+    for (const [sentAtMs, isResent, checker] of [
+      [8, true, ''],
+      [8, false, 'order of delivery'],
+      [20, true, 'order of delivery'],
+    ] as const) {
+      const { check, id } = subscribed(0);
+      const late = publish(check, 1, sentAtMs);
+      const next = publish(check, 2, 30);
+      if (isResent) check.resent(late.id);
+      check.delivered(connection, id, next.text, false, true);
+      expect(found(() => check.delivered(connection, id, late.text, false, true))).toBe(checker);
+    }
+  });
+
   test('twice over one connection', () => {
     const { check, id, all } = subscribed(1);
     check.delivered(connection, id, all[0]?.text as string, false);

@@ -29,6 +29,7 @@ export class SessionCheck {
   readonly #isStrict: () => boolean;
   readonly #messages = new Map<number, SessionMessage>();
   readonly #acknowledgedMs = new Map<number, number>();
+  readonly #resent = new Set<number>();
   /** By message: the streams that its gateway knew when it came, each as its partition and filter. */
   readonly #heard = new Map<number, ReadonlySet<string>>();
   readonly #subscriptions = new Map<number, CheckedSubscription>();
@@ -57,6 +58,11 @@ export class SessionCheck {
 
   published(message: SessionMessage): void {
     this.#messages.set(message.id, message);
+  }
+
+  /** Begun at QoS 2 over another connection. */
+  resent(id: number): void {
+    this.#resent.add(id);
   }
 
   /** It came to its gateway, which stores it in these streams. */
@@ -126,7 +132,14 @@ export class SessionCheck {
     if (!isPresent && mustBe) throw new Violation('session', `${clientId} lost its session before it could expire`);
   }
 
-  delivered(connection: SessionConnection, subscriptionId: number, text: string, isAgain: boolean): number {
+  /** `isOnce`: at QoS 2, and no packet id that the client has already. */
+  delivered(
+    connection: SessionConnection,
+    subscriptionId: number,
+    text: string,
+    isAgain: boolean,
+    isOnce = false,
+  ): number {
     this.deliveries++;
     const id = Number.parseInt(text, 10);
     const message = this.#messages.get(id);
@@ -141,6 +154,9 @@ export class SessionCheck {
     if (received === undefined) this.#inOrder(subscription, message, where);
     else {
       this.duplicates++;
+      if (isOnce && !subscription.isDoubtful) {
+        throw new Violation('exactly once', `${where} got ${text} a second time (DUP ${isAgain})`);
+      }
       if (received.isSettled && this.#isStrict()) {
         throw new Violation('duplicate without a fault', `${where} had acknowledged ${text}, and got it again`);
       }
@@ -187,7 +203,13 @@ export class SessionCheck {
     sent.add(key);
   }
 
-  #inOrder({ newest }: CheckedSubscription, { publisher, topic, sequence, text }: SessionMessage, where: string): void {
+  #inOrder(
+    { newest, sinceMs }: CheckedSubscription,
+    { id, publisher, topic, sequence, sentAtMs, text }: SessionMessage,
+    where: string,
+  ): void {
+    // First brought when nobody wanted it, and again when somebody did: behind what came in between.
+    if (this.#resent.has(id) && sentAtMs < sinceMs) return;
     const line = `${publisher} ${topic}`;
     const last = newest.get(line) ?? 0;
     if (sequence < last) throw new Violation('order of delivery', `${where} got ${text} after ${last} of ${line}`);

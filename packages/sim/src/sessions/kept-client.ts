@@ -1,5 +1,5 @@
 import { stableHashOfText } from '@sluice/common/stable-hash';
-import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { RetainedCheck } from '../check/retained-check.ts';
 import type { SessionCheck } from '../check/session-check.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
@@ -26,6 +26,8 @@ export class KeptClient implements ConnectionListener {
   /** By packet id; of the newest connection. */
   #asked = new Map<number, Wish>();
   #askedOver: MqttConnection | undefined;
+  /** Of messages at QoS 2 that it has, and the broker has not released. */
+  readonly #taken = new Set<number>();
   #awayUntilMs = 0;
   #isOver = false;
   /** When something came that shows that the session was there; undefined: it need not be. */
@@ -151,13 +153,13 @@ export class KeptClient implements ConnectionListener {
       this.#askedOver = connection;
       this.#asked = new Map();
     }
-    const { world, check } = this.#parts;
+    const { world, check, knobs } = this.#parts;
     const asked = new Set(this.#asked.values());
     for (const wish of this.#wishes.values()) {
       if (asked.has(wish)) continue;
       if (wish.state === 'asking') {
         if (world.nowMs < this.#doubtUntilMs) check.doubtful(wish.subscriptionId);
-        this.#asked.set(connection.subscribe(wish.filter, wish.subscriptionId), wish);
+        this.#asked.set(connection.subscribe(wish.filter, wish.subscriptionId, knobs.isExactlyOnce ? 2 : 1), wish);
       } else if (wish.state === 'leaving') this.#asked.set(connection.unsubscribe(wish.filter), wish);
     }
   }
@@ -200,6 +202,7 @@ export class KeptClient implements ConnectionListener {
       else check.gone(wish.subscriptionId, connection.connectSentMs);
     }
     this.#asked.clear();
+    this.#taken.clear();
   }
 
   subscribed(connection: MqttConnection, packetId: number, reasonCode: number): void {
@@ -234,25 +237,33 @@ export class KeptClient implements ConnectionListener {
   message(connection: MqttConnection, packet: PublishPacket): void {
     const { world, draw, knobs, check, retained } = this.#parts;
     const { packetId, qos, retain, dup, topic } = packet;
-    const text = Buffer.from(packet.payload).toString().trimEnd();
+    // What it has of an exchange that is not over is not another message [MQTT-4.3.3-10].
+    const isTaken = qos === 2 && this.#taken.has(packetId);
+    if (qos === 2) this.#taken.add(packetId);
+    const text = isTaken ? '' : Buffer.from(packet.payload).toString().trimEnd();
     const subscriptionIds = packet.properties?.subscriptionIdentifiers ?? [];
     const ids: { subscriptionId: number; id: number }[] = [];
     this.#guarded(() => {
       // Without a text it cannot be told from others.
       for (const subscriptionId of text === '' ? [] : subscriptionIds) {
         if (retain) retained.replayed(this.clientId, topic, text, check.askedMs(subscriptionId));
-        else ids.push({ subscriptionId, id: check.delivered(connection, subscriptionId, text, dup) });
+        else ids.push({ subscriptionId, id: check.delivered(connection, subscriptionId, text, dup, qos === 2) });
       }
     });
     for (const { id } of ids) world.trace.count(id);
     if (qos === 0) return;
     world.after(draw.between(0, knobs.thinkMsMax), world.outside, () => {
       if (connection.state !== 'open') return;
-      connection.acknowledge(packetId);
+      connection.answer(qos === 2 ? PacketType.PUBREC : PacketType.PUBACK, packetId);
       const acknowledged = this.#acknowledged.get(connection) ?? [];
       acknowledged.push(...ids);
       this.#acknowledged.set(connection, acknowledged);
     });
+  }
+
+  released(connection: MqttConnection, packetId: number): void {
+    this.#taken.delete(packetId);
+    connection.answer(PacketType.PUBCOMP, packetId);
   }
 
   ended(connection: MqttConnection): void {
@@ -268,6 +279,7 @@ export class KeptClient implements ConnectionListener {
   /** A clean start that nobody answered: what there was may be gone, now or in a while. */
   #maybeBegunAnew(): void {
     for (const wish of this.#wishes.values()) if (wish.state !== 'out') this.#doubt(wish);
+    this.#taken.clear();
   }
 
   #doubt(wish: Wish): void {

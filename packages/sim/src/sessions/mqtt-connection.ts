@@ -1,6 +1,6 @@
 import { Decoder } from '@sluice/mqtt/codec/decoder';
 import { encode } from '@sluice/mqtt/codec/encoder';
-import { type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import { type AckPacket, type Packet, PacketType, type PublishPacket, type QoS } from '@sluice/mqtt/codec/packet';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { SimWorld } from '../sim-world.ts';
 import type { SimSocket, SocketClient } from './sim-socket.ts';
@@ -61,12 +61,12 @@ export class MqttConnection implements SocketClient {
     this.#watch();
   }
 
-  subscribe(filter: string, subscriptionId: number): number {
+  subscribe(filter: string, subscriptionId: number, qos: QoS): number {
     const packetId = this.#packetId();
     this.#send({
       type: PacketType.SUBSCRIBE,
       packetId,
-      subscriptions: [{ filter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+      subscriptions: [{ filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
       properties: { subscriptionIdentifiers: [subscriptionId] },
     });
     return packetId;
@@ -78,14 +78,13 @@ export class MqttConnection implements SocketClient {
     return packetId;
   }
 
-  publish(topic: string, payload: Uint8Array, retain: boolean): number {
-    const packetId = this.#packetId();
-    this.#send({ type: PacketType.PUBLISH, topic, payload, qos: 1, retain, dup: false, packetId });
-    return packetId;
+  /** `packetId`: it is not in use; with `dup` it was sent before, over another connection. */
+  publish(packetId: number, { topic, payload, retain, qos }: OutgoingPublish, dup = false): void {
+    this.#send({ type: PacketType.PUBLISH, topic, payload, qos, retain, dup, packetId });
   }
 
-  acknowledge(packetId: number): void {
-    this.#send({ type: PacketType.PUBACK, packetId, reasonCode: 0 });
+  answer(type: AckPacket['type'], packetId: number): void {
+    this.#send({ type, packetId, reasonCode: 0 });
   }
 
   /** `expiryS`: from now on; undefined: as it said when it came. */
@@ -140,7 +139,14 @@ export class MqttConnection implements SocketClient {
         this.#listener.unsubscribed?.(this, packet.packetId);
         return;
       case PacketType.PUBACK:
+      case PacketType.PUBREC:
         this.#listener.published?.(this, packet.packetId, packet.reasonCode);
+        return;
+      case PacketType.PUBCOMP:
+        this.#listener.completed?.(this, packet.packetId);
+        return;
+      case PacketType.PUBREL:
+        this.#listener.released?.(this, packet.packetId);
         return;
       case PacketType.PUBLISH:
         this.#listener.message?.(this, packet);
@@ -178,11 +184,21 @@ export class MqttConnection implements SocketClient {
   }
 }
 
+export interface OutgoingPublish {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retain: boolean;
+  readonly qos: QoS;
+}
+
 export interface ConnectionListener {
   connected(connection: MqttConnection, isPresent: boolean): void;
   subscribed?(connection: MqttConnection, packetId: number, reasonCode: number): void;
   unsubscribed?(connection: MqttConnection, packetId: number): void;
+  /** PUBACK or PUBREC. */
   published?(connection: MqttConnection, packetId: number, reasonCode: number): void;
+  completed?(connection: MqttConnection, packetId: number): void;
+  released?(connection: MqttConnection, packetId: number): void;
   message?(connection: MqttConnection, packet: PublishPacket): void;
   /** Whoever ended it; the last call. */
   ended(connection: MqttConnection): void;

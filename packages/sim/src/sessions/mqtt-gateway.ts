@@ -4,7 +4,7 @@ import type { Metrics } from '@sluice/common/metrics';
 import { anonymousAuthenticator } from '@sluice/gateway/auth/authenticator';
 import type { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import { Gateway } from '@sluice/gateway/gateway';
-import type { DurablePublish, PendingPublish, Publisher } from '@sluice/gateway/publish/durable-publish';
+import type { DurablePublish } from '@sluice/gateway/publish/durable-publish';
 import { NodeKeyEnvironment } from '@sluice/gateway/publish/key-environment';
 import { PublishRouter } from '@sluice/gateway/publish/publish-router';
 import { QueueKeys } from '@sluice/gateway/publish/queue-keys';
@@ -13,7 +13,6 @@ import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
 import { streamsKnown } from '@sluice/gateway/session/streams-known';
 import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
-import type { RecordExchange } from '@sluice/queue/record/record';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
@@ -120,16 +119,11 @@ class WatchedPublishes implements DurablePublish {
     this.#watch = watch;
   }
 
-  publish(
-    packet: PublishPacket,
-    publisher: Publisher,
-    pending: PendingPublish,
-    isRetained: boolean,
-    exchange?: RecordExchange,
-  ): boolean {
+  publish(...publish: Parameters<DurablePublish['publish']>): boolean {
+    const [packet] = publish;
     const streams = this.#streams.match(packet.topic).filter((route) => this.#watch.streams.isNewest(route));
     this.#watch.routed(packet, new Set(streams.map(({ partition, filter }) => `${partition} ${filter}`)));
-    return this.#router.publish(packet, publisher, pending, isRetained, exchange);
+    return this.#router.publish(...publish);
   }
 
   get congested(): boolean {

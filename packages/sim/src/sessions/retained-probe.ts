@@ -1,4 +1,4 @@
-import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { RetainedCheck } from '../check/retained-check.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -50,11 +50,11 @@ export class RetainedProbe implements ConnectionListener {
 
   connected(connection: MqttConnection): void {
     this.#askedMs = this.#world.nowMs;
-    connection.subscribe(this.#filter, 1);
+    connection.subscribe(this.#filter, 1, 1);
   }
 
   message(connection: MqttConnection, { packetId, qos, retain, topic, payload }: PublishPacket): void {
-    if (qos > 0) connection.acknowledge(packetId);
+    if (qos > 0) connection.answer(PacketType.PUBACK, packetId);
     if (!retain) return;
     this.topics.add(topic);
     try {

@@ -15,6 +15,8 @@ export interface SessionKnobs {
   retainedTopics: number;
   /** At QoS 2, with sessions of their own. */
   exactPublishers: number;
+  /** Subscriptions ask for QoS 2, publishers keep their sessions and publish at QoS 2 too. */
+  isExactlyOnce: boolean;
 }
 
 /** Seconds; the last one: never. */
@@ -45,6 +47,7 @@ export function withSessions(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
       topics: draw.between(1, 4),
       retainedTopics: draw.between(1, 4),
       exactPublishers: draw.between(0, 2),
+      isExactlyOnce: draw.onceIn(2),
     },
   };
 }
