@@ -172,8 +172,11 @@ export class StoredExchanges implements KeptExchanges {
   #ask(isLast: boolean): void {
     const asked = isLast ? this.#steps.splice(0) : this.#steps.splice(0, StoredExchanges.STEPS_MAX);
     const [oldest = this.#takenCount] = this.#unstored.values();
-    let room = isLast ? Number.POSITIVE_INFINITY : StoredExchanges.STEPS_MAX - asked.length;
-    if (!isLast) room = Math.min(room, StoredExchanges.SPAN_MAX - (this.#takenCount - oldest));
+    // With the end nothing more is taken. Its client brings it again; and were a question before this one never answered,
+    // what is behind it would tell the stores that the numbers of those are over.
+    const room = isLast
+      ? 0
+      : Math.min(StoredExchanges.STEPS_MAX - asked.length, StoredExchanges.SPAN_MAX - (this.#takenCount - oldest));
     for (const publish of this.#takes.splice(0, Math.max(0, room))) {
       asked.push({ step: { type: 'take', packetId: publish.packet.packetId }, publish });
     }

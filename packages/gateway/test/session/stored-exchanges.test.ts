@@ -251,3 +251,42 @@ test('each message is taken once by each store, whenever gateways die', async ()
     { numRuns: 300 },
   );
 });
+
+test('what waits when its connection ends is not taken: what was asked before it may never be answered', async () => {
+  const turn = () => new Promise(setImmediate);
+  const asked: ((answer: SessionAnswer) => void)[] = [];
+  const client = { exchange: () => new Promise<SessionAnswer>((resolve) => asked.push(resolve)) };
+  const session = { nowMs: () => 0, cut: () => {}, inflight: { messages: () => [] } };
+  const brought: number[] = [];
+  const exchanges = new StoredExchanges(
+    session as unknown as GatewaySession,
+    client as unknown as SessionClient,
+    { partition: 1, clientId: 'c', epoch: 1 },
+    { publish: ({ packetId }: PublishPacket) => brought.push(packetId) } as unknown as PublishIngress,
+  );
+  const publish = (packetId: number): void => {
+    const payload = new Uint8Array(0);
+    const packet = {
+      type: PacketType.PUBLISH,
+      topic: 't',
+      payload,
+      qos: 2,
+      retain: false,
+      dup: false,
+      packetId,
+    } as const;
+    const publisher = { protocolVersion: 5 } as Parameters<StoredExchanges['begin']>[2];
+    const kept = exchanges.begin(packet, { complete: () => {} }, publisher);
+    if (kept !== undefined) exchanges.publish(kept);
+  };
+  publish(1);
+  await turn();
+  publish(2);
+  exchanges.close(true);
+  const [first, ...later] = asked;
+  first?.({ ...ANSWER, status: 'unavailable' });
+  // Its number is 1 all the same; with 2 the stores would be told that what is below is over.
+  for (const answer of later) answer({ ...ANSWER, numbers: [2] });
+  await turn();
+  expect(brought).toEqual([]);
+});
