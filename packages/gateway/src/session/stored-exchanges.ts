@@ -127,6 +127,8 @@ export class StoredExchanges implements KeptExchanges {
   /** The connection is over. What it left goes before the end of the session's attachment does. */
   close(isKept: boolean): void {
     if (this.#isOver) return;
+    // Nothing was sent under these. Were one before them lost on its way, they would come again ahead of it.
+    this.#steps = this.#steps.filter(({ step }) => step.type !== 'bind');
     if (isKept) this.#leaveIds();
     this.#ask(true);
     this.#isOver = true;
