@@ -37,7 +37,8 @@ function defaultOf({ default: standard }: Setting['rule']): string {
 }
 
 function allowedOf({ kind, min, max, choices }: Setting['rule']): string {
-  if (choices !== undefined) return `${kind === 'choices' ? 'Any' : 'One'} of ${choices.map((choice) => `\`${choice}\``).join(', ')}.`;
+  if (choices !== undefined)
+    return `${kind === 'choices' ? 'Any' : 'One'} of ${choices.map((choice) => `\`${choice}\``).join(', ')}.`;
   if (kind === 'tri-state') return '`true`, `false` or `auto`.';
   const format = kind === 'duration' ? formatDuration : kind === 'size' ? formatSize : String;
   if (min !== undefined && max !== undefined) return `${format(min)} to ${format(max)}.`;
