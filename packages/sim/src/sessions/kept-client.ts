@@ -271,12 +271,16 @@ export class KeptClient implements ConnectionListener {
     this.#connections = this.#connections.filter((each) => each !== connection);
     const acknowledged = this.#acknowledged.get(connection) ?? [];
     this.#acknowledged.delete(connection);
-    if (connection.isClean && !connection.wasOpen) this.#maybeBegunAnew();
+    const mayBegin = connection.isClean || !this.#isKept(connection);
+    if (mayBegin && !connection.wasOpen) this.#maybeBegunAnew();
     if (!connection.leftPolitely) return;
     for (const { subscriptionId, id } of acknowledged) this.#parts.check.settled(subscriptionId, id);
   }
 
-  /** A clean start that nobody answered: what there was may be gone, now or in a while. */
+  /**
+   * A clean start that nobody answered, or the first words behind an expiry: what there was may be gone, now or in a while,
+   * and whoever comes next is told of a session that is there, and empty.
+   */
   #maybeBegunAnew(): void {
     for (const wish of this.#wishes.values()) if (wish.state !== 'out') this.#doubt(wish);
     this.#taken.clear();
