@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
 import type { StreamRoutes } from './stream-routes.ts';
 
@@ -6,9 +7,13 @@ const STREAMS_WAIT_MS = 10_000;
 const STREAMS_LOOK_MS = 5;
 
 /** Before clients are let in: what is published before every partition has told of its streams would miss sessions. */
-export async function streamsKnown(streams: StreamRoutes, topology: Pick<Topology, 'partitionCount'>): Promise<void> {
-  for (let waitedMs = 0; waitedMs < STREAMS_WAIT_MS; waitedMs += STREAMS_LOOK_MS) {
-    if (streams.isComplete(topology.partitionCount)) return;
+export async function streamsKnown(
+  streams: StreamRoutes,
+  topology: Pick<Topology, 'partitionCount'>,
+  clock: Clock,
+): Promise<void> {
+  const untilMs = clock.monotonicMs() + STREAMS_WAIT_MS;
+  while (!streams.isComplete(topology.partitionCount) && clock.monotonicMs() < untilMs) {
     await new Promise((resolve) => setTimeout(resolve, STREAMS_LOOK_MS));
   }
 }

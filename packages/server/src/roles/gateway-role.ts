@@ -58,6 +58,7 @@ export class GatewayRole {
   readonly #config: ServerConfig;
   readonly #nodeId: number;
   readonly #topology: Topology;
+  readonly #clock: Clock;
   readonly #producer: PartitionProducer;
   readonly #consumers: PartitionConsumer;
   readonly #attachments: QueueAttachments;
@@ -92,6 +93,7 @@ export class GatewayRole {
     this.#config = config;
     this.#nodeId = nodeId;
     this.#topology = topology;
+    this.#clock = clock;
     this.#door = doorOf(config, topology.access, {
       clock,
       logger,
@@ -176,7 +178,7 @@ export class GatewayRole {
 
   /** Lets clients in. */
   async listen(): Promise<void> {
-    await streamsKnown(this.#streams, this.#topology);
+    await streamsKnown(this.#streams, this.#topology, this.#clock);
     this.gateway.publishWills();
     const { listeners } = this.#config;
     const { mqtt, mqtts, ws, wss } = listeners;

@@ -27,6 +27,7 @@ export class MqttGateway {
   readonly #world: SimWorld;
   readonly #host: SimHost;
   readonly #topology: Topology;
+  readonly #clock: Clock;
   readonly #gateway: Gateway;
   readonly #sessions: SessionClient;
   readonly #streams = new StreamRoutes();
@@ -42,6 +43,7 @@ export class MqttGateway {
     this.#world = world;
     this.#host = host;
     this.#topology = topology;
+    this.#clock = clock;
     const transport = watchedTransport(host, watch);
     this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
     const router = new PublishRouter({
@@ -74,7 +76,7 @@ export class MqttGateway {
   }
 
   async listen(): Promise<void> {
-    await streamsKnown(this.#streams, this.#topology);
+    await streamsKnown(this.#streams, this.#topology, this.#clock);
     this.#gateway.publishWills();
     this.#isListening = true;
   }
