@@ -121,6 +121,7 @@ function count(findings: DecoderFindings, { packets, error }: Outcome, fail: (wh
 }
 
 /** Views into different buffers are the same bytes. */
+/** What a packet says, apart from whose memory it says it in. */
 function plain({ packets, error }: Outcome): { packets: unknown[]; error: unknown } {
   const reason = error instanceof MqttProtocolError ? error.reasonCode : error;
   return { packets: packets.map((packet) => flattened(packet)), error: reason };
@@ -132,7 +133,7 @@ function flattened(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   return new Map(
     Object.entries(value)
-      .filter(([, each]) => each !== undefined)
+      .filter(([name, each]) => each !== undefined && name !== 'ownsBuffer')
       .map(([name, each]) => [name, flattened(each)]),
   );
 }

@@ -99,10 +99,9 @@ export class SegmentReclaimer {
   #maybePass(): void {
     if (this.#pass !== undefined || this.#stopping) return;
     const quiet = this.#deadBytes === 0 && !this.#restless;
-    if (quiet && !this.#activeMayBeDead) return;
     this.#restless = this.#deadBytes > 0;
     this.#deadBytes = 0;
-    this.#pass = (quiet ? this.#sealDead() : this.#run(this.#storage.entryLog.sealedSegments()))
+    this.#pass = this.#nextPass(quiet)
       .catch((cause: Error) => {
         if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_FENCED') this.#onFailed(cause);
         else this.#logger.warn({ err: cause }, 'giving space back failed; it is tried again');
@@ -110,6 +109,13 @@ export class SegmentReclaimer {
       .finally(() => {
         this.#pass = undefined;
       });
+  }
+
+  #nextPass(quiet: boolean): Promise<void> {
+    const { entryLog } = this.#storage;
+    if (!quiet) return this.#run(entryLog.sealedSegments());
+    // Behind the last release: the file it gave back would stay for as long as nothing happens.
+    return this.#activeMayBeDead ? this.#sealDead() : entryLog.rest();
   }
 
   /** Ends the segment that is written when nearly all in it is dead, so that the next pass can release it. */

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -26,7 +27,7 @@ async function write(bytes: number): Promise<void> {
 }
 
 it('the segment that is written is given back once everything in it is dead and nothing happens', async () => {
-  await node.start(1, { segmentBytes: 64 * MB });
+  await node.start(1, { segmentBytes: SegmentReclaimer.SEAL_FROM_BYTES + 2 * MB });
   await write(SegmentReclaimer.SEAL_FROM_BYTES + MB);
   const { segmentId } = node.storage.entryLog.activeSegment();
   node.live = () => [];
@@ -34,6 +35,10 @@ it('the segment that is written is given back once everything in it is dead and 
   await until(() => node.storage.entryLog.activeSegment().segmentId > segmentId, 'the segment is sealed');
   await until(() => node.storage.entryLog.sealedSegments().length === 0, 'the sealed segment is released');
   expect(node.storage.entryLog.diskBytes).toBeLessThan(MB);
+  // Its file was large enough to be written again, and nobody writes.
+  const spares = () =>
+    (readdirSync(node.directory, { recursive: true }) as string[]).filter((name) => name.includes('spare-'));
+  await until(() => spares().length === 0, 'no file is kept');
 });
 
 it('a segment that is written and mostly alive, or small, is left alone', async () => {

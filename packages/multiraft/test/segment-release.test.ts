@@ -41,6 +41,7 @@ class OneSegment {
       lastIndex: () => this.lastIndex,
       sizeBytes: () => 100,
       segmentOf: async () => SEGMENT.segmentId,
+      rest: async () => {},
       release: async (_segmentId: number, live: { groupId: number; index: number }[]) => {
         this.released = live;
       },

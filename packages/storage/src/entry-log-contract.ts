@@ -82,6 +82,8 @@ export interface EntryLog {
   segmentOf(groupId: number, index: number): Promise<number | undefined>;
   /** Starts a new segment, so that the present one may be released. Nothing happens while it is empty. */
   seal(): Promise<void>;
+  /** Nothing dies any more: the space of files that are kept to be written again goes back. Cheap when there is none. */
+  rest(): Promise<void>;
   /**
    * Moves live entries forward (durably), then unlinks the segment: `live` lists what must survive. Entries of the
    * contiguous log survive unasked, those that are not in the segment are ignored. Appends go on meanwhile.

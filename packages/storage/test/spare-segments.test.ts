@@ -2,6 +2,7 @@ import { cp, open, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { Runway } from '../src/entry-log/runway.ts';
 import { SpareSegments } from '../src/entry-log/spare-segments.ts';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
@@ -119,9 +120,37 @@ test('two are kept at most; none when the log comes to rest', async () => {
   for (let i = 0; i < 4; i++) await releaseOldest(log, 1);
   expect(await spares(directory)).toHaveLength(SpareSegments.FILES_MAX);
   await append(log, 1);
-  await log.seal();
+  await log.rest();
   expect(await spares(directory)).toEqual([]);
   await log.close();
+});
+
+test('nor does the one that is written keep more than it has, and what follows is read as ever', async () => {
+  const directory = await temporaryDirectory();
+  const { log } = await openTestLog(directory, { segmentBytes: 4 * Runway.BYTES });
+  const texts: string[] = [];
+  const appendLarge = async (): Promise<void> => {
+    const index = log.lastIndex(1) + 1;
+    texts.push(`${index} `.padEnd(Runway.BYTES - 1_000, 'x'));
+    await log.append([write(1, [entry(index, 1, texts.at(-1) as string)])]);
+  };
+  while (log.sealedSegments().length < 1) await appendLarge();
+  const [oldest] = log.sealedSegments();
+  const last = oldest?.groups.get(1)?.last ?? 0;
+  log.compact(1, last, 1);
+  await log.release(oldest?.segmentId ?? 0, []);
+  const { segmentId } = log.activeSegment();
+  while (log.activeSegment().segmentId === segmentId) await appendLarge();
+  const size = async () => (await stat(segmentPath(directory, log.activeSegment().segmentId))).size;
+  expect(await size()).toBeGreaterThan(log.mark().position + Runway.BYTES);
+  await log.rest();
+  expect(await size()).toBe(log.mark().position);
+  await appendLarge();
+  expect(await contents(log)).toEqual(texts.slice(last));
+  await log.close();
+  const { log: reopened } = await openTestLog(directory);
+  expect(await contents(reopened)).toEqual(texts.slice(last));
+  await reopened.close();
 });
 
 test('a full disk gets them back', async () => {

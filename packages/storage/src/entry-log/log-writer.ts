@@ -137,6 +137,12 @@ export class LogWriter {
     logger.debug({ segmentId: next.segmentId, sealedBytes: old.end }, 'started an entry log segment');
   }
 
+  /** Gives back what a file that was written before has behind its frames. Zeros laid for small ones may stay: they are few. */
+  async rest(): Promise<void> {
+    this.assertWritable();
+    if (this.#runway.ahead(this.active) > Runway.BYTES) await this.#cutBack(this.active);
+  }
+
   /**
    * Whether the write or its sync found no room is not known. Either way what was durable before stands on the disk, and
    * pages of the frame that the system may call clean are dropped by the cut, but for the one it begins in: that is written anew.

@@ -38,6 +38,11 @@ export class Runway {
     return this.#end > 0;
   }
 
+  /** How much of the file is there for nothing so far. */
+  ahead({ end }: ActiveSegment): number {
+    return Math.max(0, this.#end - end);
+  }
+
   /** Whether zeros are to be laid before this frame is written. */
   isWanted({ end }: ActiveSegment, frameBytes: number): boolean {
     if (frameBytes * Runway.FRAMES_MIN > this.#zeros.length) {

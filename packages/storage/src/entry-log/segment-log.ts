@@ -375,9 +375,12 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     await this.exclusive(async () => {
       if (this.#writer.active.frames > 0) await this.#writer.roll(this);
     });
-    // It is asked for when the log comes to rest.
-    await this.parts.spares.giveUp();
     await this.#sidecars;
+  }
+
+  async rest(): Promise<void> {
+    await this.parts.spares.giveUp();
+    await this.exclusive(() => this.#writer.rest());
   }
 
   async release(segmentId: number, live: ReadonlyArray<{ groupId: number; index: number }>): Promise<void> {
