@@ -6,6 +6,7 @@ import { PahoClient } from '../harness/paho.ts';
 import type { Address } from '../harness/server-process.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
+import { parsePage } from './support/prometheus-text.ts';
 import { numbered, settled, sorted, until } from './support/until.ts';
 
 let cluster: ClusterUnderTest;
@@ -90,6 +91,18 @@ test('a gateway is killed: its sessions go on at another, and nothing that was a
   await nodeOf(0).start();
 }, 120_000);
 
+/** As the leaders of all partitions say. */
+async function connectedSessions(): Promise<number> {
+  let count = 0;
+  for (const { http } of cluster.gateways()) {
+    const page = parsePage(await (await fetch(`http://${http}/metrics`)).text());
+    for (const { name, labels, value } of page.samples) {
+      if (name === 'sluice_sessions_stored' && labels.state === 'connected') count += value;
+    }
+  }
+  return count;
+}
+
 test('packet ids are kept: what was sent and not answered comes again under its own, marked so, at any gateway', async () => {
   const first = await HandClient.connect(at(0), kept('ids'));
   await first.subscribe('ids/#', 2);
@@ -101,7 +114,10 @@ test('packet ids are kept: what was sent and not answered comes again under its 
   first.ack(1);
   // Answered behind the acknowledgement.
   await first.publishQoS1('elsewhere', 'text');
+  const before = await connectedSessions();
   first.destroy();
+  // What it had been sent is written down when its gateway sees that it is gone: who comes sooner finds the session alone.
+  await until(async () => (await connectedSessions()) < before, 'the store knows that it is gone');
   const second = await HandClient.connect(at(1), kept('ids'));
   await second.received(4);
   expect(second.deliveries.map(({ text, packet }) => [text, packet.messageId, packet.qos, packet.dup])).toEqual(
