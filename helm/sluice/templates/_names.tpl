@@ -27,6 +27,11 @@
 {{- eq .Values.form "compact" | ternary "node" "gateway" -}}
 {{- end -}}
 
+{{/* The tier that an autoscaler asks how many workers the queues need. */}}
+{{- define "sluice.scalerTier" -}}
+{{- eq .Values.form "compact" | ternary "node" "coordinator" -}}
+{{- end -}}
+
 {{- define "sluice.selector" -}}
 app.kubernetes.io/name: {{ include "sluice.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

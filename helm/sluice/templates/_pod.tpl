@@ -128,6 +128,9 @@ spec:
         - { name: {{ .name }}, containerPort: {{ .port }} }
         {{- end }}
         {{- end }}
+        {{- if and $.Values.scaler.enabled (eq $tier (include "sluice.scalerTier" $)) }}
+        - { name: scaler, containerPort: 6000 }
+        {{- end }}
         - { name: http, containerPort: 18083 }
         - { name: grpc, containerPort: 5370 }
       # Answered from memory, from the first moment on, whatever becomes of a queue, a group or a disk. A node that waits for

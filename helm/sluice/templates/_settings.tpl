@@ -78,6 +78,10 @@
   value: {{ include "sluice.listenOn" (dict "root" $ "port" 5370) | quote }}
 - name: SLUICE_LISTENERS__HTTP
   value: {{ include "sluice.listenOn" (dict "root" $ "port" 18083) | quote }}
+{{- if and $.Values.scaler.enabled (eq $tier (include "sluice.scalerTier" $)) }}
+- name: SLUICE_LISTENERS__SCALER
+  value: {{ include "sluice.listenOn" (dict "root" $ "port" 6000) | quote }}
+{{- end }}
 - name: SLUICE_API__KEYS_FILE
   value: /etc/sluice/credentials/api-keys
 {{- range $one := list (list "mqtt" 1883) (list "mqtts" 8883) (list "ws" 8083) (list "wss" 8084) }}
