@@ -7,7 +7,7 @@ import { API, until } from '../faults/load.ts';
 import { LoopDisk } from '../faults/loop-disk.ts';
 import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import { within } from '../harness/within.ts';
 import { isAlive, NodeNetworks } from './node-networks.ts';
 
@@ -369,9 +369,4 @@ export async function patiently<T>(
       return undefined;
     }
   });
-}
-
-function addressOf(text: string): Address {
-  const at = text.lastIndexOf(':');
-  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
 }

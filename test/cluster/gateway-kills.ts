@@ -1,6 +1,6 @@
 import { SeededPrng } from '@sluice/common/prng';
 import { pause } from '../faults/kill-rounds.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import { type ClusterProcess, ClusterUnderTest, type LayoutName } from './cluster-under-test.ts';
 import { ExactClient } from './exact-client.ts';
 
@@ -181,9 +181,4 @@ async function reached(condition: () => boolean, what: string): Promise<void> {
     if (performance.now() > untilMs) throw new Error(`waited ${DRAIN_MS_MAX} ms for ${what}`);
     await pause(20);
   }
-}
-
-function addressOf(text: string): Address {
-  const [host, port] = text.split(':') as [string, string];
-  return { host, port: Number(port) };
 }

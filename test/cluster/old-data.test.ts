@@ -9,7 +9,7 @@ import { LocalCluster } from '../../deploy/local-cluster.mjs';
 import { API, connect, until } from '../faults/load.ts';
 import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import type { ClusterProcess, ClusterView } from './cluster-under-test.ts';
 
 /**
@@ -38,10 +38,7 @@ const restOf = (name: string): RestClient => new RestClient(`http://${nodeOf(nam
 
 function gateways(): Address[] {
   const running = [...cluster.nodes.values()].filter(({ isRunning }) => isRunning);
-  return running.map(({ mqtt }) => {
-    const [host, port] = mqtt.split(':') as [string, string];
-    return { host, port: Number(port) };
-  });
+  return running.map(({ mqtt }) => addressOf(mqtt));
 }
 
 async function client(clientId: string): Promise<MqttClient> {

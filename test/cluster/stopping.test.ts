@@ -6,7 +6,7 @@ import { API, connect, until } from '../faults/load.ts';
 import { MOSQUITTO, PAHO, testWith } from '../harness/left-out.ts';
 import { MosquittoSub } from '../harness/mosquitto.ts';
 import { PahoClient } from '../harness/paho.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import { subscribing } from '../hostile/broker-under-attack.ts';
 import { RawClient } from '../hostile/raw-client.ts';
 import { type ClusterProcess, ClusterUnderTest } from './cluster-under-test.ts';
@@ -48,8 +48,7 @@ function linesOf({ logFile }: ClusterProcess): { level: string }[] {
 }
 
 function at({ mqtt }: ClusterProcess): Address {
-  const [host, port] = mqtt.split(':') as [string, string];
-  return { host, port: Number(port) };
+  return addressOf(mqtt);
 }
 
 async function client(target: Address, clientId: string): Promise<MqttClient> {

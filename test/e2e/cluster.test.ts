@@ -3,7 +3,7 @@ import { type ClusterProcess, ClusterUnderTest } from '../cluster/cluster-under-
 import { MOSQUITTO, testWith } from '../harness/left-out.ts';
 import { type MosquittoMessage, MosquittoSub, mosquittoPub } from '../harness/mosquitto.ts';
 import { RestClient } from '../harness/rest.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import type { Broker } from './support/broker.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
@@ -30,8 +30,7 @@ afterAll(() => cluster?.dispose());
 
 /** The n-th gateway. */
 function at(n: number): Address {
-  const [host, port] = (cluster.gateways()[n] as ClusterProcess).mqtt.split(':') as [string, string];
-  return { host, port: Number(port) };
+  return addressOf((cluster.gateways()[n] as ClusterProcess).mqtt);
 }
 
 function restOf(n: number): RestClient {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type ClusterProcess, ClusterUnderTest } from '../cluster/cluster-under-test.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 import { Client } from './support/client.ts';
 import { HandClient } from './support/hand-client.ts';
 import { numbered, settled, until } from './support/until.ts';
@@ -15,10 +15,7 @@ function nodeOf(n: number): ClusterProcess {
   return cluster.gateways()[n] as ClusterProcess;
 }
 
-function at(n: number): Address {
-  const [host, port] = nodeOf(n).mqtt.split(':') as [string, string];
-  return { host, port: Number(port) };
-}
+const at = (n: number): Address => addressOf(nodeOf(n).mqtt);
 
 /** One that listens live, and one that has a session and was away meanwhile. */
 async function watchers(name: string): Promise<{ live: Client; came: () => Promise<[string[], string[]]> }> {

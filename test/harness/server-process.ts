@@ -23,6 +23,12 @@ export interface Address {
   port: number;
 }
 
+/** Of `host:port`. */
+export function addressOf(text: string): Address {
+  const at = text.lastIndexOf(':');
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}
+
 export interface ServerOptions {
   /** More flags, e.g. `['--roles', 'gateway']`; flags given here win over those of the harness. */
   flags?: string[];

@@ -5,6 +5,7 @@ import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
 import { cpuMs, diskBytes, rssBytes, rssPeakBytes, written } from './node-process.mjs';
 
 const HOST = '127.0.0.1';
+const REST_LOOK_MS = 2_000;
 const PROFILED = pathToFileURL(join(import.meta.dirname, 'profiled.mjs')).href;
 
 /** A cluster under load, and what the kernel and its metrics say of each node. Linux only. */
@@ -99,6 +100,21 @@ export class BrokerCluster {
         return sum;
       }),
     );
+  }
+
+  /** A value of each running node, for people. */
+  byNode(values, digits = 0) {
+    return this.running.map(({ name }, i) => `${name} ${values[i].toFixed(digits)}`).join(', ');
+  }
+
+  /** What a phase left to be done is done: all of them together take less than a sixth of a core, or the time is over. */
+  async comesToRest(withinMs) {
+    const endMs = performance.now() + withinMs;
+    for (;;) {
+      const before = sum(await this.cpuMs());
+      await new Promise((resolve) => setTimeout(resolve, REST_LOOK_MS));
+      if (sum(await this.cpuMs()) - before < REST_LOOK_MS * 0.15 || performance.now() > endMs) return;
+    }
   }
 
   cpuMs() {

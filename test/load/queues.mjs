@@ -6,6 +6,7 @@ import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { BrokerCluster, sum } from './broker-cluster.mjs';
 import { until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
+import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many queues that do nothing, in a cluster of processes: what they cost while they wait, what one more costs as they
@@ -23,8 +24,8 @@ const { values: options } = parseArgs({
     profile: { type: 'string' },
   },
 });
-const COUNT = Number(options.queues);
-const CONCURRENCY = Number(options.concurrency);
+const COUNT = wholeNumber(options.queues, 'queues');
+const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
 /** What is created alone, one after the other, is created at every so many queues. */
 const STEP = 10_000;
 const ALONE = 50;
@@ -89,9 +90,6 @@ async function quiet() {
   }
 }
 
-const byNode = (values, digits = 0) =>
-  cluster.running.map(({ name }, i) => `${name} ${values[i].toFixed(digits)}`).join(', ');
-
 let created = 0;
 let late = 0;
 
@@ -133,10 +131,10 @@ try {
   await until('every partition is led', () => cluster.settled(), 30_000);
   await quiet();
   const empty = await cluster.rssBytes();
-  figures.note('resident, without queues', byNode(empty.map((bytes) => bytes / MB)), 'MB');
+  figures.note('resident, without queues', cluster.byNode(empty.map((bytes) => bytes / MB)), 'MB');
   const idleEmpty = await idlePercents();
   figures.note('idle without queues, all processes', sum(idleEmpty), '%');
-  figures.note('  by process', byNode(idleEmpty, 1), '%');
+  figures.note('  by process', cluster.byNode(idleEmpty, 1), '%');
   const first = await createAlone(ALONE);
   figures.note(`one more at ${created} queues, p50`, quantile(first.tookMs, 0.5), 'ms');
 
@@ -162,17 +160,17 @@ try {
   if (options.profile !== undefined) cluster.restartProfiles();
   const idle = await idlePercents();
   figures.below(`idle with ${created} queues, all processes`, sum(idle), '%', IDLE_PERCENT);
-  figures.note('  by process', byNode(idle, 1), '%');
+  figures.note('  by process', cluster.byNode(idle, 1), '%');
   figures.below(`one more at ${created} queues, p50`, quantile(last.tookMs, 0.5), 'ms', CREATE_MS);
   figures.note('  p99', quantile(last.tookMs, 0.99), 'ms');
 
   const full = await cluster.rssBytes();
   const grown = full.map((bytes, i) => (bytes - empty[i]) / created);
-  figures.note('resident', byNode(full.map((bytes) => bytes / MB)), 'MB');
-  figures.note('  a queue, by process', byNode(grown), 'bytes');
+  figures.note('resident', cluster.byNode(full.map((bytes) => bytes / MB)), 'MB');
+  figures.note('  a queue, by process', cluster.byNode(grown), 'bytes');
   figures.below('  a queue, in the largest process', Math.max(...grown), 'bytes', QUEUE_BYTES);
   const heaps = await cluster.metric(/^sluice_process_heap_bytes\{kind="used"\}/);
-  figures.note('heap in use, garbage included', byNode(heaps.map((bytes) => bytes / MB)), 'MB');
+  figures.note('heap in use, garbage included', cluster.byNode(heaps.map((bytes) => bytes / MB)), 'MB');
 
   const before = sum(await cluster.cpuMs());
   const pages = await Promise.all(cluster.running.map(({ http }) => fetch(`http://${http}/metrics`)));

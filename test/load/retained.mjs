@@ -6,6 +6,7 @@ import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { Retainer, until, Visitor } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
+import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many topics that keep a value, over three processes: memory and disk, what a wildcard over a few and over all of them
@@ -20,8 +21,8 @@ const { values: options } = parseArgs({
     profile: { type: 'string' },
   },
 });
-const COUNT = whole(options.topics, 'topics');
-const CONCURRENCY = whole(options.concurrency, 'concurrency');
+const COUNT = wholeNumber(options.topics, 'topics');
+const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
 const PER_SITE = 1_000;
 const STEP = 50_000;
 const PAYLOAD = Buffer.from('{"temperature":21.5,"humidity":48,"at":1763600000}');
@@ -36,11 +37,6 @@ const SITE_MS = 1_000;
 const READY_S = 10;
 const DISK_BYTES = 400;
 
-function whole(text, name) {
-  if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, and is ${text}`);
-  return Number(text);
-}
-
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-retained-'));
 const figures = new Figures();
 const cluster = new BrokerCluster(folder, {
@@ -48,20 +44,8 @@ const cluster = new BrokerCluster(folder, {
   // The bound is kept by partition, and topics do not fall evenly.
   flags: ['--set', `retained.maxCount=${COUNT * 2}`],
 });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const byNode = (values, digits = 0) =>
-  cluster.running.map(({ name }, i) => `${name} ${values[i].toFixed(digits)}`).join(', ');
 const barMb = Math.ceil(PHASE_MB + (COUNT * TOPIC_BYTES) / MB);
 const topicOf = (i) => `site/${Math.floor(i / PER_SITE)}/sensor/${i % PER_SITE}`;
-
-async function quiet() {
-  const endMs = performance.now() + QUIET_MS_MAX;
-  for (;;) {
-    const before = sum(await cluster.cpuMs());
-    await pause(2000);
-    if (sum(await cluster.cpuMs()) - before < 300 || performance.now() > endMs) return;
-  }
-}
 
 function* topics(from, to, step) {
   for (let i = from; i < to; i += step) yield topicOf(i);
@@ -123,16 +107,16 @@ try {
     Array.from({ length: 10_000 }, (_, i) => `first/${i % 100}`),
     PAYLOAD,
   );
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const empty = await cluster.rssBytes();
   const emptyDisk = (await cluster.diskBytes()).map(({ total }) => total);
-  figures.note('resident, with a hundred', byNode(empty.map((bytes) => bytes / MB)), 'MB');
+  figures.note('resident, with a hundred', cluster.byNode(empty.map((bytes) => bytes / MB)), 'MB');
   await fill();
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const full = await cluster.rssBytes();
   const grown = full.map((bytes, i) => bytes - empty[i]);
-  figures.note('resident', byNode(full.map((bytes) => bytes / MB)), 'MB');
-  figures.note('  above before, a topic, by process', byNode(grown.map((bytes) => bytes / COUNT)), 'bytes');
+  figures.note('resident', cluster.byNode(full.map((bytes) => bytes / MB)), 'MB');
+  figures.note('  above before, a topic, by process', cluster.byNode(grown.map((bytes) => bytes / COUNT)), 'bytes');
   figures.below('  above before, in the largest process', Math.max(...grown) / MB, 'MB', barMb);
   const disk = (await cluster.diskBytes()).map(({ total }, i) => (total - emptyDisk[i]) / COUNT);
   figures.below('disk, a topic, by process', Math.max(...disk), 'bytes', DISK_BYTES);
@@ -153,11 +137,11 @@ try {
   await victim.stop();
   await startAgain(victim, 'started after a stop');
   await until('every partition is led', () => cluster.settled(), 60_000);
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   await victim.kill();
   await startAgain(victim, 'started after a kill');
   await until('every partition is led', () => cluster.settled(), 60_000);
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const again = (await cluster.rssBytes()).at(-1);
   figures.note(`resident of ${victim.name} after its start`, again / MB, 'MB');
   figures.below('  above before', (again - empty.at(-1)) / MB, 'MB', barMb);

@@ -6,6 +6,7 @@ import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { publish, until, Visitor } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
+import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many sessions whose clients are away, in a cluster of three processes: what they hold of memory, how often a message for
@@ -23,8 +24,8 @@ const { values: options } = parseArgs({
     profile: { type: 'string' },
   },
 });
-const COUNT = whole(options.sessions, 'sessions');
-const CONCURRENCY = whole(options.concurrency, 'concurrency');
+const COUNT = wholeNumber(options.sessions, 'sessions');
+const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
 const SHARED = Math.floor(COUNT / 2);
 const STEP = 5_000;
 const ALONE = 50;
@@ -48,42 +49,24 @@ const READY_S = 10;
 /** Of the payload, in each of its copies: heads of batches and entries, and what the log keeps beside them. */
 const OVERHEAD = 1.05;
 
-function whole(text, name) {
-  if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, and is ${text}`);
-  return Number(text);
-}
-
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-sessions-'));
 const figures = new Figures();
 const cluster = new BrokerCluster(folder, { profileFolder: options.profile });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const quantile = (values, share) => {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 };
-const byNode = (values, digits = 0) =>
-  cluster.running.map(({ name }, i) => `${name} ${values[i].toFixed(digits)}`).join(', ');
 const barMb = (bytes) => Math.ceil(PHASE_MB + bytes / MB);
 const filterOf = (i) => (i < SHARED ? 'news/+' : `device/${i}/commands/+`);
 const nameOf = (i) => `device-${i}`;
 
-/** What a phase left to be done is done. */
-async function quiet() {
-  const endMs = performance.now() + QUIET_MS_MAX;
-  for (;;) {
-    const before = sum(await cluster.cpuMs());
-    await pause(2000);
-    if (sum(await cluster.cpuMs()) - before < 300 || performance.now() > endMs) return;
-  }
-}
-
 /** Memory for sessions above `before`, by process, of which each may take `bytes`. */
 async function held(what, before, count, bytes) {
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const now = await cluster.rssBytes();
   const grown = now.map((resident, i) => resident - before[i]);
-  figures.note(`resident with ${what}`, byNode(now.map((resident) => resident / MB)), 'MB');
-  figures.note('  above before, a session, by process', byNode(grown.map((more) => more / count)), 'bytes');
+  figures.note(`resident with ${what}`, cluster.byNode(now.map((resident) => resident / MB)), 'MB');
+  figures.note('  above before, a session, by process', cluster.byNode(grown.map((more) => more / count)), 'bytes');
   figures.below('  above before, in the largest process', Math.max(...grown) / MB, 'MB', barMb(count * bytes));
   return now;
 }
@@ -130,9 +113,9 @@ try {
   await cluster.start(LAYOUTS.compact);
   await until('every partition is led', () => cluster.settled(), 30_000);
   await visit(0, WARM_VISITS, (i) => [`warm-${i % WARM}`, 'warm/+']);
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const empty = await cluster.rssBytes();
-  figures.note(`resident, with ${WARM} sessions`, byNode(empty.map((bytes) => bytes / MB)), 'MB');
+  figures.note(`resident, with ${WARM} sessions`, cluster.byNode(empty.map((bytes) => bytes / MB)), 'MB');
 
   await visit(0, SHARED);
   const shared = await held(`${SHARED} sessions of one filter`, empty, SHARED, SHARED_BYTES);
@@ -151,7 +134,7 @@ try {
   });
   const after = await cluster.metric(/^sluice_storage_written_bytes_total/);
   const copies = after.map((bytes, i) => (bytes - before[i]) / (MESSAGES * PAYLOAD_BYTES));
-  figures.note(`one message for ${SHARED} sessions: copies on disk, by process`, byNode(copies, 2));
+  figures.note(`one message for ${SHARED} sessions: copies on disk, by process`, cluster.byNode(copies, 2));
   figures.below('  copies, all processes', sum(copies), '', PARTITIONS * REPLICAS * OVERHEAD);
 
   const alone = [];
@@ -172,11 +155,11 @@ try {
   await victim.stop();
   await startAgain(victim, 'started after a stop');
   await until('every partition is led', () => cluster.settled(), 60_000);
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   await victim.kill();
   await startAgain(victim, 'started after a kill');
   await until('every partition is led', () => cluster.settled(), 60_000);
-  await quiet();
+  await cluster.comesToRest(QUIET_MS_MAX);
   const again = (await cluster.rssBytes()).at(-1);
   figures.note(`resident of ${victim.name} after its start`, again / MB, 'MB');
   const allowed = SHARED * SHARED_BYTES + (COUNT - SHARED) * OWN_BYTES;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterUnderTest } from '../cluster/cluster-under-test.ts';
 import { HandClient } from '../e2e/support/hand-client.ts';
 import { API } from '../faults/load.ts';
-import type { Address } from '../harness/server-process.ts';
+import { type Address, addressOf } from '../harness/server-process.ts';
 
 const TICK_MS = 100;
 
@@ -95,8 +95,3 @@ export class DemoLoad {
 
 const REFUSED = 0x83;
 const MISCHIEF_TICKS = 10;
-
-function addressOf(text: string): Address {
-  const at = text.lastIndexOf(':');
-  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
-}

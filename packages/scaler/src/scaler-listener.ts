@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { type ConnectionInjector, Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
-import type { Counter, Metrics } from '@sluice/common/metrics';
+import type { Metrics } from '@sluice/common/metrics';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import { Scaler } from './scaler.ts';
 import { SCALER_SERVICE, scalerHandlers } from './scaler-service.ts';
@@ -46,16 +46,8 @@ export class ScalerListener {
   constructor(options: { queues: QueueManagement; clock: Clock; metrics: Metrics; tls: ScalerTls | undefined }) {
     const { queues, clock, metrics, tls } = options;
     this.#scaler = new Scaler({ queues, clock });
-    const counters = new Map<string, Counter>();
-    const asked = (method: string, outcome: string): void => {
-      const key = `${method} ${outcome}`;
-      let counter = counters.get(key);
-      if (counter === undefined) {
-        counter = metrics.counter('sluice_scaler_requests_total', 'Questions of an autoscaler', { method, outcome });
-        counters.set(key, counter);
-      }
-      counter.add();
-    };
+    const asked = (method: string, outcome: string): void =>
+      metrics.counter('sluice_scaler_requests_total', 'Questions of an autoscaler', { method, outcome }).add();
     this.#server.addService(SCALER_SERVICE, scalerHandlers(this.#scaler, asked) as UntypedServiceImplementation);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const enter = (socket: Socket): void => {

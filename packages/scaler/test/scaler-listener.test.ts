@@ -157,21 +157,6 @@ describe('the port of the autoscaler', () => {
     stream.cancel();
   });
 
-  test('waits no more once nobody listens', async () => {
-    const { queues, client, call } = await open();
-    const stream = client.StreamIsActive(ref({ queue: 'jobs' }));
-    stream.on('error', () => {});
-    await new Promise((resolve) => stream.once('data', resolve));
-    const ended = new Promise((resolve) => stream.once('end', resolve).once('error', resolve));
-    stream.cancel();
-    await ended;
-    // The server hears of it before what is asked afterwards on the same connection.
-    await call('IsActive', ref({ queue: 'jobs' }));
-    const { asked } = queues;
-    await new Promise((resolve) => setTimeout(resolve, 1_200)); // Twice as long as between two looks.
-    expect(queues.asked).toBe(asked);
-  });
-
   test('over TLS, with renewed certificates for new connections', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-scaler-'));
     try {

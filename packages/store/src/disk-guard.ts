@@ -51,6 +51,11 @@ export class DiskGuard {
     ]);
   }
 
+  /** What is kept free of a disk, unless configured: below it publishes are refused. */
+  static reserveOf(totalBytes: number): number {
+    return Math.min(DiskGuard.RESERVE_BYTES_MAX, totalBytes * DiskGuard.RESERVE_SHARE);
+  }
+
   /**
    * Before the storage is opened: on a disk that is full to its end not even that would go. The ballast of the run
    * before makes the room.
@@ -97,7 +102,7 @@ export class DiskGuard {
   }
 
   get #reserve(): number {
-    return this.#reserveBytes ?? Math.min(DiskGuard.RESERVE_BYTES_MAX, this.#totalBytes * DiskGuard.RESERVE_SHARE);
+    return this.#reserveBytes ?? DiskGuard.reserveOf(this.#totalBytes);
   }
 
   async #look(): Promise<void> {

@@ -6,6 +6,7 @@ import { PUBLISHER_RANGE } from '@sluice/queue/machine/row-keys';
 import { clientIdOf } from '@sluice/queue/session/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 import type { Partition } from './partition.ts';
+import { PartitionWalks } from './partition-walks.ts';
 
 /**
  * Forgets what clients published at QoS 2 long ago. The row of a client outlives its last publish, because that one may be
@@ -14,14 +15,9 @@ import type { Partition } from './partition.ts';
  * comes again costs some fifty bytes of disk for a week, and no memory.
  */
 export class PublisherSweeper {
-  readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #engine: Pick<Engine, 'scan'>;
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  /** Where each walk stands, of the partitions led here; without: at the beginning. */
-  readonly #places = new Map<Partition, Uint8Array>();
-  #timer: NodeJS.Timeout | undefined;
-  #sweeping = false;
+  readonly #walks: PartitionWalks<Uint8Array>;
 
   static readonly INTERVAL_MS = 10_000;
   /** Looked at in one interval, a partition. */
@@ -34,49 +30,43 @@ export class PublisherSweeper {
     clock: Clock;
     logger: Logger;
   }) {
-    this.#partitions = options.partitions;
+    const { partitions, logger } = options;
     this.#engine = options.engine;
     this.#clock = options.clock;
-    this.#logger = options.logger;
+    this.#walks = new PartitionWalks({
+      partitions,
+      logger,
+      step: (partition, from) => this.#step(partition, from),
+      complaint: 'former publishers could not be forgotten; it is tried again',
+    });
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.sweep(), PublisherSweeper.INTERVAL_MS);
+    this.#walks.start(PublisherSweeper.INTERVAL_MS);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#walks.stop();
   }
 
   /** One step of every walk. */
-  async sweep(): Promise<void> {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    try {
-      for (const partition of this.#partitions.values()) {
-        if (partition.leads) await this.#step(partition);
-        else this.#places.delete(partition);
-      }
-    } catch (cause) {
-      this.#logger.error({ err: cause }, 'former publishers could not be forgotten; it is tried again');
-    } finally {
-      this.#sweeping = false;
-    }
+  sweep(): Promise<void> {
+    return this.#walks.walk();
   }
 
-  async #step(partition: Partition): Promise<void> {
+  async #step(partition: Partition, place: Uint8Array | undefined): Promise<Uint8Array | undefined> {
     const { groupId } = partition;
-    const from = this.#places.get(partition) ?? groupKey(groupId, PUBLISHER_RANGE.from);
+    const from = place ?? groupKey(groupId, PUBLISHER_RANGE.from);
     const rows = await this.#engine.scan(from, groupKey(groupId, PUBLISHER_RANGE.to), PublisherSweeper.STEP_ROWS);
-    const last = rows.at(-1)?.key;
-    if (last === undefined || rows.length < PublisherSweeper.STEP_ROWS) this.#places.delete(partition);
-    else this.#places.set(partition, Buffer.concat([last, Buffer.alloc(1)]));
     const beforeMs = this.#clock.nowMs() - PublisherSweeper.FORGET_MS;
     const clientIds: string[] = [];
     for (const { key, value } of rows) {
       if (decodePublisherRow(value).seenMs < beforeMs) clientIds.push(clientIdOf(key.subarray(GROUP_BYTES)));
     }
     if (clientIds.length > 0) await partition.execute({ type: 'forget-publishers', beforeMs, clientIds });
+    const last = rows.at(-1)?.key;
+    if (last === undefined || rows.length < PublisherSweeper.STEP_ROWS) return undefined;
+    return Buffer.concat([last, Buffer.alloc(1)]);
   }
 }
 

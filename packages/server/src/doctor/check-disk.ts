@@ -80,8 +80,7 @@ function checkKind(directory: string, type: number): Finding {
 
 function checkSpace(directory: string, freeBytes: number, totalBytes: number): Finding {
   const free = `${humanizeSize(freeBytes)} of ${humanizeSize(totalBytes)} are free`;
-  const reserve = Math.min(DiskGuard.RESERVE_BYTES_MAX, totalBytes * DiskGuard.RESERVE_SHARE);
-  if (freeBytes <= reserve)
+  if (freeBytes <= DiskGuard.reserveOf(totalBytes))
     return failure(
       'space',
       `${free} at ${directory}: publishes are refused`,

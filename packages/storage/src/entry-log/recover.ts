@@ -145,9 +145,9 @@ async function makeDurable(files: FileOperations, directory: string, fd: number,
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * Cuts what a write left that a crash interrupted, or what stood there before: zeros (`runway`), another
- * segment's bytes. Also where nothing stands there: whoever wrote last may have cut it without learning that the cut is durable, because the sync
- * failed, and the file would be longer again when the power goes.
+ * Cuts what a write left that a crash interrupted, or what stood there before: zeros (`runway`), another segment's bytes.
+ * Also where nothing stands there: whoever wrote last may have cut it without learning that the cut is durable, because
+ * the sync failed, and the file would be longer again when the power goes.
  */
 async function endAtLastFrame(settings: RecoverySettings, fd: number, path: string, scan: ScanResult): Promise<void> {
   const { files, logger } = settings;

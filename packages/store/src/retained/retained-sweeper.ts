@@ -4,6 +4,7 @@ import type { QueueHead, SettleRow } from '@sluice/queue/machine/commands';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { Partition } from '../partition.ts';
+import { PartitionWalks } from '../partition-walks.ts';
 
 /**
  * Removes retained messages that have expired. Readers pass over them anyhow, but nobody consumes them as a queue's
@@ -11,59 +12,43 @@ import type { Partition } from '../partition.ts';
  * be a row more for each message that has one; instead each partition is walked round and round, a few rows at a time.
  */
 export class RetainedSweeper {
-  readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  /** Where each walk stands, of the partitions led here. */
-  readonly #places = new Map<Partition, number>();
-  #timer: NodeJS.Timeout | undefined;
-  #sweeping = false;
+  readonly #walks: PartitionWalks<number>;
 
   static readonly INTERVAL_MS = 1000;
   /** Looked at in one interval, a partition. */
   static readonly STEP_ROWS = 32;
 
   constructor(options: { partitions: ReadonlyMap<number, Partition>; clock: Clock; logger: Logger }) {
-    this.#partitions = options.partitions;
+    const { partitions, logger } = options;
     this.#clock = options.clock;
-    this.#logger = options.logger;
+    this.#walks = new PartitionWalks({
+      partitions,
+      logger,
+      step: (partition, from) => this.#step(partition, from),
+      complaint: 'expired retained messages could not be removed; it is tried again',
+    });
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.sweep(), RetainedSweeper.INTERVAL_MS);
+    this.#walks.start(RetainedSweeper.INTERVAL_MS);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#walks.stop();
   }
 
   /** One step of every walk. */
-  async sweep(): Promise<void> {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    try {
-      for (const partition of this.#partitions.values()) {
-        if (partition.leads) await this.#step(partition);
-        else this.#places.delete(partition);
-      }
-    } catch (cause) {
-      this.#logger.error({ err: cause }, 'expired retained messages could not be removed; it is tried again');
-    } finally {
-      this.#sweeping = false;
-    }
+  sweep(): Promise<void> {
+    return this.#walks.walk();
   }
 
-  async #step(partition: Partition): Promise<void> {
+  async #step(partition: Partition, place: number | undefined): Promise<number | undefined> {
     const queue = partition.queues.queue(RETAINED_QUEUE_ID);
-    if (queue === undefined || queue.depth === 0) {
-      this.#places.delete(partition);
-      return;
-    }
+    if (queue === undefined || queue.depth === 0) return undefined;
     const { head } = queue;
-    const from = Math.max(head, this.#places.get(partition) ?? 0);
+    const from = Math.max(head, place ?? 0);
     const read = await partition.index.rowsFrom(RETAINED_QUEUE_ID, from, RetainedSweeper.STEP_ROWS);
-    const last = read.at(-1);
-    this.#places.set(partition, last === undefined || read.length < RetainedSweeper.STEP_ROWS ? 0 : last.base + 1);
     const rows = expiredIn(read, this.#clock.nowMs());
     const heads: QueueHead[] = [];
     const first = read[0];
@@ -72,6 +57,8 @@ export class RetainedSweeper {
       heads.push({ queueId: RETAINED_QUEUE_ID, head: first.base });
     }
     if (rows.length > 0 || heads.length > 0) await partition.execute({ type: 'settle', rows, heads });
+    const last = read.at(-1);
+    return last === undefined || read.length < RetainedSweeper.STEP_ROWS ? undefined : last.base + 1;
   }
 }
 
