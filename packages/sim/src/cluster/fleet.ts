@@ -78,7 +78,7 @@ export class Fleet {
     const registration = registrationOf(name, `disk ${name}.${number}`, roles);
     const coordinators = (): number[] =>
       [...this.stores.values()].filter(({ coordinator }) => coordinator !== undefined).map(({ nodeId }) => nodeId);
-    obtainPlace(this.network, Fleet.WIRE_IDS_FROM + number, registration, coordinators, (nodeId) => {
+    obtainPlace(this.network, Fleet.WIRE_IDS_FROM + number, registration, coordinators, (nodeId, coordinatorIds) => {
       this.joining--;
       if (this.#everIds.has(nodeId)) {
         this.world.fail(new Violation('ids', `${name} is given ${nodeId}, which somebody had before`));
@@ -89,7 +89,7 @@ export class Fleet {
         ...this.#storeOptions(nodeId),
         registration,
         founding: undefined,
-        coordinatorIds: coordinators(),
+        coordinatorIds,
       });
       this.world.trace.add(this.world.nowMs, 'cluster', `${name} is node ${nodeId}`);
       this.stores.set(nodeId, store);

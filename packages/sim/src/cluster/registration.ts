@@ -27,14 +27,14 @@ export async function register(metadata: MetadataClient, machine: SimMachine, no
 
 /**
  * A machine with an empty disk, which has no id yet, asks one coordinator after the other for a place, as the server
- * does. `wireId` is whom the network takes it for meanwhile.
+ * does, and begins with the coordinators that it is told with it. `wireId` is whom the network takes it for meanwhile.
  */
 export function obtainPlace(
   network: SimNetwork,
   wireId: number,
   node: NodeRegistration,
   coordinators: () => readonly number[],
-  placed: (nodeId: number) => void,
+  placed: (nodeId: number, coordinatorIds: readonly number[]) => void,
 ): void {
   const { world } = network;
   const life = world.life(`${node.name} without a place`);
@@ -52,7 +52,8 @@ export function obtainPlace(
       (answer) => {
         if (answer.type === 'registered') {
           life.end();
-          world.after(0, world.outside, () => placed(answer.nodeId));
+          const coordinatorIds = answer.coordinators.map((coordinator) => coordinator.nodeId);
+          world.after(0, world.outside, () => placed(answer.nodeId, coordinatorIds));
         } else if (answer.type === 'elsewhere') setTimeout(ask, AGAIN_MS);
         else world.fail(new Violation('join', `${node.name} is answered ${JSON.stringify(answer)}`));
       },
