@@ -68,6 +68,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       nodes: () => this.#nodeIds(),
       partitions: () => this.#machine?.partitions() ?? [],
       leader: () => this.leader,
+      node: (nodeId) => this.#machine?.node(nodeId),
       // The coordinators hear from each other all the time.
       seemsDead: (nodeId) => !this.#options.host.peerAlive(nodeId) && this.#metadataMembers().includes(nodeId),
       assignments: () => this.#assignments.current(),

@@ -2,6 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type {
   LeaderInfo,
@@ -57,7 +58,7 @@ export class TopologyFeed {
     let counted = false;
     channel.onMessage((request) => {
       if (!this.#leads) {
-        if (request.type === 'watch') channel.send({ type: 'elsewhere', leader: this.#options.leader() });
+        if (request.type === 'watch') channel.send(this.#elsewhere());
         return;
       }
       if (!counted) liveness.opened(nodeId);
@@ -114,8 +115,8 @@ export class TopologyFeed {
       this.#options.liveness.begin(this.#options.clock.monotonicMs());
       return;
     }
-    const leader = this.#options.leader();
-    for (const channel of this.#watchers.keys()) channel.send({ type: 'elsewhere', leader });
+    const elsewhere = this.#elsewhere();
+    for (const channel of this.#watchers.keys()) channel.send(elsewhere);
     this.#watchers.clear();
     this.#watcherOf.clear();
     this.#settle();
@@ -159,6 +160,12 @@ export class TopologyFeed {
     if (!this.#leads) return;
     this.livenessMoved();
     this.#settle();
+  }
+
+  #elsewhere(): TopologyUpdate {
+    const leader = this.#options.leader();
+    const node = this.#options.node(leader);
+    return { type: 'elsewhere', leader, address: node?.address, name: node?.name };
   }
 
   #watch(channel: FeedChannel, nodeId: number, clusterId: string, epoch: number): void {
@@ -258,6 +265,7 @@ export interface TopologyFeedOptions {
   seemsDead(nodeId: number): boolean;
   /** Who leads the metadata as far as this node knows; 0: unknown. */
   leader(): number;
+  node(nodeId: number): NodeInfo | undefined;
   assignments(): readonly QueueAssignment[];
   /** A report said something new. */
   onMoved(): void;

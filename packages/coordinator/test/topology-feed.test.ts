@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { NodeInfo } from '@sluice/meta/node-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import type {
@@ -71,6 +72,17 @@ const queueOf = (queueId: number): QueueDefinition => ({
   createdAtMs: 0,
 });
 
+const NODE: Omit<NodeInfo, 'nodeId'> = {
+  incarnation: 'disk 7',
+  name: 'n7',
+  address: 'n7:1',
+  roles: ['coordinator'],
+  rack: '',
+  version: '',
+  mqttAddress: '',
+  state: 'active',
+};
+
 beforeEach(() => {
   network = new InprocNetwork({ codecs: true });
   image = imageAt(3);
@@ -87,6 +99,7 @@ beforeEach(() => {
     partitions: () => [],
     seemsDead: (nodeId) => dead.has(nodeId),
     leader: () => 7,
+    node: (nodeId) => ({ ...NODE, nodeId }),
     assignments: () => [],
     onMoved: () => {},
     defer: (task) => queueMicrotask(task),
@@ -182,8 +195,10 @@ describe('a node that watches', () => {
     feed.leadership(false);
     const other = new Watcher(3);
     await turn();
-    expect(watcher.updates.at(-1)).toEqual({ type: 'elsewhere', leader: 7 });
-    expect(other.updates).toEqual([{ type: 'elsewhere', leader: 7 }]);
+    // With where it listens: who was away for long has never heard of it.
+    const elsewhere = { type: 'elsewhere', leader: 7, address: 'n7:1', name: 'n7' };
+    expect(watcher.updates.at(-1)).toEqual(elsewhere);
+    expect(other.updates).toEqual([elsewhere]);
     change(4);
     await turn();
     expect(watcher.of('delta')).toEqual([]);

@@ -443,7 +443,11 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
           }),
         ),
       }),
-      message('elsewhere', { leader: integer }),
+      message('elsewhere', {
+        leader: integer,
+        address: fc.option(text, { nil: undefined }),
+        name: fc.option(text, { nil: undefined }),
+      }),
     ),
   ],
   [

@@ -254,6 +254,7 @@ async function compose(around: Around): Promise<Parts> {
     clock,
     logger,
     coordinators: member.coordinators.map((other) => other.nodeId),
+    addresses: link.addresses,
     acted: () => store?.settled(),
     report,
   });

@@ -3,6 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
+import type { AddressBook } from '@sluice/rpc/address-book';
 import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { Channel, Transport } from '@sluice/rpc/transport';
 
@@ -152,6 +153,7 @@ export class TopologyWatcher {
   #receive(update: TopologyUpdate): void {
     this.#heardMs = this.#options.clock.monotonicMs();
     if (update.type === 'elsewhere') {
+      this.#meet(update);
       this.#follow(update.leader);
       return;
     }
@@ -219,6 +221,13 @@ export class TopologyWatcher {
     return false;
   }
 
+  /** A hint is newer than what this node remembers from its last start, and never than an image. */
+  #meet({ leader, address = '', name }: Extract<TopologyUpdate, { type: 'elsewhere' }>): void {
+    const { addresses } = this.#options;
+    if (addresses === undefined || address === '') return;
+    if (this.topology.epoch === 0 || addresses.entryOf(leader) === undefined) addresses.set(leader, address, name);
+  }
+
   #follow(leader: number): void {
     // Two coordinators that point at each other are not asked without end. Hints are counted anew after each wait: who
     // leads may be nobody this node knows of, and found by a hint alone.
@@ -263,6 +272,8 @@ export interface TopologyWatcherOptions {
   transport: Transport;
   /** Node ids to begin with; once there is an image, its coordinators are tried first. */
   coordinators: readonly number[];
+  /** Takes where a leader listens that is known by a hint alone; undefined where the transport needs no addresses. */
+  addresses?: AddressBook;
   clock: Clock;
   logger: Logger;
   /** Resolves when this node acts on the newest image; undefined when it does as soon as it has it. */

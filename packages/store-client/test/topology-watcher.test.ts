@@ -1,11 +1,15 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
+import { AddressBook } from '@sluice/rpc/address-book';
 import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
+import { NodeTransport } from '@sluice/rpc/node-transport';
 import type { Channel } from '@sluice/rpc/transport';
 import { type TopologyChange, TopologyWatcher } from '../src/topology-watcher.ts';
 
@@ -28,6 +32,7 @@ const NODE = 9;
 class Fixture {
   readonly network = new InprocNetwork({ codecs: true });
   readonly feeds = new Map<number, Feed>();
+  readonly addresses = new AddressBook();
   readonly watcher: TopologyWatcher;
   nowMs = 0;
   acted: () => Promise<void> | undefined = () => undefined;
@@ -37,6 +42,7 @@ class Fixture {
     this.watcher = new TopologyWatcher({
       topology: new Topology(),
       transport: this.network.node(NODE),
+      addresses: this.addresses,
       coordinators,
       clock: { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs },
       logger: silentLogger,
@@ -275,6 +281,54 @@ describe('the leading coordinator', () => {
     expect(set.feed(3).opened).toBe(0);
     for (let i = 0; i < 40 && set.feed(3).opened === 0; i++) await say(3);
     expect(set.feed(3).opened).toBe(1);
+  });
+
+  // It remembers from before where coordinators listen; one that came since, and leads, is nowhere in its directory.
+  test('is reached over gRPC by the hint alone', async () => {
+    const nodes = [NODE, 1, 3].map((nodeId) => {
+      const addresses = new AddressBook();
+      const parts = { tls: undefined, logger: silentLogger, metrics: new PlainMetrics(), clock: systemClock };
+      const transport = new NodeTransport({ ...parts, addresses });
+      transport.setIdentity({ clusterId: 'c', nodeId });
+      return { transport, addresses };
+    });
+    const [away, follower, leader] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]];
+    const says = async ({ transport }: (typeof nodes)[0], update: TopologyUpdate): Promise<string> => {
+      transport.serveChannel<TopologyFeedRequest, TopologyUpdate>('topology', (channel) => {
+        channel.onMessage(({ type }) => type === 'watch' && channel.send(update));
+      });
+      return `127.0.0.1:${await transport.listen('127.0.0.1', 0)}`;
+    };
+    const address = await says(leader, image(1));
+    away.addresses.set(1, await says(follower, { type: 'elsewhere', leader: 3, address, name: 'n3' }));
+    const watcher = new TopologyWatcher({
+      topology: new Topology(),
+      transport: away.transport,
+      addresses: away.addresses,
+      coordinators: [1],
+      clock: systemClock,
+      logger: silentLogger,
+      acted: () => undefined,
+      report: () => REPORT,
+    });
+    try {
+      watcher.start();
+      await watcher.imaged();
+      expect(watcher.coordinator).toBe(3);
+    } finally {
+      watcher.close();
+      for (const { transport } of nodes) await transport.shutdown();
+    }
+  });
+
+  test('a hint says nothing of a node that the image knows', async () => {
+    const set = await watching([1, 2]);
+    set.feed(1).send(image(1, [coordinator(1), coordinator(2)]));
+    await turn();
+    set.addresses.set(2, 'n2:1', 'n2');
+    set.feed(1).send({ type: 'elsewhere', leader: 2, address: 'old:1', name: 'n2' });
+    await turn();
+    expect(set.addresses.addressOf(2)).toBe('n2:1');
   });
 
   test('is looked for with pauses when two point at each other', async () => {

@@ -31,8 +31,11 @@ export type TopologyUpdate =
   /** Soft: newest knowledge as a whole, sent when it changed. */
   | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
-  /** This coordinator does not lead: watch that one. 0 when it does not know who does. */
-  | { type: 'elsewhere'; leader: number };
+  /**
+   * This coordinator does not lead: watch that one. 0 when it does not know who does. Where it listens is said too: who was
+   * away while the coordinators were exchanged has never heard of it. Missing when an older coordinator says it.
+   */
+  | { type: 'elsewhere'; leader: number; address?: string | undefined; name?: string | undefined };
 
 export interface TopologyImage {
   epoch: number;

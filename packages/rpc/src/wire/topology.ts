@@ -74,7 +74,7 @@ const updateShape = typed<WithoutQueues>({
       }),
     ),
   },
-  elsewhere: { leader: anyInteger },
+  elsewhere: { leader: anyInteger, address: maybe(anyText), name: maybe(anyText) },
 });
 
 export const topologyRequestCodec: Codec<TopologyFeedRequest> = {
