@@ -4,7 +4,10 @@ import { formatTable, groupDigits } from './text-table.ts';
 
 type Figures = NonNullable<StatisticsAnswer['statistics']>;
 
-/** The worst first; unknown is worse than anything that is known. */
+/**
+ * The worst first. Unknown is worse than anything that is known, and who waits longer than was promised is worse than who
+ * may yet be in time, whatever the consumers do.
+ */
 const SEVERITY = ['ok', 'falling_behind', 'stalled', 'no_consumers'];
 const STATUS_TEXT: Readonly<Record<string, string>> = {
   ok: 'ok',
@@ -21,10 +24,12 @@ export function lagText(rows: readonly StatisticsAnswer[], linesMax: number): st
   return worstFirst(
     rows,
     linesMax,
-    ['LAG', 'OLDEST', 'IN/S', 'OUT/S', 'DONE IN', 'INFLIGHT', 'CONSUMERS'],
+    ['LAG', 'OLDEST', 'OBJECTIVE', 'BEHIND', 'IN/S', 'OUT/S', 'DONE IN', 'INFLIGHT', 'CONSUMERS'],
     (figures) => [
       groupDigits(figures.lag_messages),
       figures.lag_messages === 0 ? '-' : humanizeDuration(figures.oldest_message_age_seconds * 1_000),
+      figures.lag_objective_seconds === undefined ? UNKNOWN : humanizeDuration(figures.lag_objective_seconds * 1_000),
+      behindText(figures),
       paceText(figures.published_per_second),
       paceText(figures.settled_per_second),
       drainText(figures),
@@ -64,6 +69,8 @@ function worstFirst(
   if (rows.length === 0) return 'No queues.\n';
   const sorted = rows.toSorted(
     (a, b) =>
+      Number(b.statistics === null) - Number(a.statistics === null) ||
+      ageOfObjective(b.statistics) - ageOfObjective(a.statistics) ||
       severityOf(b.statistics) - severityOf(a.statistics) ||
       (b.statistics?.oldest_message_age_seconds ?? 0) - (a.statistics?.oldest_message_age_seconds ?? 0) ||
       (b.statistics?.lag_messages ?? 0) - (a.statistics?.lag_messages ?? 0) ||
@@ -91,6 +98,8 @@ function summaryOf(rows: readonly StatisticsAnswer[]): string {
   const parts = [rows.length === 1 ? '1 queue' : `${groupDigits(rows.length)} queues`];
   const unknown = rows.filter(({ statistics }) => statistics === null).length;
   if (unknown > 0) parts.push(`${groupDigits(unknown)} without a leader`);
+  const behind = rows.filter(({ statistics }) => ageOfObjective(statistics) > 0).length;
+  if (behind > 0) parts.push(`${groupDigits(behind)} behind ${behind === 1 ? 'its' : 'their'} objective`);
   for (const status of SEVERITY.slice(1).reverse()) {
     const count = rows.filter(({ statistics }) => statistics?.status === status).length;
     const words = status === 'no_consumers' ? 'without consumers' : (STATUS_TEXT[status] as string).toLowerCase();
@@ -104,6 +113,22 @@ function summaryOf(rows: readonly StatisticsAnswer[]): string {
 
 function severityOf(figures: Figures | null): number {
   return figures === null ? SEVERITY.length : SEVERITY.indexOf(figures.status);
+}
+
+/** How many times as old as its objective allows; 0 for who is in time. */
+function ageOfObjective(figures: Figures | null): number {
+  const behindSeconds = secondsBehind(figures);
+  return behindSeconds === 0 ? 0 : (figures?.oldest_message_age_seconds ?? 0) / (figures?.lag_objective_seconds ?? 1);
+}
+
+function secondsBehind(figures: Figures | null): number {
+  if (figures?.lag_objective_seconds === undefined || figures.lag_messages === 0) return 0;
+  return Math.max(0, figures.oldest_message_age_seconds - figures.lag_objective_seconds);
+}
+
+function behindText(figures: Figures): string {
+  const seconds = secondsBehind(figures);
+  return seconds === 0 ? '-' : humanizeDuration(seconds * 1_000);
 }
 
 function paceText(perSecond: number | null): string {

@@ -11,6 +11,8 @@ export interface QueueAnswer {
   limits: { max_message_count: number | 'infinity'; max_message_bytes: number | 'infinity'; overflow: string };
   local_max_inflight: number;
   redispatch_interval: number;
+  /** Milliseconds; "default" when the queue has none of its own. A server of an earlier version does not say it. */
+  lag_objective?: number | 'default';
   partitions: number;
   created_at: string;
 }
@@ -25,6 +27,8 @@ export interface StatisticsAnswer {
     lag_messages: number;
     lag_seconds: number;
     oldest_message_age_seconds: number;
+    /** A server of an earlier version does not say it. */
+    lag_objective_seconds?: number;
     consumers: number;
     status: string;
     published_per_second: number | null;

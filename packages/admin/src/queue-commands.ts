@@ -13,7 +13,7 @@ import {
   queuePath,
 } from './queue-answers.ts';
 import { addApplyCommand } from './queue-apply-command.ts';
-import { addCreateOptions, createBody } from './queue-create-options.ts';
+import { addCreateOptions, addUpdateOptions, createBody, updateBody } from './queue-create-options.ts';
 import { describeText, listText, peekText } from './queue-text.ts';
 import { type Connection, callApi } from './rest-client.ts';
 import { groupDigits, printable } from './text-table.ts';
@@ -25,7 +25,7 @@ import { groupDigits, printable } from './text-table.ts';
 export function registerQueueCommands(program: Command, host: CliHost = processHost): Command {
   const queues = program
     .command('queues')
-    .description('list, create, apply, describe, delete, purge and peek into message queues')
+    .description('list, create, update, apply, describe, delete, purge and peek into message queues')
     .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
     .configureOutput({ writeOut: host.print, writeErr: host.printError })
     .showHelpAfterError('(add --help for how it is used)')
@@ -60,6 +60,16 @@ export function registerQueueCommands(program: Command, host: CliHost = processH
         if (options.json) return json(created);
         const subscribe = name === undefined ? `$q/${created.topic_filter}` : `$queue/${created.name}`;
         return `Created ${printable(created.name)}. Consumers subscribe to ${printable(subscribe)}\n`;
+      }),
+  );
+
+  addUpdateOptions(add('update <NAME>', 'change settings of a queue; what is not given stays')).action(
+    (name: string, options: CommonOptions) =>
+      run(host, options, async (connection) => {
+        const body = updateBody(options);
+        const changed = (await callApi(connection, 'PUT', queuePath(name), body)) as QueueAnswer;
+        if (options.json) return json(changed);
+        return `Changed ${printable(changed.name)}: ${Object.keys(body).join(', ')}\n`;
       }),
   );
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { CliFailure, EXIT } from './cli-failure.ts';
 
-/** Options of `create` have the names of the REST fields; their values go to the server as they are, which judges them. */
+/** Options of `create` and `update` have the names of the REST fields; their values go to the server as they are, which judges them. */
 interface FieldOption {
   flags: string;
   field: string;
@@ -9,6 +9,8 @@ interface FieldOption {
   /** Which JSON type a text of digits becomes. */
   digits: 'number' | 'text';
   inLimits?: true;
+  /** Makes the queue the one it is. */
+  isFixed?: true;
 }
 
 const FIELD_OPTIONS: readonly FieldOption[] = [
@@ -16,6 +18,7 @@ const FIELD_OPTIONS: readonly FieldOption[] = [
     flags: '-f, --topic-filter <FILTER>',
     field: 'topic_filter',
     digits: 'text',
+    isFixed: true,
     description: 'what is published to matching topics enters the queue (required)',
   },
   {
@@ -35,6 +38,12 @@ const FIELD_OPTIONS: readonly FieldOption[] = [
     field: 'data_retention_period',
     digits: 'text',
     description: 'older messages leave undelivered (default: 7d)',
+  },
+  {
+    flags: '--lag-objective <DURATION>',
+    field: 'lag_objective',
+    digits: 'text',
+    description: 'how old a message may become before consumers are too slow (default: queues.lagObjective)',
   },
   {
     flags: '--max-message-count <COUNT>',
@@ -73,6 +82,7 @@ const FIELD_OPTIONS: readonly FieldOption[] = [
     flags: '--partitions <COUNT>',
     field: 'partitions',
     digits: 'number',
+    isFixed: true,
     description: 'partitions the queue spreads over (default: 1)',
   },
 ];
@@ -99,7 +109,27 @@ export function createBody(
   if (options.topicFilter === undefined) {
     throw new CliFailure(EXIT.usage, 'The queue needs a topic filter', 'For example: --topic-filter "orders/#"');
   }
-  const body: Record<string, unknown> = name === undefined ? {} : { name };
+  const body = { ...(name === undefined ? {} : { name }), ...fieldsOf(options) };
+  return { ...body, is_lastvalue: options.lastValue === true };
+}
+
+export function addUpdateOptions(command: Command): Command {
+  for (const { flags, description, isFixed } of FIELD_OPTIONS) {
+    // The defaults are those of a queue to be: here, what is not given stays.
+    if (isFixed !== true) command.option(flags, description.replace(/ \(default: .*\)$/, ''));
+  }
+  return command;
+}
+
+/** @throws CliFailure when there is nothing to change. */
+export function updateBody(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const body = fieldsOf(options);
+  if (Object.keys(body).length > 0) return body;
+  throw new CliFailure(EXIT.usage, 'Say what to change', 'For example: --lag-objective 30s');
+}
+
+function fieldsOf(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
   const limits: Record<string, unknown> = {};
   for (const { field, digits, inLimits } of FIELD_OPTIONS) {
     const text = options[camelCase(field)];
@@ -109,7 +139,6 @@ export function createBody(
     else body[field] = value;
   }
   if (Object.keys(limits).length > 0) body.limits = limits;
-  body.is_lastvalue = options.lastValue === true;
   return body;
 }
 

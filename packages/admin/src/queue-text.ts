@@ -34,6 +34,12 @@ export function listText(queues: readonly QueueAnswer[], statistics: readonly St
   return formatTable([...left, ...right], rows);
 }
 
+function objectiveText({ lag_objective: own }: QueueAnswer, figures: StatisticsAnswer['statistics']): string {
+  if (typeof own === 'number') return humanizeDuration(own);
+  const inForce = figures?.lag_objective_seconds;
+  return inForce === undefined ? 'as configured' : `${humanizeDuration(inForce * 1_000)}, as configured`;
+}
+
 export function describeText(queue: QueueAnswer, figures: StatisticsAnswer['statistics']): string {
   const { limits } = queue;
   const settings = formatPairs([
@@ -43,6 +49,7 @@ export function describeText(queue: QueueAnswer, figures: StatisticsAnswer['stat
     ['Kind', queue.is_lastvalue ? `last-value, key ${queue.key_expression ?? ''}` : 'regular'],
     ['Dispatch', `${queue.dispatch_strategy}, at most ${queue.local_max_inflight} in flight per consumer`],
     ['Retention', humanizeDuration(queue.data_retention_period)],
+    ['Lag objective', objectiveText(queue, figures)],
     [
       'Messages',
       limits.max_message_count === 'infinity'

@@ -11,6 +11,7 @@ const figures = (more: Record<string, unknown> = {}) => ({
   inflight_messages: 0,
   lag_messages: 0,
   oldest_message_age_seconds: 0,
+  lag_objective_seconds: 300,
   consumers: 2,
   status: 'ok',
   published_per_second: 1.25,
@@ -83,27 +84,51 @@ describe('sluice lag', () => {
     expect(code).toBe(0);
     expect(out).toBe(
       [
-        '3 queues, 1 without consumers, 1 falling behind, 12,346 messages waiting or in work',
+        '3 queues, 1 behind its objective, 1 without consumers, 1 falling behind, 12,346 messages waiting or in work',
         '',
-        'QUEUE  STATUS             LAG  OLDEST  IN/S  OUT/S  DONE IN  INFLIGHT  CONSUMERS',
-        'alone  NO CONSUMERS         1      7s   1.3    1.3    2m 5s         0          0',
-        'late   FALLING BEHIND  12,345   5m 3s   120    100    never        20          2',
-        'idle   ok                   0       -   1.3    1.3        -         0          2',
+        'QUEUE  STATUS             LAG  OLDEST  OBJECTIVE  BEHIND  IN/S  OUT/S  DONE IN  INFLIGHT  CONSUMERS',
+        'late   FALLING BEHIND  12,345   5m 3s         5m      3s   120    100    never        20          2',
+        'alone  NO CONSUMERS         1      7s         5m       -   1.3    1.3    2m 5s         0          0',
+        'idle   ok                   0       -         5m       -   1.3    1.3        -         0          2',
         '',
       ].join('\n'),
     );
   });
 
+  test('goes by the objective of each queue', async () => {
+    const waiting = (seconds: number, objective: number) =>
+      figures({ lag_messages: 5, oldest_message_age_seconds: seconds, lag_objective_seconds: objective });
+    rows = [
+      { name: 'reports', statistics: waiting(3_000, 3_600) },
+      { name: 'payments', statistics: waiting(40, 10) },
+      { name: 'mails', statistics: waiting(600, 300) },
+    ];
+    const { out } = await sluice('lag');
+    const [summary, , , ...lines] = out.split('\n');
+    expect(summary).toBe('3 queues, 2 behind their objective, 15 messages waiting or in work');
+    expect(lines.map((line) => line.split(/ {2,}/).slice(0, 6))).toEqual([
+      ['payments', 'ok', '5', '40s', '10s', '30s'],
+      ['mails', 'ok', '5', '10m', '5m', '5m'],
+      ['reports', 'ok', '5', '50m', '1h', '-'],
+      [''],
+    ]);
+  });
+
+  test('a server that does not know objectives has its figures shown', async () => {
+    rows = [{ name: 'late', statistics: figures({ lag_messages: 1, lag_objective_seconds: undefined }) }];
+    expect((await sluice('lag')).out.split('\n')[3]).toMatch(/^late +ok +1 +0ms +\? +- /);
+  });
+
   test('a queue without a leader is worse than anything that is known', async () => {
     rows.push({ name: 'lost', statistics: null });
     const { out } = await sluice('lag');
-    expect(out).toContain('4 queues, 1 without a leader, 1 without consumers');
+    expect(out).toContain('4 queues, 1 without a leader, 1 behind its objective, 1 without consumers');
     expect(out.split('\n')[3]).toMatch(/^lost +NO LEADER +\? /);
   });
 
   test('shows some of many', async () => {
     const { out } = await sluice('lag --match la');
-    expect(out).toContain('1 queue, 1 falling behind');
+    expect(out).toContain('1 queue, 1 behind its objective, 1 falling behind');
     expect(out).not.toContain('alone');
   });
 

@@ -51,16 +51,17 @@ describe('create, list, describe', () => {
     );
     expect((await sluice('describe orders', at)).out).toBe(
       [
-        'Name:          orders',
-        'Topic filter:  orders/#',
-        'Subscribe to:  $queue/orders',
-        'Kind:          regular',
-        'Dispatch:      random, at most 10 in flight per consumer',
-        'Retention:     7d',
-        'Messages:      at most 1,000, then drop_oldest',
-        'Bytes:         at most 1 MB, then drop_oldest',
-        'Partitions:    1',
-        'Created:       2027-01-15T08:00:00.000Z',
+        'Name:           orders',
+        'Topic filter:   orders/#',
+        'Subscribe to:   $queue/orders',
+        'Kind:           regular',
+        'Dispatch:       random, at most 10 in flight per consumer',
+        'Retention:      7d',
+        'Lag objective:  5m, as configured',
+        'Messages:       at most 1,000, then drop_oldest',
+        'Bytes:          at most 1 MB, then drop_oldest',
+        'Partitions:     1',
+        'Created:        2027-01-15T08:00:00.000Z',
         '',
         'Depth:      1,200 messages, 1.14 MB',
         'Ready:      1,200',
@@ -74,13 +75,13 @@ describe('create, list, describe', () => {
       ].join('\n'),
     );
     expect((await sluice('describe sensors/+/t', at)).out).toMatch(
-      /Subscribe to: {2}\$q\/sensors[\s\S]*Its figures are not known/,
+      /Subscribe to: {3}\$q\/sensors[\s\S]*Its figures are not known/,
     );
   });
 
   it('pass every option on', async () => {
     await sluice(
-      'create q -f t --last-value --key-expression a --dispatch-strategy round_robin --data-retention-period 1h --local-max-inflight 3 --redispatch-interval 5s --partitions 2',
+      'create q -f t --last-value --key-expression a --dispatch-strategy round_robin --data-retention-period 1h --local-max-inflight 3 --redispatch-interval 5s --lag-objective 30s --partitions 2',
       at,
     );
     expect(fixture.queues.queues.get('q')).toMatchObject({
@@ -89,8 +90,26 @@ describe('create, list, describe', () => {
       dataRetentionMs: 3_600_000,
       localMaxInflight: 3,
       redispatchIntervalMs: 5_000,
+      lagObjectiveMs: 30_000,
       partitions: [0, 1],
     });
+  });
+
+  it('update changes what is given and nothing else', async () => {
+    await sluice('create orders -f orders/# --regular --overflow drop_oldest --max-message-count 7', at);
+    expect(await sluice('update orders --lag-objective 30s --max-message-count 9', at)).toMatchObject({
+      code: 0,
+      out: 'Changed orders: lag_objective, limits\n',
+    });
+    expect(fixture.queues.queues.get('orders')).toMatchObject({
+      lagObjectiveMs: 30_000,
+      limits: { countMax: 9, overflow: 'drop_oldest' },
+    });
+    expect((await sluice('describe orders', at)).out).toContain('Lag objective:  30s\n');
+    expect((await sluice('update orders --lag-objective default', at)).code).toBe(0);
+    expect((await sluice('describe orders', at)).out).toContain('Lag objective:  5m, as configured\n');
+    expect(await sluice('update orders', at)).toMatchObject({ code: 2 });
+    expect(await sluice('update gone --lag-objective 1m', at)).toMatchObject({ code: 3 });
   });
 
   it('print JSON for programs', async () => {

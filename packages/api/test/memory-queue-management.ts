@@ -154,6 +154,7 @@ export class MemoryQueueManagement implements QueueManagement {
       lagMessages: messages.length,
       lagSeconds: oldest === null ? 0 : (this.nowMs - oldest) / 1_000,
       oldestPublishedAtMs: oldest,
+      lagObjectiveSeconds: (this.queues.get(name)?.lagObjectiveMs ?? 300_000) / 1_000,
       consumers: 2,
       status: 'ok',
       publishedPerSecond: null,

@@ -49,7 +49,7 @@ export class QueueAdministration implements QueueManagement {
     topology: Topology;
     transport: Transport;
     clock: Clock;
-    /** How old a message may become before its consumers are too slow. */
+    /** How old a message may become before its consumers are too slow, in queues without an objective of their own. */
     lagObjectiveMs: number;
   }) {
     this.#metadata = options.metadata;
@@ -132,7 +132,7 @@ export class QueueAdministration implements QueueManagement {
       if (of.length !== definition.partitions.length) continue;
       found.set(
         definition.name,
-        statisticsOf(of, nowMs, this.#lagObjectiveMs, (nodeId) => this.#nameOf(nodeId)),
+        statisticsOf(of, nowMs, definition.lagObjectiveMs ?? this.#lagObjectiveMs, (nodeId) => this.#nameOf(nodeId)),
       );
     }
     return { ok: true, value: found };

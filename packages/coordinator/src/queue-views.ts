@@ -33,6 +33,7 @@ export function statisticsOf(
     lagMessages: depth,
     lagSeconds: ageSeconds,
     oldestPublishedAtMs: oldestMs > 0 ? oldestMs : null,
+    lagObjectiveSeconds: objectiveMs / 1000,
     consumers,
     status: consumerStatus({
       depth,

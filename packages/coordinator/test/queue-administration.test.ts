@@ -148,6 +148,9 @@ describe('figures and messages', () => {
     const all = ok(await node.queues.statistics(['a']));
     expect(all.get('a')).toMatchObject({ depthMessages: 5, readyMessages: 3, inflightMessages: 2, lagMessages: 5 });
     expect(all.get('a')?.lagSeconds).toBeGreaterThanOrEqual(2);
+    expect(all.get('a')?.lagObjectiveSeconds).toBe(300);
+    ok(await node.queues.update('a', { lagObjectiveMs: 30_000 }));
+    expect(ok(await node.queues.statistics(['a'])).get('a')?.lagObjectiveSeconds).toBe(30);
   });
 
   test('a store that does not lead, or cannot read, is a refusal with its words', async () => {

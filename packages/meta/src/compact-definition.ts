@@ -9,12 +9,12 @@ import { NO_LIMITS } from './queue-subsystem-config.ts';
  * What a newer build has added to a definition is not known here and must not be lost: such a one stays as it came.
  */
 export function compactDefinition(given: QueueDefinition): QueueDefinition {
-  return Object.keys(given).length === OWN_FIELDS + SETTINGS_FIELDS ? writtenOut(given, given) : given;
+  return Object.keys(given).length === OWN_FIELDS + settingsKnown(given) ? writtenOut(given, given) : given;
 }
 
 /** What a queue has for itself, with settings that it may share with others. */
 export function definitionOf(own: OwnPart, settings: SettingsPart): QueueDefinition {
-  return Object.keys(settings).length === SETTINGS_FIELDS ? writtenOut(own, settings) : { ...settings, ...own };
+  return Object.keys(settings).length === settingsKnown(settings) ? writtenOut(own, settings) : { ...settings, ...own };
 }
 
 /** True only when all of it is known here; two that share what this build does not know are taken for different. */
@@ -34,8 +34,9 @@ export function hasSameSettings(a: QueueDefinition, b: QueueDefinition): boolean
     a.streamMaxBufferSize === b.streamMaxBufferSize &&
     a.streamMaxUnacked === b.streamMaxUnacked &&
     a.consumerPersistenceIntervalMs === b.consumerPersistenceIntervalMs &&
-    Object.keys(a).length === OWN_FIELDS + SETTINGS_FIELDS &&
-    Object.keys(b).length === OWN_FIELDS + SETTINGS_FIELDS
+    a.lagObjectiveMs === b.lagObjectiveMs &&
+    Object.keys(a).length === OWN_FIELDS + settingsKnown(a) &&
+    Object.keys(b).length === OWN_FIELDS + settingsKnown(b)
   );
 }
 
@@ -46,12 +47,18 @@ export type OwnPart = Pick<
 export type SettingsPart = Omit<QueueDefinition, keyof OwnPart>;
 
 const OWN_FIELDS = 6;
+/** Of every queue. */
 const SETTINGS_FIELDS = 13;
+
+/** How many settings it has that are known here. */
+function settingsKnown(settings: SettingsPart): number {
+  return settings.lagObjectiveMs === undefined ? SETTINGS_FIELDS : SETTINGS_FIELDS + 1;
+}
 
 function writtenOut(own: OwnPart, settings: SettingsPart): QueueDefinition {
   const { limits } = settings;
   const { partitions } = own;
-  return {
+  const definition: QueueDefinition = {
     queueId: own.queueId,
     name: own.name,
     topicFilter: own.topicFilter,
@@ -72,6 +79,8 @@ function writtenOut(own: OwnPart, settings: SettingsPart): QueueDefinition {
     version: own.version,
     createdAtMs: own.createdAtMs,
   };
+  if (settings.lagObjectiveMs !== undefined) definition.lagObjectiveMs = settings.lagObjectiveMs;
+  return definition;
 }
 
 function isUnlimited(limits: QueueLimits): boolean {

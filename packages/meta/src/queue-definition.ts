@@ -28,6 +28,11 @@ export interface QueueDefinition {
   streamMaxBufferSize: number;
   streamMaxUnacked: number;
   consumerPersistenceIntervalMs: number;
+  /**
+   * How old a message may become before the consumers are too slow. Absent, as in every queue that was defined before it
+   * could be said, and null mean the same: as old as the broker's configuration says.
+   */
+  lagObjectiveMs?: number | null;
   /** Partitions that hold the queue; one for strict order. */
   partitions: readonly number[];
   /** Grows with every change, so that late news is recognised. */

@@ -48,6 +48,7 @@ export interface QueueSettings
     | 'streamMaxBufferSize'
     | 'streamMaxUnacked'
     | 'consumerPersistenceIntervalMs'
+    | 'lagObjectiveMs'
   > {
   /** Last-value queues only; null on a regular queue. */
   keyExpression: string | null;
@@ -65,7 +66,10 @@ export const DEFAULT_OVERFLOW: OverflowPolicy = 'refuse';
 
 export const NO_LIMITS: QueueLimits = { countMax: null, bytesMax: null, overflow: DEFAULT_OVERFLOW };
 
-/** The values EMQX documents, so that a body written for it means the same here. */
+/**
+ * The values EMQX documents, so that a body written for it means the same here. `lagObjectiveMs` stays absent: a queue
+ * without one of its own follows the configuration when that changes.
+ */
 export const QUEUE_SETTING_DEFAULTS: Omit<QueueSettings, 'keyExpression'> = {
   dispatchStrategy: 'random',
   dataRetentionMs: 7 * DAY_MS,

@@ -16,11 +16,12 @@ const LIMITED: QueueDefinition = {
   createdAtMs: 1_763_600_000_000,
 };
 const UNLIMITED: QueueDefinition = { ...LIMITED, limits: { ...NO_LIMITS }, partitions: [3] };
+const OBJECTIVE: QueueDefinition = { ...UNLIMITED, lagObjectiveMs: 30_000 };
 const parsed = (definition: QueueDefinition): QueueDefinition => JSON.parse(JSON.stringify(definition));
 
 describe('a definition written out', () => {
   test('says the same, whatever it came from', () => {
-    for (const given of [LIMITED, UNLIMITED]) {
+    for (const given of [LIMITED, UNLIMITED, OBJECTIVE, { ...OBJECTIVE, lagObjectiveMs: null }]) {
       expect(compactDefinition(given)).toStrictEqual(given);
       expect(compactDefinition(given)).not.toBe(given);
       expect(compactDefinition(parsed(given))).toStrictEqual(given);
@@ -46,6 +47,7 @@ describe('a definition written out', () => {
     const { queueId, name, topicFilter, partitions, version, createdAtMs, ...settings } = LIMITED;
     const own = { queueId, name, topicFilter, partitions, version, createdAtMs };
     expect(definitionOf(own, settings)).toStrictEqual(LIMITED);
+    expect(definitionOf(own, { ...settings, lagObjectiveMs: 5 })).toStrictEqual({ ...LIMITED, lagObjectiveMs: 5 });
     const newer = { ...settings, ackDeadlineMs: 30_000 };
     expect(definitionOf(own, newer)).toStrictEqual({ ...LIMITED, ackDeadlineMs: 30_000 });
   });
@@ -57,6 +59,10 @@ describe('a definition written out', () => {
     for (const field of Object.keys(settings)) {
       expect(hasSameSettings(one, { ...one, [field]: 'another' } as QueueDefinition)).toBe(false);
     }
+    expect(hasSameSettings(one, OBJECTIVE)).toBe(false);
+    const late = compactDefinition(parsed(OBJECTIVE));
+    expect(hasSameSettings(late, compactDefinition(parsed({ ...OBJECTIVE, queueId: 8 })))).toBe(true);
+    expect(hasSameSettings(late, { ...late, lagObjectiveMs: 60_000 })).toBe(false);
     const newer = { ...one, ackDeadlineMs: 30_000 };
     expect(hasSameSettings(newer, { ...newer })).toBe(false);
   });

@@ -105,6 +105,20 @@ const ACCESS_COMMANDS: readonly MetaCommand[] = [
   { kind: 'remove-access', table: 'ban', key: 'clientid/x' },
 ];
 
+/** Came with objectives of queues; a queue without one is written as before. */
+const OBJECTIVE_COMMANDS: readonly MetaCommand[] = [30_000, null].map((lagObjectiveMs) => ({
+  kind: 'define-queue',
+  queue: {
+    ...QUEUE_SETTING_DEFAULTS,
+    lagObjectiveMs,
+    name: 'jobs',
+    topicFilter: 'jobs/#',
+    isLastValue: false,
+    keyExpression: null,
+    partitionCount: 1,
+  },
+}));
+
 const linesOf = (file: string): string[] =>
   readFileSync(join(import.meta.dirname, 'testdata', file), 'utf8')
     .trimEnd()
@@ -112,6 +126,7 @@ const linesOf = (file: string): string[] =>
 const golden = linesOf('commands-v1.txt');
 const clusterGolden = linesOf('commands-cluster.txt');
 const accessGolden = linesOf('commands-access.txt');
+const objectiveGolden = linesOf('commands-objective.txt');
 
 const STAMP_MS = 1_700_000_000_123;
 
@@ -125,6 +140,14 @@ describe('the format of metadata entries', () => {
 
   test.each(CLUSTER_COMMANDS.map((command, i) => [command.kind, command, clusterGolden[i]] as const))(
     '%s, with clusters of several nodes',
+    (_, command, line) => {
+      expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
+      expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
+    },
+  );
+
+  test.each(OBJECTIVE_COMMANDS.map((command, i) => [command.kind, command, objectiveGolden[i]] as const))(
+    '%s, with an objective',
     (_, command, line) => {
       expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
       expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });

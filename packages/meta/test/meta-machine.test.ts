@@ -142,6 +142,21 @@ describe('the metadata machine', () => {
     expect(update(999).result).toBe('changed-meanwhile');
   });
 
+  test('an objective comes and goes; who does not say it, as those of earlier versions, leaves it as it is', () => {
+    const fixture = formed();
+    const update = (earlier: MetaReply, change: Partial<QueueDraft>): MetaReply => {
+      const expectedVersion = earlier.changed?.version as number;
+      return fixture.apply({ kind: 'update-queue', queueId: 1, expectedVersion, queue: draft('jobs', change) });
+    };
+    const defined = fixture.apply({ kind: 'define-queue', queue: draft('jobs') });
+    expect(defined.changed).not.toHaveProperty('lagObjectiveMs');
+    const given = update(defined, { lagObjectiveMs: 30_000 });
+    expect(given.changed?.lagObjectiveMs).toBe(30_000);
+    const silent = update(given, { dispatchStrategy: 'round_robin' });
+    expect(silent.changed?.lagObjectiveMs).toBe(30_000);
+    expect(update(silent, { lagObjectiveMs: null }).changed?.lagObjectiveMs).toBeNull();
+  });
+
   test('counts queues and partitions against their limits', () => {
     const fixture = formed();
     fixture.apply({ kind: 'set-config', config: { ...DEFAULT_QUEUE_SUBSYSTEM_CONFIG, queueCountMax: 1 } });

@@ -476,7 +476,7 @@ export interface StoreOptions {
   readCacheBytesMax: number;
   /** What the whole cluster may retain. */
   retained: RetainedLimits;
-  /** How old a message may become before its consumers count as too slow. Absent: `DEFAULT_LAG_OBJECTIVE_MS`. */
+  /** How old a message may become before its consumers count as too slow, unless its queue says so itself. Absent: `DEFAULT_LAG_OBJECTIVE_MS`. */
   lagObjectiveMs?: number;
   /** Undefined: a share of the disk. */
   diskReserveBytes: number | undefined;

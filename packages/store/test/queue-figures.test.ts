@@ -104,6 +104,11 @@ describe('the state of consumers', () => {
     await passLooking(paces, 5_000);
     const young = await figures();
     expect([young.drainSeconds, young.status]).toEqual([Number.POSITIVE_INFINITY, OK]);
+    // Its own objective is what counts, where it has one.
+    await store.define({ lagObjectiveMs: 10_000 });
+    expect([(await figures()).objectiveMs, (await figures()).status]).toEqual([10_000, FALLING_BEHIND]);
+    await store.define({ lagObjectiveMs: null });
+    expect([(await figures()).objectiveMs, (await figures()).status]).toEqual([OBJECTIVE_MS, OK]);
     await passLooking(paces, 30_000);
     expect((await figures()).status).toBe(FALLING_BEHIND);
   });

@@ -16,6 +16,8 @@ interface Range {
 
 /** What EMQX calls infinity: no limit, null inside. */
 export const INFINITY = 'infinity';
+/** No value of its own, null inside. */
+export const DEFAULT = 'default';
 
 export function textField(about: Description & { charactersMax: number }): Field<string> {
   const { charactersMax, ...description } = about;
@@ -97,6 +99,21 @@ export function durationField(about: Description & { minMs: number; maxMs: numbe
       }
       return result;
     },
+  };
+}
+
+/** The same, or `"default"` for what the broker's configuration says: null inside. */
+export function ownDurationField(about: Description & { minMs: number; maxMs: number }): Field<number | null> {
+  const field = durationField(about);
+  return {
+    schema: {
+      ...field.schema,
+      oneOf: [
+        { type: 'integer', minimum: about.minMs, maximum: about.maxMs, description: 'Milliseconds' },
+        { type: 'string', description: `A duration: ${DURATION_FORM}; or "${DEFAULT}"` },
+      ],
+    },
+    read: (value) => (value === DEFAULT ? accept(null) : field.read(value)),
   };
 }
 

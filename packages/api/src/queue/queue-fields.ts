@@ -8,9 +8,11 @@ import {
   checkedTextField,
   choiceField,
   countLimitField,
+  DEFAULT,
   durationField,
   INFINITY,
   integerField,
+  ownDurationField,
   sizeLimitField,
   textField,
 } from '../field/scalar-fields.ts';
@@ -18,9 +20,11 @@ import {
 /** Says whether a key expression can be compiled; injected, so that the API does not depend on the language. */
 export type ValidateKeyExpression = (source: string) => { ok: true } | { ok: false; message: string; hint: string };
 
+const SECOND_MS = 1_000;
 const DAY_MS = 86_400_000;
 /** Longer than any broker lives, short enough that adding it to a timestamp stays exact. */
 const DURATION_MS_MAX = 36_500 * DAY_MS;
+const LAG_OBJECTIVE_MS_MAX = 365 * DAY_MS;
 const NAME_CHARACTERS_MAX = 255;
 const FILTER_CHARACTERS_MAX = 65_535;
 const KEY_EXPRESSION_CHARACTERS_MAX = 4_096;
@@ -120,6 +124,14 @@ export function queueSettingFields({ validateKeyExpression }: QueueFieldsOptions
       default: '100ms',
       minMs: 1,
       maxMs: DAY_MS,
+    }),
+    lag_objective: ownDurationField({
+      description:
+        'How old a message may become before the consumers of this queue are too slow: the status of the queue, `sluice lag`, dashboards and alerts go by it. Nothing is refused or dropped because of it. `default`: as the configuration says (`queues.lagObjective`).',
+      default: DEFAULT,
+      example: '30s',
+      minMs: SECOND_MS,
+      maxMs: LAG_OBJECTIVE_MS_MAX,
     }),
     consumer_max_inactive: durationField({
       description: ACCEPTED_ONLY,

@@ -145,6 +145,7 @@ function settingsOf(values: Omit<FieldValues<SettingFields>, 'limits' | 'key_exp
   if (values.data_retention_period !== undefined) settings.dataRetentionMs = values.data_retention_period;
   if (values.local_max_inflight !== undefined) settings.localMaxInflight = values.local_max_inflight;
   if (values.redispatch_interval !== undefined) settings.redispatchIntervalMs = values.redispatch_interval;
+  if (values.lag_objective !== undefined) settings.lagObjectiveMs = values.lag_objective;
   if (values.consumer_max_inactive !== undefined) settings.consumerMaxInactiveMs = values.consumer_max_inactive;
   if (values.ping_interval !== undefined) settings.pingIntervalMs = values.ping_interval;
   if (values.busy_session_retry_interval !== undefined)

@@ -1,5 +1,5 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { INFINITY } from '../field/scalar-fields.ts';
+import { DEFAULT, INFINITY } from '../field/scalar-fields.ts';
 
 /** A queue as every answer shows it: durations in milliseconds, sizes in bytes. */
 export function queueView(queue: QueueDefinition): Record<string, unknown> {
@@ -21,6 +21,7 @@ export function queueView(queue: QueueDefinition): Record<string, unknown> {
     },
     local_max_inflight: queue.localMaxInflight,
     redispatch_interval: queue.redispatchIntervalMs,
+    lag_objective: queue.lagObjectiveMs ?? DEFAULT,
     consumer_max_inactive: queue.consumerMaxInactiveMs,
     ping_interval: queue.pingIntervalMs,
     busy_session_retry_interval: queue.busySessionRetryIntervalMs,
@@ -105,6 +106,14 @@ export const QUEUE_SCHEMA = {
     },
     local_max_inflight: { type: 'integer', minimum: 1, description: 'Most unacknowledged messages per consumer.' },
     redispatch_interval: milliseconds('Wait of a rejected message that nobody else can take.'),
+    lag_objective: {
+      oneOf: [
+        { type: 'integer', minimum: 1 },
+        { type: 'string', enum: [DEFAULT] },
+      ],
+      description:
+        'How old a message may become before the consumers are too slow. Milliseconds, or `default`: as the configuration says.',
+    },
     consumer_max_inactive: milliseconds(COMPATIBILITY),
     ping_interval: milliseconds(COMPATIBILITY),
     busy_session_retry_interval: milliseconds(COMPATIBILITY),

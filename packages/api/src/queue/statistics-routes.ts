@@ -34,6 +34,7 @@ function statisticsView(
       lag_seconds: figures.lagSeconds,
       oldest_message_age_seconds: oldest === null ? 0 : Math.max(0, (nowMs - oldest) / 1_000),
       oldest_published_at: oldest === null ? null : new Date(oldest).toISOString(),
+      lag_objective_seconds: figures.lagObjectiveSeconds,
       consumers: figures.consumers,
       status: figures.status,
       published_per_second: figures.publishedPerSecond,
@@ -86,6 +87,7 @@ const FIGURES = {
     nullable: true,
     description: 'When that message was published.',
   },
+  lag_objective_seconds: seconds('How old a message may become: the objective of the queue, or of the configuration.'),
   consumers: count('Attached consumers.'),
   status: {
     type: 'string',

@@ -23,6 +23,7 @@ describe('a queue with a name', () => {
       },
       local_max_inflight: 10,
       redispatch_interval: 100,
+      lag_objective: 'default',
       consumer_max_inactive: 30_000,
       ping_interval: 10_000,
       busy_session_retry_interval: 100,
@@ -37,6 +38,11 @@ describe('a queue with a name', () => {
 
     const changed = await call('PUT', `${QUEUES}/orders`, { dispatch_strategy: 'least_inflight' });
     expect([changed.status, changed.body]).toEqual([200, { ...defaults, dispatch_strategy: 'least_inflight' }]);
+    expect((await call('PUT', `${QUEUES}/orders`, { lag_objective: '10s' })).body).toMatchObject({
+      lag_objective: 10_000,
+      dispatch_strategy: 'least_inflight',
+    });
+    expect((await call('PUT', `${QUEUES}/orders`, changed.body)).body).toEqual(changed.body);
 
     expect(await call('DELETE', `${QUEUES}/orders`)).toMatchObject({ status: 204, text: '' });
     expect(await call('GET', `${QUEUES}/orders`)).toMatchObject({
@@ -59,6 +65,7 @@ describe('a queue with a name', () => {
       limits: { max_shard_message_count: 5, max_shard_message_bytes: '100MB', overflow: 'drop_oldest' },
       local_max_inflight: 1,
       redispatch_interval: 250,
+      lag_objective: '30s',
       consumer_max_inactive: '1m',
       ping_interval: '1s',
       busy_session_retry_interval: '5ms',
@@ -78,6 +85,7 @@ describe('a queue with a name', () => {
         overflow: 'drop_oldest',
       },
       redispatch_interval: 250,
+      lag_objective: 30_000,
       consumer_max_inactive: 60_000,
       ping_interval: 1_000,
       busy_session_retry_interval: 5,

@@ -141,7 +141,13 @@ export class TestNode {
       clock: systemClock,
       leading: () => this.watcher.coordinator,
     });
-    this.queues = new QueueAdministration({ metadata: this.metadata, topology, transport, clock: systemClock });
+    this.queues = new QueueAdministration({
+      metadata: this.metadata,
+      topology,
+      transport,
+      clock: systemClock,
+      lagObjectiveMs: 300_000,
+    });
     this.watcher.start();
   }
 

@@ -89,6 +89,8 @@ export interface QueueStatistics {
   lagSeconds: number;
   /** Publish time of that message; null when there is none. */
   oldestPublishedAtMs: number | null;
+  /** How old a message may become before the consumers are too slow: the queue's own, or the configuration's. */
+  lagObjectiveSeconds: number;
   consumers: number;
   status: ConsumerStatus;
   /** Messages a second, in the mean of a minute; null while the leaders have not seen enough. */

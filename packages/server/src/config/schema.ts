@@ -334,7 +334,8 @@ const api = {
 
 const queues = {
   lagObjective: duration({
-    about: 'How old a message may become before its consumers count as too slow; metrics and alerts go by it.',
+    about:
+      'How old a message may become before its consumers count as too slow, in queues without a lag_objective of their own; metrics and alerts go by it.',
     default: '5m',
     min: SECOND_MS,
     max: 365 * 24 * HOUR_MS,

@@ -86,7 +86,7 @@ export const QUEUE_FAMILIES: readonly QueueFamily[] = [
   family(
     'sluice_queue_objective_seconds',
     'gauge',
-    'How old a message may become before its consumers are too slow (queues.lagObjective)',
+    'How old a message may become before its consumers are too slow (lag_objective of the queue, else queues.lagObjective)',
     (queue) => queue.objectiveMs / 1000,
   ),
   coarse(

@@ -54,10 +54,11 @@ export class QueueFigures {
   /** From this delivery on, a record counts as stuck. */
   static readonly STUCK_DELIVERIES = 5;
 
+  /** `objectiveMs` holds for queues without an objective of their own. */
   constructor(definition: QueueDefinition, objectiveMs: number, clock: Clock) {
     this.definition = definition;
     this.labels = { queue: definition.name };
-    this.objectiveMs = objectiveMs;
+    this.objectiveMs = definition.lagObjectiveMs ?? objectiveMs;
     this.#nowMs = clock.nowMs();
     this.#monotonicMs = clock.monotonicMs();
   }

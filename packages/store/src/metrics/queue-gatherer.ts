@@ -24,7 +24,7 @@ export class QueueGatherer {
     partitions: ReadonlyMap<number, Partition>;
     topology: Topology;
     clock: Clock;
-    /** How old a message may become before its consumers are too slow. */
+    /** How old a message may become before its consumers are too slow, in queues without an objective of their own. */
     objectiveMs: number;
   }) {
     this.#partitions = options.partitions;
