@@ -114,7 +114,7 @@ describe('a drain', () => {
     const clients = await Promise.all(Array.from({ length: 30 }, () => gateway.raw()));
     await Promise.all(clients.map((client, i) => client.hello(`c${i}`)));
     const left = new Set<number>();
-    const done = gateway.gateway.drain({ drainMs: 500 });
+    const done = gateway.gateway.drain({ drainMs: 500, perSecond: 1 });
     let isDone = false;
     void done.then(() => {
       isDone = true;
@@ -125,6 +125,16 @@ describe('a drain', () => {
     });
     expect(gateway.gateway.counts().sessions).toBe(0);
     expect(left.size).toBeGreaterThan(4);
+  });
+
+  test('of few does not take the time there is for many', async () => {
+    const clients = await Promise.all(Array.from({ length: 36 }, () => gateway.raw()));
+    await Promise.all(clients.map((client, i) => client.hello(`c${i}`)));
+    const startedMs = performance.now();
+    await gateway.gateway.drain({ drainMs: 60_000 });
+    expect(gateway.gateway.counts().sessions).toBe(0);
+    // 36 at 100 a second; evenly over the time it would be 36 s.
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
   test('ends with its time, whoever has not answered', async () => {
@@ -139,7 +149,7 @@ describe('a drain', () => {
   test('that is taken back lets clients in again, and those that were not asked to go stay', async () => {
     const clients = await Promise.all(Array.from({ length: 4 }, () => gateway.raw()));
     for (const [n, client] of clients.entries()) await client.hello(`x${n}`);
-    const done = gateway.gateway.drain({ drainMs: 60_000, serverReference: REFERENCE, moved: true });
+    const done = gateway.gateway.drain({ drainMs: 60_000, serverReference: REFERENCE, moved: true, perSecond: 1 });
     await until(() => clients.filter(({ closed }) => closed).length === 1);
     gateway.gateway.endDrain();
     await done;
