@@ -6,9 +6,11 @@ import { type SimEvent, SimWorld } from './sim-world.ts';
  * are those of its world; what would let the real world in (the time of day, chance) throws, so that a run that is not
  * a function of its seed is found at the call and not by luck.
  *
- * One simulation at a time in a process.
+ * One simulation at a time in a process: a second would take the first one's globals for the real ones.
  */
 export function enterWorld(world: SimWorld): () => void {
+  if (entered) throw new Error('a simulation is still going on in this process: wait for its verdict first');
+  entered = true;
   const target = globalThis as unknown as Record<string, unknown>;
   const saved: [object, string, PropertyDescriptor | undefined][] = [];
   const replace = (owner: object, name: string, value: unknown): void => {
@@ -47,8 +49,11 @@ export function enterWorld(world: SimWorld): () => void {
       if (descriptor === undefined) delete (owner as Record<string, unknown>)[name];
       else Object.defineProperty(owner, name, descriptor);
     }
+    entered = false;
   };
 }
+
+let entered = false;
 
 const REAL_TIMERS = 'node:internal/timers';
 const REAL_WORLD: readonly [object, string][] = [

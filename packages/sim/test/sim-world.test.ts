@@ -55,4 +55,14 @@ describe('a simulated world', () => {
     });
     expect(heard).toEqual(['stopped 100']);
   });
+
+  test('is alone in its process', async () => {
+    const first = simulate('test', 1, {}, async (world) => {
+      await world.run(10);
+      return 'whole';
+    });
+    await expect(simulate('test', 2, {}, async () => '')).rejects.toThrow('a simulation is still going on');
+    expect((await first).summary).toBe('whole');
+    expect((await simulate('test', 2, {}, async () => '')).failure).toBeUndefined();
+  });
 });
