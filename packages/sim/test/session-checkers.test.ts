@@ -88,6 +88,18 @@ describe('what a kept session promises', () => {
     expect(again.duplicates).toBe(1);
   });
 
+  test('sent again under the identifier of the subscription that goes on: in its place, not late', () => {
+    const { check, id, all } = subscribed(3);
+    const [first, second, third] = texts(all) as [string, string, string];
+    check.delivered(connection, id, first, false);
+    check.doubtful(id);
+    const next = check.asked('c', 1, 'd/+', 0, id);
+    check.delivered(connection, next, third, false);
+    const again = { connectSentMs: 50 };
+    expect(found(() => check.delivered(again, next, first, true))).toBe('');
+    expect(found(() => check.delivered(again, next, second, true))).toBe('order of delivery');
+  });
+
   test('at QoS 2 a second time, whatever was done to whom', () => {
     const { check, id, all } = subscribed(1);
     const text = all[0]?.text as string;

@@ -76,11 +76,15 @@ export class SessionCheck {
 
   // ---- subscribers
 
-  /** @returns its Subscription Identifier. */
-  asked(clientId: string, partition: number, filter: string, atMs: number): number {
+  /**
+   * `former`: one of the same filter that may be there all the same, and goes on under the new identifier.
+   * @returns its Subscription Identifier.
+   */
+  asked(clientId: string, partition: number, filter: string, atMs: number, former?: number): number {
     const id = ++this.#subscriptionIds.last;
     this.#subscriptions.set(id, {
       id,
+      former: former === undefined ? undefined : this.#subscription(former),
       clientId,
       filter,
       stream: `${partition} ${filter}`,
@@ -204,10 +208,12 @@ export class SessionCheck {
   }
 
   #inOrder(
-    { newest, sinceMs }: CheckedSubscription,
+    { newest, sinceMs, former }: CheckedSubscription,
     { id, publisher, topic, sequence, sentAtMs, text }: SessionMessage,
     where: string,
   ): void {
+    // Sent again, in its place, under the identifier of now.
+    for (let before = former; before !== undefined; before = before.former) if (before.received.has(id)) return;
     // First brought when nobody wanted it, and again when somebody did: behind what came in between.
     if (this.#resent.has(id) && sentAtMs < sinceMs) return;
     const line = `${publisher} ${topic}`;
@@ -279,6 +285,8 @@ export function covers(filter: string, topic: string): boolean {
 
 interface CheckedSubscription {
   readonly id: number;
+  /** Which it may be the same as. */
+  readonly former: CheckedSubscription | undefined;
   readonly clientId: string;
   readonly filter: string;
   readonly stream: string;

@@ -137,8 +137,9 @@ export class KeptClient implements ConnectionListener {
     const wish = this.#wishes.get(filter);
     if (wish === undefined || wish.state === 'out') {
       // One that may be there all the same goes on, under the new identifier.
-      const sinceMs = wish?.isUnsure === true ? 0 : world.nowMs;
-      const subscriptionId = check.asked(this.clientId, this.#partition, filter, sinceMs);
+      const former = wish?.isUnsure === true ? wish.subscriptionId : undefined;
+      const sinceMs = former === undefined ? world.nowMs : 0;
+      const subscriptionId = check.asked(this.clientId, this.#partition, filter, sinceMs, former);
       this.#wishes.set(filter, { filter, subscriptionId, state: 'asking', isUnsure: false });
     } else if (wish.state === 'in' && draw.onceIn(3)) {
       wish.state = 'leaving';
