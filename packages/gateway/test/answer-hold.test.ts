@@ -1,42 +1,48 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
+import { type Packet, PacketType, type SubscribePacket, type Subscription } from '@sluice/mqtt/codec/packet';
+import type { StoredFilter } from '@sluice/rpc/contract/sessions';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
 import { StoredSessions } from '../src/session/stored-sessions.ts';
+import type { RawClient } from './doubles/raw-client.ts';
 import { TestGateway } from './doubles/test-gateway.ts';
 
-const SUBSCRIBE: Packet = {
+const SUBSCRIBE: SubscribePacket = {
   type: PacketType.SUBSCRIBE,
   packetId: 1,
   subscriptions: [{ filter: 'a', qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
 };
 
-/** Stores that let everybody in, and answer a subscription when they are told to. */
+const UNSUBSCRIBE: Packet = { type: PacketType.UNSUBSCRIBE, packetId: 2, filters: ['a'] };
+
+/** Stores that let everybody in, and answer a change of subscriptions when they are told to. */
 class SlowStores {
-  asked = 0;
-  #answers: (() => void)[] = [];
-  readonly #done: SessionAnswer = {
-    status: 'done',
-    epoch: 1,
-    present: false,
-    subscriptions: [],
-    taken: [],
-    bound: [],
-    numbers: [],
-  };
+  readonly asked: string[] = [];
+  readonly #answers: ((status: SessionAnswer['status']) => void)[] = [];
   readonly client = {
-    open: async () => this.#done,
+    open: async () => DONE,
     attach: () => {},
-    close: async () => this.#done,
-    subscribe: () => {
-      this.asked++;
-      return new Promise((resolve) => {
-        this.#answers.push(() => resolve(this.#done));
-      });
+    close: async () => {
+      this.asked.push('end');
+      return DONE;
     },
+    subscribe: (_: unknown, filters: readonly StoredFilter[]) =>
+      this.#ask(...filters.map(({ filter }) => `+${filter}`)),
+    unsubscribe: (_: unknown, filters: readonly string[]) => this.#ask(...filters.map((filter) => `-${filter}`)),
   };
 
-  answer(): void {
-    for (const answer of this.#answers.splice(0)) answer();
+  #ask(...filters: readonly string[]): Promise<SessionAnswer> {
+    this.asked.push(filters.join(' '));
+    return new Promise((resolve) => this.#answers.push((status) => resolve({ ...DONE, status })));
+  }
+
+  /** The first question; as soon as there is one. */
+  async answer(status: SessionAnswer['status'] = 'done'): Promise<void> {
+    while (this.#answers.length === 0) await new Promise(setImmediate);
+    this.#answers.shift()?.(status);
+  }
+
+  async areAsked(count: number): Promise<void> {
+    while (this.asked.length < count) await new Promise(setImmediate);
   }
 
   get sessions(): StoredSessions {
@@ -44,6 +50,16 @@ class SlowStores {
     return new StoredSessions({ client, topology: { partitionCount: 1 }, expiryWithoutPropertyS: 60 });
   }
 }
+
+const DONE: SessionAnswer = {
+  status: 'done',
+  epoch: 1,
+  present: false,
+  subscriptions: [],
+  taken: [],
+  bound: [],
+  numbers: [],
+};
 
 let stores: SlowStores;
 let gateway: TestGateway;
@@ -59,9 +75,9 @@ describe('a SUBACK of a kept session', () => {
     await client.hello('x', { properties: { sessionExpiryIntervalS: 60 } });
     client.send(SUBSCRIBE);
     client.send({ type: PacketType.PINGREQ });
-    while (stores.asked === 0) await new Promise(setImmediate);
+    await stores.areAsked(1);
     expect(client.packets).toEqual([]);
-    stores.answer();
+    await stores.answer();
     expect((await client.next()).type).toBe(PacketType.SUBACK);
     expect((await client.next()).type).toBe(PacketType.PINGRESP);
   });
@@ -72,10 +88,91 @@ describe('a SUBACK of a kept session', () => {
     const properties = { sessionExpiryIntervalS: 60 };
     await client.hello('x', version === 5 ? { ...kept, properties } : kept);
     client.send(SUBSCRIBE);
-    while (stores.asked === 0) await new Promise(setImmediate);
+    await stores.areAsked(1);
     const other = await gateway.raw();
     await other.hello('x', { cleanStart: false, properties });
     await client.untilClosed();
     expect(client.packets.map(({ type }) => type)).toEqual(version === 5 ? [PacketType.DISCONNECT] : []);
+  });
+});
+
+describe('a kept session that is taken over while the stores change its subscriptions', () => {
+  const KEPT = { cleanStart: false, properties: { sessionExpiryIntervalS: 60 } };
+
+  async function subscribed() {
+    const client = await gateway.raw();
+    await client.hello('x', KEPT);
+    client.send(SUBSCRIBE);
+    await stores.answer();
+    await client.next();
+    return client;
+  }
+
+  /** The gateway has what this client sent, and would have answered by now. */
+  async function hasRead(client: RawClient): Promise<void> {
+    const watcher = await gateway.raw();
+    await watcher.hello('w');
+    const [subscription] = SUBSCRIBE.subscriptions;
+    watcher.send({ ...SUBSCRIBE, subscriptions: [{ ...(subscription as Subscription), filter: 't' }] });
+    await watcher.next();
+    const payload = new Uint8Array(0);
+    client.send({ type: PacketType.PUBLISH, topic: 't', payload, qos: 0, retain: false, dup: false, packetId: 0 });
+    expect((await watcher.next()).type).toBe(PacketType.PUBLISH);
+    watcher.send({ type: PacketType.PINGREQ });
+    expect((await watcher.next()).type).toBe(PacketType.PINGRESP);
+  }
+
+  async function takenOver() {
+    const other = await gateway.raw();
+    await other.hello('x', KEPT);
+    return other;
+  }
+
+  test('UNSUBACK waits for the removal that its former connection asked for', async () => {
+    const client = await subscribed();
+    client.send(UNSUBSCRIBE);
+    await stores.areAsked(2);
+    const other = await takenOver();
+    other.send(UNSUBSCRIBE);
+    other.send({ type: PacketType.PINGREQ });
+    await hasRead(other);
+    expect(other.packets).toEqual([]);
+    await stores.answer();
+    expect((await other.next()).type).toBe(PacketType.UNSUBACK);
+    expect((await other.next()).type).toBe(PacketType.PINGRESP);
+    expect(stores.asked).toEqual(['+a', '-a']);
+  });
+
+  test('and nobody goes on with what the stores did not do', async () => {
+    const client = await subscribed();
+    client.send(UNSUBSCRIBE);
+    await stores.areAsked(2);
+    const other = await takenOver();
+    await stores.answer('unavailable');
+    await other.untilClosed();
+  });
+
+  test('the stores hear of changes in the order of the client, one question at a time', async () => {
+    const client = await subscribed();
+    client.send(UNSUBSCRIBE);
+    await stores.areAsked(2);
+    const other = await takenOver();
+    other.send(SUBSCRIBE);
+    other.send({ ...SUBSCRIBE, packetId: 3 });
+    other.send({ ...UNSUBSCRIBE, packetId: 4 });
+    await hasRead(other);
+    for (let i = 0; i < 3; i++) await stores.answer();
+    const answers = [await other.next(), await other.next(), await other.next()];
+    expect(answers.map(({ type }) => type)).toEqual([PacketType.SUBACK, PacketType.SUBACK, PacketType.UNSUBACK]);
+    expect(stores.asked).toEqual(['+a', '-a', '+a +a', '-a']);
+  });
+
+  test('what a connection asked for at its end is asked before the end', async () => {
+    const client = await subscribed();
+    client.send(UNSUBSCRIBE);
+    client.send(SUBSCRIBE);
+    client.send({ type: PacketType.DISCONNECT, reasonCode: 0 });
+    await stores.areAsked(4);
+    expect(stores.asked).toEqual(['+a', '-a', '+a', 'end']);
   });
 });

@@ -59,7 +59,7 @@ export class AnswerHold implements RouteWaiter {
     } else if (packet.type === PacketType.SUBACK) {
       if (this.#hasNewRoutes) this.#awaitRoutes();
       if (this.#toKeep.length > 0) this.#await(session?.stored?.subscribe(this.#toKeep.splice(0)));
-    } else if (packet.type === PacketType.UNSUBACK && this.#toForget.length > 0) {
+    } else if (packet.type === PacketType.UNSUBACK) {
       this.#await(session?.stored?.unsubscribe(this.#toForget.splice(0)));
     }
   }

@@ -9,6 +9,7 @@ import type { GatewaySession } from '../deliver/gateway-session.ts';
 import type { PublishIngress } from '../publish/publish-ingress.ts';
 import { StoredExchanges } from './stored-exchanges.ts';
 import { StreamMessage, type StreamMessageOwner, StreamSource } from './stream-message.ts';
+import { SubscriptionLine } from './subscription-line.ts';
 
 /**
  * The stored side of a session that is connected here: what its client subscribes to is kept, and what its streams hold
@@ -26,16 +27,18 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   readonly #client: SessionClient;
   readonly #byStream = new Map<number, StreamPlace>();
   #isClosed = false;
-  /** Subscriptions that are not answered yet, and what came of their streams all the same. */
-  #subscribing = 0;
+  readonly #line = new SubscriptionLine({
+    subscribe: (filters) => this.#subscribe(filters),
+    unsubscribe: (texts) => this.#unsubscribe(texts),
+  });
+  /** Subscriptions are not answered yet; and what came of their streams all the same. */
+  #isSubscribing = false;
   readonly #early: StreamDelivery[] = [];
   /** By stream and offset: sent by an earlier gateway, not come from the stream yet. As many as packet ids at most. */
   readonly #absent = new Map<number, Map<number, OutboundMessage>>();
 
   /** Unacknowledged deliveries of streams at most, if the client's Receive Maximum allows more. */
   static readonly WINDOW_MAX = 256;
-  /** Filters of one command: each begins or ends a stream, and a store applies a command in one turn. */
-  static readonly FILTERS_MAX = 64;
   /** A store that does not answer for so long: the client comes again. */
   static readonly PATIENCE_MS = 10_000;
 
@@ -55,40 +58,46 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   }
 
   /** True when all of them are kept; false: the client must not be told so. */
-  async subscribe(subscriptions: readonly SessionSubscription[]): Promise<boolean> {
-    const filters = subscriptions.map(storedFilter);
-    this.#subscribing++;
-    let isKept = true;
-    for (const some of inSteps(filters)) {
-      const answer = await this.#client.subscribe(this.key, some, StoredSession.PATIENCE_MS);
-      isKept &&= answer.status === 'done' && answer.subscriptions.every(({ streamId }) => streamId !== -1);
-      if (this.#isClosed || answer.status !== 'done') break;
-      for (const view of answer.subscriptions) this.#adopt(view);
-    }
-    this.#subscribing--;
-    if (this.#isClosed) return false;
-    const early = this.#early.splice(0);
-    this.delivered(early);
-    return isKept;
+  subscribe(subscriptions: readonly SessionSubscription[]): Promise<boolean> {
+    return this.#line.subscribe(subscriptions.map(storedFilter));
   }
 
-  async unsubscribe(texts: readonly string[]): Promise<boolean> {
+  /** Undefined: it has none of them, and none is on its way. */
+  unsubscribe(texts: readonly string[]): Promise<boolean> | undefined {
+    return this.#line.unsubscribe(texts);
+  }
+
+  async #subscribe(filters: readonly StoredFilter[]): Promise<boolean> {
+    this.#isSubscribing = true;
+    const answer = await this.#client.subscribe(this.key, filters, StoredSession.PATIENCE_MS);
+    this.#isSubscribing = false;
+    if (this.#isClosed) return false;
+    for (const view of answer.subscriptions) this.#adopt(view);
+    this.delivered(this.#early.splice(0));
+    return this.#isKept(answer.status === 'done' && answer.subscriptions.every(({ streamId }) => streamId !== -1));
+  }
+
+  async #unsubscribe(texts: readonly string[]): Promise<boolean> {
     const gone = new Set(texts);
     for (const [streamId, { filter }] of this.#byStream) {
       if (!gone.has(filter)) continue;
       this.#byStream.delete(streamId);
       this.#vanished(streamId, Number.POSITIVE_INFINITY);
     }
-    for (const some of inSteps(texts)) {
-      const answer = await this.#client.unsubscribe(this.key, some, StoredSession.PATIENCE_MS);
-      if (answer.status !== 'done') return false;
-    }
-    return true;
+    const { status } = await this.#client.unsubscribe(this.key, texts, StoredSession.PATIENCE_MS);
+    return this.#isKept(status === 'done');
+  }
+
+  /** Over whatever connection it was asked, the one that has the session now must not go on with something else. */
+  #isKept(isKept: boolean): boolean {
+    if (!isKept && !this.#isClosed) this.#session.cut();
+    return isKept;
   }
 
   /** The connection is over; from now on the session waits for so long. */
   close(expiryS: number, takesWillBack: boolean): void {
     if (this.#isClosed) return;
+    this.#line.close();
     this.#isClosed = true;
     this.exchanges.close(expiryS > 0);
     void this.#client.close(this.key, expiryS, takesWillBack, StoredSession.PATIENCE_MS);
@@ -98,7 +107,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     for (const delivery of deliveries) {
       const { streamId, offset, record } = delivery;
       // Its window bounds how many.
-      if (this.#subscribing > 0 && !this.#byStream.has(streamId)) this.#early.push(delivery);
+      if (this.#isSubscribing && !this.#byStream.has(streamId)) this.#early.push(delivery);
       else this.#deliver(streamId, offset, new EncodedRecord(record));
     }
   }
@@ -211,11 +220,6 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     const nowMs = this.#session.nowMs();
     this.#session.deliverStored(message, qos, retain, subscriptionIdentifier, message, packetId, nowMs);
   }
-}
-
-function* inSteps<T>(all: readonly T[]): Iterable<readonly T[]> {
-  for (let at = 0; at < all.length; at += StoredSession.FILTERS_MAX)
-    yield all.slice(at, at + StoredSession.FILTERS_MAX);
 }
 
 interface StreamPlace {
