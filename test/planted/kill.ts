@@ -60,10 +60,18 @@ function run(bug: PlantedBug, tests: string, report: string): Promise<number | '
 async function firstFailure(report: string): Promise<string | undefined> {
   const { testResults, numTotalTests } = JSON.parse(await readFile(report, 'utf8')) as {
     numTotalTests: number;
-    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
+    testResults: {
+      message: string;
+      assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+    }[];
   };
   for (const { assertionResults, message } of testResults) {
-    for (const { status, fullName } of assertionResults) if (status === 'failed') return fullName;
+    for (const { status, fullName, failureMessages } of assertionResults) {
+      if (status !== 'failed') continue;
+      // On a busy machine that alone says little: whoever reads it looks again.
+      const isLate = failureMessages.some((text) => text.includes('Exceeded timeout'));
+      return isLate ? `${fullName}, which came to no end within its time` : fullName;
+    }
     if (assertionResults.length === 0 && message !== '') throw new Error(`a test file did not load: ${message}`);
   }
   if (numTotalTests === 0) throw new Error('no test ran: the pattern of the list is wrong');
