@@ -23,7 +23,7 @@ export async function readResidentRows(
 ): Promise<ResidentRow[]> {
   const rows: ResidentRow[] = [];
   const prefix = groupRange(groupId).from;
-  for (const range of ranges) {
+  for (const range of adjoined(ranges)) {
     const from = Buffer.concat([prefix, range.from]);
     const to = Buffer.concat([prefix, range.to]);
     for await (const chunk of storage.engine.snapshotScan(from, to, 4096)) {
@@ -31,6 +31,17 @@ export async function readResidentRows(
     }
   }
   return rows;
+}
+
+/** Where one ends and another begins they are one: a scan is several trips to another thread, for each group of a start. */
+function adjoined(ranges: readonly KeyRange[]): KeyRange[] {
+  const joined: KeyRange[] = [];
+  for (const range of [...ranges].sort((a, b) => Buffer.compare(a.from, b.from))) {
+    const last = joined.at(-1);
+    if (last === undefined || Buffer.compare(last.to, range.from) !== 0) joined.push({ ...range });
+    else joined[joined.length - 1] = { from: last.from, to: range.to };
+  }
+  return joined;
 }
 
 /** What a replica knows of its group when its node starts. */

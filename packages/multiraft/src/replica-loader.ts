@@ -65,7 +65,9 @@ export class ReplicaLoader {
       await this.#bootstrap(groupId, bootstrapVoters);
       stored = await readStoredGroup(this.#storage, groupId);
     }
-    const rows = await readResidentRows(this.#storage, groupId, damage === undefined ? residentRanges : []);
+    // Rows are written with the applied index: while that is not there, neither are they.
+    const hasRows = damage === undefined && stored.applied.index > 0;
+    const rows = await readResidentRows(this.#storage, groupId, hasRows ? residentRanges : []);
     const machine = group.restore(rows);
     const impaired = damage ?? this.#damageOf(groupId, stored);
     const replica = new Replica({
