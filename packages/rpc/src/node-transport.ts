@@ -30,7 +30,7 @@ export class NodeTransport implements Transport, ServiceRegistry {
   #nodeId = 0;
 
   constructor(options: NodeTransportOptions) {
-    this.#local = new InprocTransport({ isolate: false, services: this.#services });
+    this.#local = new InprocTransport({ services: this.#services });
     this.#remote = new GrpcTransport(options);
     this.#server = new GrpcServer({ ...options, services: this.#services });
   }

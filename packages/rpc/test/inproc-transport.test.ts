@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AppendRequest, AppendResponse } from '../src/contract/append.ts';
 import { InprocTransport } from '../src/inproc/inproc-transport.ts';
+import { WIRE_COPIES } from '../src/inproc/wire-copies.ts';
 import type { Channel } from '../src/transport.ts';
 
 type Numbers = Channel<{ n: number }, { n: number }>;
@@ -18,7 +19,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe('the in-process transport', () => {
   test('hands messages over in order, and never inside send', async () => {
-    const { near, far } = pair(new InprocTransport({ isolate: false }));
+    const { near, far } = pair(new InprocTransport());
     const seen: number[] = [];
     far.onMessage(({ n }) => seen.push(n));
     near.send({ n: 1 });
@@ -29,7 +30,7 @@ describe('the in-process transport', () => {
   });
 
   test('keeps what arrives before anybody listens', async () => {
-    const { near, far } = pair(new InprocTransport({ isolate: false }));
+    const { near, far } = pair(new InprocTransport());
     near.send({ n: 1 });
     await turn();
     const seen: number[] = [];
@@ -39,7 +40,7 @@ describe('the in-process transport', () => {
   });
 
   test('a closed end tells the other once, and carries nothing more', async () => {
-    const { near, far } = pair(new InprocTransport({ isolate: false }));
+    const { near, far } = pair(new InprocTransport());
     const seen: unknown[] = [];
     far.onMessage((message) => seen.push(message));
     far.onClose(() => seen.push('closed'));
@@ -51,7 +52,7 @@ describe('the in-process transport', () => {
   });
 
   test('isolated, the two sides never share an object', async () => {
-    const transport = new InprocTransport({ isolate: true, nodeId: 7 });
+    const transport = new InprocTransport({ copies: WIRE_COPIES, nodeId: 7 });
     let received: AppendRequest | undefined;
     transport.serveChannel<AppendRequest, AppendResponse>('append', (channel, from) => {
       expect(from).toBe(7);
@@ -67,7 +68,7 @@ describe('the in-process transport', () => {
   });
 
   test('a service nobody serves closes its channel and rejects its calls', async () => {
-    const transport = new InprocTransport({ isolate: false });
+    const transport = new InprocTransport();
     let closed = false;
     transport.open(1, 'consume').onClose(() => {
       closed = true;

@@ -32,7 +32,7 @@ export async function openNodeLink(
   const addresses = new AddressBook();
   const { grpc } = config.listeners;
   if (grpc === null) {
-    const transport = new InprocTransport({ isolate: false });
+    const transport = new InprocTransport();
     return {
       transport,
       addresses,

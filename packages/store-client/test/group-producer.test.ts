@@ -4,6 +4,7 @@ import type { RecordInput } from '@sluice/queue/record/record';
 import { checkRecordBatch } from '@sluice/queue/record/record-batch';
 import type { AppendRequest, AppendResponse, AppendStatus } from '@sluice/rpc/contract/append';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
 import { GroupProducer } from '../src/group-producer.ts';
 import { RouteTable } from '../src/route-table.ts';
@@ -45,7 +46,7 @@ let skipMs = 0;
 const producers: GroupProducer[] = [];
 beforeEach(() => {
   store = new OriginStore();
-  transport = new InprocTransport({ isolate: true });
+  transport = new InprocTransport({ copies: WIRE_COPIES });
   transport.serveChannel<AppendRequest, AppendResponse>('append', (channel) => store.accept(channel));
   skipMs = 0;
 });

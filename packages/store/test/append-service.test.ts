@@ -6,6 +6,7 @@ import { type BatchOrigin, writeBatchOrigin } from '@sluice/queue/record/batch-o
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
 import type { Partition, Proposal, ProposeOutcome } from '../src/partition.ts';
 import type { RecordReader } from '../src/record-reader.ts';
@@ -65,7 +66,7 @@ beforeEach(() => {
     logger: silentLogger,
     metrics: new PlainMetrics(),
   });
-  transport = new InprocTransport({ isolate: true });
+  transport = new InprocTransport({ copies: WIRE_COPIES });
   transport.serveChannel<AppendRequest, AppendResponse>('append', (channel) => service.accept(channel));
   gateway = new Gateway(transport.open(1, 'append'));
 });

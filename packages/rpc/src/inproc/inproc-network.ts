@@ -1,8 +1,9 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { CallService, Channel, ChannelService, ServiceRegistry, Transport } from '../transport.ts';
 import { type InprocChannel, type InprocLink, inprocPair } from './inproc-channel.ts';
-import { copiesOfCall, copiesOfChannel } from './message-copies.ts';
+import { type MessageCopies, REFERENCES } from './message-copies.ts';
 import { ServiceTable } from './service-table.ts';
+import { WIRE_COPIES } from './wire-copies.ts';
 
 export interface InprocNetworkOptions {
   /** True: every message is encoded and decoded as between real nodes. False: references are passed. */
@@ -21,12 +22,14 @@ export interface InprocNetworkOptions {
  */
 export class InprocNetwork {
   readonly #options: InprocNetworkOptions;
+  readonly #copies: MessageCopies;
   readonly #nodes = new Map<number, NetworkNode>();
   readonly #cuts = new Set<string>();
   readonly #pairs = new Set<Pair>();
 
   constructor(options: InprocNetworkOptions) {
     this.#options = options;
+    this.#copies = options.codecs ? WIRE_COPIES : REFERENCES;
   }
 
   /** The node of that id; after `stop`, a new one without services. */
@@ -69,7 +72,7 @@ export class InprocNetwork {
   }
 
   open(opener: NetworkNode, acceptor: number, service: ChannelService): InprocChannel {
-    const copies = copiesOfChannel(service, this.#options.codecs);
+    const copies = this.#copies.channel(service);
     const there = this.#link(opener.nodeId, acceptor, copies.request);
     const back = this.#link(acceptor, opener.nodeId, copies.response);
     const ends = inprocPair(there, back, () => {
@@ -88,7 +91,7 @@ export class InprocNetwork {
   }
 
   async call(asker: NetworkNode, asked: number, service: CallService, request: unknown): Promise<unknown> {
-    const copies = copiesOfCall(service, this.#options.codecs);
+    const copies = this.#copies.call(service);
     const node = this.#nodes.get(asked);
     const unreachable = (): boolean =>
       node === undefined || this.#nodes.get(asked) !== node || this.#nodes.get(asker.nodeId) !== asker;

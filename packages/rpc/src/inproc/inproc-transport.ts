@@ -1,6 +1,6 @@
 import type { CallService, Channel, ChannelService, ServiceRegistry, Transport } from '../transport.ts';
 import { type InprocLink, inprocPair } from './inproc-channel.ts';
-import { copiesOfCall, copiesOfChannel } from './message-copies.ts';
+import { type MessageCopies, REFERENCES } from './message-copies.ts';
 import { ServiceTable } from './service-table.ts';
 
 /**
@@ -8,19 +8,19 @@ import { ServiceTable } from './service-table.ts';
  * in a microtask, never inside `send`: no sender is re-entered by the answer to what it is still sending, exactly as
  * over a wire.
  *
- * With `isolate`, every message makes the way it would make between nodes, encoded and decoded, so that a test notices
- * two nodes that share an object or say what the wire cannot carry. Production passes references: a payload that was
- * encoded once is not copied for the sake of a boundary.
+ * Production passes references: a payload that was encoded once is not copied for the sake of a boundary. With
+ * `wire-copies`, every message makes the way it would make between nodes, encoded and decoded, so that a test notices two
+ * roles that share an object or say what the wire cannot carry.
  */
 export class InprocTransport implements Transport, ServiceRegistry {
   readonly #services: ServiceTable;
-  readonly #isolate: boolean;
+  readonly #copies: MessageCopies;
   #nodeId: number;
 
   /** `nodeId` is whom the services see as `from`; `services` is given when another transport serves them too. */
-  constructor(options: { isolate: boolean; nodeId?: number; services?: ServiceTable }) {
+  constructor(options: { copies?: MessageCopies; nodeId?: number; services?: ServiceTable } = {}) {
     this.#services = options.services ?? new ServiceTable();
-    this.#isolate = options.isolate;
+    this.#copies = options.copies ?? REFERENCES;
     this.#nodeId = options.nodeId ?? 1;
   }
 
@@ -41,7 +41,7 @@ export class InprocTransport implements Transport, ServiceRegistry {
   }
 
   open<Out, In>(_nodeId: number, service: ChannelService): Channel<Out, In> {
-    const copies = copiesOfChannel(service, this.#isolate);
+    const copies = this.#copies.channel(service);
     const { near, far } = inprocPair(localLink(copies.request), localLink(copies.response));
     const accept = this.#services.channel(service);
     if (accept === undefined) near.end();
@@ -50,7 +50,7 @@ export class InprocTransport implements Transport, ServiceRegistry {
   }
 
   async call<Request, Response>(_nodeId: number, service: CallService, request: Request): Promise<Response> {
-    const copies = copiesOfCall(service, this.#isolate);
+    const copies = this.#copies.call(service);
     const response = await this.#services.answer(service)(copies.request(request), this.#nodeId);
     return copies.response(response) as Response;
   }

@@ -18,6 +18,7 @@ import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append'
 import type { ConsumeRequest, ConsumeResponse, HeldItem } from '@sluice/rpc/contract/consume';
 import type { StoreQueueStatistics } from '@sluice/rpc/contract/store-admin';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
@@ -46,7 +47,7 @@ export class TestStore {
   };
   /** The engine's rows outlive a restart, as those of a database would. */
   readonly engine = new GatedEngine();
-  readonly transport = new InprocTransport({ isolate: true });
+  readonly transport = new InprocTransport({ copies: WIRE_COPIES });
   store!: Store;
   host!: RaftHost;
   entryLog!: EntryLog;
