@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import mqtt, { type IDisconnectPacket } from 'mqtt';
 import { type ClusterProcess, ClusterUnderTest, type LayoutName } from '../cluster/cluster-under-test.ts';
@@ -65,6 +66,12 @@ afterAll(async () => {
   await cluster?.dispose();
   for (const line of seen) process.stdout.write(`${line}\n`);
 });
+
+interface Rebalance {
+  under_way: boolean;
+  mean_connections: number;
+  gateways: { node: string; connections: number; sent: number }[];
+}
 
 function balancer(): Address {
   const [only] = cluster.targetOf(2);
@@ -140,6 +147,41 @@ test('SIGTERM of a gateway: its clients are told where to go, nothing is refused
   expect(OTHER_SERVER).toContain(packet?.reasonCode);
   expect(packet?.properties?.serverReference?.split(' ').sort()).toEqual(others.sort());
 }, 150_000);
+
+test('connections that stayed elsewhere come back to it when they are asked to spread', async () => {
+  const { history } = load;
+  const node = cluster.gateways()[0] as ClusterProcess;
+  const rest = cluster.rest(node.name);
+  const look = async (): Promise<Rebalance> => (await rest.get('/api/v5/cluster/rebalance')).body as Rebalance;
+  const here = ({ gateways }: Rebalance): number =>
+    gateways.find(({ node: name }) => name === node.name)?.connections ?? 0;
+  const before = await look();
+  expect(here(before)).toBeLessThan(before.mean_connections);
+  history.faults.push({ kind: 'drain', fromMs: performance.now(), toMs: Number.POSITIVE_INFINITY });
+  let sent = 0;
+  for (;;) {
+    const started = await rest.post('/api/v5/cluster/rebalance', { connections_per_second: 10 });
+    expect(started.status).toBe(200);
+    let now = started.body as Rebalance;
+    const isSpread = !now.under_way;
+    while (now.under_way) {
+      await delay(100);
+      now = await look();
+    }
+    sent += now.gateways.reduce((sum, one) => sum + one.sent, 0);
+    // Who was sent away is let in by the balancer's next, which may be the one it came from.
+    if (isSpread && here(now) > 0) break;
+    await flowing();
+  }
+  await flowing();
+  const drain = history.faults.at(-1);
+  if (drain !== undefined) drain.toMs = performance.now();
+  seen.push(`${LAYOUT}: ${sent} sent away until connections were spread`);
+  expect(sent).toBeGreaterThan(0);
+  const after = await look();
+  for (const { connections } of after.gateways)
+    expect(connections).toBeLessThanOrEqual(Math.ceil(after.mean_connections * 1.1));
+}, 100_000);
 
 // Takes a minute: left to the runs on a cluster (npm run e2e:cluster).
 if (isCluster()) {

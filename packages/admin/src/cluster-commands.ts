@@ -3,6 +3,7 @@ import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
 import { EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { patiently, waitMsOf } from './patience.ts';
+import { addRebalanceCommand } from './rebalance-command.ts';
 import { callApi } from './rest-client.ts';
 import { type Column, formatPairs, formatTable, printable, wrapped } from './text-table.ts';
 
@@ -40,7 +41,7 @@ const VERBS = [
 export function registerClusterCommands(program: Command, host: CliHost = processHost): Command {
   const cluster = program
     .command('cluster')
-    .description('show the cluster, drain and decommission nodes, change the number of copies')
+    .description('show the cluster, drain and decommission nodes, spread connections, change the number of copies')
     .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
     .configureOutput({ writeOut: host.print, writeErr: host.printError })
     .showHelpAfterError('(add --help for how it is used)');
@@ -77,6 +78,7 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
         return options.json ? json(answer) : `Partitions go to ${answer.replication_factor} copies each\n`;
       }),
   );
+  addRebalanceCommand(cluster, host);
   return cluster;
 }
 

@@ -1,15 +1,18 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createFixture, listen } from '../../api/test/api-fixture.ts';
 import { MemoryClusterManagement } from '../../api/test/memory-cluster-management.ts';
+import { MemoryConnectionBalance } from '../../api/test/memory-connection-balance.ts';
 import { registerClusterCommands } from '../src/cluster-commands.ts';
 import { type Ran, type RunOptions, runCommand } from './run-command.ts';
 
 let cluster: MemoryClusterManagement;
+let connections: MemoryConnectionBalance;
 let url: string;
 
 beforeEach(async () => {
   cluster = new MemoryClusterManagement();
-  const { api } = createFixture({ cluster });
+  connections = new MemoryConnectionBalance();
+  const { api } = createFixture({ cluster, connections });
   url = `http://127.0.0.1:${await listen(api)}`;
 });
 
@@ -120,5 +123,32 @@ All is well.
     for (const flags of ['--json', '--output json'])
       expect(JSON.parse((await sluice(`status ${flags}`)).out)).toMatchObject({ problems: [], coordinator: 'n1' });
     expect((await sluice('status --output yaml')).code).toBe(2);
+  });
+});
+
+describe('sluice cluster rebalance', () => {
+  it('starts, shows how far it is, and ends', async () => {
+    const started = await sluice('rebalance --rate 20 --threshold 130');
+    expect(started.code).toBe(0);
+    expect(connections.wish).toEqual({ threshold: 1.3, perSecond: 20 });
+    expect(started.out).toBe(
+      [
+        'GATEWAY  CONNECTIONS  TARGET  SENT AWAY',
+        'n1               900     500          0',
+        'n2               100       -          0',
+        '',
+        'Connections are on their way, 500 in the mean: look again with --status, end it with --stop.',
+        '',
+      ].join('\n'),
+    );
+    expect((await sluice('rebalance --status')).out).toBe(started.out);
+    expect((await sluice('rebalance --stop')).out).toContain('Nothing is under way, 500 in the mean.');
+    expect((await sluice('rebalance --status --stop')).code).toBe(2);
+    expect((await sluice('rebalance --rate many')).code).toBe(1);
+  });
+
+  it('waits until it is done', async () => {
+    const { out, code } = await sluice('rebalance --wait 10s', { pausing: () => connections.stop() });
+    expect([code, out]).toEqual([0, expect.stringContaining('Nothing is under way')]);
   });
 });

@@ -4,6 +4,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { AccessManagement } from '@sluice/rpc/contract/access-management';
 import type { ClusterManagement } from '@sluice/rpc/contract/cluster-management';
+import type { ConnectionBalance } from '@sluice/rpc/contract/gateway-load';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { RetainedManagement } from '@sluice/rpc/contract/retained-management';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
@@ -16,6 +17,7 @@ import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
 import { guardAgainstBrowsers } from './auth/browser-guard.ts';
 import { addClusterRoutes, CLUSTER_NODE_SCHEMA, CLUSTER_SCHEMA } from './cluster/cluster-routes.ts';
+import { addRebalanceRoutes, REBALANCE_SCHEMA } from './cluster/rebalance-routes.ts';
 import { addConfigRoutes, configSchema } from './config/config-routes.ts';
 import { addDocsRoutes } from './docs/docs-routes.ts';
 import { documentHead } from './docs/document-head.ts';
@@ -36,6 +38,7 @@ import { addRetainedRoutes, RETAINED_MESSAGE_SCHEMA, RETAINED_PAGE_SCHEMA } from
 export interface ApiOptions {
   queues: QueueManagement;
   cluster: ClusterManagement;
+  connections: ConnectionBalance;
   retained: RetainedManagement;
   access: AccessManagement;
   validateKeyExpression: ValidateKeyExpression;
@@ -125,6 +128,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     NODES_SCHEMA,
     CLUSTER_NODE_SCHEMA,
     CLUSTER_SCHEMA,
+    REBALANCE_SCHEMA,
   ];
   const accessSchemas = [
     RULE_SCHEMA,
@@ -146,6 +150,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
     addNodeRoutes(scope, options);
     addClusterRoutes(scope, options);
+    addRebalanceRoutes(scope, options);
     addUserRoutes(scope, options);
     addRuleRoutes(scope, options);
     addBanRoutes(scope, options);

@@ -7,6 +7,7 @@ import { createApiKeyStore } from '../src/auth/api-key-store.ts';
 import type { ApiOptions } from '../src/create-api.ts';
 import { MemoryAccessManagement } from './memory-access-management.ts';
 import { MemoryClusterManagement } from './memory-cluster-management.ts';
+import { MemoryConnectionBalance } from './memory-connection-balance.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
 import { MemoryRetainedManagement } from './memory-retained-management.ts';
 
@@ -35,6 +36,7 @@ export function createFixture(
   const served: ApiOptions = {
     queues,
     cluster: new MemoryClusterManagement(),
+    connections: new MemoryConnectionBalance(),
     retained: new MemoryRetainedManagement(),
     access: new MemoryAccessManagement(),
     validateKeyExpression: (source) =>

@@ -22,10 +22,6 @@ export class Departures {
     return this.#answerUntilMs.size;
   }
 
-  has(connection: Connection): boolean {
-    return this.#answerUntilMs.has(connection);
-  }
-
   begin(connection: Connection, nowMs: number): void {
     connection.leave();
     this.#answerUntilMs.set(connection, nowMs + Departures.ANSWER_MS);

@@ -21,6 +21,7 @@ import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
+import { GatewayShedding, type SheddingWish } from './gateway-shedding.ts';
 import { ConnectionsPerAddress } from './listener/connections-per-address.ts';
 import type { Address } from './listener/listener.ts';
 import { IngressPacer } from './listener/paced-channel.ts';
@@ -83,6 +84,7 @@ export class Gateway {
   readonly #pacer: IngressPacer;
   readonly #ticker: NodeJS.Timeout;
   readonly #wills: WillPublisher | undefined;
+  readonly #shedding: GatewayShedding;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
   #closing: Promise<void> | undefined;
@@ -137,6 +139,7 @@ export class Gateway {
       flusher,
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
+    this.#shedding = new GatewayShedding({ table, clock, logger, drain: this.#services.drain });
     if (options.wills !== undefined) {
       const { groups } = options.wills;
       const ingress = new PublishIngress({
@@ -266,6 +269,21 @@ export class Gateway {
     for (const listener of this.#listeners) listener.stop();
   }
 
+  /** Sends the oldest connections elsewhere until no more than the target are left; serves and lets in all the while. */
+  shed(wish: SheddingWish): void {
+    if (this.#closing === undefined) this.#shedding.start(wish);
+  }
+
+  /** Ends that. */
+  keep(): void {
+    this.#shedding.stop();
+  }
+
+  load(): { connections: number; isShedding: boolean; target: number; sent: number } {
+    const { active, target, sent } = this.#shedding;
+    return { connections: this.#services.table.size, isShedding: active, target, sent };
+  }
+
   /** Lets clients in again: this node is back in service. */
   endDrain(): void {
     if (this.#closing === undefined) this.#services.drain.end();
@@ -283,6 +301,7 @@ export class Gateway {
   async #drain(drainMs: number): Promise<void> {
     const { table, clock, metrics, logger } = this.#services;
     metrics.draining.set(1);
+    this.#shedding.stop();
     this.stopListening();
     const untilMs = clock.monotonicMs() + drainMs;
     for (const connection of table.connections()) connection.drain();

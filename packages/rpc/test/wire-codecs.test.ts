@@ -515,6 +515,16 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
     }),
   ],
   [
+    'gateway-load request',
+    CALL_CODECS['gateway-load'].request,
+    fc.oneof(message('look', {}), message('shed', { target: integer, perSecond: integer }), message('keep', {})),
+  ],
+  [
+    'gateway-load response',
+    CALL_CODECS['gateway-load'].response,
+    message('load', { connections: integer, isShedding: fc.boolean(), target: integer, sent: integer }),
+  ],
+  [
     'store-admin request',
     CALL_CODECS['store-admin'].request,
     fc.oneof(

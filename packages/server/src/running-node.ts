@@ -5,6 +5,7 @@ import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { AccessAdministration } from '@sluice/coordinator/access-administration';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
+import { ConnectionAdministration } from '@sluice/coordinator/connection-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
@@ -53,6 +54,7 @@ export class RunningNode {
   readonly queues: QueueAdministration;
   readonly retained: RetainedAdministration;
   readonly cluster: ClusterAdministration;
+  readonly connections: ConnectionAdministration;
   readonly access: AccessAdministration;
   readonly name: string;
   readonly gateway: GatewayRole | undefined;
@@ -72,6 +74,7 @@ export class RunningNode {
     this.queues = queues;
     this.retained = retained;
     this.cluster = cluster;
+    this.connections = parts.connections;
     this.access = access;
     this.name = name;
     this.gateway = gateway;
@@ -197,6 +200,7 @@ interface Parts {
   queues: QueueAdministration;
   retained: RetainedAdministration;
   cluster: ClusterAdministration;
+  connections: ConnectionAdministration;
   access: AccessAdministration;
   /** Stores and coordinators only. */
   host: RaftHost | undefined;
@@ -354,6 +358,7 @@ async function compose(around: Around): Promise<Parts> {
       leading: () => watcher.coordinator,
       ownView: ownView({ nodeId, host, routes: gateway === undefined ? undefined : routes }),
     }),
+    connections: new ConnectionAdministration({ topology, transport }),
     host,
     coordinator,
     store,

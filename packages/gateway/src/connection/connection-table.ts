@@ -21,6 +21,9 @@ export class ConnectionTable {
   delete(connection: Connection): void {
     this.#connections.delete(connection);
   }
+  has(connection: Connection): boolean {
+    return this.#connections.has(connection);
+  }
   connections(): IterableIterator<Connection> {
     return this.#connections.values();
   }

@@ -3,6 +3,7 @@ import { appendRequestCodec, appendResponseCodec } from './append.ts';
 import { clusterRequestCodec, clusterResponseCodec } from './cluster.ts';
 import type { Codec } from './codec.ts';
 import { consumeRequestCodec, consumeResponseCodec } from './consume.ts';
+import { gatewayLoadRequestCodec, gatewayLoadResponseCodec } from './gateway-load.ts';
 import { liveRequestCodec, liveResponseCodec } from './live.ts';
 import { metadataRequestCodec, metadataResponseCodec } from './metadata.ts';
 import { raftFrameCodec } from './raft.ts';
@@ -40,4 +41,5 @@ export const CALL_CODECS: Readonly<Record<CallService, ServiceCodecs>> = {
   retained: service('Retained/Ask', retainedRequestCodec, retainedResponseCodec),
   metadata: service('Metadata/Ask', metadataRequestCodec, metadataResponseCodec),
   cluster: service('Cluster/Ask', clusterRequestCodec, clusterResponseCodec),
+  'gateway-load': service('GatewayLoad/Ask', gatewayLoadRequestCodec, gatewayLoadResponseCodec),
 };

@@ -43,6 +43,7 @@ export async function openApi(
         queues: node.queues,
         retained: node.retained,
         cluster: node.cluster,
+        connections: node.connections,
         access: node.access,
         validateKeyExpression,
         apiKeys: createApiKeyStore(keys),

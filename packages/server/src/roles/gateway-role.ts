@@ -16,6 +16,7 @@ import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
+import type { GatewayLoadRequest, GatewayLoadResponse } from '@sluice/rpc/contract/gateway-load';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { GroupProducer } from '@sluice/store-client/group-producer';
@@ -174,6 +175,9 @@ export class GatewayRole {
       },
     });
     this.gateway.serve(transport);
+    transport.serveCall<GatewayLoadRequest, GatewayLoadResponse>('gateway-load', async (request) =>
+      this.#load(request),
+    );
   }
 
   /** Lets clients in. */
@@ -244,6 +248,16 @@ export class GatewayRole {
     this.#isDrained = true;
     const drainMs = this.#config.node.drainTimeoutMs;
     void this.gateway.drain({ drainMs, serverReference: this.#otherGateways(), moved: state !== 'draining' });
+  }
+
+  /** What an operator asks who spreads connections over the gateways. */
+  #load(request: GatewayLoadRequest): GatewayLoadResponse {
+    if (request.type === 'keep') this.gateway.keep();
+    if (request.type === 'shed' && this.#hasOtherGateway()) {
+      const { target, perSecond } = request;
+      this.gateway.shed({ target, perSecond, serverReference: this.#otherGateways() });
+    }
+    return { type: 'load', ...this.gateway.load() };
   }
 
   #hasOtherGateway(): boolean {
