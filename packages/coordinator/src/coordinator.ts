@@ -37,6 +37,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   #machine: MetaMachine | undefined;
   #leads = false;
   #formed: { resolve: () => void; reject: (cause: Error) => void } | undefined;
+  readonly #defer: (task: () => void) => void;
   #stopped: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Commands of the loops are under way: what they will change is not known yet. */
@@ -58,6 +59,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   constructor(options: CoordinatorOptions) {
     this.#options = options;
     const { clock, logger } = options;
+    this.#defer = options.defer ?? ((task) => void setImmediate(task));
     this.#liveness = new NodeLiveness(options.silenceMs);
     const settings = { ...DEFAULT_PLACEMENT_SETTINGS, ...options.placement };
     this.#feed = new TopologyFeed({
@@ -73,7 +75,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       seemsDead: (nodeId) => !this.#options.host.peerAlive(nodeId) && this.#metadataMembers().includes(nodeId),
       assignments: () => this.#assignments.current(),
       onMoved: () => this.#decide(),
-      defer: options.defer ?? ((task) => void setImmediate(task)),
+      defer: this.#defer,
     });
     this.#placement = new PlacementLoop({ liveness: this.#liveness, settings, logger });
     this.#assignments = new AssignmentLoop({ liveness: this.#liveness });
@@ -187,6 +189,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     this.#feed.applied(reply);
     (token as Token | undefined)?.(reply);
     this.#maybeFormed();
+    // Where partitions may live depends on who there is: the first node that registers has waited for nothing else.
+    if (this.#leads && (reply.nodes?.length ?? 0) > 0) this.#defer(() => this.#decide());
   }
 
   dropped(token: unknown, reason: 'not-leader' | 'unknown' | 'unavailable'): void {
@@ -210,7 +214,9 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       this.#assignments.begin(host.termOf(META_GROUP_ID));
     }
     this.#feed.leadership(leads);
-    if (leads) this.#decide();
+    if (!leads) return;
+    this.#options.onLeads?.();
+    this.#decide();
   }
 
   leaderMoved(): void {}
@@ -376,6 +382,8 @@ export interface CoordinatorOptions {
   logger: Logger;
   /** How long a change waits for every node to act on it. */
   reachedTimeoutMs?: number;
+  /** This coordinator has come to lead. */
+  onLeads?: () => void;
   /** Asks whoever leads for the members of the metadata group; without it, an impaired replica stays as it is. */
   askMembers?: () => Promise<readonly number[] | undefined>;
   /** After which a node that does not report is not alive. */

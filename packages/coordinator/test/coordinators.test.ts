@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { NodeRegistration, NodeRole } from '@sluice/meta/node-info';
+import type { NodeInfo, NodeRegistration, NodeRole } from '@sluice/meta/node-info';
 import { codeOf, nodeInfo, ok, PARTITIONS, spec, TestCluster, type TestNode, until } from './support/test-cluster.ts';
 
 const ALL: readonly NodeRole[] = ['gateway', 'store', 'coordinator'];
@@ -30,6 +30,19 @@ async function placed(among: Iterable<TestNode>): Promise<void> {
     );
   }
 }
+
+test('the first store has its partitions when it registers: nothing waits until somebody looks at the clock', async () => {
+  await cluster.found([['coordinator']]);
+  const { nodeId, coordinator, watcher, metadata } = await cluster.leader();
+  coordinator?.close();
+  await until(() => watcher.coordinator === nodeId, 'its report is there');
+  const { nodeId: _id, state: _state, ...known } = cluster.founders[0] as NodeInfo;
+  await metadata.execute({ kind: 'register-node', node: { ...known, roles: ALL }, nodeId });
+  await until(
+    () => coordinator?.machine.partitions().every(({ replicas }) => replicas.join() === '1') === true,
+    'every partition is placed',
+  );
+});
 
 describe('three coordinators', () => {
   beforeEach(async () => {

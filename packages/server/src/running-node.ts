@@ -284,7 +284,8 @@ async function compose(around: Around): Promise<Parts> {
     });
     host.serve(transport);
     if (config.node.roles.has('coordinator')) {
-      coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger });
+      const onLeads = (): void => watcher.coordinatorLeads(nodeId);
+      coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger, onLeads });
     }
     if (config.node.roles.has('store')) {
       store = new Store({
@@ -392,12 +393,11 @@ async function begin(parts: Parts, config: ServerConfig, logger: Logger): Promis
   watcher.start();
   // A node that fails now would never serve, and the wait would have no end.
   const failing = host?.failing() ?? new Promise<never>(() => {});
-  const registered = register(parts);
+  // Then it is known who leads: asked before, nobody would, and it is asked again only after a while.
+  const registered = watcher.imaged().then(() => register(parts));
   const telling = setInterval(() => parts.health.waitsFor(takingPart(parts)), LOOK_AT_WAIT_MS);
   const foreign = foreignData(parts, config);
-  await Promise.race([Promise.all([watcher.imaged(), registered]), failing, foreign]).finally(() =>
-    clearInterval(telling),
-  );
+  await Promise.race([registered, failing, foreign]).finally(() => clearInterval(telling));
   await Promise.race([servedPartitions(parts, logger), failing]);
   await Promise.race([Promise.resolve(store?.settled()), failing]);
   await gateway?.listen();

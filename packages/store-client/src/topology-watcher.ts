@@ -79,6 +79,11 @@ export class TopologyWatcher {
     if (this.topology.epoch > 0) listener(this.topology, 'image');
   }
 
+  /** The coordinator of this very node has come to lead: it need not be found by asking those there are in turn. */
+  coordinatorLeads(nodeId: number): void {
+    if (!this.#closed && !this.#served) this.#connect(nodeId);
+  }
+
   /** Something the coordinator should know moved: a report goes out at the end of this turn. */
   reportSoon(): void {
     if (this.#reportSoon) return;

@@ -141,6 +141,31 @@ async function watching(coordinators: readonly number[] = [1]): Promise<Fixture>
   return fixture;
 }
 
+describe('a coordinator of this node that has come to lead', () => {
+  test('is asked at once, whoever was to be asked next', async () => {
+    const { watcher, feeds } = await watching([1, 2]);
+    const [first, second] = [...feeds.values()] as [Feed, Feed];
+    first.send({ type: 'elsewhere', leader: 0 });
+    await turn();
+    watcher.coordinatorLeads(2);
+    await turn();
+    expect(second.of('watch')).toHaveLength(1);
+    second.send(image(3));
+    await turn();
+    expect(watcher.coordinator).toBe(2);
+  });
+
+  test('changes nothing for a node that is served: who serves it says when others lead', async () => {
+    const { watcher, feeds } = await watching([1, 2]);
+    const [first, second] = [...feeds.values()] as [Feed, Feed];
+    first.send(image(3));
+    await turn();
+    watcher.coordinatorLeads(2);
+    await turn();
+    expect([watcher.coordinator, second.opened]).toEqual([1, 0]);
+  });
+});
+
 describe('the image of a node', () => {
   test('an epoch is reached when this node acts on it, not when it has heard of it', async () => {
     const set = await watching();

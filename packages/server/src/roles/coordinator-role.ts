@@ -18,8 +18,9 @@ export async function openCoordinator(parts: {
   transport: ServiceRegistry;
   clock: Clock;
   logger: Logger;
+  onLeads: () => void;
 }): Promise<Coordinator> {
-  const { config, member, host, metadata, transport, clock, logger } = parts;
+  const { config, member, host, metadata, transport, clock, logger, onLeads } = parts;
   const founders = member.foundedWith;
   const isFounder = founders.length > 0;
   const coordinator = new Coordinator({
@@ -35,6 +36,7 @@ export async function openCoordinator(parts: {
           founders: founders.map(founderInfo),
         }
       : undefined,
+    onLeads,
     askMembers: () => metadata.members(),
     placement: { replaceAfterMs: config.cluster.replaceAfterMs },
     clock,
