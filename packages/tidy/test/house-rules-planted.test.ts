@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { checkBannedWords } from '@sluice/tidy/banned-words';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
+import { checkDeadLinks } from '@sluice/tidy/dead-links';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
 import { checkHotPath } from '@sluice/tidy/hot-path';
@@ -41,6 +42,26 @@ describe('pure packages', () => {
       'packages/raft/src/raft.ts': "// no Promise, no Date.now here\nconst s = 'async';\nconst d = new Date(nowMs);",
     });
     expect(report(checkPurePackages(tree))).toBe('');
+  });
+});
+
+describe('dead links', () => {
+  const at = (text: string): string =>
+    report(
+      checkDeadLinks(plant({ 'docs/a.md': `# A page\n${text}\n`, 'docs/b.md': '## What is *there*, and `how`?\n' })),
+    );
+
+  test.each(['[b](c.md)', '[b](../b.md)', '[b](b.md#elsewhere)', '[a](#nowhere)', '[f](folder)', '`npm run nothing`'])(
+    '%s',
+    (text) => {
+      expect(at(text)).toMatch(/^docs\/a\.md:2: /);
+    },
+  );
+
+  test('what is there, and addresses elsewhere', () => {
+    const links =
+      '[b](b.md) [h](b.md#what-is-there-and-how) [self](#a-page) [folder](../docs) [web](https://example.org/x)';
+    expect(at(links)).toBe('');
   });
 });
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { checkBannedWords } from '@sluice/tidy/banned-words';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
+import { checkDeadLinks } from '@sluice/tidy/dead-links';
 import { checkDependencyDag } from '@sluice/tidy/dependency-dag';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
@@ -24,6 +25,7 @@ describe('this repository keeps the house rules', () => {
     ['pure packages are pure', checkPurePackages],
     ['no banned words', checkBannedWords],
     ['no file is forgotten', checkDeadFiles],
+    ['documents point to what is there', checkDeadLinks],
     ['no file is too long', checkFileSize],
     ['no module imports itself by way of others', checkImportCycles],
     ['the hot path is free of what costs a message', checkHotPath],
