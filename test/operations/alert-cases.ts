@@ -83,6 +83,9 @@ export const ALERT_CASES: readonly AlertCase[] = [
       // Nobody consumes it, and nobody publishes to it.
       'sluice_consumer_status{job="sluice",instance="n1",queue="archive"}': steady(3, 100),
       'sluice_queue_published_total{job="sluice",instance="n1",queue="archive"}': steady(500, 100),
+      // A device that is there for one minute in four: the newest command waits for it.
+      'sluice_consumer_status{job="sluice",instance="n1",queue="device"}': Array(25).fill('3 0 3 3').join(' '),
+      'sluice_queue_published_total{job="sluice",instance="n1",queue="device"}': rising(0, 10, 100),
     },
     silentAt: [9, 15, 61],
     firesAt: [25, 55],
