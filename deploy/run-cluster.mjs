@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { Balancer } from './balancer.mjs';
 import { LAYOUTS, LocalCluster } from './local-cluster.mjs';
+import { LocalPrometheus } from './local-prometheus.mjs';
 
 const options = new Command('npm run cluster --')
   .description('start a cluster of separate processes on this machine, behind one MQTT address')
@@ -11,6 +12,7 @@ const options = new Command('npm run cluster --')
   .option('--stores <N>', 'stores of the tiered form', '3')
   .option('--gateways <N>', 'gateways of the tiered form', '2')
   .option('--mqtt <PORT>', 'where clients connect; spread over the gateways', '1883')
+  .option('--prometheus <PORT>', 'where Prometheus listens, if this machine has one; none: without', '9090')
   .option('--data <DIR>', 'where the nodes keep their data and logs', './data/cluster')
   .option('--set <section.key=value>', 'a setting of every node; may be repeated', (item, all) => [...all, item], [])
   .parse()
@@ -29,12 +31,14 @@ const nodes = layout.reduce((sum, { count }) => sum + count, 0);
 const say = (text) => process.stdout.write(`${text}\n`);
 say(`starting ${nodes} nodes, data and logs in ${directory}`);
 const balancer = new Balancer(() => cluster.gateways().map(({ mqtt }) => mqtt));
+let prometheus;
 let stopping = false;
 async function stop(code) {
   if (stopping) return;
   stopping = true;
   say('stopping: gateways, then stores, then coordinators');
   balancer.close();
+  await prometheus?.stop();
   const failed = await cluster.stop();
   if (failed.length > 0) say(`did not end well: ${failed.join(', ')}`);
   process.exit(failed.length > 0 ? 1 : code);
@@ -51,6 +55,7 @@ try {
   say(error.code === 'EADDRINUSE' ? `port ${options.mqtt} is taken: choose another with --mqtt` : error.message);
   await stop(1);
 }
+prometheus = await startPrometheus();
 const rows = [...cluster.nodes.values()].map(({ name, pid, roles, mqtt, http }) => [
   name,
   pid,
@@ -65,11 +70,32 @@ await writeFile(
 const table = [['node', 'pid', 'roles', 'mqtt', 'http'], ...rows].map((row) => row.map(String));
 const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
 for (const row of table) say(`  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`);
-say(`ready ${JSON.stringify({ mqtt: `127.0.0.1:${port}`, http: rows[0][4] })}`);
+say(`ready ${JSON.stringify({ mqtt: `127.0.0.1:${port}`, http: rows[0][4], prometheus: prometheus?.url })}`);
 say('kill, pause (kill -STOP) or stop any of them; Ctrl-C stops all');
 for (const node of cluster.nodes.values()) {
   void node.exited.then(({ code, signal }) => {
     if (!stopping)
       say(`${node.name} ended (code ${code}, signal ${signal}); start it again with\n  ${node.command.join(' ')}`);
   });
+}
+
+/** The cluster is there without it: what is missing is said, and nothing fails. */
+async function startPrometheus() {
+  if (options.prometheus === 'none') return undefined;
+  if (!LocalPrometheus.isInstalled()) {
+    say(
+      '  no Prometheus on this machine: with one (apt-get install prometheus) rates and alerts are watched here, too',
+    );
+    return undefined;
+  }
+  try {
+    const targets = [...cluster.nodes.values()].map(({ http }) => http);
+    const at = { directory: join(directory, 'prometheus'), targets, port: Number(options.prometheus) };
+    const started = await LocalPrometheus.start(at);
+    say(`  Prometheus with the rules of deploy/prometheus: ${started.url}/alerts, pid ${started.pid}`);
+    return started;
+  } catch (error) {
+    say(`  without Prometheus: ${error.message}`);
+    return undefined;
+  }
 }

@@ -5,7 +5,6 @@ import { DemoLoad } from './demo-load.ts';
 import { type MetricFamily, metricFamilies } from './metric-reference.ts';
 import { Scraper } from './scraper.ts';
 
-const RULES = new URL('../../deploy/prometheus/rules.yaml', import.meta.url).pathname;
 const DATA_MS_MAX = 60_000;
 
 export interface DashboardOutcome {
@@ -26,10 +25,7 @@ export async function checkDashboards(): Promise<DashboardOutcome> {
   let scraper: Scraper | undefined;
   const load = new DemoLoad(cluster);
   try {
-    scraper = await Scraper.start(
-      cluster.nodes.map(({ http }) => http),
-      RULES,
-    );
+    scraper = await Scraper.start(cluster.nodes.map(({ http }) => http));
     await load.start();
     for (const { expr } of annotationQueries()) await scraper.query(expr);
     const queries = panelQueries();
