@@ -5,6 +5,8 @@ import { PacketType } from '../../packages/mqtt/dist/codec/packet.js';
 
 const VERSION = 4;
 const PUBACK_BYTES = 4;
+/** Of one client that loads a cluster; more means that something is broken. */
+const CUT_OFF_MAX = 20;
 /** The sequence number in the payload, and when it was published. */
 const STAMP_BYTES = 16;
 
@@ -23,6 +25,9 @@ class Client {
     await new Promise((resolve, reject) => this.socket.once('connect', resolve).once('error', reject));
     this.socket.on('error', () => {});
     this.socket.on('data', (chunk) => this.#receive(chunk));
+    this.socket.once('close', () => {
+      for (const { type, reject } of this.#waiting.splice(0)) reject(new Error(`closed before the answer (${type})`));
+    });
     this.send({ type: PacketType.CONNECT, protocolVersion: VERSION, cleanStart, keepAliveS: 0, clientId });
     const connack = await this.answer(PacketType.CONNACK);
     if (connack.reasonCode !== 0) throw new Error(`refused with ${connack.reasonCode}`);
@@ -41,7 +46,7 @@ class Client {
   }
 
   answer(type) {
-    return new Promise((resolve) => this.#waiting.push({ type, resolve }));
+    return new Promise((resolve, reject) => this.#waiting.push({ type, resolve, reject }));
   }
 
   close() {
@@ -254,7 +259,26 @@ export class Retainer extends Client {
   #wanted = 0;
   #wake = () => {};
 
-  async fill(address, clientId, topics, payload, window = 256) {
+  /**
+   * Whoever is cut off, because a store moved or did not answer in time, publishes again what was not acknowledged, as
+   * QoS 1 asks. Returns how often that was.
+   */
+  static async fill(address, clientId, topics, payload) {
+    let left = [...topics];
+    for (let cutOff = 0; ; cutOff++) {
+      const retainer = new Retainer();
+      try {
+        await retainer.#fill(address, clientId, left, payload);
+        return cutOff;
+      } catch (cause) {
+        retainer.close();
+        if (cutOff === CUT_OFF_MAX) throw cause;
+        left = left.slice(retainer.acknowledged);
+      }
+    }
+  }
+
+  async #fill(address, clientId, topics, payload, window = 256) {
     await this.connect(address, clientId);
     let packetId = 0;
     for (const topic of topics) {

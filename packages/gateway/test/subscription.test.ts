@@ -220,3 +220,26 @@ describe('shared subscriptions', () => {
     );
   });
 });
+
+test('thousands of filters in one packet: answered in their place, and so is what came right behind', async () => {
+  const raw = await gateway.raw();
+  await raw.hello('many');
+  const filters = Array.from({ length: 5_000 }, (_, i) => `many/${i}/+`);
+  const asked = filters.map((filter, i) => {
+    return { filter, qos: (i % 3) as QoS, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
+  });
+  raw.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: asked });
+  raw.send({ type: PacketType.PINGREQ });
+  raw.send({ type: PacketType.UNSUBSCRIBE, packetId: 2, filters: ['none', ...filters.slice(1)] });
+  raw.send({ type: PacketType.PINGREQ });
+  const codes = filters.map((_, i) => i % 3);
+  expect(await raw.next()).toMatchObject({ type: PacketType.SUBACK, packetId: 1, reasonCodes: codes });
+  expect((await raw.next()).type).toBe(PacketType.PINGRESP);
+  const left = filters.map((_, i) => (i === 0 ? 0x11 : 0));
+  expect(await raw.next()).toMatchObject({ type: PacketType.UNSUBACK, packetId: 2, reasonCodes: left });
+  expect((await raw.next()).type).toBe(PacketType.PINGRESP);
+  const publisher = await gateway.connect();
+  await publisher.publishAsync('many/1/x', 'gone', { qos: 1 });
+  await publisher.publishAsync('many/0/x', 'still', { qos: 1 });
+  expect(await raw.next()).toMatchObject({ type: PacketType.PUBLISH, topic: 'many/0/x' });
+});

@@ -27,6 +27,7 @@ import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
+import { refuseStranger } from './refuse-stranger.ts';
 import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
@@ -131,23 +132,13 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   #readFailed(error: unknown): void {
     if (error instanceof MqttProtocolError) {
       if (this.state.phase === ConnectionPhase.AWAITING_CONNECT) {
-        this.#refuseStranger(error);
+        refuseStranger(this.state, this.#reader.protocolVersion, error);
       } else this.state.fail(error.reasonCode, error.message);
       return;
     }
     if (error instanceof AssertionFailed) throw error;
     this.#services.logger.error({ err: error, peer: this.#channel.peerName }, 'a packet could not be handled');
     this.state.fail(ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, 'internal error');
-  }
-
-  /** Only what names itself a CONNECT gets an answer; for anything else MQTT is not spoken there. */
-  #refuseStranger(error: MqttProtocolError): void {
-    const version = this.#reader.protocolVersion;
-    const known = version === 5 || error.reasonCode === ReasonCode.UNSUPPORTED_PROTOCOL_VERSION;
-    if (known || error.reasonCode === ReasonCode.CLIENT_IDENTIFIER_NOT_VALID) {
-      // How much it can be told is in the packet that could not be read: no words then.
-      this.state.refuseConnect(error.reasonCode, error.message, version, {});
-    } else this.state.fail(error.reasonCode, error.message);
   }
 
   packet(packet: Packet): boolean {
@@ -207,7 +198,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   #unpause(pause: ReadPause): void {
     if (!this.#reader.unpause(pause) || this.#closing) return;
     const pausedMs = this.#services.clock.monotonicMs() - this.#pausedSinceMs;
-    if (pause !== ReadPause.AUTHENTICATING) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
+    if (!OWN_DOING.has(pause)) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
     this.#channel.resume();
     this.#services.flusher.request(this);
   }
@@ -216,6 +207,10 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   takeTurn(): void {
     if (this.#gone) return;
+    if (this.#reader.isPausedFor(ReadPause.UNFINISHED)) {
+      if (this.state.goOn()) this.#unpause(ReadPause.UNFINISHED);
+      else this.#services.flusher.request(this);
+    }
     if (!this.#closing && !this.#reader.paused) this.#read();
     const { session } = this;
     const isHeld = this.#hold.isHolding;
@@ -343,13 +338,9 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
   authenticate(packet: ConnectPacket): void {
     const clientId = this.state.pendingConnect?.clientId ?? packet.clientId;
     this.publisher.identify(clientId, packet);
-    const request = {
-      clientId,
-      username: packet.username,
-      password: packet.password,
-      peerHost: this.#channel.peerHost,
-      certificate: this.#channel.certificate,
-    };
+    const { username, password } = packet;
+    const { peerHost, certificate } = this.#channel;
+    const request = { clientId, username, password, peerHost, certificate };
     const startedMs = this.#services.clock.monotonicMs();
     if (packet.properties?.authenticationMethod !== undefined) {
       this.#dialogue = beginDialogue(this.#services, this, packet.properties, request);
@@ -452,6 +443,11 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     return session.route(subscription);
   }
 
+  postponed(): void {
+    this.#pause(ReadPause.UNFINISHED);
+    this.#services.flusher.request(this);
+  }
+
   subscribed(session: GatewaySession, subscription: SessionSubscription, retained: boolean): void {
     session.begin(subscription, retained);
     this.#services.flusher.request(this);
@@ -498,3 +494,6 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     return this.state.phase === ConnectionPhase.OPEN;
   }
 }
+
+/** Pauses that say nothing about who publishes too fast. */
+const OWN_DOING: ReadonlySet<ReadPause> = new Set([ReadPause.AUTHENTICATING, ReadPause.UNFINISHED]);

@@ -12,6 +12,8 @@ export const ReadPause = {
   /** The client does not read our answers. */
   ANSWERS_UNREAD: 8,
   DRAINING: 16,
+  /** A request of many filters is under way. */
+  UNFINISHED: 32,
 } as const;
 export type ReadPause = (typeof ReadPause)[keyof typeof ReadPause];
 

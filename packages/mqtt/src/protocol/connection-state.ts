@@ -19,6 +19,7 @@ import { handleDisconnect } from './handle-disconnect.ts';
 import { handlePublish } from './handle-publish.ts';
 import { handleSubscribe } from './handle-subscribe.ts';
 import { handleUnsubscribe } from './handle-unsubscribe.ts';
+import type { LongRequest } from './long-request.ts';
 import type { SessionState } from './session-state.ts';
 import { type ConnectionEnd, willIsDue, willPublish } from './will.ts';
 
@@ -56,6 +57,8 @@ export class ConnectionState implements AckSink {
   readonly inboundAliases: InboundTopicAliases;
   outboundAliases: OutboundTopicAliases | undefined = undefined;
   readonly acks: AckOrder;
+  /** What `postponed` told of: packets wait until it is done. */
+  unfinished: LongRequest | undefined = undefined;
   /** QoS 1 and 2 publishes of this connection that an MQTT 5 client counts against our Receive Maximum. */
   receiveQuotaUsed = 0;
 
@@ -126,6 +129,19 @@ export class ConnectionState implements AckSink {
         this.fail(ReasonCode.PROTOCOL_ERROR, 'a packet that only a server sends');
         return;
     }
+  }
+
+  /** A request that may be long takes its first step, which is all of most. */
+  begin(request: LongRequest): void {
+    if (request.step()) return;
+    this.unfinished = request;
+    this.effects.postponed();
+  }
+
+  /** The turn that `postponed` asked for: another step. True when packets may be handed in again. */
+  goOn(): boolean {
+    if (this.unfinished?.step() !== false) this.unfinished = undefined;
+    return this.unfinished === undefined;
   }
 
   /**
@@ -219,6 +235,8 @@ export class ConnectionState implements AckSink {
   #end(end: ConnectionEnd): void {
     this.phase = ConnectionPhase.CLOSED;
     this.acks.close();
+    if (end === 'taken_over') this.unfinished?.abandoned();
+    this.unfinished = undefined;
     this.pendingConnect = undefined;
     const { session, will } = this;
     this.will = undefined;

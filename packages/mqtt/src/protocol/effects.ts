@@ -44,6 +44,9 @@ export interface ConnectionEffects {
   /** Stops deliveries. Idempotent. */
   unsubscribe(session: SessionState, subscription: SessionSubscription): void;
 
+  /** A request of many filters has more to do: `ConnectionState.goOn` in a turn of its own. No packet is handed in meanwhile. */
+  postponed(): void;
+
   /** A publish was answered, `receivedAtMs` after it was read; for measuring. */
   acknowledged(qos: 1 | 2, receivedAtMs: number): void;
   /** A delivery that will not happen; counted, and nothing else follows. */

@@ -139,6 +139,7 @@ class Client implements ConnectionEffects {
     return 0;
   }
   subscribed(): void {}
+  postponed(): void {}
   unsubscribe(): void {}
   acknowledged(): void {}
   dropped(): void {

@@ -23,6 +23,7 @@ import { formatPacket, hex, parsePacket, qosOf } from './notation.ts';
  *   limits receiveMaximum=2 …          before the first connection
  *   a > <packet>                       connection `a` receives a packet (`notation.ts`)
  *   a lost | a fail <code> | a bye     the network is gone, the decoder fails, the server disconnects it
+ *   a turn                             what it was asked for by `postponed`
  *   a slow | a fast                    the socket is over its bound, or empty again
  *   a auth <code> [identity]           the answer, after `later` made authentication wait
  *   commit <n> [code]                  the n-th publish that was handed to the stores is finished
@@ -130,6 +131,7 @@ export class ScriptWorld {
     else if (verb === 'proved') state.authenticated(0, rest[0], this.nowMs, Buffer.from(rest[1] ?? ''));
     else if (verb === 'auth') state.authenticated(Number(rest[0]), rest[1], this.nowMs);
     else if (verb === 'released') state.released(Number(rest[0]));
+    else if (verb === 'turn') this.#log.push(`${name} ${state.goOn() ? 'reads on' : 'postponed'}`);
     else if (verb === 'slow') connection.writable = false;
     else if (verb === 'fast') {
       connection.writable = true;
@@ -250,6 +252,9 @@ class ScriptConnection implements ConnectionEffects {
   }
   subscribe(): number {
     return this.#world.refuseSubscriptions ? ReasonCode.QUOTA_EXCEEDED : ReasonCode.SUCCESS;
+  }
+  postponed(): void {
+    this.#log('postponed');
   }
   subscribed(_session: SessionState, subscription: SessionSubscription, retained: boolean): void {
     const { request, qos, noLocal, retainAsPublished, subscriptionIdentifier } = subscription;
