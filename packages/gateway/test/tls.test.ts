@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type PeerCertificate as NodeCertificate } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { encode } from '@sluice/mqtt/codec/encoder';
+import { PacketType } from '@sluice/mqtt/codec/packet';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { AuthenticationRequest } from '../src/auth/authenticator.ts';
 import { namesOf, type TlsMaterial } from '../src/listener/tls-material.ts';
@@ -43,6 +45,17 @@ function makeAuthority(name: string): void {
   openssl('req', '-x509', ...ec, '-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '2', '-subj', `/CN=${name}`);
 }
 
+/** What the authority has taken back. */
+function makeRevocations(name: string, ...revoked: string[]): void {
+  writeFileSync(join(folder, 'index.txt'), '');
+  writeFileSync(join(folder, 'crlnumber'), '01\n');
+  const settings = 'database=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=2\n';
+  writeFileSync(join(folder, 'ca.cnf'), `[ca]\ndefault_ca=d\n[d]\n${settings}`);
+  const ca = ['-config', 'ca.cnf', '-cert', 'ca.pem', '-keyfile', 'ca.key'];
+  for (const certificate of revoked) openssl('ca', ...ca, '-revoke', `${certificate}.pem`);
+  openssl('ca', ...ca, '-gencrl', '-out', `${name}.crl`);
+}
+
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
   makeAuthority('ca');
@@ -51,6 +64,8 @@ beforeAll(() => {
   makeCertificate('second', 'ca', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
   makeCertificate('lamp-7', 'ca', 'subjectAltName=DNS:lamp-7.example,email:lamp@example.org,URI:urn:lamp:7');
   makeCertificate('forged', 'stranger', 'subjectAltName=DNS:lamp-7.example');
+  makeRevocations('nobody');
+  makeRevocations('lamp-7', 'lamp-7');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 afterEach(async () => {
@@ -102,6 +117,46 @@ function hungUp(port: number, certificate: { cert?: Buffer; key?: Buffer }): Pro
   return new Promise((resolve) => socket.once('close', resolve));
 }
 
+/** A client with a good certificate, and the session it may come back with; in: its CONNECT was answered. */
+function handshake(
+  port: number,
+  version: 'TLSv1.2' | 'TLSv1.3',
+  session?: Buffer,
+): Promise<{ isResumed: boolean; isIn: boolean; session: Buffer | undefined }> {
+  const shown = { ca: file('ca.pem'), cert: file('lamp-7.pem'), key: file('lamp-7.key') };
+  const socket = connectTls({
+    port,
+    host: '127.0.0.1',
+    ...shown,
+    minVersion: version,
+    maxVersion: version,
+    ...(session === undefined ? {} : { session }),
+  });
+  let offered: Buffer | undefined;
+  let isResumed = false;
+  let isIn = false;
+  const packet = {
+    type: PacketType.CONNECT,
+    protocolVersion: 5,
+    clientId: 'c',
+    cleanStart: true,
+    keepAliveS: 0,
+  } as const;
+  socket.on('session', (ticket) => {
+    offered = ticket;
+  });
+  socket.once('secureConnect', () => {
+    isResumed = socket.isSessionReused();
+    socket.write(encode(packet, 5));
+  });
+  socket.once('data', () => {
+    isIn = true;
+    socket.end();
+  });
+  socket.on('error', () => {});
+  return new Promise((resolve) => socket.once('close', () => resolve({ isResumed, isIn, session: offered })));
+}
+
 const handshakesRefused = (): number => gateway.counter('handshakes_refused_total', { reason: 'tls' });
 
 test('messages go over TLS and over secure WebSocket, and between both', async () => {
@@ -126,6 +181,19 @@ describe('where a client certificate is required', () => {
     const names = { commonName: 'lamp-7', dns: ['lamp-7.example'], emails: ['lamp@example.org'], uris: ['urn:lamp:7'] };
     expect(asked.map(({ certificate: found }) => found)).toEqual([names, names]);
   });
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    '%s: a session that was resumed is not, once its certificate was taken back',
+    async (version) => {
+      const lists = { ...material('first', 'ca'), clientRevocations: file('nobody.crl') };
+      const { mqtts } = await start(lists);
+      const first = await handshake(mqtts, version);
+      // Otherwise the last look would say nothing.
+      expect(await handshake(mqtts, version, first.session)).toMatchObject({ isResumed: true, isIn: true });
+      gateway.gateway.renewTls({ ...lists, clientRevocations: file('lamp-7.crl') });
+      expect(await handshake(mqtts, version, first.session)).toMatchObject({ isResumed: false, isIn: false });
+    },
+  );
 
   test('nobody comes in without one, or with a stranger’s', async () => {
     const { mqtts, wss } = await start(material('first', 'ca'));

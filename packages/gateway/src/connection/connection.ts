@@ -213,8 +213,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     }
     if (!this.#closing && !this.#reader.paused) this.#read();
     const { session } = this;
-    const isHeld = this.#hold.isHolding;
-    if (session?.replaying === true && !isHeld && !this.#closing && session.connection === this.state) {
+    const waits = this.#hold.isHolding || this.state.unfinished !== undefined;
+    if (session?.replaying === true && !waits && !this.#closing && session.connection === this.state) {
       if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
     }
     this.flush();
