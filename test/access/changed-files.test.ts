@@ -17,12 +17,15 @@ const RULES = '- { permission: allow, users: [ann, bob, cid], topics: ["rooms/#"
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-access-'));
-  await Promise.all([write('passwords', PASSWORDS), write('rules', RULES)]);
+  await Promise.all([write('passwords', PASSWORDS), write('rules', RULES), write('keys', 'ops:first\n')]);
   const settings = [
     `auth.passwordFile=${join(folder, 'passwords')}`,
     `authorization.rulesFile=${join(folder, 'rules')}`,
+    'api.anonymous=true',
   ];
-  server = await ServerProcess.start({ flags: settingFlags(settings) });
+  // Behind the harness's own file.
+  const flags = [...settingFlags(settings), '--api-keys', join(folder, 'keys')];
+  server = await ServerProcess.start({ flags });
 });
 afterAll(async () => {
   clients.end();
@@ -40,9 +43,9 @@ async function tell(saying: RegExp, times = 1): Promise<void> {
 const TAKEN = /users and rules were read again/;
 const REFUSED = /changed users and rules cannot be used: the old ones stay/;
 
-async function refused(): Promise<string | undefined> {
+async function refused(metric = 'sluice_gateway_access_files_refused'): Promise<string | undefined> {
   const page = String((await server.rest('anonymous').get('/metrics')).body);
-  return /^sluice_gateway_access_files_refused (\d)$/m.exec(page)?.[1];
+  return new RegExp(`^${metric} (\\d)$`, 'm').exec(page)?.[1];
 }
 
 test('who was removed is sent away, who was added comes in, what is not allowed any more ends; others stay', async () => {
@@ -81,4 +84,31 @@ test('broken files leave what was in force, with a line in the log and a metric,
   await tell(TAKEN, takenBefore + 1);
   expect(await refused()).toBe('0');
   await connect('eve', 'hunter2');
+});
+
+test('an API key that was changed or removed counts for nothing from then on; a broken file changes none', async () => {
+  const status = async (key: string, secret: string): Promise<number> => {
+    const authorization = `Basic ${Buffer.from(`${key}:${secret}`).toString('base64')}`;
+    const { host, port } = server.address('http');
+    const url = `http://${host}:${port}/api/v5/message_queues/queues`;
+    return (await fetch(url, { headers: { authorization } })).status;
+  };
+  expect(await status('ops', 'first')).toBe(200);
+  const before = [...server.log.matchAll(/API keys were read again/g)].length;
+  await write('keys', 'ops:second\neye:look:viewer\n');
+  await tell(/API keys were read again/, before + 1);
+  expect([await status('ops', 'first'), await status('ops', 'second'), await status('eye', 'look')]).toEqual([
+    401, 200, 200,
+  ]);
+  await write('keys', 'ops:third:emperor\n');
+  await tell(/changed API keys cannot be used: the old ones stay/);
+  expect([await status('ops', 'second'), await status('ops', 'third')]).toEqual([200, 401]);
+  expect(await refused('sluice_api_key_file_refused')).toBe('1');
+  expect(server.log).not.toContain('third');
+  await write('keys', 'ops:third\n');
+  await tell(/API keys were read again/, before + 2);
+  expect([await status('ops', 'second'), await status('ops', 'third'), await status('eye', 'look')]).toEqual([
+    401, 200, 401,
+  ]);
+  expect(await refused('sluice_api_key_file_refused')).toBe('0');
 });

@@ -56,13 +56,16 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   };
   process.on('SIGTERM', () => void stop('SIGTERM'));
   process.on('SIGINT', () => void stop('SIGINT'));
-  process.on('SIGHUP', () => node?.gateway?.readFilesAgain());
+  process.on('SIGHUP', () => {
+    node?.gateway?.readFilesAgain();
+    api?.readFilesAgain();
+  });
   const metrics = new PrometheusMetrics();
   const health = new NodeHealth(systemClock, logger);
   const metricsText = (): Promise<string> => (node === undefined ? metrics.page() : node.metrics.page());
   try {
     // Before anything that may take its time: a probe finds the process alive, and its health page says what it waits for.
-    api = await openApi(config, { health, metricsText, logger });
+    api = await openApi(config, { health, metrics, metricsText, logger });
     node = await RunningNode.open(config, { logger, metrics, health }, () => stopping);
     if (stopping) {
       await node.close();

@@ -6,7 +6,7 @@ import type { LogFields, Logger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import type { Access, AccessFiles } from '../src/config/access-files.ts';
 import { loadConfig } from '../src/config/load-config.ts';
-import { WatchedAccessFiles } from '../src/watched-access-files.ts';
+import { WatchedFiles } from '../src/watched-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-access-files-'));
 const PASSWORDS = join(folder, 'passwords');
@@ -29,7 +29,7 @@ const metrics = new PlainMetrics();
 const refused = (): number => metrics.gauge('sluice_gateway_access_files_refused', '').value;
 
 let taken: Access[] = [];
-let watched: WatchedAccessFiles;
+let watched: WatchedFiles<Access>;
 
 function files(): AccessFiles {
   const set = [`auth.passwordFile=${PASSWORDS}`, `authorization.rulesFile=${RULES}`];
@@ -45,7 +45,12 @@ beforeEach(async () => {
   taken = [];
   writeFileSync(PASSWORDS, 'ann:1\n');
   writeFileSync(RULES, ALLOW);
-  watched = new WatchedAccessFiles(files(), { logger, metrics });
+  watched = new WatchedFiles(files(), {
+    logger,
+    refused: metrics.gauge('sluice_gateway_access_files_refused', ''),
+    subject: 'users and rules',
+    count: ({ users, rules }) => ({ users: users.length, rules: rules.length }),
+  });
   watched.watch((access) => taken.push(access));
   watched.close();
   await watched.look({ isWritten: true });

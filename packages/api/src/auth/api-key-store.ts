@@ -14,6 +14,8 @@ export interface ApiKeyStore {
   /** How many keys there are. */
   readonly size: number;
   verify(key: string, secret: string): ApiIdentity | null;
+  /** From now on these and no others. */
+  replace(records: readonly ApiKeyRecord[]): void;
 }
 
 /**
@@ -21,19 +23,34 @@ export interface ApiKeyStore {
  * exists. A slow hash would add nothing: the secrets are generated, and the file they came from holds them as they are.
  */
 export function createApiKeyStore(records: readonly ApiKeyRecord[]): ApiKeyStore {
-  const byKey = new Map<string, { digest: Buffer; identity: ApiIdentity }>();
-  for (const { key, secret, role, scopes } of records) {
-    byKey.set(key, { digest: sha256(secret), identity: { key, role, scopes } });
-  }
+  let byKey = digested(records);
   const nobody = Buffer.alloc(32);
   return {
-    size: byKey.size,
+    get size() {
+      return byKey.size;
+    },
     verify(key, secret) {
       const entry = byKey.get(key);
       const equal = timingSafeEqual(sha256(secret), entry?.digest ?? nobody);
       return equal && entry !== undefined ? entry.identity : null;
     },
+    replace(renewed) {
+      byKey = digested(renewed);
+    },
   };
+}
+
+interface KeptKey {
+  digest: Buffer;
+  identity: ApiIdentity;
+}
+
+function digested(records: readonly ApiKeyRecord[]): Map<string, KeptKey> {
+  const byKey = new Map<string, KeptKey>();
+  for (const { key, secret, role, scopes } of records) {
+    byKey.set(key, { digest: sha256(secret), identity: { key, role, scopes } });
+  }
+  return byKey;
 }
 
 function sha256(text: string): Buffer {

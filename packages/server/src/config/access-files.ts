@@ -26,10 +26,10 @@ export class AccessFiles {
     this.#read = (problems) => readAccess(written, settings, readFile, problems);
   }
 
-  read(): { ok: true; access: Access } | { ok: false; problems: ConfigProblem[] } {
+  read(): { ok: true; content: Access } | { ok: false; problems: ConfigProblem[] } {
     const problems: ConfigProblem[] = [];
-    const access = this.#read(problems);
-    return problems.length === 0 ? { ok: true, access } : { ok: false, problems };
+    const content = this.#read(problems);
+    return problems.length === 0 ? { ok: true, content } : { ok: false, problems };
   }
 }
 

@@ -9,6 +9,7 @@ import type { IngressRates } from '@sluice/gateway/listener/paced-channel';
 import type { Access, AccessFiles } from './access-files.ts';
 import type { DENY_ACTIONS } from './access-schema.ts';
 import { type Address, parseAddress } from './address.ts';
+import type { ApiKeyFiles } from './api-key-files.ts';
 import type { MqttUser } from './password-file.ts';
 import type { LOG_FORMATS, LOG_LEVELS, LOG_VERIFY_MODES, Role, WrittenConfig } from './schema.ts';
 
@@ -82,7 +83,12 @@ export interface ServerConfig {
     noMatch: 'allow' | 'deny';
     denyAction: (typeof DENY_ACTIONS)[number];
   };
-  api: { anonymous: boolean; keys: readonly ApiKeyRecord[] };
+  api: {
+    anonymous: boolean;
+    keys: readonly ApiKeyRecord[];
+    /** What they were read from, to be read again. */
+    files: ApiKeyFiles;
+  };
   queues: {
     countMax: number;
     partitionCount: number;
@@ -110,6 +116,7 @@ export interface Credentials {
   accessFiles: AccessFiles;
   apiAnonymous: boolean;
   keys: readonly ApiKeyRecord[];
+  apiKeyFiles: ApiKeyFiles;
 }
 
 /** `written` has passed the validation: nothing here can fail. */
@@ -188,7 +195,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
       noMatch: noMatchOf(written, credentials),
       denyAction: written.authorization.denyAction,
     },
-    api: { anonymous: credentials.apiAnonymous, keys: credentials.keys },
+    api: { anonymous: credentials.apiAnonymous, keys: credentials.keys, files: credentials.apiKeyFiles },
     queues: {
       countMax: queues.maxCount,
       partitionCount: queues.partitions,

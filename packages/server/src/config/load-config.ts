@@ -1,6 +1,6 @@
-import { type ApiKeyRecord, parseApiKeyFile } from '@sluice/api/auth/api-key-file';
 import { formatSize } from '@sluice/common/human-size';
 import { AccessFiles, readAccess } from './access-files.ts';
+import { ApiKeyFiles } from './api-key-files.ts';
 import { checkCluster, clusterWarnings } from './cluster-settings.ts';
 import { resolveConfig, type ServerConfig, toAddress, toBytes } from './config.ts';
 import { decideExposure, findAddressClashes } from './exposure.ts';
@@ -60,7 +60,10 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
   ];
   const access = readAccess(written, settings, sources.readFile, problems);
   const { users, rules } = access;
-  const keys = gatherKeys(written, settings, sources, problems);
+  const apiKeyFiles = new ApiKeyFiles(written, settings, sources.readFile);
+  const readKeys = apiKeyFiles.read();
+  if (!readKeys.ok) problems.push(...readKeys.problems);
+  const keys = readKeys.ok ? readKeys.content : [];
   if (problems.length > 0) return { ok: false, problems };
 
   const exposure = decideExposure(written, settings, users.length, keys.length);
@@ -77,6 +80,7 @@ function finish(written: WrittenConfig, settings: Layer, sources: ConfigSources)
     accessFiles: new AccessFiles(written, settings, sources.readFile),
     apiAnonymous: exposure.apiAnonymous,
     keys,
+    apiKeyFiles,
   });
   if (config.authorization.noMatch === 'deny' && rules.length === 0 && users.length > 0) {
     warnings.push(
@@ -137,33 +141,6 @@ function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] 
     });
   }
   return problems;
-}
-
-function gatherKeys(
-  written: WrittenConfig,
-  settings: Layer,
-  sources: ConfigSources,
-  problems: ConfigProblem[],
-): ApiKeyRecord[] {
-  const path = written.api.keysFile;
-  if (path === undefined) return [];
-  const key = 'api.keysFile';
-  const text = readNamedFile(sources.readFile, path, key, settings.get(key)?.origin ?? '', problems);
-  if (text === undefined) return [];
-  const parsed = parseApiKeyFile(text);
-  if (!parsed.ok) {
-    for (const { line, message } of parsed.problems)
-      problems.push({ key, origin: `${path}:${line}`, message: `= "${path}": line ${line} ${message}`, hint: '' });
-    return [];
-  }
-  if (parsed.keys.length === 0)
-    problems.push({
-      key,
-      origin: path,
-      message: 'names a file without a single key',
-      hint: 'Add a line key:secret, or remove the setting',
-    });
-  return parsed.keys;
 }
 
 function mergeInto(merged: Layer, from: { layer: Layer; problems: ConfigProblem[] }, problems: ConfigProblem[]): void {

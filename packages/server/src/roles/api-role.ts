@@ -3,6 +3,7 @@ import { createApiKeyStore } from '@sluice/api/auth/api-key-store';
 import type { ApiNode } from '@sluice/api/ops/node-routes';
 import { systemClock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import { compileKeyExpression } from '@sluice/queue/key-expression/key-expression';
 import { BUILD } from '../build.ts';
 import type { Address } from '../config/address.ts';
@@ -10,24 +11,37 @@ import type { ServerConfig } from '../config/config.ts';
 import type { NodeHealth } from '../node-health.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
 import type { RunningNode } from '../running-node.ts';
+import { WatchedFiles } from '../watched-files.ts';
 
 /** The management API of a node with the address it got. */
 export interface ApiRole {
   readonly address: Address;
   /** The node is composed: all of the API is answered, not its health alone. */
   serve(node: RunningNode): void;
+  /** Somebody changed the file of API keys, and is done. */
+  readFilesAgain(): void;
   stop(): Promise<void>;
 }
 
 /** Undefined when the listener is off. Opened before there is a node: what it waits for is told here. */
 export async function openApi(
   config: ServerConfig,
-  parts: { health: NodeHealth; metricsText: () => Promise<string>; logger: Logger },
+  parts: { health: NodeHealth; metrics: Metrics; metricsText: () => Promise<string>; logger: Logger },
 ): Promise<ApiRole | undefined> {
   if (config.listeners.http === null) return undefined;
-  const { health, metricsText, logger } = parts;
+  const { health, metrics, metricsText, logger } = parts;
   const startedAtMs = systemClock.nowMs();
-  const { anonymous, keys } = config.api;
+  const { anonymous, keys, files } = config.api;
+  const apiKeys = createApiKeyStore(keys);
+  const keyFiles = new WatchedFiles(files, {
+    logger,
+    refused: metrics.gauge(
+      'sluice_api_key_file_refused',
+      '1 while the file of API keys cannot be used as it is, and the keys of before stay in force.',
+    ),
+    subject: 'API keys',
+    count: (keys) => ({ keys: keys.length }),
+  });
   const api = new ApiListener({
     health: health.report,
     metricsText,
@@ -36,6 +50,7 @@ export async function openApi(
     connectionsMax: shareOpenFiles(openFilesLimit(), config.mqtt.connectionsMax).apiConnectionsMax,
   });
   const address = await api.listen(config.listeners.http);
+  keyFiles.watch((renewed) => apiKeys.replace(renewed));
   return {
     address,
     serve: (node) =>
@@ -46,7 +61,7 @@ export async function openApi(
         connections: node.connections,
         access: node.access,
         validateKeyExpression,
-        apiKeys: createApiKeyStore(keys),
+        apiKeys,
         anonymous,
         health: health.report,
         nodes: () => nodesOf(node, startedAtMs),
@@ -58,7 +73,11 @@ export async function openApi(
         metricsDetail: node.metrics,
         autoCreate: true,
       }),
-    stop: () => api.close(),
+    readFilesAgain: () => void keyFiles.look({ isWritten: true }),
+    stop: () => {
+      keyFiles.close();
+      return api.close();
+    },
   };
 }
 

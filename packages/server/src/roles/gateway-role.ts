@@ -27,12 +27,13 @@ import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
 import { SessionClient } from '@sluice/store-client/session-client';
 import { BUILD } from '../build.ts';
+import type { Access } from '../config/access-files.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
 import type { ListenerCertificates } from '../listener-certificates.ts';
 import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
-import { WatchedAccessFiles } from '../watched-access-files.ts';
+import { WatchedFiles } from '../watched-files.ts';
 import { type Door, doorOf } from './door.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
@@ -70,7 +71,7 @@ export class GatewayRole {
   readonly #groups: GroupProducer;
   readonly #streams = new StreamRoutes();
   readonly #certificates: ListenerCertificates | undefined;
-  readonly #accessFiles: WatchedAccessFiles;
+  readonly #accessFiles: WatchedFiles<Access>;
   readonly #retained: RetainedLookups;
   #isDrained = false;
   #isStopping = false;
@@ -105,7 +106,15 @@ export class GatewayRole {
       },
     });
     this.#certificates = parts.certificates;
-    this.#accessFiles = new WatchedAccessFiles(config.auth.files, { logger, metrics });
+    this.#accessFiles = new WatchedFiles(config.auth.files, {
+      logger,
+      refused: metrics.gauge(
+        'sluice_gateway_access_files_refused',
+        '1 while the files of users, rules and token keys cannot be used as they are, and those of before stay in force.',
+      ),
+      subject: 'users and rules',
+      count: ({ users, rules }) => ({ users: users.length, rules: rules.length }),
+    });
     this.#producer = new PartitionProducer({
       topology,
       routes,

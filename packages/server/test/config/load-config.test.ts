@@ -404,7 +404,7 @@ describe('who may come in without credentials', () => {
         SLUICE_LISTENERS__HTTP: '0.0.0.0:18083',
       },
     });
-    expect(config.api).toEqual({
+    expect(config.api).toMatchObject({
       anonymous: false,
       keys: [{ key: 'k', secret: 's', role: 'administrator', scopes: null }],
     });
