@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { cpuMs, diskBytes, rssBytes, rssPeakBytes, written } from './node-process.mjs';
 
-const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
+export const BIN = join(import.meta.dirname, '../../packages/server/dist/bin.js');
 const START_MS_MAX = 120_000;
 const STOP_MS_MAX = 60_000;
 
@@ -61,6 +61,7 @@ export class Broker {
   }
 
   async stop(signal = 'SIGTERM') {
+    if (this.#child === undefined) return;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill(signal);
@@ -76,6 +77,16 @@ export class Broker {
       body: JSON.stringify(definition),
     });
     if (!response.ok) throw new Error(`the queue was refused: ${response.status} ${await response.text()}`);
+  }
+
+  get http() {
+    return this.#http;
+  }
+
+  /** Of the first queue there is: stored and not settled. */
+  async depth() {
+    const { data } = await (await fetch(`${this.#http}/api/v5/message_queues/stats`)).json();
+    return data[0].statistics?.depth_messages;
   }
 
   async metrics(path = '/metrics') {

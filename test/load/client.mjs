@@ -334,6 +334,10 @@ export class Ledger {
     else this.duplicates++;
   }
 
+  has(sequence) {
+    return this.#counts[sequence] > 0;
+  }
+
   get complete() {
     return this.seen === this.#counts.length;
   }

@@ -130,6 +130,7 @@ const PARTS: readonly [prefix: string, title: string][] = [
   ['sluice_rocksdb_', 'RocksDB'],
   ['sluice_rpc_', 'Between nodes'],
   ['sluice_scaler_', 'Autoscaling'],
+  ['sluice_backup_', 'Backups'],
   ['sluice_process_', 'Process'],
   ['sluice_', 'Others'],
 ];

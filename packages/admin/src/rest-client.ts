@@ -46,9 +46,7 @@ export function connectionFrom(
 
 /** One request. @throws CliFailure with the exit code that fits. */
 export async function callApi(connection: Connection, method: string, path: string, body?: unknown): Promise<unknown> {
-  const headers: Record<string, string> = { accept: 'application/json' };
-  if (connection.apiKey !== undefined)
-    headers.authorization = `Basic ${Buffer.from(connection.apiKey).toString('base64')}`;
+  const headers = headersOf(connection, 'application/json');
   if (body !== undefined) headers['content-type'] = 'application/json';
   let response: Response;
   let text: string;
@@ -63,15 +61,56 @@ export async function callApi(connection: Connection, method: string, path: stri
     });
     text = await response.text();
   } catch (error) {
-    throw new CliFailure(
-      EXIT.unreachable,
-      `No answer from ${connection.url}: ${reasonOf(error)}`,
-      'Is the server running, and is this its HTTP listener? Choose another with --url or SLUICE_URL',
-    );
+    throw unreachable(connection, error);
   }
   const answer = parseAnswer(text, response, connection);
   if (!response.ok) throw failureOf(response.status, answer, connection);
   return answer;
+}
+
+/** An answer of any length, as fast as it is taken. One that breaks off ends with a `CliFailure` that may pass. */
+export async function streamApi(connection: Connection, path: string): Promise<AsyncIterable<Uint8Array>> {
+  let response: Response;
+  try {
+    const headers = headersOf(connection, 'application/octet-stream');
+    response = await fetch(`${connection.url}${path}`, { headers, redirect: 'error' });
+  } catch (error) {
+    throw unreachable(connection, error);
+  }
+  const { body } = response;
+  if (response.ok && body !== null) return chunksOf(connection, body);
+  const answer = parseAnswer(await response.text(), response, connection);
+  throw failureOf(response.status, answer, connection);
+}
+
+async function* chunksOf(connection: Connection, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    throw new CliFailure(EXIT.unreachable, `The answer of ${connection.url} broke off: ${reasonOf(error)}`);
+  } finally {
+    // Nobody reads the rest of it.
+    await reader.cancel().catch(() => {});
+  }
+}
+
+function headersOf({ apiKey }: Connection, accept: string): Record<string, string> {
+  const headers: Record<string, string> = { accept };
+  if (apiKey !== undefined) headers.authorization = `Basic ${Buffer.from(apiKey).toString('base64')}`;
+  return headers;
+}
+
+function unreachable({ url }: Connection, error: unknown): CliFailure {
+  return new CliFailure(
+    EXIT.unreachable,
+    `No answer from ${url}: ${reasonOf(error)}`,
+    'Is the server running, and is this its HTTP listener? Choose another with --url or SLUICE_URL',
+  );
 }
 
 function parseAnswer(text: string, response: Response, connection: Connection): unknown {

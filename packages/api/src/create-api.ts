@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { AccessManagement } from '@sluice/rpc/contract/access-management';
+import type { BackupManagement } from '@sluice/rpc/contract/backup-management';
 import type { ClusterManagement } from '@sluice/rpc/contract/cluster-management';
 import type { ConnectionBalance } from '@sluice/rpc/contract/gateway-load';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
@@ -16,6 +17,7 @@ import { badRequest, ERROR_SCHEMA } from './api-error.ts';
 import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
 import { guardAgainstBrowsers } from './auth/browser-guard.ts';
+import { addBackupRoutes, BACKUP_SCHEMA } from './backup/backup-routes.ts';
 import { addClusterRoutes, CLUSTER_NODE_SCHEMA, CLUSTER_SCHEMA } from './cluster/cluster-routes.ts';
 import { addRebalanceRoutes, REBALANCE_SCHEMA } from './cluster/rebalance-routes.ts';
 import { addConfigRoutes, configSchema } from './config/config-routes.ts';
@@ -41,6 +43,7 @@ export interface ApiOptions {
   connections: ConnectionBalance;
   retained: RetainedManagement;
   access: AccessManagement;
+  backup: BackupManagement;
   validateKeyExpression: ValidateKeyExpression;
   apiKeys: ApiKeyStore;
   /** Whether calls without a key are an administrator's. */
@@ -129,6 +132,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     CLUSTER_NODE_SCHEMA,
     CLUSTER_SCHEMA,
     REBALANCE_SCHEMA,
+    BACKUP_SCHEMA,
   ];
   const accessSchemas = [
     RULE_SCHEMA,
@@ -151,6 +155,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addNodeRoutes(scope, options);
     addClusterRoutes(scope, options);
     addRebalanceRoutes(scope, options);
+    addBackupRoutes(scope, options);
     addUserRoutes(scope, options);
     addRuleRoutes(scope, options);
     addBanRoutes(scope, options);

@@ -6,6 +6,7 @@ import type { ApiKeyRecord } from '../src/auth/api-key-file.ts';
 import { createApiKeyStore } from '../src/auth/api-key-store.ts';
 import type { ApiOptions } from '../src/create-api.ts';
 import { MemoryAccessManagement } from './memory-access-management.ts';
+import { MemoryBackupManagement } from './memory-backup-management.ts';
 import { MemoryClusterManagement } from './memory-cluster-management.ts';
 import { MemoryConnectionBalance } from './memory-connection-balance.ts';
 import { MemoryQueueManagement } from './memory-queue-management.ts';
@@ -39,6 +40,7 @@ export function createFixture(
     connections: new MemoryConnectionBalance(),
     retained: new MemoryRetainedManagement(),
     access: new MemoryAccessManagement(),
+    backup: new MemoryBackupManagement(),
     validateKeyExpression: (source) =>
       source.includes('(') && !source.includes(')')
         ? { ok: false, message: 'a parenthesis is not closed at 1:4', hint: 'Add a )' }

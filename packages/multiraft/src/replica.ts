@@ -53,6 +53,8 @@ export class Replica {
   installed: HeldReady | undefined;
   /** The group is asked whether it goes on without this replica: it takes nothing, so that it acknowledges nothing meanwhile. */
   deaf = false;
+  /** Backups that read it: nothing of it is given back until they are over. */
+  exports = 0;
   /** Removed from this node: whatever still refers to it does nothing. */
   removed = false;
   /** Of a replica of this group that was wiped here before; undefined when there was none. */

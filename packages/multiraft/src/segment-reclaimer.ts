@@ -249,7 +249,7 @@ export class SegmentReclaimer {
    * A group that stopped gets no image, so its log keeps its start: releasing would only copy its entries forward. And of
    * one that is not open yet, is being replaced by a snapshot, or cannot be trusted, nobody can say what is alive. Nor of
    * entries that are not applied yet: they come alive while the segment is looked at, and the image that is taken before it
-   * goes covers them.
+   * goes covers them. A backup is of a moment: what dies while it reads is still in it.
    */
   #isNeeded(segment: SegmentSummary): boolean {
     const { entryLog } = this.#storage;
@@ -259,7 +259,7 @@ export class SegmentReclaimer {
         if (entryLog.groups.has(groupId)) return true;
         continue;
       }
-      if (replica.installing !== undefined || replica.impaired !== undefined) return true;
+      if (replica.installing !== undefined || replica.impaired !== undefined || replica.exports > 0) return true;
       if (replica.raft.appliedIndex < Math.min(range.last, entryLog.lastIndex(groupId))) return true;
       if (replica.stopped !== undefined && entryLog.firstIndex(groupId) <= range.last) return true;
     }

@@ -18,6 +18,8 @@ class OneSegment {
   lastIndex = 10;
   /** Below it an image covers the log. */
   firstIndex = 1;
+  /** Backups that read the group. */
+  exports = 0;
   /** Called when the rows were asked, before they answer. */
   meanwhile: () => void = () => {};
   released: { groupId: number; index: number }[] | undefined;
@@ -31,6 +33,9 @@ class OneSegment {
         get appliedIndex() {
           return set.appliedIndex;
         },
+      },
+      get exports() {
+        return set.exports;
       },
     };
     const entryLog = {
@@ -108,4 +113,16 @@ it('a tail that another leader cut off is not waited for: it is never applied', 
   await one.pass();
   await one.reclaimer.stop();
   expect(one.released?.length).toBe(8);
+});
+
+it('nothing of a group goes while a backup reads it, and all of it behind that', async () => {
+  const one = new OneSegment();
+  one.appliedIndex = 10;
+  one.exports = 1;
+  await one.pass();
+  expect(one.released).toBeUndefined();
+  one.exports = 0;
+  await one.pass();
+  await one.reclaimer.stop();
+  expect(one.released?.length).toBe(10);
 });

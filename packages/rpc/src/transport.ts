@@ -46,4 +46,4 @@ export type ChannelService =
   | 'raft-snapshot'
   | 'live'
   | 'sessions';
-export type CallService = 'store-admin' | 'retained' | 'metadata' | 'cluster' | 'gateway-load';
+export type CallService = 'store-admin' | 'retained' | 'metadata' | 'cluster' | 'gateway-load' | 'backup';

@@ -525,6 +525,29 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
     message('load', { connections: integer, isShedding: fc.boolean(), target: integer, sent: integer }),
   ],
   [
+    'backup request',
+    CALL_CODECS.backup.request,
+    fc.oneof(
+      message('open', { group: integer }),
+      message('read', { reading: integer }),
+      message('close', { reading: integer }),
+    ),
+  ],
+  [
+    'backup response',
+    CALL_CODECS.backup.response,
+    fc.oneof(
+      message('opened', { reading: integer }),
+      message('piece', { isLast: fc.boolean(), bytes }),
+      message('closed', {}),
+      message('refused', {
+        code: fc.constantFrom('not-leader', 'busy', 'unavailable'),
+        message: text,
+        leader: integer,
+      }),
+    ),
+  ],
+  [
     'store-admin request',
     CALL_CODECS['store-admin'].request,
     fc.oneof(

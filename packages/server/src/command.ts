@@ -5,6 +5,7 @@ import { registerQueueCommands } from '@sluice/admin/queue-commands';
 import { registerUserCommands } from '@sluice/admin/user-commands';
 import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
+import { registerBackupCommands } from './backup/backup-command.ts';
 import { BUILD } from './build.ts';
 import { registerConfigCommand } from './config-command.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
@@ -26,6 +27,7 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
   registerLagCommands(program);
   registerClusterCommands(program);
   registerUserCommands(program);
+  registerBackupCommands(program);
   registerBenchCommand(program);
   // Last: it knows all that stand before it.
   registerCompletionCommand(program);

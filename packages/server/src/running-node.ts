@@ -4,14 +4,15 @@ import { type SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { AccessAdministration } from '@sluice/coordinator/access-administration';
+import { BackupAdministration } from '@sluice/coordinator/backup-administration';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import { ConnectionAdministration } from '@sluice/coordinator/connection-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import type { NodeInfo, NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
-import { RaftHost } from '@sluice/multiraft/raft-host';
-import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import type { ExportService } from '@sluice/multiraft/export-service';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
@@ -41,6 +42,7 @@ import { type NodeLink, openNodeLink } from './node-link.ts';
 import { ownView } from './own-view.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
+import { openRaft } from './roles/raft-role.ts';
 import { leaderlessPartitions, servedPartitions } from './served-partitions.ts';
 
 /**
@@ -56,6 +58,7 @@ export class RunningNode {
   readonly cluster: ClusterAdministration;
   readonly connections: ConnectionAdministration;
   readonly access: AccessAdministration;
+  readonly backup: BackupAdministration;
   readonly name: string;
   readonly gateway: GatewayRole | undefined;
   readonly #parts: Parts;
@@ -67,7 +70,8 @@ export class RunningNode {
   static readonly HAND_OVER_MS_MAX = 5_000;
 
   private constructor(parts: Parts) {
-    const { health, metrics, queueMetrics, host, topology, queues, retained, cluster, access, name, gateway } = parts;
+    const { health, metrics, queueMetrics, host, topology, queues, retained, cluster, access, backup, name, gateway } =
+      parts;
     this.health = health;
     this.metrics = new MetricsPages(metrics, queueMetrics, host);
     this.topology = topology;
@@ -76,6 +80,7 @@ export class RunningNode {
     this.cluster = cluster;
     this.connections = parts.connections;
     this.access = access;
+    this.backup = backup;
     this.name = name;
     this.gateway = gateway;
     this.#parts = parts;
@@ -149,11 +154,12 @@ export class RunningNode {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    const { store, watcher, coordinator, gateway, host, link, processMetrics, ground } = this.#parts;
+    const { store, watcher, coordinator, gateway, host, exports, link, processMetrics, ground } = this.#parts;
     await gateway?.stop(0);
     watcher.close();
     coordinator?.close();
     await store?.close();
+    exports?.close();
     await (host === undefined ? ground.close() : host.close());
     await link.close();
     processMetrics.close();
@@ -202,8 +208,10 @@ interface Parts {
   cluster: ClusterAdministration;
   connections: ConnectionAdministration;
   access: AccessAdministration;
+  backup: BackupAdministration;
   /** Stores and coordinators only. */
   host: RaftHost | undefined;
+  exports: ExportService | undefined;
   coordinator: Coordinator | undefined;
   store: Store | undefined;
   queueMetrics: QueueMetrics | undefined;
@@ -243,6 +251,7 @@ async function compose(around: Around): Promise<Parts> {
   const routes = new RouteTable(topology);
   const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
   let host: RaftHost | undefined;
+  let exports: ExportService | undefined;
   let store: Store | undefined;
   let gateway: GatewayRole | undefined;
   const report = (): NodeReport => ({
@@ -271,18 +280,8 @@ async function compose(around: Around): Promise<Parts> {
   });
 
   if (ground.storage !== undefined) {
-    host = new RaftHost(ground.storage, {
-      nodeId,
-      clock,
-      logger,
-      metrics,
-      prng,
-      transport,
-      snapshots: (snapshotHost) => new SnapshotExchange(snapshotHost),
-      liveEntries: (groupId, first, last, limit) =>
-        store?.liveEntries(groupId, first, last, limit) ?? Promise.resolve([]),
-    });
-    host.serve(transport);
+    const { storage } = ground;
+    ({ host, exports } = openRaft({ nodeId, storage, store: () => store, prng, transport, clock, logger, metrics }));
     if (config.node.roles.has('coordinator')) {
       const onLeads = (): void => watcher.coordinatorLeads(nodeId);
       coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger, onLeads });
@@ -351,6 +350,7 @@ async function compose(around: Around): Promise<Parts> {
       clock,
       lagObjectiveMs: config.queues.lagObjectiveMs,
     }),
+    backup: new BackupAdministration({ topology, transport, leading: () => watcher.coordinator }),
     access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
     retained: new RetainedAdministration({ topology, transport, clock, metrics }),
     cluster: new ClusterAdministration({
@@ -361,6 +361,7 @@ async function compose(around: Around): Promise<Parts> {
     }),
     connections: new ConnectionAdministration({ topology, transport }),
     host,
+    exports,
     coordinator,
     store,
     queueMetrics: store === undefined ? undefined : new QueueMetrics(store.figures, metrics),

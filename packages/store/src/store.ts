@@ -320,7 +320,8 @@ export class Store {
     }
   }
 
-  get #isShortOfSpace(): boolean {
+  /** Publishes are refused, or soon will be. */
+  get isShortOfSpace(): boolean {
     return this.#disk.low || this.#options.host.diskFull;
   }
 
@@ -382,7 +383,7 @@ export class Store {
 
   #look(): void {
     if (this.#draining) return;
-    if (this.#isShortOfSpace) this.#balancer.relieve();
+    if (this.isShortOfSpace) this.#balancer.relieve();
     // An image that is behind would move members and leaders back to where they were.
     if (this.#options.isImageCurrent?.() === false) return;
     this.#keeper.tick();
@@ -392,7 +393,7 @@ export class Store {
   #wouldLead(partition: Partition): boolean {
     const { host, topology, nodeId } = this.#options;
     const state = topology.node(nodeId)?.state ?? 'active';
-    if (this.#draining || this.#isShortOfSpace || state !== 'active') return false;
+    if (this.#draining || this.isShortOfSpace || state !== 'active') return false;
     if (partition.isStopped || host.failure !== undefined || host.impaired().includes(partition.groupId)) return false;
     const status = host.status(partition.groupId);
     return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;

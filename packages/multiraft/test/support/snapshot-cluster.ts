@@ -138,7 +138,8 @@ export class SnapshotNode {
     this.files = options.files ?? new CrashingFiles();
   }
 
-  async start(voters: readonly number[] | undefined): Promise<void> {
+  /** `prepare` is called when the storage is open and nothing runs on it. */
+  async start(voters: readonly number[] | undefined, prepare: () => Promise<void> = async () => {}): Promise<void> {
     const { metrics, files, nodeId } = this;
     const { logger } = this.#cluster;
     this.storage = await openNodeStorage({
@@ -151,6 +152,7 @@ export class SnapshotNode {
       openEntryLog: (directory, durableMark) =>
         openEntryLog({ directory, logger, metrics, durableMark, files, segmentBytes: 4 * 1024 * 1024 }),
     });
+    await prepare();
     this.host = new RaftHost(this.storage, {
       nodeId,
       clock: systemClock,

@@ -93,6 +93,11 @@ export function indexRowKeyOf(key: Uint8Array): { queueId: number; rowBase: numb
   return { queueId: readU53(key, 1), rowBase: readU53(key, 9) };
 }
 
+/** The entry that a row of a partition keeps alive; undefined of rows that keep none. */
+export function liveEntryOf(key: Uint8Array): number | undefined {
+  return key[0] === RowTable.ENTRY ? entryIndexOf(key) : undefined;
+}
+
 export function entryIndexOf(key: Uint8Array): number {
   return readU53(key, 1);
 }

@@ -103,6 +103,17 @@ export declare namespace sluice {
             public static encode(message: sluice.v1.IAppendLeading, writer?: $protobuf.Writer): $protobuf.Writer;
             public static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): sluice.v1.AppendLeading;
         }
+        interface IBackupMessage {
+            json?: (Uint8Array|null);
+            data?: (Uint8Array|null);
+        }
+        class BackupMessage implements IBackupMessage {
+            constructor(properties?: sluice.v1.IBackupMessage);
+            public json: Uint8Array;
+            public data: Uint8Array;
+            public static encode(message: sluice.v1.IBackupMessage, writer?: $protobuf.Writer): $protobuf.Writer;
+            public static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): sluice.v1.BackupMessage;
+        }
         interface IPacked {
             head?: (Uint8Array|null);
             data?: (Uint8Array[]|null);

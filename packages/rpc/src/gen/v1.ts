@@ -574,6 +574,79 @@ $root.sluice = (() => {
             return AppendLeading;
         })();
 
+        v1.BackupMessage = (function() {
+
+            function BackupMessage(properties) {
+                if (properties)
+                    for (let keys = Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            }
+
+            BackupMessage.prototype.json = $util.newBuffer([]);
+            BackupMessage.prototype.data = $util.newBuffer([]);
+
+            BackupMessage.encode = function encode(message, writer, q) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (q === undefined)
+                    q = 0;
+                if (q > $util.recursionLimit)
+                    throw Error("max depth exceeded");
+                if (message.json != null && Object.hasOwnProperty.call(message, "json"))
+                    writer.uint32(10).bytes(message.json);
+                if (message.data != null && Object.hasOwnProperty.call(message, "data"))
+                    writer.uint32(18).bytes(message.data);
+                return writer;
+            };
+
+            BackupMessage.decode = function decode(reader, length, error, long) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (long === undefined)
+                    long = 0;
+                if (long > $Reader.recursionLimit)
+                    throw Error("maximum nesting depth exceeded");
+                let end, message;
+                if (length === undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = new $root.sluice.v1.BackupMessage();
+                while (reader.pos < end) {
+                    let tag = reader.uint32();
+                    if (tag === error)
+                        break;
+                    switch (tag >>> 3) {
+                    case 1: {
+                            message.json = reader.bytes();
+                            break;
+                        }
+                    case 2: {
+                            message.data = reader.bytes();
+                            break;
+                        }
+                    default:
+                        reader.skipType(tag & 7, long);
+                        break;
+                    }
+                }
+                if (length !== undefined) {
+                    if (reader.pos !== end)
+                        throw RangeError("index out of range");
+                    reader.len = length;
+                }
+                return message;
+            };
+
+            return BackupMessage;
+        })();
+
         v1.Packed = (function() {
 
             function Packed(properties) {

@@ -1,5 +1,6 @@
 import type { CallService, ChannelService } from '../transport.ts';
 import { appendRequestCodec, appendResponseCodec } from './append.ts';
+import { backupRequestCodec, backupResponseCodec } from './backup.ts';
 import { clusterRequestCodec, clusterResponseCodec } from './cluster.ts';
 import type { Codec } from './codec.ts';
 import { consumeRequestCodec, consumeResponseCodec } from './consume.ts';
@@ -42,4 +43,5 @@ export const CALL_CODECS: Readonly<Record<CallService, ServiceCodecs>> = {
   metadata: service('Metadata/Ask', metadataRequestCodec, metadataResponseCodec),
   cluster: service('Cluster/Ask', clusterRequestCodec, clusterResponseCodec),
   'gateway-load': service('GatewayLoad/Ask', gatewayLoadRequestCodec, gatewayLoadResponseCodec),
+  backup: service('Backup/Ask', backupRequestCodec, backupResponseCodec),
 };

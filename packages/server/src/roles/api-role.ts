@@ -60,6 +60,7 @@ export async function openApi(
         cluster: node.cluster,
         connections: node.connections,
         access: node.access,
+        backup: node.backup,
         validateKeyExpression,
         apiKeys,
         anonymous,
