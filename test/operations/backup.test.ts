@@ -184,7 +184,7 @@ test('a cluster is read under traffic and restored as another one: ids, order, s
   const [one, two] = [await freePort(), await freePort()];
   await start('restored', ['--grpc', one]);
   const second = await start('second', ['--grpc', two, '--join', one]);
-  const well = await sluice(second, 'cluster', 'status', '--wait', '30s');
+  const well = await sluice(second, 'cluster', 'status', '--wait', '60s');
   expect(well).toMatchObject({ code: 0, text: expect.stringContaining('All is well') });
 
   expect({ jobs: await peek(second.rest(), 'jobs'), state: await peek(second.rest(), 'state') }).toEqual(before);
@@ -208,4 +208,4 @@ test('a cluster is read under traffic and restored as another one: ids, order, s
   await truncate(join(backup, 'partition-2.group'), 20);
   const refused = await sluice(undefined, 'restore', '--from', backup, '--data', join(folder, 'third'));
   expect(refused).toMatchObject({ code: 1, text: expect.stringContaining('is damaged') });
-}, 90_000);
+}, 180_000);
