@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
+import { KEPT_SUBSCRIPTIONS_MAX } from '@sluice/queue/session/session-limits';
 import { BrokerUnderAttack, publishing, subscribing } from './broker-under-attack.ts';
 import type { RawClient } from './raw-client.ts';
 
@@ -18,8 +19,6 @@ const WARM = 2;
 const RUNS = 7;
 const MEGABYTE = 1024 * 1024;
 const RETAINED = 20_000;
-/** Of a session that is kept: `SessionMachine.SUBSCRIPTIONS_MAX`. */
-const FILTERS_MAX = 1_000;
 
 const watch = pathToFileURL(join(import.meta.dirname, 'turn-watch.mjs')).href;
 const broker = await BrokerUnderAttack.start({
@@ -107,11 +106,11 @@ try {
   const keeps = async (name: string): Promise<void> => {
     const client = await broker.open();
     await client.hello(name, 5, KEPT);
-    await ask(client, subscribing(filters(FILTERS_MAX, name)), PacketType.SUBACK);
+    await ask(client, subscribing(filters(KEPT_SUBSCRIPTIONS_MAX, name)), PacketType.SUBACK);
     client.destroy();
     await broker.until('gone', async () => (await broker.metric('sluice_gateway_connections')) === 0, 30_000);
   };
-  await measure(`a session that is kept comes back, with ${FILTERS_MAX} filters`, async (run) => {
+  await measure(`a session that is kept comes back, with ${KEPT_SUBSCRIPTIONS_MAX} filters`, async (run) => {
     const name = `back-${run}`;
     await keeps(name);
     const client = await broker.open();

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
+import { KEPT_SUBSCRIPTIONS_MAX } from '@sluice/queue/session/session-limits';
 import { BrokerUnderAttack, publishing, subscribing } from './broker-under-attack.ts';
 import type { RawClient } from './raw-client.ts';
 
@@ -232,3 +233,24 @@ describe('races', () => {
     await client.until('PUBACK and delivery', () => client.packets.length === 2);
   }, 30_000);
 });
+
+test('more filters than a kept session may have: each beyond is refused by itself, and the session stays', async () => {
+  const kept = { cleanStart: false, properties: { sessionExpiryIntervalS: 600 } };
+  const hoarder = await broker.open();
+  await hoarder.hello('hoarder', 5, kept);
+  const filters = Array.from({ length: KEPT_SUBSCRIPTIONS_MAX + 3 }, (_, i) => `hoard/${i}`);
+  hoarder.send(subscribing(filters, { qos: 1 }));
+  const codes = filters.map((_, i) => (i < KEPT_SUBSCRIPTIONS_MAX ? 1 : 0x97));
+  expect(await hoarder.next()).toMatchObject({ type: PacketType.SUBACK, reasonCodes: codes });
+  hoarder.destroy();
+  const back = await broker.open();
+  expect(await back.hello('hoarder', 5, kept)).toMatchObject({ sessionPresent: true, reasonCode: 0 });
+  back.send(subscribing(['hoard/more'], { qos: 1 }));
+  expect(await back.next()).toMatchObject({ type: PacketType.SUBACK, reasonCodes: [0x97] });
+  // Bytes count as well.
+  const wordy = await broker.open();
+  await wordy.hello('wordy', 5, kept);
+  const long = Array.from({ length: 5 }, (_, i) => `${i}${'x'.repeat(30_000)}`);
+  wordy.send(subscribing(long, { qos: 1 }));
+  expect(await wordy.next()).toMatchObject({ type: PacketType.SUBACK, reasonCodes: [1, 1, 1, 1, 0x97] });
+}, 30_000);

@@ -4,6 +4,7 @@ import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { DeliverableMessage, PublishedMessage } from '@sluice/mqtt/protocol/deliverable-message';
 import type { DeliverySource } from '@sluice/mqtt/protocol/outbound-message';
 import { SessionState, type SessionSubscription } from '@sluice/mqtt/protocol/session-state';
+import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '@sluice/queue/session/session-limits';
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
@@ -41,6 +42,13 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {
     super(clientId, identity, services.limits, connection);
     this.#services = services;
+  }
+
+  /** What the stores do not keep is refused here, with a reason: afterwards nothing but the end of the connection is left. */
+  override mayHold(text: string): boolean {
+    if (!super.mayHold(text)) return false;
+    const isKept = this.stored !== undefined;
+    return !isKept || mayKeep(this.subscriptions.size, this.subscriptionBytes + text.length);
   }
 
   nowMs(): number {
@@ -237,6 +245,9 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     if (replays.delete(text) && replays.size === 0) this.#replays = undefined;
   }
 }
+
+const mayKeep = (subscriptions: number, filterBytes: number): boolean =>
+  subscriptions < KEPT_SUBSCRIPTIONS_MAX && filterBytes <= KEPT_FILTER_BYTES_MAX;
 
 /** Retained messages sent in one turn of one connection. */
 const REPLAY_PORTION = 64;

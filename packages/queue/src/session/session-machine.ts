@@ -27,6 +27,7 @@ import {
   sessionRowKey,
   streamRowKey,
 } from './row-keys.ts';
+import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from './session-limits.ts';
 import type { SessionEffect, SessionReply } from './session-reply.ts';
 import {
   type ConnectedRow,
@@ -76,9 +77,6 @@ export class SessionMachine {
   /** Counts the changes of its streams in this life of the machine. */
   #version = 0;
 
-  /** A session's row is rewritten with each change of its subscriptions; beyond these it takes no more. */
-  static readonly SUBSCRIPTIONS_MAX = 1_000;
-  static readonly FILTER_BYTES_MAX = 128 * 1024;
   /** Each is resident here and on every gateway. */
   static readonly STREAMS_MAX = 250_000;
 
@@ -240,8 +238,8 @@ export class SessionMachine {
       const former = subscriptions[at]?.streamId ?? 0;
       const room = at === -1 ? filter.length : 0;
       if (
-        (at === -1 && subscriptions.length >= SessionMachine.SUBSCRIPTIONS_MAX) ||
-        filterBytes + room > SessionMachine.FILTER_BYTES_MAX ||
+        (at === -1 && subscriptions.length >= KEPT_SUBSCRIPTIONS_MAX) ||
+        filterBytes + room > KEPT_FILTER_BYTES_MAX ||
         (isStored && !this.#byFilter.has(filter) && this.#byId.size >= SessionMachine.STREAMS_MAX)
       ) {
         streamIds.push(-1);

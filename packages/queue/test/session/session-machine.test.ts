@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { EXPIRY_NEVER_S, type OpenCommand, type SubscribeCommand } from '../../src/session/commands.ts';
-import { SessionMachine } from '../../src/session/session-machine.ts';
+import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '../../src/session/session-limits.ts';
 import { isStream } from '../../src/session/stream-id.ts';
 import { SessionWorld } from './session-world.ts';
 
@@ -114,15 +114,12 @@ describe('a session', () => {
 
   test('takes so many subscriptions and no more', () => {
     const epoch = open();
-    const filters = Array.from({ length: SessionMachine.SUBSCRIPTIONS_MAX }, (_each, i) => `f/${i}`);
+    const filters = Array.from({ length: KEPT_SUBSCRIPTIONS_MAX }, (_each, i) => `f/${i}`);
     expect(subscribe('c1', epoch, ...filters)).not.toContain(-1);
     expect(subscribe('c1', epoch, 'one/more', 'f/0')).toEqual([-1, expect.any(Number)]);
-    expect(world.session('c1')?.subscriptions).toHaveLength(SessionMachine.SUBSCRIPTIONS_MAX);
+    expect(world.session('c1')?.subscriptions).toHaveLength(KEPT_SUBSCRIPTIONS_MAX);
     const other = open({ clientId: 'c2' });
-    expect(subscribe('c2', other, 'x'.repeat(SessionMachine.FILTER_BYTES_MAX + 1), 'y')).toEqual([
-      -1,
-      expect.any(Number),
-    ]);
+    expect(subscribe('c2', other, 'x'.repeat(KEPT_FILTER_BYTES_MAX + 1), 'y')).toEqual([-1, expect.any(Number)]);
   });
 });
 

@@ -312,7 +312,8 @@ const mqtt = {
     why: 'Fills a fast link for several milliseconds; ten thousand stuck readers hold 10 GB at most. One larger message still fits.',
   }),
   liveQueueMax: integer({
-    about: 'Messages that wait per client outside of queues (ordinary subscriptions) while it is slow or away.',
+    about:
+      'QoS 1 and 2 messages that wait per client outside of queues and kept sessions while it is slow, beside 1024 on their way; the newest beyond it are dropped, counted in `sluice_gateway_delivery_dropped_total{reason="queue_full"}`.',
     default: 1_000,
     min: 0,
     max: 1_000_000,
