@@ -15,7 +15,7 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/queue-dispatch',
         'a new leader hands out what may be held elsewhere',
-        '      if (this.#mayBeHeld(row.entryIndex)) return bytes;\n',
+        '      if (this.#mayBeHeld(row.entryIndex)) return true;\n',
         '',
       ),
       bug(

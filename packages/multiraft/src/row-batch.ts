@@ -19,16 +19,16 @@ export class RowBatch {
   }
 
   /** Whether the row is here now; what the cache knows is taken from there. */
-  bring(id: string, groupId: number, key: Uint8Array): boolean {
+  bring(id: string): boolean {
     if (this.#rows.has(id)) return true;
     const value = this.#cache.get(id);
     if (value === undefined && !this.#cache.isGone(id)) return false;
-    this.#rows.set(id, { id, key: groupKey(groupId, key), value, isNew: false, dirty: false });
+    this.#rows.set(id, new Row(id, value));
     return true;
   }
 
-  fetched(id: string, key: Uint8Array, value: Uint8Array | undefined): void {
-    if (!this.#rows.has(id)) this.#rows.set(id, { id, key, value, isNew: false, dirty: false });
+  fetched(id: string, value: Uint8Array | undefined): void {
+    if (!this.#rows.has(id)) this.#rows.set(id, new Row(id, value));
   }
 
   view(groupId: number): RowAccess {
@@ -45,7 +45,7 @@ export class RowBatch {
     const id = rowId(groupId, key);
     let row = this.#rows.get(id);
     if (row === undefined) {
-      row = { id, key: groupKey(groupId, key), value, isNew, dirty: false };
+      row = new Row(id, value);
       this.#rows.set(id, row);
     }
     row.value = value;
@@ -58,22 +58,34 @@ export class RowBatch {
 
   /** Forgets what a group wrote in this batch. */
   discard(groupId: number): void {
-    this.#written = this.#written.filter((row) => (((row.key[0] as number) << 8) | (row.key[1] as number)) !== groupId);
+    this.#written = this.#written.filter(({ id }) => ((id.charCodeAt(0) << 8) | id.charCodeAt(1)) !== groupId);
   }
 
   /** What the engine is to write, in the order of first change; the cache has it from now on. */
   writes(): KeyValueWrite[] {
-    for (const { id, value } of this.#written) {
+    for (const { id, value, isNew } of this.#written) {
       if (value === undefined) this.#cache.delete(id);
-      else this.#cache.set(id, value);
+      else this.#cache.set(id, value, isNew);
     }
     return this.#written;
   }
 }
 
-interface Row extends KeyValueWrite {
+/** Bytes of the key are made for who asks: a row that is gathered and written again soon is known by its name alone. */
+class Row implements KeyValueWrite {
   readonly id: string;
-  dirty: boolean;
+  value: Uint8Array | undefined;
+  isNew = false;
+  dirty = false;
+
+  constructor(id: string, value: Uint8Array | undefined) {
+    this.id = id;
+    this.value = value;
+  }
+
+  get key(): Uint8Array {
+    return Buffer.from(this.id, 'latin1');
+  }
 }
 
 /** Keys wanted of several groups, for one `getMany`. */
@@ -84,7 +96,7 @@ export class FetchList {
 
   add(batch: RowBatch, groupId: number, key: Uint8Array): void {
     const id = rowId(groupId, key);
-    if (this.#wanted.has(id) || batch.bring(id, groupId, key)) return;
+    if (this.#wanted.has(id) || batch.bring(id)) return;
     this.#wanted.add(id);
     this.#keys.push(groupKey(groupId, key));
     this.#ids.push(id);
@@ -99,7 +111,7 @@ export class FetchList {
     this.#keys = [];
     this.#ids = [];
     this.#wanted.clear();
-    for (let i = 0; i < keys.length; i++) batch.fetched(ids[i] as string, keys[i] as Uint8Array, values[i]);
+    for (let i = 0; i < keys.length; i++) batch.fetched(ids[i] as string, values[i]);
   }
 }
 

@@ -40,9 +40,11 @@ export class RowCache {
     return this.#youngGone.has(id) || this.#oldGone.has(id);
   }
 
-  set(id: string, value: Uint8Array): void {
-    this.#comeBack(id);
+  /** `isNew`: no row ever had this name. */
+  set(id: string, value: Uint8Array, isNew = false): void {
     const before = this.#young.get(id);
+    // What is here is not among the deleted, nor is what never was.
+    if (before === undefined && !isNew) this.#comeBack(id);
     this.#young.set(id, value);
     if (before !== undefined) this.#youngBytes += value.length - before.length;
     else this.#youngBytes += costOf(id, value);

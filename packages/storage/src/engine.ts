@@ -31,7 +31,9 @@ export interface KeyValue {
   value: Uint8Array;
 }
 export interface KeyValueWrite {
-  key: Uint8Array;
+  readonly key: Uint8Array;
+  /** The key as latin1, from who has it: whoever gathers writes asks for no bytes of the key then. */
+  readonly id?: string;
   value: Uint8Array | undefined;
   /** No row had this key before: whoever gathers writes may forget one that is deleted before it was handed on. */
   isNew?: boolean;

@@ -15,8 +15,10 @@ export class GatheredRows {
 
   /** Copies what it is given. */
   add(batch: readonly KeyValueWrite[]): void {
-    for (const { key, value, isNew } of batch) {
-      const id = textOf(key);
+    for (let i = 0; i < batch.length; i++) {
+      const row = batch[i] as KeyValueWrite;
+      const { value, isNew } = row;
+      const id = row.id ?? textOf(row.key);
       if (value === undefined && (isNew === true || this.#new.delete(id))) {
         this.#drop(id);
         continue;

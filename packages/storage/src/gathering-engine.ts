@@ -57,7 +57,12 @@ export class GatheringEngine implements Engine {
 
   async write(batch: readonly KeyValueWrite[], { sync }: { sync: boolean }): Promise<void> {
     this.#assertOpen();
-    for (const { key } of batch) assert(key.length > 0 && key[0] !== 0xff, 'keys are not empty, and 0xff is reserved');
+    for (let i = 0; i < batch.length; i++) {
+      const row = batch[i] as KeyValueWrite;
+      // Not 0xff and not NaN, which is no byte at all.
+      const first = row.id === undefined ? row.key[0] : row.id.charCodeAt(0);
+      assert(first !== undefined && first < 0xff, 'keys are not empty, and 0xff is reserved');
+    }
     if (this.#queued === 0 && !sync && !this.#isOver && this.#failed === undefined) {
       this.#take(batch);
       return;

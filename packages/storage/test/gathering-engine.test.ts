@@ -47,6 +47,20 @@ describe('writes gathered in front of an engine', () => {
 
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+  test('are the same under the name of a key and under its bytes', async () => {
+    const named = (n: number, value: number): KeyValueWrite => ({
+      ...put(n, value),
+      id: Buffer.from(key(n)).toString('latin1'),
+    });
+    await engine.write([named(200, 1), put(255, 2)], UNSYNCED);
+    await engine.write([put(200, 3), named(255, 4)], UNSYNCED);
+    expect(await shown(engine)).toEqual([
+      [200, 3],
+      [255, 4],
+    ]);
+    await expect(engine.write([{ ...put(1, 1), id: '' }], UNSYNCED)).rejects.toThrow('keys are not empty');
+  });
+
   test('go down as one, each row as it was written last', async () => {
     await engine.write([put(1, 1), put(2, 2)], UNSYNCED);
     await engine.write([put(1, 3), gone(2)], UNSYNCED);

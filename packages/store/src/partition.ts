@@ -17,6 +17,7 @@ import { IndexReader } from './index-reader.ts';
 import { encodePartitionCommand, type PartitionCommand } from './machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from './machine/partition-machine.ts';
 import { DispatchCounts } from './metrics/dispatch-counts.ts';
+import { PumpTurn } from './pump-turn.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { Resumption } from './resumption.ts';
@@ -45,6 +46,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /** Of the queues that were dispatched from here in the life of this process. */
   readonly #counts = new Map<number, DispatchCounts>();
   readonly #backlog: SettleBacklog;
+  readonly #turn = new PumpTurn();
   #machine: PartitionMachine | undefined;
   #leads = false;
   #serves = false;
@@ -331,6 +333,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         index: this.index,
         records: this.#parts.records,
         settles: this.settles,
+        turn: this.#turn,
         isHeldUp: () => this.isHeldUp,
         mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
         clock: this.#parts.clock,

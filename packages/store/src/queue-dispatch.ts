@@ -2,13 +2,12 @@ import type { Clock } from '@sluice/common/clock';
 import type { Prng } from '@sluice/common/prng';
 import type { DispatchStrategy } from '@sluice/meta/queue-definition';
 import { type DeliveryRef, Dispatcher } from '@sluice/queue/dispatch/dispatcher';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
-import { recordPositions } from '@sluice/queue/record/record-batch';
-import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
 import type { DispatchConsumer } from './dispatch-consumer.ts';
+import { type Assigned, DispatchStep } from './dispatch-step.ts';
 import type { IndexReader } from './index-reader.ts';
 import type { DispatchCounts } from './metrics/dispatch-counts.ts';
+import type { Pump, PumpTurn } from './pump-turn.ts';
 import type { RecordReader } from './record-reader.ts';
 import { RowCursor } from './row-cursor.ts';
 import type { SettleBatcher } from './settle-batcher.ts';
@@ -26,12 +25,10 @@ import type { SettleBatcher } from './settle-batcher.ts';
  * A record that cannot be read holds the queue still: what was assigned stays assigned and is tried again, after looking
  * anew whether it still lives. Going on with the next records would skip what was acknowledged.
  */
-export class QueueDispatch {
+export class QueueDispatch implements Pump {
   readonly queueId: number;
-  readonly #groupId: number;
-  readonly #index: IndexReader;
-  readonly #records: RecordReader;
   readonly #settles: SettleBatcher;
+  readonly #turn: PumpTurn;
   readonly #isHeldUp: () => boolean;
   readonly #mayBeHeld: (entryIndex: number) => boolean;
   readonly #tail: () => number;
@@ -42,9 +39,6 @@ export class QueueDispatch {
   readonly #counts: DispatchCounts;
   readonly #consumers = new Map<number, DispatchConsumer>();
   readonly #cursor: RowCursor;
-  /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
-  #entryIndex = -1;
-  #positions: number[] = [];
   /** Records of the row read last: what the next ones are expected to hold. */
   #rowRecords = 1;
   #pumping = false;
@@ -55,8 +49,8 @@ export class QueueDispatch {
   readonly #withdrawn = new Set<number>();
   /** At the cursor or beyond it, and not to be handed out: a worker has them since a former leader, or has accepted them. */
   readonly #passed = new Set<number>();
-  /** Assigned by the current step, or by one that failed, and not handed over yet. */
-  #unsent: Assigned[] = [];
+  /** The current one, or one that failed: what it has assigned is not handed over yet. */
+  readonly #step: DispatchStep;
   #isTroubled = false;
   #tellsWaiting: boolean;
   /** What consumers were told last. */
@@ -66,10 +60,6 @@ export class QueueDispatch {
   readonly #windowsToAnswer = new Set<number>();
   #retryTimer: NodeJS.Timeout | undefined;
 
-  /** Rows and bytes of one step of the pump: enough to share reads, little enough to be soon with the consumers. */
-  static readonly STEP_ROWS_MAX = 64;
-  static readonly STEP_RECORDS_MAX = 512;
-  static readonly STEP_BYTES_MAX = 4 * 1024 * 1024;
   /** What one consumer may hold unanswered, besides its window: it is in the memory of its gateway until then. */
   static readonly CONSUMER_BYTES_MAX = 16 * 1024 * 1024;
   /** A disk that said no is asked again after this long. */
@@ -86,6 +76,8 @@ export class QueueDispatch {
     index: IndexReader;
     records: RecordReader;
     settles: SettleBatcher;
+    /** Shared by the queues of a partition. */
+    turn: PumpTurn;
     /** Whether consumers hear when records begin and end to wait for want of credit. */
     tellsWaiting: boolean;
     /** Too many settlements wait for the log: nothing is handed out until `wake`. */
@@ -100,11 +92,10 @@ export class QueueDispatch {
     onRecovered: () => void;
   }) {
     this.queueId = options.queueId;
-    this.#groupId = options.groupId;
     this.#cursor = new RowCursor(options);
-    this.#index = options.index;
-    this.#records = options.records;
+    this.#step = new DispatchStep(options);
     this.#settles = options.settles;
+    this.#turn = options.turn;
     this.#isHeldUp = options.isHeldUp;
     this.#mayBeHeld = options.mayBeHeld;
     this.#tail = options.tail;
@@ -244,27 +235,62 @@ export class QueueDispatch {
     this.#again = true;
     if (this.#pumping || this.#retryTimer !== undefined || this.#consumers.size === 0) return;
     this.#pumping = true;
-    queueMicrotask(this.#pumpOnce);
+    this.#turn.add(this);
   }
 
-  readonly #pumpOnce = (): void => {
-    void this.#pump();
-  };
-
-  async #pump(): Promise<void> {
+  /** By the turn that it was added to. Without a promise as long as all it needs is in memory. */
+  pump(): void {
     try {
-      if (this.#unsent.length > 0 || this.#isTroubled) await this.#deliverUnsent();
+      if (this.#step.assigned.length === 0 && !this.#isTroubled && this.#pumpAtHand()) {
+        this.#pumped();
+        return;
+      }
+    } catch (cause) {
+      this.#failed(cause as Error);
+      this.#pumped();
+      return;
+    }
+    void this.#pumpReading();
+  }
+
+  /** Hands out what is in memory. False when something has to be read first; what is assigned by then is unsent. */
+  #pumpAtHand(): boolean {
+    while (this.#again && !this.#closed) {
+      this.#again = false;
+      while (this.#mayStep) {
+        const isReadOn = !this.#beginStep();
+        if (!this.#step.findAtHand()) return false;
+        const isAnySent = this.#step.assigned.length > 0;
+        this.#send();
+        if (isReadOn) {
+          this.#again = true;
+          return false;
+        }
+        if (!isAnySent) break;
+        this.#answerWindows();
+      }
+      this.#answerWindows();
+    }
+    return true;
+  }
+
+  async #pumpReading(): Promise<void> {
+    try {
+      if (this.#step.assigned.length > 0 || this.#isTroubled) await this.#deliverUnsent();
       while (this.#again && !this.#closed) {
         this.#again = false;
-        while (this.#mayStep && (await this.#step())) this.#answerWindows();
+        while (this.#mayStep && (await this.#stepReading())) this.#answerWindows();
         this.#answerWindows();
       }
     } catch (cause) {
       this.#failed(cause as Error);
-    } finally {
-      this.#pumping = false;
-      this.#withdrawn.clear();
     }
+    this.#pumped();
+  }
+
+  #pumped(): void {
+    this.#pumping = false;
+    if (this.#withdrawn.size > 0) this.#withdrawn.clear();
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
     if (this.#tellsWaiting) this.#tellSoon();
@@ -306,28 +332,26 @@ export class QueueDispatch {
   }
 
   /** Assigns and delivers once; true when there may be more to do. */
-  async #step(): Promise<boolean> {
-    this.#withdrawn.clear();
-    const assigned: Assigned[] = [];
-    this.#unsent = assigned;
-    const rows = new Map<number, IndexRow | undefined>();
-    let bytes = this.#assignRedeliveries(assigned);
-    if (this.#dispatcher.room() > 0 && assigned.length < QueueDispatch.STEP_RECORDS_MAX) {
-      bytes += await this.#assignFresh(assigned, rows, QueueDispatch.STEP_BYTES_MAX - bytes);
+  async #stepReading(): Promise<boolean> {
+    for (let isWhole = this.#beginStep(); !isWhole; isWhole = this.#assignAtHand()) {
+      // A row of a busy queue holds a thousand records: decoding 64 of them to hand out ten would be most of the work.
+      const rowsWanted = 1 + Math.ceil(this.#dispatcher.room() / this.#rowRecords);
+      const rowsMax = Math.min(DispatchStep.ROWS_MAX, rowsWanted);
+      if ((await this.#cursor.read(rowsMax, this.#withdrawn)) === undefined) break;
     }
-    if (assigned.length === 0) return false;
-    await this.#deliver(assigned, rows);
-    this.#unsent = [];
+    if (this.#step.assigned.length === 0) return false;
+    await this.#step.find();
+    this.#send();
     return !this.#closed;
   }
 
-  /** What a failed step had assigned, as far as its consumers are still there: the others gave it back when they left. */
+  /** What a failed step had assigned. */
   async #deliverUnsent(): Promise<void> {
-    this.#unsent = this.#unsent.filter(({ dispatchId }) => this.#consumers.has(dispatchId));
-    if (this.#unsent.length > 0) {
+    this.#step.keepFor((dispatchId) => this.#consumers.has(dispatchId));
+    if (this.#step.assigned.length > 0) {
       this.#withdrawn.clear();
-      await this.#deliver(this.#unsent, new Map());
-      this.#unsent = [];
+      await this.#step.find();
+      this.#send();
       this.#again = true;
     }
     this.#recovered();
@@ -352,34 +376,35 @@ export class QueueDispatch {
     this.#onRecovered();
   }
 
-  #assignRedeliveries(assigned: Assigned[]): number {
-    const nowMs = this.#clock.monotonicMs();
-    let bytes = 0;
-    while (assigned.length < QueueDispatch.STEP_RECORDS_MAX && bytes < QueueDispatch.STEP_BYTES_MAX) {
-      const next = this.#dispatcher.nextRedelivery(nowMs);
-      if (next === undefined) break;
-      assigned.push({ dispatchId: next.consumerId, ref: next.ref });
-      bytes += next.ref.sizeBytes;
-      this.#counts.redeliveredFor(next.cause);
-    }
-    return bytes;
+  /** What was given back comes first. False when rows have to be read for more. */
+  #beginStep(): boolean {
+    if (this.#withdrawn.size > 0) this.#withdrawn.clear();
+    this.#step.begin();
+    if (this.#dispatcher.redeliveryCount > 0) this.#assignRedeliveries();
+    return this.#dispatcher.room() === 0 || this.#step.isFull || this.#assignAtHand();
   }
 
-  async #assignFresh(assigned: Assigned[], rows: Map<number, IndexRow | undefined>, bytesMax: number): Promise<number> {
-    // A row of a busy queue holds a thousand records: decoding 64 of them to hand out ten would be most of the work.
-    const rowsWanted = 1 + Math.ceil(this.#dispatcher.room() / this.#rowRecords);
-    const rowsMax = Math.min(QueueDispatch.STEP_ROWS_MAX, rowsWanted);
+  #assignRedeliveries(): void {
     const nowMs = this.#clock.monotonicMs();
-    let bytes = 0;
-    for (let looked = 0; looked < QueueDispatch.STEP_ROWS_MAX; looked++) {
-      const row = this.#cursor.atHand() ?? (await this.#cursor.read(rowsMax, this.#withdrawn));
-      if (row === undefined) return bytes;
-      if (this.#mayBeHeld(row.entryIndex)) return bytes;
-      rows.set(row.base, row);
+    while (!this.#step.isFull) {
+      const next = this.#dispatcher.nextRedelivery(nowMs);
+      if (next === undefined) return;
+      this.#step.assign(next.consumerId, next.ref, undefined);
+      this.#counts.redeliveredFor(next.cause);
+    }
+  }
+
+  /** Fresh records from the rows at hand. False when more have to be read to go on. */
+  #assignAtHand(): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const step = this.#step;
+    while (step.rows < DispatchStep.ROWS_MAX) {
+      const row = this.#cursor.atHand();
+      if (row === undefined) return !this.#cursor.isBehind;
+      if (this.#mayBeHeld(row.entryIndex)) return true;
       this.#rowRecords = row.count;
       for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
-        if (assigned.length >= QueueDispatch.STEP_RECORDS_MAX || (bytes >= bytesMax && assigned.length > 0))
-          return bytes;
+        if (step.isFull) return true;
         if (this.#passed.size > 0 && this.#passed.delete(offset)) {
           this.#cursor.passRecord(row, offset);
           continue;
@@ -387,77 +412,62 @@ export class QueueDispatch {
         const sizeBytes = row.sizeBytesOf(offset);
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
-        if (dispatchId === 0) return bytes;
+        if (dispatchId === 0) return true;
         if (ref.deliveryCount > 1) this.#counts.redeliveredFailover++;
         this.#cursor.passRecord(row, offset);
-        assigned.push({ dispatchId, ref });
-        bytes += sizeBytes;
+        step.assign(dispatchId, ref, row);
       }
       this.#cursor.passRow(row);
+      step.rows++;
     }
     // Enough for one step: look on, even if all of these were settled already.
     this.#again = true;
-    return bytes;
+    return true;
   }
 
-  async #deliver(assigned: readonly Assigned[], rows: Map<number, IndexRow | undefined>): Promise<void> {
-    for (const { ref } of assigned) {
-      if (rows.has(ref.rowBase)) continue;
-      const recent = this.#index.recent(this.queueId, ref.rowBase);
-      rows.set(ref.rowBase, recent ?? (await this.#index.row(this.queueId, ref.rowBase)));
-    }
-    const batches = new Map<number, Batch>();
-    for (const { ref } of assigned) {
-      const row = rows.get(ref.rowBase);
-      if (row === undefined || batches.has(row.entryIndex)) continue;
-      const data =
-        this.#records.recent(this.#groupId, row.entryIndex) ??
-        (await this.#records.read(this.#groupId, row.entryIndex));
-      if (row.entryIndex !== this.#entryIndex) {
-        this.#positions = recordPositions(data, this.queueId, row.rejectedSlots);
-        this.#entryIndex = row.entryIndex;
-      }
-      batches.set(row.entryIndex, { data, positions: this.#positions });
-    }
-    this.#send(assigned, rows, batches);
-  }
-
-  #send(
-    assigned: readonly Assigned[],
-    rows: ReadonlyMap<number, IndexRow | undefined>,
-    batches: ReadonlyMap<number, Batch>,
-  ): void {
+  /** To their consumers, as far as they are to have them still. */
+  #send(): void {
+    const { assigned: all } = this.#step;
+    if (all.length === 0) return;
     const nowMs = this.#clock.nowMs();
-    const outgoing = new Map<DispatchConsumer, DeliverItem[]>();
-    for (const { dispatchId, ref } of assigned) {
-      const consumer = this.#consumers.get(dispatchId);
-      const row = rows.get(ref.rowBase);
-      if (consumer === undefined) continue;
-      if (row === undefined || !row.isLive(ref.offset) || this.#withdrawn.has(ref.offset)) {
-        // Purged, expired or superseded since it was assigned: nobody is to have it, and its place is free again.
-        this.#dispatcher.supersede(ref.offset);
-        this.#dispatcher.accept(dispatchId, ref.offset);
-        this.#again = true;
-        continue;
+    if (all.length === 1) {
+      const [only] = all as [Assigned];
+      const item = this.#itemOf(only, nowMs);
+      if (item !== undefined) this.#consumers.get(only.dispatchId)?.deliver([item]);
+    } else {
+      const outgoing = new Map<number, DeliverItem[]>();
+      for (const assigned of all) {
+        const item = this.#itemOf(assigned, nowMs);
+        if (item === undefined) continue;
+        const items = outgoing.get(assigned.dispatchId);
+        if (items === undefined) outgoing.set(assigned.dispatchId, [item]);
+        else items.push(item);
       }
-      const expiresAtMs = row.expiresAtMsOf(ref.offset);
-      if (expiresAtMs !== 0 && expiresAtMs <= nowMs) {
-        this.#dispatcher.accept(dispatchId, ref.offset);
-        this.#settles.expired(this.queueId, ref.rowBase, ref.offset);
-        this.#again = true;
-        continue;
-      }
-      const { data, positions } = batches.get(row.entryIndex) as Batch;
-      const record = new EncodedRecord(data, positions[row.n(ref.offset)] as number).encoded;
-      let items = outgoing.get(consumer);
-      if (items === undefined) {
-        items = [];
-        outgoing.set(consumer, items);
-      }
-      items.push({ offset: ref.offset, rowBase: ref.rowBase, deliveryCount: ref.deliveryCount, record });
-      this.#counts.sent(ref.deliveryCount, row.appendedAtMs, nowMs);
+      for (const [dispatchId, items] of outgoing) this.#consumers.get(dispatchId)?.deliver(items);
     }
-    for (const [consumer, items] of outgoing) consumer.deliver(items);
+    this.#step.begin();
+  }
+
+  /** Undefined: nobody is to have it. */
+  #itemOf({ dispatchId, ref, row, record }: Assigned, nowMs: number): DeliverItem | undefined {
+    const { offset, rowBase, deliveryCount } = ref;
+    if (!this.#consumers.has(dispatchId)) return undefined;
+    if (row === undefined || record === undefined || !row.isLive(offset) || this.#withdrawn.has(offset)) {
+      // Purged, expired or superseded since it was assigned: its place is free again.
+      this.#dispatcher.supersede(offset);
+      this.#dispatcher.accept(dispatchId, offset);
+      this.#again = true;
+      return undefined;
+    }
+    const expiresAtMs = row.expiresAtMsOf(offset);
+    if (expiresAtMs !== 0 && expiresAtMs <= nowMs) {
+      this.#dispatcher.accept(dispatchId, offset);
+      this.#settles.expired(this.queueId, rowBase, offset);
+      this.#again = true;
+      return undefined;
+    }
+    this.#counts.sent(deliveryCount, row.appendedAtMs, nowMs);
+    return { offset, rowBase, deliveryCount, record };
   }
 
   /**
@@ -465,8 +475,9 @@ export class QueueDispatch {
    * what happens.
    */
   #wakeWhenDue(): void {
-    clearTimeout(this.#dueTimer);
-    if (this.#dispatcher.room() === 0) return;
+    if (this.#dueTimer !== undefined) clearTimeout(this.#dueTimer);
+    this.#dueTimer = undefined;
+    if (this.#dispatcher.redeliveryCount === 0 || this.#dispatcher.room() === 0) return;
     const dueMs = this.#dispatcher.earliestDueMs();
     if (this.#closed || dueMs === Number.POSITIVE_INFINITY) return;
     const delayMs = Math.max(1, dueMs - this.#clock.monotonicMs());
@@ -481,13 +492,3 @@ export type DispatchLoad = Pick<
   Dispatcher,
   'inflight' | 'consumerCount' | 'delayedCount' | 'windowTotal' | 'oldestHeldSinceMs' | 'countDeliveredOften'
 >;
-
-interface Assigned {
-  dispatchId: number;
-  ref: DeliveryRef;
-}
-
-interface Batch {
-  data: Uint8Array;
-  positions: number[];
-}

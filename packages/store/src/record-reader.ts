@@ -1,5 +1,6 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Counter, Metrics } from '@sluice/common/metrics';
+import { positionsByQueue, recordPositions } from '@sluice/queue/record/record-batch';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 
 /**
@@ -12,13 +13,14 @@ import type { EntryLog } from '@sluice/storage/entry-log-contract';
 export class RecordReader {
   readonly #entryLog: EntryLog;
   readonly #bytesMax: number;
-  readonly #groups = new Map<number, Map<number, Uint8Array>>();
-  /** Insertion order is age: a hit moves the entry to the end. */
-  readonly #ages = new Map<string, { groupId: number; index: number; bytes: number }>();
+  readonly #groups = new Map<number, Map<number, ReadEntry>>();
+  /** By age: a hit moves an entry to the end. */
+  #oldest: ReadEntry | undefined;
+  #newest: ReadEntry | undefined;
   #bytes = 0;
   readonly #hits: Counter;
   readonly #misses: Counter;
-  readonly #reading = new Map<string, Promise<Uint8Array>>();
+  readonly #reading = new Map<string, Promise<ReadEntry>>();
 
   constructor(options: { entryLog: EntryLog; bytesMax: number; metrics: Metrics }) {
     this.#entryLog = options.entryLog;
@@ -33,51 +35,35 @@ export class RecordReader {
 
   /** An entry that was just written. */
   remember(groupId: number, index: number, data: Uint8Array): void {
-    if (data.length > this.#bytesMax) return;
-    let group = this.#groups.get(groupId);
-    if (group === undefined) {
-      group = new Map();
-      this.#groups.set(groupId, group);
-    }
-    if (group.has(index)) return;
-    group.set(index, ownBytes(data));
-    this.#ages.set(`${groupId}:${index}`, { groupId, index, bytes: data.length });
-    this.#bytes += data.length;
-    this.#evict();
+    if (this.#groups.get(groupId)?.has(index) !== true) this.#keep(new ReadEntry(groupId, index, data));
   }
 
   /** Nothing of it will be delivered any more. */
   forget(groupId: number, index: number): void {
-    const id = `${groupId}:${index}`;
-    const age = this.#ages.get(id);
-    if (age === undefined) return;
-    this.#ages.delete(id);
-    this.#groups.get(groupId)?.delete(index);
-    this.#bytes -= age.bytes;
+    const entry = this.#groups.get(groupId)?.get(index);
+    if (entry !== undefined) this.#drop(entry);
   }
 
   /** The group's log begins anew here, or is gone: nothing of it may be taken for what is in it now. */
   forgetGroup(groupId: number): void {
-    for (const index of [...(this.#groups.get(groupId)?.keys() ?? [])]) this.forget(groupId, index);
+    for (const entry of [...(this.#groups.get(groupId)?.values() ?? [])]) this.#drop(entry);
     this.#groups.delete(groupId);
   }
 
   /** In memory, or undefined. */
-  recent(groupId: number, index: number): Uint8Array | undefined {
-    const data = this.#groups.get(groupId)?.get(index);
-    if (data === undefined) return undefined;
+  recent(groupId: number, index: number): ReadEntry | undefined {
+    const entry = this.#groups.get(groupId)?.get(index);
+    if (entry === undefined) return undefined;
     this.#hits.add();
-    const id = `${groupId}:${index}`;
-    const age = this.#ages.get(id);
-    if (age !== undefined) {
-      this.#ages.delete(id);
-      this.#ages.set(id, age);
+    if (entry !== this.#newest) {
+      this.#unlink(entry);
+      this.#link(entry);
     }
-    return data;
+    return entry;
   }
 
   /** @throws SluiceError `ENTRY_LOG_DAMAGED`, `ENTRY_MISSING` */
-  read(groupId: number, index: number): Promise<Uint8Array> {
+  read(groupId: number, index: number): Promise<ReadEntry> {
     const id = `${groupId}:${index}`;
     let reading = this.#reading.get(id);
     if (reading === undefined) {
@@ -87,29 +73,85 @@ export class RecordReader {
     return reading;
   }
 
-  async #readOnce(groupId: number, index: number): Promise<Uint8Array> {
+  async #readOnce(groupId: number, index: number): Promise<ReadEntry> {
     this.#misses.add();
     const [entry] = await this.#entryLog.read(groupId, index, index, 0);
     if (entry === undefined)
       throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
-    this.remember(groupId, index, entry.data);
-    return entry.data;
+    const read = new ReadEntry(groupId, index, entry.data);
+    if (this.#groups.get(groupId)?.has(index) !== true) this.#keep(read);
+    return read;
   }
 
-  #evict(): void {
-    for (const [id, age] of this.#ages) {
-      if (this.#bytes <= this.#bytesMax) return;
-      this.#ages.delete(id);
-      this.#groups.get(age.groupId)?.delete(age.index);
-      this.#bytes -= age.bytes;
+  #keep(entry: ReadEntry): void {
+    const { groupId, index, data } = entry;
+    if (data.length > this.#bytesMax) return;
+    let group = this.#groups.get(groupId);
+    if (group === undefined) {
+      group = new Map();
+      this.#groups.set(groupId, group);
     }
+    entry.own();
+    group.set(index, entry);
+    this.#link(entry);
+    this.#bytes += data.length;
+    while (this.#bytes > this.#bytesMax) this.#drop(this.#oldest as ReadEntry);
+  }
+
+  #drop(entry: ReadEntry): void {
+    this.#groups.get(entry.groupId)?.delete(entry.index);
+    this.#unlink(entry);
+    this.#bytes -= entry.data.length;
+  }
+
+  #link(entry: ReadEntry): void {
+    entry.older = this.#newest;
+    entry.newer = undefined;
+    if (this.#newest === undefined) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
+  }
+
+  #unlink(entry: ReadEntry): void {
+    if (entry.older === undefined) this.#oldest = entry.newer;
+    else entry.older.newer = entry.newer;
+    if (entry.newer === undefined) this.#newest = entry.older;
+    else entry.newer.older = entry.older;
   }
 }
 
-/** A view of more than so many times its size is copied: it would keep the whole block alive that it lies in. */
-const BLOCK_FACTOR_MAX = 4;
+/** An entry's bytes, and where in them the records of a queue begin. */
+export class ReadEntry {
+  readonly groupId: number;
+  readonly index: number;
+  data: Uint8Array;
+  /** By age, where it is kept. */
+  older: ReadEntry | undefined = undefined;
+  newer: ReadEntry | undefined = undefined;
+  /** Of an entry of several queues, since one of them was asked for: at most a few words a record. */
+  #byQueue: ReadonlyMap<number, number[]> | undefined = undefined;
+
+  constructor(groupId: number, index: number, data: Uint8Array) {
+    this.groupId = groupId;
+    this.index = index;
+    this.data = data;
+  }
+
+  /** As `recordPositions`. `isShared`: other queues will ask as well, so all are found in one walk. */
+  positions(queueId: number, rejectedSlots: readonly number[], isShared: boolean): readonly number[] {
+    if (!isShared || rejectedSlots.length > 0) return recordPositions(this.data, queueId, rejectedSlots);
+    this.#byQueue ??= positionsByQueue(this.data);
+    return this.#byQueue.get(queueId) ?? NONE;
+  }
+
+  /** It is kept for longer: a view of more than so many times its size is copied. */
+  own(): void {
+    const { data } = this;
+    if (data.buffer.byteLength > BLOCK_FACTOR_MAX * data.length) this.data = new Uint8Array(data);
+  }
+}
+
+const NONE: readonly number[] = [];
 
 /** Small batches are encoded side by side in one block, and the one that lives long would pin all of it. */
-function ownBytes(data: Uint8Array): Uint8Array {
-  return data.buffer.byteLength > BLOCK_FACTOR_MAX * data.length ? new Uint8Array(data) : data;
-}
+const BLOCK_FACTOR_MAX = 4;

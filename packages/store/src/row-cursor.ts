@@ -34,7 +34,8 @@ export class RowCursor {
 
   /** Records may be left beyond it. */
   get isBehind(): boolean {
-    return this.#rowBase < this.#tail() && this.offset < this.#tail();
+    const tail = this.#tail();
+    return this.#rowBase < tail && this.offset < tail;
   }
 
   /** The row with the next offset, or the first one behind it, without reading; undefined when it is not at hand. */

@@ -50,6 +50,10 @@ export class RowDropper {
    */
   async expire(queueId: number, beforeMs: number): Promise<number | undefined> {
     const leadership = this.#walking;
+    const head = this.#partition.queues.queue(queueId)?.head ?? 0;
+    const oldest = this.#partition.index.recent(queueId, head);
+    // Of queues that keep up all is in memory: a walk through the disk for each would be most of what they cost.
+    if (oldest !== undefined && oldest.appendedAtMs >= beforeMs && this.#partition.leads) return oldest.appendedAtMs;
     let oldestMs = 0;
     await this.#walk(queueId, 'expired', (row) => {
       if (row.appendedAtMs < beforeMs) return row.base + row.count;

@@ -15,9 +15,11 @@ export class SettleBatcher {
   readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
   readonly #lingered: () => void;
   #receipts: SettleReceipt[] = [];
-  #rows = new Map<string, PendingRow>();
-  /** To be settled before those, in this order. */
-  #before: PendingRow[] = [];
+  /** To be settled in this order. */
+  #rows: PendingRow[] = [];
+  /** The newest of each queue: the only one, where many queues have little each. */
+  readonly #newest = new Map<number, PendingRow>();
+  readonly #others = new Map<string, PendingRow>();
   #records = 0;
   #lingering: NodeJS.Timeout | undefined;
   #scheduled = false;
@@ -40,29 +42,36 @@ export class SettleBatcher {
   }
 
   accepted(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase, offset).accepted.push(offset);
+    const row = this.#row(queueId, rowBase, offset);
+    if (row.accepted === undefined) row.accepted = [offset];
+    else row.accepted.push(offset);
   }
 
   expired(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase, offset).expired.push(offset);
+    const row = this.#row(queueId, rowBase, offset);
+    if (row.expired === undefined) row.expired = [offset];
+    else row.expired.push(offset);
   }
 
   /** Stays live; its delivery count goes up. */
   returned(queueId: number, rowBase: number, offset: number): void {
-    this.#row(queueId, rowBase, offset).returned.push(offset);
+    const row = this.#row(queueId, rowBase, offset);
+    if (row.returned === undefined) row.returned = [offset];
+    else row.returned.push(offset);
   }
 
   /** It hears when everything that was settled so far is committed. */
   confirm(receipt: SettleReceipt): void {
     this.#receipts.push(receipt);
-    if (this.#rows.size === 0) this.#flushThisTurn();
+    if (this.#rows.length === 0) this.#flushThisTurn();
   }
 
   /** The leadership ended: whoever waits for a receipt tells the next leader. */
   clear(): void {
     this.#takeReceipts();
-    this.#rows = new Map();
-    this.#before = [];
+    this.#rows = [];
+    this.#newest.clear();
+    this.#others.clear();
     this.flush();
   }
 
@@ -72,36 +81,36 @@ export class SettleBatcher {
     this.#records = 0;
     clearTimeout(this.#lingering);
     this.#lingering = undefined;
-    if (this.#rows.size === 0 && this.#receipts.length === 0) return;
+    if (this.#rows.length === 0 && this.#receipts.length === 0) return;
     const receipts = this.#takeReceipts();
-    if (this.#rows.size === 0) {
+    if (this.#rows.length === 0) {
       this.#propose(undefined, receipts);
       return;
     }
     const rows: SettleRow[] = [];
-    for (const pending of [...this.#before, ...this.#rows.values()]) {
-      const row: SettleRow = { queueId: pending.queueId, rowBase: pending.rowBase };
-      if (pending.accepted.length > 0) row.accepted = toRanges(pending.accepted);
-      if (pending.expired.length > 0) row.expired = toRanges(pending.expired);
-      if (pending.returned.length > 0) row.returned = toRanges(pending.returned);
+    for (const { queueId, rowBase, accepted, expired, returned } of this.#rows) {
+      const row: SettleRow = { queueId, rowBase };
+      if (accepted !== undefined) row.accepted = toRanges(accepted);
+      if (expired !== undefined) row.expired = toRanges(expired);
+      if (returned !== undefined) row.returned = toRanges(returned);
       rows.push(row);
     }
-    this.#rows = new Map();
-    this.#before = [];
+    this.#rows = [];
+    this.#newest.clear();
+    this.#others.clear();
     this.#propose(encodeCommand({ type: 'settle', rows, heads: [] }), receipts);
   }
 
   #row(queueId: number, rowBase: number, offset: number): PendingRow {
-    const id = `${queueId}:${rowBase}`;
-    let row = this.#rows.get(id);
+    const newest = this.#newest.get(queueId);
+    const isNewest = newest?.rowBase === rowBase;
+    let row = isNewest || newest === undefined ? newest : this.#others.get(idOf(queueId, rowBase));
     // Given back, handed out and settled again within the wait: what comes now comes behind, or it would not be counted.
-    if (row !== undefined && row.returned.length > 0 && row.returned.includes(offset)) {
-      this.#before.push(row);
-      row = undefined;
-    }
-    if (row === undefined) {
-      row = { queueId, rowBase, accepted: [], expired: [], returned: [] };
-      this.#rows.set(id, row);
+    if (row === undefined || row.returned?.includes(offset) === true) {
+      row = { queueId, rowBase, accepted: undefined, expired: undefined, returned: undefined };
+      this.#rows.push(row);
+      if (newest !== undefined && !isNewest) this.#others.set(idOf(queueId, newest.rowBase), newest);
+      this.#newest.set(queueId, row);
     }
     if (++this.#records >= SettleBatcher.RECORDS_MAX) this.#flushThisTurn();
     else this.#lingering ??= setTimeout(this.#lingered, SettleBatcher.LINGER_MS);
@@ -123,6 +132,10 @@ export class SettleBatcher {
   }
 }
 
+function idOf(queueId: number, rowBase: number): string {
+  return `${queueId}:${rowBase}`;
+}
+
 /** Who waits to hear that what was settled is committed. */
 export interface SettleReceipt {
   /** Set when it goes with a command, or is given up: it says nothing about what is settled from then on. */
@@ -131,11 +144,11 @@ export interface SettleReceipt {
 }
 
 interface PendingRow {
-  queueId: number;
-  rowBase: number;
-  accepted: number[];
-  expired: number[];
-  returned: number[];
+  readonly queueId: number;
+  readonly rowBase: number;
+  accepted: number[] | undefined;
+  expired: number[] | undefined;
+  returned: number[] | undefined;
 }
 
 /** Offsets, possibly out of order, as pairs [from, to). An offset given twice is settled once. */

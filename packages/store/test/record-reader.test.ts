@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { PlainMetrics } from '@sluice/common/metrics';
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { RecordReader } from '../src/record-reader.ts';
+import { type ReadEntry, RecordReader } from '../src/record-reader.ts';
 
 function setUp(bytesMax: number) {
   const asked: number[] = [];
@@ -21,8 +22,8 @@ function setUp(bytesMax: number) {
   return { reader, asked, answerWith };
 }
 
-const text = (data: Uint8Array | undefined): string | undefined =>
-  data === undefined ? undefined : Buffer.from(data).toString();
+const text = (entry: ReadEntry | undefined): string | undefined =>
+  entry === undefined ? undefined : Buffer.from(entry.data).toString();
 
 describe('entries in memory', () => {
   test('what was just written is there, until it is dead', () => {
@@ -58,9 +59,9 @@ describe('entries in memory', () => {
     const block = Buffer.allocUnsafeSlow(64 * 1024);
     block.write('small');
     reader.remember(1, 1, block.subarray(0, 5));
-    const kept = reader.recent(1, 1) as Uint8Array;
+    const kept = reader.recent(1, 1) as ReadEntry;
     expect(text(kept)).toBe('small');
-    expect(kept.buffer.byteLength).toBeLessThan(1024);
+    expect(kept.data.buffer.byteLength).toBeLessThan(1024);
   });
 });
 
@@ -84,4 +85,31 @@ describe('entries on disk', () => {
     expect(text(await reader.read(1, 5))).toBe('back');
     expect(asked).toEqual([5, 5]);
   });
+});
+
+test('where the records of a queue begin is the same, whether it is asked for one queue or found for all', () => {
+  const builder = new RecordBatchBuilder();
+  for (const queueIds of [[1], [2, 3], [1, 3], [3]]) {
+    builder.add({
+      targets: queueIds.map((queueId) => ({ queueId, key: undefined })),
+      topic: 't',
+      payload: Buffer.alloc(3),
+      qos: 1,
+      retain: false,
+      publisher: 'p',
+      publishedAtMs: 1,
+      expiresAtMs: 0,
+      properties: undefined,
+    });
+  }
+  const { reader } = setUp(10_000);
+  reader.remember(1, 1, builder.finish());
+  const entry = reader.recent(1, 1) as ReadEntry;
+  for (const [queueId, count] of [2, 1, 3, 0].map((n, i) => [i + 1, n] as const)) {
+    const shared = entry.positions(queueId, [], true);
+    expect(shared).toHaveLength(count);
+    expect(shared).toEqual(entry.positions(queueId, [], false));
+  }
+  // The first of the queue's records was refused.
+  expect(entry.positions(3, [1], true)).toEqual(entry.positions(3, [], true).slice(1));
 });

@@ -23,9 +23,14 @@ class FakePartition {
       return { head, tail: 1000, depth, countMax: this.countMax, bytesMax: null, isOverLimit };
     },
   };
+  /** In memory: the row at the head. */
+  atHand: IndexRow | undefined;
+  walks = 0;
   readonly index = {
+    recent: (): IndexRow | undefined => this.atHand,
     rowsFrom: async (_queueId: number, from: number): Promise<IndexRow[]> => {
       const found = [...this.rows].filter((base) => base >= from).slice(0, 2);
+      this.walks++;
       await this.gate;
       return found.map((base) => ({
         base,
@@ -122,4 +127,11 @@ test('one walk a queue and reason at a time', async () => {
   dropper.trim(1);
   await rest();
   expect([...partition.rows]).toEqual([6, 7, 8, 9]);
+});
+
+test('a queue whose oldest record is in memory, and not due, is not walked', async () => {
+  partition.atHand = { appendedAtMs: 7 } as unknown as IndexRow;
+  expect([await dropper.expire(1, 7), partition.walks]).toEqual([7, 0]);
+  expect(await dropper.expire(1, 8)).toBe(8);
+  expect([partition.dropped.at(-1), partition.walks > 0]).toEqual([7, true]);
 });

@@ -88,6 +88,24 @@ describe('what was settled', () => {
     ]);
   });
 
+  test('names each row once, however the rows of several queues are mixed', () => {
+    for (const offset of [0, 10, 1, 20, 11, 2, 21]) {
+      for (const queueId of [1, 2]) batcher.accepted(queueId, offset - (offset % 10), offset);
+    }
+    batcher.flush();
+    const ranges = (queueId: number): Settled[] =>
+      [
+        [0, 3],
+        [10, 2],
+        [20, 2],
+      ].map(([rowBase = 0, count = 0]) => ({
+        ...{ queueId, rowBase, outcome: 'ACCEPTED' },
+        ...{ from: rowBase, to: rowBase + count },
+      }));
+    const byQueue = decoded(commands[0] as Uint8Array).sort((a, b) => a.queueId - b.queueId || a.rowBase - b.rowBase);
+    expect(byQueue).toEqual([...ranges(1), ...ranges(2)]);
+  });
+
   test('waits a moment for more, from the first of it on, and then for a turn that others write', async () => {
     batcher.accepted(1, 0, 0);
     await turn();

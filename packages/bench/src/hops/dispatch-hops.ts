@@ -11,6 +11,7 @@ import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import type { DispatchConsumer } from '@sluice/store/dispatch-consumer';
 import { IndexReader } from '@sluice/store/index-reader';
 import { DispatchCounts } from '@sluice/store/metrics/dispatch-counts';
+import { PumpTurn } from '@sluice/store/pump-turn';
 import { QueueDispatch } from '@sluice/store/queue-dispatch';
 import { RecordReader } from '@sluice/store/record-reader';
 import { SettleBatcher } from '@sluice/store/settle-batcher';
@@ -56,6 +57,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
       () => settled(),
       (flush) => flush(),
     ),
+    turn: new PumpTurn(),
     tellsWaiting: false,
     isHeldUp: () => false,
     mayBeHeld: () => false,

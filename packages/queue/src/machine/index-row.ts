@@ -127,6 +127,11 @@ export class IndexRow {
     if (cursor.at !== cursor.end) throw malformed(`${cursor.end - cursor.at} bytes after an index row`);
   }
 
+  /** Other queues took records of the same entry. */
+  get isShared(): boolean {
+    return this.entryBytes === 0;
+  }
+
   get hasKeys(): boolean {
     return this.#keysEnd !== 0;
   }

@@ -34,6 +34,27 @@ export function recordPositions(batch: Uint8Array, queueId: number, rejectedSlot
   return positions;
 }
 
+/**
+ * Where the records for each queue of the batch begin, whether it took them or not: as `recordPositions` without rejected
+ * slots, for all queues in one walk. A batch for a thousand queues is walked a thousand times otherwise.
+ */
+export function positionsByQueue(batch: Uint8Array): Map<number, number[]> {
+  const byQueue = new Map<number, number[]>();
+  const cursor = new RecordCursor();
+  cursor.reset(batch);
+  while (cursor.next()) {
+    let before = -1;
+    while (cursor.nextTarget()) {
+      if (cursor.queueId === before) continue;
+      before = cursor.queueId;
+      const positions = byQueue.get(before);
+      if (positions === undefined) byQueue.set(before, [cursor.start]);
+      else positions.push(cursor.start);
+    }
+  }
+  return byQueue;
+}
+
 /** The n-th record of the batch that targets the queue and was not rejected by it. */
 export function recordAt(
   batch: Uint8Array,

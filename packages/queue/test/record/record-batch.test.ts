@@ -6,7 +6,13 @@ import { CommandKind, stampCommand, stampOf } from '../../src/machine/command-he
 import { isInternalQueue } from '../../src/machine/internal-queues.ts';
 import { type BatchOrigin, writeBatchOrigin } from '../../src/record/batch-origin.ts';
 import type { RecordInput } from '../../src/record/record.ts';
-import { checkRecordBatch, iterateRecords, recordAt, recordPositions } from '../../src/record/record-batch.ts';
+import {
+  checkRecordBatch,
+  iterateRecords,
+  positionsByQueue,
+  recordAt,
+  recordPositions,
+} from '../../src/record/record-batch.ts';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.ts';
 import { BATCH_ORIGIN_AT, BATCH_RECORDS_MAX } from '../../src/record/record-format.ts';
 import { EncodedRecord } from '../../src/record/record-view.ts';
@@ -169,6 +175,7 @@ describe('a batch', () => {
     expect(topics(2, [])).toEqual(['b', 'c', 'e']);
     expect(topics(1, [0, 3])).toEqual(['c', 'f']);
     expect(topics(4, [])).toEqual([]);
+    expect(positionsByQueue(batch)).toEqual(new Map([1, 2, 3].map((id) => [id, recordPositions(batch, id, [])])));
     expect(recordAt(batch, 1, 1, [0, 3]).topic).toBe('f');
     expect(recordAt(batch, 2, 2, []).topic).toBe('e');
     expect(() => recordAt(batch, 2, 3, [])).toThrow('an index row counts only records its entry holds');

@@ -1,7 +1,6 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import { recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { KeyedPlace } from '../index-reader.ts';
 import type { Partition } from '../partition.ts';
@@ -170,19 +169,19 @@ export class RetainedReader {
     const live = offsets.filter((offset) => !page.isExpired(row.expiresAtMsOf(offset)));
     if (live.length === 0) return;
     const { groupId } = partition;
-    let batch = this.#records.recent(groupId, row.entryIndex);
-    if (batch === undefined) {
+    let entry = this.#records.recent(groupId, row.entryIndex);
+    if (entry === undefined) {
       try {
-        batch = await this.#records.read(groupId, row.entryIndex);
+        entry = await this.#records.read(groupId, row.entryIndex);
       } catch (cause) {
         if (!isMissing(cause) || (await isStillThere(partition, row, live))) throw cause;
         return;
       }
     }
-    const positions = recordPositions(batch, RETAINED_QUEUE_ID, row.rejectedSlots);
+    const positions = entry.positions(RETAINED_QUEUE_ID, row.rejectedSlots, false);
     for (const offset of live) {
       // A copy: a page of messages from as many entries would keep all of those in memory.
-      page.add(new EncodedRecord(batch, positions[row.n(offset)] as number).encoded.slice());
+      page.add(new EncodedRecord(entry.data, positions[row.n(offset)] as number).encoded.slice());
     }
   }
 }

@@ -225,8 +225,8 @@ export class AdminService {
     payloadBytesMax: number,
   ): Promise<PeekedRecord> {
     const { groupId } = partition;
-    const batch = this.#records.recent(groupId, row.entryIndex) ?? (await this.#records.read(groupId, row.entryIndex));
-    const record = recordAt(batch, queueId, row.n(offset), row.rejectedSlots);
+    const entry = this.#records.recent(groupId, row.entryIndex) ?? (await this.#records.read(groupId, row.entryIndex));
+    const record = recordAt(entry.data, queueId, row.n(offset), row.rejectedSlots);
     return {
       offset,
       topic: record.topic,

@@ -1,11 +1,10 @@
 import type { IndexRow } from '@sluice/queue/machine/index-row';
-import { recordPositions } from '@sluice/queue/record/record-batch';
 import { BATCH_RECORDS_MAX } from '@sluice/queue/record/record-format';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { Cursor } from '@sluice/queue/session/cursor';
 import type { StreamDelivery } from '@sluice/rpc/contract/sessions';
 import type { IndexReader } from '../index-reader.ts';
-import type { RecordReader } from '../record-reader.ts';
+import type { ReadEntry, RecordReader } from '../record-reader.ts';
 import { RowCursor } from '../row-cursor.ts';
 
 /**
@@ -132,7 +131,7 @@ export class SessionFeed {
     if (this.#ready.length === 0 && !(await this.#readNextEntry())) return false;
     if (this.#isStale) await this.#forgetDropped();
     if (this.#ready.length === 0) return true;
-    const batch = await this.#batch(this.#entryIndex);
+    const { data: batch } = await this.#entry(this.#entryIndex);
     if (this.#closed) return false;
     const deliveries: StreamDelivery[] = [];
     let bytes = 0;
@@ -170,7 +169,7 @@ export class SessionFeed {
     this.#ready = live;
   }
 
-  async #batch(entryIndex: number): Promise<Uint8Array> {
+  async #entry(entryIndex: number): Promise<ReadEntry> {
     const { records, groupId } = this.#parts;
     return records.recent(groupId, entryIndex) ?? (await records.read(groupId, entryIndex));
   }
@@ -188,9 +187,9 @@ export class SessionFeed {
       heads.push({ reader, row });
     }
     if (heads.length === 0 || this.#closed) return false;
-    const batch = await this.#batch(entryIndex);
+    const entry = await this.#entry(entryIndex);
     const ready: Place[] = [];
-    for (const { reader, row } of heads) this.#take(reader, row, batch, ready);
+    for (const { reader, row } of heads) this.#take(reader, row, entry, ready);
     this.#entryIndex = entryIndex;
     this.#ready = ready.sort((a, b) => a.position - b.position || a.streamId - b.streamId);
     return true;
@@ -221,9 +220,9 @@ export class SessionFeed {
     reader.isAligned = true;
   }
 
-  #take({ streamId, cursor, rows }: StreamReader, row: IndexRow, batch: Uint8Array, ready: Place[]): void {
+  #take({ streamId, cursor, rows }: StreamReader, row: IndexRow, entry: ReadEntry, ready: Place[]): void {
     const end = row.base + row.count;
-    const positions = recordPositions(batch, streamId, row.rejectedSlots);
+    const positions = entry.positions(streamId, row.rejectedSlots, row.isShared);
     if (row.base > rows.offset) this.#passGap(streamId, cursor, rows.offset, row.base);
     for (let offset = Math.max(rows.offset, row.base); offset < end; offset++) {
       if (!row.isLive(offset)) this.#passGap(streamId, cursor, offset, offset + 1);

@@ -1,0 +1,115 @@
+import type { DeliveryRef } from '@sluice/queue/dispatch/dispatcher';
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import { EncodedRecord } from '@sluice/queue/record/record-view';
+import type { IndexReader } from './index-reader.ts';
+import type { ReadEntry, RecordReader } from './record-reader.ts';
+
+/**
+ * What one step of a queue's dispatch hands out: records that were assigned to consumers, with the row and the bytes of
+ * each. A step that failed, or has to read first, keeps what it has assigned until it is handed over.
+ *
+ * Reused from step to step: of a thousand queues with a message each, everything made for a step is made for a message.
+ */
+export class DispatchStep {
+  readonly #queueId: number;
+  readonly #groupId: number;
+  readonly #index: IndexReader;
+  readonly #records: RecordReader;
+  /** In the order of assignment. */
+  assigned: Assigned[] = [];
+  bytes = 0;
+  /** Looked through. */
+  rows = 0;
+  /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
+  #entryIndex = -1;
+  #positions: readonly number[] = [];
+
+  /** Enough to share reads, little enough to be soon with the consumers. */
+  static readonly ROWS_MAX = 64;
+  static readonly RECORDS_MAX = 512;
+  static readonly BYTES_MAX = 4 * 1024 * 1024;
+
+  constructor(options: { queueId: number; groupId: number; index: IndexReader; records: RecordReader }) {
+    this.#queueId = options.queueId;
+    this.#groupId = options.groupId;
+    this.#index = options.index;
+    this.#records = options.records;
+  }
+
+  /** Nothing is assigned. */
+  begin(): void {
+    this.assigned.length = 0;
+    this.bytes = 0;
+    this.rows = 0;
+  }
+
+  get isFull(): boolean {
+    const count = this.assigned.length;
+    return count >= DispatchStep.RECORDS_MAX || (count > 0 && this.bytes >= DispatchStep.BYTES_MAX);
+  }
+
+  /** `row`: undefined when it is not at hand. */
+  assign(dispatchId: number, ref: DeliveryRef, row: IndexRow | undefined): void {
+    this.assigned.push({ dispatchId, ref, row, record: undefined });
+    this.bytes += ref.sizeBytes;
+  }
+
+  /** Whoever is not there any more gave it back when he left. What is left is to be looked at anew. */
+  keepFor(isThere: (dispatchId: number) => boolean): void {
+    this.assigned = this.assigned.filter(({ dispatchId }) => isThere(dispatchId));
+    for (const assigned of this.assigned) assigned.row = undefined;
+  }
+
+  /** Finds rows and bytes in memory. False when some are not there. */
+  findAtHand(): boolean {
+    let row: IndexRow | undefined;
+    let entry: ReadEntry | undefined;
+    for (let i = 0; i < this.assigned.length; i++) {
+      const assigned = this.assigned[i] as Assigned;
+      row = this.#rowAtHand(assigned, row);
+      if (row === undefined) return false;
+      if (entry?.index !== row.entryIndex) entry = this.#records.recent(this.#groupId, row.entryIndex);
+      if (entry === undefined) return false;
+      this.#found(assigned, row, entry);
+    }
+    return true;
+  }
+
+  /** As `findAtHand`, and reads what is not there. A row that is gone stays undefined. */
+  async find(): Promise<void> {
+    let row: IndexRow | undefined;
+    let entry: ReadEntry | undefined;
+    for (const assigned of this.assigned) {
+      row = this.#rowAtHand(assigned, row) ?? (await this.#index.row(this.#queueId, assigned.ref.rowBase));
+      if (row === undefined) continue;
+      const { entryIndex } = row;
+      if (entry?.index !== entryIndex) {
+        entry =
+          this.#records.recent(this.#groupId, entryIndex) ?? (await this.#records.read(this.#groupId, entryIndex));
+      }
+      this.#found(assigned, row, entry);
+    }
+  }
+
+  #rowAtHand({ row, ref }: Assigned, before: IndexRow | undefined): IndexRow | undefined {
+    return row ?? (before?.base === ref.rowBase ? before : this.#index.recent(this.#queueId, ref.rowBase));
+  }
+
+  #found(assigned: Assigned, row: IndexRow, entry: ReadEntry): void {
+    if (entry.index !== this.#entryIndex) {
+      this.#positions = entry.positions(this.#queueId, row.rejectedSlots, row.isShared);
+      this.#entryIndex = entry.index;
+    }
+    const position = this.#positions[row.n(assigned.ref.offset)] as number;
+    assigned.row = row;
+    assigned.record = new EncodedRecord(entry.data, position).encoded;
+  }
+}
+
+export interface Assigned {
+  readonly dispatchId: number;
+  readonly ref: DeliveryRef;
+  row: IndexRow | undefined;
+  /** Undefined until it was found, and when its row is gone. */
+  record: Uint8Array | undefined;
+}
