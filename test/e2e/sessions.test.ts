@@ -173,6 +173,19 @@ testWith(MOSQUITTO, 'mosquitto_sub -c gets what it missed', async () => {
   await second.stop();
 });
 
+test('a shared subscription is remembered, and nothing is kept for a group whose members are all away', async () => {
+  const member = await Client.connect(broker.mqtt, kept('sharer'));
+  await member.subscribe('$share/away/turns', 1);
+  await member.close();
+  await publishAll('turns', ['missed']);
+  const back = await Client.connect(broker.mqtt, kept('sharer'));
+  await publishAll('turns', ['live']);
+  await back.texted(1);
+  await settled(() => back.received.length);
+  expect(back.texts).toEqual(['live']);
+  await back.close();
+});
+
 test('everything of it outlives the broker', async () => {
   const client = await Client.connect(broker.mqtt, kept('survivor'));
   await client.subscribe('survivor/#', 1);
