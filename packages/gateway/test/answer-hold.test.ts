@@ -59,6 +59,7 @@ const DONE: SessionAnswer = {
   taken: [],
   bound: [],
   numbers: [],
+  refused: [],
 };
 
 let stores: SlowStores;

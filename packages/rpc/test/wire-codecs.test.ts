@@ -352,6 +352,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
           }),
         ),
         numbers: list(integer),
+        refused: list(fc.record({ packetId: integer, reasonCode: fc.integer({ min: 128, max: 255 }) })),
       }),
       message('deliver', {
         partition: integer,

@@ -1,7 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
-import type { BoundId, TakenId } from '@sluice/queue/session/exchanges';
+import type { BoundId, RefusedId, TakenId } from '@sluice/queue/session/exchanges';
 import type {
   DueWillView,
   PassedItem,
@@ -283,14 +283,14 @@ export class SessionClient {
   #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
     const question = this.#questions.get(answer.requestId);
     if (question === undefined) return;
-    const { status, leader, epoch, present, subscriptions, taken, bound, numbers } = answer;
+    const { status, leader, epoch, present, subscriptions, taken, bound, numbers, refused } = answer;
     if (status === 'not-leader') {
       this.#routes.suspect(question.partition, link.nodeId);
       this.#routes.hinted(question.partition, leader);
     }
     // Asked again with the next tick: at once it would go round in this turn.
     if (status === 'not-leader' || status === 'busy' || status === 'unavailable') question.link = undefined;
-    else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers });
+    else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
   }
 
   /** To whoever leads by now; nobody known does: the next one asks again. */
@@ -380,6 +380,8 @@ export interface SessionAnswer {
   bound: readonly BoundId[];
   /** Of `exchange`: of each `take`. */
   numbers: readonly number[];
+  /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
+  refused: readonly RefusedId[];
 }
 
 const NOBODY: SessionAnswer = {
@@ -390,6 +392,7 @@ const NOBODY: SessionAnswer = {
   taken: [],
   bound: [],
   numbers: [],
+  refused: [],
 };
 
 type WillsRequest = Extract<SessionsResponse, { type: 'publish-wills' }>;

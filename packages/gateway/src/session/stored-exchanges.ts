@@ -1,9 +1,10 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { KeptExchanges } from '@sluice/mqtt/protocol/kept-exchanges';
 import type { OutboundMessage } from '@sluice/mqtt/protocol/outbound-message';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
-import type { TakenId } from '@sluice/queue/session/exchanges';
+import type { RefusedId, TakenId } from '@sluice/queue/session/exchanges';
 import type { SessionAnswer, SessionClient, SessionKey } from '@sluice/store-client/session-client';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import type { PendingPublish, Publisher } from '../publish/durable-publish.ts';
@@ -54,7 +55,8 @@ export class StoredExchanges implements KeptExchanges {
   }
 
   /** What the client publishes, as an earlier gateway left it. */
-  resume(taken: readonly TakenId[]): void {
+  resume(taken: readonly TakenId[], refused: readonly RefusedId[]): void {
+    for (const { packetId, reasonCode } of refused) this.#session.received.refuse(packetId, reasonCode);
     for (const { packetId, number } of taken) {
       this.#taken.set(packetId, { number, isOpen: false });
       this.#unstored.set(number, this.#takenCount++);
@@ -81,20 +83,24 @@ export class StoredExchanges implements KeptExchanges {
     const { ack, publisher } = publish;
     const { packetId } = publish.packet;
     const taken = this.#taken.get(packetId);
-    const isRefused = reasonCode >= 0x80;
-    if (taken !== undefined) {
-      taken.isOpen = false;
-      // A 3.1.1 client is not told: it is disconnected, and brings it again.
-      if (!isRefused || publisher.protocolVersion === 5) this.#unstored.delete(taken.number);
-      if (this.#takes.length > 0) this.#schedule();
-    }
-    if (taken === undefined || !isRefused || publisher.protocolVersion !== 5) {
+    if (taken === undefined) {
       ack.complete(reasonCode);
       return;
     }
-    this.#taken.delete(packetId);
-    publish.reasonCode = reasonCode;
-    this.#add({ step: { type: 'release', packetId }, publish });
+    taken.isOpen = false;
+    const isRefused = reasonCode >= 0x80;
+    const canBeTold = publisher.protocolVersion === 5;
+    const isUnknown = reasonCode === ReasonCode.UNSPECIFIED_ERROR;
+    // Otherwise it may be brought again under its number; of a refusal, until that is kept.
+    if (!isRefused) this.#unstored.delete(taken.number);
+    if (this.#takes.length > 0) this.#schedule();
+    if (!isRefused || !canBeTold) ack.complete(reasonCode);
+    else if (isUnknown) {
+      this.#session.connection.fail(reasonCode, 'nobody knows whether a publish at QoS 2 is stored');
+    } else {
+      this.#taken.delete(packetId);
+      this.#add({ step: { type: 'refuse', packetId, reasonCode }, publish, number: taken.number });
+    }
   }
 
   release(packetId: number, connection: ConnectionState): boolean {
@@ -214,14 +220,15 @@ export class StoredExchanges implements KeptExchanges {
     this.#bring(publish, taken, false);
   }
 
-  #kept({ step, outbound, connection, publish }: PendingStep): void {
+  #kept({ step, outbound, connection, publish, number = 0 }: PendingStep): void {
     if (step.type === 'bind' && outbound !== undefined) this.#session.bound(outbound, this.#session.nowMs());
     else if (step.type === 'receive' && outbound !== undefined) {
       if (outbound.source instanceof StreamSource) outbound.source.isPassed = true;
       this.#session.receiptKept(outbound);
-    } else if (step.type === 'release') {
-      connection?.released(step.packetId);
-      publish?.ack.complete(publish.reasonCode);
+    } else if (step.type === 'release') connection?.released(step.packetId);
+    else if (step.type === 'refuse') {
+      this.#unstored.delete(number);
+      publish?.ack.complete(step.reasonCode);
     }
   }
 }
@@ -231,8 +238,6 @@ export class KeptPublish implements PendingPublish {
   readonly packet: PublishPacket;
   readonly ack: PendingPublish;
   readonly publisher: Publisher;
-  /** Of its refusal, while its packet id is being freed. */
-  reasonCode = 0;
   readonly #owner: StoredExchanges;
 
   constructor(owner: StoredExchanges, packet: PublishPacket, ack: PendingPublish, publisher: Publisher) {
@@ -272,6 +277,8 @@ interface PendingStep {
   readonly outbound?: OutboundMessage;
   readonly connection?: ConnectionState;
   readonly publish?: KeptPublish;
+  /** Of what is refused. */
+  readonly number?: number;
 }
 
 function bindStep({ packetId, qos, source }: OutboundMessage): ExchangeStep {

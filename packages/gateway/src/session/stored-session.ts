@@ -50,9 +50,9 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   }
 
   /** Deliveries begin. */
-  begin({ subscriptions, taken, bound }: Pick<SessionAnswer, 'subscriptions' | 'taken' | 'bound'>): void {
+  begin({ subscriptions, taken, bound, refused }: SessionAnswer): void {
     for (const view of subscriptions) this.#adopt(view);
-    this.exchanges.resume(taken);
+    this.exchanges.resume(taken, refused);
     for (const id of bound) this.#resume(id);
     this.#client.attach(this.key, Math.min(this.#session.queueWindow, StoredSession.WINDOW_MAX), this);
   }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketType } from '@sluice/mqtt/codec/packet';
+import { Qos2Dedup } from '@sluice/mqtt/protocol/qos2-dedup';
 import { isTaken, type PublisherRow, raiseFloor } from '@sluice/queue/machine/publisher-row';
 import type { RecordExchange } from '@sluice/queue/record/record';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
@@ -31,7 +32,8 @@ class PublisherWorld {
     this.gateway?.die();
     this.epoch++;
     const taken = [...this.exchanges.taken].map(([packetId, number]) => ({ packetId, number }));
-    this.gateway = new NaiveGateway(this, this.epoch, taken);
+    const refused = [...this.exchanges.refused].map(([packetId, reasonCode]) => ({ packetId, reasonCode }));
+    this.gateway = new NaiveGateway(this, this.epoch, { taken, refused });
     this.publisher.connected(this.gateway);
   }
 
@@ -65,12 +67,13 @@ const ANSWER: SessionAnswer = {
   taken: [],
   bound: [],
   numbers: [],
+  refused: [],
 };
 
 /** A queue in another partition. */
 class NaiveStore {
   readonly taken: string[] = [];
-  readonly underWay: { text: string; exchange: RecordExchange; answer: () => void }[] = [];
+  readonly underWay: { text: string; exchange: RecordExchange; answer: (reasonCode: number) => void }[] = [];
   readonly #publisher: PublisherRow = { seenMs: 0, floor: 0, taken: new Map() };
 
   apply(at: number): void {
@@ -82,7 +85,20 @@ class NaiveStore {
       this.taken.push(text);
       this.#publisher.taken.set(exchange.number, [1]);
     }
-    answer();
+    answer(0);
+  }
+
+  /** It has no room for the first of them. */
+  refuse(): void {
+    this.underWay.shift()?.answer(0x97);
+  }
+
+  /** Its gateway gives up on the first of them, which may arrive all the same. */
+  giveUp(): void {
+    const [first] = this.underWay;
+    if (first === undefined) return;
+    first.answer(0x80);
+    first.answer = () => {};
   }
 }
 
@@ -90,10 +106,11 @@ class NaiveGateway {
   readonly exchanges: StoredExchanges;
   readonly #world: PublisherWorld;
   readonly #received = new Set<number>();
+  readonly #dedup = new Qos2Dedup();
   readonly #open = new Set<number>();
   isAlive = true;
 
-  constructor(world: PublisherWorld, epoch: number, taken: SessionAnswer['taken']) {
+  constructor(world: PublisherWorld, epoch: number, { taken, refused }: Pick<SessionAnswer, 'taken' | 'refused'>) {
     this.#world = world;
     const client = {
       exchange: (_key: unknown, serial: number, steps: readonly ExchangeStep[]) =>
@@ -107,11 +124,13 @@ class NaiveGateway {
     const session = {
       nowMs: () => 0,
       cut: () => this.die(),
+      connection: { fail: () => this.die() },
+      received: this.#dedup,
       inflight: { messages: () => [] },
     } as unknown as GatewaySession;
     const ingress = { publish: this.#publish.bind(this) } as unknown as PublishIngress;
     this.exchanges = new StoredExchanges(session, client, { partition: 1, clientId: 'p', epoch }, ingress);
-    this.exchanges.resume(taken);
+    this.exchanges.resume(taken, refused);
   }
 
   die(): void {
@@ -120,16 +139,25 @@ class NaiveGateway {
   }
 
   /** As the protocol has it. */
-  arrives(packetId: number, text: string): void {
+  arrives(packetId: number, text: string, isAgain: boolean): void {
     if (!this.isAlive || this.#open.has(packetId)) return;
     if (this.#received.has(packetId)) {
       this.#world.publisher.received(this, packetId);
       return;
     }
+    if (isAgain && this.#dedup.refusal(packetId) !== 0) {
+      this.#world.publisher.refused(this, packetId, this.#dedup.refusal(packetId));
+      return;
+    }
     this.#open.add(packetId);
     const ack = {
-      complete: () => {
+      complete: (reasonCode: number) => {
         this.#open.delete(packetId);
+        if (reasonCode >= 0x80) {
+          this.#dedup.refuse(packetId, reasonCode);
+          this.#world.publisher.refused(this, packetId, reasonCode);
+          return;
+        }
         this.#received.add(packetId);
         this.#world.publisher.received(this, packetId);
       },
@@ -158,8 +186,11 @@ class NaiveGateway {
     exchange: RecordExchange,
   ): void {
     let left = this.#world.stores.length;
-    const answer = (): void => {
-      if (--left === 0 && this.isAlive) pending.complete(0);
+    // The first refusal decides.
+    const answer = (reasonCode: number): void => {
+      if (left <= 0) return;
+      left = reasonCode === 0 ? left - 1 : 0;
+      if (left === 0 && this.isAlive) pending.complete(reasonCode);
     };
     for (const store of this.#world.stores)
       store.underWay.push({ text: Buffer.from(packet.payload).toString(), exchange, answer });
@@ -171,6 +202,11 @@ class NaivePublisher {
   readonly #ids = new Map<number, { text: string; isReceived: boolean }>();
   #gateway: NaiveGateway | undefined;
   published = 0;
+  readonly told = new Map<string, number>();
+
+  get isDeaf(): boolean {
+    return this.#gateway === undefined;
+  }
 
   get unfinished(): number {
     return this.#ids.size;
@@ -181,14 +217,14 @@ class NaivePublisher {
     if (packetId === undefined || this.#gateway?.isAlive !== true) return;
     const text = `${++this.published}`;
     this.#ids.set(packetId, { text, isReceived: false });
-    this.#gateway.arrives(packetId, text);
+    this.#gateway.arrives(packetId, text, false);
   }
 
   connected(gateway: NaiveGateway): void {
     this.#gateway = gateway;
     for (const [packetId, { text, isReceived }] of this.#ids) {
       if (isReceived) gateway.released(packetId);
-      else gateway.arrives(packetId, text);
+      else gateway.arrives(packetId, text, true);
     }
   }
 
@@ -199,6 +235,18 @@ class NaivePublisher {
     by.released(packetId);
   }
 
+  /** Its connection breaks, and its gateway has not seen it yet. */
+  hearsNothing(): void {
+    this.#gateway = undefined;
+  }
+
+  refused(by: NaiveGateway, packetId: number, reasonCode: number): void {
+    const publish = this.#ids.get(packetId);
+    if (by !== this.#gateway || publish === undefined) return;
+    this.#ids.delete(packetId);
+    this.told.set(publish.text, reasonCode);
+  }
+
   completed(by: NaiveGateway, packetId: number): void {
     if (by === this.#gateway) this.#ids.delete(packetId);
   }
@@ -207,7 +255,7 @@ class NaivePublisher {
 /** Answers are promises, and steps are gathered over a turn. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-test('each message is taken once by each store, whenever gateways die', async () => {
+test('each message is taken once by each store, whenever gateways die, and at most once when it is refused', async () => {
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.constant({ do: 'publish' as const, at: 0 }) },
     // The first question of all, or one of somebody dead.
@@ -216,7 +264,14 @@ test('each message is taken once by each store, whenever gateways die', async ()
     { weight: 3, arbitrary: fc.record({ do: fc.constant('other' as const), at: fc.constantFrom(0, 0, 1) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), at: fc.nat(2) }) },
     { weight: 1, arbitrary: fc.constant({ do: 'connect' as const, at: 0 }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'refuse' as const, at: 0 }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'give-up' as const, at: 0 }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'deaf' as const, at: 0 }) },
   );
+  // What came behind it told the stores that its number was over, before its refusal was kept.
+  const REFUSAL_LOST = (['publish', 'publish', 'question', 'refuse', 'question', 'deaf'] as const).map((what) => {
+    return { do: what, at: 0 } as const;
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const world = new PublisherWorld();
@@ -226,6 +281,9 @@ test('each message is taken once by each store, whenever gateways die', async ()
         else if (what === 'question') world.applyQuestion(at);
         else if (what === 'one') world.stores[0]?.apply(at);
         else if (what === 'other') world.stores[1]?.apply(at);
+        else if (what === 'refuse') world.stores[1]?.refuse();
+        else if (what === 'give-up') world.stores[1]?.giveUp();
+        else if (what === 'deaf') world.publisher.hearsNothing();
         else {
           // With a gateway, some of what it had under way; never of one that lives.
           world.gateway?.die();
@@ -239,16 +297,22 @@ test('each message is taken once by each store, whenever gateways die', async ()
       }
       for (let i = 0; world.publisher.unfinished > 0; i++) {
         if (i > 200) throw new Error(`${world.publisher.unfinished} exchanges do not end`);
-        if (world.gateway?.isAlive !== true) world.connect();
+        if (world.gateway?.isAlive !== true || world.publisher.isDeaf) world.connect();
         while (world.questions.length > 0) world.applyQuestion(0);
         for (const store of world.stores) while (store.underWay.length > 0) store.apply(0);
         await turn();
       }
       const all = Array.from({ length: world.publisher.published }, (_, i) => `${i + 1}`);
-      for (const store of world.stores) expect([...store.taken].sort((a, b) => +a - +b)).toEqual(all);
+      const isAcknowledged = (text: string): boolean => !world.publisher.told.has(text);
+      for (const { taken } of world.stores) {
+        expect(new Set(taken).size).toBe(taken.length);
+        expect(taken.filter(isAcknowledged).sort((a, b) => +a - +b)).toEqual(all.filter(isAcknowledged));
+      }
+      // What nobody knows is not told; it is brought again until somebody does.
+      for (const reasonCode of world.publisher.told.values()) expect(reasonCode).toBe(0x97);
       expect(world.exchanges.taken.size).toBe(0);
     }),
-    { numRuns: 300 },
+    { numRuns: 300, examples: [[REFUSAL_LOST]] },
   );
 });
 

@@ -264,7 +264,7 @@ export class ConnectionState implements AckSink {
     const received = this.session?.received;
     if (received === undefined) return;
     if (ack.reasonCode < 0x80) received.receive(ack.packetId);
-    else received.refuse(ack.packetId);
+    else received.refuse(ack.packetId, this.version === 5 ? ack.reasonCode : 0);
   }
 }
 

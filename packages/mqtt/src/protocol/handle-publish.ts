@@ -71,6 +71,12 @@ function openQos2(connection: ConnectionState, packet: PublishPacket, nowMs: num
     return undefined;
   }
   if (!takeQuota(connection)) return undefined;
+  const refusal = packet.dup && connection.version === 5 ? received.refusal(packet.packetId) : 0;
+  if (refusal !== 0) {
+    // Sent again because the refusal did not arrive.
+    connection.acks.open(packet.packetId, 2, 0, nowMs).complete(refusal);
+    return undefined;
+  }
   const ack = connection.acks.open(packet.packetId, 2, weightBytes(packet), nowMs);
   received.begin(ack);
   return ack;

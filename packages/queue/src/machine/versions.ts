@@ -9,5 +9,6 @@
  * | 3       | 2026-11-20 | a queue may erase: an empty payload ends the value of its key; no queue of before does; a partition may have sessions |
  * | 4       | 2026-11-20 | sessions may have left wills |
  * | 5       | 2026-11-20 | records may say which exchange of their publisher they are, and each queue takes such a one once; sessions may have packet ids |
+ * | 6       | 2026-11-21 | sessions may remember refusals with packet ids; no row of before does |
  */
-export const MACHINE_VERSION = 5;
+export const MACHINE_VERSION = 6;

@@ -37,7 +37,7 @@ const TAKES_WILL_BACK = 2;
 const HAS_COUNT_MAX = 1;
 const HAS_BYTES_MAX = 2;
 /** Numbers are never reused. */
-const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish'];
+const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish', 'refuse'];
 
 /**
  * Behind the header of every command; varints unless said otherwise, texts with their length.
@@ -49,7 +49,7 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
  *   close        u8 flags, client id, epoch, [expiry]
  *   expire       then to the end: client id
  *   exchange     client id, epoch, serial, then to the end: u8 step, packet id,
- *                and of bind: u8 QoS, stream id, offset; of receive: stream id, offset
+ *                and of bind: u8 QoS, stream id, offset; of receive: stream id, offset; of refuse: u8 reason code
  *   fire wills   then to the end: client id
  *   claim wills  gateway, then to the end: will number
  *   end wills    group number
@@ -239,6 +239,7 @@ function writeStep(writer: ByteWriter, step: ExchangeStep): void {
   writer.u8(STEPS.indexOf(step.type)).varint(step.packetId);
   if (step.type === 'bind') writer.u8(step.qos).varint(step.streamId).varint(step.offset);
   else if (step.type === 'receive') writer.varint(step.streamId).varint(step.offset);
+  else if (step.type === 'refuse') writer.u8(step.reasonCode);
 }
 
 function readStep(reader: ByteReader, bytes: Uint8Array): ExchangeStep {
@@ -251,6 +252,8 @@ function readStep(reader: ByteReader, bytes: Uint8Array): ExchangeStep {
     }
     case 'receive':
       return { type, packetId, streamId: reader.varint(), offset: reader.varint() };
+    case 'refuse':
+      return { type, packetId, reasonCode: reader.u8() };
     case undefined:
       throw unknown(bytes);
     default:

@@ -123,8 +123,10 @@ export interface ExchangeCommand {
 export type ExchangeStep =
   /** What the client publishes under it at QoS 2 is about to be stored; answered by the number of the exchange. */
   | { type: 'take'; packetId: number }
-  /** PUBREL came, or the publish was refused. */
+  /** PUBREL came; before machine version 6 also: the publish was refused. */
   | { type: 'release'; packetId: number }
+  /** The publish was refused, and its client is about to be told so. */
+  | { type: 'refuse'; packetId: number; reasonCode: number }
   /** The record is about to be sent under it; stream 0: a message that the store does not have. */
   | { type: 'bind'; packetId: number; qos: 1 | 2; streamId: number; offset: number }
   /** PUBREC came: the record is passed, and PUBREL is about to be sent. */

@@ -10,7 +10,10 @@ import type { ExchangeStep } from './commands.ts';
  * *Bound*: under them its client was sent, or may have been sent, a record. Whoever has the session next must send the
  * same record under the same identifier; to a client, another one is another message.
  *
- * Both are bounded by there being 65,535 packet identifiers. Within an epoch commands come numbered, one after the other:
+ * *Refused*: the last publish under them was refused, and its client may not have heard so. Some of those who were to
+ * store it may have it: brought again, it must not be another message, so its client is told once more.
+ *
+ * All are bounded by there being 65,535 packet identifiers. Within an epoch commands come numbered, one after the other:
  * one that was sent again, and comes when it has no business here any more, changes nothing.
  */
 export class Exchanges {
@@ -21,9 +24,14 @@ export class Exchanges {
   readonly taken = new Map<number, number>();
   /** In the order in which they were bound. */
   readonly bound = new Map<number, BoundId>();
+  /** Packet id to reason code, the newest last. */
+  readonly refused = new Map<number, number>();
+
+  /** The row is rewritten with each step, and who never uses an id again leaves it here: the oldest gives way. */
+  static readonly REFUSED_MAX = 256;
 
   get isEmpty(): boolean {
-    return this.taken.size === 0 && this.bound.size === 0;
+    return this.taken.size === 0 && this.bound.size === 0 && this.refused.size === 0;
   }
 
   /** False: it was applied before. */
@@ -41,11 +49,20 @@ export class Exchanges {
     const { packetId } = step;
     switch (step.type) {
       case 'take':
+        this.refused.delete(packetId);
         if (!this.taken.has(packetId)) this.taken.set(packetId, draw());
         return;
       case 'release':
         this.taken.delete(packetId);
         return;
+      case 'refuse': {
+        this.taken.delete(packetId);
+        this.refused.delete(packetId);
+        this.refused.set(packetId, step.reasonCode);
+        const [oldest = packetId] = this.refused.keys();
+        if (this.refused.size > Exchanges.REFUSED_MAX) this.refused.delete(oldest);
+        return;
+      }
       case 'bind': {
         const { qos, streamId, offset } = step;
         this.bound.delete(packetId);
@@ -83,4 +100,9 @@ export type BoundState = 'sent-qos1' | 'sent-qos2' | 'received';
 export interface TakenId {
   readonly packetId: number;
   readonly number: number;
+}
+
+export interface RefusedId {
+  readonly packetId: number;
+  readonly reasonCode: number;
 }

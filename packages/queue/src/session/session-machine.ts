@@ -16,7 +16,7 @@ import type {
 } from './commands.ts';
 import { Cursor } from './cursor.ts';
 import { decodeExchangeRow, encodeExchangeRow } from './exchange-row.ts';
-import { type BoundId, Exchanges, type TakenId } from './exchanges.ts';
+import { type BoundId, Exchanges, type RefusedId, type TakenId } from './exchanges.ts';
 import {
   clientIdOf,
   connectedRowKey,
@@ -444,6 +444,7 @@ const NOTHING_KEPT = {
   subscriptions: [],
   taken: [],
   bound: [],
+  refused: [],
 } as const;
 const KINDS: ReadonlySet<number> = new Set(Object.values(SessionCommandKind));
 /** What may end a session. */
@@ -454,9 +455,13 @@ function readExchanges(rows: Rows, clientId: string): Exchanges {
   return value === undefined ? new Exchanges() : decodeExchangeRow(value);
 }
 
-function idsInUse(rows: Rows, clientId: string): { taken: TakenId[]; bound: BoundId[] } {
-  const { taken, bound } = readExchanges(rows, clientId);
-  return { taken: [...taken].map(([packetId, number]) => ({ packetId, number })), bound: [...bound.values()] };
+function idsInUse(rows: Rows, clientId: string): { taken: TakenId[]; bound: BoundId[]; refused: RefusedId[] } {
+  const { taken, bound, refused } = readExchanges(rows, clientId);
+  return {
+    taken: [...taken].map(([packetId, number]) => ({ packetId, number })),
+    bound: [...bound.values()],
+    refused: [...refused].map(([packetId, reasonCode]) => ({ packetId, reasonCode })),
+  };
 }
 
 function passCursor(

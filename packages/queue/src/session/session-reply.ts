@@ -1,4 +1,4 @@
-import type { BoundId, TakenId } from './exchanges.ts';
+import type { BoundId, RefusedId, TakenId } from './exchanges.ts';
 import type { StoredSubscription } from './session-rows.ts';
 import type { WillGroup } from './will-rows.ts';
 
@@ -13,6 +13,8 @@ export type SessionReply =
       /** What its client publishes, and what it was sent, under packet ids that are still in use. */
       taken: readonly TakenId[];
       bound: readonly BoundId[];
+      /** Of what its client published, it may not have heard so. */
+      refused: readonly RefusedId[];
       /** Where it was connected until now; 0: nowhere. */
       formerGateway: number;
       formerEpoch: number;

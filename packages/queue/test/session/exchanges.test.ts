@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { ExchangeStep } from '../../src/session/commands.ts';
 import { decodeExchangeRow, encodeExchangeRow } from '../../src/session/exchange-row.ts';
 import { Exchanges } from '../../src/session/exchanges.ts';
@@ -74,6 +75,50 @@ describe('packet ids that a client publishes under', () => {
     exchange(epoch, [release(1)]);
     expect(exchange(epoch, [take(1)], { serial: 1 })).toEqual([0]);
     expect(open().taken).toEqual([]);
+  });
+});
+
+describe('packet ids of publishes that were refused', () => {
+  const refuse = (packetId: number, reasonCode = 0x97): ExchangeStep => ({ type: 'refuse', packetId, reasonCode });
+
+  test('are free, and remembered with their reason until something else is published under them', () => {
+    const { epoch } = open();
+    const [first] = exchange(epoch, [take(7), take(8), refuse(7), refuse(8, 0x83)]) as [number];
+    world.restart();
+    const next = open();
+    expect(next.taken).toEqual([]);
+    expect(next.refused).toEqual([
+      { packetId: 7, reasonCode: 0x97 },
+      { packetId: 8, reasonCode: 0x83 },
+    ]);
+    expect(exchange(next.epoch, [take(7)])).not.toEqual([first]);
+    const last = open();
+    expect(last.refused).toEqual([{ packetId: 8, reasonCode: 0x83 }]);
+    expect(last.taken).toHaveLength(1);
+    expect(open({ cleanStart: true }).refused).toEqual([]);
+  });
+
+  test('are the newest, up to the bound; the row stays while there are some', () => {
+    const { epoch } = open();
+    const all = Array.from({ length: Exchanges.REFUSED_MAX + 2 }, (_, i) => i + 1);
+    exchange(epoch, [...all.map((packetId) => refuse(packetId)), refuse(3)]);
+    world.run({ type: 'close-session', clientId: 'c', epoch, expiryS: undefined });
+    expect(open().refused.map(({ packetId }) => packetId)).toEqual([...all.slice(3), 3]);
+  });
+
+  test('have the bytes they had', () => {
+    const { epoch } = open();
+    const command = encodeSessionCommand({
+      type: 'exchange-session',
+      clientId: 'c',
+      epoch: 1,
+      serial: 2,
+      steps: [take(300), refuse(300)],
+    });
+    expect(Buffer.from(command).toString('hex')).toBe('280100000000000000000163010200ac0205ac0297');
+    exchange(epoch, [take(300), take(2), refuse(300), bind(1, 0, 0)]);
+    const key = Buffer.from(exchangeRowKey('c')).toString('latin1');
+    expect(Buffer.from(world.rows.get(key) as Uint8Array).toString('hex')).toBe('02010101020301ac029701010000');
   });
 });
 
@@ -155,6 +200,7 @@ describe('the row', () => {
         ...place,
       }),
       fc.record({ type: fc.constant('receive' as const), packetId, ...place }),
+      fc.record({ type: fc.constant('refuse' as const), packetId, reasonCode: fc.integer({ min: 128, max: 255 }) }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.nat(), (steps, from) => {
@@ -166,6 +212,7 @@ describe('the row', () => {
         expect([again.epoch, again.serial]).toEqual([3, 4]);
         expect([...again.taken]).toEqual([...exchanges.taken]);
         expect([...again.bound]).toEqual([...exchanges.bound]);
+        expect([...again.refused]).toEqual([...exchanges.refused]);
       }),
     );
   });

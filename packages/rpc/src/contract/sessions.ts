@@ -1,5 +1,5 @@
 import type { ExchangeStep } from '@sluice/queue/session/commands';
-import type { BoundId, TakenId } from '@sluice/queue/session/exchanges';
+import type { BoundId, RefusedId, TakenId } from '@sluice/queue/session/exchanges';
 
 /**
  * Sessions that outlive their connection, gateway to store. A session is in the partition of its client id; questions go
@@ -115,6 +115,8 @@ export type SessionsResponse =
       bound: readonly BoundId[];
       /** Of `exchange`: the number of each `take`. */
       numbers: readonly number[];
+      /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
+      refused: readonly RefusedId[];
     }
   | { type: 'deliver'; partition: number; clientId: string; epoch: number; deliveries: readonly StreamDelivery[] }
   /** Another connection has it, or it is over. */

@@ -87,6 +87,10 @@ export class HeadReader {
     if (data === undefined) throw wireInvalid('a payload is missing');
     return data;
   }
+  get hasMore(): boolean {
+    return this.#head.remaining > 0;
+  }
+
   end(): void {
     if (this.#head.remaining > 0) throw wireInvalid(`${this.#head.remaining} bytes too many`);
     if (this.#nextData !== this.#data.length) throw wireInvalid('payloads that nothing speaks of');

@@ -1,6 +1,6 @@
 import type { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
-import type { BoundId, BoundState } from '@sluice/queue/session/exchanges';
+import type { BoundId, BoundState, RefusedId } from '@sluice/queue/session/exchanges';
 import type {
   SessionsRequest,
   SessionsResponse,
@@ -24,7 +24,7 @@ const REQUESTS = [
 ] as const;
 const RESPONSES = ['answer', 'deliver', 'lost', 'leading', 'streams', 'publish-wills'] as const;
 const PARTS = ['first-page', 'page', 'change'] as const;
-const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish'];
+const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'receive', 'finish', 'refuse'];
 const BOUND_STATES: readonly BoundState[] = ['sent-qos1', 'sent-qos2', 'received'];
 const STATUSES: readonly SessionsStatus[] = ['done', 'fenced', 'denied', 'not-leader', 'busy', 'unavailable'];
 
@@ -179,6 +179,8 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
         for (const { packetId, number } of message.taken) head.varint(packetId).varint(number);
         writeBound(head, message.bound);
         writeIntegers(head, message.numbers);
+        // Gateways of before the first of them read up to here.
+        if (message.refused.length > 0) writeRefused(head, message.refused);
         return;
       case 'deliver':
         head.varint(message.partition).text(message.clientId).varint(message.epoch).varint(message.deliveries.length);
@@ -224,6 +226,7 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
           taken: head.list(2, () => ({ packetId: head.integer(), number: head.integer() })),
           bound: readBound(head),
           numbers: head.integers(),
+          refused: head.hasMore ? readRefused(head) : [],
         };
       case 'deliver':
         return {
@@ -290,6 +293,7 @@ function writeStep(head: ByteWriter, step: ExchangeStep): void {
   writeName(head, STEPS, step.type);
   head.varint(step.packetId);
   if (step.type === 'bind') head.u8(step.qos);
+  if (step.type === 'refuse') head.u8(step.reasonCode);
   if (step.type === 'bind' || step.type === 'receive') head.varint(step.streamId).varint(step.offset);
 }
 
@@ -303,6 +307,8 @@ function readStep(head: HeadReader): ExchangeStep {
     }
     case 'receive':
       return { type, packetId, streamId: head.integer(), offset: head.integer() };
+    case 'refuse':
+      return { type, packetId, reasonCode: head.u8() };
     default:
       return { type, packetId };
   }
@@ -324,4 +330,13 @@ function readBound(head: HeadReader): BoundId[] {
     streamId: head.integer(),
     offset: head.integer(),
   }));
+}
+
+function writeRefused(head: ByteWriter, refused: readonly RefusedId[]): void {
+  head.varint(refused.length);
+  for (const { packetId, reasonCode } of refused) head.varint(packetId).u8(reasonCode);
+}
+
+function readRefused(head: HeadReader): RefusedId[] {
+  return head.list(2, () => ({ packetId: head.integer(), reasonCode: head.u8() }));
 }

@@ -182,10 +182,10 @@ export class SessionService implements WillGateways {
     if (will !== undefined) command.will = will;
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
-      const { epoch, present, subscriptions, taken, bound, formerGateway, formerEpoch } = reply;
+      const { epoch, present, subscriptions, taken, bound, refused, formerGateway, formerEpoch } = reply;
       if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);
       if (epoch > 0) partition.sessions.opened(clientId);
-      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions, taken, bound });
+      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions, taken, bound, refused });
     });
   }
 
@@ -326,6 +326,7 @@ interface AnswerParts {
   views?: readonly StoredSubscriptionView[];
   taken?: SessionsAnswer['taken'];
   bound?: SessionsAnswer['bound'];
+  refused?: SessionsAnswer['refused'];
   numbers?: readonly number[];
 }
 
@@ -411,8 +412,8 @@ class SessionGateway {
   }
 
   answer(requestId: number, status: SessionsStatus, leader: number, more: AnswerParts = {}): void {
-    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [] } = more;
-    const kept = { epoch, present, subscriptions: views, taken, bound, numbers };
+    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [], refused = [] } = more;
+    const kept = { epoch, present, subscriptions: views, taken, bound, numbers, refused };
     this.#channel.send({ type: 'answer', requestId, status, leader, ...kept });
   }
 }
