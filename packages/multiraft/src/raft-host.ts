@@ -25,6 +25,7 @@ import { wipeWhenRoom } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
 import type { SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
+import { handOverLeaderships } from './stalled-leader.ts';
 import { StoreLoop } from './store-loop.ts';
 
 /**
@@ -64,6 +65,7 @@ export class RaftHost {
     const { entryLog } = storage;
     const replicas = this.#replicas;
     const fail = (cause: Error): void => this.#fail(cause);
+    const settle = (replica: Replica): void => this.#settle(replica);
     this.#strangers = metrics.counter('sluice_raft_strangers_total', 'Messages whose sender was not who it said');
     this.#applyLoop = new ApplyLoop({
       engine: storage.engine,
@@ -82,7 +84,7 @@ export class RaftHost {
       nodeId,
       prng: options.prng,
       replicas,
-      settle: (replica) => this.#settle(replica),
+      settle,
       hasten: () => this.#storeLoop.hasten(),
     });
     this.#links = new PeerLinks({
@@ -106,7 +108,7 @@ export class RaftHost {
       imageKeeper: this.#imageKeeper,
       replica: (groupId) => replicas.get(groupId),
       step: (replica, message) => this.#step(replica, message),
-      wake: (replica) => this.#settle(replica),
+      wake: settle,
       markImpaired: (groupId, cause) => this.markImpaired(groupId, cause),
       liveEntries,
     });
@@ -120,6 +122,7 @@ export class RaftHost {
       logger,
       metrics,
       onFenced: fail,
+      onStalled: () => handOverLeaderships(replicas.values(), (peer) => this.peerAlive(peer), settle),
     });
     this.#ticker = new GroupTicker({
       nodeId,
@@ -127,7 +130,7 @@ export class RaftHost {
       applyLoop: this.#applyLoop,
       commitWatch: new CommitWatch(logger),
       nowMs: clock.monotonicMs(),
-      settle: (replica) => this.#settle(replica),
+      settle,
       readBarrier: (groupId) => this.readBarrier(groupId),
     });
     this.#loader = new ReplicaLoader({
@@ -303,12 +306,11 @@ export class RaftHost {
   status(groupId: number): GroupStatus | undefined {
     const replica = this.#replicas.get(groupId);
     if (replica === undefined) return undefined;
-    const { impaired, membership, membershipIndex } = replica;
     return {
       ...replica.raft.status(),
-      impaired,
-      committedMembership: membership,
-      committedMembershipIndex: membershipIndex,
+      impaired: replica.impaired,
+      committedMembership: replica.membership,
+      committedMembershipIndex: replica.membershipIndex,
     };
   }
 

@@ -30,6 +30,7 @@ export class StoreLoop {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onFenced: (cause: Error) => void;
+  readonly #onStalled: () => void;
   readonly #turnEntries: Histogram;
   readonly #commitSeconds: Histogram;
   readonly #turns: Counter;
@@ -59,9 +60,11 @@ export class StoreLoop {
     void this.#run();
   };
 
-  /** A write of this age is a stall; after the second one the node is better taken for dead. */
+  /** A write of this age is a stall; after the second one others had better lead. */
   static readonly STALL_MS = 50;
   static readonly STALL_MAX_MS = 2500;
+  /** What a hand-over may take; then the node falls silent, and its groups miss it. */
+  static readonly LAST_WORDS_MS = 500;
   /** What waits for company is alone by then. */
   static readonly COMPANY_MS = 5;
 
@@ -75,6 +78,8 @@ export class StoreLoop {
     logger: Logger;
     metrics: Metrics;
     onFenced: (cause: Error) => void;
+    /** Hands over what this node leads. Called once for a write that hangs. */
+    onStalled: () => void;
   }) {
     this.#entryLog = options.entryLog;
     this.#applyLoop = options.applyLoop;
@@ -84,6 +89,7 @@ export class StoreLoop {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onFenced = options.onFenced;
+    this.#onStalled = options.onStalled;
     this.#turns = options.metrics.counter('sluice_raft_turns_total', 'Turns of the store loop that wrote something');
     this.#turnEntries = options.metrics.histogram(
       'sluice_raft_append_batch_entries',
@@ -185,10 +191,20 @@ export class StoreLoop {
   /**
    * Called on the host's tick. A disk that stalls for some hundred milliseconds must not look like a dead node: what needs
    * no disk (heartbeats and their answers) leaves while the write is in flight. One that stalls for longer should be
-   * replaced, and falls silent.
+   * replaced: it hands over what it leads, and falls silent a moment later.
    */
   relieve(): void {
+    const turn = this.#writing;
+    if (turn === undefined) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (turn.silentAtMs === undefined && nowMs - turn.startedMs > StoreLoop.STALL_MAX_MS) {
+      turn.silentAtMs = nowMs + StoreLoop.LAST_WORDS_MS;
+      this.#logger.warn({ ageMs: nowMs - turn.startedMs }, 'the disk hangs: what this node leads is handed over');
+      this.#onStalled();
+    }
     this.#gatherAhead(StoreLoop.STALL_MS);
+    // Of what is not gathered any more nothing leaves, but who led must hear that it does not.
+    for (const replica of this.#dirty) this.#applyLoop.leadershipMayHaveMoved(replica);
   }
 
   /** For an election: what was done in this turn of the event loop leaves at its end, whatever is being written. */
@@ -201,8 +217,8 @@ export class StoreLoop {
   #gatherAhead(ageMinMs: number): void {
     const turn = this.#writing;
     if (turn === undefined || this.#fenced !== undefined || this.#dirty.length === 0) return;
-    const ageMs = this.#clock.monotonicMs() - turn.startedMs;
-    if (ageMs < ageMinMs || ageMs > StoreLoop.STALL_MAX_MS) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - turn.startedMs < ageMinMs || nowMs > (turn.silentAtMs ?? nowMs)) return;
     this.#ahead = this.#gather(this.#ahead);
   }
 
@@ -259,6 +275,7 @@ export class StoreLoop {
       afterPersist: [],
       extra: [],
       startedMs: this.#clock.monotonicMs(),
+      silentAtMs: undefined,
       entries: 0,
     };
   }
@@ -392,6 +409,8 @@ interface Turn {
   afterPersist: { replica: Replica; messages: Message[] }[];
   extra: ExtraWrite[];
   startedMs: number;
+  /** Its write hangs: from then on nothing is gathered ahead of it. */
+  silentAtMs: number | undefined;
   entries: number;
 }
 

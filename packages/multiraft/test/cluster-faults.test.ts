@@ -5,10 +5,13 @@ import { type Member, TestCluster } from './support/test-cluster.ts';
 import { until } from './support/test-node.ts';
 
 let cluster: TestCluster;
+/** Lets go what still waits: a node closes when its write has ended. */
+const held: (() => void)[] = [];
 beforeEach(async () => {
   cluster = await TestCluster.create();
 });
 afterEach(async () => {
+  for (const release of held.splice(0)) release();
   await cluster.remove();
 });
 
@@ -107,6 +110,72 @@ describe('a disk that stalls', () => {
   });
 });
 
+describe('a disk that hangs', () => {
+  const { STALL_MAX_MS, LAST_WORDS_MS } = StoreLoop;
+  afterEach(() => {
+    Object.assign(StoreLoop, { STALL_MAX_MS, LAST_WORDS_MS });
+  });
+
+  /** What it writes takes too long from now on; what the others write does not. */
+  async function givesUp(member: Member): Promise<void> {
+    Object.assign(StoreLoop, { STALL_MAX_MS: 0 });
+    await until(() => member.warnings.some((said) => said.startsWith('the disk hangs')), 'it takes its disk for hung');
+    Object.assign(StoreLoop, { STALL_MAX_MS });
+  }
+
+  test('is no reason to wait until its node is missed: the leader names who has what hangs here', async () => {
+    // It never falls silent: nobody would ever replace it.
+    Object.assign(StoreLoop, { LAST_WORDS_MS: Number.POSITIVE_INFINITY });
+    await cluster.start(3, 2);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 1);
+    await cluster.agree(1, 1);
+    const own = holdWrites(leader.files);
+    const waiting = leader.propose(1, 1);
+    await until(() => own.held, 'its disk hangs');
+    await givesUp(leader);
+    const rest = others(leader);
+    const next = await cluster.leader(1, rest);
+    expect((await next.propose(1, 1)).value).toBe(3);
+    await until(() => !leader.listener(1).leads, 'it was told');
+    own.release();
+    // It was among what the heir had.
+    expect((await waiting).value).toBe(2);
+    await cluster.agree(1, 3);
+  });
+
+  test('with no better one elsewhere moves nobody', async () => {
+    Object.assign(StoreLoop, { LAST_WORDS_MS: Number.POSITIVE_INFINITY });
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 1);
+    await cluster.agree(1, 1);
+    const term = leader.host.termOf(1);
+    const holds = [...cluster.members.values()].map(({ files }) => holdWrites(files));
+    const waiting = leader.propose(1, 1);
+    await until(() => holds.every(({ held }) => held), 'all disks hang');
+    await givesUp(leader);
+    expect(leader.host.status(1)?.transferee).toBe(0);
+    for (const { release } of holds) release();
+    expect((await waiting).value).toBe(2);
+    expect(leader.host.termOf(1)).toBe(term);
+  });
+
+  test('and falls silent: who led hears that it does not, though nothing is written any more', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    const own = holdWrites(leader.files);
+    leader.propose(1, 1).catch(() => {});
+    await until(() => own.held, 'its disk hangs');
+    Object.assign(StoreLoop, { LAST_WORDS_MS: -1 });
+    await givesUp(leader);
+    await cluster.leader(1, others(leader));
+    await until(() => !leader.listener(1).leads, 'it was told');
+    own.release();
+    await cluster.agree(1, 1);
+  });
+});
+
 test('what a majority has is answered while the next write is still under way', async () => {
   const { STALL_MS } = StoreLoop;
   // Nothing is gathered ahead of the write: only what needs no turn at all can be done.
@@ -145,6 +214,7 @@ function holdWrites(files: FileOperations): { held: boolean; release(): void } {
       resolve();
     };
   });
+  held.push(hold.release);
   files.writev = async (...args) => {
     hold.held = true;
     await released;

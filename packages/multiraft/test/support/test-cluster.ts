@@ -114,6 +114,7 @@ export class Member {
   readonly metrics = new PlainMetrics();
   readonly clock = new TestClock();
   readonly files = { ...nodeFileOperations };
+  readonly warnings: string[] = [];
   readonly machines = new Map<number, TallyMachine>();
   readonly listeners = new Map<number, ClusterListener>();
   host!: RaftHost;
@@ -141,7 +142,7 @@ export class Member {
     this.host = new RaftHost(this.storage, {
       nodeId,
       clock: this.clock,
-      logger: silentLogger,
+      logger: { ...silentLogger, warn: (_, said) => this.warnings.push(said) },
       metrics,
       prng: new SeededPrng(nodeId * 7919),
       transport: node,
