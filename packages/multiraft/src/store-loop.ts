@@ -78,7 +78,7 @@ export class StoreLoop {
     logger: Logger;
     metrics: Metrics;
     onFenced: (cause: Error) => void;
-    /** Hands over what this node leads. Called once for a write that hangs. */
+    /** Hands over what this node leads. Called on each tick until the node falls silent. */
     onStalled: () => void;
   }) {
     this.#entryLog = options.entryLog;
@@ -200,8 +200,9 @@ export class StoreLoop {
     if (turn.silentAtMs === undefined && nowMs - turn.startedMs > StoreLoop.STALL_MAX_MS) {
       turn.silentAtMs = nowMs + StoreLoop.LAST_WORDS_MS;
       this.#logger.warn({ ageMs: nowMs - turn.startedMs }, 'the disk hangs: what this node leads is handed over');
-      this.#onStalled();
     }
+    // Again on each tick: who was not heard for a moment may be the one.
+    if (turn.silentAtMs !== undefined && nowMs <= turn.silentAtMs) this.#onStalled();
     this.#gatherAhead(StoreLoop.STALL_MS);
     // Of what is not gathered any more nothing leaves, but who led must hear that it does not.
     for (const replica of this.#dirty) this.#applyLoop.leadershipMayHaveMoved(replica);
