@@ -154,13 +154,24 @@ describe('what a publisher may try', () => {
   ])('a megabyte of %s is passed over, and nothing of it kept', (_what, json) => {
     expect(json.length).toBeGreaterThan(0.85 * MEGABYTE);
     expect(readJsonPath(json, 'k')).toBe('v');
-    // Many times what it takes; the parser took ten times as long for some of these.
-    let fastestMs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 10; i++) {
-      const startedMs = performance.now();
-      readJsonPath(json, 'k');
-      fastestMs = Math.min(fastestMs, performance.now() - startedMs);
-    }
-    expect(fastestMs).toBeLessThan(60);
+    // It takes up to eleven times a look at each character; measured beside it, since machines differ.
+    const scanMs = fastestMs(() => readJsonPath(json, 'k'));
+    expect(scanMs / fastestMs(() => lookedAt(json))).toBeLessThan(40);
   });
 });
+
+function fastestMs(act: () => unknown): number {
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 10; i++) {
+    const startedMs = performance.now();
+    act();
+    fastest = Math.min(fastest, performance.now() - startedMs);
+  }
+  return fastest;
+}
+
+function lookedAt(text: string): number {
+  let sum = 0;
+  for (let i = 0; i < text.length; i++) sum += text.charCodeAt(i);
+  return sum;
+}
