@@ -51,10 +51,12 @@ export class GroupTicker {
     return nowMs - this.#lastTickMs > ELECTION_MS;
   }
 
-  tick(replicas: Iterable<Replica>, nowMs: number): void {
+  /** `ticks` since the last call: one, or more when none was needed. Returns whether a group needs the next one. */
+  tick(replicas: Iterable<Replica>, nowMs: number, ticks: number): boolean {
     const paused = this.isPaused(nowMs);
     this.#lastTickMs = nowMs;
     const peers = new Set<number>();
+    let awake = false;
     for (const replica of replicas) {
       const alone = replica.isAlone(this.#nodeId);
       // A sole voter has nobody to hear from: it was elected in the first turn and its ticks would only cost.
@@ -63,10 +65,12 @@ export class GroupTicker {
       if (replica.stopped !== undefined && !alone) continue;
       if (paused && replica.leads) replica.unconfirmed = true;
       this.#tickOne(replica);
+      awake ||= !replica.raft.quiesced || replica.unconfirmed || replica.pending.size > 0;
     }
     peers.delete(this.#nodeId);
-    this.#links.tick(peers);
+    this.#links.tick(peers, ticks);
     this.#links.flush();
+    return awake;
   }
 
   #tickOne(replica: Replica): void {
@@ -76,7 +80,7 @@ export class GroupTicker {
       if (this.#maybeSleep(replica)) return;
     } else {
       this.#waitForFate(replica);
-      if (!replica.mayVote()) return;
+      if (replica.raft.quiesced || !replica.mayVote()) return;
     }
     replica.raft.tick();
     this.#settle(replica);

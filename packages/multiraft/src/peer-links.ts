@@ -9,6 +9,7 @@ import type { Channel, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { type AppendMessage, AppendReader, recentEntries } from './append-reader.ts';
 import { PeerChannel, PeerLink } from './peer-link.ts';
+import { TICK_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
 import type { PeerSender } from './store-loop.ts';
 
@@ -36,8 +37,10 @@ export class PeerLinks implements PeerSender {
   #lastTickMs: number;
   #closed = false;
 
-  /** Five beats in the time after which a node is silent: most of what idle nodes do is to say that they live. */
-  static readonly BEAT_TICKS = 2;
+  /** Three beats in the time after which a node is silent: most of what idle nodes do is to say that they live. */
+  static readonly BEAT_TICKS = 3;
+  /** For longer nobody is silent whose beats arrive: a tick is for their way. */
+  static readonly BEAT_MISSED_TICKS = 4;
   static readonly UNSENT_BYTES_MAX = 64 * 1024 * 1024;
   /** Set aside for an append that must be read; the core closes one at this size, a larger entry travels alone. */
   static readonly READ_BYTES = 1024 * 1024;
@@ -109,7 +112,7 @@ export class PeerLinks implements PeerSender {
   }
 
   /** `peers`: all nodes this one shares a group with. One beat each, unless a frame has just left; then who fell silent. */
-  tick(peers: ReadonlySet<number>): void {
+  tick(peers: ReadonlySet<number>, ticks = 1): void {
     const { clock, silenceMs } = this.#options;
     const nowMs = clock.monotonicMs();
     const paused = nowMs - this.#lastTickMs > silenceMs / 2;
@@ -122,7 +125,7 @@ export class PeerLinks implements PeerSender {
         continue;
       }
       link.wanted = peers.has(link.nodeId);
-      this.#maybeBeat(link);
+      this.#maybeBeat(link, ticks);
       // It was this process that heard nobody while it did not run.
       if (paused) link.lastHeardMs = nowMs;
       const isSilent = nowMs - link.lastHeardMs > silenceMs;
@@ -131,13 +134,23 @@ export class PeerLinks implements PeerSender {
     }
   }
 
-  #maybeBeat(link: PeerLink): void {
+  #maybeBeat(link: PeerLink, ticks: number): void {
     if (link.beaten) link.quietTicks = 0;
-    else if (!this.#dirty.has(link) && ++link.quietTicks >= PeerLinks.BEAT_TICKS && link.control.send(BEAT)) {
-      this.#beats.add();
-      link.quietTicks = 0;
+    else if (!this.#dirty.has(link)) {
+      link.quietTicks += ticks;
+      if (link.quietTicks >= PeerLinks.BEAT_TICKS && link.control.send(BEAT)) {
+        this.#beats.add();
+        link.quietTicks = 0;
+      }
     }
     link.beaten = false;
+  }
+
+  /** Nobody who was wanted at the last tick has missed a beat: no silence is to be timed. */
+  get hearsAll(): boolean {
+    const sinceMs = this.#options.clock.monotonicMs() - PeerLinks.BEAT_MISSED_TICKS * TICK_MS;
+    for (const link of this.#links.values()) if (link.wanted && (link.lost || link.lastHeardMs < sinceMs)) return false;
+    return true;
   }
 
   /** A frame of that node arrived. */

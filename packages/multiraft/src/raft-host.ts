@@ -27,6 +27,7 @@ import type { SnapshotPort } from './snapshot-port.ts';
 import { noteImpaired } from './snapshot-recovery.ts';
 import { handOverLeaderships } from './stalled-leader.ts';
 import { StoreLoop } from './store-loop.ts';
+import { TickTimer } from './tick-timer.ts';
 
 /**
  * Runs all Raft groups of one node on one disk: the store's partitions and the coordinator's metadata alike. Roles
@@ -51,7 +52,7 @@ export class RaftHost {
   readonly #strangers: Counter;
   /** As the storage found them; who was wiped since is none. */
   readonly #impairedAtStart: Map<number, Error>;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer = new TickTimer(PeerLinks.BEAT_TICKS, (ticks) => this.#tick(ticks));
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
   #started = false;
@@ -233,7 +234,7 @@ export class RaftHost {
     this.#started = true;
     this.#ticker.begin(this.#options.clock.monotonicMs());
     for (const replica of this.#replicas.values()) this.#begin(replica);
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.start();
     this.#reclaimer.start();
     this.#imageCheck.start();
   }
@@ -375,7 +376,7 @@ export class RaftHost {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    clearInterval(this.#timer);
+    this.#timer.stop();
     this.#watch.close();
     this.#applyLoop.stopWaiting();
     await this.#imageCheck.stop();
@@ -406,8 +407,7 @@ export class RaftHost {
   }
 
   #isUnavailable(replica: Replica): boolean {
-    const { stopped, impaired } = replica;
-    return this.#failed !== undefined || this.#closing || stopped !== undefined || impaired !== undefined;
+    return this.#failed !== undefined || this.#closing || (replica.stopped ?? replica.impaired) !== undefined;
   }
 
   /** Something was done to a core: its Ready goes into the next turn, and whoever must know hears who leads. */
@@ -453,13 +453,15 @@ export class RaftHost {
     if (type === 'pre-vote' || type === 'pre-vote-response') this.#storeLoop.hasten();
   }
 
-  #tick(): void {
+  /** While every group sleeps and every other node is heard, only beats are due: nothing else wakes an idle node. */
+  #tick(ticks: number): boolean {
     this.#storeLoop.retry();
     this.#applyLoop.retry();
-    if (this.#failed !== undefined) return;
-    this.#ticker.tick(this.#replicas.values(), this.#options.clock.monotonicMs());
+    if (this.#failed !== undefined) return false;
+    const isAwake = this.#ticker.tick(this.#replicas.values(), this.#options.clock.monotonicMs(), ticks);
     this.#storeLoop.relieve();
-    this.#snapshots.tick();
+    for (let i = 0; i < ticks; i++) this.#snapshots.tick();
+    return isAwake || this.#storeLoop.isBusy || !this.#links.hearsAll;
   }
 
   /** A group that cannot apply leads nothing while others could; a damaged log is one that must be exchanged. */

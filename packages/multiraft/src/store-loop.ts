@@ -181,6 +181,11 @@ export class StoreLoop {
     setImmediate(this.#begin);
   }
 
+  /** A turn is in flight, held back, or begins in a moment. */
+  get isBusy(): boolean {
+    return this.#running || this.#scheduled || this.#held !== undefined;
+  }
+
   /** Tries a held turn again; called on the host's tick. */
   retry(): void {
     if (this.#held === undefined || this.#running || this.#scheduled || this.#fenced !== undefined) return;

@@ -8,6 +8,7 @@ import type { ChannelService, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { AppendMessage } from '../src/append-reader.ts';
 import { PeerLinks } from '../src/peer-links.ts';
+import { TICK_MS } from '../src/raft-timing.ts';
 import { RecentEntries } from '../src/recent-entries.ts';
 import type { Replica } from '../src/replica.ts';
 import { until } from './support/test-node.ts';
@@ -113,7 +114,7 @@ describe('what a node has for another', () => {
     expect(wire('raft').frames.length).toBe(1);
   });
 
-  test('is a beat at once, then every second tick when there is nothing else', () => {
+  test('is a beat at once, then every third tick when there is nothing else, whether they come one by one or together', () => {
     const peers = new Set([2]);
     const sentAfter = (ticks: number): number => {
       for (let i = 0; i < ticks; i++) links.tick(peers);
@@ -121,10 +122,23 @@ describe('what a node has for another', () => {
     };
     expect(sentAfter(1)).toBe(1);
     expect(wire('raft-control').frames).toEqual([{ messages: [], quiesced: [] }]);
-    expect([sentAfter(1), sentAfter(1), sentAfter(4)]).toEqual([1, 2, 4]);
+    expect([sentAfter(1), sentAfter(1), sentAfter(1), sentAfter(6)]).toEqual([1, 1, 2, 4]);
+    links.tick(peers, 3);
+    expect([sentAfter(0), sentAfter(2), sentAfter(1)]).toEqual([5, 5, 6]);
     links.send(replicaOf(1), [heartbeat]);
     links.flush();
-    expect([sentAfter(1), sentAfter(1), sentAfter(1)]).toEqual([5, 5, 6]);
+    expect([sentAfter(1), sentAfter(2), sentAfter(1)]).toEqual([7, 7, 8]);
+  });
+
+  test('nobody is missed whose beats arrive', () => {
+    links.tick(new Set([2]));
+    expect(links.hearsAll).toBe(true);
+    nowMs += PeerLinks.BEAT_MISSED_TICKS * TICK_MS + 1;
+    expect(links.hearsAll).toBe(false);
+    links.heard(2, nowMs);
+    expect(links.hearsAll).toBe(true);
+    wire('raft-control').close();
+    expect(links.hearsAll).toBe(false);
   });
 });
 

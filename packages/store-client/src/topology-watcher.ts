@@ -29,6 +29,7 @@ export class TopologyWatcher {
   #reportAtMs = 0;
   #reportSoon = false;
   #timer: NodeJS.Timeout | undefined;
+  #started = false;
   #closed = false;
   #imaged: (() => void)[] = [];
   /** Of an image that is not complete yet. */
@@ -36,7 +37,6 @@ export class TopologyWatcher {
   #accessParts: { epoch: number; rows: AccessRow[] } | undefined;
   readonly #listeners: ((topology: Topology, what: TopologyChange) => void)[] = [];
 
-  static readonly TICK_MS = 100;
   static readonly REPORT_INTERVAL_MS = 1_000;
   /** A coordinator that leads says something every second. */
   static readonly SILENCE_MS = 3_000;
@@ -50,13 +50,13 @@ export class TopologyWatcher {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.tick(), TopologyWatcher.TICK_MS);
+    this.#started = true;
     this.tick();
   }
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#leave();
   }
 
@@ -100,10 +100,18 @@ export class TopologyWatcher {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#channel === undefined) {
       if (nowMs >= this.#retryAtMs) this.#connect(this.#next());
-      return;
-    }
-    if (nowMs - this.#heardMs > TopologyWatcher.SILENCE_MS) this.#retry();
+    } else if (nowMs - this.#heardMs > TopologyWatcher.SILENCE_MS) this.#retry();
     else if (nowMs >= this.#reportAtMs) this.#report();
+    this.#tickWhenDue();
+  }
+
+  /** Not before there is something to do: while nothing moves, that is once a second. */
+  #tickWhenDue(): void {
+    if (!this.#started || this.#closed) return;
+    const silentAtMs = this.#heardMs + TopologyWatcher.SILENCE_MS;
+    const dueMs = this.#channel === undefined ? this.#retryAtMs : Math.min(this.#reportAtMs, silentAtMs);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.tick(), Math.max(1, Math.ceil(dueMs - this.#options.clock.monotonicMs())));
   }
 
   #next(): number {
@@ -153,6 +161,7 @@ export class TopologyWatcher {
     this.#failures = Math.min(this.#failures + 1, 10);
     this.#hints = 0;
     this.#retryAtMs = this.#options.clock.monotonicMs() + wait;
+    this.#tickWhenDue();
   }
 
   #receive(update: TopologyUpdate): void {

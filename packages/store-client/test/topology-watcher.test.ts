@@ -29,6 +29,9 @@ class Feed {
 const REPORT: NodeReport = { leads: [], impaired: [], replicas: [1], consumers: [] };
 const NODE = 9;
 
+/** As fine as any time that is told here. */
+const TICK_MS = 100;
+
 class Fixture {
   readonly network = new InprocNetwork({ codecs: true });
   readonly feeds = new Map<number, Feed>();
@@ -66,8 +69,8 @@ class Fixture {
   }
 
   async tick(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += TopologyWatcher.TICK_MS) {
-      this.nowMs += TopologyWatcher.TICK_MS;
+    for (let passed = 0; passed < ms; passed += TICK_MS) {
+      this.nowMs += TICK_MS;
       this.watcher.tick();
       await turn();
     }

@@ -22,8 +22,11 @@ export class DiskGuard {
   #ballast = false;
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+  #looksSkipped = 0;
 
   static readonly INTERVAL_MS = 250;
+  /** While nothing is written here and there is room: others that fill the disk do it from a distance of the reserve. */
+  static readonly IDLE_INTERVALS = 4;
   /** The reserve unless configured: a share of the disk, but no more than this. */
   static readonly RESERVE_BYTES_MAX = 512 * 1024 * 1024;
   static readonly RESERVE_SHARE = 0.05;
@@ -72,7 +75,7 @@ export class DiskGuard {
   async start(): Promise<void> {
     this.#ballast = await this.#space.hasBallast(this.#directory);
     await this.#look();
-    this.#timer = setInterval(() => void this.#look(), DiskGuard.INTERVAL_MS);
+    this.#timer = setInterval(() => this.#interval(), DiskGuard.INTERVAL_MS);
   }
 
   stop(): void {
@@ -103,6 +106,13 @@ export class DiskGuard {
 
   get #reserve(): number {
     return this.#reserveBytes ?? DiskGuard.reserveOf(this.#totalBytes);
+  }
+
+  #interval(): void {
+    const isIdle = this.#writtenSince === 0 && !this.#low;
+    if (isIdle && ++this.#looksSkipped < DiskGuard.IDLE_INTERVALS) return;
+    this.#looksSkipped = 0;
+    void this.#look();
   }
 
   async #look(): Promise<void> {

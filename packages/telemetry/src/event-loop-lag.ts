@@ -1,8 +1,8 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Metrics } from '@sluice/common/metrics';
 
-/** Each sample wakes the process. At the default of ten milliseconds that is three quarters of what an idle node does. */
-const RESOLUTION_MS = 100;
+/** Each sample wakes the process. At the default of ten milliseconds that would be nearly all that an idle node does. */
+const RESOLUTION_MS = 500;
 /** Two scrapers must not take each other's maximum away. */
 const WINDOW_MS_MIN = 5_000;
 

@@ -1,7 +1,9 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { type ConnectionInjector, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { assert } from '@sluice/common/assert';
 import { STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from './limits.ts';
+import { silenceWatch } from './silence-watch.ts';
 
 /**
  * The way in for connections of other nodes: with windows of HTTP/2 as wide as those a client announces, and past grpc-js
@@ -21,7 +23,10 @@ export function connectionInjector(server: Server, takes: TakesStream): Connecti
   inner.createHttp2Server = (credentials) => {
     const made = make.call(server, credentials);
     made.updateSettings({ maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX, initialWindowSize: WINDOW_BYTES });
-    made.on('session', (session) => session.setLocalWindowSize(WINDOW_BYTES));
+    made.on('session', (session) => {
+      session.setLocalWindowSize(WINDOW_BYTES);
+      silenceWatch.watch(session, session.socket as Socket, 'server', () => session.destroy());
+    });
     return made;
   };
   inner._streamHandler = (interceptors, stream, headers) => {

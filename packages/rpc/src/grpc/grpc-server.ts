@@ -21,7 +21,7 @@ import { CALL_CODECS, CHANNEL_CODECS, type ServiceCodecs } from '../wire/codecs.
 import { peerUnavailable, statusOf } from './call-error.ts';
 import { connectionInjector } from './connection-injector.ts';
 import { type NodeIdentity, senderOf } from './identity.ts';
-import { CLOSING_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
+import { CLOSING_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
 import { asBuffer, asBytes } from './serializers.ts';
 import { ServedStream } from './served-stream.ts';
@@ -70,8 +70,6 @@ export class GrpcServer implements ServiceRegistry {
     this.#server = new Server({
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-      'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.enable_channelz': 0,
     });
     for (const [service, codecs] of Object.entries(CALL_CODECS)) {

@@ -11,9 +11,9 @@ export const UNSENT_BYTES_MAX = 512 * 1024 * 1024;
  */
 export const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** A ping this long after the answer to the one before; a peer that does not answer in time is gone: together below 4 s. */
-export const KEEPALIVE_INTERVAL_MS = 1_000;
-export const KEEPALIVE_TIMEOUT_MS = 2_500;
+/** A peer is asked with the first or second look that finds nothing new of it, and gone with the last of so many: within 3.5 s. */
+export const SILENCE_LOOK_MS = 500;
+export const SILENT_LOOKS = 6;
 /** For a stream to be accepted, the connection included. */
 export const OPENING_TIMEOUT_MS = 4_000;
 /** For a stream that was closed to be closed by the other side too. */

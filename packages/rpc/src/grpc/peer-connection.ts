@@ -2,7 +2,8 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Outgoing
 import { connect as connectTcp, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { CertificateNames, hostOf } from './certificate-names.ts';
-import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from './limits.ts';
+import { STREAMS_PER_CONNECTION_MAX, WINDOW_BYTES } from './limits.ts';
+import { silenceWatch } from './silence-watch.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 /** As grpc-js calls a connection that ended before it stood, for want of a better reason. */
@@ -16,7 +17,6 @@ export class PeerConnection {
   readonly #session: ClientHttp2Session;
   #stands = false;
   #cause: string | undefined;
-  #pingTimer: NodeJS.Timeout | undefined;
 
   /** `names`: of nodes at the address, as far as they are known. `onClosed` is told whether it ever stood. */
   constructor(
@@ -25,13 +25,11 @@ export class PeerConnection {
     tls: TlsFiles | undefined,
     onClosed: (stood: boolean) => void,
   ) {
+    const socket = socketTo(address, names, tls);
+    // Streams are told of their end before the session says why.
+    socket.once('error', (error: NodeJS.ErrnoException) => this.#failed(error));
     const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, {
-      createConnection: () => {
-        const socket = socketTo(address, names, tls);
-        // Streams are told of their end before the session says why.
-        socket.once('error', (error: NodeJS.ErrnoException) => this.#failed(error));
-        return socket;
-      },
+      createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
       // Until the peer has said how many.
       peerMaxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
@@ -42,13 +40,13 @@ export class PeerConnection {
     session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
     session.once('remoteSettings', () => {
       this.#stands = true;
-      this.#pingLater();
+      silenceWatch.watch(session, socket, 'opener', () => {
+        this.#cause ??= 'no answer in time (ETIMEDOUT)';
+        session.destroy();
+      });
     });
     session.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
-    session.on('close', () => {
-      clearTimeout(this.#pingTimer);
-      onClosed(this.#stands);
-    });
+    session.on('close', () => onClosed(this.#stands));
   }
 
   /** False: a new stream needs another one. */
@@ -82,24 +80,6 @@ export class PeerConnection {
     const isUnexplained = !this.#stands && error.code === 'ECONNRESET' && !error.message.includes('TLS');
     // What several attempts for one name failed of has a code and no message.
     this.#cause ??= isUnexplained ? FAILED : error.message || error.code || FAILED;
-  }
-
-  #pingLater(): void {
-    this.#pingTimer = setTimeout(() => this.#ping(), KEEPALIVE_INTERVAL_MS);
-    this.#pingTimer.unref();
-  }
-
-  #ping(): void {
-    if (this.#session.destroyed) return;
-    this.#pingTimer = setTimeout(() => {
-      this.#cause ??= 'no answer in time (ETIMEDOUT)';
-      this.#session.destroy();
-    }, KEEPALIVE_TIMEOUT_MS);
-    this.#pingTimer.unref();
-    this.#session.ping(() => {
-      clearTimeout(this.#pingTimer);
-      if (!this.#session.destroyed) this.#pingLater();
-    });
   }
 }
 
