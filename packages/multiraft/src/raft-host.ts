@@ -365,11 +365,9 @@ export class RaftHost {
 
   /** Groups that stopped because an entry could not be applied. */
   stoppedGroups(): { groupId: number; cause: Error }[] {
-    const stopped: { groupId: number; cause: Error }[] = [];
-    for (const replica of this.#replicas.values()) {
-      if (replica.stopped !== undefined) stopped.push({ groupId: replica.groupId, cause: replica.stopped });
-    }
-    return stopped;
+    return [...this.#replicas.values()].flatMap(({ groupId, stopped }) =>
+      stopped === undefined ? [] : [{ groupId, cause: stopped }],
+    );
   }
 
   /** Finishes the turn in flight; the derived state is synced, so that the next start has nothing to replay. */
