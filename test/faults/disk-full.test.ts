@@ -169,11 +169,12 @@ scenario(
     await scene.consume(10);
     (disk as LoopDisk).fill();
     expect((disk as LoopDisk).freeBytes).toBe(0);
-    expect(await scene.publish(publisher, 1, 100)).toBe(QUOTA_EXCEEDED);
-    await scene.consume(20);
+    // The disk is looked at once a second; what is laid out for the log already takes a little until then.
     await until('readiness to fail', performance.now() + WAIT_MS, async () => {
       return (await scene.readiness()).text.includes('disk is almost full');
     });
+    expect(await scene.publish(publisher, 1, 100)).toBe(QUOTA_EXCEEDED);
+    await scene.consume(20);
     expect((server as ServerProcess).pid).toBe(pid);
 
     (disk as LoopDisk).removeFiller();

@@ -1,4 +1,5 @@
 import type { NodeRole } from '@sluice/meta/node-info';
+import { rotDisk } from '../disk-rot.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { Violation } from '../simulation.ts';
@@ -201,12 +202,7 @@ export class StoreMoves {
    */
   #rot(store: StoreNode): void {
     for (const code of DAMAGE) store.expected.add(code);
-    const paths = store.disk.paths().filter((path) => !path.endsWith('/reserve'));
-    for (let i = this.#draw.between(1, 6); i > 0 && paths.length > 0; i--) {
-      const path = this.#draw.oneOf(paths);
-      const position = this.#draw.between(0, Math.max(0, store.disk.sizeOf(path) - 1));
-      if (store.disk.rot(path, position, this.#draw.between(0, 7))) store.trace(`${path} rots at ${position}`);
-    }
+    rotDisk(store, this.#draw, this.#draw.between(1, 6));
     const { outside } = this.#world;
     if (this.#draw.onceIn(2)) {
       this.#world.after(this.#draw.between(0, 1_000), outside, () => {

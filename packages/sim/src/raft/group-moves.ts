@@ -1,3 +1,4 @@
+import { rotDisk } from '../disk-rot.ts';
 import type { Draw } from '../draw.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -84,12 +85,7 @@ export class GroupMoves {
    */
   #rot(node: RaftNode): void {
     for (const code of DAMAGE) node.expected.add(code);
-    const paths = node.disk.paths().filter((path) => !path.endsWith('/reserve'));
-    for (let i = this.#draw.between(1, 4); i > 0 && paths.length > 0; i--) {
-      const path = this.#draw.oneOf(paths);
-      const position = this.#draw.between(0, Math.max(0, node.disk.sizeOf(path) - 1));
-      if (node.disk.rot(path, position, this.#draw.between(0, 7))) node.trace(`${path} rots at ${position}`);
-    }
+    rotDisk(node, this.#draw, this.#draw.between(1, 4));
     const { outside } = this.#world;
     if (this.#draw.onceIn(2)) {
       this.#world.after(this.#draw.between(0, 1_000), outside, () => {
