@@ -148,14 +148,17 @@ export class QueueConfigurator {
         this.#configureInternal(partition, proposals);
         await this.#removeAllGone(partition, proposals);
       }
-      await proposals.settled();
     }
-    for (const [partition, leadership] of partitions) {
-      // Led anew since this pass began: it may have gone by what the new leadership lacks.
-      if (this.#unknown.get(partition) !== leadership) continue;
-      this.#unknown.delete(partition);
-      partition.configured();
-    }
+    // Each as soon as it can: one that has no majority keeps no other from its publishers and workers.
+    await Promise.all(
+      [...partitions].map(async ([partition, leadership]) => {
+        await proposals.settledOf(partition);
+        // Led anew since this pass began: it may have gone by what the new leadership lacks.
+        if (this.#unknown.get(partition) !== leadership) return;
+        this.#unknown.delete(partition);
+        partition.configured();
+      }),
+    );
   }
 
   #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
@@ -163,7 +166,7 @@ export class QueueConfigurator {
     partition.redefined(definition);
     const known = partition.queues.queue(definition.queueId);
     if (known !== undefined && known.version >= definition.version) return;
-    proposals.add(partition.execute({ type: 'configure-queue', config: configOf(definition) }));
+    proposals.add(partition, partition.execute({ type: 'configure-queue', config: configOf(definition) }));
   }
 
   /** Topics spread over partitions by their hash, so each has its share of the limits. */
@@ -177,6 +180,7 @@ export class QueueConfigurator {
     const version = (known?.version ?? 0) + 1;
     const config = { queueId: RETAINED_QUEUE_ID, version, name: '$retained', isLastValue: true, erasesEmpty: true };
     proposals.add(
+      partition,
       partition.execute({ type: 'configure-queue', config: { ...config, countMax, bytesMax, overflow: 'refuse' } }),
     );
   }
@@ -195,25 +199,35 @@ export class QueueConfigurator {
     if (!partition.leads || isInternalQueue(queueId) || this.#topology.queue(queueId) !== undefined) return;
     const known = partition.queues.queue(queueId);
     if (known === undefined || known.isRemoved || known.version > this.#topology.epoch) return;
-    proposals.add(partition.execute({ type: 'remove-queue', queueId }));
+    proposals.add(partition, partition.execute({ type: 'remove-queue', queueId }));
   }
 }
 
 /** Commands under way. */
 class Proposals {
-  #waiting: Promise<unknown>[] = [];
+  readonly #waiting = new Map<Partition, Promise<unknown>[]>();
+  #count = 0;
 
   get count(): number {
-    return this.#waiting.length;
+    return this.#count;
   }
 
-  add(outcome: Promise<unknown>): void {
-    this.#waiting.push(outcome);
+  add(partition: Partition, outcome: Promise<unknown>): void {
+    this.#count++;
+    const waiting = this.#waiting.get(partition);
+    if (waiting === undefined) this.#waiting.set(partition, [outcome]);
+    else waiting.push(outcome);
+  }
+
+  /** Those of one partition. */
+  async settledOf(partition: Partition): Promise<void> {
+    await Promise.all(this.#waiting.get(partition) ?? []);
   }
 
   async settled(): Promise<void> {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting.values()].flat();
+    this.#waiting.clear();
+    this.#count = 0;
     await Promise.all(waiting);
   }
 }

@@ -5,10 +5,13 @@
  * and never had one to this process: the process is young), and hands out nothing from before its leadership until each
  * has answered, lost its channel, or `GRACE_MS` is over. What came after it began was never with anybody.
  *
- * | waits for                            | until                           |
- * |--------------------------------------|---------------------------------|
- * | the queues of its image, not asked yet | `GRACE_MS`                    |
- * | gateways that were asked             | the last answers; again `GRACE_MS` |
+ * | waits for                              | until                          |
+ * |----------------------------------------|--------------------------------|
+ * | the queues of its image, not asked yet | it asks; `UNASKED_MS_MAX`      |
+ * | gateways that were asked               | the last answers; `GRACE_MS`   |
+ *
+ * A leader that does not come to ask has most likely lost its majority the moment it got it (the former one stopped, of
+ * two): it can settle nothing either, and what it handed out would be with two workers.
  */
 export class Resumption {
   /** Of the last entry that may hold a record some worker has. */
@@ -20,11 +23,13 @@ export class Resumption {
 
   /** Several times what a gateway that runs needs; one that does not run for so long finds its messages with others. */
   static readonly GRACE_MS = 1_000;
+  /** Beyond the time in which a leader without a majority steps down. */
+  static readonly UNASKED_MS_MAX = 5_000;
 
   constructor(lastIndex: number, onOver: () => void) {
     this.#lastIndex = lastIndex;
     this.#onOver = onOver;
-    this.#arm();
+    this.#arm(Resumption.UNASKED_MS_MAX);
   }
 
   /** Whether a record of this entry may be held by somebody who has not said so yet. */
@@ -36,7 +41,7 @@ export class Resumption {
   asked(gateways: Iterable<number>): void {
     if (this.#isOver) return;
     this.#awaited = new Set(gateways);
-    this.#arm();
+    this.#arm(Resumption.GRACE_MS);
     if (this.#awaited.size === 0) this.#end();
   }
 
@@ -51,9 +56,9 @@ export class Resumption {
     clearTimeout(this.#timer);
   }
 
-  #arm(): void {
+  #arm(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#end(), Resumption.GRACE_MS);
+    this.#timer = setTimeout(() => this.#end(), ms);
   }
 
   #end(): void {

@@ -148,6 +148,24 @@ describe('leadership moves', () => {
     expect([...fake.versions.keys()]).toEqual([2]);
   });
 
+  test('to two partitions of which one commits nothing: the other serves meanwhile', async () => {
+    const { topology, fakes, lead } = setUp(2);
+    const [stuck, well] = fakes as [FakePartition, FakePartition];
+    const queues = [1, 2].map((queueId) => ({ ...DEFINITION, queueId, name: `q${queueId}`, partitions: [queueId] }));
+    topology.reset(imageOf([], queues));
+    let goOn = (): void => {};
+    stuck.during = () => new Promise((resolve) => (goOn = resolve));
+    const serving = new Promise<void>((resolve) => {
+      well.configured = () => resolve();
+    });
+    const moved = Promise.all([lead(stuck), lead(well)]);
+    await serving;
+    expect(stuck.serves).toBe(false);
+    goOn();
+    await moved;
+    expect(stuck.serves).toBe(true);
+  });
+
   test('to a node without an image: what the log knows is served', async () => {
     const { fakes, lead } = setUp(1);
     const fake = fakes[0] as FakePartition;

@@ -34,8 +34,8 @@ describe('what may be held by workers nobody has told of yet', () => {
     expect(over).toBe(1);
   });
 
-  test('is not waited for longer than the grace, which begins anew with the question', () => {
-    jest.advanceTimersByTime(Resumption.GRACE_MS - 1);
+  test('is not waited for longer than the grace, which begins with the question', () => {
+    jest.advanceTimersByTime(Resumption.UNASKED_MS_MAX - 1);
     resumption.asked([1]);
     jest.advanceTimersByTime(Resumption.GRACE_MS - 1);
     expect(over).toBe(0);
@@ -44,7 +44,9 @@ describe('what may be held by workers nobody has told of yet', () => {
   });
 
   test('is not waited for for ever either when the queues of the image do not come', () => {
-    jest.advanceTimersByTime(Resumption.GRACE_MS);
+    jest.advanceTimersByTime(Resumption.UNASKED_MS_MAX - 1);
+    expect([over, resumption.mayBeHeld(10)]).toEqual([0, true]);
+    jest.advanceTimersByTime(1);
     expect(over).toBe(1);
     resumption.asked([1]);
     expect(resumption.mayBeHeld(10)).toBe(false);
