@@ -16,8 +16,10 @@ describe('attaching', () => {
   let answered: number[];
   let attached: number;
   let detached: number;
+  const removed = new Set<number>();
   const partition = {
     leads: true,
+    queues: { queue: (queueId: number) => ({ queueId, isRemoved: removed.has(queueId) }) },
     leader: 2,
     groupId: 1,
     term: 3,
@@ -44,6 +46,7 @@ describe('attaching', () => {
     attached = 0;
     detached = 0;
     partition.leads = true;
+    removed.clear();
     network = new InprocNetwork({ codecs: true });
     service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => [10, 12]);
     network
@@ -79,6 +82,17 @@ describe('attaching', () => {
       { type: 'detached', consumerId: 1, reason: 'not-leader', leader: 2 },
       { type: 'detached', consumerId: 2, reason: 'not-leader', leader: 0 },
     ]);
+  });
+
+  // Its image has the queue still: a store that began a moment ago.
+  test('to a queue whose removal is in the log is refused', async () => {
+    removed.add(2);
+    const { channel, responses } = open(10);
+    channel.send(attach(1, 0, 2));
+    channel.send(attach(2, 0, 3));
+    await rest(1);
+    expect(responses).toEqual([{ type: 'detached', consumerId: 1, reason: 'queue-removed', leader: 2 }]);
+    expect(attached).toBe(1);
   });
 
   test('by an older assignment than the gateway has shown is fenced; other gateways and queues are not', async () => {

@@ -22,7 +22,7 @@ export class SimWorker implements QueueConsumer {
   readonly #knobs: WorkerKnobs;
   readonly #holds: (held: number, worker: SimWorker) => void;
   #attachment: QueueAttachment | undefined;
-  #held = 0;
+  readonly #held = new Set<QueueDelivery>();
 
   constructor(options: {
     clientId: string;
@@ -57,8 +57,9 @@ export class SimWorker implements QueueConsumer {
     return this.gateway.state !== 'down' && this.gateway.life.name === this.#life;
   }
 
-  /** What it holds is for others. */
+  /** What it holds is for others, also what no store leads to hear of just then. */
   leave(): void {
+    for (const delivery of this.#held) this.#check.refusedBy(delivery);
     this.#attachment?.detach();
     this.#attachment = undefined;
   }
@@ -68,12 +69,12 @@ export class SimWorker implements QueueConsumer {
   }
 
   deliver(deliveries: readonly QueueDelivery[]): void {
-    this.#held += deliveries.length;
-    this.#holds(this.#held, this);
+    for (const delivery of deliveries) this.#held.add(delivery);
+    this.#holds(this.#held.size, this);
     for (const delivery of deliveries) {
       setTimeout(
         () => {
-          this.#held--;
+          this.#held.delete(delivery);
           if (this.#draw.onceIn(this.#knobs.returnOneIn)) {
             this.#check.refusedBy(delivery);
             this.#attachment?.reject(delivery);

@@ -140,8 +140,11 @@ export class ConsumeService {
     // The same id again: the gateway has given the earlier one up.
     consumers.get(consumerId)?.leave();
     consumers.delete(consumerId);
-    const dispatch = this.#partitions.get(request.partition)?.dispatchFor(queueId);
-    if (dispatch === undefined) return 'not-leader';
+    const partition = this.#partitions.get(request.partition);
+    const dispatch = partition?.dispatchFor(queueId);
+    if (partition === undefined || dispatch === undefined) return 'not-leader';
+    // The log knows it before the image does, and what was accepted of it is not heard any more (`acceptLate`).
+    if (partition.queues.queue(queueId)?.isRemoved === true) return 'queue-removed';
     const consumer = new ChannelConsumer(this.#nextDispatchId++, consumerId, request.clientId, gateway, dispatch);
     consumers.set(consumerId, consumer);
     const isNewest = this.#newest.get(from) === gateway;
