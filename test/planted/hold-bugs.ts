@@ -87,7 +87,19 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/resumption',
         'a gateway that says nothing is waited for for ever',
-        '    this.#timer = setTimeout(() => this.#end(), Resumption.GRACE_MS);\n',
+        '    this.#timer = setTimeout(() => this.#end(), ms);\n',
+        '',
+      ),
+      bug(
+        'store/src/resumption',
+        'a leader that has not asked yet waits no longer than one that has',
+        '    this.#arm(Resumption.UNASKED_MS_MAX);',
+        '    this.#arm(Resumption.GRACE_MS);',
+      ),
+      bug(
+        'store/src/service/consume-service',
+        'a queue whose removal is in the log takes consumers',
+        "    if (partition.queues.queue(queueId)?.isRemoved === true) return 'queue-removed';\n",
         '',
       ),
       bug(
