@@ -3,6 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { API, connect, until } from '../faults/load.ts';
 import { testWith } from '../harness/left-out.ts';
+import { addressOf } from '../harness/server-process.ts';
 import { type ClusterOptions, ClusterUnderTest } from './cluster-under-test.ts';
 import { NETWORKS } from './node-networks.ts';
 
@@ -21,8 +22,7 @@ afterEach(async () => {
 
 async function client(gateway: number): Promise<MqttClient> {
   const { mqtt } = (cluster as ClusterUnderTest).gateways()[gateway] as { mqtt: string };
-  const [host, port] = mqtt.split(':') as [string, string];
-  const made = connect(`c${clients.length}`, 5, { host, port: Number(port) });
+  const made = connect(`c${clients.length}`, 5, addressOf(mqtt));
   clients.push(made);
   await once(made, 'connect');
   return made;

@@ -8,6 +8,7 @@ import { Authority } from '../../packages/rpc/test/support/certificates.ts';
 import { API, connect } from '../faults/load.ts';
 import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
+import { addressOf } from '../harness/server-process.ts';
 import { type ClusterProcess, ClusterUnderTest, patiently } from './cluster-under-test.ts';
 
 const PATIENCE_MS = 60_000;
@@ -98,10 +99,7 @@ test('three nodes with certificates: quiet, and closed to whoever has none of th
   const [publisher, consumer] = cluster
     .gateways()
     .slice(0, 2)
-    .map(({ mqtt }, i) => {
-      const [host, port] = mqtt.split(':') as [string, string];
-      return connect(`c${i}`, 5, { host, port: Number(port) });
-    });
+    .map(({ mqtt }, i) => connect(`c${i}`, 5, addressOf(mqtt)));
   if (publisher === undefined || consumer === undefined) throw new Error('the cluster has no gateways');
   await Promise.all([publisher, consumer].map((client) => once(client, 'connect')));
   await cluster.rest('node-3').post(API, { topic_filter: 'work/+', is_lastvalue: false });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type ClusterProcess, ClusterUnderTest } from '../cluster/cluster-under-test.ts';
 import { RestClient } from '../harness/rest.ts';
+import { addressOf } from '../harness/server-process.ts';
 import type { Broker } from './support/broker.ts';
 import { HandClient } from './support/hand-client.ts';
 import { Queues } from './support/queues.ts';
@@ -47,8 +48,7 @@ function queuesAt(node: ClusterProcess): Queues {
 }
 
 async function clientAt(node: ClusterProcess): Promise<HandClient> {
-  const [host, port] = node.mqtt.split(':') as [string, string];
-  return await HandClient.connect({ host, port: Number(port) });
+  return await HandClient.connect(addressOf(node.mqtt));
 }
 
 test.each(GOINGS.map((going, i) => ({ ...going, queue: `held-${i}` })))(

@@ -166,6 +166,7 @@ test('a cluster is read under traffic and restored as another one: ids, order, s
   const traffic = (async () => {
     for (; publishing; acknowledged++) await publisher.publishAsync('busy/a', String(acknowledged), { qos: 1 });
   })();
+  await until('some of it is acknowledged', async () => acknowledged >= 20);
   const acknowledgedBefore = acknowledged;
   const backup = join(folder, 'backup');
   const made = await sluice(source, 'backup', '--to', backup);

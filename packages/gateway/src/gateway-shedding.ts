@@ -15,6 +15,8 @@ import type { GatewayDrain } from './gateway-drain.ts';
 export class GatewayShedding {
   readonly #options: { table: ConnectionTable; clock: Clock; logger: Logger; drain: GatewayDrain };
   #round: Round | undefined;
+  /** Beyond the end of a round, until who was asked is gone: a round that begins meanwhile is its next. */
+  #isRunning = false;
   /** By the present round, or the last. */
   sent = 0;
 
@@ -43,10 +45,8 @@ export class GatewayShedding {
       return;
     }
     this.sent = 0;
-    const round: Round = { ...wish, sendsMax: excess * GatewayShedding.SENDS_PER_EXCESS_MAX };
-    const isUnderWay = this.#round !== undefined;
-    this.#round = round;
-    if (!isUnderWay) void this.#shed();
+    this.#round = { ...wish, sendsMax: excess * GatewayShedding.SENDS_PER_EXCESS_MAX };
+    if (!this.#isRunning) void this.#shed();
   }
 
   /** Who was asked to go goes, the others stay. */
@@ -55,6 +55,7 @@ export class GatewayShedding {
   }
 
   async #shed(): Promise<void> {
+    this.#isRunning = true;
     const { table, clock, drain } = this.#options;
     const departures = new Departures();
     /** Until their sockets are closed: the table has them as long. */
@@ -78,7 +79,10 @@ export class GatewayShedding {
       const { serverReference = '' } = round;
       const properties = serverReference === '' ? undefined : { serverReference };
       departures.advance(nowMs, Number.POSITIVE_INFINITY, { reasonCode: ReasonCode.USE_ANOTHER_SERVER, properties });
-      if (this.#round === undefined && departures.count === 0) return;
+      if (this.#round === undefined && departures.count === 0) {
+        this.#isRunning = false;
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, Departures.POLL_MS));
     }
   }

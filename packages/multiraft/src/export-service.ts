@@ -69,14 +69,14 @@ export class ExportService {
   async #open(group: number): Promise<BackupResponse> {
     const { host, snapshots, entryOf, logger, clock } = this.#options;
     if (this.#reading !== undefined) {
-      return refusal('busy', 'another backup reads from this node: one at a time');
+      return refusal('busy', BUSY);
     }
     if (!(await host.readBarrier(group))) {
       return { ...refusal('not-leader', `group ${group} is not led here`), leader: host.leaderOf(group) };
     }
     if (this.#options.isShortOfSpace()) return refusal('unavailable', SHORT);
     if (this.#reading !== undefined || this.#closed) {
-      return refusal('busy', 'another backup reads from this node: one at a time');
+      return refusal('busy', BUSY);
     }
     const number = ++this.#number;
     this.#reading = {
@@ -167,6 +167,7 @@ export class ExportService {
 
 type Outcome = 'done' | 'failed';
 
+const BUSY = 'another backup reads from this node: one at a time';
 const SHORT = 'the disk is short of space, and a backup keeps it from being given back: free some first';
 
 interface Reading {

@@ -1,9 +1,7 @@
 import type { Membership } from '@sluice/raft/entry';
 import type { BackupHead, BackupPart } from '@sluice/storage/backup-format';
 import { freeBytes } from '@sluice/storage/files/free-bytes';
-import { readResidentRows } from './group-loader.ts';
 import type { NodeStorage } from './node-storage.ts';
-import type { KeyRange, ResidentRow } from './replica.ts';
 import { entriesCrc, rowsCrc } from './snapshot-chunk.ts';
 import { carryOut } from './snapshot-install.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
@@ -45,13 +43,4 @@ export async function importGroup(
   const hardState = { term, vote: 0, commit: index };
   const { incoming, spool } = intake;
   await carryOut(storage, { groupId, index, term, membership, hardState, incoming, spool });
-}
-
-/** The rows from which the group's machine is made: whether this build can read them is seen by making it. */
-export function residentRows(
-  storage: NodeStorage,
-  groupId: number,
-  ranges: readonly KeyRange[],
-): Promise<ResidentRow[]> {
-  return readResidentRows(storage, groupId, ranges);
 }

@@ -38,7 +38,7 @@ function adjoined(ranges: readonly KeyRange[]): KeyRange[] {
   const joined: KeyRange[] = [];
   for (const range of [...ranges].sort((a, b) => Buffer.compare(a.from, b.from))) {
     const last = joined.at(-1);
-    if (last === undefined || Buffer.compare(last.to, range.from) !== 0) joined.push({ ...range });
+    if (last === undefined || Buffer.compare(last.to, range.from) !== 0) joined.push(range);
     else joined[joined.length - 1] = { from: last.from, to: range.to };
   }
   return joined;

@@ -51,7 +51,7 @@ describe('the in-process transport', () => {
     expect(seen).toEqual(['closed']);
   });
 
-  test('isolated, the two sides never share an object', async () => {
+  test('with copies as of the wire, the two sides never share an object', async () => {
     const transport = new InprocTransport({ copies: WIRE_COPIES, nodeId: 7 });
     let received: AppendRequest | undefined;
     transport.serveChannel<AppendRequest, AppendResponse>('append', (channel, from) => {

@@ -38,8 +38,6 @@ export class PartitionConsumer {
   #isClosed = false;
   readonly #flush = (): void => this.#flushAll();
 
-  /** How often lost channels are looked at. */
-
   constructor(options: {
     topology: Pick<Topology, 'nodes'>;
     routes: RouteTable;

@@ -35,7 +35,7 @@ export class RecordReader {
 
   /** An entry that was just written. */
   remember(groupId: number, index: number, data: Uint8Array): void {
-    if (this.#groups.get(groupId)?.has(index) !== true) this.#keep(new ReadEntry(groupId, index, data));
+    this.#keep(new ReadEntry(groupId, index, data));
   }
 
   /** Nothing of it will be delivered any more. */
@@ -79,7 +79,7 @@ export class RecordReader {
     if (entry === undefined)
       throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
     const read = new ReadEntry(groupId, index, entry.data);
-    if (this.#groups.get(groupId)?.has(index) !== true) this.#keep(read);
+    this.#keep(read);
     return read;
   }
 
@@ -91,6 +91,7 @@ export class RecordReader {
       group = new Map();
       this.#groups.set(groupId, group);
     }
+    if (group.has(index)) return;
     entry.own();
     group.set(index, entry);
     this.#link(entry);

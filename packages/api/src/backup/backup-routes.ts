@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { Logger } from '@sluice/common/logger';
 import type { BackupManagement } from '@sluice/rpc/contract/backup-management';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { ownRefusalError } from '../api-error.ts';
+import { granted } from '../access/access-answers.ts';
 import { addRoute, answers } from '../route.ts';
 
 const BYTES = 'application/octet-stream';
@@ -41,18 +41,15 @@ export function addBackupRoutes(
       response: answers({ 200: { description: 'The parts', $ref: 'Backup#' } }, 401, 403, 503),
     },
     handle: async () => {
-      const outcome = backup.describe();
-      if (!outcome.ok) throw ownRefusalError(outcome);
-      const { clusterId, partitionCount } = outcome.value;
+      const { clusterId, partitionCount } = granted(backup.describe());
       return { cluster: clusterId, version, partitions: partitionCount };
     },
   });
 
   const give = async (group: number, key: string | undefined, reply: FastifyReply): Promise<unknown> => {
-    const outcome = await backup.read(group);
-    if (!outcome.ok) throw ownRefusalError(outcome);
+    const chunks = granted(await backup.read(group));
     logger.info({ key, group }, 'a group is read for a backup');
-    return reply.type(BYTES).send(Readable.from(outcome.value, { objectMode: false }));
+    return reply.type(BYTES).send(Readable.from(chunks, { objectMode: false }));
   };
   const response = (what: string): Record<string, unknown> =>
     answers(

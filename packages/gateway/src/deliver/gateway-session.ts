@@ -47,8 +47,9 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
   /** What the stores do not keep is refused here, with a reason: afterwards nothing but the end of the connection is left. */
   override mayHold(text: string): boolean {
     if (!super.mayHold(text)) return false;
-    const isKept = this.stored !== undefined;
-    return !isKept || mayKeep(this.subscriptions.size, this.subscriptionBytes + text.length);
+    if (this.stored === undefined) return true;
+    const filterBytes = this.subscriptionBytes + text.length;
+    return this.subscriptions.size < KEPT_SUBSCRIPTIONS_MAX && filterBytes <= KEPT_FILTER_BYTES_MAX;
   }
 
   nowMs(): number {
@@ -245,9 +246,6 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     if (replays.delete(text) && replays.size === 0) this.#replays = undefined;
   }
 }
-
-const mayKeep = (subscriptions: number, filterBytes: number): boolean =>
-  subscriptions < KEPT_SUBSCRIPTIONS_MAX && filterBytes <= KEPT_FILTER_BYTES_MAX;
 
 /** Retained messages sent in one turn of one connection. */
 const REPLAY_PORTION = 64;

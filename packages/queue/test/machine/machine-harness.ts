@@ -71,7 +71,7 @@ export class MachineHarness {
         parts.push(part);
       }
       const rejected = row.rejectedSlots.length === 0 ? '' : ` rejected ${row.rejectedSlots.join(' ')}`;
-      const place = `entry ${row.entryIndex}${row.entryBytes === 0 ? ' (shared)' : ''}`;
+      const place = `entry ${row.entryIndex}${row.isShared ? ' (shared)' : ''}`;
       lines.push(`B ${indexRowKeyOf(key).queueId}@${row.base}+${row.count} ${place}: ${parts.join(', ')}${rejected}`);
     }
     for (const { key, value } of this.rowsOf(RowTable.KEY)) {

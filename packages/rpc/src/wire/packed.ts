@@ -87,6 +87,8 @@ export class HeadReader {
     if (data === undefined) throw wireInvalid('a payload is missing');
     return data;
   }
+
+  /** Who wrote it may be of a later version, and have said more. */
   get hasMore(): boolean {
     return this.#head.remaining > 0;
   }

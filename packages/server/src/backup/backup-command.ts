@@ -2,6 +2,7 @@ import { addApiOptions, type CommonOptions, json, run } from '@sluice/admin/api-
 import { CliFailure, EXIT } from '@sluice/admin/cli-failure';
 import { processHost as host } from '@sluice/admin/cli-host';
 import { SluiceError } from '@sluice/common/errors';
+import { humanizeSize } from '@sluice/common/human-size';
 import { silentLogger } from '@sluice/common/logger';
 import type { Command } from 'commander';
 import type { Manifest } from './backup-directory.ts';
@@ -60,8 +61,7 @@ export function registerBackupCommands(program: Command): void {
 
 function summary({ files, partitions, cluster, startedAt }: Manifest): string {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  const size = bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
-  return `cluster ${cluster}, ${partitions} partitions, ${size}, begun ${startedAt}`;
+  return `cluster ${cluster}, ${partitions} partitions, ${humanizeSize(bytes)}, begun ${startedAt}`;
 }
 
 /** What is wrong with files and disks, as an ending of the command. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
 import {
@@ -148,16 +148,6 @@ export class GroupCounter {
     if (groupId !== group) throw damagedBackup(name, 0, `group ${group}, not ${groupId}`);
     const sha256 = this.#hash.digest('hex');
     return { name, group, index, term, bytes: this.#bytes, sha256, rows: this.#rows, entries: this.#entries };
-  }
-}
-
-/** Names in it are durable when it resolves. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const folder = await open(directory, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -1,9 +1,11 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { CliFailure, EXIT } from '@sluice/admin/cli-failure';
+import { CliFailure } from '@sluice/admin/cli-failure';
 import { type Connection, callApi, streamApi } from '@sluice/admin/rest-client';
 import { SluiceError } from '@sluice/common/errors';
+import { humanizeSize } from '@sluice/common/human-size';
 import { readBackup } from '@sluice/storage/backup-format';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import {
   fileNameOf,
   GroupCounter,
@@ -11,8 +13,8 @@ import {
   type Manifest,
   type ManifestFile,
   manifestText,
-  syncDirectory,
 } from './backup-directory.ts';
+import { mustBeFree } from './free-directory.ts';
 
 interface Description {
   cluster: string;
@@ -37,7 +39,7 @@ export async function makeBackup(options: {
 }): Promise<Manifest> {
   const { connection, progress, nowMs } = options;
   const to = resolve(options.to);
-  await mustBeFree(to);
+  await mustBeFree(to, 'BACKUP_REFUSED');
   const startedAt = new Date(nowMs()).toISOString();
   const { cluster, version, partitions } = (await callApi(connection, 'GET', '/api/v5/backup')) as Description;
   const work = `${to}.incomplete`;
@@ -48,7 +50,7 @@ export async function makeBackup(options: {
   for (const [at, group] of groups.entries()) {
     const file = await readPatiently(options, work, group);
     files.push(file);
-    progress(`${at + 1} of ${groups.length}: ${file.name}, ${megabytes(file.bytes)}\n`);
+    progress(`${at + 1} of ${groups.length}: ${file.name}, ${humanizeSize(file.bytes)}\n`);
   }
   const finishedAt = new Date(nowMs()).toISOString();
   const manifest: Manifest = { format: 1, cluster, version, startedAt, finishedAt, partitions, files };
@@ -59,10 +61,10 @@ export async function makeBackup(options: {
   } finally {
     await out.close();
   }
-  await syncDirectory(work);
-  await mustBeFree(to);
+  await nodeFileOperations.syncDirectory(work);
+  await mustBeFree(to, 'BACKUP_REFUSED');
   await rename(work, to);
-  await syncDirectory(dirname(to));
+  await nodeFileOperations.syncDirectory(dirname(to));
   return manifest;
 }
 
@@ -103,22 +105,4 @@ async function readOne(connection: Connection, work: string, group: number): Pro
   } finally {
     await out.close();
   }
-}
-
-async function mustBeFree(to: string): Promise<void> {
-  const found = await readdir(to).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return [];
-    throw new CliFailure(
-      EXIT.failure,
-      `${to} cannot be used: ${cause.message}`,
-      'Name a directory that is not there yet',
-    );
-  });
-  if (found.length > 0) {
-    throw new CliFailure(EXIT.failure, `${to} is not empty`, 'Name a directory that is not there yet');
-  }
-}
-
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1_048_576).toFixed(1)} MB`;
 }

@@ -1,27 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { MetaMachine } from '@sluice/meta/meta-machine';
 import { restoredMetadata } from '@sluice/meta/restored-metadata';
-import { importGroup, residentRows } from '@sluice/multiraft/group-import';
+import { importGroup } from '@sluice/multiraft/group-import';
+import { readResidentRows } from '@sluice/multiraft/group-loader';
 import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { type BackupHead, type BackupPart, damagedBackup } from '@sluice/storage/backup-format';
 import type { KeyValue } from '@sluice/storage/engine';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { PartitionMachine, RESIDENT_RANGES } from '@sluice/store/machine/partition-machine';
 import { saveIdentity } from '../identity/node-identity.ts';
-import {
-  fileOf,
-  type Manifest,
-  type ManifestFile,
-  readGroup,
-  readManifest,
-  syncDirectory,
-} from './backup-directory.ts';
+import { fileOf, type Manifest, type ManifestFile, readGroup, readManifest } from './backup-directory.ts';
+import { mustBeFree } from './free-directory.ts';
 
 type Contents = Exclude<BackupPart, { type: 'head' }>;
 
@@ -46,7 +41,7 @@ export async function restoreBackup(options: {
   const { from, logger, metrics, progress } = options;
   const to = resolve(options.to);
   const manifest = await readManifest(from);
-  await mustBeFree(to);
+  await mustBeFree(to, 'RESTORE_REFUSED');
   const work = `${to}.restoring`;
   await rm(work, { recursive: true, force: true });
   await mkdir(dirname(work), { recursive: true });
@@ -68,7 +63,7 @@ export async function restoreBackup(options: {
         const { head, contents } = await openGroup(from, file);
         await importGroup(storage, nodeId, head, contents);
         // Rows of a newer version are found now, and not when the node starts.
-        PartitionMachine.restore(await residentRows(storage, group, RESIDENT_RANGES));
+        PartitionMachine.restore(await readResidentRows(storage, group, RESIDENT_RANGES));
         progress(`partition ${group} of ${manifest.partitions}: ${file.rows} rows, ${file.entries} entries\n`);
       }
     } finally {
@@ -77,9 +72,9 @@ export async function restoreBackup(options: {
     const { incarnation, clusterId } = identity;
     const coordinators = [{ nodeId, address: '' }];
     await saveIdentity(work, { incarnation, member: { nodeId, clusterId, foundedWith: [], copies: 1, coordinators } });
-    await mustBeFree(to);
+    await mustBeFree(to, 'RESTORE_REFUSED');
     await rename(work, to);
-    await syncDirectory(dirname(to));
+    await nodeFileOperations.syncDirectory(dirname(to));
   } catch (cause) {
     await rm(work, { recursive: true, force: true });
     throw cause;
@@ -121,17 +116,4 @@ async function openGroup(
   const { head } = first.value;
   if (head.groupId !== file.group) throw damagedBackup(file.name, 0, `group ${file.group}, not ${head.groupId}`);
   return { head, contents: parts as AsyncIterable<Contents> };
-}
-
-async function mustBeFree(to: string): Promise<void> {
-  const found = await readdir(to).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return [];
-    throw new SluiceError('RESTORE_REFUSED', `${to} cannot be used: ${cause.message}`, {
-      hint: 'name a data directory that is not there yet',
-    });
-  });
-  if (found.length === 0) return;
-  throw new SluiceError('RESTORE_REFUSED', `${to} is not empty: a backup is restored into a node that has nothing`, {
-    hint: 'name a data directory that is not there yet, or move what is there away',
-  });
 }
