@@ -40,6 +40,7 @@ export class SessionLoad implements MqttWatch {
   static readonly SETTLE_MS_MAX = 60_000;
   /** While there is something to deliver, it takes no longer until something is. */
   static readonly STAND_MS_MAX = 30_000;
+  /** Behind the last that came: a session whose client is in doubt is owed nothing, and brought all that it holds. */
   static readonly TRIM_MS_MAX = 60_000;
   /** While sessions are brought what is theirs nobody thinks for long: what is left is a fault and not a backlog. */
   static readonly LAST_THINK_MS = 5;
@@ -185,14 +186,15 @@ export class SessionLoad implements MqttWatch {
     return left.map((what) => `${store.name} keeps ${what} in ${partition}`);
   }
 
-  /** What is left on any replica, at once or by then. */
+  /** What is left on any replica, at once or this long after the last message that came. */
   async #untilNone(
     withinMs: number,
     look: (store: StoreNode, partition: number) => Promise<string[]>,
   ): Promise<string[]> {
     const { fleet } = this.#parts;
     const { world } = fleet;
-    const untilMs = world.nowMs + withinMs;
+    let { deliveries } = this.check;
+    let untilMs = world.nowMs + withinMs;
     for (;;) {
       const left: string[] = [];
       for (const store of fleet.stores.values()) {
@@ -203,6 +205,10 @@ export class SessionLoad implements MqttWatch {
               left.push(...(await look(store, partition)));
           }
         }
+      }
+      if (this.check.deliveries > deliveries) {
+        deliveries = this.check.deliveries;
+        untilMs = world.nowMs + withinMs;
       }
       if (left.length === 0 || world.nowMs >= untilMs) return left;
       await world.run(world.nowMs + SessionLoad.LOOK_MS);
