@@ -63,21 +63,19 @@ export class ExportService {
   /** Ends what is open. */
   close(): void {
     this.#closed = true;
-    if (this.#reading !== undefined) this.#end(this.#reading, 'failed', 'this node stops');
+    if (this.#reading !== undefined) this.#end(this.#reading, 'failed', STOPS);
   }
 
   async #open(group: number): Promise<BackupResponse> {
     const { host, snapshots, entryOf, logger, clock } = this.#options;
-    if (this.#reading !== undefined) {
-      return refusal('busy', BUSY);
-    }
+    if (this.#reading !== undefined) return refusal('busy', BUSY);
     if (!(await host.readBarrier(group))) {
       return { ...refusal('not-leader', `group ${group} is not led here`), leader: host.leaderOf(group) };
     }
     if (this.#options.isShortOfSpace()) return refusal('unavailable', SHORT);
-    if (this.#reading !== undefined || this.#closed) {
-      return refusal('busy', BUSY);
-    }
+    if (this.#closed) return refusal('unavailable', STOPS);
+    // Another one came while this one waited.
+    if (this.#reading !== undefined) return refusal('busy', BUSY);
     const number = ++this.#number;
     this.#reading = {
       number,
@@ -167,6 +165,7 @@ export class ExportService {
 
 type Outcome = 'done' | 'failed';
 
+const STOPS = 'this node stops';
 const BUSY = 'another backup reads from this node: one at a time';
 const SHORT = 'the disk is short of space, and a backup keeps it from being given back: free some first';
 

@@ -145,6 +145,8 @@ test('by pieces: one reading a node, of a group that it leads', async () => {
   service.close();
   expect(outcome('failed')).toBe(1);
   await until(() => leader.replica().exports === 0, 'nothing is held');
+  const stops = { type: 'refused', code: 'unavailable', message: 'this node stops' };
+  expect(await ask({ type: 'open', group: GROUP })).toMatchObject(stops);
 });
 
 test('a disk that is short of space ends a reading: what it holds back is given back', async () => {
