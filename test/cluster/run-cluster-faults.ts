@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { formatVerdict } from '../faults/queue-checker.ts';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { FAULTS } from './all-faults.ts';
 import type { FaultKind } from './fault.ts';
 import { faultRounds, leaveGround, prepareGround } from './fault-rounds.ts';
@@ -19,7 +20,11 @@ const { values } = parseArgs({
 });
 
 const commit = commitOf();
-const [rounds, seed, calmMs] = [Number(values.rounds), Number(values.seed), Number(values.calm)];
+const [rounds, seed, calmMs] = [
+  wholeNumber(values.rounds, 'rounds'),
+  wholeNumber(values.seed, 'seed'),
+  wholeNumber(values.calm, 'calm'),
+];
 const faults = values.fault.split(',').map(faultOf);
 const rows: Row[] = [];
 for (const [i, fault] of faults.entries()) rows.push(await run(fault, `${i + 1} of ${faults.length}`));

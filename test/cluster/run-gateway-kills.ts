@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import type { LayoutName } from './cluster-under-test.ts';
 import { formatKills, gatewayKills, isExact } from './gateway-kills.ts';
 
@@ -13,10 +14,10 @@ const { values } = parseArgs({
 });
 
 const verdict = await gatewayKills({
-  rounds: Number(values.rounds),
-  seed: Number(values.seed),
+  rounds: wholeNumber(values.rounds, 'rounds'),
+  seed: wholeNumber(values.seed, 'seed'),
   layout: values.layout as LayoutName,
-  clients: Number(values.clients),
+  clients: wholeNumber(values.clients, 'clients'),
   onRound: (line) => console.log(line),
 });
 console.log(`${isExact(verdict) ? 'held' : 'BROKEN'}: ${values.rounds} rounds: ${formatKills(verdict)}`);

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { killRounds } from './kill-rounds.ts';
 import { formatVerdict, isClean } from './queue-checker.ts';
 
@@ -12,9 +13,9 @@ const { values } = parseArgs({
 });
 
 const verdict = await killRounds({
-  rounds: Number(values.rounds),
-  seed: Number(values.seed),
-  loadMsMax: Number(values.load),
+  rounds: wholeNumber(values.rounds, 'rounds'),
+  seed: wholeNumber(values.seed, 'seed'),
+  loadMsMax: wholeNumber(values.load, 'load'),
   onRound({ round, loadMs, downMs, startKills, restartMs, verdict }) {
     const times = `killed after ${loadMs} ms, down ${downMs} ms, killed ${startKills} times while starting, ready in ${Math.round(restartMs)} ms`;
     console.log(`round ${round}: ${times}; so far ${formatVerdict(verdict)}`);

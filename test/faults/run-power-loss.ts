@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { powerLossRounds } from './power-loss.ts';
 import { formatVerdict, isClean } from './queue-checker.ts';
 
@@ -15,9 +16,9 @@ const { values } = parseArgs({
 const sync = !values['no-sync'];
 let lossyRounds = 0;
 const verdict = await powerLossRounds({
-  rounds: Number(values.rounds),
-  seed: Number(values.seed),
-  loadMsMax: Number(values.load),
+  rounds: wholeNumber(values.rounds, 'rounds'),
+  seed: wholeNumber(values.seed, 'seed'),
+  loadMsMax: wholeNumber(values.load, 'load'),
   sync,
   onRound({ round, loadMs, losses, verdict, refused }) {
     if (verdict.lost.length > 0) lossyRounds++;

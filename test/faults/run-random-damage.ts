@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { randomDamage } from './random-damage.ts';
 
 // npm run faults:damage -- --trials 50 --seed 1
@@ -7,8 +8,8 @@ const { values } = parseArgs({
 });
 
 const counts = await randomDamage({
-  trials: Number(values.trials),
-  seed: Number(values.seed),
+  trials: wholeNumber(values.trials, 'trials'),
+  seed: wholeNumber(values.seed, 'seed'),
   onTrial(trial, what, { kind, text }) {
     console.log(`trial ${trial}: ${what}: ${kind}${text === '' ? '' : `: ${text.slice(0, 1_000)}`}`);
   },

@@ -1,15 +1,10 @@
 // npm run fuzz [-- --packets N --seed S --what decoder,broker]: packets that are right, nearly right and wrong; exits with 1
 // when the decoder throws what is no refusal, or the broker ends, stops serving, or logs a bug.
 import { Command, InvalidArgumentError } from 'commander';
+import { countOption } from '../harness/whole-number.mjs';
 import { BrokerUnderAttack } from '../hostile/broker-under-attack.ts';
 import { fuzzBroker } from './fuzz-broker.ts';
 import { fuzzDecoder } from './fuzz-decoder.ts';
-
-const whole = (text: string): number => {
-  const value = Number(text.replaceAll('_', ''));
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1 on');
-  return value;
-};
 
 const targets = (text: string): string[] => {
   const names = text.split(',');
@@ -20,9 +15,9 @@ const targets = (text: string): string[] => {
 
 const options = new Command('npm run fuzz --')
   .description('send the decoder and a running broker packets that are right, nearly right and wrong')
-  .option('--packets <N>', 'how many, for each of the two', whole, 1_000_000)
-  .option('--seed <S>', 'the same seed makes the same packets', whole, Math.floor(Math.random() * 1e6) + 1)
-  .option('--at-once <N>', 'connections to the broker at one time', whole, 32)
+  .option('--packets <N>', 'how many, for each of the two', countOption, 1_000_000)
+  .option('--seed <S>', 'the same seed makes the same packets', countOption, Math.floor(Math.random() * 1e6) + 1)
+  .option('--at-once <N>', 'connections to the broker at one time', countOption, 32)
   .option('--what <NAMES>', 'decoder, broker, or both with a comma between', targets, ['decoder', 'broker'])
   .parse()
   .opts<{ packets: number; seed: number; atOnce: number; what: string[] }>();

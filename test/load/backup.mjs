@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readBackup } from '../../packages/storage/dist/backup-format.js';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { BIN, Broker } from './broker.mjs';
 import { Consumer, Ledger, publish, until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
-import { wholeNumber } from './whole-number.mjs';
 
 /**
  * A backlog of which some is done and some was given back, read into a backup and restored: the same offsets hold the same

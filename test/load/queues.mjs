@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { BrokerCluster, sum } from './broker-cluster.mjs';
 import { until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
-import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many queues that do nothing, in a cluster of processes: what they cost while they wait, what one more costs as they

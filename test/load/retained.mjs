@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { Retainer, until, Visitor } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
-import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many topics that keep a value, over three processes: memory and disk, what a wildcard over a few and over all of them

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { publish, until, Visitor } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
-import { wholeNumber } from './whole-number.mjs';
 
 /**
  * Many sessions whose clients are away, in a cluster of three processes: what they hold of memory, how often a message for

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { lagRounds } from './lag-truth.ts';
 
 // npm run lag:check -- --moves 50
@@ -10,7 +11,11 @@ const { values } = parseArgs({
   },
 });
 
-const plan = { moves: Number(values.moves), queues: Number(values.queues), messages: Number(values.messages) };
+const plan = {
+  moves: wholeNumber(values.moves, 'moves'),
+  queues: wholeNumber(values.queues, 'queues'),
+  messages: wholeNumber(values.messages, 'messages'),
+};
 const { moves, rounds, compared, lagErrorS } = await lagRounds(plan, (line) => console.log(line));
 console.log(`${plan.queues} queues, ${rounds} rounds, ${moves} moves of leaders: ${compared} counts were exact,`);
 console.log(`no lag in seconds was off by more than ${lagErrorS.toFixed(3)} s`);
