@@ -294,6 +294,17 @@ export const ALERT_CASES: readonly AlertCase[] = [
     firesAt: [40, 80],
   },
   {
+    alert: 'SluiceFilesRefused',
+    series: {
+      [`sluice_api_key_file_refused{${NODE}}`]: `${steady(0, 10)} ${steady(1, 20)} ${steady(0, 120)}`,
+      [`sluice_gateway_access_files_refused{${NODE}}`]: `${steady(0, 50)} ${steady(1, 20)} ${steady(0, 80)}`,
+      // Its three files are replaced one after the other, at the scrape of one minute; then one of them for good.
+      [`sluice_rpc_certificate_refused{${NODE}}`]: `${steady(0, 85)} 1 ${steady(0, 4)} ${steady(1, 20)} ${steady(0, 40)}`,
+    },
+    silentAt: [9, 11, 35, 51, 75, 86, 88, 111],
+    firesAt: [13, 29, 53, 69, 93, 109],
+  },
+  {
     alert: 'SluiceEventLoopSlow',
     series: {
       [`sluice_process_event_loop_lag_seconds{${NODE},stat="p99"}`]: ill(0.3),

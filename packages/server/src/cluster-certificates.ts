@@ -53,6 +53,9 @@ const WORDING: CertificateWording = {
   whenExpired: 'other nodes refuse this one',
   metric: 'sluice_rpc_certificate_not_after_seconds',
   metricHelp: 'When the certificate of this node for traffic between nodes expires, as seconds since 1970.',
+  refusedMetric: 'sluice_rpc_certificate_refused',
+  refusedHelp:
+    '1 while renewed files of the certificate for traffic between nodes cannot be used, and those of before stay in force.',
 };
 
 /** Between nodes there is always an authority. */

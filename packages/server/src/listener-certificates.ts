@@ -35,6 +35,9 @@ const WORDING: CertificateWording = {
   whenExpired: 'clients refuse to connect',
   metric: 'sluice_gateway_certificate_not_after_seconds',
   metricHelp: 'When the certificate of the TLS listeners for MQTT expires, as seconds since 1970.',
+  refusedMetric: 'sluice_gateway_certificate_refused',
+  refusedHelp:
+    '1 while renewed files of the certificate of the TLS listeners for MQTT, authorities and revocations included, cannot be used, and those of before stay in force.',
 };
 
 function materialOf({ cert, key, ca, crl }: CertificatePem): TlsMaterial {

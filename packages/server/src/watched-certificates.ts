@@ -33,6 +33,9 @@ export interface CertificateWording {
   readonly whenExpired: string;
   readonly metric: string;
   readonly metricHelp: string;
+  /** 1 while renewed files cannot be used. */
+  readonly refusedMetric: string;
+  readonly refusedHelp: string;
 }
 
 /** PEM, as read from the files. */
@@ -61,6 +64,7 @@ export class WatchedCertificates<T> {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #notAfter: Gauge;
+  readonly #isRefused: Gauge;
   #pem: CertificatePem;
   #timer: NodeJS.Timeout | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +85,7 @@ export class WatchedCertificates<T> {
     this.#clock = clock;
     this.#logger = logger;
     this.#notAfter = metrics.gauge(wording.metric, wording.metricHelp);
+    this.#isRefused = metrics.gauge(wording.refusedMetric, wording.refusedHelp);
     this.#lookAtAge();
   }
 
@@ -105,12 +110,14 @@ export class WatchedCertificates<T> {
         this.#logger.info({ notAfter }, `the certificate ${this.#wording.purpose} was renewed`);
       }
       this.#refused = '';
+      this.#isRefused.set(0);
     } catch (cause) {
       const reason = withHint(cause as Error);
       // Said once for each reason: files are replaced one after the other, and the next look finds them all.
       if (reason !== this.#refused)
         this.#logger.warn({ reason }, 'a renewed certificate cannot be used: the old one stays');
       this.#refused = reason;
+      this.#isRefused.set(1);
     }
     this.#lookAtAge();
   }

@@ -85,6 +85,7 @@ describe('the certificate of a node', () => {
     const certificates = await open();
     const renewed: TlsFiles[] = [];
     said.length = 0;
+    const refused = (): number => metrics.gauge('sluice_rpc_certificate_refused', '').value;
     const look = () => certificates.look((tls) => renewed.push(tls));
     await look();
     expect(renewed).toEqual([]);
@@ -95,8 +96,10 @@ describe('the certificate of a node', () => {
     await look();
     expect(renewed).toEqual([]);
     expect(said).toEqual(['warn: a renewed certificate cannot be used: the old one stays']);
+    expect(refused()).toBe(1);
     write(next);
     await look();
+    expect(refused()).toBe(0);
     expect(renewed).toEqual([next]);
     expect(certificates.current).toEqual(next);
     expect(said.at(-1)).toBe('info: the certificate for traffic between nodes was renewed');

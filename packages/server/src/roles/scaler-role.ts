@@ -60,4 +60,7 @@ const WORDING: CertificateWording = {
   whenExpired: 'it is not asked any more',
   metric: 'sluice_scaler_certificate_not_after_seconds',
   metricHelp: 'When the certificate of the autoscaler’s port expires, as seconds since 1970.',
+  refusedMetric: 'sluice_scaler_certificate_refused',
+  refusedHelp:
+    '1 while renewed files of the certificate of the autoscaler’s port cannot be used, and those of before stay in force.',
 };
