@@ -8,6 +8,8 @@ export interface HandClientOptions {
   clientId?: string;
   receiveMaximum?: number;
   clean?: boolean;
+  username?: string;
+  password?: string;
   sessionExpirySeconds?: number;
   will?: { topic: string; payload: string; retain?: boolean; properties?: { willDelayInterval: number } };
 }
@@ -40,7 +42,7 @@ export class HandClient {
   }
 
   static async connect(address: { host: string; port: number }, options: HandClientOptions = {}): Promise<HandClient> {
-    const { version = 5, clientId = '', clean = true, receiveMaximum, sessionExpirySeconds, will } = options;
+    const { version = 5, clientId = '', clean = true, receiveMaximum, sessionExpirySeconds, will, username } = options;
     const socket = connect(address.port, address.host);
     await once(socket, 'connect');
     const client = new HandClient(socket, version);
@@ -51,6 +53,7 @@ export class HandClient {
       clientId,
       clean,
       keepalive: 0,
+      ...(username === undefined ? {} : { username, password: Buffer.from(options.password ?? '') }),
       ...(version === 5 ? { properties: connectProperties(receiveMaximum, sessionExpirySeconds) } : {}),
       ...(will === undefined ? {} : { will: { qos: 1, retain: false, ...will, payload: Buffer.from(will.payload) } }),
     });

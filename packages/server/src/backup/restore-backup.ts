@@ -17,6 +17,7 @@ import { PartitionMachine, RESIDENT_RANGES } from '@sluice/store/machine/partiti
 import { saveIdentity } from '../identity/node-identity.ts';
 import { fileOf, type Manifest, type ManifestFile, readGroup, readManifest } from './backup-directory.ts';
 import { mustBeFree } from './free-directory.ts';
+import { restoredPartition } from './restored-partition.ts';
 
 type Contents = Exclude<BackupPart, { type: 'head' }>;
 
@@ -61,7 +62,7 @@ export async function restoreBackup(options: {
       for (let group = 1; group <= manifest.partitions; group++) {
         const file = fileOf(manifest, group);
         const { head, contents } = await openGroup(from, file);
-        await importGroup(storage, nodeId, head, contents);
+        await importGroup(storage, nodeId, head, restoredPartition(contents));
         // Rows of a newer version are found now, and not when the node starts.
         PartitionMachine.restore(await readResidentRows(storage, group, RESIDENT_RANGES));
         progress(`partition ${group} of ${manifest.partitions}: ${file.rows} rows, ${file.entries} entries\n`);
