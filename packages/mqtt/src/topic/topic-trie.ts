@@ -32,7 +32,7 @@ export class TopicTrie<V extends NonNullable<unknown>> {
   /** False when the filter already holds the value. */
   add(filter: string, value: V): boolean {
     assert(!this.#visiting, 'a visitor must not change the trie it is shown');
-    const added = hasWildcard(filter) ? this.#descend(filter).values.add(value) : this.#addExact(filter, value);
+    const added = hasWildcard(filter) ? this.#descend(filter).add(value) : this.#addExact(filter, value);
     if (added) this.#size++;
     return added;
   }
@@ -75,11 +75,11 @@ export class TopicTrie<V extends NonNullable<unknown>> {
         // `#` stands for the rest, and for no rest at all: `a/#` matches `a`.
         if (wildcards && node.rest !== undefined) node.rest.each(visit);
         if (ended) {
-          node.values.each(visit);
+          node.values?.each(visit);
           continue;
         }
         if (wildcards && node.any !== undefined) next.push(node.any);
-        const child = node.children?.get(level);
+        const child = node.child(level);
         if (child !== undefined) next.push(child);
       }
       if (ended) return;
@@ -109,7 +109,7 @@ export class TopicTrie<V extends NonNullable<unknown>> {
   }
 
   /** The place of a filter, made when missing. A final `#` is a set of its parent, not a node. */
-  #descend(filter: string): { values: ValueSet<V> } {
+  #descend(filter: string): ValueSet<V> {
     let node = this.#root;
     for (let at = 0; at <= filter.length; ) {
       const slash = filter.indexOf('/', at);
@@ -117,12 +117,13 @@ export class TopicTrie<V extends NonNullable<unknown>> {
       const level = filter.slice(at, end);
       if (level === '#') {
         node.rest ??= new ValueSet<V>();
-        return { values: node.rest };
+        return node.rest;
       }
       node = node.childFor(level);
       at = end + 1;
     }
-    return node;
+    node.values ??= new ValueSet<V>();
+    return node.values;
   }
 
   #removeWildcard(filter: string, value: V): boolean {
@@ -133,13 +134,14 @@ export class TopicTrie<V extends NonNullable<unknown>> {
       const end = slash < 0 ? filter.length : slash;
       const level = filter.slice(at, end);
       if (level === '#') rest = true;
-      else node = level === '+' ? node.any : node.children?.get(level);
+      else node = level === '+' ? node.any : node.child(level);
       if (node === undefined) return false;
       at = end + 1;
     }
     const values = rest ? node.rest : node.values;
     if (values === undefined || !values.remove(value)) return false;
     if (rest && values.isEmpty) node.rest = undefined;
+    else if (values.isEmpty) node.values = undefined;
     while (node.parent !== undefined && node.isEmpty) {
       node.parent.drop(node.level);
       node = node.parent;
@@ -148,15 +150,22 @@ export class TopicTrie<V extends NonNullable<unknown>> {
   }
 }
 
-/** One level of the wildcard filters. `rest` holds the values of filters that end here with `#`. */
+/**
+ * One level of the wildcard filters. `rest` holds the values of filters that end here with `#`.
+ *
+ * Devices have filters of their own, so most nodes lead to one other and few end a filter: a map is made for the second
+ * child, a set for the first value.
+ */
 class TrieNode<V extends NonNullable<unknown>> {
   readonly parent: TrieNode<V> | undefined;
   readonly level: string;
   /** Values of the filters that end at this level. */
-  readonly values = new ValueSet<V>();
+  values: ValueSet<V> | undefined = undefined;
   rest: ValueSet<V> | undefined = undefined;
   any: TrieNode<V> | undefined = undefined;
-  children: Map<string, TrieNode<V>> | undefined = undefined;
+  /** The only child, or all of them. */
+  #child: TrieNode<V> | undefined = undefined;
+  #children: Map<string, TrieNode<V>> | undefined = undefined;
 
   constructor(parent: TrieNode<V> | undefined, level: string) {
     this.parent = parent;
@@ -164,11 +173,20 @@ class TrieNode<V extends NonNullable<unknown>> {
   }
 
   get hasChildren(): boolean {
-    return this.rest !== undefined || this.any !== undefined || this.children !== undefined;
+    return (
+      this.rest !== undefined || this.any !== undefined || this.#child !== undefined || this.#children !== undefined
+    );
   }
 
   get isEmpty(): boolean {
-    return this.values.isEmpty && !this.hasChildren;
+    return this.values === undefined && !this.hasChildren;
+  }
+
+  /** Not of a wildcard. */
+  child(level: string): TrieNode<V> | undefined {
+    const only = this.#child;
+    if (only !== undefined) return only.level === level ? only : undefined;
+    return this.#children?.get(level);
   }
 
   childFor(level: string): TrieNode<V> {
@@ -176,11 +194,17 @@ class TrieNode<V extends NonNullable<unknown>> {
       this.any ??= new TrieNode<V>(this, level);
       return this.any;
     }
-    this.children ??= new Map();
-    let child = this.children.get(level);
-    if (child === undefined) {
-      child = new TrieNode<V>(this, level);
-      this.children.set(level, child);
+    const former = this.child(level);
+    if (former !== undefined) return former;
+    const child = new TrieNode<V>(this, level);
+    if (this.#children !== undefined) this.#children.set(level, child);
+    else if (this.#child === undefined) this.#child = child;
+    else {
+      this.#children = new Map([
+        [this.#child.level, this.#child],
+        [level, child],
+      ]);
+      this.#child = undefined;
     }
     return child;
   }
@@ -190,8 +214,9 @@ class TrieNode<V extends NonNullable<unknown>> {
       this.any = undefined;
       return;
     }
-    this.children?.delete(level);
-    if (this.children?.size === 0) this.children = undefined;
+    if (this.#child?.level === level) this.#child = undefined;
+    this.#children?.delete(level);
+    if (this.#children?.size === 0) this.#children = undefined;
   }
 }
 
