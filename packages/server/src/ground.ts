@@ -2,7 +2,7 @@ import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { makeDirectory, type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
-import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
+import { lockDirectory, pidOfDeadOwner } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
@@ -42,6 +42,10 @@ export interface Ground {
 
 export async function openGround(config: ServerConfig, logger: Logger, metrics: Metrics): Promise<Ground> {
   const directory = config.node.dataDirectory;
+  const pid = await pidOfDeadOwner(directory);
+  if (pid !== undefined) {
+    logger.warn({ pid }, 'this node was not stopped the last time: it was killed, or crashed, or the power was lost');
+  }
   const keepsData = config.node.roles.has('store') || config.node.roles.has('coordinator');
   if (!keepsData) {
     await makeDirectory(nodeFileOperations, directory);

@@ -4,6 +4,7 @@ import { JsonLogger } from '@sluice/telemetry/json-logger';
 import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
+import { LastWords } from './last-words.ts';
 import { NodeHealth } from './node-health.ts';
 import { type ApiRole, openApi } from './roles/api-role.ts';
 import { openScaler, type ScalerRole } from './roles/scaler-role.ts';
@@ -21,6 +22,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     level: config.log.level,
     ...(config.log.format === 'text' ? { pretty: true } : {}),
   });
+  const lastWords: LastWords = new LastWords(logger);
   for (const warning of warnings) logger.warn({}, warning);
   let node: RunningNode | undefined;
   let api: ApiRole | undefined;
@@ -34,10 +36,12 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     const limitMs = node === undefined ? NO_NODE_STOP_MS_MAX : drainTimeoutMs + CLOSE_MS_MAX;
     setTimeout(() => {
       logger.warn({ limitMs }, 'stopping takes too long: left as after a crash, what was acknowledged is on the disk');
-      logger.flush();
-      process.exit(exitCode);
+      lastWords.leave(exitCode);
     }, limitMs);
-    if (node === undefined) return;
+    if (node === undefined) {
+      logger.info({ signal }, 'stopping before there is a node');
+      return;
+    }
     logger.info({ signal }, 'draining');
     try {
       await node.drain(drainTimeoutMs);
@@ -46,12 +50,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       await scaler?.stop();
       await node.close();
       logger.info({}, 'stopped');
-      logger.flush();
-      process.exit(exitCode);
+      lastWords.leave(exitCode);
     } catch (cause) {
       logger.error({ err: cause }, 'stopping failed; what was acknowledged is on the disk');
-      logger.flush();
-      process.exit(EXIT_FAILED);
+      lastWords.leave(EXIT_FAILED);
     }
   };
   process.on('SIGTERM', () => void stop('SIGTERM'));
@@ -69,7 +71,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     node = await RunningNode.open(config, { logger, metrics, health }, () => stopping);
     if (stopping) {
       await node.close();
-      process.exit(0);
+      lastWords.leave(0);
     }
     void node.lost.then((cause) => {
       logger.error({ err: cause }, cause.message);
@@ -79,10 +81,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     await node.begin(config, logger);
     scaler = await openScaler(config, { queues: node.queues, metrics, logger });
   } catch (cause) {
+    if (stopping) lastWords.leave(0);
     logger.flush();
-    if (stopping) process.exit(0);
     process.stderr.write(`${startFailure(cause)}\n`);
-    process.exit(EXIT_FAILED);
+    lastWords.leave(EXIT_FAILED);
   }
   if (stopping) return;
   process.stdout.write(`ready ${JSON.stringify(addresses(node, api, scaler))}\n`);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { lockDirectory } from '@sluice/storage/entry-log/directory-lock';
+import { lockDirectory, pidOfDeadOwner } from '@sluice/storage/entry-log/directory-lock';
 import { openTestLog } from './support/open-test-log.ts';
 import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';
 
@@ -46,11 +46,15 @@ describe('directory lock', () => {
       code: 'DIRECTORY_LOCKED',
       message: `process ${pid} already uses ${directory}`,
     });
+    expect(await pidOfDeadOwner(directory)).toBeUndefined();
     child.kill('SIGKILL');
     await once(child, 'exit');
+    expect(await pidOfDeadOwner(directory)).toBe(pid);
     const lock = await lockDirectory(directory);
     expect(await readdir(directory)).not.toContain(name);
+    expect(await pidOfDeadOwner(directory)).toBeUndefined();
     await lock.release();
+    expect(await pidOfDeadOwner(join(directory, 'never made'))).toBeUndefined();
   });
 
   test('a living process that only has the pid of the dead owner does not count', async () => {

@@ -53,6 +53,27 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   return { release };
 }
 
+/**
+ * Of a process that had the directory and never gave it back: killed, crashed, or its machine lost the power. Nobody else
+ * can tell of it. To be asked before `lockDirectory`, which takes its place.
+ */
+export async function pidOfDeadOwner(directory: string): Promise<number | undefined> {
+  for (const name of await namesIn(directory)) {
+    const [, pid = '', ticks = '', boot = ''] = NAME.exec(name) ?? [];
+    if (pid !== '' && !(await isAlive(Number(pid), ticks, boot))) return Number(pid);
+  }
+  return undefined;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 function held(directory: string, pid: number): SluiceError {
   return new SluiceError('DIRECTORY_LOCKED', `process ${pid} already uses ${directory}`, {
     hint: 'Two servers cannot share a data directory: stop the other one, or give this one its own with --data.',
