@@ -5,25 +5,33 @@ import { HeapGrowth } from '../src/heap-growth.ts';
 const MB = 1024 * 1024;
 afterAll(() => setFlagsFromString('--heap-growing-percent=0'));
 
-test('a small heap is given room, a large one is left to V8, and one at the border is not set to and fro', () => {
+test('a heap is given the same room whatever is alive, a large one doubles, and garbage is not taken for what is alive', () => {
   const set: number[] = [];
-  let usedBytes = 30 * MB;
+  let bytes = 20 * MB;
   const growth = new HeapGrowth(
-    () => usedBytes,
+    () => bytes,
     (percent) => set.push(percent),
   );
-  growth.look();
-  growth.look();
-  expect(set).toEqual([HeapGrowth.PERCENT]);
-  usedBytes = HeapGrowth.SMALL_BYTES * 1.2;
-  growth.look();
-  expect(set).toEqual([HeapGrowth.PERCENT]);
-  usedBytes = HeapGrowth.SMALL_BYTES * 1.6;
-  growth.look();
-  expect(set).toEqual([HeapGrowth.PERCENT, 0]);
-  usedBytes = HeapGrowth.SMALL_BYTES * 1.2;
-  growth.look();
-  expect(set).toEqual([HeapGrowth.PERCENT, 0]);
+  const look = (at: number): void => {
+    bytes = at;
+    growth.look();
+  };
+  look(20 * MB);
+  look(20 * MB);
+  expect(set).toEqual([HeapGrowth.PERCENT_MAX]);
+  // Its room fills; nobody has searched it.
+  for (let at = 20; at <= 116; at += 8) look(at * MB);
+  expect(set).toEqual([HeapGrowth.PERCENT_MAX]);
+  look(48 * MB);
+  expect(set).toEqual([HeapGrowth.PERCENT_MAX, 200]);
+  look(144 * MB);
+  // Some of it was given back without a search.
+  look(140 * MB);
+  look(49 * MB);
+  expect(set).toEqual([HeapGrowth.PERCENT_MAX, 200]);
+  look(600 * MB);
+  look(300 * MB);
+  expect(set).toEqual([HeapGrowth.PERCENT_MAX, 200, HeapGrowth.PERCENT_MIN]);
 });
 
 test('this V8 knows the setting', () => {
