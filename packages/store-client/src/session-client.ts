@@ -1,4 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
 import type { BoundId, RefusedId, TakenId } from '@sluice/queue/session/exchanges';
@@ -17,6 +18,7 @@ import type {
 import type { Transport } from '@sluice/rpc/transport';
 import type { RouteTable } from './route-table.ts';
 import { type StoreLink, StoreLinks } from './store-links.ts';
+import { UnansweredQuestions } from './unanswered-questions.ts';
 import { WatchTimer } from './watch-timer.ts';
 
 /**
@@ -47,6 +49,7 @@ export class SessionClient {
   #nextRequestId = 1;
   #isClosed = false;
   readonly #patience: WatchTimer;
+  readonly #unanswered: UnansweredQuestions;
 
   /** How often lost channels, and questions that wait, are looked at. */
   static readonly TICK_MS = 50;
@@ -61,12 +64,14 @@ export class SessionClient {
     routes: RouteTable;
     transport: Transport;
     clock: Clock;
+    logger: Logger;
     streams: StreamListener;
   }) {
     this.#routes = options.routes;
     this.#topology = options.topology;
     this.#clock = options.clock;
     this.#streams = options.streams;
+    this.#unanswered = new UnansweredQuestions(options.logger);
     this.#links = new StoreLinks({
       service: 'sessions',
       transport: options.transport,
@@ -213,13 +218,17 @@ export class SessionClient {
     if (this.#isClosed || this.#questions.size >= SessionClient.QUESTIONS_MAX) return Promise.resolve(NOBODY);
     return new Promise((resolve) => {
       const requestId = this.#nextRequestId++;
-      const untilMs = this.#clock.monotonicMs() + patienceMs;
+      const sinceMs = this.#clock.monotonicMs();
       const question: Question = {
         partition,
         request: write(requestId),
         requestId,
-        untilMs,
+        sinceMs,
+        untilMs: sinceMs + patienceMs,
         askedMs: 0,
+        attempts: 0,
+        store: 0,
+        said: 'nothing',
         link: undefined,
         resolve,
       };
@@ -233,6 +242,8 @@ export class SessionClient {
     const node = this.#routes.candidate(question.partition);
     if (node === 0) return;
     question.link = this.#links.to(node);
+    question.store = node;
+    question.attempts++;
     question.askedMs = this.#clock.monotonicMs();
     question.link.channel.send(question.request);
   }
@@ -289,8 +300,10 @@ export class SessionClient {
       this.#routes.hinted(question.partition, leader);
     }
     // Asked again with the next tick: at once it would go round in this turn.
-    if (status === 'not-leader' || status === 'busy' || status === 'unavailable') question.link = undefined;
-    else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
+    if (status === 'not-leader' || status === 'busy' || status === 'unavailable') {
+      question.link = undefined;
+      question.said = status;
+    } else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
   }
 
   /** To whoever leads by now; nobody known does: the next one asks again. */
@@ -337,13 +350,21 @@ export class SessionClient {
     for (const attached of this.#unattached) this.#attach(attached);
     const nowMs = this.#clock.monotonicMs();
     for (const question of [...this.#questions.values()]) {
-      if (nowMs >= question.untilMs) this.#resolve(question, NOBODY);
+      if (nowMs >= question.untilMs) this.#giveUp(question, nowMs);
       else if (question.link === undefined || nowMs - question.askedMs >= SessionClient.ANSWER_MS_MAX) {
         if (question.link !== undefined) this.#routes.suspect(question.partition, question.link.nodeId);
         this.#put(question);
       }
     }
     return this.#questions.size > 0 || this.#unattached.size > 0;
+  }
+
+  #giveUp(question: Question, nowMs: number): void {
+    const { partition, request, attempts, said, store, sinceMs } = question;
+    const waitedMs = Math.round(nowMs - sinceMs);
+    const leader = this.#routes.leaderOf(partition);
+    this.#unanswered.note({ partition, asked: request.type, waitedMs, attempts, said, store, leader }, nowMs);
+    this.#resolve(question, NOBODY);
   }
 }
 
@@ -403,9 +424,14 @@ interface Question {
   readonly partition: number;
   readonly request: SessionsRequest;
   readonly requestId: number;
+  readonly sinceMs: number;
   readonly untilMs: number;
   readonly resolve: (answer: SessionAnswer) => void;
   askedMs: number;
+  attempts: number;
+  /** Who was asked last, and the last that said that it could not. */
+  store: number;
+  said: SessionsStatus | 'nothing';
   /** Undefined: to be asked. */
   link: SessionLink | undefined;
 }

@@ -135,7 +135,7 @@ export class GatewayRole {
       wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
     });
     this.#retained = new RetainedLookups({ topology, routes, transport, clock, metrics });
-    this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
+    this.#sessions = new SessionClient({ topology, routes, transport, clock, logger, streams: this.#streams });
     this.#groups = new GroupProducer({ routes, transport, clock });
     const publishing = {
       topology,

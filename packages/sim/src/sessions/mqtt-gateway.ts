@@ -45,7 +45,7 @@ export class MqttGateway {
     this.#topology = topology;
     this.#clock = clock;
     const transport = watchedTransport(host, watch);
-    this.#sessions = new SessionClient({ topology, routes, transport, clock, streams: this.#streams });
+    this.#sessions = new SessionClient({ topology, routes, transport, clock, logger, streams: this.#streams });
     const router = new PublishRouter({
       topology,
       producer: parts.producer,
