@@ -121,6 +121,9 @@ class LocalNode {
   #join;
   #process;
   #exited;
+  #isEndAsked = false;
+  /** How it ended when nobody had asked it to: an exit code or a signal. */
+  unaskedEnd;
 
   constructor({ name, roles, directory, data, grpc, http, mqtt, flags, prefix, join: founders }) {
     this.name = name;
@@ -169,7 +172,11 @@ class LocalNode {
     const [program, ...args] = [...prefix, ...this.command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
-    this.#exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+    this.#isEndAsked = false;
+    this.#exited = once(child, 'exit').then(([code, signal]) => {
+      if (!this.#isEndAsked) this.unaskedEnd = { code, signal };
+      return { code, signal };
+    });
     const log = createWriteStream(this.logFile, { flags: 'a' });
     child.stderr.pipe(log);
     const lines = createInterface({ input: child.stdout });
@@ -188,6 +195,7 @@ class LocalNode {
   }
 
   kill(signal = 'SIGKILL') {
+    this.#isEndAsked = true;
     this.#process?.kill(signal);
     return this.#exited;
   }
@@ -201,7 +209,7 @@ class LocalNode {
   }
 
   async stop() {
-    const timer = setTimeout(() => this.#process?.kill('SIGKILL'), STOP_MS_MAX);
+    const timer = setTimeout(() => this.kill(), STOP_MS_MAX);
     const exit = await this.kill('SIGTERM');
     clearTimeout(timer);
     return exit;

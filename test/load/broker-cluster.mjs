@@ -1,12 +1,17 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Balancer } from '../../deploy/balancer.mjs';
 import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
+import { until } from './client.mjs';
 import { cpuMs, diskBytes, rssBytes, rssPeakBytes, written } from './node-process.mjs';
 
 const HOST = '127.0.0.1';
 const REST_LOOK_MS = 2_000;
 const PROFILED = pathToFileURL(join(import.meta.dirname, 'profiled.mjs')).href;
+const COLLECTED = pathToFileURL(join(import.meta.dirname, 'collected.mjs')).href;
+const COLLECTED_MS_MAX = 30_000;
+const LAST_LINES = 20;
 
 /** A cluster under load, and what the kernel and its metrics say of each node. Linux only. */
 export class BrokerCluster {
@@ -14,9 +19,10 @@ export class BrokerCluster {
   #balancer;
   #balanced;
 
-  constructor(directory, { flags = [], nodeFlags = [], profileFolder } = {}) {
+  /** `collects`: what is alive on the heaps may be asked for. */
+  constructor(directory, { flags = [], collects = false, profileFolder } = {}) {
     const prefixOf = (name) => {
-      const words = [...nodeFlags];
+      const words = collects ? ['--expose-gc', `--import=${COLLECTED}`] : [];
       if (profileFolder !== undefined) words.push(`--import=${PROFILED}`);
       if (words.length === 0) return [];
       // Flags of Node.js come behind its name, hence not before the command.
@@ -57,9 +63,17 @@ export class BrokerCluster {
     if (failed.length > 0) throw new Error(`did not end well: ${failed.join(', ')}`);
   }
 
-  killAll() {
+  /** Logs go with the data: first, the last words of who ended by itself, and what others that still run had to warn of. */
+  async killAll() {
     this.#balancer?.close();
-    return this.#cluster.killAll();
+    for (const { name, logFile, unaskedEnd, isRunning } of this.nodes) {
+      if (unaskedEnd === undefined && !isRunning) continue;
+      const lines = (await readFile(logFile, 'utf8')).trimEnd().split('\n');
+      const end = unaskedEnd === undefined ? 'still runs' : `ended by itself: ${JSON.stringify(unaskedEnd)}`;
+      const told = unaskedEnd === undefined ? lines.filter((line) => !line.includes('"level":"info"')) : lines;
+      console.error(`${name} ${end}. Its log:\n  ${told.slice(-LAST_LINES).join('\n  ')}`);
+    }
+    await this.#cluster.killAll();
   }
 
   /** Of the cluster, asked at a node that runs. */
@@ -127,6 +141,16 @@ export class BrokerCluster {
 
   rssBytes() {
     return Promise.all(this.running.map(({ pid }) => rssBytes(pid)));
+  }
+
+  /** Of the heap of each process, and of buffers beside it, what is left when its garbage was thrown away. */
+  async aliveBytes() {
+    const pattern = /^sluice_process_gc_seconds_total\{kind="major"\}/;
+    const before = await this.metric(pattern);
+    for (const { pid } of this.running) process.kill(pid, 'SIGWINCH');
+    const wasCollected = async () => (await this.metric(pattern)).every((seconds, i) => seconds > before[i]);
+    await until('garbage is thrown away', wasCollected, COLLECTED_MS_MAX);
+    return await this.metric(/^sluice_process_heap_bytes\{kind="(used|external)"\}/);
   }
 
   rssPeakBytes() {

@@ -239,10 +239,11 @@ export class Visitor extends Client {
   }
 
   /** Resolves when the broker has ended the connection. */
-  go() {
+  async go() {
+    if (this.socket.closed) return;
     const gone = new Promise((resolve) => this.socket.once('close', resolve));
     this.send({ type: PacketType.DISCONNECT, reasonCode: 0 });
-    return gone;
+    await gone;
   }
 
   packet({ packetId }) {

@@ -37,14 +37,22 @@ const PAYLOAD_BYTES = 64 * 1024;
 const PARTITIONS = 16;
 const REPLICAS = 3;
 const QUIET_MS_MAX = 60_000;
-const AGAIN_MAX = 10;
+/** Who is refused waits before it comes again, longer each time, as devices do. */
+const AGAIN_MS = 100;
+const AGAIN_MS_MAX = 10_000;
+/** One that nobody lets in for so long is an outage. */
+const OUTAGE_MS = 120_000;
 
-/** Of one process, whatever the number of sessions: garbage of a phase, and caches of the storage that fill. */
-const PHASE_MB = 64;
+/** Of one process, whatever the number of sessions: the room that a heap has for garbage (`heap-growth`), the space where
+ * objects begin, and caches of the storage that fill. A heap that is larger than its room may double. */
+const PHASE_MB = 160;
+/** What is alive, above that of an empty cluster: rows that are cached, and what every process has by then. */
+const ALIVE_MB = 16;
 /** A session that is a row is nothing in memory. One with a filter of its own is as a queue: each of three nodes is a
  * member of every partition, and a gateway. */
 const SHARED_BYTES = 64;
-const OWN_BYTES = 6 * 1024;
+const OWN_BYTES = 1_536;
+const SESSIONS_BYTES = SHARED * SHARED_BYTES + (COUNT - SHARED) * OWN_BYTES;
 const CONNECT_MS = 50;
 const READY_S = 10;
 /** Of the payload, in each of its copies: heads of batches and entries, and what the log keeps beside them. */
@@ -52,39 +60,53 @@ const OVERHEAD = 1.05;
 
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-sessions-'));
 const figures = new Figures();
-const cluster = new BrokerCluster(folder, { profileFolder: options.profile });
+const cluster = new BrokerCluster(folder, { collects: true, profileFolder: options.profile });
 const quantile = (values, share) => {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 };
-const barMb = (bytes) => Math.ceil(PHASE_MB + bytes / MB);
 const filterOf = (i) => (i < SHARED ? 'news/+' : `device/${i}/commands/+`);
 const nameOf = (i) => `device-${i}`;
 
-/** Memory for sessions above `before`, by process, of which each may take `bytes`. */
-async function held(what, before, count, bytes) {
+/** What the processes have, and what of it is alive. */
+async function memory() {
   await cluster.comesToRest(QUIET_MS_MAX);
-  const now = await cluster.rssBytes();
-  const grown = now.map((resident, i) => resident - before[i]);
-  figures.note(`resident with ${what}`, cluster.byNode(now.map((resident) => resident / MB)), 'MB');
-  figures.note('  above before, a session, by process', cluster.byNode(grown.map((more) => more / count)), 'bytes');
-  figures.below('  above before, in the largest process', Math.max(...grown) / MB, 'MB', barMb(count * bytes));
+  const resident = await cluster.rssBytes();
+  return { resident, alive: await cluster.aliveBytes(), collected: await cluster.rssBytes() };
+}
+
+/** Of what each process holds above an empty one; `bytes` is what all sessions together may take of it. */
+async function held(what, bytes) {
+  const now = await memory();
+  const inMb = (values) => cluster.byNode(values.map((value) => value / MB));
+  figures.note(`resident with ${what}`, inMb(now.resident), 'MB');
+  figures.note('  of it alive on the heap and in buffers', inMb(now.alive), 'MB');
+  figures.note('  resident when garbage is thrown away', inMb(now.collected), 'MB');
+  above('  alive above an empty process, the largest', now.alive, empty.alive, ALIVE_MB + bytes / MB);
+  above('  resident above an empty process, the largest', now.resident, empty.resident, PHASE_MB + (2 * bytes) / MB);
   return now;
+}
+
+function above(what, now, before, barMb) {
+  figures.below(what, Math.max(...now.map((value, i) => value - before[i])) / MB, 'MB', Math.ceil(barMb));
 }
 
 /** Who is cut off comes again, as devices do: a store that moves or does not answer has promised nothing. */
 async function visitOnce(who) {
-  for (let again = 0; ; again++) {
+  const startedMs = performance.now();
+  for (let waitMs = AGAIN_MS; ; waitMs = Math.min(2 * waitMs, AGAIN_MS_MAX)) {
     const visitor = new Visitor();
     try {
       await visitor.come(cluster.balanced, ...who);
       await visitor.go();
+      longestMs = Math.max(longestMs, performance.now() - startedMs);
       return;
     } catch (cause) {
       visitor.close();
-      if (again === AGAIN_MAX) throw cause;
-      cutOff++;
+      if (performance.now() - startedMs > OUTAGE_MS) throw cause;
+      cutOff.set(cause.message, (cutOff.get(cause.message) ?? 0) + 1);
     }
+    await new Promise((resolve) => setTimeout(resolve, waitMs * (0.5 + Math.random() / 2)));
   }
 }
 
@@ -124,7 +146,11 @@ async function startAgain(victim, after) {
   await visitor.go();
 }
 
-let cutOff = 0;
+/** By reason. */
+const cutOff = new Map();
+let longestMs = 0;
+/** Of a cluster with few sessions. */
+let empty;
 
 const stored = async () => sum(await cluster.metric(/^sluice_sessions_stored\{/));
 
@@ -133,16 +159,19 @@ try {
   await until('every partition is led', () => cluster.settled(), 30_000);
   // Fewer at once than there are names: who comes twice at once takes itself over.
   await visit(0, WARM_VISITS, (i) => [`warm-${i % WARM}`, 'warm/+'], Math.min(CONCURRENCY, WARM / 4));
-  await cluster.comesToRest(QUIET_MS_MAX);
-  const empty = await cluster.rssBytes();
-  figures.note(`resident, with ${WARM} sessions`, cluster.byNode(empty.map((bytes) => bytes / MB)), 'MB');
+  empty = await memory();
+  await held(`${WARM} sessions`, 0);
 
   await visit(0, SHARED);
-  const shared = await held(`${SHARED} sessions of one filter`, empty, SHARED, SHARED_BYTES);
+  const shared = await held(`${SHARED} sessions of one filter`, SHARED * SHARED_BYTES);
   await visit(SHARED, COUNT);
-  await held(`${COUNT - SHARED} more, with a filter each`, shared, COUNT - SHARED, OWN_BYTES);
+  const all = await held(`${COUNT - SHARED} more, with a filter each`, SESSIONS_BYTES);
+  const own = all.alive.map((bytes, i) => (bytes - shared.alive[i]) / (COUNT - SHARED));
+  figures.below('  alive, one with a filter of its own, the largest', Math.max(...own), 'bytes', OWN_BYTES);
   figures.equal('sessions stored', await stored(), COUNT + WARM);
-  figures.note('  visits that were cut off and came again', cutOff);
+  figures.note('  visits that were cut off and came again', sum([...cutOff.values()]));
+  for (const [reason, count] of cutOff) figures.note(`    ${reason}`, count);
+  figures.note('  the longest visit, however often cut off', longestMs / 1000, 's');
   figures.note('  streams', sum(await cluster.metric(/^sluice_sessions_streams /)));
 
   const before = await cluster.metric(/^sluice_storage_written_bytes_total/);
@@ -181,10 +210,7 @@ try {
   await startAgain(victim, 'started after a kill');
   await until('every partition is led', () => cluster.settled(), 60_000);
   await cluster.comesToRest(QUIET_MS_MAX);
-  const again = (await cluster.rssBytes()).at(-1);
-  figures.note(`resident of ${victim.name} after its start`, again / MB, 'MB');
-  const allowed = SHARED * SHARED_BYTES + (COUNT - SHARED) * OWN_BYTES;
-  figures.below('  above empty', (again - empty.at(-1)) / MB, 'MB', barMb(allowed));
+  await held(`all of them, ${victim.name} started again`, SESSIONS_BYTES);
   figures.equal('sessions stored', await stored(), COUNT + WARM + ALONE);
   await cluster.stop();
 } finally {
