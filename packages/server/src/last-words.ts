@@ -1,4 +1,4 @@
-import type { Logger } from '@sluice/common/logger';
+import type { LogFields, Logger } from '@sluice/common/logger';
 
 /**
  * A process that ends without a line leaves nothing to look into. The log is written in the background, so whoever ends
@@ -10,11 +10,14 @@ import type { Logger } from '@sluice/common/logger';
  * start tells (`ground`).
  */
 export class LastWords {
-  readonly #logger: FlushedLogger;
+  readonly #log: { flush(): void };
+  readonly #direct: Logger;
   #isSaid = false;
 
-  constructor(logger: FlushedLogger) {
-    this.#logger = logger;
+  /** `log`: what others write to; `direct`: writes at once, since what is under way to `log` may not arrive. */
+  constructor(log: { flush(): void }, direct: Logger) {
+    this.#log = log;
+    this.#direct = direct;
     process.on('uncaughtExceptionMonitor', (cause, origin) => {
       this.#say({ err: cause, origin }, 'this process ends by an error that nobody expected');
     });
@@ -32,20 +35,16 @@ export class LastWords {
   /** The reason was logged. */
   leave(exitCode: number): never {
     this.#isSaid = true;
-    this.#logger.flush();
+    this.#log.flush();
     process.exit(exitCode);
   }
 
-  #say(fields: Parameters<Logger['error']>[0], message: string): void {
+  #say(fields: LogFields, message: string): void {
     if (this.#isSaid) return;
     this.#isSaid = true;
-    this.#logger.error(fields, message);
-    this.#logger.flush();
+    this.#log.flush();
+    this.#direct.error(fields, message);
   }
-}
-
-interface FlushedLogger extends Logger {
-  flush(): void;
 }
 
 /** They end a process that does not listen to them; SIGTERM, SIGINT and SIGHUP are listened to. */

@@ -1,6 +1,6 @@
 import { systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
-import { JsonLogger } from '@sluice/telemetry/json-logger';
+import { JsonLogger, type JsonLoggerOptions } from '@sluice/telemetry/json-logger';
 import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
@@ -18,11 +18,12 @@ const NO_NODE_STOP_MS_MAX = 1_000;
 
 /** Runs a node in this process until a signal ends it: everything that `sluice server` needs and no other command does. */
 export async function serve(config: ServerConfig, warnings: readonly string[]): Promise<void> {
-  const logger = JsonLogger.open({
+  const options: JsonLoggerOptions = {
     level: config.log.level,
     ...(config.log.format === 'text' ? { pretty: true } : {}),
-  });
-  const lastWords: LastWords = new LastWords(logger);
+  };
+  const logger = JsonLogger.open(options);
+  const lastWords: LastWords = new LastWords(logger, JsonLogger.open({ ...options, sync: true }));
   for (const warning of warnings) logger.warn({}, warning);
   let node: RunningNode | undefined;
   let api: ApiRole | undefined;

@@ -17,6 +17,8 @@ export interface JsonLoggerOptions {
   pretty?: boolean;
   /** On every line, e.g. the node's id. */
   fields?: LogFields;
+  /** A line is written when its call returns: for who has no time left. */
+  sync?: boolean;
   /** Where lines go; standard error by default. */
   sink?: DestinationStream;
 }
@@ -37,7 +39,7 @@ export class JsonLogger implements Logger {
     let flush = () => {};
     let sink = options.sink;
     if (sink === undefined) {
-      const file = destination({ dest: LOG_FD, sync: false, maxLength: WAITING_CHARACTERS_MAX });
+      const file = destination({ dest: LOG_FD, sync: options.sync ?? false, maxLength: WAITING_CHARACTERS_MAX });
       // A reader that went away is no reason to die: its lines are lost, nothing else.
       file.on('error', () => {});
       flush = () => file.flushSync();
