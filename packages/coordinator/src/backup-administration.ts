@@ -1,12 +1,11 @@
 import { SluiceError } from '@sluice/common/errors';
+import { META_GROUP_ID } from '@sluice/meta/meta-group';
 import type { Topology } from '@sluice/meta/topology';
 import type { BackupRequest, BackupResponse } from '@sluice/rpc/contract/backup';
 import type { BackupDescription, BackupManagement } from '@sluice/rpc/contract/backup-management';
 import { type Outcome, refuse } from '@sluice/rpc/contract/queue-management';
 import type { Transport } from '@sluice/rpc/transport';
 import { refuseUnlessReady } from './metadata-change.ts';
-
-const META_GROUP_ID = 0;
 
 /** Finds who leads a group and reads it from there, piece by piece, as fast as its reader takes them. */
 export class BackupAdministration implements BackupManagement {

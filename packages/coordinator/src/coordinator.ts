@@ -2,6 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { encodeMetaCommand, type MetaCommand } from '@sluice/meta/meta-commands';
+import { META_GROUP_ID } from '@sluice/meta/meta-group';
 import { MetaMachine, type MetaReply } from '@sluice/meta/meta-machine';
 import { hasRole, type NodeInfo, type NodeRegistration } from '@sluice/meta/node-info';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
@@ -17,9 +18,6 @@ import { isCaughtUp, nextMetadataStep } from './metadata-voters.ts';
 import { NodeLiveness } from './node-liveness.ts';
 import { DEFAULT_PLACEMENT_SETTINGS, PlacementLoop, type PlacementSettings } from './placement-loop.ts';
 import { TopologyFeed } from './topology-feed.ts';
-
-/** The metadata is group 0 of every node that hosts a coordinator; partitions begin at 1. */
-export const META_GROUP_ID = 0;
 
 /**
  * The coordinator of one node: its member of the metadata group, and, while it leads that, everything that is decided

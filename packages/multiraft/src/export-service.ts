@@ -7,6 +7,7 @@ import type { KeyValue } from '@sluice/storage/engine';
 import { exportGroup } from './group-export.ts';
 import type { RaftHost } from './raft-host.ts';
 import type { SnapshotHost } from './snapshot-port.ts';
+import { withinMs } from './within-ms.ts';
 
 /**
  * Gives the groups that are led here to who makes a backup, one at a time. The leader, not a follower that has less to
@@ -200,17 +201,4 @@ function refusal(
   message: string,
 ): Extract<BackupResponse, { type: 'refused' }> {
   return { type: 'refused', code, message, leader: 0 };
-}
-
-/** Undefined when it takes longer; whoever waits on goes on by asking again. */
-async function withinMs<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

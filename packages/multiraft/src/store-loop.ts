@@ -210,7 +210,7 @@ export class StoreLoop {
     if (turn.silentAtMs !== undefined && nowMs <= turn.silentAtMs) this.#onStalled();
     this.#gatherAhead(StoreLoop.STALL_MS);
     // Of what is not gathered any more nothing leaves, but who led must hear that it does not.
-    for (const replica of this.#dirty) this.#applyLoop.leadershipMayHaveMoved(replica);
+    for (const replica of this.#dirty) if (!replica.removed) this.#applyLoop.leadershipMayHaveMoved(replica);
   }
 
   /** For an election: what was done in this turn of the event loop leaves at its end, whatever is being written. */

@@ -1,8 +1,8 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
+import { askStore } from './ask-store.ts';
 import type { Partition } from './partition.ts';
 
 export type HandOverReason = 'preferred' | 'leaves the group' | 'disk' | 'drain';
@@ -70,10 +70,7 @@ export class HandOvers {
 
   async #agrees(partition: number, heir: number): Promise<boolean> {
     const { transport } = this.#options;
-    const answer = await withinMs(
-      transport.call<StoreAdminRequest, StoreAdminResponse>(heir, 'store-admin', { type: 'would-lead', partition }),
-      HandOvers.ASK_MS,
-    );
+    const answer = await askStore(transport, heir, { type: 'would-lead', partition }, HandOvers.ASK_MS);
     return answer?.type === 'would-lead' && answer.would;
   }
 
@@ -100,19 +97,6 @@ export class HandOvers {
     const nowMs = this.#options.clock.monotonicMs();
     for (const [id, untilMs] of this.#restingUntilMs) if (untilMs <= nowMs) this.#restingUntilMs.delete(id);
     this.#restingUntilMs.set(`${groupId}:${heir}`, nowMs + HandOvers.REST_MS);
-  }
-}
-
-/** Undefined when it fails or takes longer. */
-export async function withinMs<T>(answer: Promise<T>, patienceMs: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, patienceMs, undefined);
-  });
-  try {
-    return await Promise.race([answer.catch(() => undefined), patience]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

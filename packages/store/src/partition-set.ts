@@ -3,9 +3,9 @@ import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
+import type { StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
-import { withinMs } from './hand-overs.ts';
+import { askStore } from './ask-store.ts';
 import { PartitionMachine, RESIDENT_RANGES } from './machine/partition-machine.ts';
 import type { Partition } from './partition.ts';
 
@@ -177,13 +177,8 @@ export class PartitionSet {
       const node = candidates[at] as number;
       if (asked.has(node)) continue;
       asked.add(node);
-      const answer = await withinMs(
-        this.#options.transport.call<StoreAdminRequest, StoreAdminResponse>(node, 'store-admin', {
-          type: 'membership',
-          partition: groupId,
-        }),
-        PartitionSet.ASK_MS,
-      );
+      const question = { type: 'membership', partition: groupId } as const;
+      const answer = await askStore(this.#options.transport, node, question, PartitionSet.ASK_MS);
       if (answer?.type === 'membership') return answer;
       if (answer?.type === 'refused') candidates.push(answer.leader);
     }

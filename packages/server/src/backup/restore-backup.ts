@@ -3,6 +3,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import { META_GROUP_ID } from '@sluice/meta/meta-group';
 import { MetaMachine } from '@sluice/meta/meta-machine';
 import { restoredMetadata } from '@sluice/meta/restored-metadata';
 import { importGroup } from '@sluice/multiraft/group-import';
@@ -20,8 +21,6 @@ import { mustBeFree } from './free-directory.ts';
 import { restoredPartition } from './restored-partition.ts';
 
 type Contents = Exclude<BackupPart, { type: 'head' }>;
-
-const META_GROUP_ID = 0;
 
 /**
  * Makes the data directory of a node out of a backup: started, the node is a cluster that has what the backup has, and
