@@ -13,6 +13,7 @@ import type { GroupStatus } from './group-status.ts';
 import { GroupTicker } from './group-ticker.ts';
 import { ImageCheck } from './image-check.ts';
 import { ImageKeeper } from './image-keeper.ts';
+import { ImpairedNotes } from './impaired-notes.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
@@ -24,7 +25,6 @@ import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
 import { wipeWhenRoom } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
 import type { SnapshotPort } from './snapshot-port.ts';
-import { noteImpaired } from './snapshot-recovery.ts';
 import { handOverLeaderships } from './stalled-leader.ts';
 import { StoreLoop } from './store-loop.ts';
 import { TickTimer } from './tick-timer.ts';
@@ -51,7 +51,7 @@ export class RaftHost {
   readonly #reclaimer: SegmentReclaimer;
   readonly #strangers: Counter;
   /** As the storage found them; who was wiped since is none. */
-  readonly #impairedAtStart: Map<number, Error>;
+  readonly #impairedNotes: ImpairedNotes;
   readonly #timer = new TickTimer(PeerLinks.BEAT_TICKS, (ticks) => this.#tick(ticks));
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
@@ -61,8 +61,8 @@ export class RaftHost {
   constructor(storage: NodeStorage, options: RaftHostOptions) {
     this.#storage = storage;
     this.#options = options;
-    this.#impairedAtStart = new Map(storage.impaired);
     const { clock, logger, metrics, transport, nodeId, liveEntries } = options;
+    this.#impairedNotes = new ImpairedNotes(storage, logger);
     const { entryLog } = storage;
     const replicas = this.#replicas;
     const fail = (cause: Error): void => this.#fail(cause);
@@ -172,7 +172,7 @@ export class RaftHost {
     if (this.#replicas.has(groupId)) throw new SluiceError('GROUP_INVALID', `group ${groupId} is here already`);
     // Before the start nobody ticks, and a group's first entry may have to wait for space on the disk.
     const retry = setInterval(() => this.#storeLoop.retry(), TICK_MS);
-    const load = this.#loader.load(group, this.#impairedAtStart.get(groupId));
+    const load = this.#loader.load(group, this.#impairedNotes.found.get(groupId));
     const { replica, machine, impaired } = await load.finally(() => clearInterval(retry));
     this.#replicas.set(groupId, replica);
     if (impaired !== undefined) this.#impair(replica, impaired);
@@ -194,8 +194,9 @@ export class RaftHost {
     await this.#storeLoop.nextTurn();
     await this.#applyLoop.betweenBatches(() => {});
     await this.#imageKeeper.settled();
+    await this.#impairedNotes.settled();
     await wipeWhenRoom(this.#storage, groupId, () => this.#closing || this.#failed !== undefined);
-    this.#impairedAtStart.delete(groupId);
+    this.#impairedNotes.found.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
   }
 
@@ -382,6 +383,7 @@ export class RaftHost {
     await this.#snapshots.abandon(undefined);
     await this.#storeLoop.idle();
     await this.#applyLoop.idle();
+    await this.#impairedNotes.settled();
     this.#links.close();
     for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
     if (this.#failed === undefined) await this.#syncState();
@@ -479,9 +481,7 @@ export class RaftHost {
     replica.recent.clear();
     this.#applyLoop.giveUp(replica, 'unavailable');
     this.#applyLoop.leadershipMayHaveMoved(replica);
-    noteImpaired(this.#storage, replica.groupId, cause).catch((err: unknown) =>
-      this.#options.logger.error({ err, group: replica.groupId }, 'an impaired replica could not be noted as such'),
-    );
+    this.#impairedNotes.write(replica.groupId, cause);
     this.#options.logger.error(
       { err: cause, group: replica.groupId },
       'a replica cannot be trusted: it takes no part in its group until it is made anew',

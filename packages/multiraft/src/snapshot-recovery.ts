@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
-import { readNote, writeNote } from '@sluice/storage/note-file';
+import { readNote } from '@sluice/storage/note-file';
 import { finishWipes } from './replica-wipe.ts';
 import { isLeftover, noteGroups, notePath } from './snapshot-files.ts';
 import { finishInstallations, type InstallStorage } from './snapshot-install.ts';
@@ -20,12 +20,6 @@ export async function recoverReplicas(storage: InstallStorage, logger: Logger): 
     if (!impaired.has(groupId)) impaired.set(groupId, await notedCause(storage, groupId));
   }
   return impaired;
-}
-
-/** The replica stays impaired over restarts, until it is wiped: it may have forgotten what it acknowledged. */
-export function noteImpaired(storage: InstallStorage, groupId: number, cause: Error): Promise<void> {
-  const { imageDirectory, files } = storage;
-  return writeNote(notePath(imageDirectory, groupId, 'impaired'), Buffer.from(cause.message, 'utf8'), files);
 }
 
 async function notedCause({ imageDirectory, files }: InstallStorage, groupId: number): Promise<Error> {

@@ -106,7 +106,6 @@ describe('a replica that cannot be trusted', () => {
     expect(await bad.host.readBarrier(1)).toBe(false);
     const leader = await cluster.leader(1, others);
     await leader.propose(1, 1);
-    await until(() => bad.noted(1), 'it is noted');
     await cluster.kill(nodeId);
     const again = await cluster.boot(nodeId, 1, [1, 2, 3]);
     expect(again.host.impaired()).toEqual([1]);

@@ -8,6 +8,7 @@ import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine } from '@sluice/storage/engine';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
+import { ImpairedNotes } from '../src/impaired-notes.ts';
 import {
   appliedKey,
   decodeApplied,
@@ -21,7 +22,6 @@ import { hardStateWith, keepsPromise, readPromise, wipeReplica } from '../src/re
 import { entriesCrc, rowsCrc } from '../src/snapshot-chunk.ts';
 import { carryOut, type Installation, noteInstallation } from '../src/snapshot-install.ts';
 import { SnapshotIntake } from '../src/snapshot-intake.ts';
-import { noteImpaired } from '../src/snapshot-recovery.ts';
 import { CrashingFiles } from './support/crashing-files.ts';
 import { KeptEngine } from './support/kept-engine.ts';
 
@@ -286,7 +286,9 @@ describe('a wiped replica', () => {
       const files = new CrashingFiles();
       const storage = await open(directory, engine, files);
       await fill(storage);
-      await noteImpaired(storage, GROUP, new Error('of a test'));
+      const notes = new ImpairedNotes(storage, silentLogger);
+      notes.write(GROUP, new Error('of a test'));
+      await notes.settled();
       files.changes = 0;
       files.crashAfter = crashAfter;
       let whole = false;

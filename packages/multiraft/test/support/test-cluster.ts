@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -170,11 +170,6 @@ export class Member {
 
   listener(groupId: number): ClusterListener {
     return this.listeners.get(groupId) as ClusterListener;
-  }
-
-  /** Whether it is written down that the replica is impaired. */
-  noted(groupId: number): boolean {
-    return existsSync(join(this.#directory, 'images', `${groupId}.impaired`));
   }
 
   /** What a former replica here had promised can be read no more. */

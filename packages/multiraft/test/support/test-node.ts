@@ -24,7 +24,10 @@ export class TestNode {
   host!: RaftHost;
   storage!: NodeStorage;
   engine!: Engine;
+  /** Of the entry log. */
   files = { ...nodeFileOperations };
+  /** Of everything else. */
+  storageFiles = nodeFileOperations;
   imageCheckDelayMs = 60_000;
   live: (groupId: number, first: number, last: number) => { index: number; bytes: number }[] = () => [];
 
@@ -41,6 +44,7 @@ export class TestNode {
     const { metrics } = this;
     this.storage = await openNodeStorage({
       directory: this.directory,
+      files: this.storageFiles,
       logger,
       metrics,
       openEngine: async (directory) => {
