@@ -100,15 +100,21 @@ try {
   await measure('UNSUBSCRIBE from them', async (run) => {
     const client = await broker.open();
     await client.hello(`kept-${run}`, 5, KEPT);
+    await ask(client, subscribing(filters(1_000, `k${run}`)), PacketType.SUBACK);
     return () => ask(client, unsubscribing(filters(1_000, `k${run}`)), PacketType.UNSUBACK);
   });
+  const noConnections = (): Promise<void> =>
+    broker.until('gone', async () => (await broker.metric('sluice_gateway_connections')) === 0, 30_000);
+  const streams = (): Promise<number> => broker.metric('sluice_sessions_streams');
+  const noMoreThan = (count: number): Promise<void> =>
+    broker.until('their streams have ended', async () => (await streams()) <= count);
   /** Of a session that is kept, as many as it may have; its client has gone. */
   const keeps = async (name: string): Promise<void> => {
     const client = await broker.open();
     await client.hello(name, 5, KEPT);
     await ask(client, subscribing(filters(KEPT_SUBSCRIPTIONS_MAX, name)), PacketType.SUBACK);
     client.destroy();
-    await broker.until('gone', async () => (await broker.metric('sluice_gateway_connections')) === 0, 30_000);
+    await noConnections();
   };
   await measure(`a session that is kept comes back, with ${KEPT_SUBSCRIPTIONS_MAX} filters`, async (run) => {
     const name = `back-${run}`;
@@ -121,12 +127,62 @@ try {
     await client.hello(`back-${run}`, 5, KEPT);
     return async () => {
       client.destroy();
-      await broker.until('gone', async () => (await broker.metric('sluice_gateway_connections')) === 0, 30_000);
+      await noConnections();
     };
   });
   await measure('a session that is kept is dropped by a Clean Start', async (run) => {
     const client = await broker.open();
     return async () => void (await client.hello(`back-${run}`, 5));
+  });
+  await measure('a session that is kept is dropped by a Clean Start, with a message for each filter', async (run) => {
+    const before = await streams();
+    const name = `full-${run}`;
+    await keeps(name);
+    const publisher = await broker.client();
+    for (let i = 0; i < KEPT_SUBSCRIPTIONS_MAX; i++) {
+      publisher.send(publishing(`${name}/${i}/x`, { qos: 1, packetId: i + 1 }));
+    }
+    await publisher.until('their answers', () => publisher.packets.length >= KEPT_SUBSCRIPTIONS_MAX, 60_000);
+    const client = await broker.open();
+    return async () => {
+      await client.hello(name, 5);
+      await noMoreThan(before);
+    };
+  });
+  await measure('a session that is kept ends with its DISCONNECT', async (run) => {
+    const before = await streams();
+    const client = await broker.open();
+    const name = `ends-${run}`;
+    await client.hello(name, 5, KEPT);
+    await ask(client, subscribing(filters(KEPT_SUBSCRIPTIONS_MAX, name)), PacketType.SUBACK);
+    return async () => {
+      client.send({ type: PacketType.DISCONNECT, reasonCode: 0, properties: { sessionExpiryIntervalS: 0 } });
+      await noMoreThan(before);
+    };
+  });
+  await measure('ten sessions that are kept expire', async (run) => {
+    const before = await streams();
+    const brief = { cleanStart: false, properties: { sessionExpiryIntervalS: 1 } };
+    for (let i = 0; i < 10; i++) {
+      const client = await broker.open();
+      await client.hello(`brief-${run}-${i}`, 5, brief);
+      await ask(client, subscribing(filters(KEPT_SUBSCRIPTIONS_MAX, `brief-${run}-${i}`)), PacketType.SUBACK);
+    }
+    broker.hangUp();
+    await noConnections();
+    return () => noMoreThan(before);
+  });
+  await measure('PUBLISH that a thousand filters of a session keep', async () => {
+    const client = await broker.open();
+    const name = 'wide';
+    await client.hello(name, 5, { ...KEPT, cleanStart: true });
+    const level = (i: number): string => Array.from({ length: 10 }, (_, bit) => ((i >> bit) & 1 ? '+' : 'a')).join('/');
+    const wide = Array.from({ length: KEPT_SUBSCRIPTIONS_MAX }, (_, i) => level(i));
+    await ask(client, subscribing(wide), PacketType.SUBACK);
+    client.destroy();
+    await noConnections();
+    const publisher = await broker.client();
+    return () => ask(publisher, publishing(level(0), { qos: 1, packetId: 1 }), PacketType.PUBACK);
   });
   await measure('CONNECT with 8,000 user properties', async () => {
     const client = await broker.open();

@@ -8,7 +8,6 @@ import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { stampCommand } from '@sluice/queue/machine/command-header';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import type { SessionEffect } from '@sluice/queue/session/session-reply';
 import { isStream } from '@sluice/queue/session/stream-id';
 import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
@@ -24,6 +23,7 @@ import { Resumption } from './resumption.ts';
 import { RowDropper } from './row-dropper.ts';
 import { PartitionSessions } from './session/partition-sessions.ts';
 import type { WillsParts } from './session/partition-wills.ts';
+import type { StreamEffect } from './session/stream-changes.ts';
 import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
 
@@ -231,6 +231,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   }
 
   effects(effects: readonly PartitionEffect[]): void {
+    const moved: StreamEffect[] = [];
     for (const effect of effects) {
       switch (effect.type) {
         case 'appended':
@@ -254,15 +255,17 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         case 'queue-removed':
           this.#dismissAll(effect.queueId, 'queue-removed');
           this.#counts.delete(effect.queueId);
-          if (this.#leads) this.dropper.sweepRemoved(effect.queueId);
+          // An empty one is gone with its entry: there is nothing to look for.
+          if (this.#leads && this.queues.queue(effect.queueId) !== undefined) this.dropper.sweepRemoved(effect.queueId);
           break;
         case 'entry-live':
           break;
         default:
           this.sessions.effect(effect);
-          this.#parts.events.streamsMoved(this, effect);
+          if (effect.type === 'stream-added' || effect.type === 'stream-removed') moved.push(effect);
       }
     }
+    if (moved.length > 0) this.#parts.events.streamsMoved(this, moved);
   }
 
   leadership(leads: boolean): void {
@@ -458,7 +461,7 @@ export interface PartitionEvents {
   /** So many messages were dropped from a stream at its bounds. */
   streamOverflowed(count: number): void;
   /** Streams came or went. */
-  streamsMoved(partition: Partition, effect: SessionEffect): void;
+  streamsMoved(partition: Partition, effects: readonly StreamEffect[]): void;
 }
 
 export interface PartitionParts {

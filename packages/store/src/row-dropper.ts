@@ -3,6 +3,7 @@ import type { DropReason } from '@sluice/queue/machine/commands';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import type { Partition } from './partition.ts';
+import { Turnstile } from './turnstile.ts';
 
 /**
  * How records leave a queue other than by being consumed: retention, purge, trimming to a limit, and the sweep of a
@@ -16,10 +17,11 @@ export class RowDropper {
   readonly #partition: Partition;
   readonly #logger: Logger;
   readonly #overflowed: Overflowed;
-  /** One walk a queue and reason at a time. Replaced with each leadership. */
-  #walking = new Set<string>();
+  #leadership: Leadership = beginLeadership();
 
   static readonly STEP_ROWS_MAX = 512;
+  /** Steps under way. A session that ends may end a thousand streams, each of which is a walk. */
+  static readonly STEPS_MAX = 8;
 
   constructor(partition: Partition, logger: Logger, overflowed: Overflowed = () => {}) {
     this.#partition = partition;
@@ -32,7 +34,7 @@ export class RowDropper {
    * all of them had.
    */
   async purge(queueId: number): Promise<number | undefined> {
-    const leadership = this.#walking;
+    const leadership = this.#leadership;
     const end = this.#partition.queues.queue(queueId)?.tail ?? 0;
     const cut: Cut = (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined);
     const dropped = await this.#walk(queueId, 'purged', cut);
@@ -41,7 +43,7 @@ export class RowDropper {
 
   /** Leadership ended. */
   stop(): void {
-    this.#walking = new Set();
+    this.#leadership = beginLeadership();
   }
 
   /**
@@ -49,7 +51,7 @@ export class RowDropper {
    * walk came to no end, and the next leader does it.
    */
   async expire(queueId: number, beforeMs: number): Promise<number | undefined> {
-    const leadership = this.#walking;
+    const leadership = this.#leadership;
     const head = this.#partition.queues.queue(queueId)?.head ?? 0;
     const oldest = this.#partition.index.recent(queueId, head);
     // Of queues that keep up all is in memory: a walk through the disk for each would be most of what they cost.
@@ -66,7 +68,7 @@ export class RowDropper {
   /** The oldest records until the queue is within its limits. */
   trim(queueId: number): void {
     void this.#once(queueId, 'overflow', async () => {
-      const leadership = this.#walking;
+      const leadership = this.#leadership;
       while (this.#isOf(leadership)) {
         const queue = this.#partition.queues.queue(queueId);
         if (queue === undefined || !queue.isOverLimit) return;
@@ -94,18 +96,30 @@ export class RowDropper {
 
   async #walk(queueId: number, reason: DropReason, cut: Cut): Promise<number> {
     let dropped = 0;
-    const leadership = this.#walking;
+    const leadership = this.#leadership;
     let from = this.#partition.queues.queue(queueId)?.head ?? 0;
     for (;;) {
       const step = await this.#step(queueId, reason, from, cut, leadership);
       if (step === undefined) return dropped;
       dropped += step.count;
       from = step.next;
+      // With its last row a removed queue is gone.
+      if (this.#partition.queues.queue(queueId) === undefined) return dropped;
     }
   }
 
   /** Drops what `cut` says of the next rows; undefined when there is nothing (more) to drop. */
-  async #step(
+  #step(
+    queueId: number,
+    reason: DropReason,
+    from: number,
+    cut: Cut,
+    leadership: Leadership,
+  ): Promise<Step | undefined> {
+    return leadership.steps.pass(() => this.#stepNow(queueId, reason, from, cut, leadership));
+  }
+
+  async #stepNow(
     queueId: number,
     reason: DropReason,
     from: number,
@@ -142,12 +156,12 @@ export class RowDropper {
   }
 
   #isOf(leadership: Leadership): boolean {
-    return this.#walking === leadership && this.#partition.leads;
+    return this.#leadership === leadership && this.#partition.leads;
   }
 
   async #once(queueId: number, reason: DropReason, walk: () => Promise<void>): Promise<void> {
     const id = `${queueId}:${reason}`;
-    const walking = this.#walking;
+    const { walking } = this.#leadership;
     if (walking.has(id)) return;
     walking.add(id);
     try {
@@ -166,8 +180,15 @@ type Cut = (row: IndexRow) => number | undefined;
 /** Told how many of its oldest a queue at its limits has lost. */
 type Overflowed = (queueId: number, count: number) => void;
 
-/** What is walking under one leadership stands for that leadership. */
-type Leadership = ReadonlySet<string>;
+interface Leadership {
+  /** One walk a queue and reason at a time. */
+  readonly walking: Set<string>;
+  readonly steps: Turnstile;
+}
+
+function beginLeadership(): Leadership {
+  return { walking: new Set(), steps: new Turnstile(RowDropper.STEPS_MAX) };
+}
 
 interface Step {
   count: number;

@@ -341,7 +341,7 @@ export class Store {
       dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
       dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
       streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
-      streamsMoved: (partition, effect) => this.#sessions.streamsMoved(partition, effect),
+      streamsMoved: (partition, effects) => this.#sessions.streamsMoved(partition, effects),
     };
     const { engine } = storage;
     const records = this.#records;

@@ -26,9 +26,11 @@ class FakePartition {
   /** In memory: the row at the head. */
   atHand: IndexRow | undefined;
   walks = 0;
+  readonly walked = new Set<number>();
   readonly index = {
     recent: (): IndexRow | undefined => this.atHand,
-    rowsFrom: async (_queueId: number, from: number): Promise<IndexRow[]> => {
+    rowsFrom: async (queueId: number, from: number): Promise<IndexRow[]> => {
+      this.walked.add(queueId);
       const found = [...this.rows].filter((base) => base >= from).slice(0, 2);
       this.walks++;
       await this.gate;
@@ -127,6 +129,17 @@ test('one walk a queue and reason at a time', async () => {
   dropper.trim(1);
   await rest();
   expect([...partition.rows]).toEqual([6, 7, 8, 9]);
+});
+
+test('a thousand removed queues are swept a few at a time, and all of them', async () => {
+  const release = hold();
+  const swept = Array.from({ length: 1_000 }, (_, i) => i + 1);
+  for (const queueId of swept) dropper.sweepRemoved(queueId);
+  await rest(1);
+  expect(partition.walks).toBe(RowDropper.STEPS_MAX);
+  release();
+  await rest();
+  expect([partition.rows.size, partition.walked.size]).toEqual([0, 1_000]);
 });
 
 test('a queue whose oldest record is in memory, and not due, is not walked', async () => {

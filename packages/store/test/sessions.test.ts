@@ -113,6 +113,26 @@ describe('a session', () => {
     expect(sessions.streamCount).toBe(0);
   });
 
+  test('with many filters expires in an entry of its own, those with few together', async () => {
+    const manyFilters = (of: string): string[] => Array.from({ length: 64 }, (_, i) => `${of}/${i}`.padEnd(200, 'x'));
+    for (const clientId of ['a', 'b', 'y', 'z']) {
+      const { epoch } = await gateway.open(clientId);
+      await gateway.subscribe(clientId, epoch, ...(clientId < 'm' ? manyFilters(clientId) : [clientId]));
+      await gateway.close(clientId, epoch, 1);
+    }
+    const partition = store.partition(1);
+    const expired: (readonly string[])[] = [];
+    const execute = partition.execute.bind(partition);
+    partition.execute = (command) => {
+      if (command.type === 'expire-sessions') expired.push(command.clientIds);
+      return execute(command);
+    };
+    store.skewMs += 2_000;
+    const { sessions } = partition.machine;
+    await until(() => sessions.sessionCount === 0, 'all of them expire');
+    expect([sessions.streamCount, expired]).toEqual([0, [['a'], ['b', 'y', 'z']]]);
+  });
+
   test('that nobody keeps costs the log nothing', async () => {
     const before = store.host.status(1)?.applied;
     expect(await gateway.open('c', { expiryS: 0 })).toMatchObject({ status: 'done', epoch: 0, present: false });
@@ -191,6 +211,32 @@ describe('a stream', () => {
     await until(() => late.seen.length === 1, 'the last page');
     expect(late.pages).toEqual([11, 10]);
     expect([...late.streams.values()].sort()).toEqual([...filters, 'a'].sort());
+  });
+
+  test('is one of many that begin together: told of in pieces, which count as told behind the last', async () => {
+    const { epoch } = await gateway.open('c');
+    const [changes, seen] = [gateway.changes.length, gateway.seen.length];
+    await gateway.subscribe('c', epoch, ...Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(6_000, 'x')));
+    const pieces = gateway.changes.slice(changes).map(({ added }) => added);
+    expect([pieces, gateway.seen.slice(seen)]).toEqual([[11, 9], [store.partition(1).machine.sessions.streamsVersion]]);
+  });
+
+  test('that ends empty is not looked for, and one message tells of all that end together', async () => {
+    const { epoch, streamIds } = await begin('c', 'a', 'b', 'c');
+    await gateway.close('c', epoch);
+    const partition = store.partition(1);
+    let scans = 0;
+    const { index } = partition;
+    const rowsFrom = index.rowsFrom.bind(index);
+    index.rowsFrom = (...range) => {
+      scans++;
+      return rowsFrom(...range);
+    };
+    const told = gateway.changes.length;
+    await gateway.open('c', { cleanStart: true });
+    await until(() => gateway.streams.size === 0, 'the gateway is told');
+    expect([scans, gateway.changes.slice(told)]).toEqual([0, [{ added: 0, removed: 3 }]]);
+    for (const streamId of streamIds) expect(partition.queues.queue(streamId)).toBeUndefined();
   });
 
   test('that ended refuses nothing and leaves nothing', async () => {

@@ -5,7 +5,11 @@ import { EXPIRY_NEVER_S } from './commands.ts';
 import { Cursor } from './cursor.ts';
 
 /** A session as it lies in its row. */
-export interface SessionRow {
+export interface SessionRow extends SessionHead {
+  subscriptions: StoredSubscription[];
+}
+
+export interface SessionHead {
   epoch: number;
   identity: string;
   /** 0: disconnected. */
@@ -13,7 +17,6 @@ export interface SessionRow {
   /** Connected or disconnected since, by the partition's time. */
   sinceMs: number;
   expiryS: number;
-  subscriptions: StoredSubscription[];
 }
 
 export interface StoredSubscription {
@@ -54,11 +57,7 @@ export function encodeSessionRow(row: SessionRow): Uint8Array {
 
 export function decodeSessionRow(value: Uint8Array): SessionRow {
   const reader = readerOf(value, 'session');
-  const epoch = reader.varint();
-  const identity = reader.text();
-  const gateway = reader.varint();
-  const sinceMs = reader.varint();
-  const expiryS = reader.varint();
+  const { epoch, identity, gateway, sinceMs, expiryS } = readHead(reader);
   const subscriptions: StoredSubscription[] = [];
   while (reader.remaining > 0) {
     const options = reader.u8();
@@ -69,8 +68,22 @@ export function decodeSessionRow(value: Uint8Array): SessionRow {
   return { epoch, identity, gateway, sinceMs, expiryS, subscriptions };
 }
 
+/** Without its subscriptions, of which there may be a thousand. */
+export function decodeSessionHead(value: Uint8Array): SessionHead {
+  return readHead(readerOf(value, 'session'));
+}
+
+function readHead(reader: ByteReader): SessionHead {
+  const epoch = reader.varint();
+  const identity = reader.text();
+  const gateway = reader.varint();
+  const sinceMs = reader.varint();
+  const expiryS = reader.varint();
+  return { epoch, identity, gateway, sinceMs, expiryS };
+}
+
 /** Its client has been away for as long as it may. */
-export function isExpired({ gateway, sinceMs, expiryS }: SessionRow, nowMs: number): boolean {
+export function isExpired({ gateway, sinceMs, expiryS }: SessionHead, nowMs: number): boolean {
   return gateway === 0 && expiryS !== EXPIRY_NEVER_S && sinceMs + expiryS * 1000 <= nowMs;
 }
 

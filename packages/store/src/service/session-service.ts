@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import { EXPIRY_NEVER_S, type OpenCommand } from '@sluice/queue/session/commands';
-import type { SessionEffect, SessionReply } from '@sluice/queue/session/session-reply';
+import type { SessionReply } from '@sluice/queue/session/session-reply';
 import { isExpired } from '@sluice/queue/session/session-rows';
 import type {
   DueWillView,
@@ -16,6 +16,7 @@ import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
 import type { FeedSink } from '../session/partition-sessions.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
+import { type StreamChange, type StreamEffect, streamChanges } from '../session/stream-changes.ts';
 import { StreamImage } from '../session/stream-image.ts';
 
 /**
@@ -61,9 +62,10 @@ export class SessionService implements WillGateways {
     for (const gateway of this.#gateways) gateway.leading(partition);
   }
 
-  streamsMoved(partition: Partition, effect: SessionEffect): void {
-    if (!partition.serves || (effect.type !== 'stream-added' && effect.type !== 'stream-removed')) return;
-    for (const gateway of this.#gateways) gateway.moved(partition, effect);
+  streamsMoved(partition: Partition, effects: readonly StreamEffect[]): void {
+    if (!partition.serves) return;
+    const changes = streamChanges(effects);
+    for (const gateway of this.#gateways) gateway.moved(partition, changes);
   }
 
   choose(turn: number): number {
@@ -386,21 +388,13 @@ class SessionGateway {
     this.#channel.send({ type: 'streams', partition: groupId, version, part, isComplete, added, removed: [] });
   }
 
-  moved(partition: Partition, effect: Extract<SessionEffect, { type: 'stream-added' | 'stream-removed' }>): void {
-    const { streamId } = effect;
-    const added = effect.type === 'stream-added' ? [{ streamId, filter: effect.filter }] : [];
-    const removed = effect.type === 'stream-removed' ? [streamId] : [];
-    const version = partition.machine.sessions.streamsVersion;
-    const isComplete = !this.#images.has(partition.groupId);
-    this.#channel.send({
-      type: 'streams',
-      partition: partition.groupId,
-      version,
-      part: 'change',
-      isComplete,
-      added,
-      removed,
-    });
+  /** The gateway stores by the version when it has the last piece. */
+  moved({ groupId, machine }: Partition, changes: readonly StreamChange[]): void {
+    const version = machine.sessions.streamsVersion;
+    for (const [i, { added, removed }] of changes.entries()) {
+      const isComplete = i === changes.length - 1 && !this.#images.has(groupId);
+      this.#channel.send({ type: 'streams', partition: groupId, version, part: 'change', isComplete, added, removed });
+    }
   }
 
   publishWills(partition: number, group: number, wills: readonly DueWillView[]): void {

@@ -42,8 +42,8 @@ export class PartitionSessions {
 
   static readonly ORPHAN_GRACE_MS = 10_000;
   static readonly TRIM_INTERVAL_MS = 1_000;
-  /** Of one command. */
-  static readonly EXPIRES_MAX = 256;
+  /** Of the rows that one command ends, which say how many streams may end with them; one session always fits. */
+  static readonly EXPIRED_BYTES_MAX = 16 * 1024;
   /** Closed with one tick: a gateway may have had ten thousand, and each is an entry. */
   static readonly ORPHANS_MAX = 256;
 
@@ -275,17 +275,24 @@ export class PartitionSessions {
       for await (const page of this.rows.sessions()) {
         if (!this.#partition.leads) return;
         const nowMs = this.#parts.clock.nowMs();
-        const clientIds: string[] = [];
-        for (const { clientId, session } of page) {
+        let clientIds: string[] = [];
+        let bytes = 0;
+        for (const { clientId, session, rowBytes } of page) {
           if (session.gateway !== 0 || session.expiryS === EXPIRY_NEVER_S) continue;
           const endsMs = session.sinceMs + session.expiryS * 1000;
-          if (endsMs <= nowMs) clientIds.push(clientId);
-          else this.#expireAtMs = Math.min(this.#expireAtMs, endsMs);
+          if (endsMs > nowMs) {
+            this.#expireAtMs = Math.min(this.#expireAtMs, endsMs);
+            continue;
+          }
+          if (clientIds.length > 0 && bytes + rowBytes > PartitionSessions.EXPIRED_BYTES_MAX) {
+            await this.#partition.execute({ type: 'expire-sessions', clientIds });
+            clientIds = [];
+            bytes = 0;
+          }
+          clientIds.push(clientId);
+          bytes += rowBytes;
         }
-        for (let at = 0; at < clientIds.length; at += PartitionSessions.EXPIRES_MAX) {
-          const some = clientIds.slice(at, at + PartitionSessions.EXPIRES_MAX);
-          await this.#partition.execute({ type: 'expire-sessions', clientIds: some });
-        }
+        if (clientIds.length > 0) await this.#partition.execute({ type: 'expire-sessions', clientIds });
       }
     } catch (cause) {
       this.#expireAtMs = this.#parts.clock.nowMs() + PartitionSessions.ORPHAN_GRACE_MS;

@@ -8,7 +8,13 @@ import {
   sessionRowKey,
   willMessageRowKey,
 } from '@sluice/queue/session/row-keys';
-import { decodeCursorRow, decodeSessionRow, type SessionRow } from '@sluice/queue/session/session-rows';
+import {
+  decodeCursorRow,
+  decodeSessionHead,
+  decodeSessionRow,
+  type SessionHead,
+  type SessionRow,
+} from '@sluice/queue/session/session-rows';
 import type { Engine } from '@sluice/storage/engine';
 
 /** Rows of sessions, outside of an apply. Who needs what was just acknowledged waits for `Partition.written` before. */
@@ -51,17 +57,28 @@ export class SessionRowsReader {
     }
   }
 
-  /** All sessions, a page at a time. */
-  async *sessions(): AsyncIterable<{ clientId: string; session: SessionRow }[]> {
+  /** All sessions without what they subscribe to, a page at a time. */
+  async *sessions(): AsyncIterable<SessionOnPage[]> {
     const to = groupKey(this.#groupId, SESSION_RANGE.to);
     let from: Uint8Array = groupKey(this.#groupId, SESSION_RANGE.from);
     for (;;) {
       const rows = await this.#engine.scan(from, to, PAGE_ROWS);
-      yield rows.map(({ key, value }) => ({ clientId: clientIdOf(key.subarray(2)), session: decodeSessionRow(value) }));
+      yield rows.map(({ key, value }) => ({
+        clientId: clientIdOf(key.subarray(2)),
+        session: decodeSessionHead(value),
+        rowBytes: value.length,
+      }));
       if (rows.length < PAGE_ROWS) return;
       from = behind((rows.at(-1) as { key: Uint8Array }).key);
     }
   }
+}
+
+export interface SessionOnPage {
+  readonly clientId: string;
+  readonly session: SessionHead;
+  /** Of its row: what it subscribes to is most of it. */
+  readonly rowBytes: number;
 }
 
 const PAGE_ROWS = 512;

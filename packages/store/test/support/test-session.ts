@@ -17,6 +17,8 @@ export class TestSessions {
   publishes = true;
   /** How many streams came with each page of images. */
   readonly pages: number[] = [];
+  /** How many streams each piece of news began and ended. */
+  readonly changes: { added: number; removed: number }[] = [];
   /** The versions it said that it stores by. */
   readonly seen: number[] = [];
   /** Whether it asks for more of an image. */
@@ -122,6 +124,7 @@ export class TestSessions {
         if (partition !== this.partition) return;
         if (response.part === 'first-page') this.streams.clear();
         if (response.part !== 'change') this.pages.push(response.added.length);
+        else this.changes.push({ added: response.added.length, removed: response.removed.length });
         for (const { streamId, filter } of response.added) this.streams.set(streamId, filter);
         for (const streamId of response.removed) this.streams.delete(streamId);
         if (response.isComplete && this.sees) {
