@@ -26,6 +26,7 @@ import type { WillsParts } from './session/partition-wills.ts';
 import type { StreamEffect } from './session/stream-changes.ts';
 import { SettleBacklog } from './settle-backlog.ts';
 import { SettleBatcher } from './settle-batcher.ts';
+import type { Turnstile } from './turnstile.ts';
 
 /**
  * One partition on this node: its machine, and, while this node leads it, the dispatch of its queues. Followers keep
@@ -474,6 +475,7 @@ export interface PartitionParts {
   prng: Prng;
   logger: Logger;
   wills: Pick<WillsParts, 'gateways' | 'counted'>;
+  expiries: Turnstile;
   events: PartitionEvents;
 }
 

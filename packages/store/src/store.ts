@@ -38,6 +38,7 @@ import { SessionService, type StreamLimits } from './service/session-service.ts'
 import type { WillStep } from './session/partition-wills.ts';
 import { SessionMetrics } from './session/session-metrics.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
+import { Turnstile } from './turnstile.ts';
 
 /**
  * The storage tier of one node: its replicas of partitions on the node's Raft host, and the services gateways, operators
@@ -60,6 +61,8 @@ export class Store {
   readonly #consume: ConsumeService;
   readonly #sessions: SessionService;
   readonly #sessionMetrics: SessionMetrics;
+  /** One after the other, over all partitions. */
+  readonly #expiries = new Turnstile(1);
   readonly #handOvers: HandOvers;
   readonly #keeper: MembershipKeeper;
   readonly #balancer: LeaderBalancer;
@@ -349,7 +352,8 @@ export class Store {
       gateways: this.#sessions,
       counted: (step: WillStep, count: number) => this.#sessionMetrics.wills[step].add(count),
     };
-    return new Partition({ groupId, host, engine, records, topology, clock, prng, logger, wills, events });
+    const expiries = this.#expiries;
+    return new Partition({ groupId, host, engine, records, topology, clock, prng, logger, wills, expiries, events });
   }
 
   #partitionMoved(partition: Partition): void {

@@ -7,6 +7,7 @@ import { APPENDED } from '@sluice/queue/machine/apply-reply';
 import { PartitionMachine } from '../src/machine/partition-machine.ts';
 import { Partition, type PartitionParts, type Proposal, type ProposeOutcome } from '../src/partition.ts';
 import { SettleBacklog } from '../src/settle-backlog.ts';
+import { Turnstile } from '../src/turnstile.ts';
 import { GatedEngine } from './support/gated-engine.ts';
 import { rest, until } from './support/test-store.ts';
 
@@ -64,6 +65,7 @@ beforeEach(() => {
     prng: new SeededPrng(1),
     logger: silentLogger,
     wills: { gateways: { choose: () => 0, isReached: () => false, ask: () => {} }, counted: () => {} },
+    expiries: new Turnstile(1),
     events: {
       leadershipMoved: () => {},
       serving: () => served++,

@@ -34,7 +34,10 @@ export function applyConfigure(state: MachineState, data: Uint8Array, effects: E
 
 /** From here on appends are refused; the rows are dropped in steps, and the queue's own row goes with the last. */
 export function applyRemove(state: MachineState, data: Uint8Array, effects: Effect[]): ApplyReply {
-  const { queueId } = decodeRemoveQueue(data);
+  return removeQueue(state, decodeRemoveQueue(data).queueId, effects);
+}
+
+export function removeQueue(state: MachineState, queueId: number, effects: Effect[]): ApplyReply {
   const queue = state.queues.get(queueId);
   if (queue === undefined || queue.isRemoved) return { type: 'removed', changed: false };
   queue.isRemoved = true;

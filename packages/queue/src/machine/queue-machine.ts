@@ -1,6 +1,6 @@
 import type { BatchOrigin } from '../record/batch-origin.ts';
 import { applyAppend } from './apply-append.ts';
-import { applyConfigure, applyRemove } from './apply-config.ts';
+import { applyConfigure, applyRemove, removeQueue } from './apply-config.ts';
 import { applyDrop } from './apply-drop.ts';
 import { applyForget } from './apply-forget.ts';
 import type { ApplyReply } from './apply-reply.ts';
@@ -86,6 +86,11 @@ export class QueueMachine {
         if (data.length !== COMMAND_HEADER_BYTES) throw commandMalformed('a time command is nothing but its header');
         return NOTED;
     }
+  }
+
+  /** As the command does, from within another tenant's: a session that ends may end a thousand streams. */
+  removeQueue(queueId: number, effects: Effect[]): void {
+    removeQueue(this.#state, queueId, effects);
   }
 
   /** A command was stamped: of any tenant of the partition, which has one time. A clock that went back changes nothing. */

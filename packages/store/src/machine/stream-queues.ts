@@ -7,11 +7,11 @@ import type { StreamHost } from '@sluice/queue/session/session-machine';
 
 /**
  * What the sessions of a partition may do to its queues, within the entry that is being applied: begin and end those that
- * are their streams. Said in the queue machine's own commands, so that it needs no second way in.
+ * are their streams. They begin by the queue machine's own command, 64 with an entry at most; a thousand end with one.
  */
 export class StreamQueues implements StreamHost {
   readonly #queues: QueueMachine;
-  #entry: { index: number; rows: RowAccess; effects: Effect[] } | undefined;
+  #entry: Applied | undefined;
 
   constructor(queues: QueueMachine) {
     this.#queues = queues;
@@ -26,11 +26,13 @@ export class StreamQueues implements StreamHost {
 
   begin(streamId: number, filter: string, countMax: number | null, bytesMax: number | null): void {
     const config = { queueId: streamId, version: 1, name: filter, isLastValue: false, countMax, bytesMax };
-    this.#do(encodeCommand({ type: 'configure-queue', config: { ...config, overflow: 'drop_oldest' } }));
+    const { index, rows, effects } = this.#applied;
+    const command = encodeCommand({ type: 'configure-queue', config: { ...config, overflow: 'drop_oldest' } });
+    this.#queues.apply(index, command, rows, effects);
   }
 
   end(streamId: number): void {
-    this.#do(encodeCommand({ type: 'remove-queue', queueId: streamId }));
+    this.#queues.removeQueue(streamId, this.#applied.effects);
   }
 
   tailOf(streamId: number): number {
@@ -39,9 +41,14 @@ export class StreamQueues implements StreamHost {
     return queue.tail;
   }
 
-  #do(command: Uint8Array): void {
+  get #applied(): Applied {
     assert(this.#entry !== undefined, 'streams begin and end while an entry is applied');
-    const { index, rows, effects } = this.#entry;
-    this.#queues.apply(index, command, rows, effects);
+    return this.#entry;
   }
+}
+
+interface Applied {
+  index: number;
+  rows: RowAccess;
+  effects: Effect[];
 }

@@ -9,6 +9,7 @@ import type { Engine } from '@sluice/storage/engine';
 import type { Partition } from '../partition.ts';
 import type { RecordReader } from '../record-reader.ts';
 import { SettleBacklog } from '../settle-backlog.ts';
+import type { Turnstile } from '../turnstile.ts';
 import { PartitionWills, type WillsParts } from './partition-wills.ts';
 import { PassBatcher } from './pass-batcher.ts';
 import { SessionFeed } from './session-feed.ts';
@@ -285,14 +286,14 @@ export class PartitionSessions {
             continue;
           }
           if (clientIds.length > 0 && bytes + rowBytes > PartitionSessions.EXPIRED_BYTES_MAX) {
-            await this.#partition.execute({ type: 'expire-sessions', clientIds });
+            await this.#end(clientIds);
             clientIds = [];
             bytes = 0;
           }
           clientIds.push(clientId);
           bytes += rowBytes;
         }
-        if (clientIds.length > 0) await this.#partition.execute({ type: 'expire-sessions', clientIds });
+        if (clientIds.length > 0) await this.#end(clientIds);
       }
     } catch (cause) {
       this.#expireAtMs = this.#parts.clock.nowMs() + PartitionSessions.ORPHAN_GRACE_MS;
@@ -300,6 +301,10 @@ export class PartitionSessions {
     } finally {
       this.#isExpiring = false;
     }
+  }
+
+  async #end(clientIds: readonly string[]): Promise<void> {
+    await this.#parts.expiries.pass(() => this.#partition.execute({ type: 'expire-sessions', clientIds }));
   }
 }
 
@@ -309,6 +314,8 @@ export interface SessionsParts {
   clock: Clock;
   logger: Logger;
   wills: Pick<WillsParts, 'gateways' | 'counted'>;
+  /** For all partitions of the node: they look at the same moment, and what they end is ended in one turn otherwise. */
+  expiries: Turnstile;
 }
 
 /** The way to the gateway of attached sessions. */
