@@ -153,6 +153,13 @@ export class BrokerCluster {
     return await this.metric(/^sluice_process_heap_bytes\{kind="(used|external)"\}/);
   }
 
+  /** At rest: what the processes have, what of it is alive, and what they have without their garbage. */
+  async memory(restMs) {
+    await this.comesToRest(restMs);
+    const resident = await this.rssBytes();
+    return { resident, alive: await this.aliveBytes(), collected: await this.rssBytes() };
+  }
+
   rssPeakBytes() {
     return Promise.all(this.running.map(({ pid }) => rssPeakBytes(pid)));
   }

@@ -6,7 +6,7 @@ import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { Retainer, until, Visitor } from './client.mjs';
-import { Figures, MB } from './figures.mjs';
+import { Figures, MB, memoryBelow, ROOM_MB } from './figures.mjs';
 
 /**
  * Many topics that keep a value, over three processes: memory and disk, what a wildcard over a few and over all of them
@@ -28,11 +28,10 @@ const STEP = 50_000;
 const PAYLOAD = Buffer.from('{"temperature":21.5,"humidity":48,"at":1763600000}');
 const QUIET_MS_MAX = 60_000;
 
-/** Of one process: garbage and caches of the storage, whatever the number of topics; and for each of them next to nothing. */
-const PHASE_MB = 96;
-const TOPIC_BYTES = 128;
-/** A page for each subscription that is read, whatever the number of topics. */
-const READING_MB = 64;
+/** Of each that is kept, alive in memory: it is rows, and next to nothing. */
+const TOPIC_BYTES = 16;
+/** A page for each subscription that is read, whatever the number of topics; the rest is garbage. */
+const READING_MB = ROOM_MB;
 const SITE_MS = 1_000;
 const READY_S = 10;
 const DISK_BYTES = 400;
@@ -40,11 +39,11 @@ const DISK_BYTES = 400;
 const folder = await mkdtemp(join(process.env.SLUICE_LOAD_DIR ?? tmpdir(), 'sluice-retained-'));
 const figures = new Figures();
 const cluster = new BrokerCluster(folder, {
+  collects: true,
   profileFolder: options.profile,
   // The bound is kept by partition, and topics do not fall evenly.
   flags: ['--set', `retained.maxCount=${COUNT * 2}`],
 });
-const barMb = Math.ceil(PHASE_MB + (COUNT * TOPIC_BYTES) / MB);
 const topicOf = (i) => `site/${Math.floor(i / PER_SITE)}/sensor/${i % PER_SITE}`;
 
 function* topics(from, to, step) {
@@ -110,17 +109,12 @@ try {
     Array.from({ length: 10_000 }, (_, i) => `first/${i % 100}`),
     PAYLOAD,
   );
-  await cluster.comesToRest(QUIET_MS_MAX);
-  const empty = await cluster.rssBytes();
+  const empty = await cluster.memory(QUIET_MS_MAX);
   const emptyDisk = (await cluster.diskBytes()).map(({ total }) => total);
-  figures.note('resident, with a hundred', cluster.byNode(empty.map((bytes) => bytes / MB)), 'MB');
+  const bytes = COUNT * TOPIC_BYTES;
+  memoryBelow(figures, cluster, 'a hundred', { now: empty, before: empty, bytes: 0 });
   await fill();
-  await cluster.comesToRest(QUIET_MS_MAX);
-  const full = await cluster.rssBytes();
-  const grown = full.map((bytes, i) => bytes - empty[i]);
-  figures.note('resident', cluster.byNode(full.map((bytes) => bytes / MB)), 'MB');
-  figures.note('  above before, a topic, by process', cluster.byNode(grown.map((bytes) => bytes / COUNT)), 'bytes');
-  figures.below('  above before, in the largest process', Math.max(...grown) / MB, 'MB', barMb);
+  memoryBelow(figures, cluster, `${COUNT} topics`, { now: await cluster.memory(QUIET_MS_MAX), before: empty, bytes });
   const disk = (await cluster.diskBytes()).map(({ total }, i) => (total - emptyDisk[i]) / COUNT);
   figures.below('disk, a topic, by process', Math.max(...disk), 'bytes', DISK_BYTES);
   const kept = sum(await cluster.metric(/^sluice_retained_messages/));
@@ -144,10 +138,8 @@ try {
   await victim.kill();
   await startAgain(victim, 'started after a kill');
   await until('every partition is led', () => cluster.settled(), 60_000);
-  await cluster.comesToRest(QUIET_MS_MAX);
-  const again = (await cluster.rssBytes()).at(-1);
-  figures.note(`resident of ${victim.name} after its start`, again / MB, 'MB');
-  figures.below('  above before', (again - empty.at(-1)) / MB, 'MB', barMb);
+  const now = await cluster.memory(QUIET_MS_MAX);
+  memoryBelow(figures, cluster, `all of them, ${victim.name} started again`, { now, before: empty, bytes });
   await cluster.stop();
 } finally {
   await cluster.killAll();

@@ -6,7 +6,7 @@ import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
 import { publish, until, Visitor } from './client.mjs';
-import { Figures, MB } from './figures.mjs';
+import { Figures, memoryBelow } from './figures.mjs';
 
 /**
  * Many sessions whose clients are away, in a cluster of three processes: what they hold of memory, how often a message for
@@ -43,11 +43,6 @@ const AGAIN_MS_MAX = 10_000;
 /** One that nobody lets in for so long is an outage. */
 const OUTAGE_MS = 120_000;
 
-/** Of one process, whatever the number of sessions: the room that a heap has for garbage (`heap-growth`), the space where
- * objects begin, and caches of the storage that fill. A heap that is larger than its room may double. */
-const PHASE_MB = 160;
-/** What is alive, above that of an empty cluster: rows that are cached, and what every process has by then. */
-const ALIVE_MB = 16;
 /** A session that is a row is nothing in memory. One with a filter of its own is as a queue: each of three nodes is a
  * member of every partition, and a gateway. */
 const SHARED_BYTES = 64;
@@ -68,27 +63,11 @@ const quantile = (values, share) => {
 const filterOf = (i) => (i < SHARED ? 'news/+' : `device/${i}/commands/+`);
 const nameOf = (i) => `device-${i}`;
 
-/** What the processes have, and what of it is alive. */
-async function memory() {
-  await cluster.comesToRest(QUIET_MS_MAX);
-  const resident = await cluster.rssBytes();
-  return { resident, alive: await cluster.aliveBytes(), collected: await cluster.rssBytes() };
-}
-
-/** Of what each process holds above an empty one; `bytes` is what all sessions together may take of it. */
+/** What each process holds above one with few sessions; `bytes` is what all of them together may take. */
 async function held(what, bytes) {
-  const now = await memory();
-  const inMb = (values) => cluster.byNode(values.map((value) => value / MB));
-  figures.note(`resident with ${what}`, inMb(now.resident), 'MB');
-  figures.note('  of it alive on the heap and in buffers', inMb(now.alive), 'MB');
-  figures.note('  resident when garbage is thrown away', inMb(now.collected), 'MB');
-  above('  alive above an empty process, the largest', now.alive, empty.alive, ALIVE_MB + bytes / MB);
-  above('  resident above an empty process, the largest', now.resident, empty.resident, PHASE_MB + (2 * bytes) / MB);
+  const now = await cluster.memory(QUIET_MS_MAX);
+  memoryBelow(figures, cluster, what, { now, before: empty, bytes });
   return now;
-}
-
-function above(what, now, before, barMb) {
-  figures.below(what, Math.max(...now.map((value, i) => value - before[i])) / MB, 'MB', Math.ceil(barMb));
 }
 
 /** Who is cut off comes again, as devices do: a store that moves or does not answer has promised nothing. */
@@ -159,7 +138,7 @@ try {
   await until('every partition is led', () => cluster.settled(), 30_000);
   // Fewer at once than there are names: who comes twice at once takes itself over.
   await visit(0, WARM_VISITS, (i) => [`warm-${i % WARM}`, 'warm/+'], Math.min(CONCURRENCY, WARM / 4));
-  empty = await memory();
+  empty = await cluster.memory(QUIET_MS_MAX);
   await held(`${WARM} sessions`, 0);
 
   await visit(0, SHARED);
