@@ -32,9 +32,9 @@ interface ClusterAnswer {
 }
 
 const VERBS = [
-  ['drain', 'let others lead its partitions and take its clients; its copies stay (before a restart)'],
-  ['undrain', 'take it back into service'],
-  ['leave', 'decommission it: its copies are made on other stores; stop it when it has none left'],
+  ['drain', '', 'let others lead its partitions and take its clients; its copies stay (before a restart)'],
+  ['undrain', '', 'take it back into service'],
+  ['leave', 'decommission', 'its copies are made on other stores; stop it for good when it has none left'],
 ] as const;
 
 /** `sluice cluster …`: the nodes, and what an operator does with them. Everything goes over the REST API. */
@@ -60,8 +60,10 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
       }),
     );
 
-  for (const [verb, description] of VERBS) {
-    add(`${verb} <NODE>`, description).action((node: string, options: CommonOptions) =>
+  for (const [verb, alias, description] of VERBS) {
+    const command = add(`${verb} <NODE>`, description);
+    if (alias !== '') command.alias(alias);
+    command.action((node: string, options: CommonOptions) =>
       run(host, options, async (connection) => {
         const path = `/api/v5/nodes/${encodeURIComponent(node)}/${verb}`;
         const answer = (await callApi(connection, 'POST', path)) as NodeAnswer;

@@ -20,17 +20,24 @@ export function wordsOf(program: Command): Words {
   const words = new Map<string, { word: string; about: string }[]>();
   const walk = (command: Command, path: string): void => {
     const next = [
-      ...command.commands.map((each) => ({ word: each.name(), about: firstSentence(each.description()) })),
+      ...command.commands.flatMap((each) =>
+        namesOf(each).map((word) => ({ word, about: firstSentence(each.description()) })),
+      ),
       ...command.options.flatMap(({ long, description, hidden }) =>
         long === undefined || long === null || hidden ? [] : [{ word: long, about: firstSentence(description) }],
       ),
       { word: '--help', about: 'how it is used' },
     ];
     words.set(path, next);
-    for (const each of command.commands) walk(each, path === '' ? each.name() : `${path} ${each.name()}`);
+    for (const each of command.commands)
+      for (const name of namesOf(each)) walk(each, path === '' ? name : `${path} ${name}`);
   };
   walk(program, '');
   return words;
+}
+
+function namesOf(command: Command): string[] {
+  return [command.name(), ...command.aliases()];
 }
 
 function firstSentence(text: string): string {

@@ -108,8 +108,11 @@ All is well.
   it('drains, takes back and decommissions', async () => {
     expect((await sluice('drain n2')).out).toBe('n2 is draining\n');
     expect((await sluice('undrain n2')).out).toBe('n2 is active\n');
-    expect((await sluice('leave n2')).out).toBe('n2 is leaving\n');
-    expect(cluster.nodes[1]?.state).toBe('leaving');
+    for (const verb of ['leave', 'decommission']) {
+      expect((await sluice(`${verb} n2`)).out).toBe('n2 is leaving\n');
+      expect(cluster.nodes[1]?.state).toBe('leaving');
+      await sluice('undrain n2');
+    }
   });
 
   it('changes the number of copies, and says why it cannot', async () => {

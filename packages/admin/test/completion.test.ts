@@ -7,7 +7,7 @@ import { runCommand } from './run-command.ts';
 function program(host: Parameters<typeof registerCompletionCommand>[1], root = new Command('sluice')): Command {
   const queues = root.command('queues').description('list, create and delete');
   queues.command('list').description('list all').option('--json', 'for programs');
-  queues.command('delete <NAME>').description('it’s gone').option('-y, --yes', 'do not ask');
+  queues.command('delete <NAME>').alias('drop').description('it’s gone').option('-y, --yes', 'do not ask');
   root.command('lag').option('--watch', 'go on');
   registerCompletionCommand(root, host);
   return root;
@@ -30,8 +30,9 @@ describe('sluice completion', () => {
   test('bash offers what may come next, by what was typed', async () => {
     expect(await offered('')).toEqual(['queues', 'lag', 'completion', '--help']);
     expect(await offered('qu')).toEqual(['queues']);
-    expect(await offered('queues ')).toEqual(['list', 'delete', '--help']);
+    expect(await offered('queues ')).toEqual(['list', 'delete', 'drop', '--help']);
     expect(await offered('queues delete some-name --')).toEqual(['--yes', '--help']);
+    expect(await offered('queues drop some-name --y')).toEqual(['--yes']);
     expect(await offered('queues list --j')).toEqual(['--json']);
     expect(await offered('lag --w')).toEqual(['--watch']);
     expect(await offered('nonsense --h')).toEqual(['--help']);
