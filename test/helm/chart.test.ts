@@ -118,6 +118,23 @@ withHelm('the chart', () => {
     expect(dashboards).toHaveLength(COPIED.size - 1);
   });
 
+  test.each(['tiers', 'compact'])(
+    'with a backup all pods of %s join the one that is made of it, and none before',
+    (form) => {
+      const pods = workloads(render(`form: ${form}\nrestore: { claim: backups }`)).filter(({ kind }) =>
+        /Set|Depl/.test(kind),
+      );
+      const joins = pods.map(({ template }) => {
+        const { env } = template.spec.containers[0];
+        return env.find(({ name }: { name: string }) => name === 'SLUICE_NODE__JOIN').value.split(',')[0];
+      });
+      const first = 'demo-sluice-restore-0.demo-sluice-restore.mqtt.svc.cluster.local:5370';
+      expect(joins).toEqual(pods.map(() => first));
+      const restoring = pods.filter(({ template }) => template.spec.initContainers !== undefined);
+      expect(restoring.map(({ name }) => name)).toEqual(['StatefulSet demo-sluice-restore']);
+    },
+  );
+
   test('the longest names leave room for what Kubernetes adds', () => {
     for (const { kind, metadata } of render(
       'fullnameOverride: a-name-that-is-much-too-long-for-what-comes-behind-it',
@@ -160,6 +177,7 @@ withHelm('values that cannot work are refused with words', () => {
       `${'users: [{ name: a, hash: "$scrypt$x" }]'}\nrules: [{ permission: allow, topics: [a] }]\ncredentials: { existingSecret: s }`,
       'mqtt-users',
     ],
+    ['a backup outside of its claim', 'restore: { claim: backups, path: ../other }', 'restore.path'],
     ['secrets that are not named', 'tls: { nodes: { mode: secret } }', 'tls.nodes.secrets'],
     [
       'a secret for clients that is not named',

@@ -62,6 +62,8 @@ export function workloads(
   return objects.flatMap((object) => {
     const { kind } = object;
     if (kind === 'Pod') return [{ name: nameOf(object), kind, template: object }];
+    if (kind === 'CronJob')
+      return [{ name: nameOf(object), kind: 'Job', template: object.spec.jobTemplate.spec.template }];
     if (!['Deployment', 'StatefulSet', 'Job'].includes(kind)) return [];
     return [{ name: nameOf(object), kind, template: object.spec.template }];
   });

@@ -15,7 +15,7 @@ export interface Case {
   files: readonly string[];
 }
 
-const FORMS: readonly Case[] = ['compact', 'single'].map((name) => ({
+const FORMS: readonly Case[] = ['compact', 'single', 'backup'].map((name) => ({
   name,
   values: '',
   files: [`values-${name}.yaml`],

@@ -1,4 +1,4 @@
-{{/* What things are called. `tier` is gateway, store, coordinator, or node for pods that are all three. */}}
+{{/* What things are called. `tier` is gateway, store, coordinator, node for pods that are all three, or restore for one that is made of a backup. */}}
 
 {{- define "sluice.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
@@ -19,7 +19,8 @@
 {{- end -}}
 
 {{- define "sluice.tiers" -}}
-{{- eq .Values.form "compact" | ternary (list "node") (list "coordinator" "store" "gateway") | toJson -}}
+{{- $tiers := eq .Values.form "compact" | ternary (list "node") (list "coordinator" "store" "gateway") -}}
+{{- ne .Values.restore.claim "" | ternary (append $tiers "restore") $tiers | toJson -}}
 {{- end -}}
 
 {{/* The tier that speaks MQTT and answers REST. */}}
@@ -81,11 +82,17 @@ not by where they are.
 {{- printf "gateway.%s" (include "sluice.fullname" .) -}}
 {{- end -}}
 
-{{/* The coordinators that found the cluster together, the same list for every pod. */}}
+{{/*
+The coordinators that found the cluster together, the same list for every pod. One that is made of a backup is a cluster already, and
+stands in the place of the last: then all join it.
+*/}}
 {{- define "sluice.join" -}}
 {{- $tier := eq .Values.form "compact" | ternary "node" "coordinator" -}}
 {{- $addresses := list -}}
-{{- range $i := until (int (index .Values $tier).replicas) -}}
+{{- if .Values.restore.claim -}}
+{{- $addresses = list (printf "%s-restore-0.%s:5370" (include "sluice.fullname" $) (include "sluice.domain" (dict "root" $ "tier" "restore"))) -}}
+{{- end -}}
+{{- range $i := until (sub (index .Values $tier).replicas (len $addresses) | int) -}}
 {{- $addresses = append $addresses (printf "%s-%s-%d.%s:5370" (include "sluice.fullname" $) $tier $i (include "sluice.domain" (dict "root" $ "tier" $tier))) -}}
 {{- end -}}
 {{- join "," $addresses -}}

@@ -107,6 +107,23 @@ spec:
   tolerations: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- include "sluice.affinity" . | nindent 2 }}
+  {{- if eq $tier "restore" }}
+  initContainers:
+    # Once: what is there, it goes on with.
+    - name: restore
+      image: {{ include "sluice.image" $ }}
+      imagePullPolicy: {{ $.Values.image.pullPolicy }}
+      command: [sh, -c, 'test -e /var/lib/sluice/data || exec sluice restore --from "/backup/$BACKUP" --data /var/lib/sluice/data']
+      env:
+        - name: BACKUP
+          value: {{ $values.path | quote }}
+      resources: {{- toYaml $values.resources | nindent 8 }}
+      securityContext: {{- include "sluice.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        - { name: data, mountPath: /var/lib/sluice }
+        - { name: tmp, mountPath: /tmp }
+        - { name: backup, mountPath: /backup, readOnly: true }
+  {{- end }}
   containers:
     - name: sluice
       image: {{ include "sluice.image" $ }}
@@ -172,6 +189,10 @@ spec:
     # Who this pod is; the next one is somebody else.
     - name: data
       emptyDir: { sizeLimit: 64Mi }
+    {{- end }}
+    {{- if eq $tier "restore" }}
+    - name: backup
+      persistentVolumeClaim: { claimName: {{ $values.claim }}, readOnly: true }
     {{- end }}
     - name: tmp
       emptyDir: { sizeLimit: 64Mi }

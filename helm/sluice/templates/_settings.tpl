@@ -67,7 +67,7 @@
 - name: SLUICE_NODE__JOIN
   value: {{ include "sluice.join" $ }}
 - name: SLUICE_NODE__ROLES
-  value: {{ eq $tier "node" | ternary "gateway,store,coordinator" $tier }}
+  value: {{ dict "node" "gateway,store,coordinator" "restore" "store,coordinator" | dig $tier $tier }}
 - name: SLUICE_NODE__DATA_DIRECTORY
   value: /var/lib/sluice/data
 - name: SLUICE_NODE__DRAIN_TIMEOUT

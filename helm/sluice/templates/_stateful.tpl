@@ -24,7 +24,7 @@ metadata:
   labels: {{- include "sluice.tierLabels" . | nindent 4 }}
 spec:
   serviceName: {{ $name }}
-  replicas: {{ $values.replicas }}
+  replicas: {{ default 1 $values.replicas }}
   # One after the other, the first would wait for a majority that is not there yet.
   podManagementPolicy: Parallel
   updateStrategy: { type: RollingUpdate }
