@@ -162,7 +162,7 @@ export class Decoder {
       const end = start + this.#remaining;
       if (end > chunk.length) {
         this.#assembling = true;
-        if (this.#remaining >= LARGE_BODY_BYTES) this.#large = new LargeBody();
+        if (this.#remaining >= LARGE_BODY_BYTES) this.#large = new LargeBody(this.#remaining);
         continue;
       }
       this.#at = end;
@@ -249,7 +249,7 @@ export class Decoder {
     this.#assembling = false;
     this.#assembled = 0;
     this.#large = undefined;
-    const packet = this.#decode(large.whole(this.#remaining), BODY_ROOM_BYTES, this.#remaining, this.#first);
+    const packet = this.#decode(large.whole(), BODY_ROOM_BYTES, this.#remaining, this.#first);
     if (packet.type === PacketType.PUBLISH) packet.ownsBuffer = true;
     return packet;
   }

@@ -16,23 +16,79 @@ const CHUNK_FACTOR_MAX = 4;
 const GATHER_BYTES_MIN = 1024;
 const GATHER_BYTES_MAX = 16 * 1024;
 
+/** Of the announced length, how much must have come until memory for all of it is taken: a third. */
+const CLAIM_FACTOR = 3;
+
 /**
  * The body of a large packet while it arrives. An announced length is a claim, so memory for all of it may not be taken at
  * the first bytes; a buffer that grows with them is allocated twice and copied more than once. Here what has come stays
- * where it is, and is put together when it is whole: one buffer of the right size, one copy.
+ * where it is until it is a third. Then there is one buffer of the right size, and with all that comes into it half as much
+ * of what waited is moved there: one copy, never of all at once, since the megabytes of one client are time of the others.
  *
  * @hotpath
  */
 export class LargeBody {
+  readonly #sizeBytes: number;
+  #received = 0;
+  /** All that will have come, behind `BODY_ROOM_BYTES` of room. */
+  #whole: TextBytes | undefined = undefined;
   readonly #pieces: Uint8Array[] = [];
+  /** Of the pieces and their bytes, how many are where they belong. */
+  #piecesMoved = 0;
+  #moved = 0;
   /** The last piece, when small ones are gathered in it; `#gathered` of it is used. */
   #gather: Uint8Array | undefined = undefined;
   #gathered = 0;
   /** What is kept, with the unused part of what gathers. */
   heldBytes = 0;
 
+  constructor(sizeBytes: number) {
+    this.#sizeBytes = sizeBytes;
+  }
+
   /** Takes `count` bytes of the chunk, which must not change afterwards. */
   add(chunk: TextBytes, at: number, count: number): void {
+    const whole = this.#whole ?? this.#claim(count);
+    const start = this.#received;
+    this.#received += count;
+    if (whole === undefined) {
+      this.#keep(chunk, at, count);
+      return;
+    }
+    chunk.copy(whole, BODY_ROOM_BYTES + start, at, at + count);
+    this.#move(whole, count);
+  }
+
+  /** All that came, behind `BODY_ROOM_BYTES` of room. */
+  whole(): TextBytes {
+    const whole = this.#whole as TextBytes;
+    this.#move(whole, this.#sizeBytes);
+    return whole;
+  }
+
+  #claim(count: number): TextBytes | undefined {
+    if ((this.#received + count) * CLAIM_FACTOR < this.#sizeBytes) return undefined;
+    this.#endGathering();
+    // Not from the runtime's pool: nobody else's bytes lie in it, and none are kept with it.
+    this.#whole = Buffer.allocUnsafeSlow(BODY_ROOM_BYTES + this.#sizeBytes) as unknown as TextBytes;
+    this.heldBytes += this.#whole.length;
+    return this.#whole;
+  }
+
+  /** So many bytes of what waited. */
+  #move(whole: TextBytes, count: number): void {
+    let left = count;
+    for (; left > 0 && this.#piecesMoved < this.#pieces.length; this.#piecesMoved++) {
+      const piece = this.#pieces[this.#piecesMoved] as Uint8Array;
+      whole.set(piece, BODY_ROOM_BYTES + this.#moved);
+      this.#pieces[this.#piecesMoved] = NO_PIECE;
+      this.#moved += piece.length;
+      this.heldBytes -= piece.length;
+      left -= piece.length;
+    }
+  }
+
+  #keep(chunk: TextBytes, at: number, count: number): void {
     if (count >= PIECE_BYTES_MIN && count * CHUNK_FACTOR_MAX >= chunk.buffer.byteLength) {
       this.#endGathering();
       this.#pieces.push(chunk.subarray(at, at + count));
@@ -46,19 +102,6 @@ export class LargeBody {
     this.#gather = new Uint8Array(Math.max(GATHER_BYTES_MIN, left, Math.min(this.heldBytes, GATHER_BYTES_MAX)));
     this.heldBytes += this.#gather.length;
     this.#fill(chunk, start, left);
-  }
-
-  /** All that came, behind `BODY_ROOM_BYTES` of room. */
-  whole(sizeBytes: number): TextBytes {
-    this.#endGathering();
-    // Not from the runtime's pool: nobody else's bytes lie in it, and none are kept with it.
-    const bytes = Buffer.allocUnsafeSlow(BODY_ROOM_BYTES + sizeBytes);
-    let at = BODY_ROOM_BYTES;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return bytes as unknown as TextBytes;
   }
 
   /** @returns how many bytes what gathers had room for. */
@@ -80,3 +123,5 @@ export class LargeBody {
     this.#gathered = 0;
   }
 }
+
+const NO_PIECE = new Uint8Array(0);
