@@ -4,6 +4,7 @@ import type { RemoteFlags } from './run/remote-options.ts';
 /** What scripts may rely on. */
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+const DEFAULT_URL = 'http://127.0.0.1:18083';
 
 /** `sluice bench`: the load against a broker that runs, over MQTT. Comparing brokers is `npm run bench`. */
 export function registerBenchCommand(program: Command): Command {
@@ -11,7 +12,7 @@ export function registerBenchCommand(program: Command): Command {
     .command('bench')
     .description('put load on a running broker over MQTT, and check that every message comes')
     .option('--mqtt <HOST:PORT>', 'a gateway; repeated, clients are spread over them', collect, [])
-    .option('--url <URL>', 'REST API, where the queue is made and removed', 'http://127.0.0.1:18083')
+    .option('--url <URL>', `REST API, where the queue is made and removed; also SLUICE_URL (default: ${DEFAULT_URL})`)
     .option('--api-key <KEY:SECRET>', 'also SLUICE_API_KEY')
     .option('--username <NAME>', 'of the MQTT clients')
     .option('--password <TEXT>', 'also SLUICE_MQTT_PASSWORD')
@@ -28,13 +29,13 @@ export function registerBenchCommand(program: Command): Command {
     .option('--warm-up <S>', 'before it is measured', '2')
     .option('--seconds <S>', 'measured', '10')
     .option('--json', 'print JSON for programs')
-    .action(async (flags: RemoteFlags) => {
+    .action(async (flags: Omit<RemoteFlags, 'url'> & { url?: string }) => {
       // Loaded when it is called: other commands start without them.
       const [{ remoteOf }, { RemoteBench }] = await Promise.all([
         import('./run/remote-options.ts'),
         import('./run/remote-bench.ts'),
       ]);
-      const remote = remoteOf(flags);
+      const remote = remoteOf({ ...flags, url: flags.url ?? (process.env.SLUICE_URL || DEFAULT_URL) });
       if (typeof remote === 'string') {
         process.stderr.write(`error: ${remote}\n`);
         process.exitCode = EXIT_USAGE;

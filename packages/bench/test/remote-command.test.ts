@@ -14,8 +14,13 @@ interface Ended {
 
 /** The command as people type it. */
 async function sluice(...args: string[]): Promise<Ended> {
+  return await sluiceWith({}, ...args);
+}
+
+async function sluiceWith(variables: Record<string, string>, ...args: string[]): Promise<Ended> {
+  const env = { ...process.env, ...variables };
   return await new Promise((resolve) => {
-    execFile(process.execPath, [SLUICE, 'bench', ...args], (error, out, errors) => {
+    execFile(process.execPath, [SLUICE, 'bench', ...args], { env }, (error, out, errors) => {
       resolve({ code: error === null ? 0 : Number(error.code), out, errors });
     });
   });
@@ -64,6 +69,11 @@ describe('sluice bench', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^delivered: .* msg\/s$/m);
     expect(out).toMatch(/^checked: .* lost 0, duplicated 0, out of order 0$/m);
+  });
+
+  test('finds the REST API where other commands find it', async () => {
+    const { code, errors } = await sluiceWith({ SLUICE_URL: 'http://127.0.0.1:2' });
+    expect([code, errors]).toEqual([1, expect.stringContaining('no answer from http://127.0.0.1:2')]);
   });
 
   test.each([
