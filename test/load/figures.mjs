@@ -26,11 +26,12 @@ export class Figures {
 
 export const MB = 1024 * 1024;
 
-/** Of one process, whatever it holds: the room that its heap has for garbage, the space where objects begin, and caches of
- * the storage that fill. A heap that is larger than its room may double. */
-export const ROOM_MB = 160;
-/** Of what is alive, likewise: the caches of recent entries (32 MB), of rows and of what sealed segments hold (8 each). */
-export const ALIVE_MB = 48;
+/** Of one process, whatever it holds, at most: the room that its heap has for garbage (96 MB), the space where objects begin,
+ * and what the storage keeps. A heap that is larger than its room may double. */
+export const ROOM_MB = 128;
+/** Caches, of which each has this bound: messages lately written or read (64 MB), matches of topics (20), rows (8), and rows of
+ * sealed segments (8). */
+export const CACHES_MB = 100;
 
 /** How memory grew from `before` on, in the largest process; `bytes` is what may be alive for what it holds. */
 export function memoryBelow(figures, cluster, what, { now, before, bytes }) {
@@ -40,8 +41,14 @@ export function memoryBelow(figures, cluster, what, { now, before, bytes }) {
   figures.note('  of it alive, on the heap and in buffers', inMb(now.alive), 'MB');
   figures.note('  resident when garbage was thrown away', inMb(now.collected), 'MB');
   const barMb = bytes / MB;
-  figures.below('  alive above before', most(now.alive, before.alive), 'MB', Math.ceil(ALIVE_MB + barMb));
-  figures.below('  resident above before', most(now.resident, before.resident), 'MB', Math.ceil(ROOM_MB + 2 * barMb));
+  const aliveMb = Math.ceil(CACHES_MB + barMb);
+  figures.below('  alive above before', most(now.alive, before.alive), 'MB', aliveMb);
+  figures.below(
+    '  resident above before',
+    most(now.resident, before.resident),
+    'MB',
+    Math.ceil(aliveMb + ROOM_MB + barMb),
+  );
 }
 
 function print(name, value, unit, verdict) {
