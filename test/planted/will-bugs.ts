@@ -15,8 +15,8 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
       bug(
         'queue/src/session/session-machine',
         'an open that is asked again is a take-over, and fires the will of its own client',
-        'return gateway !== 0 && will?.number === epoch && will.ticket === ticket;',
-        'return gateway !== 0 && will?.number === epoch && will.ticket !== ticket && epoch < 0;',
+        'return asked !== undefined && will?.number === epoch && will.ticket === asked.ticket;',
+        'return asked !== undefined && will?.number === epoch && will.ticket !== asked.ticket && epoch < 0;',
       ),
       bug(
         'queue/src/session/session-machine',

@@ -263,7 +263,8 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         identity: text,
         cleanStart: fc.boolean(),
         expiryS: integer,
-        will: fc.option(fc.record({ ticket: integer, delayS: integer, message: bytes }), { nil: undefined }),
+        ticket: integer,
+        will: fc.option(fc.record({ delayS: integer, message: bytes }), { nil: undefined }),
       }),
       message('subscribe', {
         partition: integer,

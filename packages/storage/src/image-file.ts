@@ -4,7 +4,7 @@ import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
 import { checksum } from './checksum.ts';
 import type { KeyValue } from './engine.ts';
-import { type FileOperations, isFullDisk } from './files/file-operations.ts';
+import { errorCode, type FileOperations, isFullDisk } from './files/file-operations.ts';
 import { nodeFileOperations } from './files/node-file-operations.ts';
 
 /**
@@ -273,6 +273,8 @@ export async function listImages(
     try {
       images.push({ path, header: (await readImage(path, files)).header });
     } catch (error) {
+      // It made room for a newer one meanwhile: another group's keeper has nothing to do with who looks.
+      if (errorCode(error) === 'ENOENT') continue;
       if (!(error instanceof SluiceError)) throw error;
       damaged.push(error);
     }

@@ -141,4 +141,21 @@ describe('image file', () => {
     ]);
     expect(damaged.map(({ code }) => code)).toEqual(['IMAGE_DAMAGED']);
   });
+
+  test('lists what is left when one makes room for a newer one meanwhile', async () => {
+    const directory = await temporaryDirectory();
+    for (const groupId of [1, 4]) {
+      await writeImage(join(directory, imageFileName(groupId, 9)), header(9, groupId), some());
+    }
+    const files = {
+      ...nodeFileOperations,
+      list: async (path: string) => {
+        const names = await nodeFileOperations.list(path);
+        await nodeFileOperations.unlink(join(directory, imageFileName(4, 9)));
+        return names;
+      },
+    };
+    const { images, damaged } = await listImages(directory, files);
+    expect([images.map(({ header }) => header.groupId), damaged]).toEqual([[1], []]);
+  });
 });

@@ -93,6 +93,7 @@ export class SessionClient {
       identity: string;
       cleanStart: boolean;
       expiryS: number;
+      ticket: number;
       will: WillToLeave | undefined;
     },
     patienceMs: number,

@@ -20,7 +20,11 @@ const wills = (): Wills => store.partition(1).machine.sessions.wills;
 const counted = (step: string): number => store.metrics.counter('sluice_wills_total', '', { step }).value;
 
 async function connect(clientId: string, says: string, delayS = 0, expiryS = 0): Promise<number> {
-  const { epoch, status } = await gateway.open(clientId, { cleanStart: true, expiryS, will: will(says, delayS) });
+  const { epoch, status } = await gateway.open(clientId, {
+    cleanStart: true,
+    expiryS,
+    will: { delayS, message: Buffer.from(says) },
+  });
   expect(status).toBe('done');
   gateway.attach(clientId, epoch);
   return epoch;

@@ -36,10 +36,10 @@ export class StoredSessions {
   }
 
   async open(asked: SessionAsked): Promise<KeptSession> {
-    const { clientId, identity, cleanStart, expiryS } = asked;
+    const { clientId, identity, cleanStart, expiryS, will } = asked;
     const patienceMs = keepsNothing(asked) ? StoredSessions.DISCARD_MS_MAX : StoredSessions.OPEN_MS_MAX;
-    const will = asked.will === undefined ? undefined : { ticket: ++this.#ticket, ...asked.will };
-    const client = { clientId, identity: identity ?? '', cleanStart, expiryS, will };
+    const ticket = ++this.#ticket;
+    const client = { clientId, identity: identity ?? '', cleanStart, expiryS, ticket, will };
     const answer = await this.client.open(this.partitionOf(clientId), client, patienceMs);
     return { ...answer, expiryS, hasWill: will !== undefined };
   }
@@ -61,7 +61,7 @@ export interface SessionAsked {
   readonly identity: string | undefined;
   readonly cleanStart: boolean;
   readonly expiryS: number;
-  readonly will: Omit<WillToLeave, 'ticket'> | undefined;
+  readonly will: WillToLeave | undefined;
 }
 
 /** What the stores keep for a connection that begins. */

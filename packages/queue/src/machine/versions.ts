@@ -10,5 +10,6 @@
  * | 4       | 2026-11-20 | sessions may have left wills |
  * | 5       | 2026-11-20 | records may say which exchange of their publisher they are, and each queue takes such a one once; sessions may have packet ids |
  * | 6       | 2026-11-21 | sessions may remember refusals with packet ids; no row of before does |
+ * | 7       | 2026-11-21 | opens have a ticket, and sessions remember it: asked again, one begins no session that was there before |
  */
-export const MACHINE_VERSION = 6;
+export const MACHINE_VERSION = 7;

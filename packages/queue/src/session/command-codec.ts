@@ -29,8 +29,11 @@ export const SessionCommandKind = {
 const VERSION = 1;
 /** Of an open that leaves a will and a close that takes it back: an older release must not take them for others. */
 const VERSION_OF_WILLS = 2;
+/** Of an open whose CONNECT has a ticket. */
+const VERSION_OF_TICKETS = 3;
 /** Flags of `open` and of a subscription, and whether a close says anything of the expiry. */
 const CLEAN_START = 1;
+const HAS_WILL = 2;
 const IS_STORED = 1;
 const HAS_EXPIRY = 1;
 const TAKES_WILL_BACK = 2;
@@ -42,7 +45,8 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
 /**
  * Behind the header of every command; varints unless said otherwise, texts with their length.
  *
- *   open         u8 flags, client id, identity, gateway, expiry, [version 2: ticket, will delay, to the end: the will]
+ *   open         u8 flags, client id, identity, gateway, expiry, [version 2: ticket, will delay, to the end: the will],
+ *                [version 3: ticket, and with a will: its delay, to the end: the will]
  *   subscribe    u8 flags, client id, epoch, [count max], [bytes max], then to the end: u8 flags, u8 options, id, filter
  *   unsubscribe  client id, epoch, then to the end: filter
  *   pass         then to the end: client id, epoch, stream id, count of ranges, (from, length) each
@@ -57,14 +61,18 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
 export function encodeSessionCommand(command: SessionCommand): Uint8Array {
   switch (command.type) {
     case 'open-session': {
-      const { will } = command;
-      const writer = begin(SessionCommandKind.OPEN, will === undefined ? VERSION : VERSION_OF_WILLS);
+      const { ticket, will } = command;
+      const former = will === undefined ? VERSION : VERSION_OF_WILLS;
+      const writer = begin(SessionCommandKind.OPEN, ticket === undefined ? former : VERSION_OF_TICKETS);
+      const hasWill = ticket !== undefined && will !== undefined;
       writer
-        .u8(command.cleanStart ? CLEAN_START : 0)
+        .u8((command.cleanStart ? CLEAN_START : 0) | (hasWill ? HAS_WILL : 0))
         .text(command.clientId)
         .text(command.identity);
       writer.varint(command.gateway).varint(command.expiryS);
-      if (will !== undefined) writer.varint(will.ticket).varint(will.delayS).raw(will.message);
+      if (ticket !== undefined) writer.varint(ticket);
+      else if (will !== undefined) writer.varint(will.ticket);
+      if (will !== undefined) writer.varint(will.delayS).raw(will.message);
       return writer.finish();
     }
     case 'subscribe-session': {
@@ -139,12 +147,11 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
 /** @throws SluiceError `COMMAND_UNKNOWN` or `BYTES_MALFORMED`: the partition stops rather than guess. */
 export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
   const [kind, version] = bytes;
-  const mayBeOfWills = kind === SessionCommandKind.OPEN || kind === SessionCommandKind.CLOSE;
-  if (version !== VERSION && !(mayBeOfWills && version === VERSION_OF_WILLS)) throw unknown(bytes);
+  if (version === undefined || version < VERSION || version > newestOf(kind)) throw unknown(bytes);
   const reader = new ByteReader(bytes, COMMAND_HEADER_BYTES);
   switch (kind) {
     case SessionCommandKind.OPEN: {
-      const cleanStart = (reader.u8() & CLEAN_START) !== 0;
+      const flags = reader.u8();
       const clientId = reader.text();
       const identity = reader.text();
       const gateway = reader.varint();
@@ -153,10 +160,14 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
         clientId,
         identity,
         gateway,
-        cleanStart,
+        cleanStart: (flags & CLEAN_START) !== 0,
         expiryS: reader.varint(),
       };
-      if (version === VERSION_OF_WILLS) open.will = readWill(reader);
+      if (version === VERSION_OF_WILLS) open.will = readWill(reader, reader.varint());
+      if (version === VERSION_OF_TICKETS) {
+        open.ticket = reader.varint();
+        if (flags & HAS_WILL) open.will = readWill(reader, open.ticket);
+      }
       return open;
     }
     case SessionCommandKind.SUBSCRIBE: {
@@ -222,6 +233,11 @@ function begin(kind: number, version = VERSION): ByteWriter {
   return new ByteWriter(128).u8(kind).u8(version).u53(0);
 }
 
+function newestOf(kind: number | undefined): number {
+  if (kind === SessionCommandKind.OPEN) return VERSION_OF_TICKETS;
+  return kind === SessionCommandKind.CLOSE ? VERSION_OF_WILLS : VERSION;
+}
+
 function readTexts(reader: ByteReader): string[] {
   const texts: string[] = [];
   while (reader.remaining > 0) texts.push(reader.text());
@@ -229,8 +245,7 @@ function readTexts(reader: ByteReader): string[] {
 }
 
 /** A copy: its row may be kept for longer than the entry. */
-function readWill(reader: ByteReader): LeftWill {
-  const ticket = reader.varint();
+function readWill(reader: ByteReader, ticket: number): LeftWill {
   const delayS = reader.varint();
   return { ticket, delayS, message: reader.raw(reader.remaining).slice() };
 }

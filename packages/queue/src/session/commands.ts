@@ -24,11 +24,16 @@ export interface OpenCommand {
   cleanStart: boolean;
   /** 0: it is to end with its connection, so nothing is begun for it that is not there, unless it leaves a will. */
   expiryS: number;
+  /**
+   * Drawn by the gateway for this CONNECT: an open that is asked again, because its answer was lost, is no take-over, and
+   * what it began was not there before. Absent: of a release that drew one for wills alone.
+   */
+  ticket?: number;
   will?: LeftWill;
 }
 
 export interface LeftWill {
-  /** Drawn by the gateway for this CONNECT: an open that is asked again, because its answer was lost, is no take-over. */
+  /** That of its CONNECT. */
   ticket: number;
   delayS: number;
   /** As the gateway wrote it for whoever will publish it. */

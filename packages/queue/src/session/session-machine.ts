@@ -191,13 +191,13 @@ export class SessionMachine {
   }
 
   #open(command: OpenCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
-    const { clientId, identity, gateway, cleanStart, expiryS, will } = command;
+    const { clientId, identity, gateway, cleanStart, expiryS, ticket = 0, will } = command;
     const known = readSession(rows, clientId);
     const former = known !== undefined && isExpired(known, nowMs) ? undefined : known;
     if (former !== undefined && former.identity !== identity) return { type: 'session-denied' };
-    if (former !== undefined && will !== undefined && this.#isAskedAgain(clientId, former, will.ticket)) {
+    if (former !== undefined && this.#isAskedAgain(clientId, former, ticket, will)) {
       const { epoch, subscriptions } = former;
-      const present = this.wills.of(clientId)?.isPresent === true;
+      const present = ticket === 0 ? this.wills.of(clientId)?.isPresent === true : former.wasPresent;
       const ids = idsInUse(rows, clientId);
       return { type: 'session-opened', epoch, present, subscriptions, ...ids, formerGateway: 0, formerEpoch: 0 };
     }
@@ -214,14 +214,15 @@ export class SessionMachine {
     const epoch = this.#number();
     if (session === undefined) this.#numbers.sessions++;
     const subscriptions = session?.subscriptions ?? [];
-    const row: SessionRow = { epoch, identity, gateway, sinceMs: nowMs, expiryS, subscriptions };
+    // Begun by this very CONNECT, and closed while its answer was on the way: it was not there before.
+    const wasPresent = session !== undefined && (ticket === 0 || session.ticket !== ticket || session.wasPresent);
+    const row: SessionRow = { epoch, identity, gateway, sinceMs: nowMs, expiryS, ticket, wasPresent, subscriptions };
     rows.put(sessionRowKey(clientId), encodeSessionRow(row));
     this.#connected.set(clientId, { epoch, gateway });
     rows.put(connectedRowKey(clientId), encodeConnectedRow({ epoch, gateway }));
-    const present = session !== undefined;
-    if (will !== undefined) this.wills.leave(clientId, epoch, present, will, rows);
+    if (will !== undefined) this.wills.leave(clientId, epoch, wasPresent, will, rows);
     const ids = idsInUse(rows, clientId);
-    return { type: 'session-opened', epoch, present, subscriptions, ...ids, formerGateway, formerEpoch };
+    return { type: 'session-opened', epoch, present: wasPresent, subscriptions, ...ids, formerGateway, formerEpoch };
   }
 
   #subscribe(command: SubscribeCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
@@ -342,9 +343,12 @@ export class SessionMachine {
   }
 
   /** The connection that has the session is the one that asks for it. */
-  #isAskedAgain(clientId: string, { epoch, gateway }: SessionRow, ticket: number): boolean {
+  #isAskedAgain(clientId: string, former: SessionRow, ticket: number, asked: OpenCommand['will']): boolean {
+    const { epoch, gateway } = former;
+    if (gateway === 0) return false;
+    if (ticket !== 0) return former.ticket === ticket;
     const will = this.wills.of(clientId);
-    return gateway !== 0 && will?.number === epoch && will.ticket === ticket;
+    return asked !== undefined && will?.number === epoch && will.ticket === asked.ticket;
   }
 
   /** The session, if this epoch still has it. */

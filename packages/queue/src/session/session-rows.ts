@@ -17,6 +17,10 @@ export interface SessionHead {
   /** Connected or disconnected since, by the partition's time. */
   sinceMs: number;
   expiryS: number;
+  /** Of the CONNECT that has it, or had it last; 0: none was drawn. */
+  ticket: number;
+  /** It was there when that CONNECT came. */
+  wasPresent: boolean;
 }
 
 export interface StoredSubscription {
@@ -44,11 +48,18 @@ export interface NumbersRow {
 }
 
 const VERSION = 1;
+/** Of a session whose CONNECT has a ticket. */
+const VERSION_OF_TICKETS = 2;
 
-/** u8 version, then varints: epoch, identity, gateway, since, expiry, then to the end: u8 options, id, stream id, filter. */
+/**
+ * u8 version, then varints: epoch, identity, gateway, since, expiry, [version 2: ticket, u8 was present], then to the end:
+ * u8 options, id, stream id, filter.
+ */
 export function encodeSessionRow(row: SessionRow): Uint8Array {
-  const writer = new ByteWriter(128).u8(VERSION).varint(row.epoch).text(row.identity).varint(row.gateway);
+  const version = row.ticket === 0 ? VERSION : VERSION_OF_TICKETS;
+  const writer = new ByteWriter(128).u8(version).varint(row.epoch).text(row.identity).varint(row.gateway);
   writer.varint(row.sinceMs).varint(row.expiryS);
+  if (version === VERSION_OF_TICKETS) writer.varint(row.ticket).u8(row.wasPresent ? 1 : 0);
   for (const { filter, options, subscriptionId, streamId } of row.subscriptions) {
     writer.u8(options).varint(subscriptionId).varint(streamId).text(filter);
   }
@@ -56,8 +67,8 @@ export function encodeSessionRow(row: SessionRow): Uint8Array {
 }
 
 export function decodeSessionRow(value: Uint8Array): SessionRow {
-  const reader = readerOf(value, 'session');
-  const { epoch, identity, gateway, sinceMs, expiryS } = readHead(reader);
+  const reader = readerOf(value, 'session', VERSION_OF_TICKETS);
+  const head = readHead(reader, value[0]);
   const subscriptions: StoredSubscription[] = [];
   while (reader.remaining > 0) {
     const options = reader.u8();
@@ -65,21 +76,24 @@ export function decodeSessionRow(value: Uint8Array): SessionRow {
     const streamId = reader.varint();
     subscriptions.push({ filter: reader.text(), options, subscriptionId, streamId });
   }
-  return { epoch, identity, gateway, sinceMs, expiryS, subscriptions };
+  return { ...head, subscriptions };
 }
 
 /** Without its subscriptions, of which there may be a thousand. */
 export function decodeSessionHead(value: Uint8Array): SessionHead {
-  return readHead(readerOf(value, 'session'));
+  return readHead(readerOf(value, 'session', VERSION_OF_TICKETS), value[0]);
 }
 
-function readHead(reader: ByteReader): SessionHead {
+function readHead(reader: ByteReader, version: number | undefined): SessionHead {
+  const hasTicket = version === VERSION_OF_TICKETS;
   const epoch = reader.varint();
   const identity = reader.text();
   const gateway = reader.varint();
   const sinceMs = reader.varint();
   const expiryS = reader.varint();
-  return { epoch, identity, gateway, sinceMs, expiryS };
+  const ticket = hasTicket ? reader.varint() : 0;
+  const wasPresent = hasTicket ? reader.u8() !== 0 : true;
+  return { epoch, identity, gateway, sinceMs, expiryS, ticket, wasPresent };
 }
 
 /** Its client has been away for as long as it may. */
@@ -141,10 +155,10 @@ export function decodeNumbersRow(value: Uint8Array): NumbersRow {
 }
 
 /** @throws SluiceError for a row of a newer release. */
-export function readerOf(value: Uint8Array, what: string): ByteReader {
+export function readerOf(value: Uint8Array, what: string, newest: number = VERSION): ByteReader {
   const reader = new ByteReader(value);
   const version = reader.u8();
-  if (version !== VERSION) {
+  if (version < VERSION || version > newest) {
     throw new SluiceError('ROW_UNKNOWN', `${what} row of version ${version}`, {
       hint: 'this node runs an older release than the one that wrote its data: upgrade it',
     });

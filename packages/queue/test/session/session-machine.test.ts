@@ -53,6 +53,43 @@ describe('a session', () => {
     expect(world.machine.connected('c1')).toMatchObject({ gateway: 2 });
   });
 
+  test('that its own CONNECT began was not there before, however often the store is asked', () => {
+    const asked: OpenCommand = { ...OPEN, ticket: 7 };
+    const first = world.run(asked);
+    expect(first).toMatchObject({ type: 'session-opened', present: false });
+    // The answer was lost; nobody is taken over, and the number stays.
+    expect(world.run(asked)).toEqual(first);
+    const epoch = first.type === 'session-opened' ? first.epoch : 0;
+    subscribe('c1', epoch, 'a');
+    // The way to its gateway was gone for long.
+    world.run({ type: 'close-session', clientId: 'c1', epoch, expiryS: undefined });
+    const again = world.run(asked);
+    expect(again).toMatchObject({ present: false, formerGateway: 0 });
+    expect(again.type === 'session-opened' && again.epoch).toBeGreaterThan(epoch);
+    expect(world.run({ ...OPEN, ticket: 8, gateway: 2 })).toMatchObject({ present: true, formerGateway: 1 });
+    expect(world.run({ ...OPEN, ticket: 8, gateway: 2 })).toMatchObject({ present: true, formerGateway: 0 });
+  });
+
+  test('that a CONNECT asked to be new is made new once', () => {
+    const before = open();
+    subscribe('c1', before, 'a');
+    const asked: OpenCommand = { ...OPEN, cleanStart: true, ticket: 9 };
+    const first = world.run(asked);
+    expect(first).toMatchObject({ present: false, subscriptions: [], formerGateway: 1 });
+    const epoch = first.type === 'session-opened' ? first.epoch : 0;
+    subscribe('c1', epoch, 'b');
+    expect(world.run(asked)).toMatchObject({ epoch, present: false, subscriptions: [{ filter: 'b' }] });
+  });
+
+  test('of a release without tickets is read as ever', () => {
+    const epoch = open();
+    expect(world.rowBytes('c1')?.[0]).toBe(1);
+    expect(world.session('c1')).toMatchObject({ epoch, ticket: 0, wasPresent: true });
+    open({ ticket: 300 });
+    expect(world.rowBytes('c1')?.[0]).toBe(2);
+    expect(world.session('c1')).toMatchObject({ ticket: 300, wasPresent: true });
+  });
+
   test('is over when its client stays away for as long as its expiry says, and not before', () => {
     const epoch = open();
     world.run({ type: 'close-session', clientId: 'c1', epoch, expiryS: 10 });

@@ -69,8 +69,12 @@ export class SessionWorld implements StreamHost {
     this.machine = SessionMachine.restore(resident, this);
   }
 
+  rowBytes(clientId: string): Uint8Array | undefined {
+    return this.rows.get(text(sessionRowKey(clientId)));
+  }
+
   session(clientId: string): SessionRow | undefined {
-    const value = this.rows.get(text(sessionRowKey(clientId)));
+    const value = this.rowBytes(clientId);
     return value === undefined ? undefined : decodeSessionRow(value);
   }
 

@@ -228,6 +228,20 @@ describe('rows and commands', () => {
     }
   });
 
+  test('of tickets stay what they are', () => {
+    const ticketed = { ...OPEN_BY_EVE, ticket: 300 };
+    const commands: OpenCommand[] = [
+      { ...ticketed, cleanStart: true },
+      { ...ticketed, will: { ticket: 300, delayS: 5, message: new Uint8Array(Buffer.from('bye')) } },
+    ];
+    const encoded = commands.map(encodeSessionCommand);
+    expect(encoded.map(hex)).toEqual([
+      '2003000000000000000001026331036576650 23cac02'.replace(' ', ''),
+      '20030000000000000000020263310365766502 3cac0205627965'.replace(' ', ''),
+    ]);
+    expect(encoded.map(decodeSessionCommand)).toEqual(commands);
+  });
+
   test('of a later release stop the partition', () => {
     const bytes = encodeSessionCommand({ ...CLOSE, takesWillBack: true });
     bytes[1] = 3;

@@ -24,6 +24,8 @@ export type SessionsRequest =
       cleanStart: boolean;
       /** Seconds; 0xffffffff: never. */
       expiryS: number;
+      /** One a CONNECT, so that asking twice is not taken for two connections; 0: none was drawn. */
+      ticket: number;
       /** Kept before the answer; undefined: it leaves none. */
       will: WillToLeave | undefined;
     }
@@ -74,8 +76,6 @@ export type SessionsRequest =
   | { type: 'next-page'; partition: number };
 
 export interface WillToLeave {
-  /** One a CONNECT, so that asking twice is not taken for two connections. */
-  ticket: number;
   delayS: number;
   /** For whichever gateway publishes it; the store does not read it. */
   message: Uint8Array;

@@ -40,9 +40,11 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         head.varint(message.expiryS);
         writeFlag(head, message.will !== undefined);
         if (message.will !== undefined) {
-          head.varint(message.will.ticket).varint(message.will.delayS);
+          // Where releases look for it that draw one for wills alone.
+          head.varint(message.ticket).varint(message.will.delayS);
           data.push(message.will.message);
         }
+        head.varint(message.ticket);
         return;
       case 'subscribe':
         head.varint(message.requestId).text(message.clientId).varint(message.epoch);
@@ -88,16 +90,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
     const partition = head.integer();
     switch (type) {
       case 'open':
-        return {
-          type,
-          partition,
-          requestId: head.integer(),
-          clientId: head.text(),
-          identity: head.text(),
-          cleanStart: head.flag(),
-          expiryS: head.integer(),
-          will: head.flag() ? { ticket: head.integer(), delayS: head.integer(), message: head.data() } : undefined,
-        };
+        return readOpen(head, partition);
       case 'subscribe':
         return {
           type,
@@ -288,6 +281,19 @@ function readSubscriptions(head: HeadReader): StoredSubscriptionView[] {
 }
 
 const REFUSED = 1;
+
+function readOpen(head: HeadReader, partition: number): Extract<SessionsRequest, { type: 'open' }> {
+  const requestId = head.integer();
+  const clientId = head.text();
+  const identity = head.text();
+  const cleanStart = head.flag();
+  const expiryS = head.integer();
+  const hasWill = head.flag();
+  const ticketOfWill = hasWill ? head.integer() : 0;
+  const will = hasWill ? { delayS: head.integer(), message: head.data() } : undefined;
+  const ticket = head.hasMore ? head.integer() : ticketOfWill;
+  return { type: 'open', partition, requestId, clientId, identity, cleanStart, expiryS, ticket, will };
+}
 
 function writeStep(head: ByteWriter, step: ExchangeStep): void {
   writeName(head, STEPS, step.type);

@@ -168,7 +168,7 @@ export class SessionService implements WillGateways {
   }
 
   async #open(gateway: SessionGateway, partition: Partition, request: RequestOf<'open'>): Promise<void> {
-    const { requestId, clientId, identity, cleanStart, expiryS, will } = request;
+    const { requestId, clientId, identity, cleanStart, expiryS, ticket, will } = request;
     if (expiryS === 0 && will === undefined && !(await isKnown(partition, clientId))) {
       gateway.answer(requestId, partition.serves ? 'done' : 'not-leader', partition.leader);
       return;
@@ -181,7 +181,8 @@ export class SessionService implements WillGateways {
       cleanStart,
       expiryS: Math.min(expiryS, EXPIRY_NEVER_S),
     };
-    if (will !== undefined) command.will = will;
+    if (ticket !== 0) command.ticket = ticket;
+    if (will !== undefined) command.will = { ticket, ...will };
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
       const { epoch, present, subscriptions, taken, bound, refused, formerGateway, formerEpoch } = reply;

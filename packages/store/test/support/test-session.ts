@@ -6,6 +6,9 @@ import { type TestStore, until } from './test-store.ts';
 type Answer = Extract<SessionsResponse, { type: 'answer' }>;
 type Asked = SessionsRequest extends infer R ? (R extends { requestId: number } ? Omit<R, 'requestId'> : never) : never;
 
+/** Tickets of CONNECTs. */
+let drawn = 0;
+
 /** A gateway, as far as sessions go: one partition, one channel, and what came over it. */
 export class TestSessions {
   readonly partition = 1;
@@ -44,10 +47,11 @@ export class TestSessions {
 
   open(
     clientId: string,
-    over: { cleanStart?: boolean; expiryS?: number; identity?: string; will?: WillToLeave } = {},
+    over: { cleanStart?: boolean; expiryS?: number; identity?: string; ticket?: number; will?: WillToLeave } = {},
   ): Promise<Answer> {
-    const { cleanStart = false, expiryS = 600, identity = '', will } = over;
-    return this.ask({ type: 'open', partition: this.partition, clientId, identity, cleanStart, expiryS, will });
+    const { cleanStart = false, expiryS = 600, identity = '', ticket = ++drawn, will } = over;
+    const { partition } = this;
+    return this.ask({ type: 'open', partition, clientId, identity, cleanStart, expiryS, ticket, will });
   }
 
   async subscribe(clientId: string, epoch: number, ...filters: string[]): Promise<number[]> {
