@@ -6,6 +6,7 @@ import type { WebSocket, WebSocketServer } from 'ws';
 import type { ByteChannel, ByteSink, PeerCertificate } from '../connection/byte-channel.ts';
 import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
 import { type Address, peerNameOf } from './listener.ts';
+import { SlicedMessages } from './sliced-messages.ts';
 import {
   type Entrance,
   type EntranceOptions,
@@ -113,6 +114,8 @@ class WebSocketChannel implements ByteChannel {
   readonly #client: WebSocket;
   readonly #socket: Socket;
   #closeCode = NORMAL_CLOSURE;
+  #isPaused = false;
+  #isSlicing = false;
 
   constructor(client: WebSocket, socket: Socket, peer: Peer, transport: 'ws' | 'wss') {
     this.transport = transport;
@@ -131,24 +134,35 @@ class WebSocketChannel implements ByteChannel {
   open(sink: ByteSink): void {
     const client = this.#client;
     let kept = 0;
+    const messages = new SlicedMessages(
+      (chunk) => sink.bytes(chunk),
+      (isWaiting) => this.#slicing(isWaiting),
+    );
+    const misused = (why: string): void => {
+      messages.drop();
+      sink.misused(why);
+    };
     client.on('message', (data: Buffer, isBinary: boolean) => {
       kept = 0;
       if (this.#closeCode !== NORMAL_CLOSURE) return;
-      if (isBinary) sink.bytes(data);
+      if (isBinary) messages.push(data);
       else {
         this.#closeCode = UNSUPPORTED_DATA;
-        sink.misused('a text frame [MQTT-6.0.0-1]');
+        misused('a text frame [MQTT-6.0.0-1]');
       }
     });
     // Frames that break their own rules. The library has answered them.
-    client.on('error', (error) => sink.misused(`WebSocket: ${error.message}`));
-    client.on('close', () => sink.closed());
+    client.on('error', (error) => misused(`WebSocket: ${error.message}`));
+    client.on('close', () => {
+      messages.flush();
+      sink.closed();
+    });
     this.#socket.on('drain', () => sink.drained());
     // Behind the library's own listener: what it did not hand on, it keeps.
     this.#socket.on('data', (chunk: Buffer) => {
       kept += chunk.length;
       if (kept <= sink.pieceBytesMax + PIECE_SLACK_BYTES) return;
-      sink.misused('a frame larger than any CONNECT');
+      misused('a frame larger than any CONNECT');
       client.terminate();
     });
   }
@@ -161,16 +175,24 @@ class WebSocketChannel implements ByteChannel {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#client.pause();
   }
   resume(): void {
-    this.#client.resume();
+    this.#isPaused = false;
+    if (!this.#isSlicing) this.#client.resume();
   }
   end(): void {
     this.#client.close(this.#closeCode);
   }
   destroy(): void {
     this.#client.terminate();
+  }
+
+  #slicing(isSlicing: boolean): void {
+    this.#isSlicing = isSlicing;
+    if (isSlicing) this.#client.pause();
+    else if (!this.#isPaused) this.#client.resume();
   }
 }
 
