@@ -92,6 +92,41 @@ describe('frames', () => {
     expect([...gateway.gateway.connections()][0]?.transport).toBe('ws');
   });
 
+  test('what comes behind a message of megabytes waits for it, the end of the connection, too', async () => {
+    await gateway.stop();
+    gateway = await TestGateway.start({ maximumPacketSizeBytes: 4_000_000 });
+    const payload = Buffer.alloc(3_000_000, 'large');
+    const large: Packet = {
+      type: PacketType.PUBLISH,
+      topic: 't',
+      payload,
+      qos: 0,
+      retain: false,
+      dup: false,
+      packetId: 0,
+    };
+    const subscription = { filter: 't', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    const socket = await open();
+    const packets = packetsOf(socket);
+    socket.send(CONNECT);
+    socket.send(encode({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] }, 5));
+    socket.send(Buffer.concat([encode(large, 5), PING]));
+    socket.send(PING);
+    await until(() => packets.length === 5);
+    const { CONNACK, SUBACK, PUBLISH, PINGRESP } = PacketType;
+    expect(packets.map(({ type }) => type)).toEqual([CONNACK, SUBACK, PUBLISH, PINGRESP, PINGRESP]);
+    const other = await open();
+    other.send(
+      encode({ type: PacketType.CONNECT, protocolVersion: 5, clientId: 'y', cleanStart: true, keepAliveS: 0 }, 5),
+    );
+    other.send(encode(large, 5));
+    other.send(encode({ type: PacketType.DISCONNECT, reasonCode: 0 }, 5));
+    other.close();
+    await until(() => packets.length === 6);
+    expect(packets.at(-1)).toMatchObject({ type: PUBLISH, topic: 't' });
+    expect(Buffer.from((packets.at(-1) as typeof large).payload).equals(payload)).toBe(true);
+  });
+
   test('text is refused', async () => {
     const socket = await open();
     socket.send(CONNECT.toString());
