@@ -68,6 +68,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       nodes: () => this.#nodeIds(),
       partitions: () => this.#machine?.partitions() ?? [],
       leader: () => this.leader,
+      otherCoordinators: () => this.#otherCoordinators(),
       node: (nodeId) => this.#machine?.node(nodeId),
       // The coordinators hear from each other all the time.
       seemsDead: (nodeId) => !this.#options.host.peerAlive(nodeId) && this.#metadataMembers().includes(nodeId),
@@ -317,6 +318,11 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   #metadataMembers(): readonly number[] {
     const membership = this.#options.host.status(META_GROUP_ID)?.membership;
     return membership === undefined ? [] : [...members(membership)];
+  }
+
+  #otherCoordinators(): readonly number[] {
+    if (this.#machine === undefined) return [];
+    return this.coordinators().flatMap(({ nodeId }) => (nodeId === this.#options.nodeId ? [] : nodeId));
   }
 
   #nodeIds(): readonly number[] {

@@ -24,7 +24,8 @@ type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
  * Pushes the cluster's image to the nodes that watch it and knows which epoch each acts on. A change may then be
  * answered when it is true everywhere, not when it is merely written down.
  *
- * Only the leading coordinator serves it; the others send who asks to it. All of them remember the newest changes, so
+ * Only the leading coordinator serves it; the others send who asks to it, and one that is not told who leads (it may
+ * have been exchanged itself) to each of the others it knows of in turn. All of them remember the newest changes, so
  * that a node that comes from a former leader gets what changed since, and not a hundred thousand queues again.
  */
 export class TopologyFeed {
@@ -38,6 +39,7 @@ export class TopologyFeed {
   #told: LivenessNews = NO_NEWS;
   #livenessDue = false;
   #toldMs = 0;
+  #turn = 0;
 
   /** Changes remembered for who comes back; beyond that it gets the whole image. */
   static readonly RECENT_MAX = 1_024;
@@ -163,9 +165,15 @@ export class TopologyFeed {
   }
 
   #elsewhere(): TopologyUpdate {
-    const leader = this.#options.leader();
+    const leader = this.#options.leader() || this.#another();
     const node = this.#options.node(leader);
     return { type: 'elsewhere', leader, address: node?.address, name: node?.name };
+  }
+
+  /** Whoever asks may know of nobody else that is left. */
+  #another(): number {
+    const others = this.#options.otherCoordinators();
+    return others[this.#turn++ % Math.max(1, others.length)] ?? 0;
   }
 
   #watch(channel: FeedChannel, nodeId: number, clusterId: string, epoch: number): void {
@@ -265,6 +273,8 @@ export interface TopologyFeedOptions {
   seemsDead(nodeId: number): boolean;
   /** Who leads the metadata as far as this node knows; 0: unknown. */
   leader(): number;
+  /** Those that this one knows of and that are not gone, without itself. */
+  otherCoordinators(): readonly number[];
   node(nodeId: number): NodeInfo | undefined;
   assignments(): readonly QueueAssignment[];
   /** A report said something new. */

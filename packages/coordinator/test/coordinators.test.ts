@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { NodeInfo, NodeRegistration, NodeRole } from '@sluice/meta/node-info';
+import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import { codeOf, nodeInfo, ok, PARTITIONS, spec, TestCluster, type TestNode, until } from './support/test-cluster.ts';
 
 const ALL: readonly NodeRole[] = ['gateway', 'store', 'coordinator'];
@@ -94,11 +95,21 @@ describe('three coordinators', () => {
     expect(cluster.node(4).topology.replicasOf(1)).toHaveLength(3);
   });
 
-  test('without any coordinator the image stays, and changes say that they were not made', async () => {
+  test('without a majority of coordinators the image stays; the last one sends who asks to each of the others', async () => {
     ok(await cluster.node(4).queues.create(spec('before')));
     const { topology, queues } = cluster.node(4);
     const { epoch } = topology;
-    for (const nodeId of [1, 2, 3]) await cluster.kill(nodeId);
+    for (const nodeId of [1, 2]) await cluster.kill(nodeId);
+    await until(() => cluster.node(3).coordinator?.leader === 0, 'nobody leads');
+    const channel = cluster.network.node(4).open<TopologyFeedRequest, TopologyUpdate>(3, 'topology');
+    const updates: TopologyUpdate[] = [];
+    channel.onMessage((update) => updates.push(update));
+    for (let i = 0; i < 4; i++) channel.send({ type: 'watch', clusterId: topology.clusterId, epoch });
+    await until(() => updates.length === 4, 'it was answered');
+    channel.close();
+    expect(updates).toContainEqual({ type: 'elsewhere', leader: 1, address: 'n1:7000', name: 'n1' });
+    expect(updates).toContainEqual({ type: 'elsewhere', leader: 2, address: 'n2:7000', name: 'n2' });
+    await cluster.kill(3);
     expect(topology.epoch).toBe(epoch);
     expect(ok(await queues.get('before')).name).toBe('before');
   });

@@ -47,6 +47,8 @@ let image: TopologyImage | undefined;
 let nodes: number[];
 let nowMs: number;
 let dead: Set<number>;
+let leader: number;
+let others: number[];
 let liveness: NodeLiveness;
 
 const imageAt = (epoch: number): TopologyImage => ({
@@ -89,6 +91,8 @@ beforeEach(() => {
   nodes = [2, 3];
   nowMs = 100_000;
   dead = new Set();
+  leader = 7;
+  others = [7];
   liveness = new NodeLiveness(SILENCE_MS);
   feed = new TopologyFeed({
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
@@ -98,8 +102,9 @@ beforeEach(() => {
     nodes: () => nodes,
     partitions: () => [],
     seemsDead: (nodeId) => dead.has(nodeId),
-    leader: () => 7,
-    node: (nodeId) => ({ ...NODE, nodeId }),
+    leader: () => leader,
+    otherCoordinators: () => others,
+    node: (nodeId) => (nodeId === 0 ? undefined : { ...NODE, nodeId }),
     assignments: () => [],
     onMoved: () => {},
     defer: (task) => queueMicrotask(task),
@@ -202,6 +207,24 @@ describe('a node that watches', () => {
     change(4);
     await turn();
     expect(watcher.of('delta')).toEqual([]);
+  });
+
+  test('is sent to the other coordinators in turn by one that was not told who leads', async () => {
+    feed.leadership(false);
+    leader = 0;
+    others = [5, 6];
+    const sentTo = async (): Promise<(number | string | undefined)[]> => {
+      const watcher = new Watcher(2);
+      await turn();
+      return watcher.of('elsewhere').flatMap((update) => [update.leader, update.address]);
+    };
+    expect([await sentTo(), await sentTo(), await sentTo()]).toEqual([
+      [5, 'n7:1'],
+      [6, 'n7:1'],
+      [5, 'n7:1'],
+    ]);
+    others = [];
+    expect(await sentTo()).toEqual([0, undefined]);
   });
 
   test('hears who leads and who lives: once a turn, when it changed, and every second', async () => {

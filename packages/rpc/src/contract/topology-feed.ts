@@ -32,8 +32,9 @@ export type TopologyUpdate =
   | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
   /**
-   * This coordinator does not lead: watch that one. 0 when it does not know who does. Where it listens is said too: who was
-   * away while the coordinators were exchanged has never heard of it. Missing when an older coordinator says it.
+   * This coordinator does not lead: watch that one; when it does not know who does, another one it knows of, each time the
+   * next, and 0 when there is none. Where it listens is said too: who was away while the coordinators were exchanged has
+   * never heard of it. Missing when an older coordinator says it.
    */
   | { type: 'elsewhere'; leader: number; address?: string | undefined; name?: string | undefined };
 
