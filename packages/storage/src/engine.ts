@@ -32,7 +32,10 @@ export interface KeyValue {
 }
 export interface KeyValueWrite {
   readonly key: Uint8Array;
-  /** The key as latin1, from who has it: whoever gathers writes asks for no bytes of the key then. */
+  /**
+   * The key as latin1, from who has it and changes neither row nor value any more: whoever gathers writes keeps it as it
+   * is, and asks for no bytes of the key.
+   */
   readonly id?: string;
   value: Uint8Array | undefined;
   /** No row had this key before: whoever gathers writes may forget one that is deleted before it was handed on. */

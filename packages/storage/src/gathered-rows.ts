@@ -2,82 +2,115 @@ import type { KeyValue, KeyValueWrite } from './engine.ts';
 
 /**
  * Rows of several writes, the last value of each; undefined: deleted. Keys are kept as latin1, which compares as bytes do.
+ * They lie by the first bytes of their keys, which for those who use the engine are a group and a table: a scan goes
+ * through those of its tables, and not through all that waits.
  */
 export class GatheredRows {
-  readonly #rows = new Map<string, Uint8Array | undefined>();
-  /** Rows that are here and were nowhere before: when one is deleted, nothing is left to be written. */
-  readonly #new = new Set<string>();
+  readonly #tables = new Map<number, Map<string, KeyValueWrite>>();
+  size = 0;
   bytes = 0;
 
-  get size(): number {
-    return this.#rows.size;
-  }
-
-  /** Copies what it is given. */
+  /** Keeps rows that have a name, and copies others. A row that was nowhere before and is deleted leaves nothing to be written. */
   add(batch: readonly KeyValueWrite[]): void {
     for (let i = 0; i < batch.length; i++) {
       const row = batch[i] as KeyValueWrite;
-      const { value, isNew } = row;
       const id = row.id ?? textOf(row.key);
-      if (value === undefined && (isNew === true || this.#new.delete(id))) {
-        this.#drop(id);
+      const table = this.#tableOf(id);
+      const before = table.get(id);
+      const isNew = row.isNew === true || before?.isNew === true;
+      if (row.value === undefined && isNew) {
+        if (before !== undefined) this.#drop(table, id, before);
         continue;
       }
-      if (isNew === true) this.#new.add(id);
-      this.#put(id, value === undefined ? undefined : Buffer.from(value));
+      const kept = row.id === undefined ? copyOf(id, row) : row;
+      kept.isNew = isNew;
+      this.#put(table, id, kept, before);
     }
   }
 
-  #put(id: string, value: Uint8Array | undefined): void {
-    this.bytes += (value?.length ?? 0) - (this.#rows.get(id)?.length ?? 0);
-    if (!this.#rows.has(id)) this.bytes += id.length;
-    this.#rows.set(id, value);
+  #tableOf(id: string): Map<string, KeyValueWrite> {
+    const prefix = prefixOf(id);
+    let table = this.#tables.get(prefix);
+    if (table === undefined) {
+      table = new Map();
+      this.#tables.set(prefix, table);
+    }
+    return table;
   }
 
-  #drop(id: string): void {
-    const before = this.#rows.get(id);
-    if (this.#rows.delete(id)) this.bytes -= id.length + (before?.length ?? 0);
+  #put(table: Map<string, KeyValueWrite>, id: string, row: KeyValueWrite, before: KeyValueWrite | undefined): void {
+    this.bytes += (row.value?.length ?? 0) - (before?.value?.length ?? 0);
+    if (before === undefined) {
+      this.bytes += id.length;
+      this.size++;
+    }
+    table.set(id, row);
+  }
+
+  #drop(table: Map<string, KeyValueWrite>, id: string, row: KeyValueWrite): void {
+    table.delete(id);
+    this.bytes -= id.length + (row.value?.length ?? 0);
+    this.size--;
   }
 
   /** Newer ones. What the engine has taken of these is not known. */
   addAll(newer: GatheredRows): void {
-    for (const [id, value] of newer.#rows) this.#put(id, value);
-    this.#new.clear();
+    for (const table of newer.#tables.values()) {
+      for (const [id, row] of table) {
+        const mine = this.#tableOf(id);
+        this.#put(mine, id, row, mine.get(id));
+      }
+    }
+    for (const table of this.#tables.values()) for (const row of table.values()) row.isNew = false;
   }
 
   /** Newer ones of [from, to). */
   addRange(newer: GatheredRows, from: Uint8Array, to: Uint8Array): void {
     const [first, end] = [textOf(from), textOf(to)];
-    for (const [id, value] of newer.#rows) if (id >= first && id < end) this.#rows.set(id, value);
+    const [firstPrefix, endPrefix] = [prefixOf(first), prefixOf(end)];
+    for (const [prefix, table] of newer.#tables) {
+      if (prefix < firstPrefix || prefix > endPrefix) continue;
+      for (const [id, row] of table) {
+        if (id < first || id >= end) continue;
+        const mine = this.#tableOf(id);
+        this.#put(mine, id, row, mine.get(id));
+      }
+    }
   }
 
   has(key: Uint8Array): boolean {
-    return this.#rows.has(textOf(key));
+    const id = textOf(key);
+    return this.#tables.get(prefixOf(id))?.has(id) === true;
   }
 
   /** A copy. */
   get(key: Uint8Array): Uint8Array | undefined {
-    const value = this.#rows.get(textOf(key));
+    const id = textOf(key);
+    const value = this.#tables.get(prefixOf(id))?.get(id)?.value;
     return value === undefined ? undefined : Buffer.from(value);
   }
 
   writes(): KeyValueWrite[] {
     const writes: KeyValueWrite[] = [];
-    for (const [id, value] of this.#rows) writes.push({ key: Buffer.from(id, 'latin1'), value });
+    for (const table of this.#tables.values()) for (const row of table.values()) writes.push(row);
     return writes;
   }
 
   merge(): RowMerge {
-    return new RowMerge([...this.#rows].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const rows: GatheredRow[] = [];
+    for (const table of this.#tables.values()) for (const [id, { value }] of table) rows.push([id, value]);
+    return new RowMerge(rows.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 }
 
+type GatheredRow = [id: string, value: Uint8Array | undefined];
+
 /** Puts gathered rows in place of, between and behind those that are stored, in their order. */
 export class RowMerge {
-  readonly #gathered: readonly [string, Uint8Array | undefined][];
+  readonly #gathered: readonly GatheredRow[];
   #at = 0;
 
-  constructor(gathered: readonly [string, Uint8Array | undefined][]) {
+  constructor(gathered: readonly GatheredRow[]) {
     this.#gathered = gathered;
   }
 
@@ -98,11 +131,20 @@ export class RowMerge {
   }
 
   #put(rows: KeyValue[]): void {
-    const [id, value] = this.#gathered[this.#at++] as [string, Uint8Array | undefined];
+    const [id, value] = this.#gathered[this.#at++] as GatheredRow;
     if (value !== undefined) rows.push({ key: Buffer.from(id, 'latin1'), value: Buffer.from(value) });
   }
 }
 
 function textOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+}
+
+function copyOf(id: string, { value }: KeyValueWrite): KeyValueWrite {
+  return { key: Buffer.from(id, 'latin1'), value: value === undefined ? undefined : Buffer.from(value), isNew: false };
+}
+
+/** Ascends with the keys, also with those that are shorter. */
+function prefixOf(id: string): number {
+  return (id.charCodeAt(0) << 16) | (id.charCodeAt(1) << 8) | id.charCodeAt(2);
 }

@@ -37,9 +37,9 @@ export class GatheringEngine implements Engine {
   #closed: Promise<void> | undefined;
 
   static readonly LINGER_MS = 100;
-  /** Encoding and sealing these holds up the event loop for some four milliseconds. */
-  static readonly ROWS_MAX = 1024;
-  static readonly BYTES_MAX = 512 * 1024;
+  /** Those of some thousand queues that are used in turn, and of what lies in them: a few batches of the apply loop. */
+  static readonly ROWS_MAX = 8192;
+  static readonly BYTES_MAX = 1024 * 1024;
 
   constructor(engine: Engine) {
     this.#engine = engine;

@@ -61,6 +61,24 @@ describe('writes gathered in front of an engine', () => {
     await expect(engine.write([{ ...put(1, 1), id: '' }], UNSYNCED)).rejects.toThrow('keys are not empty');
   });
 
+  test('are seen among others of their table and beside those of other tables', async () => {
+    const row = (group: number, table: number, n: number): KeyValueWrite => {
+      const bytes = Uint8Array.of(0, group, table, n);
+      return { key: bytes, value: Uint8Array.of(n), id: Buffer.from(bytes).toString('latin1') };
+    };
+    const of = async (from: number[], to: number[]) =>
+      (await engine.scan(Uint8Array.from(from), Uint8Array.from(to), 99)).map(({ key: [, group, table, n] }) =>
+        [group, table, n].join('.'),
+      );
+    await engine.write([row(1, 66, 2), row(2, 66, 5), row(1, 69, 7)], { sync: true });
+    await engine.write([row(1, 66, 1), row(1, 66, 3), row(1, 81, 4), row(2, 66, 6)], UNSYNCED);
+    await engine.write([{ ...row(1, 66, 2), value: undefined }], UNSYNCED);
+    expect(await of([0, 1, 66, 0], [0, 1, 66, 9])).toEqual(['1.66.1', '1.66.3']);
+    expect(await of([0, 1, 66, 2], [0, 1, 67])).toEqual(['1.66.3']);
+    expect(await of([0, 1, 67], [0, 2])).toEqual(['1.69.7', '1.81.4']);
+    expect(await of([0], [1])).toEqual(['1.66.1', '1.66.3', '1.69.7', '1.81.4', '2.66.5', '2.66.6']);
+  });
+
   test('go down as one, each row as it was written last', async () => {
     await engine.write([put(1, 1), put(2, 2)], UNSYNCED);
     await engine.write([put(1, 3), gone(2)], UNSYNCED);
@@ -174,8 +192,8 @@ describe('writes gathered in front of an engine', () => {
     const many = [...Array(GatheringEngine.ROWS_MAX).keys()].map((n) => put(n, 1));
     await engine.write(many, UNSYNCED);
     await settled();
-    await expect(engine.write([put(5000, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
-    expect(await engine.get(key(5000))).toBeUndefined();
+    await expect(engine.write([put(60_000, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
+    expect(await engine.get(key(60_000))).toBeUndefined();
     expect((await engine.get(key(7)))?.[0]).toBe(1);
     expect(engine.isFull).toBe(true);
     below.isFull = false;
@@ -183,7 +201,7 @@ describe('writes gathered in front of an engine', () => {
     await settled();
     expect(below.batches[0]).toHaveLength(GatheringEngine.ROWS_MAX);
     expect(engine.isFull).toBe(false);
-    await engine.write([put(5000, 1)], UNSYNCED);
+    await engine.write([put(60_000, 1)], UNSYNCED);
   });
 
   test('an engine that failed is not written any more, and who writes is told', async () => {

@@ -51,6 +51,24 @@ async function openAndReadAll(directory: string): Promise<string[]> {
 describe('rocksdb engine', () => {
   engineContract(async () => openRocksDbEngine(await temporaryDirectory()));
 
+  test('a write of many rows is whole, after those before it, also when a close comes while it is encoded', async () => {
+    const directory = await temporaryDirectory();
+    const engine = await openRocksDbEngine(directory);
+    await fill(engine, 0, 3);
+    const rows = [...Array(2000).keys()].map((i) => ({ key: key(i), value: i === 1 ? undefined : value(i) }));
+    const written = engine.write(rows, { sync: false });
+    const next = engine.write([{ key: key(2), value: value(99) }], { sync: false });
+    const read = await engine.scan(key(0), key(9999), 9999);
+    expect([3, 1999]).toContain(read.length);
+    await engine.close();
+    await Promise.all([written, next]);
+    const reopened = await openRocksDbEngine(directory);
+    const kept = await reopened.scan(key(0), key(9999), 9999);
+    expect(kept).toHaveLength(1999);
+    expect(kept[1]?.value).toEqual(value(99));
+    await reopened.close();
+  });
+
   test('keeps its rows over a reopen', async () => {
     const directory = await temporaryDirectory();
     const engine = await openRocksDbEngine(directory);

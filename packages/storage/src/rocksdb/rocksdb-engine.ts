@@ -8,12 +8,16 @@ import { stateDamaged, stateLost } from './rocksdb-errors.ts';
 import { RocksDbHandle } from './rocksdb-handle.ts';
 import { collectRocksDbMetrics } from './rocksdb-metrics.ts';
 import { SCAN_AHEAD_BYTES } from './rocksdb-options.ts';
-import { openValue, SEAL_BYTES, sealValue } from './sealed-value.ts';
+import { bufferOf, SealedBatch } from './sealed-batch.ts';
+import { openValue, SEAL_BYTES } from './sealed-value.ts';
 import { TableSums } from './table-sums.ts';
 import { RESERVED_BYTE, RING_FROM, RING_TO, RingCheck, ringKey, ringValue } from './write-ring.ts';
 
 /** How often new table files are looked for. */
 const NOTE_TABLES_MS = 10_000;
+
+/** Rows of a large write that are encoded and sealed in one go: some two milliseconds, then others have their turn. */
+const ENCODE_ROWS = 512;
 
 /** Ranges of fewer rows are deleted like any row: a compaction writes whole files to give back a few bytes. */
 const COMPACT_FROM_ROWS = 1000;
@@ -129,26 +133,26 @@ class RocksDbEngine implements Engine {
 
   async #writeOnce(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {
     let sizeBytes = SEAL_BYTES + 8;
-    for (const { key, value } of batch) {
-      assert(key.length > 0 && key[0] !== RESERVED_BYTE, 'keys are not empty, and 0xff starts those of the engine');
-      if (value !== undefined) sizeBytes += SEAL_BYTES + value.length;
+    for (const row of batch) {
+      const first = row.id === undefined ? row.key[0] : row.id.charCodeAt(0);
+      assert(first !== undefined && first < RESERVED_BYTE, 'keys are not empty, and 0xff starts those of the engine');
+      if (row.value !== undefined) sizeBytes += SEAL_BYTES + row.value.length;
     }
     const sealed = Buffer.allocUnsafe(sizeBytes);
     const sequence = this.#sequence + 1;
     await this.#db.call<void>((db, done) => {
-      const changes = db.batch();
-      let at = 0;
-      const put = (key: Buffer, value: Uint8Array) => {
-        const end = at + sealValue(key, value, sealed, at);
-        changes.put(key, sealed.subarray(at, end));
-        at = end;
+      const changes = new SealedBatch(db.batch(), sealed);
+      const encode = (from: number): void => {
+        const to = Math.min(from + ENCODE_ROWS, batch.length);
+        for (let i = from; i < to; i++) changes.add(batch[i] as KeyValueWrite);
+        if (to < batch.length) {
+          setImmediate(encode, to);
+          return;
+        }
+        changes.put(ringKey(sequence), ringValue(sequence));
+        changes.write(sync, done);
       };
-      for (const { key, value } of batch) {
-        if (value === undefined) changes.del(bufferOf(key));
-        else put(bufferOf(key), value);
-      }
-      put(ringKey(sequence), ringValue(sequence));
-      changes.write({ sync }, done);
+      encode(0);
     });
     // After a failed write the number may stand on the disk or not: the next write takes the same.
     this.#sequence = sequence;
@@ -280,8 +284,4 @@ class RocksDbEngine implements Engine {
 
 function rangeOf(from: Uint8Array, to: Uint8Array, limit: number, fillCache: boolean): RocksDbRange {
   return { gte: bufferOf(from), lt: bufferOf(to), limit, values: true, fillCache, highWaterMark: SCAN_AHEAD_BYTES };
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
