@@ -139,6 +139,16 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   return storage;
 }
 
+/** So that the next start has nothing to replay. */
+export async function syncState({ engine }: Pick<NodeStorage, 'engine'>, logger: Logger): Promise<void> {
+  try {
+    await engine.write([], { sync: true });
+  } catch (cause) {
+    if (!(cause instanceof SluiceError) || cause.code !== 'STATE_FULL') throw cause;
+    logger.warn({ err: cause }, 'the derived state is not synced; the next start replays more');
+  }
+}
+
 interface Derived {
   engine: GatheringEngine;
   logMark: LogMark | undefined;

@@ -8,13 +8,14 @@ import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-sn
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { ApplyLoop } from './apply-loop.ts';
 import { CommitWatch } from './commit-watch.ts';
+import { GroupChanges } from './group-changes.ts';
 import type { GroupMachine } from './group-machine.ts';
 import type { GroupStatus } from './group-status.ts';
 import { GroupTicker } from './group-ticker.ts';
 import { ImageCheck } from './image-check.ts';
 import { ImageKeeper } from './image-keeper.ts';
 import { ImpairedNotes } from './impaired-notes.ts';
-import type { NodeStorage } from './node-storage.ts';
+import { type NodeStorage, syncState } from './node-storage.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { RaftGauges } from './raft-gauges.ts';
@@ -39,6 +40,7 @@ export class RaftHost {
   readonly #storage: NodeStorage;
   readonly #options: RaftHostOptions;
   readonly #replicas = new Map<number, Replica>();
+  readonly #changes = new GroupChanges();
   readonly #storeLoop: StoreLoop;
   readonly #applyLoop: ApplyLoop;
   readonly #links: PeerLinks;
@@ -61,7 +63,7 @@ export class RaftHost {
   constructor(storage: NodeStorage, options: RaftHostOptions) {
     this.#storage = storage;
     this.#options = options;
-    const { clock, logger, metrics, transport, nodeId, liveEntries } = options;
+    const { clock, logger, metrics, transport, nodeId, prng, liveEntries } = options;
     this.#impairedNotes = new ImpairedNotes(storage, logger);
     const { entryLog } = storage;
     const replicas = this.#replicas;
@@ -83,7 +85,7 @@ export class RaftHost {
     this.#imageKeeper = new ImageKeeper({ storage, applyLoop: this.#applyLoop, logger });
     this.#watch = new PeerWatch({
       nodeId,
-      prng: options.prng,
+      prng,
       replicas,
       settle,
       hasten: () => this.#storeLoop.hasten(),
@@ -134,12 +136,7 @@ export class RaftHost {
       settle,
       readBarrier: (groupId) => this.readBarrier(groupId),
     });
-    this.#loader = new ReplicaLoader({
-      nodeId,
-      prng: options.prng,
-      storage,
-      write: (write) => this.#storeLoop.write(write),
-    });
+    this.#loader = new ReplicaLoader({ nodeId, prng, storage, write: (write) => this.#storeLoop.write(write) });
     this.#imageCheck = new ImageCheck({
       storage,
       imageKeeper: this.#imageKeeper,
@@ -163,9 +160,15 @@ export class RaftHost {
   /**
    * Adds a group with its state as of the last applied batch; its log is replayed from there once this node has started.
    * A group that has never been here begins with `bootstrapVoters`, the same on each of them; without, it waits to be
-   * added by its leader.
+   * added by its leader. Refused while the group is being added or removed.
    */
-  async addGroup<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
+  addGroup<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
+    group: GroupParts<Machine, Reply, Effect>,
+  ): Promise<Machine> {
+    return this.#changes.alone(group.groupId, () => this.#add(group));
+  }
+
+  async #add<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
     group: GroupParts<Machine, Reply, Effect>,
   ): Promise<Machine> {
     const { groupId } = group;
@@ -180,8 +183,12 @@ export class RaftHost {
     return machine;
   }
 
-  /** Takes a group off this node: log, rows and images are gone when it resolves. */
-  async removeGroup(groupId: number): Promise<void> {
+  /** Takes a group off this node: log, rows and images are gone when it resolves. Refused as `addGroup` is. */
+  removeGroup(groupId: number): Promise<void> {
+    return this.#changes.alone(groupId, () => this.#remove(groupId));
+  }
+
+  async #remove(groupId: number): Promise<void> {
     const replica = this.#replicas.get(groupId);
     if (replica !== undefined) {
       replica.removed = true;
@@ -386,17 +393,8 @@ export class RaftHost {
     await this.#impairedNotes.settled();
     this.#links.close();
     for (const replica of this.#replicas.values()) this.#applyLoop.end(replica);
-    if (this.#failed === undefined) await this.#syncState();
+    if (this.#failed === undefined) await syncState(this.#storage, this.#options.logger);
     await this.#storage.close();
-  }
-
-  async #syncState(): Promise<void> {
-    try {
-      await this.#storage.engine.write([], { sync: true });
-    } catch (cause) {
-      if (!(cause instanceof SluiceError) || cause.code !== 'STATE_FULL') throw cause;
-      this.#options.logger.warn({ err: cause }, 'the derived state is not synced; the next start replays more');
-    }
   }
 
   #begin(replica: Replica): void {

@@ -44,4 +44,9 @@ describe('seeds that found something', () => {
   test('the last frame rotted with none behind it: raft seed 1010194', async () => {
     expect((await simulateRaft(1_010_194)).failure).toBeUndefined();
   });
+
+  // One read of the first addition hung on the disk for 4.6 s; when it came, it found the log of one and the rows of another.
+  test('a replica was removed and added again while it was being added: raft seed 1110032', async () => {
+    expect((await simulateRaft(1_110_032)).failure).toBeUndefined();
+  });
 });

@@ -17,6 +17,8 @@ export class LedgerGroup {
   target: Set<number>;
   /** Who has a replica, or shall have one. */
   readonly hosts: Set<number>;
+  /** Whose replica is just being added: one that waits for its disk must be there before it is removed. */
+  readonly coming = new Set<number>();
   /** Whose replica is just being removed: it must be gone before it is added again. */
   readonly leaving = new Set<number>();
   /** Their replica was removed once: they must not found the group again. */

@@ -59,8 +59,13 @@ function give(group: LedgerGroup, node: RaftNode | undefined): void {
   group.hosts.add(node.nodeId);
   const { host, life } = node;
   if (host === undefined || node.state !== 'up') return;
+  const { coming } = group;
+  coming.add(node.nodeId);
+  life.onEnd(() => coming.delete(node.nodeId));
+  const here = (): void => void coming.delete(node.nodeId);
   node.world.after(0, life, () => {
-    group.addTo(node, host).catch((cause: unknown) => {
+    group.addTo(node, host).then(here, (cause: unknown) => {
+      here();
       if (node.disk.failures === 0) node.world.fail(cause);
     });
   });
@@ -79,7 +84,7 @@ export function dropStrayReplicas(group: LedgerGroup, nodes: ReadonlyMap<number,
   const named = new Set([...voters, ...votersOutgoing, ...learners, ...learnersNext]);
   for (const id of [...hosts]) {
     const node = nodes.get(id);
-    if (target.has(id) || named.has(id)) continue;
+    if (target.has(id) || named.has(id) || group.coming.has(id)) continue;
     if (node === undefined || node.broken !== undefined) {
       hosts.delete(id);
       continue;
