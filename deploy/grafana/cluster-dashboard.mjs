@@ -104,6 +104,13 @@ export const cluster = dashboard({
         { width: 8 },
       ),
       graph('Entries to peers', { '{{instance}}': rate('sluice_raft_append_bytes_total') }, { unit: 'Bps', width: 8 }),
+      graph(
+        'Until a peer has an append on its disk (p99)',
+        {
+          'peer {{peer}}': `histogram_quantile(0.99, sum by (peer, le) (rate(sluice_raft_round_trip_seconds_bucket{${J}}[$__rate_interval])))`,
+        },
+        { unit: 's', width: 8, description: 'One far above the others: its disk, or the way to it.' },
+      ),
     ),
   ],
 });

@@ -11,6 +11,7 @@ const objective = `max by (queue) (sluice_queue_objective_seconds{${Q}})`;
 const ackRate = `sum by (queue) (rate(sluice_consumer_acked_total{${Q}}[$__rate_interval]))`;
 const publishRate = `sum by (queue) (rate(sluice_queue_published_total{${Q}}[$__rate_interval]))`;
 const members = `max by (queue) (sluice_consumer_members{${Q}})`;
+const active = `max by (queue) (sluice_consumer_members_active{${Q}})`;
 const status = `max by (queue) (sluice_consumer_status{${Q}})`;
 /** How many queues have a status; none is 0 and no gap. */
 const withStatus = (code) => `count(${status} == ${code}) or vector(0)`;
@@ -71,6 +72,7 @@ export const lag = dashboard({
           'Published/s': { expr: publishRate },
           'Acked/s': { expr: ackRate },
           Consumers: { expr: members },
+          Active: { expr: active },
           'In flight': { expr: `sum by (queue) (sluice_queue_inflight_messages{${Q}})` },
           Redelivered: {
             expr: `sum by (queue) (rate(sluice_consumer_redelivered_total{${Q}}[$__rate_interval]))
@@ -117,7 +119,11 @@ export const lag = dashboard({
         { unit: 's', width: 8 },
       ),
       graph(`Lag in messages, top ${TOP}`, { '{{queue}}': `topk(${TOP}, ${lagMessages})` }, { width: 8 }),
-      graph('Consumers', { '{{queue}}': `topk(${TOP}, ${members})` }, { width: 8 }),
+      graph(
+        'Consumers',
+        { '{{queue}}': `topk(${TOP}, ${members})`, '{{queue}}, active': `topk(${TOP}, ${active})` },
+        { width: 8, description: 'Active: acknowledged something within the last minute.' },
+      ),
     ),
     row(
       'Where time goes: too few workers, slow workers, or a stuck one',
@@ -159,6 +165,22 @@ export const lag = dashboard({
         { '{{queue}}': `topk(${TOP}, max by (queue) (sluice_consumer_oldest_inflight_seconds{${Q}}))` },
         { unit: 's', description: 'Far above the usual time of a job: a stuck worker.' },
       ),
+      graph(
+        'Consumers idle, of those there are',
+        { '{{queue}}': `topk(${TOP}, (${members} - ${active}) / (${members} > 0))` },
+        {
+          unit: 'percentunit',
+          max: 1,
+          description: 'Acknowledged nothing within the last minute: too little to do, or jobs that take longer.',
+        },
+      ),
+      graph(
+        'Consumers that come and go, a minute',
+        {
+          '{{queue}}': `topk(${TOP}, 60 * sum by (queue) (rate(sluice_consumer_rebalances_total{${Q}}[$__rate_interval])))`,
+        },
+        { description: 'By partition of the queue. What a consumer held when it went is delivered again.' },
+      ),
     ),
     row(
       'Repeated deliveries',
@@ -190,7 +212,17 @@ export const lag = dashboard({
             'What is published, and the backlog within the objective, over what one consumer acknowledges a second.',
         },
       ),
-      graph(`Consumers there are, top ${TOP}`, { '{{queue}}': `topk(${TOP}, ${members})` }),
+      graph(
+        `Consumers there are, and as many as the autoscaler was told to have, top ${TOP}`,
+        {
+          '{{queue}}': `topk(${TOP}, ${members})`,
+          '{{queue}}, wanted': `topk(${TOP}, max by (queue) (sluice_scaler_wanted_workers{${Q}}))`,
+        },
+        {
+          description:
+            'Wanted and not there for long: the autoscaler is at its most, or new workers do not start. Nothing is wanted where no autoscaler asks.',
+        },
+      ),
     ),
     row(
       'Time to the limits',

@@ -92,6 +92,11 @@ export const storage = dashboard({
         },
         { width: 8 },
       ),
+      graph(
+        'Share of the time in which writes wait for compaction',
+        { '{{instance}}': rate('sluice_rocksdb_write_stall_seconds_total') },
+        { unit: 'percentunit', width: 8 },
+      ),
     ),
     row(
       'Process',

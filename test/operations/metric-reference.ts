@@ -102,6 +102,14 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
     pages: ['/metrics'],
     written: 'packages/scaler/src/scaler-listener.ts',
   },
+  {
+    name: 'sluice_scaler_wanted_workers',
+    type: 'gauge',
+    help: 'Workers that an autoscaler was last told are wanted for a queue',
+    labels: ['queue'],
+    pages: ['/metrics'],
+    written: 'packages/scaler/src/scaler-listener.ts',
+  },
 ];
 
 /** Everything on the pages of a cluster's nodes, by name. */

@@ -1,6 +1,8 @@
 import type { Clock } from '@sluice/common/clock';
+import type { Histogram } from '@sluice/common/metrics';
 import type { GroupMessage, RaftFrame } from '@sluice/rpc/contract/raft';
 import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
+import { RoundTrip } from './round-trip.ts';
 
 /**
  * The way from this node to one other: a channel for appends and one for everything small, so that a large append holds
@@ -10,6 +12,7 @@ export class PeerLink {
   readonly nodeId: number;
   readonly appends: PeerChannel;
   readonly control: PeerChannel;
+  readonly roundTrip: RoundTrip;
   /** Entry bytes that leave at the end of this half of the turn. */
   gatheredBytes = 0;
   /** Set aside for appends whose entries are being read. */
@@ -26,8 +29,15 @@ export class PeerLink {
   /** Its groups, as of the last tick that looked. */
   wanted = false;
 
-  constructor(nodeId: number, transport: Transport, clock: Clock, onClosed: (link: PeerLink, livedMs: number) => void) {
+  constructor(
+    nodeId: number,
+    transport: Transport,
+    clock: Clock,
+    roundTrips: Histogram,
+    onClosed: (link: PeerLink, livedMs: number) => void,
+  ) {
     this.nodeId = nodeId;
+    this.roundTrip = new RoundTrip(roundTrips);
     this.lastHeardMs = clock.monotonicMs();
     const closed = (livedMs: number): void => onClosed(this, livedMs);
     this.appends = new PeerChannel(nodeId, 'raft', transport, clock, closed);

@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
-import type { Counter, Metrics } from '@sluice/common/metrics';
+import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import type { Entry } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { QuiesceNotice } from '@sluice/raft/quiesce';
@@ -125,6 +125,7 @@ export class PeerLinks implements PeerSender {
         continue;
       }
       link.wanted = peers.has(link.nodeId);
+      link.roundTrip.tick(nowMs);
       this.#maybeBeat(link, ticks);
       // It was this process that heard nobody while it did not run.
       if (paused) link.lastHeardMs = nowMs;
@@ -154,9 +155,11 @@ export class PeerLinks implements PeerSender {
   }
 
   /** A frame of that node arrived. */
-  heard(nodeId: number, nowMs: number): void {
+  heard(nodeId: number, { messages }: RaftFrame): void {
     const link = this.#links.get(nodeId);
-    if (link !== undefined) link.lastHeardMs = nowMs;
+    if (link === undefined) return;
+    link.lastHeardMs = this.#options.clock.monotonicMs();
+    link.roundTrip.hear(messages, link.lastHeardMs);
   }
 
   /**
@@ -192,7 +195,8 @@ export class PeerLinks implements PeerSender {
     let link = this.#links.get(nodeId);
     if (link === undefined) {
       const { transport, clock } = this.#options;
-      link = new PeerLink(nodeId, transport, clock, (closed, livedMs) => this.#broke(closed, livedMs));
+      const { roundTrip } = this.#countersOf(nodeId);
+      link = new PeerLink(nodeId, transport, clock, roundTrip, (closed, livedMs) => this.#broke(closed, livedMs));
       if (this.#closed) link.close();
       else this.#links.set(nodeId, link);
     }
@@ -252,7 +256,10 @@ export class PeerLinks implements PeerSender {
     let from = 0;
     let bytes = 0;
     for (let i = 0; i < messages.length; i++) {
-      const { message } = messages[i] as { message: AppendMessage };
+      const { groupId, message } = messages[i] as { groupId: number; message: AppendMessage };
+      if (link.roundTrip.wantsOne && message.entries.length > 0) {
+        link.roundTrip.follow(groupId, message, this.#options.clock.monotonicMs());
+      }
       let size = 0;
       for (const entry of message.entries) size += entry.data.length;
       bytes += size;
@@ -279,6 +286,12 @@ export class PeerLinks implements PeerSender {
         messages: metrics.counter('sluice_raft_messages_total', 'Raft messages sent to a peer', labels),
         bytes: metrics.counter('sluice_raft_append_bytes_total', 'Entry bytes sent to a peer', labels),
         dropped: metrics.counter('sluice_raft_dropped_appends_total', 'Appends that could not be sent', labels),
+        roundTrip: metrics.histogram(
+          'sluice_raft_round_trip_seconds',
+          'From an append to a peer until it said that it has it on disk, some of them a second',
+          SYNC_SECONDS_BOUNDS,
+          labels,
+        ),
       };
       this.#counters.set(nodeId, counters);
     }
@@ -306,6 +319,7 @@ interface PeerCounters {
   messages: Counter;
   bytes: Counter;
   dropped: Counter;
+  roundTrip: Histogram;
 }
 
 const BEAT: RaftFrame = { messages: [], quiesced: [] };

@@ -418,7 +418,7 @@ export class RaftHost {
 
   #hear(frame: RaftFrame, from: number): void {
     if (this.#failed !== undefined || this.#closing) return;
-    this.#links.heard(from, this.#options.clock.monotonicMs());
+    this.#links.heard(from, frame);
     for (const { groupId, message } of frame.messages) {
       const replica = this.#replicas.get(groupId);
       // A snapshot comes on a channel of its own; the message alone would promise what is not here.

@@ -104,6 +104,64 @@ function append(first: number, last: number): AppendMessage {
 
 const heartbeat: Message = { type: 'heartbeat', from: 1, to: 2, term: 1, commit: 0, readContext: 0 };
 
+describe('how long a peer takes to answer', () => {
+  const answer = (groupId: number, index: number, more: object = {}): RaftFrame => ({
+    messages: [
+      {
+        groupId,
+        message: {
+          ...{ type: 'append-response', from: 2, to: 1, term: 1, index, rejected: false },
+          ...{ hintIndex: 0, hintTerm: 0, stint: 1, ...more },
+        },
+      },
+    ],
+    quiesced: [],
+  });
+  const trips = () => metrics.histogram('sluice_raft_round_trip_seconds', '', [], { peer: '2' });
+  const send = (groupId: number, index: number): void => {
+    links.send(replicaOf(groupId, [entry(index)]), [append(index, index)]);
+    links.flush();
+  };
+
+  test('is told of one append at a time, and of the next after a tick', () => {
+    send(1, 5);
+    nowMs += 30;
+    send(2, 9);
+    nowMs += 10;
+    // Another group, an older entry, a former term.
+    for (const frame of [answer(2, 9), answer(1, 4), answer(1, 5, { term: 0 })]) links.heard(2, frame);
+    expect(trips().count).toBe(0);
+    nowMs += 10;
+    links.heard(2, answer(1, 5));
+    expect([trips().count, trips().sum]).toEqual([1, 0.05]);
+    send(1, 6);
+    links.heard(2, answer(1, 6));
+    expect(trips().count).toBe(1);
+    links.tick(new Set([2]));
+    send(1, 7);
+    nowMs += 20;
+    links.heard(2, answer(1, 8));
+    expect([trips().count, trips().sum]).toEqual([2, 0.07]);
+  });
+
+  test('is not told of what was refused, and forgotten when no answer comes', () => {
+    send(1, 5);
+    links.heard(2, answer(1, 4, { rejected: true }));
+    links.tick(new Set([2]));
+    send(1, 5);
+    expect(trips().count).toBe(0);
+    nowMs += 10_001;
+    links.heard(2, { messages: [], quiesced: [] });
+    links.tick(new Set([2]));
+    send(1, 6);
+    nowMs += 5;
+    links.heard(2, answer(1, 5));
+    expect(trips().count).toBe(0);
+    links.heard(2, answer(1, 6));
+    expect([trips().count, trips().sum]).toEqual([1, 0.005]);
+  });
+});
+
 describe('what a node has for another', () => {
   test('leaves as one frame a channel, whatever the number of groups', () => {
     for (const groupId of [1, 2, 3]) links.send(replicaOf(groupId, [entry(1)]), [heartbeat, append(1, 1)]);
@@ -135,7 +193,7 @@ describe('what a node has for another', () => {
     expect(links.hearsAll).toBe(true);
     nowMs += PeerLinks.BEAT_MISSED_TICKS * TICK_MS + 1;
     expect(links.hearsAll).toBe(false);
-    links.heard(2, nowMs);
+    links.heard(2, { messages: [], quiesced: [] });
     expect(links.hearsAll).toBe(true);
     wire('raft-control').close();
     expect(links.hearsAll).toBe(false);
@@ -200,14 +258,14 @@ describe('a peer that does not keep up', () => {
       // Heard, but every attempt to reach it is refused.
       for (let i = 0; i < 5; i++) {
         nowMs += 50;
-        links.heard(2, nowMs);
+        links.heard(2, { messages: [], quiesced: [] });
         jest.advanceTimersByTime(2000);
         wire('raft-control').close();
       }
       expect(told.filter((what) => what === 'lost 2').length).toBe(1);
       jest.advanceTimersByTime(2000);
       nowMs += 150;
-      links.heard(2, nowMs);
+      links.heard(2, { messages: [], quiesced: [] });
       links.tick(peers);
       expect(told.at(-1)).toBe('found 2');
       expect(links.peerAlive(2)).toBe(true);

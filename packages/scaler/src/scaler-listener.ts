@@ -46,6 +46,12 @@ export class ScalerListener {
   constructor(options: { queues: QueueManagement; clock: Clock; metrics: Metrics; tls: ScalerTls | undefined }) {
     const { queues, clock, metrics, tls } = options;
     this.#scaler = new Scaler({ queues, clock });
+    metrics.collect(
+      'sluice_scaler_wanted_workers',
+      'Workers that an autoscaler was last told are wanted for a queue',
+      'gauge',
+      () => [...this.#scaler.wanted()].map(([queue, workers]) => [{ queue }, workers]),
+    );
     const asked = (method: string, outcome: string): void =>
       metrics.counter('sluice_scaler_requests_total', 'Questions of an autoscaler', { method, outcome }).add();
     this.#server.addService(SCALER_SERVICE, scalerHandlers(this.#scaler, asked) as UntypedServiceImplementation);

@@ -19,7 +19,12 @@ export class Scaler {
   /** The one longest unasked for goes when there are too many. */
   readonly #paces = new Map<string, WorkPace>();
 
+  /** What was answered last, in workers, by queue. Of a queue in several triggers, the answer to the newest question. */
+  readonly #wanted = new Map<string, { workers: number; askedMs: number }>();
+
   static readonly PACES_MAX = 1_000;
+  /** Nobody asked for so long: the trigger is gone, or asks another node. */
+  static readonly WANTED_MS_MAX = 120_000;
 
   constructor(options: { queues: Pick<QueueManagement, 'get' | 'statistics'>; clock: Clock }) {
     this.#queues = options.queues;
@@ -39,7 +44,18 @@ export class Scaler {
   async demand(trigger: Trigger): Promise<number | NoFigure> {
     const workload = await this.#workload(trigger.queue);
     if ('problem' in workload) return workload;
-    return demand(trigger, workload, this.#paces.get(trigger.queue)?.perWorker);
+    const value = demand(trigger, workload, this.#paces.get(trigger.queue)?.perWorker);
+    this.#wanted.delete(trigger.queue);
+    const workers = Math.ceil(value / shareOf(trigger));
+    this.#wanted.set(trigger.queue, { workers, askedMs: this.#clock.monotonicMs() });
+    if (this.#wanted.size > Scaler.PACES_MAX) this.#wanted.delete(this.#wanted.keys().next().value as string);
+    return value;
+  }
+
+  /** How many workers it last said are wanted, before the autoscaler's own least and most. */
+  *wanted(): Iterable<[queue: string, workers: number]> {
+    const sinceMs = this.#clock.monotonicMs() - Scaler.WANTED_MS_MAX;
+    for (const [queue, { workers, askedMs }] of this.#wanted) if (askedMs >= sinceMs) yield [queue, workers];
   }
 
   close(): void {

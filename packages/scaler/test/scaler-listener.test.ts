@@ -37,6 +37,10 @@ class Queues {
 
 class Counted {
   readonly counts = new Map<string, number>();
+  collected = new Map<string, () => unknown[]>();
+  collect(name, _help, _type, read) {
+    this.collected.set(name, read);
+  }
   counter(_name, _help, { method, outcome }) {
     return { add: () => this.counts.set(`${method} ${outcome}`, (this.counts.get(`${method} ${outcome}`) ?? 0) + 1) };
   }
@@ -74,7 +78,7 @@ afterEach(async () => {
 
 describe('the port of the autoscaler', () => {
   test('says how much there is and what one worker’s share is', async () => {
-    const { queues, call, metrics } = await open();
+    const { queues, call, metrics, advance } = await open();
     queues.set({ lagMessages: 47, readyMessages: 40, inflightMessages: 7, consumers: 2 });
     const trigger = ref({ queue: 'jobs', target: '5' });
     expect(await call('GetMetricSpec', trigger)).toEqual({
@@ -84,6 +88,10 @@ describe('the port of the autoscaler', () => {
       metricValues: [{ metricName: 'messages', metricValue: 47, metricValueFloat: 47 }],
     });
     expect(await call('IsActive', trigger)).toEqual({ result: true });
+    const wanted = () => metrics.collected.get('sluice_scaler_wanted_workers')?.();
+    expect(wanted()).toEqual([[{ queue: 'jobs' }, 10]]);
+    advance(120_001);
+    expect(wanted()).toEqual([]);
     queues.set({ lagMessages: 0, readyMessages: 0, inflightMessages: 0 });
     expect(await call('IsActive', trigger)).toMatchObject({ result: false });
     expect(metrics.counts).toEqual(

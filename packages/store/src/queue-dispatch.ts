@@ -1,7 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Prng } from '@sluice/common/prng';
 import type { DispatchStrategy } from '@sluice/meta/queue-definition';
-import { type DeliveryRef, Dispatcher } from '@sluice/queue/dispatch/dispatcher';
+import { type DeliveryRef, Dispatcher, type DispatchLoad } from '@sluice/queue/dispatch/dispatcher';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
 import type { DispatchConsumer } from './dispatch-consumer.ts';
 import { type Assigned, DispatchStep } from './dispatch-step.ts';
@@ -124,6 +124,7 @@ export class QueueDispatch implements Pump {
   attach(consumer: DispatchConsumer, window: number, held: readonly HeldItem[] = NOTHING): number[] {
     this.#consumers.set(consumer.dispatchId, consumer);
     this.#dispatcher.attach(consumer.dispatchId, window);
+    this.#counts.rebalances++;
     const lost: number[] = [];
     for (const item of held) if (!this.#take(consumer, item)) lost.push(item.offset);
     // They are with its client all the same; the gateway says so as well, in a moment.
@@ -161,6 +162,7 @@ export class QueueDispatch implements Pump {
   /** Everything it held is available to others at once, its delivery count raised. */
   detach(dispatchId: number): void {
     if (!this.#consumers.delete(dispatchId)) return;
+    this.#counts.rebalances++;
     this.#windowsToAnswer.delete(dispatchId);
     const returned: DeliveryRef[] = [];
     this.#dispatcher.detach(dispatchId, returned);
@@ -169,9 +171,10 @@ export class QueueDispatch implements Pump {
   }
 
   accept(dispatchId: number, offset: number): void {
-    const ref = this.#dispatcher.accept(dispatchId, offset);
+    const nowMs = this.#clock.monotonicMs();
+    const ref = this.#dispatcher.accept(dispatchId, offset, nowMs);
     if (ref === undefined) return;
-    this.#counts.accepted(this.#dispatcher.acceptedSinceMs, this.#clock.monotonicMs());
+    this.#counts.accepted(this.#dispatcher.acceptedSinceMs, nowMs);
     this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
     // Most free a place nobody waits for: a pump for each of them would be most of what a lone message costs.
     if (this.#waits || this.#isAnyLeft) this.wake();
@@ -455,13 +458,13 @@ export class QueueDispatch implements Pump {
     if (row === undefined || record === undefined || !row.isLive(offset) || this.#withdrawn.has(offset)) {
       // Purged, expired or superseded since it was assigned: its place is free again.
       this.#dispatcher.supersede(offset);
-      this.#dispatcher.accept(dispatchId, offset);
+      this.#dispatcher.unassign(dispatchId, offset);
       this.#again = true;
       return undefined;
     }
     const expiresAtMs = row.expiresAtMsOf(offset);
     if (expiresAtMs !== 0 && expiresAtMs <= nowMs) {
-      this.#dispatcher.accept(dispatchId, offset);
+      this.#dispatcher.unassign(dispatchId, offset);
       this.#settles.expired(this.queueId, rowBase, offset);
       this.#again = true;
       return undefined;
@@ -486,9 +489,3 @@ export class QueueDispatch implements Pump {
 }
 
 const NOTHING: readonly HeldItem[] = [];
-
-/** See `Dispatcher`. */
-export type DispatchLoad = Pick<
-  Dispatcher,
-  'inflight' | 'consumerCount' | 'delayedCount' | 'windowTotal' | 'oldestHeldSinceMs' | 'countDeliveredOften'
->;

@@ -94,6 +94,26 @@ describe('the state of consumers', () => {
     expect((await figures()).status).not.toBe(STALLED);
   });
 
+  test('active are those that acknowledged something within a minute, and coming and going is counted', async () => {
+    await store.publishEach(1, ['a', 'b', 'c']);
+    const worker = store.attach(1, 1);
+    const refuser = store.attach(1, 1);
+    const idler = store.attach(1, 1);
+    const held = () => worker.delivered.length + refuser.delivered.length + idler.delivered.length;
+    await until(() => held() === 3, 'each has one');
+    expect(await figures()).toMatchObject({ consumers: 3, activeConsumers: 0, rebalances: 3 });
+    worker.accept(worker.delivered[0]?.offset as number);
+    await until(async () => (await figures()).activeConsumers === 1, 'it has acknowledged');
+    refuser.reject(refuser.delivered[0]?.offset as number);
+    pass(50_000);
+    expect((await figures()).activeConsumers).toBe(1);
+    pass(60_000);
+    expect((await figures()).activeConsumers).toBe(0);
+    idler.detach();
+    await until(async () => (await figures()).consumers === 2, 'it has left');
+    expect((await figures()).rebalances).toBe(4);
+  });
+
   test('falling behind is more in than out, once it is old enough to matter', async () => {
     const paces = new QueuePaces(store.store.partitions, store.clock);
     jest.spyOn(QueuePaces.prototype, 'of').mockImplementation((queue) => of.call(paces, queue));

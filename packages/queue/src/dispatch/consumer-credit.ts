@@ -18,6 +18,8 @@ export class ConsumerCredit {
   seat = -1;
   /** False from `detach` on; records waiting for redelivery may still name it as their rejecter. */
   attached = true;
+  /** When it last acknowledged a record, by the caller's clock. */
+  acceptedMs = Number.NEGATIVE_INFINITY;
   /** Held the longest; the others follow by `next`, in the order of their assignment. */
   oldest: InflightRecord | undefined = undefined;
   newest: InflightRecord | undefined = undefined;

@@ -198,13 +198,22 @@ export class Dispatcher {
   }
 
   /** Consumed. Undefined means stale: this consumer does not hold it any more, and nothing is to be settled. */
-  accept(consumerId: number, offset: number): DeliveryRef | undefined {
+  accept(consumerId: number, offset: number, nowMs: number): DeliveryRef | undefined {
     const record = this.#heldBy(consumerId, offset);
     if (record === undefined) return undefined;
     this.#acceptedSinceMs = record.heldSinceMs;
+    (record.holder as ConsumerCredit).acceptedMs = nowMs;
     this.#release(record);
     this.#records.remove(record);
     return record.ref;
+  }
+
+  /** It was never sent, and never will be: the place of its consumer is free again. Stale is fine. */
+  unassign(consumerId: number, offset: number): void {
+    const record = this.#heldBy(consumerId, offset);
+    if (record === undefined) return;
+    this.#release(record);
+    this.#records.remove(record);
   }
 
   /** Since when its consumer held what `accept` returned last, by the caller's clock. */
@@ -304,6 +313,11 @@ export class Dispatcher {
     return oldestMs;
   }
 
+  /** When this consumer last acknowledged a record, by the caller's clock; -Infinity when it never did. */
+  acceptedMsOf(consumerId: number): number {
+    return this.#consumers.get(consumerId)?.acceptedMs ?? Number.NEGATIVE_INFINITY;
+  }
+
   /** Held or waiting, and handed out for at least the `deliveryMin`th time. */
   countDeliveredOften(deliveryMin: number): number {
     return this.#records.countDeliveredOften(deliveryMin);
@@ -401,3 +415,15 @@ export class Dispatcher {
 function ascendingOffset(a: DeliveryRef, b: DeliveryRef): number {
   return a.offset - b.offset;
 }
+
+/** What it knows of its consumers and of what they hold, for figures. */
+export type DispatchLoad = Pick<
+  Dispatcher,
+  | 'inflight'
+  | 'consumerCount'
+  | 'delayedCount'
+  | 'windowTotal'
+  | 'oldestHeldSinceMs'
+  | 'countDeliveredOften'
+  | 'acceptedMsOf'
+>;

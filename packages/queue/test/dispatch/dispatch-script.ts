@@ -59,7 +59,7 @@ class ScriptPlayer {
       case 'offer':
         return numbers.map((offset) => this.#get().offer(freshRef(offset), this.#nowMs) || 'nobody').join(' ');
       case 'accept':
-        return this.#get().accept(a, b) === undefined ? 'stale' : 'ok';
+        return this.#get().accept(a, b, this.#nowMs) === undefined ? 'stale' : 'ok';
       case 'reject':
         return this.#get().reject(a, b, this.#nowMs) === undefined ? 'stale' : 'ok';
       case 'redeliver': {

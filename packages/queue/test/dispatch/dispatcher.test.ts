@@ -164,15 +164,15 @@ class Pair {
     const { offset } = pair.record;
     const stranger = this.#nextConsumer + 5;
     if (kind === 'accept') {
-      same(this.#dispatcher.accept(stranger, offset), undefined);
-      same(this.#dispatcher.accept(pair.id, offset)?.offset, offset);
+      same(this.#dispatcher.accept(stranger, offset, this.#nowMs), undefined);
+      same(this.#dispatcher.accept(pair.id, offset, this.#nowMs)?.offset, offset);
       this.#model.settle(pair.id, offset);
     } else {
       same(this.#dispatcher.reject(stranger, offset, this.#nowMs), undefined);
       same(this.#dispatcher.reject(pair.id, offset, this.#nowMs)?.offset, offset);
       this.#model.reject(pair.id, offset, this.#nowMs);
     }
-    same(this.#dispatcher.accept(pair.id, offset), undefined);
+    same(this.#dispatcher.accept(pair.id, offset, this.#nowMs), undefined);
   }
 
   #compare(): void {
@@ -271,7 +271,7 @@ describe('who gets how many', () => {
       const second = dispatcher.nextRedelivery(0)?.consumerId as number;
       expect(second).not.toBe(first);
       counts[second] = (counts[second] as number) + 1;
-      dispatcher.accept(second, offset);
+      dispatcher.accept(second, offset, 0);
     }
     for (const count of counts.slice(1)) expect(Math.abs(count - 3_000)).toBeLessThan(240);
   });
@@ -283,12 +283,16 @@ describe('statistics and misuse', () => {
     dispatcher.attach(1, 3);
     for (let offset = 0; offset < 3; offset++) dispatcher.offer(freshRef(offset), 1_000 + offset);
     expect([...dispatcher.consumers()][0]?.oldestHeldSinceMs).toBe(1_000);
-    dispatcher.accept(1, 1);
+    expect(dispatcher.acceptedMsOf(1)).toBe(Number.NEGATIVE_INFINITY);
+    dispatcher.accept(1, 1, 2_000);
+    expect(dispatcher.acceptedMsOf(1)).toBe(2_000);
     expect([...dispatcher.consumers()][0]?.oldestHeldSinceMs).toBe(1_000);
-    dispatcher.accept(1, 0);
+    dispatcher.accept(1, 0, 2_001);
     expect([...dispatcher.consumers()][0]?.oldestHeldSinceMs).toBe(1_002);
-    dispatcher.accept(1, 2);
+    dispatcher.unassign(1, 2);
     expect([...dispatcher.consumers()][0]?.oldestHeldSinceMs).toBeUndefined();
+    // Taken back, and not acknowledged.
+    expect(dispatcher.acceptedMsOf(1)).toBe(2_001);
   });
 
   test('an unknown consumer changes nothing', () => {
@@ -297,7 +301,7 @@ describe('statistics and misuse', () => {
     dispatcher.setWindow(5, 3);
     dispatcher.detach(5, returned);
     expect(returned).toEqual([]);
-    expect(dispatcher.accept(5, 0)).toBeUndefined();
+    expect(dispatcher.accept(5, 0, 0)).toBeUndefined();
     expect(dispatcher.room()).toBe(0);
   });
 
@@ -332,7 +336,7 @@ describe('the bound in bytes of what one consumer holds', () => {
       expect(dispatcher.reject(1, 0, 0)?.sizeBytes).toBe(60);
       expect(dispatcher.room()).toBe(9);
       expect(dispatcher.offer(ref(3, 1), 0)).toBe(1);
-      dispatcher.accept(2, 2);
+      dispatcher.accept(2, 2, 0);
       expect(dispatcher.nextRedelivery(0)).toMatchObject({ consumerId: 2, ref: { offset: 0 } });
     });
   }
@@ -356,7 +360,7 @@ describe('the bound in bytes of what one consumer holds', () => {
         for (const [nowMs, { do: what, who, sizeBytes }] of all.entries()) {
           const held = dispatcher.holdings(who)[0]?.offset ?? -1;
           if (what === 'offer' && dispatcher.offer(ref(offset, sizeBytes), nowMs) !== 0) offset++;
-          else if (what === 'accept') dispatcher.accept(who, held);
+          else if (what === 'accept') dispatcher.accept(who, held, 0);
           else if (what === 'reject') dispatcher.reject(who, held, nowMs);
           else if (what === 'redeliver') dispatcher.nextRedelivery(nowMs);
           else if (what === 'detach') {

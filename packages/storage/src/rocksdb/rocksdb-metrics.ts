@@ -22,6 +22,9 @@ const FIGURES: readonly [name: string, help: string, property: string][] = [
   ],
 ];
 
+/** Counted since it was opened, and told in a text for people only: hours, minutes and seconds to the millisecond. */
+const STALLED = /Cumulative stall: (\d+):(\d+):([\d.]+) H:M:S/;
+
 /** `property` answers undefined while the database is closed. */
 export function collectRocksDbMetrics(metrics: Metrics, property: (name: string) => string | undefined): void {
   for (const [name, help, wanted] of FIGURES) {
@@ -30,4 +33,13 @@ export function collectRocksDbMetrics(metrics: Metrics, property: (name: string)
       return value === undefined || value === '' ? [] : [[{}, Number(value)]];
     });
   }
+  metrics.collect(
+    'sluice_rocksdb_write_stall_seconds_total',
+    'Time that writes waited for compaction',
+    'counter',
+    () => {
+      const [, hours, minutes, seconds] = STALLED.exec(property('rocksdb.dbstats') ?? '') ?? [];
+      return seconds === undefined ? [] : [[{}, 3_600 * Number(hours) + 60 * Number(minutes) + Number(seconds)]];
+    },
+  );
 }

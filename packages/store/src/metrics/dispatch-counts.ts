@@ -9,6 +9,8 @@ import type { ReturnCause } from '@sluice/queue/dispatch/dispatcher';
  */
 export class DispatchCounts {
   delivered = 0;
+  /** A consumer began or ceased to draw from this partition. */
+  rebalances = 0;
   redeliveredRejected = 0;
   redeliveredDetached = 0;
   /** Given back under a former leader, or by nobody who told this one. */

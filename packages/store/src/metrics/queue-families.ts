@@ -115,6 +115,18 @@ export const QUEUE_FAMILIES: readonly QueueFamily[] = [
   ),
   family('sluice_consumer_members', 'gauge', 'Consumers attached', (queue) => queue.consumers),
   family(
+    'sluice_consumer_members_active',
+    'gauge',
+    'Of these, those that acknowledged a message within the last minute',
+    (queue) => queue.activeConsumers,
+  ),
+  family(
+    'sluice_consumer_rebalances_total',
+    'counter',
+    'Times that a consumer began or ceased to draw from a partition of the queue led by this process',
+    (queue) => queue.rebalances,
+  ),
+  family(
     'sluice_consumer_window_messages',
     'gauge',
     'Messages that the consumers together may hold unanswered',

@@ -25,6 +25,7 @@ export class QueueFigures {
   keys = 0;
   consumers = 0;
   windowTotal = 0;
+  rebalances = 0;
   /** Handed out so often that it looks as if nobody could do it. */
   stuck = 0;
   published = 0;
@@ -45,12 +46,15 @@ export class QueueFigures {
   processingSeconds: Histogram | undefined;
   #oldestAtMs = Number.POSITIVE_INFINITY;
   #oldestHeldSinceMs = Number.POSITIVE_INFINITY;
+  readonly #activeClients = new Set<string>();
   /** Undefined as long as it is unknown of any partition. */
   #publishedPace: number | undefined = 0;
   #gonePace: number | undefined = 0;
   #acceptedMs = 0;
   #quietSinceMs = 0;
 
+  /** A consumer that acknowledged nothing for longer is attached, and not active. */
+  static readonly ACTIVE_MS = 60_000;
   /** From this delivery on, a record counts as stuck. */
   static readonly STUCK_DELIVERIES = 5;
 
@@ -71,8 +75,13 @@ export class QueueFigures {
     this.#gonePace = sumOf(this.#gonePace, pace?.gone);
     this.#acceptedMs = Math.max(this.#acceptedMs, pace?.acceptedMs ?? 0);
     this.#quietSinceMs = Math.max(this.#quietSinceMs, pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
-    const load = partition.existingDispatch(queue.queueId)?.load;
-    if (load !== undefined) {
+    const dispatch = partition.existingDispatch(queue.queueId);
+    if (dispatch !== undefined) {
+      const { load } = dispatch;
+      const sinceMs = this.#monotonicMs - QueueFigures.ACTIVE_MS;
+      for (const { dispatchId, clientId } of dispatch.consumers()) {
+        if (load.acceptedMsOf(dispatchId) >= sinceMs) this.#activeClients.add(clientId);
+      }
       this.inflight += load.inflight;
       this.delayed += load.delayedCount;
       // Attached to several partitions, a consumer would count several times.
@@ -84,6 +93,7 @@ export class QueueFigures {
     const counts = partition.counts(queue.queueId);
     if (counts === undefined) return;
     this.delivered += counts.delivered;
+    this.rebalances += counts.rebalances;
     this.redeliveredRejected += counts.redeliveredRejected;
     this.redeliveredDetached += counts.redeliveredDetached;
     this.redeliveredFailover += counts.redeliveredFailover;
@@ -104,6 +114,11 @@ export class QueueFigures {
     this.overwritten += queue.overwritten;
     this.dropped += queue.droppedOverflow;
     this.purged += queue.droppedPurged;
+  }
+
+  /** Consumers that acknowledged something of late, each once, whichever of the partitions it was in. */
+  get activeConsumers(): number {
+    return this.#activeClients.size;
   }
 
   /** No consumer has them. */
