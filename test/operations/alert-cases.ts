@@ -58,6 +58,21 @@ export const ALERT_CASES: readonly AlertCase[] = [
     firesAt: [20, 55],
   },
   {
+    alert: 'SluiceDeliveredLate',
+    series: {
+      // Every second message waits for too long, for an hour.
+      [`sluice_consumer_wait_seconds_count{${QUEUE}}`]: rising(0, 100, 200),
+      [`sluice_consumer_wait_seconds_bucket{${QUEUE},le="300"}`]: `${rising(0, 100, 60)} ${rising(5_950, 50, 60)} ${rising(9_000, 100, 80)}`,
+      [`sluice_queue_objective_seconds{${QUEUE}}`]: steady(300, 200),
+      // This one may.
+      'sluice_consumer_wait_seconds_count{job="sluice",instance="n1",queue="reports"}': rising(0, 100, 200),
+      'sluice_consumer_wait_seconds_bucket{job="sluice",instance="n1",queue="reports",le="300"}': steady(0, 200),
+      'sluice_queue_objective_seconds{job="sluice",instance="n1",queue="reports"}': steady(3_600, 200),
+    },
+    silentAt: [50, 65, 160],
+    firesAt: [90, 115],
+  },
+  {
     alert: 'SluiceConsumerLagGrowing',
     series: {
       [`sluice_consumer_drain_seconds{${QUEUE}}`]: `${steady(10, 10)} ${steady('+Inf', 60)} ${steady(60, 30)}`,
@@ -152,6 +167,31 @@ export const ALERT_CASES: readonly AlertCase[] = [
     firesAt: [13, 55],
   },
   {
+    alert: 'SluiceNoMajority',
+    // A node that is alone has no majority to lose: that it is down is told by another alert.
+    series: {
+      'up{job="alone",instance="n1"}': `${steady(1, 10)} ${steady(0, 90)}`,
+      'sluice_raft_fenced{job="alone",instance="n1"}': steady(0, 10),
+      ...Object.fromEntries(
+        // One of three is down, then two, of which one answers and is fenced; then one again. A gateway keeps nothing.
+        [
+          ['n1', `${steady(1, 10)} ${steady(0, 90)}`, `${steady(0, 10)} ${steady('_', 90)}`],
+          ['n2', steady(1, 100), `${steady(0, 20)} ${steady(1, 40)} ${steady(0, 40)}`],
+          ['n3', steady(1, 100), steady(0, 100)],
+          ['gateway', `${steady(1, 5)} ${steady(0, 95)}`, steady('_', 100)],
+        ].flatMap(([instance, up, fenced]) => [
+          [
+            `up{job="sluice",instance="${instance}",app_kubernetes_io_component="${instance === 'gateway' ? 'gateway' : 'store'}"}`,
+            up,
+          ],
+          [`sluice_raft_fenced{job="sluice",instance="${instance}",app_kubernetes_io_component="store"}`, fenced],
+        ]),
+      ),
+    },
+    silentAt: [9, 18, 20, 61],
+    firesAt: [23, 59],
+  },
+  {
     alert: 'SluiceGroupWithoutLeader',
     series: { [`sluice_raft_leaderless_groups{${NODE}}`]: ill(3) },
     silentAt: [9, 10, 61],
@@ -216,6 +256,19 @@ export const ALERT_CASES: readonly AlertCase[] = [
     },
     silentAt: [9, 25],
     firesAt: [11, 18],
+  },
+  {
+    alert: 'SluiceVolumeMissing',
+    series: {
+      'sluice_raft_fenced{job="sluice",instance="n1",namespace="mq",pod="store-0"}': steady(0, 100),
+      'kube_pod_info{namespace="mq",pod="store-0"}': steady(1, 100),
+      'kube_pod_spec_volumes_persistentvolumeclaims_info{namespace="mq",pod="store-0",persistentvolumeclaim="data"}': `${steady(1, 10)} stale ${steady('_', 48)} ${steady(1, 40)}`,
+      // Nobody tells of its volumes; and a node outside of Kubernetes.
+      'sluice_raft_fenced{job="sluice",instance="n2",namespace="mq",pod="store-1"}': steady(0, 100),
+      'sluice_raft_fenced{job="sluice",instance="n3"}': steady(0, 100),
+    },
+    silentAt: [9, 18, 61],
+    firesAt: [25, 57],
   },
   {
     alert: 'SluiceDiskPredictedFull',
