@@ -11,7 +11,7 @@ import type {
 } from '@sluice/rpc/contract/retained-management';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { Transport } from '@sluice/rpc/transport';
-import { RetainedLookups } from './retained-lookups.ts';
+import { RetainedLookups, type RetainedRoutes } from './retained-lookups.ts';
 import { partitionOfTopic } from './topic-partition.ts';
 
 /** Retained messages as operators see them: read as subscribers read them, removed by the store that leads their partition. */
@@ -30,8 +30,7 @@ export class RetainedAdministration implements RetainedManagement {
     clock: Clock;
     metrics: Metrics;
   }) {
-    // A node without a gateway hears of leaders from the coordinator alone.
-    this.#lookups = new RetainedLookups({ ...options, routes: options.topology });
+    this.#lookups = new RetainedLookups({ ...options, routes: new ImageRoutes(options.topology) });
     this.#topology = options.topology;
     this.#transport = options.transport;
     this.#clock = options.clock;
@@ -111,4 +110,25 @@ function summaryOf({ topic, payload, qos, publisher, publishedAtMs, expiresAtMs 
     expiresAtMs: expiresAtMs === 0 ? null : expiresAtMs,
     payloadSizeBytes: payload.length,
   };
+}
+
+/** A node without a gateway hears of leaders from the coordinator alone, and asks nobody to see whether he leads. */
+class ImageRoutes implements RetainedRoutes {
+  readonly #topology: Pick<Topology, 'leaderOf'>;
+
+  constructor(topology: Pick<Topology, 'leaderOf'>) {
+    this.#topology = topology;
+  }
+
+  leaderOf(partition: number): number {
+    return this.#topology.leaderOf(partition);
+  }
+
+  candidate(): number {
+    return 0;
+  }
+
+  confirmed(): void {}
+  suspect(): void {}
+  hinted(): void {}
 }

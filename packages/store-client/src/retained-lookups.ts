@@ -11,12 +11,13 @@ import type { RouteTable } from './route-table.ts';
  * question: clients that come back all at once cost a question a store and turn, not one each. A store is asked
  * `CALLS_MAX` questions at once, so that many lookups wait here, where they cost nothing, and not there.
  *
- * A partition without a known leader is asked for again after a pause, and so is one whose store did not answer: who
- * waits is a subscriber that has its SUBACK. After `DEADLINE_MS` without a page the lookup ends with what it has.
+ * Of a partition without a known leader the replicas are asked in turn, a pause between them: a leader that did not answer
+ * somebody once says nothing when it does again, and nobody else may have a reason to ask it. Who waits is a subscriber
+ * that has its SUBACK. After `DEADLINE_MS` without a page the lookup ends with what it has.
  */
 export class RetainedLookups {
   readonly #topology: Topology;
-  readonly #routes: Pick<RouteTable, 'leaderOf'>;
+  readonly #routes: RetainedRoutes;
   readonly #transport: Pick<Transport, 'call'>;
   readonly #clock: Clock;
   readonly #failed: Counter;
@@ -38,7 +39,7 @@ export class RetainedLookups {
 
   constructor(options: {
     topology: Topology;
-    routes: Pick<RouteTable, 'leaderOf'>;
+    routes: RetainedRoutes;
     transport: Pick<Transport, 'call'>;
     clock: Clock;
     metrics: Metrics;
@@ -96,9 +97,10 @@ export class RetainedLookups {
     const ready = this.#ready;
     this.#ready = [];
     const byStore = new Map<number, RetainedLookup[]>();
+    const stores: StoresOfTurn = new Map();
     for (const lookup of ready) {
       if (lookup.isClosed) continue;
-      const store = this.#storeFor(lookup);
+      const store = this.#storeFor(lookup, stores);
       if (store === 0) {
         this.#pause(lookup);
         continue;
@@ -107,20 +109,28 @@ export class RetainedLookups {
       if (others === undefined) byStore.set(store, [lookup]);
       else others.push(lookup);
     }
-    for (const [store, lookups] of byStore) this.#askStore(store, lookups);
+    for (const [store, lookups] of byStore) this.#askStore(store, lookups, stores);
   }
 
-  /** Who leads the first partition that is left and whose leader is known. */
-  #storeFor(lookup: RetainedLookup): number {
+  /** Who leads the first partition that is left and whose leader is known; of none: who may lead the first. */
+  #storeFor(lookup: RetainedLookup, stores: StoresOfTurn): number {
     lookup.begin(this.#topology.partitionCount);
     for (const { partition } of lookup.places) {
       const leader = this.#routes.leaderOf(partition);
-      if (leader !== 0) return leader;
+      if (leader !== 0) {
+        stores.set(partition, leader);
+        return leader;
+      }
     }
-    return 0;
+    const [first] = lookup.places;
+    if (first === undefined) return 0;
+    // One a turn, however many wait for it.
+    const store = stores.get(first.partition) ?? this.#routes.candidate(first.partition);
+    if (store !== 0) stores.set(first.partition, store);
+    return store;
   }
 
-  #askStore(store: number, lookups: RetainedLookup[]): void {
+  #askStore(store: number, lookups: RetainedLookup[], stores: StoresOfTurn): void {
     for (let at = 0; at < lookups.length; ) {
       const calls = this.#calls.get(store) ?? 0;
       if (calls >= RetainedLookups.CALLS_MAX) {
@@ -131,14 +141,16 @@ export class RetainedLookups {
       const batch = lookups.slice(at, at + RetainedLookups.ASKS_MAX);
       at += batch.length;
       this.#calls.set(store, calls + 1);
-      void this.#call(store, batch);
+      void this.#call(store, batch, stores);
     }
   }
 
-  async #call(store: number, lookups: readonly RetainedLookup[]): Promise<void> {
+  async #call(store: number, lookups: readonly RetainedLookup[], stores: StoresOfTurn): Promise<void> {
+    const isAsked = (partition: number): boolean =>
+      (stores.get(partition) ?? this.#routes.leaderOf(partition)) === store;
     const asks: RetainedAsk[] = lookups.map((lookup) => ({
       filter: lookup.filter,
-      places: lookup.places.filter(({ partition }) => this.#routes.leaderOf(partition) === store),
+      places: lookup.places.filter(({ partition }) => isAsked(partition)),
     }));
     let pages: readonly (RetainedPage | undefined)[] = [];
     try {
@@ -149,10 +161,23 @@ export class RetainedLookups {
     }
     this.#calls.set(store, (this.#calls.get(store) as number) - 1);
     if (this.#closed) return;
+    for (let i = 0; i < pages.length; i++) this.#learn(store, asks[i] as RetainedAsk, pages[i]);
     for (let i = 0; i < lookups.length; i++) {
       this.#answered(lookups[i] as RetainedLookup, asks[i] as RetainedAsk, pages[i]);
     }
     if (this.#ready.length > 0) this.#requestTurn();
+  }
+
+  /** It read what only a leader reads, or says that it leads no more. */
+  #learn(store: number, { places }: RetainedAsk, page: RetainedPage | undefined): void {
+    for (const { partition } of page === undefined ? [] : places) {
+      const refusal = page?.elsewhere.find((one) => one.partition === partition);
+      if (refusal === undefined) this.#routes.confirmed(partition, store);
+      else if (this.#routes.leaderOf(partition) !== store || (refusal.leader !== 0 && refusal.leader !== store)) {
+        this.#routes.suspect(partition, store);
+        this.#routes.hinted(partition, refusal.leader);
+      }
+    }
   }
 
   #answered(lookup: RetainedLookup, ask: RetainedAsk, page: RetainedPage | undefined): void {
@@ -182,3 +207,9 @@ export class RetainedLookups {
     this.#requestTurn();
   }
 }
+
+/** What is asked of the route table, and told to it. */
+export type RetainedRoutes = Pick<RouteTable, 'leaderOf' | 'candidate' | 'confirmed' | 'suspect' | 'hinted'>;
+
+/** By partition: who is asked. */
+type StoresOfTurn = Map<number, number>;

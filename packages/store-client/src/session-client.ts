@@ -304,7 +304,11 @@ export class SessionClient {
     if (status === 'not-leader' || status === 'busy' || status === 'unavailable') {
       question.link = undefined;
       question.said = status;
-    } else this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
+    } else {
+      // An answer of substance is a leader's.
+      this.#routes.confirmed(question.partition, link.nodeId);
+      this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
+    }
   }
 
   /** To whoever leads by now; nobody known does: the next one asks again. */

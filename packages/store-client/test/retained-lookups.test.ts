@@ -5,13 +5,16 @@ import type { Topology } from '@sluice/meta/topology';
 import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { Transport } from '@sluice/rpc/transport';
 import { RetainedLookups } from '../src/retained-lookups.ts';
+import { RouteTable } from '../src/route-table.ts';
 import { partitionOfTopic } from '../src/topic-partition.ts';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 /** What a partition holds: pages of records, in order. A place says how many were read. */
 let pages: Map<number, string[][]>;
+/** Who leads; the gateway knows it, unless `routes` was told otherwise. */
 let leaders: Map<number, number>;
+let routes: RouteTable;
 let asked: { store: number; asks: readonly RetainedAsk[] }[];
 let fails: number;
 let nowMs: number;
@@ -26,7 +29,7 @@ function pageOf(store: number, { places }: RetainedAsk): RetainedPage {
   const elsewhere: { partition: number; leader: number }[] = [];
   for (const { partition, at } of places) {
     if (leaders.get(partition) !== store) {
-      elsewhere.push({ partition, leader: 0 });
+      elsewhere.push({ partition, leader: leaders.get(partition) ?? 0 });
       left.push({ partition, at });
     } else if (records.length > 0) left.push({ partition, at });
     else {
@@ -61,9 +64,19 @@ beforeEach(() => {
   nowMs = 0;
   held = undefined;
   metrics = new PlainMetrics();
+  const topology = {
+    partitionCount: 4,
+    replicasOf: () => [10, 20, 30],
+    leaderOf: (partition: number) => leaders.get(partition) ?? 0,
+    leaderTermOf: () => 1,
+    isAlive: () => true,
+    noteLeader: () => true,
+  };
+  routes = new RouteTable(topology);
+  routes.topologyChanged();
   lookups = new RetainedLookups({
-    topology: { partitionCount: 4 } as Topology,
-    routes: { leaderOf: (partition) => leaders.get(partition) ?? 0 },
+    topology: topology as unknown as Topology,
+    routes,
     transport,
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     metrics,
@@ -140,9 +153,33 @@ describe('a lookup', () => {
     expect(seen).toEqual(['1a', '1b', '1c']);
   });
 
+  test('finds a leader that was suspected because it did not answer, and has no reason to speak', async () => {
+    pages.set(1, [['1a']]).set(2, [['2a']]);
+    routes.suspect(2, 20);
+    expect(routes.leaderOf(2)).toBe(0);
+    expect((await readAll('#')).flat().sort()).toEqual(['1a', '2a']);
+    expect(routes.leaderOf(2)).toBe(20);
+    // Who was asked, and leads no more, is not asked as the leader again.
+    leaders.set(2, 30);
+    expect((await readAll('#')).flat().sort()).toEqual(['1a', '2a']);
+    expect(routes.leaderOf(2)).toBe(30);
+    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(0);
+  });
+
+  test('of many that wait for one partition asks one replica a turn', async () => {
+    routes.suspect(2, 20);
+    leaders.set(2, 30);
+    const topics = Array.from({ length: 500 }, (_, i) => `t/${i}`).filter(
+      (topic) => partitionOfTopic(Buffer.from(topic), 4) === 2,
+    );
+    await Promise.all(topics.map(readAll));
+    expect(asked.length).toBeLessThanOrEqual(2 + Math.ceil(topics.length / RetainedLookups.ASKS_MAX) * 3);
+  });
+
   test('waits for a leader, and gives up after a while with what it has', async () => {
     pages.set(1, [['1a']]).set(2, [['2a']]);
     leaders.set(2, 0);
+    routes.suspect(2, 20);
     const reading = readAll('#');
     await turns();
     nowMs += RetainedLookups.DEADLINE_MS + 1;
@@ -156,7 +193,11 @@ describe('a lookup', () => {
 
 test('many lookups of a turn are few questions, and no more than some are asked at once', async () => {
   held = [];
-  leaders = new Map([1, 2, 3, 4].map((partition) => [partition, 10]));
+  for (const partition of [2, 4]) {
+    leaders.set(partition, 10);
+    routes.suspect(partition, 20);
+    routes.confirmed(partition, 10);
+  }
   const count = RetainedLookups.ASKS_MAX * (RetainedLookups.CALLS_MAX + 2);
   const reading = Array.from({ length: count }, (_, i) => readAll(`t/${i}`));
   await turns();
