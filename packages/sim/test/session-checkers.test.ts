@@ -122,6 +122,22 @@ describe('what a kept session promises', () => {
     }
   });
 
+  test('what was brought again at QoS 2 and was first brought where the subscription was not known may come late', () => {
+    for (const [firstStreams, isResent, checker] of [
+      [[], true, ''],
+      [[], false, 'order of delivery'],
+      [['1 d/+'], true, 'order of delivery'],
+    ] as const) {
+      const { check, id } = subscribed(0);
+      const late = publish(check, 1, 20, new Set(firstStreams));
+      const next = publish(check, 2, 30);
+      if (isResent) check.resent(late.id);
+      check.routed(late.id, new Set(['1 d/+']));
+      check.delivered(connection, id, next.text, false, true);
+      expect(found(() => check.delivered(connection, id, late.text, false, true))).toBe(checker);
+    }
+  });
+
   test('twice over one connection', () => {
     const { check, id, all } = subscribed(1);
     check.delivered(connection, id, all[0]?.text as string, false);

@@ -25,7 +25,9 @@ test('a partition that does not answer about sessions is told of with what was h
     // Its patience is over with the next look.
     if (status === 'busy') nowMs += PATIENCE_MS;
   };
-  const routes: Partial<RouteTable> = { candidate: () => 2, leaderOf: () => 3, suspect: () => {}, hinted: () => {} };
+  const nothing = (): void => {};
+  const news = { suspect: nothing, hinted: nothing, confirmed: nothing };
+  const routes: Partial<RouteTable> = { candidate: () => 2, leaderOf: () => 3, ...news };
   sessions = new SessionClient({
     topology: { nodes: () => [] },
     routes: routes as RouteTable,

@@ -32,6 +32,8 @@ export class SessionCheck {
   readonly #resent = new Set<number>();
   /** By message: the streams that its gateway knew when it came, each as its partition and filter. */
   readonly #heard = new Map<number, ReadonlySet<string>>();
+  /** The same, when it came first. */
+  readonly #heardFirst = new Map<number, ReadonlySet<string>>();
   readonly #subscriptions = new Map<number, CheckedSubscription>();
   /** By connection: what it was sent, by subscription and message. */
   readonly #sent = new WeakMap<SessionConnection, Set<string>>();
@@ -68,6 +70,7 @@ export class SessionCheck {
   /** It came to its gateway, which stores it in these streams. */
   routed(id: number, streams: ReadonlySet<string>): void {
     this.#heard.set(id, streams);
+    if (!this.#heardFirst.has(id)) this.#heardFirst.set(id, streams);
   }
 
   acknowledged(id: number, atMs: number): void {
@@ -208,14 +211,16 @@ export class SessionCheck {
   }
 
   #inOrder(
-    { newest, sinceMs, former }: CheckedSubscription,
+    { newest, sinceMs, former, stream }: CheckedSubscription,
     { id, publisher, topic, sequence, sentAtMs, text }: SessionMessage,
     where: string,
   ): void {
     // Sent again, in its place, under the identifier of now.
     for (let before = former; before !== undefined; before = before.former) if (before.received.has(id)) return;
-    // First brought when nobody wanted it, and again when somebody did: behind what came in between.
-    if (this.#resent.has(id) && sentAtMs < sinceMs) return;
+    // First brought when nobody wanted it, as far as its gateway knew, and again when somebody did: behind what came in
+    // between.
+    const wasHeardFirst = this.#heardFirst.get(id)?.has(stream) !== false;
+    if (this.#resent.has(id) && (sentAtMs < sinceMs || !wasHeardFirst)) return;
     const line = `${publisher} ${topic}`;
     const last = newest.get(line) ?? 0;
     if (sequence < last) throw new Violation('order of delivery', `${where} got ${text} after ${last} of ${line}`);

@@ -269,12 +269,14 @@ export class KeptClient implements ConnectionListener {
 
   ended(connection: MqttConnection): void {
     this.#say(`is at ${connection.process} no more${connection.leftPolitely ? ', and said so' : ''}`);
+    // Of one that was overtaken, what it acknowledged from then on is heard by nobody.
+    const wasNewest = connection === this.#connections.at(-1);
     this.#connections = this.#connections.filter((each) => each !== connection);
     const acknowledged = this.#acknowledged.get(connection) ?? [];
     this.#acknowledged.delete(connection);
     const mayBegin = connection.isClean || !this.#isKept(connection);
     if (mayBegin && !connection.wasOpen) this.#maybeBegunAnew();
-    if (!connection.leftPolitely) return;
+    if (!connection.leftPolitely || !wasNewest) return;
     for (const { subscriptionId, id } of acknowledged) this.#parts.check.settled(subscriptionId, id);
   }
 
