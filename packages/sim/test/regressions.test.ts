@@ -49,4 +49,9 @@ describe('seeds that found something', () => {
   test('a replica was removed and added again while it was being added: raft seed 1110032', async () => {
     expect((await simulateRaft(1_110_032)).failure).toBeUndefined();
   });
+
+  // Of the simulator: a node whose disk rotted before it had a group was given one, beside another that was lost.
+  test.each([1_310_555, 1_310_570])('a group lost its majority for good: raft seed %i', async (seed) => {
+    expect((await simulateRaft(seed)).failure).toBeUndefined();
+  });
 });

@@ -108,9 +108,13 @@ export class GroupMoves {
     fresh.start();
   }
 
-  /** Still a member of something: until it is not, nobody else may be lost and no group may shrink. */
+  /**
+   * Going to be replaced, or still a member of something: until it is neither, nobody else may be lost and no group may
+   * move. One that rots and has no group yet would be given one, and take it along.
+   */
   #oneIsLost(): boolean {
-    if (this.#lost !== undefined && !this.#isNamed(this.#lost.nodeId)) this.#lost = undefined;
+    const lost = this.#lost;
+    if (lost !== undefined && !this.#nodes.has(lost.nodeId) && !this.#isNamed(lost.nodeId)) this.#lost = undefined;
     return this.#lost !== undefined;
   }
 
