@@ -322,7 +322,9 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
 
   #otherCoordinators(): readonly number[] {
     if (this.#machine === undefined) return [];
-    return this.coordinators().flatMap(({ nodeId }) => (nodeId === this.#options.nodeId ? [] : nodeId));
+    const others = this.coordinators().flatMap(({ nodeId }) => (nodeId === this.#options.nodeId ? [] : nodeId));
+    const alive = others.filter((nodeId) => this.#options.host.peerAlive(nodeId));
+    return alive.length > 0 ? alive : others;
   }
 
   #nodeIds(): readonly number[] {

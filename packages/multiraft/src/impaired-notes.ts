@@ -1,7 +1,8 @@
 import type { Logger } from '@sluice/common/logger';
 import { writeNote } from '@sluice/storage/note-file';
 import type { NodeStorage } from './node-storage.ts';
-import { notePath } from './snapshot-files.ts';
+import { TICK_MS } from './raft-timing.ts';
+import { isFull, notePath } from './snapshot-files.ts';
 
 /**
  * Notes on disk of replicas that must not be trusted: they stay impaired over restarts, until they are wiped, for they may
@@ -15,19 +16,21 @@ export class ImpairedNotes {
   readonly found: Map<number, Error>;
   readonly #storage: NodeStorage;
   readonly #logger: Logger;
+  readonly #ends: () => boolean;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(storage: NodeStorage, logger: Logger) {
+  /** `ends`: nothing is waited for any more. */
+  constructor(storage: NodeStorage, logger: Logger, ends: () => boolean) {
     this.found = new Map(storage.impaired);
     this.#storage = storage;
     this.#logger = logger;
+    this.#ends = ends;
   }
 
   write(groupId: number, cause: Error): void {
-    const { imageDirectory, files } = this.#storage;
     const note = Buffer.from(cause.message, 'utf8');
     this.#last = this.#last
-      .then(() => writeNote(notePath(imageDirectory, groupId, 'impaired'), note, files))
+      .then(() => this.#write(groupId, note))
       .catch((err: unknown) =>
         this.#logger.error({ err, group: groupId }, 'an impaired replica could not be noted as such'),
       );
@@ -36,5 +39,19 @@ export class ImpairedNotes {
   /** Resolves when what was written by now is on disk, or was found impossible. */
   async settled(): Promise<void> {
     await this.#last;
+  }
+
+  /** On a full disk it waits, as everything does. */
+  async #write(groupId: number, note: Uint8Array): Promise<void> {
+    const { imageDirectory, files } = this.#storage;
+    for (;;) {
+      try {
+        await writeNote(notePath(imageDirectory, groupId, 'impaired'), note, files);
+        return;
+      } catch (cause) {
+        if (!isFull(cause) || this.#ends()) throw cause;
+      }
+      await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
+    }
   }
 }

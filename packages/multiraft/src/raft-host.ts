@@ -64,7 +64,7 @@ export class RaftHost {
     this.#storage = storage;
     this.#options = options;
     const { clock, logger, metrics, transport, nodeId, prng, liveEntries } = options;
-    this.#impairedNotes = new ImpairedNotes(storage, logger);
+    this.#impairedNotes = new ImpairedNotes(storage, logger, () => this.#closing || this.#failed !== undefined);
     const { entryLog } = storage;
     const replicas = this.#replicas;
     const fail = (cause: Error): void => this.#fail(cause);

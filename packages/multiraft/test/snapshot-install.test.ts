@@ -286,7 +286,7 @@ describe('a wiped replica', () => {
       const files = new CrashingFiles();
       const storage = await open(directory, engine, files);
       await fill(storage);
-      const notes = new ImpairedNotes(storage, silentLogger);
+      const notes = new ImpairedNotes(storage, silentLogger, () => false);
       notes.write(GROUP, new Error('of a test'));
       await notes.settled();
       files.changes = 0;

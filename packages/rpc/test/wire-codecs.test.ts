@@ -264,7 +264,7 @@ const CASES: [string, Codec<unknown>, fc.Arbitrary<unknown>][] = [
         cleanStart: fc.boolean(),
         expiryS: integer,
         ticket: integer,
-        will: fc.option(fc.record({ delayS: integer, message: bytes }), { nil: undefined }),
+        will: fc.option(fc.record({ ticket: integer, delayS: integer, message: bytes }), { nil: undefined }),
       }),
       message('subscribe', {
         partition: integer,

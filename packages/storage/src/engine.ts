@@ -33,8 +33,8 @@ export interface KeyValue {
 export interface KeyValueWrite {
   readonly key: Uint8Array;
   /**
-   * The key as latin1, from who has it and changes neither row nor value any more: whoever gathers writes keeps it as it
-   * is, and asks for no bytes of the key.
+   * The key as latin1, from who has it and changes neither row nor value any more: whoever gathers writes takes it
+   * over, with its `isNew`, and asks for no bytes of the key.
    */
   readonly id?: string;
   value: Uint8Array | undefined;

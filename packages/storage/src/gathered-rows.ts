@@ -90,6 +90,12 @@ export class GatheredRows {
     return value === undefined ? undefined : Buffer.from(value);
   }
 
+  get deletions(): number {
+    let count = 0;
+    for (const table of this.#tables.values()) for (const row of table.values()) if (row.value === undefined) count++;
+    return count;
+  }
+
   writes(): KeyValueWrite[] {
     const writes: KeyValueWrite[] = [];
     for (const table of this.#tables.values()) for (const row of table.values()) writes.push(row);

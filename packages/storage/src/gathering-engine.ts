@@ -181,7 +181,7 @@ export class GatheringEngine implements Engine {
     const gathered = this.#gathered(from, to);
     if (gathered.size === 0 || limit <= 0) return await this.#engine.scan(from, to, limit);
     // As many more as may turn out to be deleted: then what is left behind the last of a full answer is beyond the limit.
-    const asked = Math.min(limit + gathered.size, Number.MAX_SAFE_INTEGER);
+    const asked = Math.min(limit + gathered.deletions, Number.MAX_SAFE_INTEGER);
     const stored = await this.#engine.scan(from, to, asked);
     const merge = gathered.merge();
     const rows: KeyValue[] = [];

@@ -170,6 +170,18 @@ describe('writes gathered in front of an engine', () => {
     expect((await shown(engine, 9)).map(([n]) => n)).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 20]);
   });
 
+  test('a scan asks for no more than may turn out to be deleted, however much waits', async () => {
+    const asked: number[] = [];
+    const { scan } = below;
+    below.scan = (from, to, limit) => {
+      asked.push(limit);
+      return scan.call(below, from, to, limit);
+    };
+    await engine.write([...Array.from({ length: 500 }, (_, n) => put(1000 + n, 1)), gone(0), gone(1)], UNSYNCED);
+    await shown(engine, 3);
+    expect(asked).toEqual([5]);
+  });
+
   test('leave before their time when there are many, and more wait for those', async () => {
     let release = (): void => {};
     below.hold = new Promise((resolve) => {

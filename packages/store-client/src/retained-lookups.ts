@@ -161,8 +161,8 @@ export class RetainedLookups {
     }
     this.#calls.set(store, (this.#calls.get(store) as number) - 1);
     if (this.#closed) return;
-    for (let i = 0; i < pages.length; i++) this.#learn(store, asks[i] as RetainedAsk, pages[i]);
     for (let i = 0; i < lookups.length; i++) {
+      this.#learn(store, asks[i] as RetainedAsk, pages[i]);
       this.#answered(lookups[i] as RetainedLookup, asks[i] as RetainedAsk, pages[i]);
     }
     if (this.#ready.length > 0) this.#requestTurn();

@@ -11,6 +11,9 @@ export class Turnstile {
   /** Before it, all were let in. */
   #next = 0;
 
+  /** So many that were let in are forgotten together. */
+  static readonly FORGOTTEN_AT = 1_024;
+
   constructor(places: number) {
     this.#places = places;
   }
@@ -32,6 +35,17 @@ export class Turnstile {
       this.#taken--;
       this.#waiting = [];
       this.#next = 0;
-    } else next();
+      return;
+    }
+    if (this.#next === Turnstile.FORGOTTEN_AT) {
+      this.#waiting.splice(0, this.#next);
+      this.#next = 0;
+    }
+    next();
+  }
+
+  /** Who waits, and who is not forgotten yet. */
+  get length(): number {
+    return this.#waiting.length;
   }
 }

@@ -23,7 +23,7 @@ async function connect(clientId: string, says: string, delayS = 0, expiryS = 0):
   const { epoch, status } = await gateway.open(clientId, {
     cleanStart: true,
     expiryS,
-    will: { delayS, message: Buffer.from(says) },
+    will: will(says, delayS),
   });
   expect(status).toBe('done');
   gateway.attach(clientId, epoch);

@@ -36,9 +36,10 @@ export class StoredSessions {
   }
 
   async open(asked: SessionAsked): Promise<KeptSession> {
-    const { clientId, identity, cleanStart, expiryS, will } = asked;
+    const { clientId, identity, cleanStart, expiryS } = asked;
     const patienceMs = keepsNothing(asked) ? StoredSessions.DISCARD_MS_MAX : StoredSessions.OPEN_MS_MAX;
     const ticket = ++this.#ticket;
+    const will = asked.will === undefined ? undefined : { ticket, ...asked.will };
     const client = { clientId, identity: identity ?? '', cleanStart, expiryS, ticket, will };
     const answer = await this.client.open(this.partitionOf(clientId), client, patienceMs);
     return { ...answer, expiryS, hasWill: will !== undefined };
@@ -61,7 +62,7 @@ export interface SessionAsked {
   readonly identity: string | undefined;
   readonly cleanStart: boolean;
   readonly expiryS: number;
-  readonly will: WillToLeave | undefined;
+  readonly will: Omit<WillToLeave, 'ticket'> | undefined;
 }
 
 /** What the stores keep for a connection that begins. */

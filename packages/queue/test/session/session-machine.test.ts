@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { EXPIRY_NEVER_S, type OpenCommand, type SubscribeCommand } from '../../src/session/commands.ts';
 import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '../../src/session/session-limits.ts';
+import { encodeSessionRow } from '../../src/session/session-rows.ts';
 import { isStream } from '../../src/session/stream-id.ts';
 import { SessionWorld } from './session-world.ts';
 
@@ -88,6 +89,17 @@ describe('a session', () => {
     open({ ticket: 300 });
     expect(world.rowBytes('c1')?.[0]).toBe(2);
     expect(world.session('c1')).toMatchObject({ ticket: 300, wasPresent: true });
+  });
+
+  test('with a ticket has the bytes that it has', () => {
+    const row = { epoch: 7, identity: 'eve', gateway: 2, sinceMs: 300, expiryS: 60, ticket: 300 };
+    const subscriptions = [{ filter: 'a/#', options: 1, subscriptionId: 3, streamId: 9 }];
+    const hexOf = (wasPresent: boolean): string =>
+      Buffer.from(encodeSessionRow({ ...row, wasPresent, subscriptions })).toString('hex');
+    expect([hexOf(true), hexOf(false)]).toEqual([
+      '02070365766502ac023cac020101030903612f23',
+      '02070365766502ac023cac020001030903612f23',
+    ]);
   });
 
   test('is over when its client stays away for as long as its expiry says, and not before', () => {

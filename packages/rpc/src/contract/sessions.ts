@@ -24,7 +24,7 @@ export type SessionsRequest =
       cleanStart: boolean;
       /** Seconds; 0xffffffff: never. */
       expiryS: number;
-      /** One a CONNECT, so that asking twice is not taken for two connections; 0: none was drawn. */
+      /** One a CONNECT, so that asking twice is not taken for two connections; 0: a former release drew none for all. */
       ticket: number;
       /** Kept before the answer; undefined: it leaves none. */
       will: WillToLeave | undefined;
@@ -76,6 +76,8 @@ export type SessionsRequest =
   | { type: 'next-page'; partition: number };
 
 export interface WillToLeave {
+  /** That of its CONNECT; of a gateway that draws one for wills alone, too. */
+  ticket: number;
   delayS: number;
   /** For whichever gateway publishes it; the store does not read it. */
   message: Uint8Array;

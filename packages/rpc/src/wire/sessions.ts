@@ -40,8 +40,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
         head.varint(message.expiryS);
         writeFlag(head, message.will !== undefined);
         if (message.will !== undefined) {
-          // Where releases look for it that draw one for wills alone.
-          head.varint(message.ticket).varint(message.will.delayS);
+          head.varint(message.will.ticket).varint(message.will.delayS);
           data.push(message.will.message);
         }
         head.varint(message.ticket);
@@ -288,10 +287,9 @@ function readOpen(head: HeadReader, partition: number): Extract<SessionsRequest,
   const identity = head.text();
   const cleanStart = head.flag();
   const expiryS = head.integer();
-  const hasWill = head.flag();
-  const ticketOfWill = hasWill ? head.integer() : 0;
-  const will = hasWill ? { delayS: head.integer(), message: head.data() } : undefined;
-  const ticket = head.hasMore ? head.integer() : ticketOfWill;
+  const will = head.flag() ? { ticket: head.integer(), delayS: head.integer(), message: head.data() } : undefined;
+  // The gateway's release decides which command is written: stores of its own release and older gateways may meet.
+  const ticket = head.hasMore ? head.integer() : 0;
   return { type: 'open', partition, requestId, clientId, identity, cleanStart, expiryS, ticket, will };
 }
 

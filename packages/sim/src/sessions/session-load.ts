@@ -42,6 +42,8 @@ export class SessionLoad implements MqttWatch {
   static readonly STAND_MS_MAX = 30_000;
   /** Behind the last that came: a session whose client is in doubt is owed nothing, and brought all that it holds. */
   static readonly TRIM_MS_MAX = 60_000;
+  /** Whatever comes: what is brought again and again is a fault. */
+  static readonly REST_MS_MAX = 600_000;
   /** While sessions are brought what is theirs nobody thinks for long: what is left is a fault and not a backlog. */
   static readonly LAST_THINK_MS = 5;
   /** Beyond the longest expiry: gateways that went without a word are waited for, and rows are dropped in steps. */
@@ -194,6 +196,7 @@ export class SessionLoad implements MqttWatch {
     const { fleet } = this.#parts;
     const { world } = fleet;
     let { deliveries } = this.check;
+    const endMs = world.nowMs + SessionLoad.REST_MS_MAX;
     let untilMs = world.nowMs + withinMs;
     for (;;) {
       const left: string[] = [];
@@ -208,7 +211,7 @@ export class SessionLoad implements MqttWatch {
       }
       if (this.check.deliveries > deliveries) {
         deliveries = this.check.deliveries;
-        untilMs = world.nowMs + withinMs;
+        untilMs = Math.min(world.nowMs + withinMs, endMs);
       }
       if (left.length === 0 || world.nowMs >= untilMs) return left;
       await world.run(world.nowMs + SessionLoad.LOOK_MS);

@@ -143,14 +143,19 @@ class RocksDbEngine implements Engine {
     await this.#db.call<void>((db, done) => {
       const changes = new SealedBatch(db.batch(), sealed);
       const encode = (from: number): void => {
-        const to = Math.min(from + ENCODE_ROWS, batch.length);
-        for (let i = from; i < to; i++) changes.add(batch[i] as KeyValueWrite);
-        if (to < batch.length) {
-          setImmediate(encode, to);
-          return;
+        try {
+          const to = Math.min(from + ENCODE_ROWS, batch.length);
+          for (let i = from; i < to; i++) changes.add(batch[i] as KeyValueWrite);
+          if (to < batch.length) {
+            setImmediate(encode, to);
+            return;
+          }
+          changes.put(ringKey(sequence), ringValue(sequence));
+          changes.write(sync, done);
+        } catch (cause) {
+          // Whoever waits for this write must hear of it, in whichever turn it fails.
+          done(cause as Error);
         }
-        changes.put(ringKey(sequence), ringValue(sequence));
-        changes.write(sync, done);
       };
       encode(0);
     });

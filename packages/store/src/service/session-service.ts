@@ -182,7 +182,7 @@ export class SessionService implements WillGateways {
       expiryS: Math.min(expiryS, EXPIRY_NEVER_S),
     };
     if (ticket !== 0) command.ticket = ticket;
-    if (will !== undefined) command.will = { ticket, ...will };
+    if (will !== undefined) command.will = will;
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
       const { epoch, present, subscriptions, taken, bound, refused, formerGateway, formerEpoch } = reply;
