@@ -1,33 +1,7 @@
-/**
- * For each alert a story of a queue or a node in minutes: well, then ill, then well again; and when the alert is to be
- * silent, to fire, and to be silent again. Values are Prometheus' own notation, made by `steady` and `rising`.
- */
-export interface AlertCase {
-  alert: string;
-  series: Readonly<Record<string, string>>;
-  /** Minutes; the first lies in the ill time when an alert must be patient, the last after it. */
-  silentAt: readonly number[];
-  firesAt: readonly number[];
-}
+import { type AlertCase, burst, HOUR, NODE, QUEUE, rising, steady } from './alert-case.ts';
+import { DELIVERED_LATE_CASES } from './delivered-late-cases.ts';
+import { NO_MAJORITY_CASES } from './no-majority-cases.ts';
 
-/** The same value for so many minutes. */
-function steady(value: number | string, minutes: number): string {
-  return Array.from({ length: minutes }, () => value).join(' ');
-}
-
-/** Rising by so much a minute. */
-function rising(from: number, step: number, minutes: number): string {
-  return Array.from({ length: minutes }, (_, i) => from + i * step).join(' ');
-}
-
-/** A counter that stands still, rises for a while, and stands still again. */
-function burst(before: number, step: number, minutes: number, after: number): string {
-  return `${steady(0, before)} ${rising(step, step, minutes)} ${steady(step * minutes, after)}`;
-}
-
-const QUEUE = 'job="sluice",instance="n1",queue="images"';
-const NODE = 'job="sluice",instance="n1"';
-const HOUR = 60;
 const DAY_S = 86_400;
 
 /** A gauge that is 0, then `ill` from minute 10 on for 50 minutes, then 0. */
@@ -57,21 +31,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     silentAt: [9, 12, 62],
     firesAt: [20, 55],
   },
-  {
-    alert: 'SluiceDeliveredLate',
-    series: {
-      // Every second message waits for too long, for an hour.
-      [`sluice_consumer_wait_seconds_count{${QUEUE}}`]: rising(0, 100, 200),
-      [`sluice_consumer_wait_seconds_bucket{${QUEUE},le="300"}`]: `${rising(0, 100, 60)} ${rising(5_950, 50, 60)} ${rising(9_000, 100, 80)}`,
-      [`sluice_queue_objective_seconds{${QUEUE}}`]: steady(300, 200),
-      // This one may.
-      'sluice_consumer_wait_seconds_count{job="sluice",instance="n1",queue="reports"}': rising(0, 100, 200),
-      'sluice_consumer_wait_seconds_bucket{job="sluice",instance="n1",queue="reports",le="300"}': steady(0, 200),
-      'sluice_queue_objective_seconds{job="sluice",instance="n1",queue="reports"}': steady(3_600, 200),
-    },
-    silentAt: [50, 65, 160],
-    firesAt: [90, 115],
-  },
+  ...DELIVERED_LATE_CASES,
   {
     alert: 'SluiceConsumerLagGrowing',
     series: {
@@ -166,31 +126,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     silentAt: [9, 10, 61],
     firesAt: [13, 55],
   },
-  {
-    alert: 'SluiceNoMajority',
-    // A node that is alone has no majority to lose: that it is down is told by another alert.
-    series: {
-      'up{job="alone",instance="n1"}': `${steady(1, 10)} ${steady(0, 90)}`,
-      'sluice_raft_fenced{job="alone",instance="n1"}': steady(0, 10),
-      ...Object.fromEntries(
-        // One of three is down, then two, of which one answers and is fenced; then one again. A gateway keeps nothing.
-        [
-          ['n1', `${steady(1, 10)} ${steady(0, 90)}`, `${steady(0, 10)} ${steady('_', 90)}`],
-          ['n2', steady(1, 100), `${steady(0, 20)} ${steady(1, 40)} ${steady(0, 40)}`],
-          ['n3', steady(1, 100), steady(0, 100)],
-          ['gateway', `${steady(1, 5)} ${steady(0, 95)}`, steady('_', 100)],
-        ].flatMap(([instance, up, fenced]) => [
-          [
-            `up{job="sluice",instance="${instance}",app_kubernetes_io_component="${instance === 'gateway' ? 'gateway' : 'store'}"}`,
-            up,
-          ],
-          [`sluice_raft_fenced{job="sluice",instance="${instance}",app_kubernetes_io_component="store"}`, fenced],
-        ]),
-      ),
-    },
-    silentAt: [9, 18, 20, 61],
-    firesAt: [23, 59],
-  },
+  ...NO_MAJORITY_CASES,
   {
     alert: 'SluiceGroupWithoutLeader',
     series: { [`sluice_raft_leaderless_groups{${NODE}}`]: ill(3) },

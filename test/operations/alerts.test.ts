@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { PROMTOOL, testWith } from '../harness/left-out.ts';
-import { ALERT_CASES, type AlertCase } from './alert-cases.ts';
+import type { AlertCase } from './alert-case.ts';
+import { ALERT_CASES } from './alert-cases.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../deploy');
 const RULES = join(DEPLOY, 'prometheus/rules.yaml');
@@ -26,15 +27,15 @@ async function rules(): Promise<Rule[]> {
 
 /** One alert with the recordings that it reads, and its story: evaluating all rules for each story would take minutes. */
 function filesOf(
-  { alert, series, silentAt, firesAt }: AlertCase,
+  { alert, story: told = '', series, silentAt, firesAt }: AlertCase,
   all: readonly Rule[],
-  folder: string,
+  rulesFile: string,
 ): [string, string] {
   const rule = all.find((one) => one.alert === alert);
   const needed = recordingsFor(rule?.expr ?? '', all);
   const expected = [...silentAt.map((at) => [at, 0]), ...firesAt.map((at) => [at, 1])];
   const story = {
-    name: alert,
+    name: `${alert} ${told}`,
     interval: '1m',
     input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
     promql_expr_test: expected.map(([at, value]) => ({
@@ -43,7 +44,6 @@ function filesOf(
       exp_samples: [{ labels: '{}', value }],
     })),
   };
-  const rulesFile = join(folder, `${alert}.rules.yaml`);
   return [
     stringify({ groups: [{ name: alert, rules: [...needed, rule] }] }),
     stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests: [story] }),
@@ -89,12 +89,14 @@ testWith(
     const folder = await mkdtemp(join(tmpdir(), 'sluice-alerts-'));
     try {
       const all = await rules();
-      for (const story of ALERT_CASES) {
-        const [rulesText, storyText] = filesOf(story, all, folder);
-        await writeFile(join(folder, `${story.alert}.rules.yaml`), rulesText);
-        await writeFile(join(folder, `${story.alert}.test.yaml`), storyText);
+      const files: string[] = [];
+      for (const [i, story] of ALERT_CASES.entries()) {
+        const path = join(folder, `${i}-${story.alert}`);
+        const [rulesText, storyText] = filesOf(story, all, `${path}.rules.yaml`);
+        await writeFile(`${path}.rules.yaml`, rulesText);
+        await writeFile(`${path}.test.yaml`, storyText);
+        files.push(`${path}.test.yaml`);
       }
-      const files = ALERT_CASES.map(({ alert }) => join(folder, `${alert}.test.yaml`));
       const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', ...files], { encoding: 'utf8' });
       const failed = `${stdout}${stderr}`.split(/(?=Unit Testing:)/).filter((one) => one.includes('FAILED'));
       expect([status, failed]).toEqual([0, []]);
