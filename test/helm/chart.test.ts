@@ -135,6 +135,12 @@ withHelm('the chart', () => {
     },
   );
 
+  test('values of a release that is older than restoring are enough', () => {
+    expect(render('restore: null\ntls: { nodes: { mode: none } }').map(nameOf)).toEqual(
+      render('tls: { nodes: { mode: none } }').map(nameOf),
+    );
+  });
+
   test('the longest names leave room for what Kubernetes adds', () => {
     for (const { kind, metadata } of render(
       'fullnameOverride: a-name-that-is-much-too-long-for-what-comes-behind-it',

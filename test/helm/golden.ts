@@ -24,6 +24,11 @@ const FORMS: readonly Case[] = ['compact', 'single', 'backup'].map((name) => ({
 /** The values that the chart is tried with: the forms that come with it, and a file each here. */
 export const CASES: readonly Case[] = [
   ...FORMS,
+  {
+    name: 'backup-private',
+    values: 'image: { pullPolicy: Always, pullSecrets: [{ name: registry }] }\nserviceAccount: { name: messaging }',
+    files: ['values-backup.yaml'],
+  },
   ...readdirSync(VALUES).map((file) => ({
     name: file.replace('.yaml', ''),
     values: readFileSync(join(VALUES, file), 'utf8'),

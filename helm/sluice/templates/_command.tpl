@@ -10,6 +10,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* What it may use says who includes it. */}}
 {{- define "sluice.commandContainer" -}}
 image: {{ include "sluice.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -18,8 +19,5 @@ env:
     value: http://{{ include "sluice.fullname" . }}-api:18083
   - name: SLUICE_API_KEY
     valueFrom: { secretKeyRef: { name: {{ include "sluice.credentialsSecret" . }}, key: admin } }
-resources:
-  requests: { cpu: 50m, memory: 96Mi }
-  limits: { memory: 192Mi }
 securityContext: {{- include "sluice.containerSecurity" . | nindent 2 }}
 {{- end -}}

@@ -20,7 +20,9 @@
 
 {{- define "sluice.tiers" -}}
 {{- $tiers := eq .Values.form "compact" | ternary (list "node") (list "coordinator" "store" "gateway") -}}
-{{- ne .Values.restore.claim "" | ternary (append $tiers "restore") $tiers | toJson -}}
+{{- /* Values of an older release have no `restore`. */ -}}
+{{- if (.Values.restore).claim }}{{ $tiers = append $tiers "restore" }}{{ end -}}
+{{- toJson $tiers -}}
 {{- end -}}
 
 {{/* The tier that speaks MQTT and answers REST. */}}
@@ -89,7 +91,7 @@ stands in the place of the last: then all join it.
 {{- define "sluice.join" -}}
 {{- $tier := eq .Values.form "compact" | ternary "node" "coordinator" -}}
 {{- $addresses := list -}}
-{{- if .Values.restore.claim -}}
+{{- if (.Values.restore).claim -}}
 {{- $addresses = list (printf "%s-restore-0.%s:5370" (include "sluice.fullname" $) (include "sluice.domain" (dict "root" $ "tier" "restore"))) -}}
 {{- end -}}
 {{- range $i := until (sub (index .Values $tier).replicas (len $addresses) | int) -}}
