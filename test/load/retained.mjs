@@ -112,7 +112,7 @@ try {
   const empty = await cluster.memory(QUIET_MS_MAX);
   const emptyDisk = (await cluster.diskBytes()).map(({ total }) => total);
   const bytes = COUNT * TOPIC_BYTES;
-  memoryBelow(figures, cluster, 'a hundred', { now: empty, before: empty, bytes: 0 });
+  memoryBelow(figures, cluster, 'a hundred', { now: await cluster.memory(QUIET_MS_MAX), before: empty, bytes: 0 });
   await fill();
   memoryBelow(figures, cluster, `${COUNT} topics`, { now: await cluster.memory(QUIET_MS_MAX), before: empty, bytes });
   const disk = (await cluster.diskBytes()).map(({ total }, i) => (total - emptyDisk[i]) / COUNT);
