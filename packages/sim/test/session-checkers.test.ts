@@ -138,6 +138,20 @@ describe('what a kept session promises', () => {
     }
   });
 
+  test('what was brought again is owed to who was known each time', () => {
+    for (const [first, again, isOwed] of [
+      [['1 d/+'], ['1 d/+'], true],
+      [[], ['1 d/+'], false],
+      [['1 d/+'], [], false],
+    ] as const) {
+      const { check } = subscribed(0);
+      const { id } = publish(check, 1, 20, new Set(first));
+      check.resent(id);
+      check.routed(id, new Set(again));
+      expect([...check.owed('c')].length).toBe(isOwed ? 1 : 0);
+    }
+  });
+
   test('twice over one connection', () => {
     const { check, id, all } = subscribed(1);
     check.delivered(connection, id, all[0]?.text as string, false);

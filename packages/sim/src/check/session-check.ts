@@ -30,10 +30,11 @@ export class SessionCheck {
   readonly #messages = new Map<number, SessionMessage>();
   readonly #acknowledgedMs = new Map<number, number>();
   readonly #resent = new Set<number>();
-  /** By message: the streams that its gateway knew when it came, each as its partition and filter. */
+  /**
+   * By message: the streams that its gateway knew when it came, each as its partition and filter; of one that was brought
+   * again, those that each gateway knew: what the first one stored everywhere it knew of may be over for the others.
+   */
   readonly #heard = new Map<number, ReadonlySet<string>>();
-  /** The same, when it came first. */
-  readonly #heardFirst = new Map<number, ReadonlySet<string>>();
   readonly #subscriptions = new Map<number, CheckedSubscription>();
   /** By connection: what it was sent, by subscription and message. */
   readonly #sent = new WeakMap<SessionConnection, Set<string>>();
@@ -69,8 +70,8 @@ export class SessionCheck {
 
   /** It came to its gateway, which stores it in these streams. */
   routed(id: number, streams: ReadonlySet<string>): void {
-    this.#heard.set(id, streams);
-    if (!this.#heardFirst.has(id)) this.#heardFirst.set(id, streams);
+    const before = this.#heard.get(id);
+    this.#heard.set(id, before === undefined ? streams : new Set([...streams].filter((stream) => before.has(stream))));
   }
 
   acknowledged(id: number, atMs: number): void {
@@ -219,8 +220,8 @@ export class SessionCheck {
     for (let before = former; before !== undefined; before = before.former) if (before.received.has(id)) return;
     // First brought when nobody wanted it, as far as its gateway knew, and again when somebody did: behind what came in
     // between.
-    const wasHeardFirst = this.#heardFirst.get(id)?.has(stream) !== false;
-    if (this.#resent.has(id) && (sentAtMs < sinceMs || !wasHeardFirst)) return;
+    const wasHeard = this.#heard.get(id)?.has(stream) !== false;
+    if (this.#resent.has(id) && (sentAtMs < sinceMs || !wasHeard)) return;
     const line = `${publisher} ${topic}`;
     const last = newest.get(line) ?? 0;
     if (sequence < last) throw new Violation('order of delivery', `${where} got ${text} after ${last} of ${line}`);

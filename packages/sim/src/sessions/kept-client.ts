@@ -199,7 +199,8 @@ export class KeptClient implements ConnectionListener {
     for (const wish of this.#wishes.values()) {
       if (wish.state === 'out') continue;
       wish.state = 'out';
-      if (check.askedMs(wish.subscriptionId) >= connection.connectSentMs) this.#doubt(wish);
+      const isAskedElsewhere = connection !== this.#askedOver && [...this.#asked.values()].includes(wish);
+      if (isAskedElsewhere || check.askedMs(wish.subscriptionId) >= connection.connectSentMs) this.#doubt(wish);
       else check.gone(wish.subscriptionId, connection.connectSentMs);
     }
     this.#asked.clear();
