@@ -22,8 +22,8 @@ const { values } = parseArgs({
 const commit = commitOf();
 const [rounds, seed, calmMs] = [
   wholeNumber(values.rounds, 'rounds'),
-  wholeNumber(values.seed, 'seed'),
-  wholeNumber(values.calm, 'calm'),
+  wholeNumber(values.seed, 'seed', 0),
+  wholeNumber(values.calm, 'calm', 0),
 ];
 const faults = values.fault.split(',').map(faultOf);
 const rows: Row[] = [];

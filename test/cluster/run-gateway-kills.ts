@@ -15,7 +15,7 @@ const { values } = parseArgs({
 
 const verdict = await gatewayKills({
   rounds: wholeNumber(values.rounds, 'rounds'),
-  seed: wholeNumber(values.seed, 'seed'),
+  seed: wholeNumber(values.seed, 'seed', 0),
   layout: values.layout as LayoutName,
   clients: wholeNumber(values.clients, 'clients'),
   onRound: (line) => console.log(line),

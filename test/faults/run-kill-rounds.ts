@@ -14,7 +14,7 @@ const { values } = parseArgs({
 
 const verdict = await killRounds({
   rounds: wholeNumber(values.rounds, 'rounds'),
-  seed: wholeNumber(values.seed, 'seed'),
+  seed: wholeNumber(values.seed, 'seed', 0),
   loadMsMax: wholeNumber(values.load, 'load'),
   onRound({ round, loadMs, downMs, startKills, restartMs, verdict }) {
     const times = `killed after ${loadMs} ms, down ${downMs} ms, killed ${startKills} times while starting, ready in ${Math.round(restartMs)} ms`;

@@ -17,7 +17,7 @@ const sync = !values['no-sync'];
 let lossyRounds = 0;
 const verdict = await powerLossRounds({
   rounds: wholeNumber(values.rounds, 'rounds'),
-  seed: wholeNumber(values.seed, 'seed'),
+  seed: wholeNumber(values.seed, 'seed', 0),
   loadMsMax: wholeNumber(values.load, 'load'),
   sync,
   onRound({ round, loadMs, losses, verdict, refused }) {

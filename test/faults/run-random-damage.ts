@@ -9,7 +9,7 @@ const { values } = parseArgs({
 
 const counts = await randomDamage({
   trials: wholeNumber(values.trials, 'trials'),
-  seed: wholeNumber(values.seed, 'seed'),
+  seed: wholeNumber(values.seed, 'seed', 0),
   onTrial(trial, what, { kind, text }) {
     console.log(`trial ${trial}: ${what}: ${kind}${text === '' ? '' : `: ${text.slice(0, 1_000)}`}`);
   },

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { JsonLinesProcess } from './json-lines-process.mjs';
 import { MKFS, testWith } from './left-out.ts';
 import { parseReadyLine } from './server-process.ts';
+import { wholeNumber } from './whole-number.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -77,3 +78,11 @@ async function run(command: string, args: string[]): Promise<{ code: number | nu
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, output };
 }
+
+test('a run of none, which would hold every bar, is refused; a seed may be 0', () => {
+  expect(wholeNumber('20', 'rounds')).toBe(20);
+  expect(wholeNumber('0', 'seed', 0)).toBe(0);
+  for (const text of ['0', '', '-1', '1.5', '1e3', 'many', '9'.repeat(20)]) {
+    expect(() => wholeNumber(text, 'rounds')).toThrow(`--rounds must be a whole number from 1 on, and is ${text}`);
+  }
+});

@@ -1,9 +1,10 @@
 import { InvalidArgumentError } from 'commander';
 
-/** Of a command line: what is none would be a run of nothing that held every bar. */
-export function wholeNumber(text, name) {
-  if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, and is ${text}`);
-  return Number(text);
+/** Of a command line. A run of none would hold every bar, so only what is no count of anything is told that 0 will do. */
+export function wholeNumber(text, name, least = 1) {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new Error(`--${name} must be a whole number from ${least} on, and is ${text}`);
 }
 
 /** The same for commander, which says whose it is. `1_000_000` is one too. */
