@@ -10,7 +10,7 @@ export const BODY_ROOM_BYTES = 256;
 
 /** A smaller piece is copied: each costs an object or two beside its bytes. */
 const PIECE_BYTES_MIN = 4 * 1024;
-/** So is one that would keep a chunk alive of more than so many times its size. */
+/** So is one that would keep a chunk alive of more than so many times its size. What is kept counts with its chunk. */
 const CHUNK_FACTOR_MAX = 4;
 /** What small pieces gather in: as much as has come, within these. */
 const GATHER_BYTES_MIN = 1024;
@@ -22,8 +22,13 @@ const CLAIM_FACTOR = 3;
 /**
  * The body of a large packet while it arrives. An announced length is a claim, so memory for all of it may not be taken at
  * the first bytes; a buffer that grows with them is allocated twice and copied more than once. Here what has come stays
- * where it is until it is a third. Then there is one buffer of the right size, and with all that comes into it half as much
- * of what waited is moved there: one copy, never of all at once, since the megabytes of one client are time of the others.
+ * where it is until it is a third. Then there is one buffer of the right size, and with all that comes into it at least as
+ * much of what waited is moved there: one copy, never of all at once, since the megabytes of one client are time of the
+ * others.
+ *
+ * What is held is at most seven times what has come and `GATHER_BYTES_MAX`: four for the chunks that pieces keep alive, three
+ * for the buffer. A socket's chunk is as large as what came in it, so only one with other packets in front is more than its
+ * piece, and four times is what is seen.
  *
  * @hotpath
  */
@@ -39,7 +44,7 @@ export class LargeBody {
   /** The last piece, when small ones are gathered in it; `#gathered` of it is used. */
   #gather: Uint8Array | undefined = undefined;
   #gathered = 0;
-  /** What is kept, with the unused part of what gathers. */
+  /** Of memory: the chunks that pieces are views of, what gathers with what is unused of it, and the whole. */
   heldBytes = 0;
 
   constructor(sizeBytes: number) {
@@ -83,7 +88,7 @@ export class LargeBody {
       whole.set(piece, BODY_ROOM_BYTES + this.#moved);
       this.#pieces[this.#piecesMoved] = NO_PIECE;
       this.#moved += piece.length;
-      this.heldBytes -= piece.length;
+      this.heldBytes -= piece.buffer.byteLength;
       left -= piece.length;
     }
   }
@@ -92,7 +97,7 @@ export class LargeBody {
     if (count >= PIECE_BYTES_MIN && count * CHUNK_FACTOR_MAX >= chunk.buffer.byteLength) {
       this.#endGathering();
       this.#pieces.push(chunk.subarray(at, at + count));
-      this.heldBytes += count;
+      this.heldBytes += chunk.buffer.byteLength;
       return;
     }
     const start = at + this.#fill(chunk, at, count);
@@ -117,8 +122,10 @@ export class LargeBody {
   #endGathering(): void {
     const gather = this.#gather;
     if (gather === undefined) return;
-    this.#pieces.push(gather.subarray(0, this.#gathered));
-    this.heldBytes += this.#gathered - gather.length;
+    // A view would keep what is unused: 16 KiB for a single byte between two large pieces.
+    const piece = this.#gathered === gather.length ? gather : gather.slice(0, this.#gathered);
+    this.#pieces.push(piece);
+    this.heldBytes += piece.length - gather.length;
     this.#gather = undefined;
     this.#gathered = 0;
   }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Decoder, PACKET_LIMITS, PRE_CONNECT_BYTES_MAX } from '../../src/codec/decoder.ts';
@@ -29,6 +31,17 @@ function connectWithWill(willBytes: number): ConnectPacket {
 
 function publishOf(payload: Uint8Array): PublishPacket {
   return { type: PacketType.PUBLISH, topic: 'a', payload, qos: 0, retain: false, dup: false, packetId: 0 };
+}
+
+/** Of all `ArrayBuffer`s that somebody refers to. */
+function memoryOfBuffers(): () => number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  return () => {
+    collect();
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
 }
 
 describe('what an announced length costs', () => {
@@ -116,6 +129,21 @@ describe('what an announced length costs', () => {
     expect(Array.from({ length: 9 }, (_, i) => bytes[BODY_ROOM_BYTES + i * 10_000 + 9_999])).toEqual([
       0, 1, 2, 3, 4, 5, 6, 7, 8,
     ]);
+  });
+
+  test('what is held is the memory that is kept alive, whatever a peer sends in turns', () => {
+    const memory = memoryOfBuffers();
+    const body = new LargeBody(256 * MIB);
+    const before = memory();
+    const rounds = 500;
+    for (let i = 0; i < rounds; i++) {
+      // One byte has to be gathered; the piece after it ends that, and is the smallest that keeps its chunk.
+      body.add(Buffer.alloc(1) as unknown as TextBytes, 0, 1);
+      body.add(Buffer.from(new ArrayBuffer(16 * 1024)) as unknown as TextBytes, 0, 4 * 1024);
+    }
+    const received = rounds * (4 * 1024 + 1);
+    expect(memory() - before).toBeLessThan(body.heldBytes + MIB);
+    expect(body.heldBytes).toBeLessThanOrEqual(4 * received + 16 * 1024);
   });
 
   test('a small part of a chunk does not keep the chunk', () => {
