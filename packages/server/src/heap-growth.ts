@@ -38,6 +38,8 @@ export class HeapGrowth {
   look(): void {
     const bytes = this.#oldBytes();
     if (bytes < this.#lastBytes * HeapGrowth.SEARCHED_SHARE || this.#aliveBytes === 0) this.#aliveBytes = bytes;
+    // Above its limit it has been searched as well, and nothing was to be found: at least so much was alive then.
+    else this.#aliveBytes = Math.max(this.#aliveBytes, bytes / (1 + this.#percent / 100));
     this.#lastBytes = bytes;
     const wanted = Math.round((HeapGrowth.ROOM_BYTES / this.#aliveBytes) * 100);
     const percent = Math.min(Math.max(wanted, HeapGrowth.PERCENT_MIN), HeapGrowth.PERCENT_MAX);

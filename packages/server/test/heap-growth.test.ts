@@ -34,6 +34,18 @@ test('a heap is given the same room whatever is alive, a large one doubles, and 
   expect(set).toEqual([HeapGrowth.PERCENT_MAX, 200, HeapGrowth.PERCENT_MIN]);
 });
 
+test('what is alive may grow for hours and never fall by a tenth', () => {
+  const set: number[] = [];
+  let bytes = 20 * MB;
+  const growth = new HeapGrowth(
+    () => bytes,
+    (percent) => set.push(percent),
+  );
+  for (; bytes < 600 * MB; bytes *= 1.02) growth.look();
+  expect(set[0]).toBe(HeapGrowth.PERCENT_MAX);
+  expect(set.at(-1)).toBeLessThan(HeapGrowth.PERCENT_MIN + HeapGrowth.PERCENT_STEP);
+});
+
 test('this V8 knows the setting', () => {
   expect(() => new HeapGrowth().look()).not.toThrow();
 });
