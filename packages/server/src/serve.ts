@@ -29,9 +29,12 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
   let api: ApiRole | undefined;
   let scaler: ScalerRole | undefined;
   let stopping = false;
+  /** Of the stop: whatever fails because of it does not make another end of it. */
+  let stopCode = 0;
   const stop = async (signal: string, exitCode = 0): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    stopCode = exitCode;
     const { drainTimeoutMs } = config.node;
     // Whoever waits for a place in a cluster looks at `stopping`; what it asked may take as long as a call.
     const limitMs = node === undefined ? NO_NODE_STOP_MS_MAX : drainTimeoutMs + CLOSE_MS_MAX;
@@ -72,7 +75,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     node = await RunningNode.open(config, { logger, metrics, health }, () => stopping);
     if (stopping) {
       await node.close();
-      lastWords.leave(0);
+      lastWords.leave(stopCode);
     }
     void node.lost.then((cause) => {
       logger.error({ err: cause }, cause.message);
@@ -82,7 +85,10 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
     await node.begin(config, logger);
     scaler = await openScaler(config, { queues: node.queues, metrics, logger });
   } catch (cause) {
-    if (stopping) lastWords.leave(0);
+    if (stopping) {
+      logger.warn({ err: cause }, 'the start was not finished: this node was to stop');
+      lastWords.leave(stopCode);
+    }
     logger.flush();
     process.stderr.write(`${startFailure(cause)}\n`);
     lastWords.leave(EXIT_FAILED);
