@@ -10,6 +10,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const WAITING_CHARACTERS_MAX = 4 * 1024 * 1024;
 /** Standard error: standard output belongs to what a command answers. */
 const LOG_FD = 2;
+/** Of a tenth of a second, by who leaves and finds the reader's pipe full: then its lines are lost, and the process ends. */
+const LEAVING_TRIES_MAX = 10;
 
 export interface JsonLoggerOptions {
   level?: LogLevel;
@@ -19,6 +21,8 @@ export interface JsonLoggerOptions {
   fields?: LogFields;
   /** A line is written when its call returns: for who has no time left. */
   sync?: boolean;
+  /** Standard error by default. */
+  fd?: number;
   /** Where lines go; standard error by default. */
   sink?: DestinationStream;
 }
@@ -39,7 +43,26 @@ export class JsonLogger implements Logger {
     let flush = () => {};
     let sink = options.sink;
     if (sink === undefined) {
-      const file = destination({ dest: LOG_FD, sync: options.sync ?? false, maxLength: WAITING_CHARACTERS_MAX });
+      const sync = options.sync ?? false;
+      let isLeaving = sync;
+      let tries = 0;
+      const file = destination({
+        dest: options.fd ?? LOG_FD,
+        sync,
+        maxLength: WAITING_CHARACTERS_MAX,
+        retryEAGAIN: () => !isLeaving || tries++ < LEAVING_TRIES_MAX,
+      });
+      const flushSync = file.flushSync.bind(file);
+      // Called at the exit of the process as well, where nothing may be thrown.
+      file.flushSync = () => {
+        isLeaving = true;
+        try {
+          flushSync();
+        } catch {
+          file.flushSync = () => {};
+        }
+        isLeaving = sync;
+      };
       // A reader that went away is no reason to die: its lines are lost, nothing else.
       file.on('error', () => {});
       flush = () => file.flushSync();

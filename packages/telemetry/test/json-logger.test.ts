@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { SluiceError } from '@sluice/common/errors';
 import { JsonLogger } from '@sluice/telemetry/json-logger';
@@ -64,3 +68,21 @@ test('people read time of day, level, message, fields, and the hint below', () =
 test('flush may be called at any time', () => {
   expect(() => JsonLogger.open({ level: 'error' }).flush()).not.toThrow();
 });
+
+test('whoever leaves does not wait for ever for a reader that has stopped', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-log-'));
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const fd = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    expect(() => {
+      for (;;) writeSync(fd, Buffer.alloc(4096));
+    }).toThrow('EAGAIN');
+    const startedMs = performance.now();
+    JsonLogger.open({ fd, sync: true, pretty: false }).error({}, 'the last word');
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+}, 20_000);
