@@ -25,7 +25,7 @@ export const STORAGE_BUGS: PlantedBugs = {
     bug(
       'gathering-engine',
       'a scan finds fewer than there are when some of them were deleted',
-      'Math.min(limit + gathered.size, Number.MAX_SAFE_INTEGER)',
+      'Math.min(limit + gathered.deletions, Number.MAX_SAFE_INTEGER)',
       'limit',
     ),
     bug(
