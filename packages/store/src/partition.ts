@@ -19,6 +19,7 @@ import { DispatchCounts } from './metrics/dispatch-counts.ts';
 import { PumpTurn } from './pump-turn.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
+import { RemovedQueues } from './removed-queues.ts';
 import { Resumption } from './resumption.ts';
 import { RowDropper } from './row-dropper.ts';
 import { PartitionSessions } from './session/partition-sessions.ts';
@@ -40,6 +41,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly groupId: number;
   readonly index: IndexReader;
   readonly settles: SettleBatcher;
+  readonly removedQueues = new RemovedQueues();
   readonly dropper: RowDropper;
   readonly sessions: PartitionSessions;
   readonly #parts: PartitionParts;
@@ -256,6 +258,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
         case 'queue-removed':
           this.#dismissAll(effect.queueId, 'queue-removed');
           this.#counts.delete(effect.queueId);
+          if (!isStream(effect.queueId)) this.removedQueues.add(effect.queueId);
           // An empty one is gone with its entry: there is nothing to look for.
           if (this.#leads && this.queues.queue(effect.queueId) !== undefined) this.dropper.sweepRemoved(effect.queueId);
           break;

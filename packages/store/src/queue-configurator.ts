@@ -12,7 +12,8 @@ import type { Partition } from './partition.ts';
  * With a hundred thousand queues, looking at all of them for each that changes would take longer than the change. So all
  * are looked at once a leadership, in slices, and from then on only what changed.
  *
- * A new leader may know less than its log: an image that is behind lacks queues which the former leader has configured.
+ * A new leader may know less than its log: an image that is behind has queues which the former leader has removed, which
+ * are left alone (`removed-queues`), and lacks queues which it has configured.
  * Taking them for removed would delete what others rely on; so only a queue whose version the image has reached can be
  * missing from it.
  */
@@ -162,7 +163,8 @@ export class QueueConfigurator {
   }
 
   #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
-    if (partition === undefined || !partition.leads) return;
+    // The log knows of a removal that this image does not.
+    if (partition === undefined || !partition.leads || partition.removedQueues.has(definition.queueId)) return;
     partition.redefined(definition);
     const known = partition.queues.queue(definition.queueId);
     if (known !== undefined && known.version >= definition.version) return;

@@ -5,7 +5,7 @@ import type { Command, QueueConfig } from '@sluice/queue/machine/commands';
 import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import type { Partition } from '../src/partition.ts';
 import { QueueConfigurator } from '../src/queue-configurator.ts';
-import { DEFINITION, imageOf, NO_CHANGE, TestStore } from './support/test-store.ts';
+import { DEFINITION, imageOf, NO_CHANGE, TestStore, until } from './support/test-store.ts';
 
 describe('with a real partition', () => {
   let store: TestStore;
@@ -31,6 +31,18 @@ describe('with a real partition', () => {
     expect((await store.publish(1, ['2'])).refused).toEqual([]);
     await store.undefine(1);
     expect((await store.publish(1, ['3'])).refused[0]?.code).toMatch(/queue-(removed|unknown)/);
+  });
+
+  test('a queue whose removal is in the log is not made anew by an image that has it still', async () => {
+    await store.define();
+    await store.publish(1, ['1']);
+    const partition = store.partition(1);
+    await partition.execute({ type: 'remove-queue', queueId: 1 });
+    await until(() => partition.queues.queue(1) === undefined, 'its rows are gone');
+    expect(store.topology.queue(1)).toBeDefined();
+    await store.define({ limits: { countMax: 7, bytesMax: null, overflow: 'refuse' } });
+    expect(partition.queues.queue(1)).toBeUndefined();
+    expect((await store.publish(1, ['2'])).refused[0]?.code).toBe('queue-removed');
   });
 
   test('a queue defined before the partitions had a leader is there after a restart', async () => {
@@ -62,6 +74,7 @@ class FakePartition {
     },
     queues: () => [...this.versions.keys()].map((queueId) => ({ queueId })),
   };
+  readonly removedQueues = new Set<number>();
   redefined(): void {}
   configured(): void {
     this.serves = true;
