@@ -15,9 +15,11 @@ export class NaiveWills {
     switch (command.type) {
       case 'open-session': {
         const { clientId, cleanStart, expiryS, will } = command;
+        const known = this.#clients.get(clientId);
+        // Whoever is turned away is not looked at for it: a will whose delay is over waits for the next look.
+        if (known !== undefined && known.identity !== command.identity && !this.#isOver(known)) return;
         this.#timePasses(clientId);
         const client = this.#clients.get(clientId);
-        if (client !== undefined && client.identity !== command.identity) return;
         if (client?.isConnected === true && will !== undefined && client.ticket === will.ticket) return;
         // "the Session ends": by Clean Start, or because nothing of it was to outlive its connection.
         const endsSession = cleanStart || (client?.expiryS === 0 && client.will !== undefined);
@@ -63,7 +65,11 @@ export class NaiveWills {
     if (client === undefined || client.isConnected) return;
     const awayMs = this.nowMs - client.endedMs;
     if (client.will !== undefined && awayMs >= client.will.delayS * 1000) this.#fire(client);
-    if (awayMs >= client.expiryS * 1000) this.#end(clientId);
+    if (this.#isOver(client)) this.#end(clientId);
+  }
+
+  #isOver({ isConnected, endedMs, expiryS }: NaiveClient): boolean {
+    return !isConnected && this.nowMs - endedMs >= expiryS * 1000;
   }
 
   #end(clientId: string): void {
