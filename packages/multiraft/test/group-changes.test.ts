@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { add, TALLY_RESIDENT, TallyMachine } from './support/tally-machine.ts';
 import { TallyListener, TestNode } from './support/test-node.ts';
 
@@ -14,13 +13,7 @@ beforeEach(async () => {
   node = await TestNode.create();
   hangs = undefined;
   release = () => {};
-  node.storageFiles = {
-    ...nodeFileOperations,
-    open: async (path, mode, writes) => {
-      if (path.endsWith(`/${GROUP}.promise`)) await hangs;
-      return await nodeFileOperations.open(path, mode, writes);
-    },
-  };
+  node.holdOpens(`/${GROUP}.promise`, () => hangs);
   await node.start(2);
 });
 

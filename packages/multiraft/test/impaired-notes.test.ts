@@ -15,13 +15,8 @@ beforeEach(async () => {
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
-  node.storageFiles = {
-    ...nodeFileOperations,
-    open: async (path, mode, writes) => {
-      if (path.includes('.impaired')) await held;
-      return await nodeFileOperations.open(path, mode, writes);
-    },
-  };
+  // Written beside its place, then named.
+  node.holdOpens('.impaired.tmp', () => held);
   await node.start(2);
 });
 

@@ -102,6 +102,17 @@ export class TestNode {
     });
   }
 
+  /** Files whose path ends so are opened when `until` lets them be. To be asked before `start`. */
+  holdOpens(ending: string, until: () => Promise<void> | undefined): void {
+    this.storageFiles = {
+      ...nodeFileOperations,
+      open: async (path, mode, writes) => {
+        if (path.endsWith(ending)) await until();
+        return await nodeFileOperations.open(path, mode, writes);
+      },
+    };
+  }
+
   async stop(): Promise<void> {
     await this.host.close();
   }
