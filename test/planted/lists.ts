@@ -16,6 +16,6 @@ export const PLANTED: readonly PlantedBugs[] = [
   APPEND_BUGS,
   ...HOLD_BUGS,
   LEAVE_BUGS,
-  SESSION_BUGS,
+  ...SESSION_BUGS,
   ...WILL_BUGS,
 ];

@@ -1,7 +1,7 @@
 import type { PlantedBugs } from './planted-bug.ts';
 
 /** Sessions that were there before their clients came. */
-export const SESSION_BUGS: PlantedBugs = {
+const OF_CONNECTS: PlantedBugs = {
   tests: 'packages/queue/test/session/session-machine',
   bugs: [
     {
@@ -24,3 +24,30 @@ export const SESSION_BUGS: PlantedBugs = {
     },
   ],
 };
+
+/** Subscriptions that are answered before everybody stores by them. */
+const OF_SUBACKS: PlantedBugs = {
+  tests: 'packages/store/test/sessions',
+  bugs: [
+    {
+      name: 'SUBACK waits for those alone who are here',
+      file: 'packages/store/src/service/session-service.ts',
+      find: '(areAllHere && this.#allSaw(waiter))',
+      put: 'this.#allSaw(waiter)',
+    },
+    {
+      name: 'SUBACK waits for whoever comes back no longer than for who is here',
+      file: 'packages/store/src/service/session-service.ts',
+      find: 'Math.max(this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX, this.#returnsUntilMs())',
+      put: 'this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX',
+    },
+    {
+      name: 'a process that has just begun awaits nobody',
+      file: 'packages/store/src/session/gateway-returns.ts',
+      find: 'if (nowMs >= this.#begunUntilMs) return untilMs;',
+      put: 'return untilMs;',
+    },
+  ],
+};
+
+export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS];

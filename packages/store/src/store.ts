@@ -140,7 +140,8 @@ export class Store {
     });
     this.#consume = new ConsumeService(partitions, () => this.#gateways());
     this.#sessionMetrics = new SessionMetrics(metrics, partitions);
-    this.#sessions = new SessionService({ partitions, clock, limits: options.streamLimits ?? DEFAULT_STREAM_LIMITS });
+    const { streamLimits: limits = DEFAULT_STREAM_LIMITS } = options;
+    this.#sessions = new SessionService({ partitions, gateways: () => this.#gateways(), clock, limits });
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     const { lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } = options;
     this.figures = new QueueGatherer({ partitions, topology, clock, objectiveMs });
@@ -184,6 +185,7 @@ export class Store {
     this.#retainedSweeper.start();
     this.#publisherSweeper.start();
     this.figures.start();
+    this.#sessions.start();
     this.#servesSinceMs = this.#options.clock.monotonicMs();
     this.#timer = setInterval(() => this.#tick(), Store.TICK_MS);
   }
@@ -311,7 +313,7 @@ export class Store {
   }
 
   /**
-   * Who may have workers although nobody of it came to this process yet. Who lives is known only after a while, and
+   * Who may have workers, or publish, although nobody of it came to this process yet. Who lives is known only after a while, and
    * without an image not even who there is: then it is somebody who will not answer, and the whole grace is waited.
    */
   *#gateways(): Iterable<number> {

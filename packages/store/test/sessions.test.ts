@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { LONE_FOUNDER, type NodeInfo } from '@sluice/meta/node-info';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { SessionService } from '../src/service/session-service.ts';
+import { GatewayReturns } from '../src/session/gateway-returns.ts';
 import { PartitionSessions } from '../src/session/partition-sessions.ts';
 import { TestSessions } from './support/test-session.ts';
-import { rest, TestStore, until } from './support/test-store.ts';
+import { NO_CHANGE, rest, TestStore, until } from './support/test-store.ts';
 
 let store: TestStore;
 let gateway: TestSessions;
@@ -118,7 +120,7 @@ describe('a session', () => {
     for (const clientId of ['a', 'b', 'y', 'z']) {
       const { epoch } = await gateway.open(clientId);
       await gateway.subscribe(clientId, epoch, ...(clientId < 'm' ? manyFilters(clientId) : [clientId]));
-      await gateway.close(clientId, epoch, 1);
+      await gateway.close(clientId, epoch, 60);
     }
     const partition = store.partition(1);
     const expired: (readonly string[])[] = [];
@@ -127,7 +129,7 @@ describe('a session', () => {
       if (command.type === 'expire-sessions') expired.push(command.clientIds);
       return execute(command);
     };
-    store.skewMs += 2_000;
+    store.skewMs += 61_000;
     const { sessions } = partition.machine;
     await until(() => sessions.sessionCount === 0, 'all of them expire');
     expect([sessions.streamCount, expired]).toEqual([0, [['a'], ['b', 'y', 'z']]]);
@@ -196,6 +198,40 @@ describe('a stream', () => {
     await store.restart();
   });
 
+  describe('of a store that has just begun, before all gateways found it', () => {
+    let nowMs = 0;
+    const answers: string[] = [];
+    beforeEach(async () => {
+      await store.remove();
+      answers.length = 0;
+      store = await TestStore.start({ clock: { nowMs: () => Date.now(), monotonicMs: () => nowMs } });
+      const nodes = [gatewayNode(1), gatewayNode(7)];
+      store.topology.applyDelta({ ...NO_CHANGE, epoch: store.topology.epoch + 1, nodes });
+      gateway = new TestSessions(store);
+      const { epoch } = await gateway.open('c');
+      for (const filter of ['a', 'b']) {
+        void gateway.subscribe('c', epoch, filter).then(() => answers.push(filter));
+        await until(() => [...gateway.streams.values()].includes(filter), 'the one that is here stores by it');
+        await rest();
+        nowMs += SessionService.SEEN_MS_MAX;
+      }
+      expect(answers).toEqual([]);
+    });
+
+    test('is not answered before they know it', async () => {
+      const other = new TestSessions(store, 7);
+      await until(() => answers.length === 2, 'they are answered');
+      expect([...other.streams.values()]).toEqual(['a', 'b']);
+    });
+
+    test('is answered when whoever is not here has not come in time, and later waits for nobody', async () => {
+      nowMs += GatewayReturns.BEGUN_MS_MAX;
+      await until(() => answers.length === 2, 'they are answered');
+      await begin('d', 'c');
+      expect(gateway.streams.size).toBe(3);
+    });
+  });
+
   test('is one of many that a gateway is told of by pages, the next when it asks; it counts as told behind the last', async () => {
     const { epoch } = await gateway.open('c');
     const filters = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(6_000, 'x'));
@@ -248,3 +284,7 @@ describe('a stream', () => {
     await until(() => queues.queue(streamIds[0] as number) === undefined, 'its rows are dropped');
   });
 });
+
+function gatewayNode(nodeId: number): NodeInfo {
+  return { ...LONE_FOUNDER, nodeId, name: `n${nodeId}`, roles: ['gateway'] };
+}

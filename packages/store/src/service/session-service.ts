@@ -14,6 +14,7 @@ import type { Channel } from '@sluice/rpc/transport';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
+import { GatewayReturns } from '../session/gateway-returns.ts';
 import type { FeedSink } from '../session/partition-sessions.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
 import { type StreamChange, type StreamEffect, streamChanges } from '../session/stream-changes.ts';
@@ -25,34 +26,53 @@ import { StreamImage } from '../session/stream-image.ts';
  *
  * A subscription that has been answered must not miss what is published from then on, through whichever gateway. So
  * streams are told to all gateways as they come, and the answer waits until each of them stores by the version that has
- * the new one: a round trip, and `SEEN_MS_MAX` at most for one that does not answer.
+ * the new one: a round trip, and `SEEN_MS_MAX` at most for one that does not answer. Those that live and have no channel
+ * here are waited for as well, for as long as they may be about to return (`GatewayReturns`).
  */
 export class SessionService implements WillGateways {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #clock: Clock;
   readonly #limits: StreamLimits;
   readonly #gateways = new Set<SessionGateway>();
+  readonly #returns: GatewayReturns;
   #waiting: SeenWaiter[] = [];
+  #looksSoon = false;
   /** While somebody waits. */
   #timer: NodeJS.Timeout | undefined;
 
   static readonly SEEN_MS_MAX = 200;
+  /** How late it may be noticed that nobody needs to be waited for any longer. */
+  static readonly LOOK_MS = 25;
 
-  constructor(options: { partitions: ReadonlyMap<number, Partition>; clock: Clock; limits: StreamLimits }) {
+  /** `gateways`: that may live, as far as the cluster's image says. */
+  constructor(options: {
+    partitions: ReadonlyMap<number, Partition>;
+    gateways: () => Iterable<number>;
+    clock: Clock;
+    limits: StreamLimits;
+  }) {
     this.#partitions = options.partitions;
     this.#clock = options.clock;
     this.#limits = options.limits;
+    this.#returns = new GatewayReturns(options.clock, options.gateways);
+  }
+
+  /** From now on gateways may come. */
+  start(): void {
+    this.#returns.begin();
   }
 
   accept(channel: SessionChannel, from: number): void {
     const gateway = new SessionGateway(channel, from);
     this.#gateways.add(gateway);
+    this.#returns.came(from);
     channel.onMessage((request) => this.#handle(gateway, request));
     channel.onClose(() => {
       this.#gateways.delete(gateway);
       for (const partition of this.#partitions.values()) partition.sessions.wills.gatewayLost(from);
       for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
-      this.#looked();
+      if (!this.isReached(from)) this.#returns.left(from);
+      this.#lookSoon();
     });
     for (const partition of this.#partitions.values()) if (partition.serves) gateway.leading(partition);
   }
@@ -110,7 +130,7 @@ export class SessionService implements WillGateways {
         return;
       case 'seen':
         gateway.seen.set(request.partition, request.version);
-        this.#looked();
+        this.#lookSoon();
         return;
     }
     if (partition === undefined || !partition.serves) {
@@ -247,27 +267,42 @@ export class SessionService implements WillGateways {
   }
 
   #whenSeen(partition: Partition, version: number, then: () => void): void {
-    const untilMs = this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX;
+    const untilMs = Math.max(this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX, this.#returnsUntilMs());
     this.#waiting.push({ partition, version, untilMs, then });
     // The news of a stream that begins with this entry follows in this turn.
-    setImmediate(() => this.#looked());
-    this.#timer ??= setTimeout(() => this.#timeOver(), SessionService.SEEN_MS_MAX + 1);
+    this.#lookSoon();
+    this.#timer ??= setTimeout(() => this.#timeOver(), SessionService.LOOK_MS);
   }
 
-  /** Of whoever waits longest; for the others it begins anew. */
+  #returnsUntilMs(): number {
+    return this.#returns.untilMs((gateway) => this.isReached(gateway));
+  }
+
   #timeOver(): void {
     this.#timer = undefined;
-    this.#looked();
+    this.#look();
     if (this.#waiting.length > 0) {
-      this.#timer = setTimeout(() => this.#timeOver(), SessionService.SEEN_MS_MAX + 1);
+      this.#timer = setTimeout(() => this.#timeOver(), SessionService.LOOK_MS);
     }
   }
 
-  #looked(): void {
+  /** Once a turn, however many saw something in it. */
+  #lookSoon(): void {
+    if (this.#looksSoon || this.#waiting.length === 0) return;
+    this.#looksSoon = true;
+    setImmediate(() => {
+      this.#looksSoon = false;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    if (this.#waiting.length === 0) return;
     const nowMs = this.#clock.monotonicMs();
+    const areAllHere = this.#returnsUntilMs() <= nowMs;
     const left: SeenWaiter[] = [];
     for (const waiter of this.#waiting) {
-      if (nowMs >= waiter.untilMs || this.#allSaw(waiter)) waiter.then();
+      if (nowMs >= waiter.untilMs || (areAllHere && this.#allSaw(waiter))) waiter.then();
       else left.push(waiter);
     }
     this.#waiting = left;

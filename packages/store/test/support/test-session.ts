@@ -33,7 +33,7 @@ export class TestSessions {
   #requestId = 0;
 
   constructor(store: TestStore, nodeId = 1) {
-    this.#channel = store.transport.open(nodeId, 'sessions');
+    this.#channel = store.transportOf(nodeId).open(1, 'sessions');
     this.#channel.onMessage((response) => this.#received(response));
   }
 

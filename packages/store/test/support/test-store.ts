@@ -18,6 +18,7 @@ import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append'
 import type { ConsumeRequest, ConsumeResponse, HeldItem } from '@sluice/rpc/contract/consume';
 import type { StoreQueueStatistics } from '@sluice/rpc/contract/store-admin';
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
+import { ServiceTable } from '@sluice/rpc/inproc/service-table';
 import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
@@ -47,7 +48,8 @@ export class TestStore {
   };
   /** The engine's rows outlive a restart, as those of a database would. */
   readonly engine = new GatedEngine();
-  readonly transport = new InprocTransport({ copies: WIRE_COPIES });
+  readonly #services = new ServiceTable();
+  readonly transport = this.transportOf(1);
   store!: Store;
   host!: RaftHost;
   entryLog!: EntryLog;
@@ -240,6 +242,11 @@ export class TestStore {
 
   adopt(consumerId: number, consumer: TestConsumer): void {
     this.#consumers.set(consumerId, consumer);
+  }
+
+  /** How a node reaches this store. */
+  transportOf(nodeId: number): InprocTransport {
+    return new InprocTransport({ copies: WIRE_COPIES, services: this.#services, nodeId });
   }
 
   partition(number: number): Partition {
