@@ -122,8 +122,8 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'machine/apply-append',
       'the row of a superseded value is not written back',
-      '      if (row.isChanged) writeBack(queue, row, rows, effects);',
-      '      if (row.isChanged && row.count < 0) writeBack(queue, row, rows, effects);',
+      '      if (row.isChanged) writeBack(state, queue, row, rows, effects);',
+      '      if (row.isChanged && row.count < 0) writeBack(state, queue, row, rows, effects);',
     ),
     bug(
       'machine/apply-append',
@@ -144,16 +144,22 @@ export const QUEUE_BUGS: PlantedBugs = {
       '  queue.depthBytes -= row.sizeBytesOf(offset);',
     ),
     bug(
-      'machine/settle-record',
+      'machine/entry-releases',
       'an entry dies while another queue still has records in it',
-      '    if (entry.rowCount > 1) {',
-      '    if (entry.rowCount > 2) {',
+      '    if (entry.rowCount > this.#rows) {',
+      '    if (entry.rowCount > this.#rows + 1) {',
     ),
     bug(
       'machine/settle-record',
       'a row leaves although some of it is live',
       '  if (row.liveCount > 0) {',
       '  if (row.liveCount > 1) {',
+    ),
+    bug(
+      'machine/entry-releases',
+      'rows of two entries that end in one command are counted as of one',
+      '    if (entryIndex !== this.#entryIndex) this.flush(rows, effects);\n',
+      '',
     ),
     bug(
       'machine/apply-settle',

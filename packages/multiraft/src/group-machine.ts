@@ -21,7 +21,11 @@ export interface RowAccess {
   put(key: Uint8Array, value: Uint8Array): void;
   /** Under a key that no row of the group ever had. */
   create(key: Uint8Array, value: Uint8Array): void;
+  /** Of what the machine has in memory itself: nobody reads the row before the next start. */
+  save(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
+  /** As `delete`, of a row that was created: no other will have its key, so nobody looks for it again. */
+  end(key: Uint8Array): void;
 }
 
 /** Told what happened to its group, on the host's turn. Must not throw. */

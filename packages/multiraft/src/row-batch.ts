@@ -42,6 +42,17 @@ export class RowBatch {
   }
 
   set(groupId: number, key: Uint8Array, value: Uint8Array | undefined, isNew = false): void {
+    const row = this.#write(groupId, key, value);
+    row.isForGood = false;
+    if (isNew) row.isNew = true;
+  }
+
+  /** The cache has no use for it: nobody reads the row, or looks for it where it was. */
+  setForGood(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#write(groupId, key, value).isForGood = true;
+  }
+
+  #write(groupId: number, key: Uint8Array, value: Uint8Array | undefined): Row {
     const id = rowId(groupId, key);
     let row = this.#rows.get(id);
     if (row === undefined) {
@@ -49,11 +60,11 @@ export class RowBatch {
       this.#rows.set(id, row);
     }
     row.value = value;
-    if (isNew) row.isNew = true;
     if (!row.dirty) {
       row.dirty = true;
       this.#written.push(row);
     }
+    return row;
   }
 
   /** Forgets what a group wrote in this batch. */
@@ -63,8 +74,9 @@ export class RowBatch {
 
   /** What the engine is to write, in the order of first change; the cache has it from now on. */
   writes(): KeyValueWrite[] {
-    for (const { id, value, isNew } of this.#written) {
-      if (value === undefined) this.#cache.delete(id);
+    for (const { id, value, isNew, isForGood } of this.#written) {
+      if (isForGood) this.#cache.drop(id);
+      else if (value === undefined) this.#cache.delete(id);
       else this.#cache.set(id, value, isNew);
     }
     return this.#written;
@@ -76,6 +88,7 @@ class Row implements KeyValueWrite {
   readonly id: string;
   value: Uint8Array | undefined;
   isNew = false;
+  isForGood = false;
   dirty = false;
 
   constructor(id: string, value: Uint8Array | undefined) {
@@ -132,8 +145,14 @@ class GroupRows implements RowAccess {
   create(key: Uint8Array, value: Uint8Array): void {
     this.#batch.set(this.#groupId, key, value, true);
   }
+  save(key: Uint8Array, value: Uint8Array): void {
+    this.#batch.setForGood(this.#groupId, key, value);
+  }
   delete(key: Uint8Array): void {
     this.#batch.set(this.#groupId, key, undefined);
+  }
+  end(key: Uint8Array): void {
+    this.#batch.setForGood(this.#groupId, key, undefined);
   }
 }
 

@@ -56,16 +56,22 @@ export class RowCache {
   }
 
   delete(id: string): void {
-    const young = this.#young.get(id);
-    if (young !== undefined) {
-      this.#young.delete(id);
-      this.#youngBytes -= costOf(id, young);
-    }
-    this.#old.delete(id);
+    this.drop(id);
     this.#youngGone.add(id);
     if (this.#youngGone.size < RowCache.GONE_MAX / 2) return;
     this.#oldGone = this.#youngGone;
     this.#youngGone = new Set();
+  }
+
+  /** Says nothing of the row any more. */
+  drop(id: string): void {
+    const young = this.#young.get(id);
+    if (young === undefined) {
+      this.#old.delete(id);
+      return;
+    }
+    this.#young.delete(id);
+    this.#youngBytes -= costOf(id, young);
   }
 
   #comeBack(id: string): void {

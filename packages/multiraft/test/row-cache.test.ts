@@ -1,12 +1,13 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { RowBatch, rowId } from '../src/row-batch.ts';
 import { RowCache } from '../src/row-cache.ts';
 
 const id = (group: number, name: number) => String.fromCharCode(group >>> 8, group & 0xff, name);
 
 test('what it answers is what was written last, or nothing', () => {
   const step = fc.record({
-    do: fc.constantFrom('set', 'set', 'set', 'get', 'get', 'delete', 'forget'),
+    do: fc.constantFrom('set', 'set', 'set', 'get', 'get', 'delete', 'drop', 'forget'),
     group: fc.constantFrom(1, 2, 0x1ff),
     name: fc.integer({ min: 0, max: 20 }),
     bytes: fc.integer({ min: 0, max: RowCache.BYTES_MAX / 8 }),
@@ -27,6 +28,9 @@ test('what it answers is what was written last, or nothing', () => {
           cache.delete(key);
           written.delete(key);
           deleted.add(key);
+        } else if (what === 'drop') {
+          cache.drop(key);
+          expect(cache.get(key)).toBeUndefined();
         } else if (what === 'forget') {
           cache.forgetGroup(group);
           for (const names of [written, deleted]) {
@@ -63,4 +67,27 @@ test('of deleted rows the latest are remembered, and no more than it may', () =>
   for (let i = 0; i < 3 * RowCache.GONE_MAX; i++) if (cache.isGone(`row ${i}`)) gone++;
   expect(gone).toBeLessThanOrEqual(RowCache.GONE_MAX);
   expect(cache.isGone(`row ${3 * RowCache.GONE_MAX - RowCache.GONE_MAX / 2}`)).toBe(true);
+});
+
+test('a batch leaves there what is read again, and nothing of what is saved or ended', () => {
+  const cache = new RowCache();
+  const [put, created, saved] = [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)];
+  const first = new RowBatch(cache);
+  const rows = first.view(7);
+  rows.put(put, Uint8Array.of(10));
+  rows.create(created, Uint8Array.of(20));
+  rows.save(saved, Uint8Array.of(30));
+  expect(rows.get(saved)).toEqual(Uint8Array.of(30));
+  expect(first.writes().map(({ value }) => value?.[0])).toEqual([10, 20, 30]);
+  expect([put, created, saved].map((key) => cache.get(rowId(7, key))?.[0])).toEqual([10, 20, undefined]);
+
+  const second = new RowBatch(cache);
+  expect(second.bring(rowId(7, created))).toBe(true);
+  expect(second.bring(rowId(7, saved))).toBe(false);
+  second.view(7).end(created);
+  second.view(7).delete(put);
+  expect(second.view(7).get(created)).toBeUndefined();
+  expect(second.writes().map(({ value }) => value)).toEqual([undefined, undefined]);
+  expect([put, created].map((key) => cache.get(rowId(7, key)))).toEqual([undefined, undefined]);
+  expect([put, created].map((key) => cache.isGone(rowId(7, key)))).toEqual([true, false]);
 });

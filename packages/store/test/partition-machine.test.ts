@@ -19,8 +19,14 @@ class Table implements RowAccess {
     expect(this.rows.has(Buffer.from(key).toString('latin1'))).toBe(false);
     this.put(key, value);
   }
+  save(key: Uint8Array, value: Uint8Array): void {
+    this.put(key, value);
+  }
   delete(key: Uint8Array): void {
     this.rows.delete(Buffer.from(key).toString('latin1'));
+  }
+  end(key: Uint8Array): void {
+    this.delete(key);
   }
   all(): { key: Uint8Array; value: Uint8Array }[] {
     return [...this.rows].map(([key, value]) => ({ key: Buffer.from(key, 'latin1'), value }));

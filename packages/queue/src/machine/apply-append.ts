@@ -210,7 +210,7 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
       rows.create(indexRowKey(queue.queueId, builder.base), row);
     } else if (queue.head === builder.base) queue.head = queue.tail;
     for (const row of builder.older.values()) {
-      if (row.isChanged) writeBack(queue, row, rows, effects);
+      if (row.isChanged) writeBack(state, queue, row, rows, effects);
     }
     if (builder.count === 0) continue;
     effects.push({ type: 'appended', queueId: queue.queueId, tail: queue.tail });

@@ -28,7 +28,7 @@ export function applyDrop(state: MachineState, data: Uint8Array, rows: Rows, eff
       queue.countDropped(reason);
       count++;
     }
-    if (row.isChanged) writeBack(queue, row, rows, effects);
+    if (row.isChanged) writeBack(state, queue, row, rows, effects);
   }
   if (count > 0) {
     state.markDirty(queue);

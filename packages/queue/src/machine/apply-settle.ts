@@ -43,7 +43,7 @@ function settleRow(state: MachineState, queue: QueueState, row: IndexRow, rows: 
   }
   if (row.isChanged) {
     state.markDirty(queue);
-    writeBack(queue, row, rows, effects);
+    writeBack(state, queue, row, rows, effects);
   }
   if (queue.isRemoved && queue.depth === 0) state.forget(queue);
   countStale(state, queue, stale);

@@ -31,12 +31,17 @@ export function indexRowFlags(value: Uint8Array): number {
   return value[1] ?? 0;
 }
 
-/** When the records of a row were appended, without decoding the rest. */
-export function appendedAtMsOf(value: Uint8Array): number {
+/** Which entry the records of a row are in, without decoding the rest. */
+export function entryIndexOfRow(value: Uint8Array): number {
   scratch.reset(value);
   assertVersionKnown(scratch.u8());
   scratch.u8();
-  scratch.varint();
+  return scratch.varint();
+}
+
+/** When the records of a row were appended, without decoding the rest. */
+export function appendedAtMsOf(value: Uint8Array): number {
+  entryIndexOfRow(value);
   return scratch.varint();
 }
 

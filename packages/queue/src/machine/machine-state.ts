@@ -1,4 +1,5 @@
 import { RecordCursor } from '../record/record-cursor.ts';
+import { EntryReleases } from './entry-releases.ts';
 import { IndexRowBuilder } from './index-row-builder.ts';
 import { Producers } from './producers.ts';
 import type { QueueState } from './queue-state.ts';
@@ -19,6 +20,7 @@ export class MachineState {
 
   readonly records = new RecordCursor();
   readonly settlements = new SettleCursor();
+  readonly releases = new EntryReleases();
   /** Queues with an open row in the batch that is being applied. */
   readonly touched: QueueState[] = [];
   readonly #spareBuilders: IndexRowBuilder[] = [];

@@ -1,6 +1,6 @@
 import { decodeDropRows, decodeForgetPublishers } from './command-codec.ts';
 import { COMMAND_VERSION, CommandKind } from './command-header.ts';
-import { IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
+import { entryIndexOfRow, IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
 import { entryRowKey, indexRowKey, keyRowKey, publisherRowKey } from './row-keys.ts';
@@ -122,9 +122,8 @@ function rowBeyondItself(
   if (value === undefined) return undefined;
   const flags = indexRowFlags(value);
   if ((flags & (IndexRowFlag.KEYS | IndexRowFlag.SHARED)) === 0) return undefined;
-  const row = new IndexRow(rowBase, value);
-  if (flags & IndexRowFlag.SHARED) keys.push(entryRowKey(row.entryIndex));
-  return flags & IndexRowFlag.KEYS ? row : undefined;
+  if (flags & IndexRowFlag.SHARED) keys.push(entryRowKey(entryIndexOfRow(value)));
+  return flags & IndexRowFlag.KEYS ? new IndexRow(rowBase, value) : undefined;
 }
 
 function liveKeys(queueId: number, row: IndexRow, from: number, to: number, keys: Uint8Array[]): void {

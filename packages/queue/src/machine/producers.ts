@@ -62,7 +62,7 @@ export class Producers {
     for (const id of this.#dirty) {
       const producer = this.#known.get(id);
       if (producer === undefined) rows.delete(producerRowKey(id));
-      else rows.put(producerRowKey(id), encodeProducerRow(producer));
+      else rows.save(producerRowKey(id), encodeProducerRow(producer));
     }
     this.#dirty.clear();
   }

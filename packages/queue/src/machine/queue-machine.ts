@@ -67,8 +67,14 @@ export class QueueMachine {
   /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
   apply(index: number, data: Uint8Array, rows: Rows, effects: Effect[]): ApplyReply {
     assertCommandKnown(data);
-    const state = this.#state;
     this.advance(stampOf(data));
+    const reply = this.#apply(index, data, rows, effects);
+    this.#state.releases.flush(rows, effects);
+    return reply;
+  }
+
+  #apply(index: number, data: Uint8Array, rows: Rows, effects: Effect[]): ApplyReply {
+    const state = this.#state;
     switch (data[0]) {
       case CommandKind.RECORD_BATCH:
         return applyAppend(state, index, data, rows, effects);
@@ -107,12 +113,12 @@ export class QueueMachine {
       queue.isDirty = false;
       state.account(queue);
       const key = queueRowKey(queue.queueId);
-      if (state.queues.get(queue.queueId) === queue) rows.put(key, encodeQueueRow(queue));
+      if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue));
       else if (!state.queues.has(queue.queueId)) rows.delete(key);
     }
     state.dirty.length = 0;
     state.producers.flush(rows);
-    if (state.isTimeDirty) rows.put(machineRowKey(), encodeMachineRow(state.nowMs));
+    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.nowMs));
     state.isTimeDirty = false;
   }
 

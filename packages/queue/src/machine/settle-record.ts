@@ -1,10 +1,9 @@
-import { assert } from '@sluice/common/assert';
 import type { Effect } from './effects.ts';
-import { decodeEntryRow, encodeEntryRow } from './entry-row.ts';
 import type { IndexRow } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
+import type { MachineState } from './machine-state.ts';
 import type { QueueState } from './queue-state.ts';
-import { entryRowKey, indexRowKey, keyRowKey } from './row-keys.ts';
+import { indexRowKey, keyRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 
 /** Takes a live record out of its row and out of the queue's sums. Who calls counts why. */
@@ -26,31 +25,14 @@ export function releaseKey(queue: QueueState, row: IndexRow, offset: number, row
 }
 
 /** After settlements: the row as it is now, or nothing when nothing in it is live. */
-export function writeBack(queue: QueueState, row: IndexRow, rows: Rows, effects: Effect[]): void {
+export function writeBack(state: MachineState, queue: QueueState, row: IndexRow, rows: Rows, effects: Effect[]): void {
   const rowKey = indexRowKey(queue.queueId, row.base);
   if (row.liveCount > 0) {
     rows.put(rowKey, row.encode());
     return;
   }
-  rows.delete(rowKey);
+  rows.end(rowKey);
   if (row.base === queue.head) queue.head = row.base + row.count;
   if (queue.depth === 0) queue.head = queue.tail;
-  releaseEntry(row, rows, effects);
-}
-
-function releaseEntry(row: IndexRow, rows: Rows, effects: Effect[]): void {
-  const rowKey = entryRowKey(row.entryIndex);
-  let bytes = row.entryBytes;
-  if (bytes === 0) {
-    const value = rows.get(rowKey);
-    assert(value !== undefined, 'an index row keeps the row of its entry');
-    const entry = decodeEntryRow(value);
-    if (entry.rowCount > 1) {
-      rows.put(rowKey, encodeEntryRow(entry.rowCount - 1, entry.bytes));
-      return;
-    }
-    bytes = entry.bytes;
-  }
-  rows.delete(rowKey);
-  effects.push({ type: 'entry-dead', index: row.entryIndex, bytes });
+  state.releases.rowEnded(row, rows, effects);
 }

@@ -86,6 +86,9 @@ export class MachineHarness {
   }
 }
 
+const RESIDENT: readonly RowTable[] = [RowTable.QUEUE, RowTable.PRODUCER, RowTable.MACHINE];
+const ONCE: readonly RowTable[] = [RowTable.INDEX, RowTable.ENTRY];
+
 class TurnRows implements Rows {
   readonly #engine: Map<string, Uint8Array>;
   readonly #seen = new Map<string, Uint8Array | undefined>();
@@ -117,6 +120,15 @@ class TurnRows implements Rows {
   delete(key: Uint8Array): void {
     this.#seen.set(idOf(key), undefined);
     this.#written.add(idOf(key));
+  }
+  save(key: Uint8Array, value: Uint8Array): void {
+    assert(RESIDENT.includes(tableOf(key)), 'only what the machine has in memory itself is never read again');
+    this.put(key, value);
+  }
+  end(key: Uint8Array): void {
+    assert(ONCE.includes(tableOf(key)), 'only rows that are created have keys that come once');
+    if (tableOf(key) === RowTable.INDEX) assert(this.get(key) !== undefined, 'a row ends once');
+    this.delete(key);
   }
   commit(): void {
     for (const id of this.#written) {
