@@ -162,13 +162,57 @@ const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 /**
  * A row's full key as a string of the same length: the cheapest exact map key. It is asked for several times a row and
- * turn, and the key itself once: so it is made in bytes that are there, without a buffer of its own.
+ * turn, and the key itself once: so it is made in bytes that are there, without a buffer of its own. The usual keys, a
+ * table and one number or two, are made without leaving JavaScript, at a third of the time.
  */
 export function rowId(groupId: number, key: Uint8Array): string {
-  const length = key.length + 2;
+  const { length: keyLength } = key;
+  if (keyLength === 9) return idOfNumber(groupId, key);
+  if (keyLength === 17) return idOfNumbers(groupId, key);
+  const length = keyLength + 2;
   if (length > SCRATCH_BYTES) return groupKey(groupId, key).toString('latin1');
   scratch[0] = groupId >>> 8;
   scratch[1] = groupId & 0xff;
   for (let i = 2; i < length; i++) scratch[i] = key[i - 2] as number;
   return scratch.toString('latin1', 0, length);
+}
+
+function idOfNumber(groupId: number, k: Uint8Array): string {
+  return String.fromCharCode(
+    groupId >>> 8,
+    groupId & 0xff,
+    k[0] as number,
+    k[1] as number,
+    k[2] as number,
+    k[3] as number,
+    k[4] as number,
+    k[5] as number,
+    k[6] as number,
+    k[7] as number,
+    k[8] as number,
+  );
+}
+
+function idOfNumbers(groupId: number, k: Uint8Array): string {
+  return String.fromCharCode(
+    groupId >>> 8,
+    groupId & 0xff,
+    k[0] as number,
+    k[1] as number,
+    k[2] as number,
+    k[3] as number,
+    k[4] as number,
+    k[5] as number,
+    k[6] as number,
+    k[7] as number,
+    k[8] as number,
+    k[9] as number,
+    k[10] as number,
+    k[11] as number,
+    k[12] as number,
+    k[13] as number,
+    k[14] as number,
+    k[15] as number,
+    k[16] as number,
+  );
 }

@@ -16,7 +16,7 @@ export class DispatchStep {
   readonly #index: IndexReader;
   readonly #records: RecordReader;
   /** In the order of assignment. */
-  assigned: Assigned[] = [];
+  assigned: Assigned[] = NOTHING;
   bytes = 0;
   /** Looked through. */
   rows = 0;
@@ -38,7 +38,7 @@ export class DispatchStep {
 
   /** Nothing is assigned. */
   begin(): void {
-    this.assigned.length = 0;
+    this.assigned = NOTHING;
     this.bytes = 0;
     this.rows = 0;
   }
@@ -50,7 +50,10 @@ export class DispatchStep {
 
   /** `row`: undefined when it is not at hand. */
   assign(dispatchId: number, ref: DeliveryRef, row: IndexRow | undefined): void {
-    this.assigned.push({ dispatchId, ref, row, record: undefined });
+    const assigned: Assigned = { dispatchId, ref, row, record: undefined };
+    // Most steps of most queues assign one: an array that grows would take room for a dozen.
+    if (this.assigned.length === 0) this.assigned = [assigned];
+    else this.assigned.push(assigned);
     this.bytes += ref.sizeBytes;
   }
 
@@ -105,6 +108,9 @@ export class DispatchStep {
     assigned.record = new EncodedRecord(entry.data, position).encoded;
   }
 }
+
+/** Never added to. */
+const NOTHING: Assigned[] = [];
 
 export interface Assigned {
   readonly dispatchId: number;

@@ -239,7 +239,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       switch (effect.type) {
         case 'appended':
           if (isStream(effect.queueId)) this.sessions.appended(effect.queueId);
-          else this.#dispatches.get(effect.queueId)?.wake();
+          else this.#dispatches.get(effect.queueId)?.appended(effect.tail);
           break;
         case 'superseded':
           this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
@@ -329,11 +329,12 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     let dispatch = this.#dispatches.get(queueId);
     if (dispatch === undefined) {
       const definition = this.#parts.topology.queue(queueId);
+      const queue = this.queues.queue(queueId);
       dispatch = new QueueDispatch({
         queueId,
         groupId: this.groupId,
-        head: this.queues.queue(queueId)?.head ?? 0,
-        tail: () => this.queues.queue(queueId)?.tail ?? 0,
+        head: queue?.head ?? 0,
+        tail: queue?.tail ?? 0,
         strategy: definition?.dispatchStrategy ?? 'random',
         redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
         tellsWaiting: isSpread(definition),

@@ -31,7 +31,6 @@ export class QueueDispatch implements Pump {
   readonly #turn: PumpTurn;
   readonly #isHeldUp: () => boolean;
   readonly #mayBeHeld: (entryIndex: number) => boolean;
-  readonly #tail: () => number;
   readonly #clock: Clock;
   readonly #onTrouble: (cause: Error) => void;
   readonly #onRecovered: () => void;
@@ -70,7 +69,7 @@ export class QueueDispatch implements Pump {
     groupId: number;
     head: number;
     /** The next offset to be given. */
-    tail: () => number;
+    tail: number;
     strategy: DispatchStrategy;
     redispatchIntervalMs: number;
     index: IndexReader;
@@ -98,7 +97,6 @@ export class QueueDispatch implements Pump {
     this.#turn = options.turn;
     this.#isHeldUp = options.isHeldUp;
     this.#mayBeHeld = options.mayBeHeld;
-    this.#tail = options.tail;
     this.#tellsWaiting = options.tellsWaiting;
     this.#clock = options.clock;
     this.#counts = options.counts;
@@ -141,7 +139,7 @@ export class QueueDispatch implements Pump {
   #take(consumer: DispatchConsumer, { offset, rowBase, deliveryCount, sizeBytes }: HeldItem): boolean {
     const holderId = this.#dispatcher.holderOf(offset);
     if (holderId === undefined) {
-      if (offset < this.#cursor.offset || offset >= this.#tail() || this.#passed.has(offset)) return false;
+      if (offset < this.#cursor.offset || offset >= this.#cursor.tail || this.#passed.has(offset)) return false;
       this.#passed.add(offset);
     } else if (holderId !== 0) {
       const holder = this.#consumers.get(holderId);
@@ -182,7 +180,7 @@ export class QueueDispatch implements Pump {
 
   /** By somebody who does not hold it here. The job is done: nobody else shall begin it. */
   acceptLate(rowBase: number, offset: number): void {
-    if (offset >= this.#tail()) return;
+    if (offset >= this.#cursor.tail) return;
     const isKnown = this.#dispatcher.holderOf(offset) !== undefined;
     this.supersede(offset);
     if (!isKnown && offset >= this.#cursor.offset) this.#passed.add(offset);
@@ -200,6 +198,12 @@ export class QueueDispatch implements Pump {
   supersede(offset: number): void {
     if (this.#dispatcher.supersede(offset) !== 'withdrawn' && this.#pumping) this.#withdrawn.add(offset);
     this.#cursor.supersede(offset);
+  }
+
+  /** Rows up to `tail` are written. */
+  appended(tail: number): void {
+    this.#cursor.tail = tail;
+    this.wake();
   }
 
   /** Records were purged, expired or trimmed. */

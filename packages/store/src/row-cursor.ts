@@ -15,27 +15,27 @@ import type { IndexReader } from './index-reader.ts';
 export class RowCursor {
   /** The next fresh offset. */
   offset: number;
+  /** The next offset to be given, as of the rows that are written. Told, not asked: it is looked at for each message. */
+  tail: number;
   readonly #queueId: number;
   readonly #index: IndexReader;
-  readonly #tail: () => number;
   /** The base of the row the next offset lies in, or the offset itself when no row is known to hold it. */
   #rowBase: number;
   /** Ascending; at most what one scan brings. */
   #ahead: IndexRow[] = [];
   #drops = 0;
 
-  constructor(options: { queueId: number; head: number; tail: () => number; index: IndexReader }) {
+  constructor(options: { queueId: number; head: number; tail: number; index: IndexReader }) {
     this.#queueId = options.queueId;
     this.offset = options.head;
     this.#rowBase = options.head;
-    this.#tail = options.tail;
+    this.tail = options.tail;
     this.#index = options.index;
   }
 
   /** Records may be left beyond it. */
   get isBehind(): boolean {
-    const tail = this.#tail();
-    return this.#rowBase < tail && this.offset < tail;
+    return this.#rowBase < this.tail && this.offset < this.tail;
   }
 
   /** The row with the next offset, or the first one behind it, without reading; undefined when it is not at hand. */
@@ -45,7 +45,7 @@ export class RowCursor {
       if (row.base + row.count > this.offset) return row;
       this.#ahead.shift();
     }
-    if (this.#rowBase >= this.#tail()) return undefined;
+    if (this.#rowBase >= this.tail) return undefined;
     const row = this.#index.recent(this.#queueId, this.#rowBase);
     if (row !== undefined) this.#ahead.push(row);
     return row;
@@ -54,7 +54,7 @@ export class RowCursor {
   /** As `atHand`, from the engine: up to `rowsMax` rows, less what was superseded since the caller's step began. */
   async read(rowsMax: number, superseded: ReadonlySet<number>): Promise<IndexRow | undefined> {
     for (;;) {
-      if (this.#rowBase >= this.#tail()) return undefined;
+      if (this.#rowBase >= this.tail) return undefined;
       const drops = this.#drops;
       const rows = await this.#index.rowsFrom(this.#queueId, this.#rowBase, rowsMax);
       if (drops !== this.#drops) continue;

@@ -87,13 +87,11 @@ export class SettleBatcher {
       this.#propose(undefined, receipts);
       return;
     }
-    const rows: SettleRow[] = [];
-    for (const { queueId, rowBase, accepted, expired, returned } of this.#rows) {
-      const row: SettleRow = { queueId, rowBase };
-      if (accepted !== undefined) row.accepted = toRanges(accepted);
-      if (expired !== undefined) row.expired = toRanges(expired);
-      if (returned !== undefined) row.returned = toRanges(returned);
-      rows.push(row);
+    const rows = this.#rows;
+    for (const row of rows) {
+      if (row.accepted !== undefined) row.accepted = toRanges(row.accepted);
+      if (row.expired !== undefined) row.expired = toRanges(row.expired);
+      if (row.returned !== undefined) row.returned = toRanges(row.returned);
     }
     this.#rows = [];
     this.#newest.clear();
@@ -143,9 +141,8 @@ export interface SettleReceipt {
   confirmed(): void;
 }
 
-interface PendingRow {
-  readonly queueId: number;
-  readonly rowBase: number;
+/** Offsets as they come, and ranges when they go. */
+interface PendingRow extends SettleRow {
   accepted: number[] | undefined;
   expired: number[] | undefined;
   returned: number[] | undefined;
@@ -153,6 +150,7 @@ interface PendingRow {
 
 /** Offsets, possibly out of order, as pairs [from, to). An offset given twice is settled once. */
 export function toRanges(offsets: number[]): number[] {
+  if (offsets.length === 1) return [offsets[0] as number, (offsets[0] as number) + 1];
   offsets.sort((a, b) => a - b);
   const ranges: number[] = [];
   for (const offset of offsets) {

@@ -42,7 +42,7 @@ beforeEach(() => {
   reads = 0;
   meanwhile = () => {};
   tail = 12;
-  cursor = new RowCursor({ queueId: 1, head: 0, tail: () => tail, index });
+  cursor = new RowCursor({ queueId: 1, head: 0, tail, index });
 });
 
 const NOTHING: ReadonlySet<number> = new Set();
@@ -81,7 +81,7 @@ test('superseded: in rows at hand, and in rows that were on their way', async ()
   await cursor.read(64, NOTHING);
   cursor.supersede(4);
   expect(await takeAll()).toEqual([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]);
-  cursor = new RowCursor({ queueId: 1, head: 0, tail: () => tail, index });
+  cursor = new RowCursor({ queueId: 1, head: 0, tail, index });
   const superseded = new Set<number>();
   meanwhile = () => superseded.add(7);
   await cursor.read(64, superseded);

@@ -48,7 +48,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
     queueId: QUEUE,
     groupId: GROUP,
     head: 0,
-    tail: () => tail,
+    tail: 0,
     strategy: 'round_robin',
     redispatchIntervalMs: 1_000,
     index: new IndexReader(new MemoryEngine(), GROUP, recentRow),
@@ -93,7 +93,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
       const all = new Promise<void>((resolve) => {
         delivered = resolve;
       });
-      dispatch.wake();
+      dispatch.appended(tail);
       await all;
       const done = new Promise<void>((resolve) => {
         settled = resolve;

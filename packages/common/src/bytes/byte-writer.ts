@@ -1,5 +1,8 @@
 import { assert } from '../assert.ts';
 
+/** Byte by byte below it: a call out of JavaScript costs more than so many of them. */
+const SHORT_BYTES = 128;
+
 /** Grows by doubling; integers are big-endian; lengths and counts are LEB128 varints. Not for the socket hot path. */
 export class ByteWriter {
   #bytes: Uint8Array;
@@ -78,11 +81,28 @@ export class ByteWriter {
   }
   /** Varint length, then UTF-8. */
   text(value: string): this {
-    return this.sized(Buffer.from(value, 'utf8'));
+    const before = this.#length;
+    const { length } = value;
+    if (length > SHORT_BYTES) return this.sized(Buffer.from(value, 'utf8'));
+    this.varint(length);
+    const at = this.#reserve(length);
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) {
+        this.#length = before;
+        return this.sized(Buffer.from(value, 'utf8'));
+      }
+      this.#bytes[at + i] = code;
+    }
+    return this;
   }
 
   /** A copy, independent of this writer. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const length = this.#length;
+    if (length > SHORT_BYTES) return this.#bytes.slice(0, length);
+    const copy = new Uint8Array(length);
+    for (let i = 0; i < length; i++) copy[i] = this.#bytes[i] as number;
+    return copy;
   }
 }

@@ -43,43 +43,49 @@ export class InflightRecord implements HeapItem {
 /**
  * Everything handed out and not settled, by offset. Its size is bounded by the sum of all windows plus the bound of the
  * redelivery queue; records are reused, so a steady flow allocates nothing.
+ *
+ * One that is alone stands beside the map: a map that is emptied and filled again makes its table anew each time, and a
+ * queue that has a message now and then would do nothing else.
  * @hotpath
  */
 export class Inflight {
+  #only: InflightRecord | undefined = undefined;
   readonly #byOffset = new Map<number, InflightRecord>();
   readonly #spares: InflightRecord[] = [];
 
   get size(): number {
-    return this.#byOffset.size;
+    return this.#byOffset.size + (this.#only === undefined ? 0 : 1);
   }
 
   get(offset: number): InflightRecord | undefined {
-    return this.#byOffset.get(offset);
+    if (this.#only?.ref.offset === offset) return this.#only;
+    return this.#byOffset.size === 0 ? undefined : this.#byOffset.get(offset);
   }
 
   /** Records, held or waiting, that were handed out for at least the `deliveryMin`th time. */
   countDeliveredOften(deliveryMin: number): number {
-    let count = 0;
+    let count = this.#only !== undefined && this.#only.ref.deliveryCount >= deliveryMin ? 1 : 0;
     for (const { ref } of this.#byOffset.values()) if (ref.deliveryCount >= deliveryMin) count++;
     return count;
   }
 
   add(ref: DeliveryRef): InflightRecord {
+    assert(
+      this.get(ref.offset) === undefined,
+      'a record is offered once: two holders of one record could both settle it',
+    );
     let record = this.#spares.pop();
     if (record === undefined) record = new InflightRecord(ref);
     else record.ref = ref;
-    const sizeBefore = this.#byOffset.size;
-    this.#byOffset.set(ref.offset, record);
-    assert(
-      this.#byOffset.size > sizeBefore,
-      'a record is offered once: two holders of one record could both settle it',
-    );
+    if (this.size === 0) this.#only = record;
+    else this.#byOffset.set(ref.offset, record);
     return record;
   }
 
   /** Forgets a record that is neither held nor waiting any more. */
   remove(record: InflightRecord): void {
-    this.#byOffset.delete(record.ref.offset);
+    if (record === this.#only) this.#only = undefined;
+    else this.#byOffset.delete(record.ref.offset);
     record.superseded = false;
     record.rejecter = undefined;
     if (this.#spares.length < SPARES_MAX) this.#spares.push(record);

@@ -61,9 +61,7 @@ function encodeSettle(command: SettleCommand): Uint8Array {
   const writer = header(CommandKind.SETTLE).varint(heads.length);
   for (const { queueId, head } of heads) writer.varint(queueId).varint(head);
   for (const row of command.rows) {
-    const accepted = row.accepted ?? [];
-    const expired = row.expired ?? [];
-    const returned = row.returned ?? [];
+    const { accepted = NONE, expired = NONE, returned = NONE } = row;
     writer.varint(row.queueId).varint(row.rowBase);
     writer.varint((accepted.length + expired.length + returned.length) / 2);
     writeRanges(writer, row.rowBase, SettleOutcome.ACCEPTED, accepted);
@@ -72,6 +70,8 @@ function encodeSettle(command: SettleCommand): Uint8Array {
   }
   return writer.finish();
 }
+
+const NONE: readonly number[] = [];
 
 function writeRanges(writer: ByteWriter, rowBase: number, outcome: SettleOutcome, ranges: readonly number[]): void {
   for (let i = 0; i < ranges.length; i += 2) {

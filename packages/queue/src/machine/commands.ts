@@ -22,10 +22,10 @@ export interface SettleRow {
   queueId: number;
   /** The base offset that keys the index row. */
   rowBase: number;
-  accepted?: readonly number[];
-  expired?: readonly number[];
+  accepted?: readonly number[] | undefined;
+  expired?: readonly number[] | undefined;
   /** Handed out and given back: they stay live, their delivery count goes up. */
-  returned?: readonly number[];
+  returned?: readonly number[] | undefined;
 }
 
 export interface QueueHead {

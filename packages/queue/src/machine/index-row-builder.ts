@@ -9,6 +9,8 @@ export class IndexRowBuilder {
   base = 0;
   /** Rows of earlier batches whose records this batch supersedes, by base; written back when the batch is done. */
   readonly older = new Map<number, IndexRow>();
+  /** Added since the reset; what lies behind in the arrays is of earlier batches. */
+  count = 0;
   readonly #sizes: number[] = [];
   /** Absolute; 0 for never. */
   readonly #expiries: number[] = [];
@@ -20,30 +22,27 @@ export class IndexRowBuilder {
 
   reset(base: number): void {
     this.base = base;
+    this.count = 0;
     if (this.older.size > 0) this.older.clear();
-    this.#sizes.length = 0;
-    this.#expiries.length = 0;
-    this.#keys.length = 0;
+    // An array that is cut to nothing gives its memory away; keys are views that would keep whole batches.
+    if (this.#hasKeys) this.#keys.length = 0;
     if (this.#rejected.length > 0) this.#rejected.length = 0;
     if (this.#settled.length > 0) this.#settled.length = 0;
     this.#hasKeys = false;
     this.#hasExpiries = false;
   }
 
-  get count(): number {
-    return this.#sizes.length;
-  }
-
   /** Of those added, the ones that this same batch has not ended again. */
   get liveCount(): number {
-    return this.#sizes.length - this.#settled.length;
+    return this.count - this.#settled.length;
   }
 
   add(sizeBytes: number, expiresAtMs: number, key: Uint8Array | undefined): void {
-    this.#sizes.push(sizeBytes);
-    this.#expiries.push(expiresAtMs);
-    this.#keys.push(key);
+    const at = this.count++;
+    this.#sizes[at] = sizeBytes;
+    this.#expiries[at] = expiresAtMs;
     if (key !== undefined) this.#hasKeys = true;
+    if (this.#hasKeys) this.#keys[at] = key;
     if (expiresAtMs !== 0) this.#hasExpiries = true;
   }
 
@@ -61,7 +60,7 @@ export class IndexRowBuilder {
 
   /** `entryBytes` is 0 when other rows share the entry. */
   encode(entryIndex: number, appendedAtMs: number, entryBytes: number): Uint8Array {
-    const count = this.#sizes.length;
+    const { count } = this;
     let flags = entryBytes === 0 ? IndexRowFlag.SHARED : 0;
     let bytes = 2 + varintBytes(entryIndex) + varintBytes(appendedAtMs) + varintBytes(count);
     if (entryBytes !== 0) bytes += varintBytes(entryBytes);
@@ -112,7 +111,7 @@ export class IndexRowBuilder {
 
   #writeKeys(value: Uint8Array, start: number): number {
     let at = start;
-    for (let i = 0; i < this.#keys.length; i++) {
+    for (let i = 0; i < this.count; i++) {
       const key = this.#keys[i];
       if (key === undefined) {
         value[at++] = 0;

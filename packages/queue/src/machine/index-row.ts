@@ -93,10 +93,10 @@ export class IndexRow {
     this.count = count;
     this.entryBytes = flags & IndexRowFlag.SHARED ? 0 : cursor.varint();
     let liveBytes = 0;
-    const sizes: number[] = [];
+    const sizes = new Array<number>(count);
     for (let i = 0; i < count; i++) {
       const sizeBytes = cursor.varint();
-      sizes.push(sizeBytes);
+      sizes[i] = sizeBytes;
       liveBytes += sizeBytes;
     }
     this.#sizes = sizes;
@@ -145,6 +145,7 @@ export class IndexRow {
   nextLive(fromOffset: number): number {
     let position = fromOffset <= this.base ? 0 : fromOffset - this.base;
     const settled = this.#settled;
+    if (this.liveCount === 0) return -1;
     if (settled === undefined) return position < this.count ? this.base + position : -1;
     while (position < this.count) {
       const byte = settled[position >>> 3] as number;
@@ -157,7 +158,7 @@ export class IndexRow {
 
   isLive(offset: number): boolean {
     const position = offset - this.base;
-    if (position < 0 || position >= this.count) return false;
+    if (position < 0 || position >= this.count || this.liveCount === 0) return false;
     return this.#settled === undefined || ((this.#settled[position >>> 3] as number) & (1 << (position & 7))) === 0;
   }
 
@@ -202,11 +203,13 @@ export class IndexRow {
   settle(offset: number): void {
     assert(this.isLive(offset), 'a record is settled once');
     const position = offset - this.base;
-    if (this.#settled === undefined) this.#settled = new Uint8Array((this.count + 7) >>> 3);
-    this.#settled[position >>> 3] = (this.#settled[position >>> 3] as number) | (1 << (position & 7));
     this.isChanged = true;
     this.liveCount--;
     this.liveBytes -= this.#sizes[position] as number;
+    // The last one ends the row: nobody writes which of them were settled before.
+    if (this.liveCount === 0) return;
+    if (this.#settled === undefined) this.#settled = new Uint8Array((this.count + 7) >>> 3);
+    this.#settled[position >>> 3] = (this.#settled[position >>> 3] as number) | (1 << (position & 7));
     const returned = this.#returned;
     if (returned === undefined) return;
     const at = indexOfPosition(returned, position);
@@ -225,7 +228,9 @@ export class IndexRow {
     else if ((returned[at + 1] as number) < DELIVERY_COUNT_MAX) returned[at + 1] = (returned[at + 1] as number) + 1;
   }
 
+  /** Of a row in which something is live; another one is deleted. */
   encode(): Uint8Array {
+    assert(this.liveCount > 0, 'a row without live records is not written');
     const settled = this.#settled;
     const returned = this.#returned === undefined || this.#returned.length === 0 ? undefined : this.#returned;
     const bytes = this.#staticEnd + (settled === undefined ? 0 : settled.length) + returnedBytes(returned);

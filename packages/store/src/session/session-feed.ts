@@ -53,7 +53,7 @@ export class SessionFeed {
   add(streamId: number, cursor: Cursor): void {
     if (this.#readers.has(streamId)) return;
     const { index, tailOf } = this.#parts;
-    const rows = new RowCursor({ queueId: streamId, head: cursor.next, tail: () => tailOf(streamId), index });
+    const rows = new RowCursor({ queueId: streamId, head: cursor.next, tail: tailOf(streamId), index });
     this.#readers.set(streamId, { streamId, cursor, rows, outstanding: new Set(), isAligned: false });
     this.wake();
   }
@@ -180,6 +180,7 @@ export class SessionFeed {
     const heads: { reader: StreamReader; row: IndexRow }[] = [];
     for (const reader of [...this.#readers.values()]) {
       if (!reader.isAligned) await this.#align(reader);
+      reader.rows.tail = this.#parts.tailOf(reader.streamId);
       const row = reader.rows.atHand() ?? (await reader.rows.read(SessionFeed.STEP_ROWS_MAX, NOTHING));
       if (row === undefined || row.entryIndex > entryIndex || !this.#readers.has(reader.streamId)) continue;
       if (row.entryIndex < entryIndex) heads.length = 0;
