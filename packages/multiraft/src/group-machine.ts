@@ -15,7 +15,7 @@ export interface GroupMachine<Reply, Effect> {
   flush(rows: RowAccess): void;
 }
 
-/** Synchronous rows of one group; reads see earlier writes of the same batch. Only prefetched keys may be read. */
+/** Synchronous rows of one group; reads see earlier writes of the same batch. Only prefetched keys may be read. No key is kept. */
 export interface RowAccess {
   get(key: Uint8Array): Uint8Array | undefined;
   put(key: Uint8Array, value: Uint8Array): void;

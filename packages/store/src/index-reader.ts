@@ -3,7 +3,14 @@ import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
 import { appendedAtMsOf, type IndexRow } from '@sluice/queue/machine/index-row';
 import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/key-row';
 import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
-import { entryIndexOf, entryRowKey, indexRange, indexRowKey, keyRowKey } from '@sluice/queue/machine/row-keys';
+import {
+  entryIndexOf,
+  entryRowKey,
+  indexRange,
+  indexRowKey,
+  indexRowKeyOnce,
+  keyRowKey,
+} from '@sluice/queue/machine/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 
 /** Reads a partition's rows outside of an apply: for dispatch, sweeping and questions. What it returns is a copy. */
@@ -20,7 +27,7 @@ export class IndexReader {
 
   /** A row that was written lately, from memory; undefined says nothing about it. */
   recent(queueId: number, rowBase: number): IndexRow | undefined {
-    const value = this.#recentRow(indexRowKey(queueId, rowBase));
+    const value = this.#recentRow(indexRowKeyOnce(queueId, rowBase));
     return value === undefined ? undefined : decodeIndexRow(rowBase, value);
   }
 

@@ -8,7 +8,7 @@ import { decodeKeyRow, encodeKeyRow, type KeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
 import { decodePublisherRow, encodePublisherRow, isTaken, type PublisherRow, raiseFloor } from './publisher-row.ts';
 import type { QueueState } from './queue-state.ts';
-import { entryRowKey, indexRowKey, keyRowKey, publisherRowKey } from './row-keys.ts';
+import { entryRowKeyOnce, indexRowKeyOnce, keyRowKey, publisherRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 import { settleRecord, writeBack } from './settle-record.ts';
 
@@ -187,7 +187,7 @@ function erase(
 function olderRow(queue: QueueState, builder: IndexRowBuilder, older: KeyRow, rows: Rows): IndexRow {
   let row = builder.older.get(older.rowBase);
   if (row === undefined) {
-    const value = rows.get(indexRowKey(queue.queueId, older.rowBase));
+    const value = rows.get(indexRowKeyOnce(queue.queueId, older.rowBase));
     assert(value !== undefined, 'a key row points at a live record');
     row = new IndexRow(older.rowBase, value);
     builder.older.set(older.rowBase, row);
@@ -207,7 +207,7 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
     state.markDirty(queue);
     if (builder.liveCount > 0) {
       const row = builder.encode(index, state.nowMs, rowCount === 1 ? bytes : 0);
-      rows.create(indexRowKey(queue.queueId, builder.base), row);
+      rows.create(indexRowKeyOnce(queue.queueId, builder.base), row);
     } else if (queue.head === builder.base) queue.head = queue.tail;
     for (const row of builder.older.values()) {
       if (row.isChanged) writeBack(state, queue, row, rows, effects);
@@ -218,7 +218,7 @@ function finishRows(state: MachineState, index: number, bytes: number, rows: Row
       effects.push({ type: 'over-limit', queueId: queue.queueId });
   }
   if (rowCount > 0) {
-    rows.create(entryRowKey(index), encodeEntryRow(rowCount, bytes));
+    rows.create(entryRowKeyOnce(index), encodeEntryRow(rowCount, bytes));
     effects.push({ type: 'entry-live', index, bytes });
   }
   state.closeAll();

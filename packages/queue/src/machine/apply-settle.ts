@@ -3,7 +3,7 @@ import type { Effect } from './effects.ts';
 import { IndexRow } from './index-row.ts';
 import type { MachineState } from './machine-state.ts';
 import type { QueueState } from './queue-state.ts';
-import { indexRowKey } from './row-keys.ts';
+import { indexRowKeyOnce } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 import { type SettleCursor, SettleOutcome } from './settle-cursor.ts';
 import { releaseKey, settleRecord, writeBack } from './settle-record.ts';
@@ -19,7 +19,7 @@ export function applySettle(state: MachineState, data: Uint8Array, rows: Rows, e
   while (settlements.nextHead()) raiseHead(state, settlements.queueId, settlements.head);
   while (settlements.nextRow()) {
     const queue = state.queues.get(settlements.queueId);
-    const value = queue === undefined ? undefined : rows.get(indexRowKey(settlements.queueId, settlements.rowBase));
+    const value = queue === undefined ? undefined : rows.get(indexRowKeyOnce(settlements.queueId, settlements.rowBase));
     if (queue === undefined || value === undefined) {
       let missed = 0;
       while (settlements.nextRange()) missed += settlements.to - settlements.from;

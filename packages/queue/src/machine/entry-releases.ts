@@ -2,7 +2,7 @@ import { assert } from '@sluice/common/assert';
 import type { Effect } from './effects.ts';
 import { decodeEntryRow, encodeEntryRow } from './entry-row.ts';
 import type { IndexRow } from './index-row.ts';
-import { entryRowKey } from './row-keys.ts';
+import { entryRowKeyOnce } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 
 /**
@@ -17,7 +17,7 @@ export class EntryReleases {
   rowEnded(row: IndexRow, rows: Rows, effects: Effect[]): void {
     const { entryIndex } = row;
     if (!row.isShared) {
-      rows.end(entryRowKey(entryIndex));
+      rows.end(entryRowKeyOnce(entryIndex));
       effects.push({ type: 'entry-dead', index: entryIndex, bytes: row.entryBytes });
       return;
     }
@@ -29,7 +29,7 @@ export class EntryReleases {
   /** At the end of each command. */
   flush(rows: Rows, effects: Effect[]): void {
     if (this.#rows === 0) return;
-    const rowKey = entryRowKey(this.#entryIndex);
+    const rowKey = entryRowKeyOnce(this.#entryIndex);
     const value = rows.get(rowKey);
     assert(value !== undefined, 'an index row keeps the row of its entry');
     const entry = decodeEntryRow(value);

@@ -3,7 +3,7 @@ import { COMMAND_VERSION, CommandKind } from './command-header.ts';
 import { entryIndexOfRow, IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
-import { entryRowKey, indexRowKey, keyRowKey, publisherRowKey } from './row-keys.ts';
+import { entryRowKey, indexRowKey, indexRowKeyOnce, keyRowKey, publisherRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 import { SettleOutcome } from './settle-cursor.ts';
 
@@ -118,7 +118,7 @@ function rowBeyondItself(
   rows: Pick<Rows, 'get'>,
   keys: Uint8Array[],
 ): IndexRow | undefined {
-  const value = rows.get(indexRowKey(queueId, rowBase));
+  const value = rows.get(indexRowKeyOnce(queueId, rowBase));
   if (value === undefined) return undefined;
   const flags = indexRowFlags(value);
   if ((flags & (IndexRowFlag.KEYS | IndexRowFlag.SHARED)) === 0) return undefined;

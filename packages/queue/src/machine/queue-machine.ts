@@ -14,7 +14,7 @@ import { furtherRows, neededRows } from './prefetch.ts';
 import { decodeProducerRow } from './producer-row.ts';
 import { decodeQueueRow, encodeQueueRow } from './queue-row.ts';
 import type { QueueState } from './queue-state.ts';
-import { machineRowKey, queueRowKey, RowTable, tableOf } from './row-keys.ts';
+import { machineRowKey, queueRowKeyOnce, RowTable, tableOf } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 
 /**
@@ -112,7 +112,7 @@ export class QueueMachine {
     for (const queue of state.dirty) {
       queue.isDirty = false;
       state.account(queue);
-      const key = queueRowKey(queue.queueId);
+      const key = queueRowKeyOnce(queue.queueId);
       if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue));
       else if (!state.queues.has(queue.queueId)) rows.delete(key);
     }

@@ -24,8 +24,24 @@ export const RowTable = {
 } as const;
 export type RowTable = (typeof RowTable)[keyof typeof RowTable];
 
+const INDEX_KEY_BYTES = 17;
+const TABLE_KEY_BYTES = 9;
+const indexKeyOnce = new Uint8Array(INDEX_KEY_BYTES);
+const tableKeyOnce = new Uint8Array(TABLE_KEY_BYTES);
+
 export function indexRowKey(queueId: number, rowBase: number): Uint8Array {
-  const key = new Uint8Array(17);
+  return writeIndexRowKey(new Uint8Array(INDEX_KEY_BYTES), queueId, rowBase);
+}
+
+/**
+ * As `indexRowKey`, for who names a row to `Rows` and keeps nothing: the bytes are written over by the next call. A queue's
+ * message names half a dozen rows, and an array of its own would be two hundred bytes for each.
+ */
+export function indexRowKeyOnce(queueId: number, rowBase: number): Uint8Array {
+  return writeIndexRowKey(indexKeyOnce, queueId, rowBase);
+}
+
+function writeIndexRowKey(key: Uint8Array, queueId: number, rowBase: number): Uint8Array {
   key[0] = RowTable.INDEX;
   writeU53(key, 1, queueId);
   writeU53(key, 9, rowBase);
@@ -44,8 +60,12 @@ export function entryRowKey(entryIndex: number): Uint8Array {
   return tableKey(RowTable.ENTRY, entryIndex);
 }
 
-export function queueRowKey(queueId: number): Uint8Array {
-  return tableKey(RowTable.QUEUE, queueId);
+export function entryRowKeyOnce(entryIndex: number): Uint8Array {
+  return writeTableKey(tableKeyOnce, RowTable.ENTRY, entryIndex);
+}
+
+export function queueRowKeyOnce(queueId: number): Uint8Array {
+  return writeTableKey(tableKeyOnce, RowTable.QUEUE, queueId);
 }
 
 export function producerRowKey(producer: number): Uint8Array {
@@ -103,7 +123,10 @@ export function entryIndexOf(key: Uint8Array): number {
 }
 
 function tableKey(table: RowTable, id: number): Uint8Array {
-  const key = new Uint8Array(9);
+  return writeTableKey(new Uint8Array(TABLE_KEY_BYTES), table, id);
+}
+
+function writeTableKey(key: Uint8Array, table: RowTable, id: number): Uint8Array {
   key[0] = table;
   writeU53(key, 1, id);
   return key;

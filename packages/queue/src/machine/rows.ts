@@ -2,7 +2,7 @@
  * The machine's random-access state during one apply. Everything a batch of entries needs was fetched before
  * (`neededRows`, then `furtherRows`), so reads are synchronous and `apply` stays a pure function of state and entry.
  * Writes are seen by later reads of the same batch and reach the engine in one atomic write with the applied index.
- * Keys are relative to the partition: the store puts its own prefix before them.
+ * Keys are relative to the partition: the store puts its own prefix before them. They are read at once and not kept.
  */
 export interface Rows {
   get(key: Uint8Array): Uint8Array | undefined;

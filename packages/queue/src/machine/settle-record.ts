@@ -3,7 +3,7 @@ import type { IndexRow } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
 import type { QueueState } from './queue-state.ts';
-import { indexRowKey, keyRowKey } from './row-keys.ts';
+import { indexRowKeyOnce, keyRowKey } from './row-keys.ts';
 import type { Rows } from './rows.ts';
 
 /** Takes a live record out of its row and out of the queue's sums. Who calls counts why. */
@@ -26,7 +26,7 @@ export function releaseKey(queue: QueueState, row: IndexRow, offset: number, row
 
 /** After settlements: the row as it is now, or nothing when nothing in it is live. */
 export function writeBack(state: MachineState, queue: QueueState, row: IndexRow, rows: Rows, effects: Effect[]): void {
-  const rowKey = indexRowKey(queue.queueId, row.base);
+  const rowKey = indexRowKeyOnce(queue.queueId, row.base);
   if (row.liveCount > 0) {
     rows.put(rowKey, row.encode());
     return;

@@ -19,7 +19,7 @@ import {
   keyRowKey,
   machineRowKey,
   producerRowKey,
-  queueRowKey,
+  queueRowKeyOnce,
 } from '../../src/machine/row-keys.ts';
 import { goldenLines, hexOf } from '../golden.ts';
 
@@ -113,7 +113,7 @@ describe('rows', () => {
       ['key', hexOf(encodeKeyRow(1000, 1003, 77))],
       ['entry-key', hexOf(entryRowKey(77))],
       ['entry', hexOf(encodeEntryRow(3, 70_500))],
-      ['queue-key', hexOf(queueRowKey(300))],
+      ['queue-key', hexOf(queueRowKeyOnce(300))],
       ['queue', hexOf(encodeQueueRow(fullQueue()))],
       ['machine-key', hexOf(machineRowKey())],
     ]);
@@ -174,7 +174,7 @@ describe('rows', () => {
       return 'none';
     };
     expect(codeOf(Uint8Array.of(0x5a), new Uint8Array(0))).toBe('ROW_UNKNOWN');
-    expect(codeOf(queueRowKey(1), Uint8Array.of(3, 0))).toBe('ROW_UNKNOWN');
+    expect(codeOf(queueRowKeyOnce(1), Uint8Array.of(3, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(2, 0, 0, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(1, 9, 1, 0, 0, 1, 0, 1, 1, 7))).toBe('BYTES_MALFORMED');
     expect(codeOf(machineRowKey(), Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('MACHINE_VERSION_UNKNOWN');
