@@ -91,3 +91,10 @@ test('a batch leaves there what is read again, and nothing of what is saved or e
   expect([put, created].map((key) => cache.get(rowId(7, key)))).toEqual([undefined, undefined]);
   expect([put, created].map((key) => cache.isGone(rowId(7, key)))).toEqual([true, false]);
 });
+
+test('a row is named by its group and the bytes of its key, whatever their number', () => {
+  for (const length of [1, 9, 12, 17, 300]) {
+    const key = Uint8Array.from({ length }, (_, i) => 255 - i);
+    expect(Buffer.from(rowId(0x1ff, key), 'latin1').toString('hex')).toBe(`01ff${Buffer.from(key).toString('hex')}`);
+  }
+});

@@ -1,6 +1,9 @@
 import { varintBytes, writeVarint } from '../record/byte-cursor.ts';
 import { INDEX_ROW_VERSION, type IndexRow, IndexRowFlag } from './index-row.ts';
 
+/** Records, of a builder that waits for the next batch. */
+const KEPT_MAX = 64;
+
 /**
  * The index row of a batch while it is applied. Records are added one by one; a last-value queue may supersede one of
  * the same batch again. Reused from batch to batch. @hotpath
@@ -24,7 +27,11 @@ export class IndexRowBuilder {
     this.base = base;
     this.count = 0;
     if (this.older.size > 0) this.older.clear();
-    // An array that is cut to nothing gives its memory away; keys are views that would keep whole batches.
+    // An array that is cut to nothing gives its memory away: short ones are kept. Keys are views that would keep whole batches.
+    if (this.#sizes.length > KEPT_MAX) {
+      this.#sizes.length = 0;
+      this.#expiries.length = 0;
+    }
     if (this.#hasKeys) this.#keys.length = 0;
     if (this.#rejected.length > 0) this.#rejected.length = 0;
     if (this.#settled.length > 0) this.#settled.length = 0;
