@@ -1,4 +1,5 @@
 import { get } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Decoder } from '@sluice/mqtt/codec/decoder';
 import { encode } from '@sluice/mqtt/codec/encoder';
@@ -59,6 +60,27 @@ describe('the handshake', () => {
   ])('%s is refused', async (_name, path, protocols, status) => {
     await expect(open(path, protocols)).rejects.toThrow(String(status));
   });
+
+  test.each([
+    ['refused', 'GET / HTTP/1.1\r\nSec-WebSocket-Protocol: mqtt\r\n', '404'],
+    ['malformed', 'GET /mqtt HTTP/1.1\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Version: 1\r\n', '400'],
+  ])(
+    'whoever is %s and does not hang up is hung up on: nobody counts him as a connection',
+    async (_name, head, status) => {
+      await gateway.stop();
+      gateway = await TestGateway.start({ connectTimeoutMs: 300 });
+      const socket = connect({ port: gateway.wsPort, host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.write(`${head}Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+      const answer = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+      expect(answer.toString()).toContain(status);
+      // Its own end stays open: what it goes on to write finds nobody.
+      const writing = setInterval(() => socket.write('x'), 10);
+      await closed;
+      clearInterval(writing);
+    },
+  );
 
   test('plain HTTP is told what this is', async () => {
     const status = await new Promise((resolve) => {

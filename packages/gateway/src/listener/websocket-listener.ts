@@ -49,6 +49,18 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     options.waiting(-1);
     return found.peer;
   };
+  /** Whoever is turned away and does not hang up takes a place, too, and has as much time as who is let in. */
+  const turnAway = (socket: Duplex, refusal: HandshakeRefusal): void => {
+    options.refused(refusal);
+    options.waiting(1);
+    const deadline = setTimeout(() => socket.destroy(), handshakeMs);
+    socket.once('close', () => {
+      clearTimeout(deadline);
+      options.waiting(-1);
+    });
+    socket.on('error', () => {});
+    socket.end(`HTTP/1.1 ${HANDSHAKE_STATUS[refusal]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  };
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const peer = arrived(socket);
     if (peer === undefined) {
@@ -57,11 +69,10 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     }
     const refusal = handshakeRefusal(request, { anonymous: options.anonymous, full: options.isFull() });
     if (refusal !== undefined) {
-      options.refused(refusal);
-      refuse(socket, refusal);
+      turnAway(socket, refusal);
       return;
     }
-    sockets ??= makeSockets(options);
+    sockets ??= makeSockets(options.frameBytesMax, (client) => turnAway(client, 'malformed'));
     sockets.handleUpgrade(request, socket, head, (client) =>
       options.accept(new WebSocketChannel(client, socket, peer, transport)),
     );
@@ -79,20 +90,17 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
   });
 }
 
-function makeSockets(options: WebSocketOptions): WebSocketServer {
+function makeSockets(frameBytesMax: number, malformed: (socket: Duplex) => void): WebSocketServer {
   const library = load('ws') as typeof import('ws');
   const sockets = new library.WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: options.frameBytesMax,
+    maxPayload: frameBytesMax,
     handleProtocols: () => SUB_PROTOCOL,
     // A chunk is handed on as it arrives, never joined and copied by the library.
     skipUTF8Validation: true,
   });
-  sockets.on('wsClientError', (_error: Error, socket: Duplex) => {
-    options.refused('malformed');
-    refuse(socket, 'malformed');
-  });
+  sockets.on('wsClientError', (_error: Error, socket: Duplex) => malformed(socket));
   return sockets;
 }
 
@@ -100,11 +108,6 @@ const load = createRequire(import.meta.url);
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Frame headers, and the chunk that completed the last message. */
 const PIECE_SLACK_BYTES = 128 * 1024;
-
-function refuse(socket: Duplex, refusal: HandshakeRefusal): void {
-  socket.on('error', () => {});
-  socket.end(`HTTP/1.1 ${HANDSHAKE_STATUS[refusal]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-}
 
 class WebSocketChannel implements ByteChannel {
   readonly transport: 'ws' | 'wss';
