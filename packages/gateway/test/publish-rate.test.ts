@@ -39,6 +39,24 @@ test('messages: the second’s burst at once, then none until time passes; none 
   expect(gateway.counter('paced_seconds_total')).toBeGreaterThan(0);
 });
 
+test('keep-alive does not run while a client is over its rate: what it sends then is not heard', async () => {
+  gateway = await TestGateway.start({ rates: { ...NO_RATES, clientMessages: 1 } });
+  const eager = await gateway.raw();
+  await eager.hello('eager', { keepAliveS: 10 });
+  for (let i = 1; i <= 200; i++) eager.send(publish(i));
+  await until(() => answered(eager) === 200);
+  eager.send({ type: PacketType.PINGREQ });
+  gateway.clock.shiftMs += 60_000;
+  // Another connection's deadline comes after its own would have.
+  const mute = await gateway.raw();
+  await until(() => gateway.gateway.counts().connections === 2);
+  gateway.clock.shiftMs += 11_000;
+  await mute.untilClosed();
+  expect(eager.closed).toBe(false);
+  gateway.clock.shiftMs += 200_000;
+  await until(() => eager.packets.some(({ type }) => type === PacketType.PINGRESP));
+});
+
 test('bytes of all clients of a listener together', async () => {
   gateway = await TestGateway.start({ rates: { ...NO_RATES, listenerBytes: 100_000 } });
   const [a, b] = [await gateway.raw(), await gateway.raw()];

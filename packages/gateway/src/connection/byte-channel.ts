@@ -18,6 +18,8 @@ export interface ByteChannel {
   write(chunks: readonly Uint8Array[]): void;
   /** A PUBLISH was taken from its bytes; for a channel that counts them. */
   published?(): void;
+  /** Monotonic time until which it brought nothing of what its client may have sent, for reasons of its own. */
+  readonly heldBackUntilMs?: number;
   /** No more bytes than those on their way. */
   pause(): void;
   resume(): void;

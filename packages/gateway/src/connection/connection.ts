@@ -282,7 +282,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     }
     const timeoutMs = keepAliveTimeoutMs(this.state.keepAliveS);
     // Whoever is not read cannot be heard.
-    const heardMs = this.#reader.paused ? nowMs : this.#lastHeardMs;
+    const heardMs = this.#reader.paused ? nowMs : Math.max(this.#lastHeardMs, this.#channel.heldBackUntilMs ?? 0);
     if (nowMs - heardMs < timeoutMs) this.#services.wheel.arm(this, heardMs + timeoutMs);
     else this.state.fail(ReasonCode.KEEP_ALIVE_TIMEOUT, 'silent for one and a half times its Keep Alive');
   }

@@ -89,6 +89,7 @@ export class PacedChannel implements ByteChannel, ByteSink {
   #isPausedByConnection = false;
   /** Monotonic; 0: it is within its rates. */
   #pausedSinceMs = 0;
+  #pausedUntilMs = 0;
 
   constructor(
     inner: ByteChannel,
@@ -116,6 +117,9 @@ export class PacedChannel implements ByteChannel, ByteSink {
   }
   get bufferedBytes(): number {
     return this.#inner.bufferedBytes;
+  }
+  get heldBackUntilMs(): number {
+    return this.#pausedSinceMs === 0 ? this.#pausedUntilMs : this.#pacer.nowMs();
   }
 
   open(sink: ByteSink): void {
@@ -153,6 +157,7 @@ export class PacedChannel implements ByteChannel, ByteSink {
     for (const bucket of this.#bytes) if (bucket.isInDebt(nowMs)) return undefined;
     const pausedMs = nowMs - this.#pausedSinceMs;
     this.#pausedSinceMs = 0;
+    this.#pausedUntilMs = nowMs;
     if (!this.#isPausedByConnection) this.#inner.resume();
     return pausedMs;
   }
