@@ -149,7 +149,7 @@ export class Gateway {
         durable: options.wills.durable,
         limits,
       });
-      this.#wills = new WillPublisher({ groups, ingress, authorizer, clock, logger, metrics });
+      this.#wills = new WillPublisher({ groups, ingress, authenticator, authorizer, clock, logger, metrics });
     }
     const review = new AccessReview(table);
     authorizer.onChange(() => review.begin());

@@ -2,6 +2,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { AccessRule } from '@sluice/meta/access/access-rule';
 import { type Packet, PacketType, type SubackPacket } from '@sluice/mqtt/codec/packet';
+import { AuthenticationChain } from '../src/auth/authentication-chain.ts';
+import { PasswordGate } from '../src/auth/password-gate.ts';
+import { type KnownUser, PasswordMethod } from '../src/auth/password-method.ts';
 import { RuleAuthorizer } from '../src/auth/rule-authorizer.ts';
 import type { GatewayLimits } from '../src/gateway-limits.ts';
 import { passwordsOf } from './doubles/passwords.ts';
@@ -174,6 +177,25 @@ describe('after a change', () => {
     client.send(publish('b', 0));
     expect(await client.next()).toMatchObject({ type: PacketType.PUBLISH, topic: 'b' });
   });
+});
+
+test('who is no superuser any more has the rights of everybody else at once, and what it subscribed to beyond them ends', async () => {
+  let user: KnownUser = { hash: undefined, plainSum: undefined, isSuperuser: true };
+  const gate = new PasswordGate();
+  const source = { hasHashes: false, find: () => ({ ...user, plainSum: gate.sum(Buffer.from('a')) }) };
+  const chain = new AuthenticationChain([new PasswordMethod('database', source, gate)], { anonymous: false });
+  rules = [{ permission: 'allow', action: 'all', topic: 'mine' }];
+  authorizer = new RuleAuthorizer({ sources: [{ rulesFor: () => rules }], noMatch: 'deny' });
+  gateway = await TestGateway.start({}, chain, undefined, authorizer);
+  const { client } = await ann();
+  expect(await subscribe(client, '#', 'mine')).toEqual([1, 1]);
+  user = { isSuperuser: false };
+  authorizer.changed();
+  await until(() => gateway.gateway.counts().liveSubscriptions === 1);
+  client.send(publish('others', 1));
+  expect(await client.next()).toMatchObject({ type: PacketType.PUBACK, reasonCode: 0x87 });
+  client.send(publish('mine', 0));
+  expect(await client.next()).toMatchObject({ type: PacketType.PUBLISH, topic: 'mine' });
 });
 
 test('a user name that nobody has checked has no rights', async () => {

@@ -9,6 +9,8 @@ export interface AuthenticationMethod {
   authenticate(request: AuthenticationRequest): MethodOutcome | Promise<MethodOutcome>;
   /** See `Authenticator.expels`. */
   expels?(client: AdmittedClient): number | undefined;
+  /** See `Authenticator.isSuperuser`. Absent: it knows none. */
+  isSuperuser?(user: string): boolean;
   /** Costs what a known name with a wrong password costs: time must not tell which names exist. */
   decoy?(request: AuthenticationRequest): Promise<void> | undefined;
 }
@@ -45,6 +47,10 @@ export class AuthenticationChain implements Authenticator {
       if (reasonCode !== undefined) return reasonCode;
     }
     return undefined;
+  }
+
+  isSuperuser(user: string): boolean {
+    return this.#methods.some((method) => method.isSuperuser?.(user) === true);
   }
 
   /** Waits only for methods that take their time: most decide at once, and a CONNECT in the same turn. */

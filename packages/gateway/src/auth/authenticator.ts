@@ -1,6 +1,7 @@
 import type { ConnectPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
+import type { AccessSubject } from './authorizer.ts';
 
 /** Who may connect. Asked once a CONNECT, before any session is touched. */
 export interface Authenticator {
@@ -10,6 +11,13 @@ export interface Authenticator {
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome>;
   /** With what somebody who was let in is sent away now: banned meanwhile, or removed. Undefined: it may stay. */
   expels?(client: AdmittedClient): number | undefined;
+  /** Whether a user that was let in as a superuser is one still. Absent: it is. */
+  isSuperuser?(user: string): boolean;
+}
+
+/** Of somebody who was let in as one, or left a will as one: what users are taken to be may have changed since. */
+export function isSuperuserStill(authenticator: Authenticator, { isSuperuser, user }: AccessSubject): boolean {
+  return isSuperuser && (user === undefined || authenticator.isSuperuser?.(user) !== false);
 }
 
 export interface AdmittedClient {
@@ -39,6 +47,8 @@ export interface AuthenticationOutcome {
   identity: string | undefined;
   /** The user name as far as it was proved: permissions go by it. Undefined: the same as `identity`; null: none was. */
   user?: string | null | undefined;
+  /** What it is called from now on, where what it said as its user name is a secret. */
+  username?: string | undefined;
   /** No rule applies to it. */
   isSuperuser?: boolean | undefined;
   /** Wall time from which on it is not admitted any more: the connection ends then. */

@@ -41,6 +41,10 @@ export class FlappingWatch implements Authenticator {
     return this.#inner.expels?.(client);
   }
 
+  isSuperuser(user: string): boolean {
+    return this.#inner.isSuperuser?.(user) !== false;
+  }
+
   #count(clientId: string, outcome: AuthenticationOutcome): AuthenticationOutcome {
     if (outcome.reasonCode !== ReasonCode.SUCCESS) return outcome;
     const nowMs = this.#clock.monotonicMs();

@@ -54,6 +54,10 @@ export class PasswordMethod implements AuthenticationMethod {
     return ReasonCode.NOT_AUTHORIZED;
   }
 
+  isSuperuser(user: string): boolean {
+    return this.#users.find(user)?.isSuperuser === true;
+  }
+
   decoy({ username, password }: AuthenticationRequest): Promise<void> | undefined {
     if (username === undefined || password === undefined || !this.#users.hasHashes) return undefined;
     return this.#gate.waste(password).then(() => {});

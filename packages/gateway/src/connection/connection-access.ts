@@ -1,7 +1,7 @@
 import type { PublishPacket, Will } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
-import type { AuthenticationOutcome } from '../auth/authenticator.ts';
+import { type AuthenticationOutcome, isSuperuserStill } from '../auth/authenticator.ts';
 import { type AccessSubject, type ClientAccess, NO_ACCESS } from '../auth/authorizer.ts';
 import type { DeniedAction } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
@@ -102,6 +102,10 @@ export class ConnectionAccess implements Expiring {
     if (expelled !== undefined) {
       state.fail(expelled, 'it may not be connected any more');
       return;
+    }
+    if (this.#isSuperuser && !isSuperuserStill(this.#services.authenticator, this.subject)) {
+      this.#isSuperuser = false;
+      this.#access = this.#services.authorizer.admit(this.subject);
     }
     for (const subscription of [...session.subscriptions.values()]) {
       if (this.#mayHave(subscription)) continue;

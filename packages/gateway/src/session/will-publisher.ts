@@ -4,6 +4,7 @@ import type { Logger } from '@sluice/common/logger';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { DueWillView } from '@sluice/rpc/contract/sessions';
 import type { WillListener } from '@sluice/store-client/session-client';
+import { type Authenticator, isSuperuserStill } from '../auth/authenticator.ts';
 import type { Authorizer } from '../auth/authorizer.ts';
 import type { GatewayMetrics } from '../gateway-metrics.ts';
 import type { PendingPublish } from '../publish/durable-publish.ts';
@@ -64,9 +65,10 @@ export class WillPublisher implements WillListener {
   }
 
   #mayPublish({ packet, subject }: WillMessage): boolean {
-    const { authorizer, logger, metrics } = this.#parts;
+    const { authenticator, authorizer, logger, metrics } = this.#parts;
     const { topic, qos, retain } = packet;
-    if (authorizer.admit(subject).mayPublish(topic, qos, retain)) return true;
+    const isSuperuser = isSuperuserStill(authenticator, subject);
+    if (authorizer.admit({ ...subject, isSuperuser }).mayPublish(topic, qos, retain)) return true;
     metrics.denied('will').add();
     logger.info({ client: subject.clientId, user: subject.user, action: 'will', topic }, 'not authorized');
     return false;
@@ -89,6 +91,7 @@ export interface WillGroups {
 interface WillPublisherParts {
   groups: WillGroups;
   ingress: PublishIngress;
+  authenticator: Authenticator;
   authorizer: Authorizer;
   clock: Clock;
   logger: Logger;

@@ -4,6 +4,7 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { willPublish } from '@sluice/mqtt/protocol/will';
 import fc from 'fast-check';
+import { anonymousAuthenticator } from '../../src/auth/authenticator.ts';
 import { GatewayMetrics } from '../../src/gateway-metrics.ts';
 import type { PendingPublish, Publisher } from '../../src/publish/durable-publish.ts';
 import { decodeWillMessage, encodeWillMessage, type WillMessage } from '../../src/session/will-message.ts';
@@ -82,6 +83,7 @@ describe('the publisher of wills', () => {
   let group: string;
   let done: string[];
   let denied: ReadonlySet<string>;
+  let superusers: ReadonlySet<string>;
   let publisher: WillPublisher;
   const metrics = new PlainMetrics();
   beforeEach(() => {
@@ -89,6 +91,7 @@ describe('the publisher of wills', () => {
     group = 'none';
     done = [];
     denied = new Set();
+    superusers = new Set(['ann']);
     publisher = new WillPublisher({
       groups: {
         begin: (partition, number) => {
@@ -104,8 +107,12 @@ describe('the publisher of wills', () => {
           published.push({ packet, pending, group });
         },
       } as never,
+      authenticator: { ...anonymousAuthenticator, isSuperuser: (user) => superusers.has(user) },
       authorizer: {
-        admit: () => ({ mayPublish: (topic) => !denied.has(topic), mayRead: () => true }),
+        admit: ({ isSuperuser }) => ({
+          mayPublish: (topic) => isSuperuser || !denied.has(topic),
+          mayRead: () => true,
+        }),
         onChange: () => {},
       },
       clock: { nowMs: () => 1, monotonicMs: () => 1 },
@@ -153,6 +160,18 @@ describe('the publisher of wills', () => {
     answer(0);
     expect(done).toEqual(['1/5']);
     expect(metrics.counter('sluice_gateway_denied_total', '', { action: 'will' }).value).toBe(1);
+  });
+
+  test('takes who left it for the superuser that it is now, not that it was', () => {
+    denied = new Set(['a', 'b']);
+    const askAsSuperuser = (number: number, topic: string): void => {
+      const will = { ...willOf(topic), subject: { ...SUBJECT, isSuperuser: true } };
+      publisher.publishWills(1, number, [{ clientId: 'c', message: encodeWillMessage(will) }], () => {});
+    };
+    askAsSuperuser(5, 'a');
+    superusers = new Set();
+    askAsSuperuser(6, 'b');
+    expect(topics()).toEqual(['a']);
   });
 
   test('does not stand still for one that cannot be published', () => {
