@@ -198,6 +198,14 @@ test('who is no superuser any more has the rights of everybody else at once, and
   expect(await client.next()).toMatchObject({ type: PacketType.PUBLISH, topic: 'mine' });
 });
 
+test('a token that stands in the user name is told to nobody: its client is called what the token proves', async () => {
+  const admitted = { reasonCode: 0, identity: 'ann', username: 'ann', method: 'jwt' };
+  gateway = await TestGateway.start({}, { method: 'jwt', authenticate: () => admitted });
+  const client = await gateway.raw();
+  await client.hello('c1', { username: 'eyJhbGciOi.eyJzdWIi.c2VjcmV0' });
+  expect([...gateway.gateway.connections()].map(({ username }) => username)).toEqual(['ann']);
+});
+
 test('a user name that nobody has checked has no rights', async () => {
   rules = [{ permission: 'allow', action: 'all', topic: 'home/${username}' }];
   authorizer = new RuleAuthorizer({ sources: [{ rulesFor: () => rules }], noMatch: 'deny' });

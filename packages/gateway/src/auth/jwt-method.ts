@@ -58,7 +58,9 @@ export class JwtMethod implements AuthenticationMethod {
     if (wrong !== undefined) return this.#refused(clientId, `claim ${wrong}`);
     const user = verified.claims.get(this.#rules.userClaim);
     if (typeof user !== 'string' || user === '') return this.#refused(clientId, `no ${this.#rules.userClaim}`);
-    return { reasonCode: ReasonCode.SUCCESS, identity: user, expiresAtMs: verified.expiresAtMs };
+    const admitted = { reasonCode: ReasonCode.SUCCESS, identity: user, expiresAtMs: verified.expiresAtMs };
+    // Whoever has the token is that user: it stands in no log, no key and no stored will.
+    return this.#rules.from === 'username' ? { ...admitted, username: user } : admitted;
   }
 
   /** A claim that is a list (`aud` may be one) must hold what is asked for. */

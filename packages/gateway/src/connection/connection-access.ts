@@ -33,6 +33,7 @@ export class ConnectionAccess implements Expiring {
 
   /** It was let in, and as whom. False when it may not leave the will it came with: that refuses the CONNECT. */
   admit(outcome: AuthenticationOutcome, will: Will | undefined): boolean {
+    if (outcome.username !== undefined) this.#connection.publisher.username = outcome.username;
     this.#user = outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined);
     this.#method = outcome.method;
     this.#isSuperuser = outcome.isSuperuser === true;
@@ -120,8 +121,7 @@ export class ConnectionAccess implements Expiring {
   #expelled(): number | undefined {
     const { authenticator } = this.#services;
     if (authenticator.expels === undefined) return undefined;
-    const { clientId, peerHost } = this.#connection.publisher;
-    const { username } = this.#connection.state;
+    const { clientId, username, peerHost } = this.#connection.publisher;
     return authenticator.expels({ clientId, username, user: this.#user, peerHost, method: this.#method });
   }
 
@@ -142,8 +142,8 @@ export class ConnectionAccess implements Expiring {
 
   #deny(action: DeniedAction, topic: string): void {
     this.#services.metrics.denied(action).add();
-    const { clientId, peerName } = this.#connection.publisher;
-    const fields = { client: clientId, user: this.#connection.state.username, peer: peerName, action, topic };
+    const { clientId, username, peerName } = this.#connection.publisher;
+    const fields = { client: clientId, user: username, peer: peerName, action, topic };
     if (this.#told) this.#services.logger.debug(fields, 'not authorized');
     else this.#services.logger.info(fields, 'not authorized; further refusals of this connection are logged at debug');
     this.#told = true;

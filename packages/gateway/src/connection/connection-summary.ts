@@ -23,7 +23,7 @@ export function summaryOf(connection: Connection, sendBufferBytes: number, readP
   const { state, session, publisher, channel, connectedAtMs } = connection;
   return {
     clientId: publisher.clientId,
-    username: state.username,
+    username: publisher.username,
     peerName: channel.peerName,
     transport: channel.transport,
     protocolVersion: state.version,

@@ -149,7 +149,7 @@ describe('in CONNECT', () => {
   test('the claim is the user, until the token ends', async () => {
     const text = hs256({ sub: 'ann', exp: NOW_S + 1 });
     expect(await decide({}, text)).toMatchObject({ reasonCode: 0, identity: 'ann', expiresAtMs: NOW_MS + 1_000 });
-    expect(await decide({ from: 'username' }, text)).toMatchObject({ reasonCode: 0, identity: 'ann' });
+    expect(await decide({ from: 'username' }, text)).toMatchObject({ reasonCode: 0, identity: 'ann', username: 'ann' });
     expect(await decide({}, hs256({}))).toEqual(REFUSED);
     expect(await decide({}, hs256({ sub: 7 }))).toEqual(REFUSED);
     expect(await decide({}, 'a password')).toBe('unknown');
