@@ -12,6 +12,7 @@ import { accept, type Field, objectSchema, reject, show } from '../field/field.t
 import { choiceField, textField } from '../field/scalar-fields.ts';
 import { answers } from '../route.ts';
 import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
+import { addressOf } from './ban-address.ts';
 
 const COLLECTION = '/api/v5/banned';
 const FOREVER = 'infinity';
@@ -72,8 +73,10 @@ export function addBanRoutes(
     },
     handle: async ({ body, identity }) => {
       const read = readBody(FIELDS, ['as', 'who'], body);
-      const { as, who, by = identity?.key ?? '', reason = '', at = clock.nowMs(), until = 0 } = read;
+      const { as, who: written, by = identity?.key ?? '', reason = '', at = clock.nowMs(), until = 0 } = read;
       if (until !== 0 && until <= clock.nowMs()) throw badRequest('"until" must be in the future');
+      const who = as === 'peerhost' ? addressOf(written) : written;
+      if (who === undefined) throw badRequest(`"who" must be an IP address, not ${show(written)}`);
       const ban = granted(await access.ban({ as, who, by, reason, atMs: at, untilMs: until }));
       logger.info({ as, who, until: untilText(until), apiKey: identity?.key }, 'banned');
       return banView(ban);
@@ -98,7 +101,10 @@ export function addBanRoutes(
     },
     handle: async ({ params: { as = '', who = '' }, identity }, reply) => {
       if (!isBannedAs(as)) throw badRequest(`Bans are of ${BANNED_AS.join(', ')}, not of ${show(as)}`);
-      granted(await access.unban(as, who));
+      const known = as === 'peerhost' ? (addressOf(who) ?? who) : who;
+      const ended = await access.unban(as, known);
+      // Earlier releases kept what was written.
+      granted(ended.ok || known === who ? ended : await access.unban(as, who));
       logger.info({ as, who, apiKey: identity?.key }, 'ban ended');
       return reply.code(204).send();
     },

@@ -102,7 +102,8 @@ export function addUserRoutes(
     schema: {
       operationId: 'updateUser',
       summary: 'Change an MQTT user',
-      description: 'What is left out stays. Connections that are open go on.',
+      description:
+        'What is left out stays. Connections that are open go on, without the rights of a superuser where they are taken away.',
       params: { type: 'object', properties: { id: ID, user_id: USER_ID } },
       body: objectSchema(CHANGE_FIELDS, [], { example: { password: 'lovelace', is_superuser: false } }),
       response: answers({ 200: { description: 'The user', $ref: 'User#' } }, 400, 401, 403, 404, 503),

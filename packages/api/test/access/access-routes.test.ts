@@ -117,7 +117,26 @@ describe('bans', () => {
   });
 
   it.each([
+    ['10.0.0.1', '10.0.0.1'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:0a00:0001', '10.0.0.1'],
+    ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+    ['fe80:0::1%eth0', 'fe80::1%eth0'],
+  ])('of the address %s are of what gateways call it', async (written, who) => {
+    expect((await call('POST', BANNED, { as: 'peerhost', who: written })).body).toMatchObject({ who });
+    expect((await call('DELETE', `${BANNED}/peerhost/${encodeURIComponent(written)}`)).status).toBe(204);
+    expect((await call('GET', BANNED)).body.data).toEqual([]);
+  });
+
+  it('of an address that was written in another way before end under that name', async () => {
+    await access.ban({ as: 'peerhost', who: '2001:DB8::1', by: '', reason: '', atMs: NOW_MS, untilMs: 0 });
+    expect((await call('DELETE', `${BANNED}/peerhost/2001:DB8::1`)).status).toBe(204);
+  });
+
+  it.each([
     [{ as: 'planet', who: 'x' }, /"as" must be one of/],
+    [{ as: 'peerhost', who: '10.0.0.0/8' }, /"who" must be an IP address/],
+    [{ as: 'peerhost', who: 'example.com' }, /"who" must be an IP address/],
     [{ as: 'clientid' }, /"who" must be given/],
     [{ as: 'clientid', who: 'x', until: 'tomorrow' }, /"until" must be a time/],
     [{ as: 'clientid', who: 'x', until: '2001-01-01T00:00:00Z' }, /must be in the future/],
