@@ -140,6 +140,29 @@ describe('SUBSCRIBE', () => {
   });
 });
 
+test('a SUBSCRIBE that is refused leaves the subscription that was there as it was', async () => {
+  await start([]);
+  rules = [{ permission: 'allow', action: 'all', topic: '#', qos: [0, 1] }];
+  authorizer.changed();
+  const { client } = await ann();
+  const ask = async (qos: 1 | 2, identifier: number): Promise<readonly number[]> => {
+    client.send({
+      type: PacketType.SUBSCRIBE,
+      packetId: 9,
+      subscriptions: [{ filter: 'a', qos, noLocal: qos === 2, retainAsPublished: false, retainHandling: 2 }],
+      properties: { subscriptionIdentifiers: [identifier] },
+    });
+    return ((await client.next()) as SubackPacket).reasonCodes;
+  };
+  expect(await ask(1, 5)).toEqual([1]);
+  expect(await ask(2, 6)).toEqual([0x87]);
+  // It was judged by what had been refused, and ended here.
+  authorizer.changed();
+  client.send(publish('a', 1));
+  const delivered = [await client.next(), await client.next()].find(({ type }) => type === PacketType.PUBLISH);
+  expect(delivered).toMatchObject({ qos: 1, properties: { subscriptionIdentifiers: [5] } });
+});
+
 describe('a will', () => {
   const will = { topic: 'last', payload: Buffer.from('words'), qos: 0 as const, retain: false };
 

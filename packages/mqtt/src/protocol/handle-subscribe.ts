@@ -91,7 +91,8 @@ class Subscribing implements LongRequest {
       return undefined;
     }
     let subscription = session.subscriptions.get(asked.filter);
-    const added = subscription === undefined;
+    const former = subscription === undefined ? undefined : { ...subscription };
+    const added = former === undefined;
     if (subscription === undefined) {
       if (!session.mayHold(asked.filter)) {
         return this.#refused(ReasonCode.QUOTA_EXCEEDED, 'more subscriptions than one client may hold');
@@ -110,7 +111,9 @@ class Subscribing implements LongRequest {
     adopt(subscription, asked, qosFor(session, request, asked), this.#identifier);
     const taken = connection.effects.subscribe(session, subscription);
     if (taken >= 0x80) {
-      if (added) session.release(subscription);
+      // One that was there goes on as it was.
+      if (former === undefined) session.release(subscription);
+      else adopt(subscription, former, former.qos, former.subscriptionIdentifier);
       return this.#refused(taken, 'the server holds as many subscriptions as it may');
     }
     this.#granted.push(subscription);
@@ -133,7 +136,12 @@ function qosFor(session: SessionState, { kind }: TopicFilterRequest, { qos }: Su
 }
 
 /** The options of the last SUBSCRIBE hold; the subscription itself goes on [MQTT-3.8.4-3]. */
-function adopt(subscription: SessionSubscription, asked: Subscription, qos: QoS, identifier: number): void {
+function adopt(
+  subscription: SessionSubscription,
+  asked: Pick<Subscription, 'noLocal' | 'retainAsPublished'>,
+  qos: QoS,
+  identifier: number,
+): void {
   subscription.qos = qos;
   subscription.noLocal = asked.noLocal;
   subscription.retainAsPublished = asked.retainAsPublished;
