@@ -60,10 +60,14 @@ export class AccessAdministration implements AccessManagement {
     username: string,
     { password, isSuperuser }: { password?: string; isSuperuser?: boolean },
   ): Promise<Outcome<AccessUser>> {
+    const known = this.user(username);
+    if (!known.ok) return known;
+    const secret = password === undefined ? undefined : await this.#hash(password);
+    // As it is now: hashing takes long enough for somebody else to change the rest of it.
     const earlier = this.#topology.access.user(username);
-    if (earlier === undefined) return refuseUnlessReady(this.#topology) ?? NO_USER;
-    const secret = password === undefined ? { hash: earlier.hash, scram: earlier.scram } : await this.#hash(password);
-    const value: UserRecord = { ...secret, isSuperuser: isSuperuser ?? earlier.isSuperuser };
+    if (earlier === undefined) return NO_USER;
+    const { hash, scram } = secret ?? earlier;
+    const value: UserRecord = { hash, scram, isSuperuser: isSuperuser ?? earlier.isSuperuser };
     const refusal = await this.#put({ table: 'user', key: username, value }, 'existing', NO_USER);
     return refusal ?? { ok: true, value: userOf(username, value) };
   }
