@@ -35,7 +35,7 @@ export class MetadataService {
       }
       case 'wanted':
         if (!this.#coordinator.leads) return this.#notLeader();
-        return { type: 'wanted', created: await this.#create(request.name, request.topicFilter) };
+        return await this.#create(request.name, request.topicFilter);
     }
   }
 
@@ -73,13 +73,16 @@ export class MetadataService {
    * Somebody subscribed to a queue that does not exist. Makes it when `auto_create` says of which kind; two subscribers
    * at once make one queue, because the metadata refuses the second.
    */
-  async #create(name: string, topicFilter: string): Promise<boolean> {
+  async #create(name: string, topicFilter: string): Promise<MetadataResponse> {
     const queue = wantedQueue(this.#coordinator.machine.config, name, topicFilter);
-    if (queue === undefined) return false;
+    if (queue === undefined) return { type: 'wanted', created: false };
     const reply = await this.#coordinator.execute({ kind: 'define-queue', queue });
-    if (typeof reply === 'string' || reply.result !== 'done') return false;
+    // It lost its lead meanwhile: whoever wants it asks the next one.
+    if (reply === 'not-leader') return this.#notLeader();
+    if (reply === 'unknown') return { type: 'unknown' };
+    if (reply.result !== 'done') return { type: 'wanted', created: false };
     await this.#coordinator.reached(reply.epoch);
-    return true;
+    return { type: 'wanted', created: true };
   }
 
   #notLeader(): MetadataResponse {

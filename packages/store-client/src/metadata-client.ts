@@ -40,10 +40,10 @@ export class MetadataClient {
     return response?.type === 'reached' && response.reached;
   }
 
-  /** Somebody subscribed to a queue that does not exist. True when it was made for that. */
-  async wanted(name: string, topicFilter: string): Promise<boolean> {
+  /** Somebody subscribed to a queue that does not exist. True when it was made for that; undefined: nobody answered. */
+  async wanted(name: string, topicFilter: string): Promise<boolean | undefined> {
     const response = await this.#ask({ type: 'wanted', name, topicFilter }, true);
-    return response?.type === 'wanted' && response.created;
+    return response?.type === 'wanted' ? response.created : undefined;
   }
 
   /** Node ids of the members of the metadata group; undefined when no coordinator can say. */

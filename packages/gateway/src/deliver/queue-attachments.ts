@@ -5,6 +5,7 @@ import type { RouteTable } from '@sluice/store-client/route-table';
 import { LeaderWaiting } from './leader-waiting.ts';
 import { AttachedQueue, type AttachmentHost } from './queue-attachment.ts';
 import type { QueueAttachment, QueueConsumer, QueueReference, QueueSubscriptions } from './queue-subscriptions.ts';
+import { type AskForQueue, WantedQueues } from './wanted-queues.ts';
 
 /**
  * Binds the queue subscriptions of this gateway's clients to queues, as queues come and go.
@@ -21,7 +22,7 @@ import type { QueueAttachment, QueueConsumer, QueueReference, QueueSubscriptions
 export class QueueAttachments implements QueueSubscriptions {
   readonly #nodeId: number;
   readonly #topology: Topology;
-  readonly #wanted: (name: string, topicFilter: string) => void;
+  readonly #wanted: WantedQueues;
   readonly #attachments = new Set<AttachedQueue>();
   /** By what they name, a queue or a filter. */
   readonly #byMeaning = new Map<string, Set<AttachedQueue>>();
@@ -39,18 +40,18 @@ export class QueueAttachments implements QueueSubscriptions {
   /** How often credit is rotated among partitions that all have work; see `window-split`. */
   static readonly TICK_MS = 250;
 
-  /** `wanted` is told of a subscription that names a queue, and its filter, which do not exist. */
+  /** `wanted` is asked for a queue that a subscription names, with its filter, and that does not exist. */
   constructor(options: {
     nodeId: number;
     topology: Topology;
     routes: RouteTable;
     consumers: PartitionConsumer;
-    wanted: (name: string, topicFilter: string) => void;
+    wanted: AskForQueue;
   }) {
     this.#nodeId = options.nodeId;
     this.#topology = options.topology;
     this.#epoch = options.topology.epoch;
-    this.#wanted = options.wanted;
+    this.#wanted = new WantedQueues(options.wanted);
     this.#waiting = new LeaderWaiting(options.routes);
     this.#host = {
       consumers: options.consumers,
@@ -118,13 +119,16 @@ export class QueueAttachments implements QueueSubscriptions {
   close(): void {
     clearInterval(this.#tickTimer);
     this.#waiting.close();
+    this.#wanted.close();
   }
 
   #want(reference: QueueReference): void {
     if (reference.filter === undefined) return;
     const name = reference.by === 'name' ? reference.name : `/${reference.filter}`;
     // A queue of that name with another filter: the subscription waits until that one is gone.
-    if (this.#topology.queueByName(name) === undefined) this.#wanted(name, reference.filter);
+    const isWanted = (): boolean =>
+      this.#byMeaning.has(meaningOf(reference)) && this.#topology.queueByName(name) === undefined;
+    if (isWanted()) this.#wanted.want(name, reference.filter, isWanted);
   }
 
   #forget(attachment: AttachedQueue): void {

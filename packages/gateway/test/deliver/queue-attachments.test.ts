@@ -64,6 +64,8 @@ let routes: RouteTable;
 let topology: Topology;
 let stores: ScriptedStores;
 let wanted: string[];
+/** Of the coordinator; undefined: none answers. */
+let answers: (boolean | undefined)[];
 
 /** Node 1 leads every partition. */
 function setUp(queues: QueueDefinition[]) {
@@ -88,12 +90,16 @@ function setUp(queues: QueueDefinition[]) {
   stores = new ScriptedStores();
   consumers = new PartitionConsumer({ topology, routes, transport: stores, clock: systemClock });
   wanted = [];
+  answers = [];
   attachments = new QueueAttachments({
     nodeId: 9,
     topology,
     routes,
     consumers,
-    wanted: (name, topicFilter) => wanted.push(`${name} ${topicFilter}`),
+    wanted: async (name, topicFilter) => {
+      wanted.push(`${name} ${topicFilter}`);
+      return answers.shift();
+    },
   });
   const change = (changed: QueueDefinition[], removed: number[] = []) => {
     const epoch = topology.epoch + 1;
@@ -305,6 +311,18 @@ describe('a queue that is subscribed to and does not exist', () => {
     attachments.attach({ by: 'name', name: 'q', filter: 'a/b' }, new Collector());
     attachments.attach({ by: 'name', name: 'no-filter', filter: undefined }, new Collector());
     expect(wanted).toEqual(['/t/# t/#', 'q a/b']);
+  });
+
+  test('is asked for once however many want it, and again when nobody answered and somebody wants it still', async () => {
+    setUp([]);
+    answers = [undefined, undefined, false];
+    const first = attachments.attach(BY_FILTER, new Collector());
+    attachments.attach(BY_FILTER, new Collector());
+    const gone = attachments.attach({ by: 'filter', filter: 'gone' }, new Collector());
+    first.detach();
+    gone.detach();
+    await until(() => wanted.length === 3);
+    expect(wanted).toEqual(['/t/# t/#', '/gone gone', '/t/# t/#']);
   });
 });
 

@@ -132,7 +132,7 @@ export class GatewayRole {
       topology,
       routes,
       consumers: this.#consumers,
-      wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
+      wanted: (name, topicFilter) => metadata.wanted(name, topicFilter),
     });
     this.#retained = new RetainedLookups({ topology, routes, transport, clock, metrics });
     this.#sessions = new SessionClient({ topology, routes, transport, clock, logger, streams: this.#streams });

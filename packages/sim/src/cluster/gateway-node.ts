@@ -73,7 +73,7 @@ export class GatewayNode extends SimMachine {
       topology,
       routes,
       consumers,
-      wanted: (name, topicFilter) => void metadata.wanted(name, topicFilter),
+      wanted: (name, topicFilter) => metadata.wanted(name, topicFilter),
     });
     const producer = new PartitionProducer({
       topology,
