@@ -57,6 +57,17 @@ describe.each([4, 5] as const)('a session that is kept, MQTT %d', (version) => {
   });
 });
 
+test('one that ends with its connection is not what is kept for the next: it begins anew, and says so', async () => {
+  const former = await Client.connect(broker.mqtt, { clientId: 'once' });
+  await former.subscribe('once', 1);
+  const worker = await HandClient.connect(broker.mqtt, kept('once'));
+  // Its subscription would have had no messages for a moment, of which nobody could have known.
+  expect(worker.sessionPresent).toBe(false);
+  await publishAll('once', ['x']);
+  worker.destroy();
+  expect(await resumed('once', 0)).toEqual([]);
+});
+
 test('publishes are acknowledged when they are kept; what nobody wants is said to be so', async () => {
   const client = await Client.connect(broker.mqtt, kept('codes'));
   await client.subscribe('codes/+', 1);

@@ -27,6 +27,8 @@ export interface HandDelivery {
  */
 export class HandClient {
   readonly deliveries: HandDelivery[] = [];
+  /** As CONNACK said. */
+  sessionPresent = false;
   readonly #packets: Packet[] = [];
   readonly #socket: Socket;
   readonly #version: 4 | 5;
@@ -57,7 +59,8 @@ export class HandClient {
       ...(version === 5 ? { properties: connectProperties(receiveMaximum, sessionExpirySeconds) } : {}),
       ...(will === undefined ? {} : { will: { qos: 1, retain: false, ...will, payload: Buffer.from(will.payload) } }),
     });
-    await client.#answer('connack');
+    const connack = await client.#answer('connack');
+    client.sessionPresent = (connack as { sessionPresent?: boolean }).sessionPresent === true;
     return client;
   }
 

@@ -29,8 +29,9 @@ export function openSession(
   const existing = services.table.session(clientId);
   if (existing !== undefined) {
     if (existing.identity !== identity) return ReasonCode.NOT_AUTHORIZED;
-    // What the stores have opened anew goes on with what they have.
-    const isHere = !cleanStart && (kept === undefined || !isStored(existing));
+    // What the stores have opened anew goes on with what they have. And what is to be kept from now on begins anew: the
+    // subscriptions of one that is not would be without messages until the stores keep them, of which nobody is told.
+    const isHere = !cleanStart && (kept === undefined || (!isStored(existing) && !isKept(kept)));
     existing.connection.takenOver(isHere);
     if (isHere) {
       existing.moveTo(connection);
@@ -97,6 +98,11 @@ function expiryOf({ sessions }: GatewayServices, { pendingConnect }: ConnectionS
   return sessions === undefined || pendingConnect === undefined ? 0 : expiryAskedS(pendingConnect.packet, sessions);
 }
 
+/** More of it than a will. */
+function isKept({ epoch, expiryS, present }: KeptSession): boolean {
+  return epoch !== 0 && (expiryS > 0 || present);
+}
+
 function isStored({ stored, storedWill }: GatewaySession): boolean {
   return stored !== undefined || storedWill !== undefined;
 }
@@ -108,14 +114,13 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
   const key = sessions.keyOf(session.clientId, kept);
   session.leavesWill = kept.hasWill;
   session.storedExpiryS = kept.expiryS;
-  if (kept.expiryS === 0 && !kept.present) {
+  if (!isKept(kept)) {
     session.storedWill = new StoredWill(session, sessions.client, key);
     return;
   }
   const stored = new StoredSession(session, sessions.client, key, services.ingress);
   session.stored = stored;
   session.exchanges = stored.exchanges;
-  const before = [...session.subscriptions.values()];
   for (const view of kept.subscriptions) {
     const request = parseTopicFilter(view.filter);
     if (request.kind === 'invalid' || session.subscriptions.has(view.filter)) continue;
@@ -131,7 +136,6 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
     session.begin(subscription, false);
   }
   stored.begin(kept);
-  if (before.length > 0) void stored.subscribe(before);
 }
 
 /**
