@@ -1,17 +1,14 @@
 import { isatty } from 'node:tty';
 import type { LogFields, Logger } from '@sluice/common/logger';
-import { type DestinationStream, destination, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 import { readableLogLine } from './log-line.ts';
+import { LogSink } from './log-sink.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What may wait for a reader that is slow; beyond it lines are dropped, because a log must not stop a broker. */
-const WAITING_CHARACTERS_MAX = 4 * 1024 * 1024;
 /** Standard error: standard output belongs to what a command answers. */
 const LOG_FD = 2;
-/** Of a tenth of a second, by who leaves and finds the reader's pipe full: then its lines are lost, and the process ends. */
-const LEAVING_TRIES_MAX = 10;
 
 export interface JsonLoggerOptions {
   level?: LogLevel;
@@ -30,44 +27,18 @@ export interface JsonLoggerOptions {
 /** The `Logger` port: a line of JSON an event, written in the background. `flush` before the process ends. */
 export class JsonLogger implements Logger {
   readonly #pino: PinoLogger;
-  readonly #flush: () => void;
+  readonly #file: LogSink;
 
-  private constructor(logger: PinoLogger, flush: () => void) {
+  private constructor(logger: PinoLogger, file: LogSink) {
     this.#pino = logger;
-    this.#flush = flush;
+    this.#file = file;
   }
 
   static open(options: JsonLoggerOptions = {}): JsonLogger {
     const terminal = options.sink === undefined && isatty(LOG_FD);
     const pretty = options.pretty ?? terminal;
-    let flush = () => {};
-    let sink = options.sink;
-    if (sink === undefined) {
-      const sync = options.sync ?? false;
-      let isLeaving = sync;
-      let tries = 0;
-      const file = destination({
-        dest: options.fd ?? LOG_FD,
-        sync,
-        maxLength: WAITING_CHARACTERS_MAX,
-        retryEAGAIN: () => !isLeaving || tries++ < LEAVING_TRIES_MAX,
-      });
-      const flushSync = file.flushSync.bind(file);
-      // Called at the exit of the process as well, where nothing may be thrown.
-      file.flushSync = () => {
-        isLeaving = true;
-        try {
-          flushSync();
-        } catch {
-          file.flushSync = () => {};
-        }
-        isLeaving = sync;
-      };
-      // A reader that went away is no reason to die: its lines are lost, nothing else.
-      file.on('error', () => {});
-      flush = () => file.flushSync();
-      sink = file;
-    }
+    const file = new LogSink(options.fd ?? LOG_FD, options.sync ?? false);
+    const sink = options.sink ?? file;
     const logger = pino(
       {
         level: options.level ?? 'info',
@@ -77,7 +48,7 @@ export class JsonLogger implements Logger {
       },
       pretty ? readableSink(sink, terminal && process.env.NO_COLOR === undefined) : sink,
     );
-    return new JsonLogger(logger, flush);
+    return new JsonLogger(logger, file);
   }
 
   debug(fields: LogFields, message: string): void {
@@ -97,16 +68,12 @@ export class JsonLogger implements Logger {
   }
 
   child(fields: LogFields): JsonLogger {
-    return new JsonLogger(this.#pino.child(fields), this.#flush);
+    return new JsonLogger(this.#pino.child(fields), this.#file);
   }
 
-  /** Writes what waits; never throws, so that it may stand in every way out. */
+  /** Writes what waits, as far as it can be written soon; never throws, so that it may stand in every way out. */
   flush(): void {
-    try {
-      this.#flush();
-    } catch {
-      // Nothing was written yet, or the reader is gone.
-    }
+    this.#file.flushSync();
   }
 }
 
