@@ -1,6 +1,7 @@
 import { hashPassword } from '@sluice/gateway/auth/password-hash';
 import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import type { Command } from 'commander';
+import { isFileUsername } from './config/password-file.ts';
 
 const EXIT_USAGE = 2;
 /** MQTT can carry no longer one. */
@@ -16,8 +17,8 @@ export function registerPasswdCommand(program: Command): void {
     .description('make the line of auth.passwordFile for a user; the password is read from the standard input')
     .option('--no-scram', 'without the part that SCRAM-SHA-256 needs')
     .action(async (user: string, { scram }: { scram: boolean }) => {
-      if (user === '' || /[:\r\n\0]/.test(user))
-        fail('the user name must not be empty, and has no colon and no line break');
+      if (!isFileUsername(user))
+        fail('the user name must not be empty, does not begin with #, and has no colon and no line break');
       if (process.stdin.isTTY) process.stderr.write('Password, ended by Enter: ');
       const password = await readPassword();
       if (password === '') fail('the password is empty');

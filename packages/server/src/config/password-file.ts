@@ -12,6 +12,11 @@ export type ParsedPasswordFile =
   | { ok: true; users: MqttUser[] }
   | { ok: false; problems: { line: number; message: string }[] };
 
+/** Whether a line of the file can begin with it, and is then that user's: comments begin with `#`, files with U+FEFF. */
+export function isFileUsername(username: string): boolean {
+  return username !== '' && !/^[#\uFEFF]|[:\r\n\0]/.test(username);
+}
+
 /**
  * MQTT users, `username:password` a line; the password may contain colons, the name may not. What `sluice passwd` makes of
  * a password may stand in its place. Blank lines and lines that
