@@ -7,6 +7,7 @@ import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type ConnectionListener, MqttConnection } from './mqtt-connection.ts';
 import type { SessionKnobs } from './session-knobs.ts';
+import type { WillTrail } from './will-trail.ts';
 
 /**
  * A client with a session that is kept: it subscribes and unsubscribes, goes away in every way there is, comes back at any
@@ -237,7 +238,7 @@ export class KeptClient implements ConnectionListener {
   }
 
   message(connection: MqttConnection, packet: PublishPacket): void {
-    const { world, draw, knobs, check, retained } = this.#parts;
+    const { world, draw, knobs, check, retained, wills } = this.#parts;
     const { packetId, qos, retain, dup, topic } = packet;
     // What it has of an exchange that is not over is not another message [MQTT-4.3.3-10].
     const isTaken = qos === 2 && this.#taken.has(packetId);
@@ -249,6 +250,11 @@ export class KeptClient implements ConnectionListener {
       // Without a text it cannot be told from others.
       for (const subscriptionId of text === '' ? [] : subscriptionIds) {
         if (retain) retained.replayed(this.clientId, topic, text, check.askedMs(subscriptionId));
+        else if (qos === 0)
+          wills.cameLive(
+            Number.parseInt(text, 10),
+            `${this.clientId} of ${connection.connectSentMs} by ${subscriptionId}`,
+          );
         else ids.push({ subscriptionId, id: check.delivered(connection, subscriptionId, text, dup, qos === 2) });
       }
     });
@@ -335,4 +341,5 @@ export interface KeptClientParts {
   filters: readonly string[];
   check: SessionCheck;
   retained: RetainedCheck;
+  wills: WillTrail;
 }

@@ -1,11 +1,19 @@
 import { Decoder } from '@sluice/mqtt/codec/decoder';
 import { encode } from '@sluice/mqtt/codec/encoder';
-import { type AckPacket, type Packet, PacketType, type PublishPacket, type QoS } from '@sluice/mqtt/codec/packet';
+import {
+  type AckPacket,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type PublishPacket,
+  type QoS,
+  type Will,
+} from '@sluice/mqtt/codec/packet';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { SimWorld } from '../sim-world.ts';
 import type { SimSocket, SocketClient } from './sim-socket.ts';
 
-/** One network connection of an MQTT 5 client, to the gateway as it was when it was made. */
+/** One network connection of a client, to the gateway as it was when it was made. */
 export class MqttConnection implements SocketClient {
   readonly clientId: string;
   readonly gateway: GatewayNode;
@@ -17,6 +25,8 @@ export class MqttConnection implements SocketClient {
   wasOpen = false;
   /** It ended by a DISCONNECT of the client, behind all that was acknowledged. */
   leftPolitely = false;
+  isEndedByClient = false;
+  readonly #version: ProtocolVersion;
   readonly #world: SimWorld;
   readonly #listener: ConnectionListener;
   readonly #socket: SimSocket | undefined;
@@ -35,8 +45,12 @@ export class MqttConnection implements SocketClient {
     expiryS: number;
     receiveMaximum: number;
     listener: ConnectionListener;
+    /** 5 unless it is said; 3.1.1 has no expiry and no Receive Maximum. */
+    version?: ProtocolVersion;
+    will?: Will | undefined;
   }) {
-    const { world, gateway, clientId, isClean, expiryS, receiveMaximum } = options;
+    const { world, gateway, clientId, isClean, expiryS, receiveMaximum, version = 5, will } = options;
+    this.#version = version;
     this.#world = world;
     this.gateway = gateway;
     this.process = gateway.life.name;
@@ -44,7 +58,7 @@ export class MqttConnection implements SocketClient {
     this.isClean = isClean;
     this.#listener = options.listener;
     this.connectSentMs = world.nowMs;
-    this.#decoder.protocolVersion = 5;
+    this.#decoder.protocolVersion = version;
     this.#socket = gateway.mqtt?.connect(clientId, this);
     if (this.#socket === undefined) {
       world.after(1, world.outside, () => this.closed());
@@ -52,11 +66,12 @@ export class MqttConnection implements SocketClient {
     }
     this.#send({
       type: PacketType.CONNECT,
-      protocolVersion: 5,
+      protocolVersion: version,
       clientId,
       cleanStart: isClean,
       keepAliveS: MqttConnection.KEEP_ALIVE_S,
-      properties: { sessionExpiryIntervalS: expiryS, receiveMaximum },
+      ...(version === 5 ? { properties: { sessionExpiryIntervalS: expiryS, receiveMaximum } } : {}),
+      ...(will === undefined ? {} : { will }),
     });
     this.#watch();
   }
@@ -87,26 +102,26 @@ export class MqttConnection implements SocketClient {
     this.#send({ type, packetId, reasonCode: 0 });
   }
 
-  /** `expiryS`: from now on; undefined: as it said when it came. */
-  leave(expiryS?: number): void {
+  /** `expiryS`: from now on; undefined: as it said when it came. `reasonCode` 4: its will is to be published. */
+  leave(expiryS?: number, reasonCode: 0 | 4 = 0): void {
     if (this.state === 'closed') return;
     this.leftPolitely = this.state === 'open';
     const properties = expiryS === undefined ? undefined : { sessionExpiryIntervalS: expiryS };
-    this.#send({ type: PacketType.DISCONNECT, reasonCode: 0, properties });
-    this.#over();
+    this.#send({ type: PacketType.DISCONNECT, reasonCode, properties });
+    this.#over(true);
     this.#socket?.close();
   }
 
   reset(): void {
     if (this.state === 'closed') return;
-    this.#over();
+    this.#over(true);
     this.#socket?.close();
   }
 
   /** The gateway is told nothing. */
   vanish(): void {
     if (this.state === 'closed') return;
-    this.#over();
+    this.#over(true);
     this.#socket?.vanish();
   }
 
@@ -121,7 +136,7 @@ export class MqttConnection implements SocketClient {
   }
 
   closed(): void {
-    if (this.state !== 'closed') this.#over();
+    if (this.state !== 'closed') this.#over(false);
   }
 
   #received(packet: Packet): void {
@@ -155,11 +170,12 @@ export class MqttConnection implements SocketClient {
   }
 
   #send(packet: Packet): void {
-    if (this.state !== 'closed') this.#socket?.send(encode(packet, 5));
+    if (this.state !== 'closed') this.#socket?.send(encode(packet, this.#version));
   }
 
-  #over(): void {
+  #over(isByClient: boolean): void {
     this.state = 'closed';
+    this.isEndedByClient = isByClient;
     this.#listener.ended(this);
   }
 

@@ -13,6 +13,7 @@ import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
 import { streamsKnown } from '@sluice/gateway/session/streams-known';
 import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
+import { GroupProducer } from '@sluice/store-client/group-producer';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { RetainedLookups } from '@sluice/store-client/retained-lookups';
 import type { RouteTable } from '@sluice/store-client/route-table';
@@ -36,7 +37,7 @@ export class MqttGateway {
 
   /** Where clients are, as the network counts nodes. */
   static readonly CLIENTS = 60_000;
-  static readonly EXPIRY_WITHOUT_PROPERTY_S = 3_600;
+  static readonly EXPIRY_WITHOUT_PROPERTY_S = 8;
 
   constructor(parts: MqttGatewayParts) {
     const { world, host, topology, routes, clock, logger, metrics, watch } = parts;
@@ -46,15 +47,22 @@ export class MqttGateway {
     this.#clock = clock;
     const transport = watchedTransport(host, watch);
     this.#sessions = new SessionClient({ topology, routes, transport, clock, logger, streams: this.#streams });
-    const router = new PublishRouter({
+    const groups = new GroupProducer({ routes, transport, clock });
+    const publishing = {
       topology,
-      producer: parts.producer,
       keys: new QueueKeys(new NodeKeyEnvironment(clock, {})),
       streams: this.#streams,
       clock,
       logger,
       metrics,
-    });
+    };
+    const process = host.life.name;
+    const durable = new WatchedPublishes(new PublishRouter({ ...publishing, producer: parts.producer }), (packet) =>
+      watch.routed(packet, this.#known(packet, watch)),
+    );
+    const willsDurable = new WatchedPublishes(new PublishRouter({ ...publishing, producer: groups }), (packet) =>
+      watch.wills.publishes(packet, this.#known(packet, watch), process),
+    );
     this.#gateway = new Gateway({
       nodeId: host.nodeId,
       transport,
@@ -62,7 +70,8 @@ export class MqttGateway {
       logger,
       metrics,
       authenticator: anonymousAuthenticator,
-      durable: new WatchedPublishes(router, this.#streams, watch),
+      durable,
+      wills: { durable: willsDurable, groups },
       queues: parts.attachments,
       retained: new RetainedLookups({ topology, routes, transport, clock, metrics }),
       sessions: new StoredSessions({
@@ -73,6 +82,12 @@ export class MqttGateway {
       limits: { systemIntervalMs: 0 },
     });
     this.#gateway.serve(host);
+  }
+
+  /** The streams that a publish is kept in, as far as this gateway knows, without those that are over. */
+  #known({ topic }: PublishPacket, { streams }: SessionWatch): ReadonlySet<string> {
+    const matching = this.#streams.match(topic).filter((route) => streams.isNewest(route));
+    return new Set(matching.map(({ partition, filter }) => `${partition} ${filter}`));
   }
 
   async listen(): Promise<void> {
@@ -109,22 +124,18 @@ export class MqttGateway {
   }
 }
 
-/** Sees which streams a publish is to be kept in, in the moment in which that is decided. */
+/** Sees each publish in the moment in which it is decided where it is kept. */
 class WatchedPublishes implements DurablePublish {
   readonly #router: PublishRouter;
-  readonly #streams: StreamRoutes;
-  readonly #watch: MqttWatch;
+  readonly #routed: (packet: PublishPacket) => void;
 
-  constructor(router: PublishRouter, streams: StreamRoutes, watch: MqttWatch) {
+  constructor(router: PublishRouter, routed: (packet: PublishPacket) => void) {
     this.#router = router;
-    this.#streams = streams;
-    this.#watch = watch;
+    this.#routed = routed;
   }
 
   publish(...publish: Parameters<DurablePublish['publish']>): boolean {
-    const [packet] = publish;
-    const streams = this.#streams.match(packet.topic).filter((route) => this.#watch.streams.isNewest(route));
-    this.#watch.routed(packet, new Set(streams.map(({ partition, filter }) => `${partition} ${filter}`)));
+    this.#routed(publish[0]);
     return this.#router.publish(...publish);
   }
 

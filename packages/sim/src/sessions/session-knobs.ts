@@ -15,6 +15,9 @@ export interface SessionKnobs {
   retainedTopics: number;
   /** At QoS 2, with sessions of their own. */
   exactPublishers: number;
+  /** Clients that leave wills, and how often each does something. */
+  willClients: number;
+  willEveryMs: number;
   /** Subscriptions ask for QoS 2, publishers keep their sessions and publish at QoS 2 too. */
   isExactlyOnce: boolean;
 }
@@ -48,6 +51,8 @@ export function withSessions(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
       retainedTopics: draw.between(1, 4),
       exactPublishers: draw.between(0, 2),
       isExactlyOnce: draw.onceIn(2),
+      willClients: draw.oneOf([0, 1, 1, 2]),
+      willEveryMs: draw.oneOf([400, 800, 1_500]),
     },
   };
 }

@@ -21,16 +21,21 @@ import { RetainedProbe } from './retained-probe.ts';
 import { EXPIRIES_S, type SessionKnobs } from './session-knobs.ts';
 import { SessionPublishers } from './session-publishers.ts';
 import { NewestStreams } from './watched-sessions.ts';
+import { WillLoad } from './will-load.ts';
+import { WillTrail } from './will-trail.ts';
 
-/** Clients that speak MQTT in a cluster: kept sessions, retained messages, and what must have become of them in the end. */
+/** Clients that speak MQTT in a cluster: kept sessions, retained messages, wills, and what must have become of them in the end. */
 export class SessionLoad implements MqttWatch {
   readonly check: SessionCheck;
   readonly epochs = new EpochCheck();
   readonly retained = new RetainedCheck();
   readonly streams = new NewestStreams();
+  readonly wills: WillTrail;
   readonly #parts: SessionLoadParts;
   readonly #clients: KeptClient[];
   readonly #exact: ExactLoad;
+  readonly #willLoad: WillLoad;
+  #queues: readonly LastingQueue[] = [];
   #publishers: SessionPublishers | undefined;
   #probes: RetainedProbe[] = [];
   #probed = 0;
@@ -38,6 +43,8 @@ export class SessionLoad implements MqttWatch {
 
   static readonly LOOK_MS = 500;
   static readonly SETTLE_MS_MAX = 60_000;
+  /** A gateway that is gone is waited for, then a delay or a session, and whoever was to publish it. */
+  static readonly FIRE_MS_MAX = 60_000;
   /** While there is something to deliver, it takes no longer until something is. */
   static readonly STAND_MS_MAX = 30_000;
   /** Behind the last that came: a session whose client is in doubt is owed nothing, and brought all that it holds. */
@@ -53,12 +60,23 @@ export class SessionLoad implements MqttWatch {
 
   constructor(parts: SessionLoadParts) {
     this.#parts = parts;
-    const { fleet, draw, knobs, isCalm } = parts;
+    const { fleet, draw, knobs, queueCheck, isCalm, mayMiss } = parts;
     const { world, gateways } = fleet;
     this.check = new SessionCheck(isCalm);
     const { check, retained } = this;
     const filters = filtersOf(knobs);
     this.#exact = new ExactLoad({ world, draw, gateways, knobs });
+    const wills = new WillTrail({
+      world,
+      draw,
+      sessions: check,
+      queueCheck,
+      retained,
+      queues: () => this.#queues,
+      mayLose: mayMiss,
+    });
+    this.wills = wills;
+    this.#willLoad = new WillLoad({ world, draw, gateways, knobs, trail: wills });
     const { partitions } = fleet.knobs;
     this.#clients = Array.from({ length: knobs.clients }, (_, i) => {
       return new KeptClient(`kept${i}`, EXPIRIES_S[i % EXPIRIES_S.length] as number, {
@@ -70,18 +88,21 @@ export class SessionLoad implements MqttWatch {
         filters,
         check,
         retained,
+        wills,
       });
     });
   }
 
-  begin(queues: readonly { queueId: number; topicFilter: string; isLastValue: boolean }[]): void {
+  begin(queues: readonly LastingQueue[]): void {
     const { fleet, draw, knobs, queueCheck } = this.#parts;
     const { world, gateways } = fleet;
     const { check, retained } = this;
     this.#publishers = new SessionPublishers({ world, draw, knobs, gateways, check, queueCheck, retained, queues });
+    this.#queues = queues.filter(({ isLastValue }) => !isLastValue);
     this.#publishers.begin();
     for (const client of this.#clients) client.begin();
     this.#exact.begin();
+    this.#willLoad.begin();
     this.#probeNext();
   }
 
@@ -97,6 +118,7 @@ export class SessionLoad implements MqttWatch {
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} again)`,
       `${check.unheard} unheard of, ${retained.replays} retained`,
       this.#exact.summary,
+      this.#willLoad.summary,
     ].join(', ');
   }
 
@@ -104,6 +126,7 @@ export class SessionLoad implements MqttWatch {
   async comesToRest(): Promise<void> {
     this.#isOver = true;
     await this.#settles();
+    await this.#fires();
     await this.#delivers();
     await this.#isRetained();
     for (const client of this.#clients) client.leave();
@@ -115,6 +138,7 @@ export class SessionLoad implements MqttWatch {
   async #settles(): Promise<void> {
     this.#publishers?.end();
     this.#exact.end();
+    this.#willLoad.end();
     const isSettled = (): boolean => {
       const unsettled = this.#clients.filter((client) => !client.settle());
       return unsettled.length === 0 && this.#publishers?.areAnswered !== false;
@@ -122,6 +146,11 @@ export class SessionLoad implements MqttWatch {
     if (await this.#within(SessionLoad.SETTLE_MS_MAX, isSettled)) return;
     const left = this.#clients.filter((client) => !client.settle()).map((client) => client.describe());
     throw new Violation('liveness', `clients do not come to rest: ${left.join('; ')}; ${this.#parts.fleet.describe()}`);
+  }
+
+  async #fires(): Promise<void> {
+    await this.#within(SessionLoad.FIRE_MS_MAX, () => this.#willLoad.isDone);
+    this.#willLoad.atTheEnd();
   }
 
   async #delivers(): Promise<void> {
@@ -257,6 +286,12 @@ function filtersOf({ topics, publishers }: SessionKnobs): string[] {
   for (let topic = 1; topic <= topics; topic++) filters.push(`d/${topic}`);
   for (let publisher = 0; publisher < publishers; publisher++) filters.push(`r/${publisher}/+`);
   return filters;
+}
+
+interface LastingQueue {
+  readonly queueId: number;
+  readonly topicFilter: string;
+  readonly isLastValue: boolean;
 }
 
 export interface SessionLoadParts {

@@ -2,6 +2,7 @@ import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/ses
 import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
 import type { EpochCheck } from '../check/epoch-check.ts';
 import type { SimHost } from '../sim-network.ts';
+import type { WillTrail } from './will-trail.ts';
 
 /** A gateway's way to the stores, on which the checker reads what they say of sessions. */
 export function watchedTransport(host: SimHost, watch: SessionWatch): Transport {
@@ -19,6 +20,7 @@ export function watchedTransport(host: SimHost, watch: SessionWatch): Transport 
 export interface SessionWatch {
   readonly epochs: EpochCheck;
   readonly streams: NewestStreams;
+  readonly wills: WillTrail;
 }
 
 /** By partition and filter: the newest stream that any store told any gateway of. A former one of the filter is over. */
@@ -41,8 +43,9 @@ class WatchedSessions implements Channel<SessionsRequest, SessionsResponse> {
   readonly #channel: Channel<SessionsRequest, SessionsResponse>;
   readonly #host: SimHost;
   readonly #watch: SessionWatch;
-  /** Who was asked for. */
-  readonly #opened = new Map<number, string>();
+  /** Who was asked for, and who was to go. */
+  readonly #opened = new Map<number, Asked<'open'>>();
+  readonly #closed = new Map<number, Asked<'close'>>();
 
   constructor(channel: Channel<SessionsRequest, SessionsResponse>, host: SimHost, watch: SessionWatch) {
     this.#channel = channel;
@@ -55,7 +58,9 @@ class WatchedSessions implements Channel<SessionsRequest, SessionsResponse> {
   }
 
   send(message: SessionsRequest): void {
-    if (message.type === 'open') this.#opened.set(message.requestId, message.clientId);
+    if (message.type === 'open') this.#opened.set(message.requestId, message);
+    else if (message.type === 'close') this.#closed.set(message.requestId, message);
+    else if (message.type === 'wills-published') this.#watch.wills.confirms(message.partition, message.group);
     this.#channel.send(message);
   }
 
@@ -79,15 +84,24 @@ class WatchedSessions implements Channel<SessionsRequest, SessionsResponse> {
     const { sender, sentAtMs } = network.arriving;
     const store = sender?.name ?? '';
     try {
-      const { epochs, streams } = this.#watch;
+      const { epochs, streams, wills } = this.#watch;
       if (message.type === 'streams') streams.told(message);
-      if (message.type === 'deliver') epochs.brought(store, message.clientId, message.epoch, sentAtMs);
-      if (message.type !== 'answer') return;
-      const clientId = this.#opened.get(message.requestId);
-      if (clientId === undefined || message.status !== 'done' || message.epoch === 0) return;
-      epochs.given(store, clientId, message.epoch, sentAtMs, life.name);
+      else if (message.type === 'publish-wills') wills.asked(message);
+      else if (message.type === 'deliver') {
+        epochs.brought(store, message.clientId, message.epoch, sentAtMs);
+        for (const delivery of message.deliveries) wills.kept(message.partition, delivery);
+      }
+      if (message.type !== 'answer' || message.status !== 'done') return;
+      const left = this.#closed.get(message.requestId);
+      if (left !== undefined) wills.closed(left.clientId, left.epoch, left.takesWillBack, sentAtMs);
+      const opened = this.#opened.get(message.requestId);
+      if (opened === undefined || message.epoch === 0) return;
+      epochs.given(store, opened.clientId, message.epoch, sentAtMs, life.name);
+      if (opened.will !== undefined) wills.hasEpoch(opened.clientId, opened.will.message, message.epoch);
     } catch (cause) {
       network.world.fail(cause);
     }
   }
 }
+
+type Asked<T extends SessionsRequest['type']> = Extract<SessionsRequest, { type: T }>;
