@@ -111,6 +111,36 @@ describe('a will', () => {
   });
 });
 
+describe('a connection that began beside the end of the one before', () => {
+  test('is missed when its gateway dies before it attaches, whatever came of the former one', async () => {
+    const former = await connect('c', 'former');
+    const died = new TestSessions(store);
+    const { epoch } = await died.open('c', { expiryS: 0, will: will('gone') });
+    expect(epoch).toBeGreaterThan(former);
+    died.end();
+    await gateway.close('c', former, 0);
+    await until(() => gateway.wills.length === 1, 'the former will is published');
+    store.sleepMs += PartitionSessions.ORPHAN_GRACE_MS;
+    await until(() => gateway.wills.length === 2, 'so is that of the newer connection');
+    expect(gateway.wills).toEqual(['former', 'gone']);
+  });
+
+  test('is missed when its end was refused and its gateway dies before it asks again', async () => {
+    const epoch = await connect('c', 'gone');
+    const other = new TestSessions(store);
+    const partition = store.partition(1);
+    await until(() => partition.sessions.attachedCount === 1, 'somebody speaks for it');
+    const { propose } = partition;
+    partition.propose = () => 'busy';
+    expect((await gateway.close('c', epoch, 0)).status).toBe('busy');
+    partition.propose = propose;
+    gateway.end();
+    await rest();
+    store.sleepMs += PartitionSessions.ORPHAN_GRACE_MS;
+    await until(() => other.wills.length === 1, 'its will is published');
+  });
+});
+
 describe('wills that are due', () => {
   test('come in groups: one is under way, and its memory is all there is', async () => {
     gateway.publishes = false;

@@ -153,32 +153,32 @@ export class PartitionSessions {
     for (const step of steps) if (step.type === 'receive') feed.received(step.streamId, step.offset);
   }
 
+  /** Whoever goes on speaking for it has attached anew by the time; an end that it was to have may come to nothing. */
   detach(clientId: string, epoch: number): void {
     const feed = this.#feeds.get(clientId)?.feed;
     if (feed?.epoch !== epoch) return;
     this.#feeds.delete(clientId);
+    this.#missed(clientId);
     for (const streamId of feed.streamIds) this.#byStream.get(streamId)?.delete(feed);
     feed.close();
   }
 
   /** The way to their gateway is gone. */
   sinkGone(sink: FeedSink): void {
-    const dueMs = this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS;
     for (const [clientId, attached] of [...this.#feeds]) {
-      if (attached.sink !== sink) continue;
-      this.detach(clientId, attached.feed.epoch);
-      this.#orphans.set(clientId, dueMs);
+      if (attached.sink === sink) this.detach(clientId, attached.feed.epoch);
     }
   }
 
   /** Opened, and not attached yet. */
   opened(clientId: string): void {
-    this.#orphans.set(clientId, this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS);
+    this.#missed(clientId);
   }
 
+  /** Was that of a former connection, the newer one may still have nobody. */
   closed(clientId: string, epoch: number, expiryS: number): void {
     this.detach(clientId, epoch);
-    this.#orphans.delete(clientId);
+    if (this.#machine.connected(clientId) === undefined) this.#orphans.delete(clientId);
     if (expiryS === EXPIRY_NEVER_S) return;
     this.#expireAtMs = Math.min(this.#expireAtMs, this.#partition.queues.nowMs + expiryS * 1000);
   }
@@ -214,6 +214,10 @@ export class PartitionSessions {
     this.wills.tick();
     if (nowMs >= this.#trimAtMs && this.#dirty.size > 0) void this.#trim();
     if (this.#parts.clock.nowMs() >= this.#expireAtMs) void this.#expire();
+  }
+
+  #missed(clientId: string): void {
+    this.#orphans.set(clientId, this.#parts.clock.monotonicMs() + PartitionSessions.ORPHAN_GRACE_MS);
   }
 
   #read(feed: SessionFeed, streamId: number, cursor: Cursor): void {
