@@ -107,6 +107,18 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
         '    this.#orphans.delete(clientId);\n    const attached',
         '    const attached',
       ),
+      bug(
+        'store/src/session/partition-sessions',
+        'the end of a former connection is taken for that of the newer one, which nobody misses then',
+        'if (this.#machine.connected(clientId) === undefined) this.#orphans.delete(clientId);',
+        'this.#orphans.delete(clientId);',
+      ),
+      bug(
+        'store/src/session/partition-wills',
+        'what a gateway was to publish that died is nobody’s',
+        'return nowMs - this.#awaySinceMs >= PartitionWills.AWAY_MS_MAX && this.#claim(group.wills);',
+        'return false;',
+      ),
     ],
   },
   {
@@ -135,6 +147,42 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
         'a will goes where its client may not publish',
         'if (authorizer.admit(subject).mayPublish(topic, qos, retain)) return true;',
         'if (authorizer.admit(subject) !== undefined) return true;',
+      ),
+    ],
+  },
+  {
+    // Found in whole histories, by what their clients see.
+    tests: 'packages/sim/test/wills',
+    bugs: [
+      bug(
+        'queue/src/session/wills',
+        'a delay is not waited for',
+        'const delayS = Math.min(will.delayS, expiryS);',
+        'const delayS = 0 * expiryS;',
+      ),
+      bug(
+        'queue/src/session/session-machine',
+        'who comes back in time leaves the will of before',
+        'if (session !== undefined) this.wills.resumed(clientId, nowMs, rows, effects);',
+        'if (session !== undefined) this.wills.of(clientId);',
+      ),
+      bug(
+        'store/src/session/partition-sessions',
+        'clients of a gateway that died are waited for without end',
+        '    this.#feeds.delete(clientId);\n    this.#missed(clientId);\n',
+        '    this.#feeds.delete(clientId);\n',
+      ),
+      bug(
+        'gateway/src/session/will-publisher',
+        'a gateway that is asked by the next leader does not know what it has done',
+        '    this.#last.set(partition, next);\n',
+        '',
+      ),
+      bug(
+        'gateway/src/connection/takeover',
+        'whatever ends a connection takes its will back',
+        "const takesWillBack = end === 'client_disconnect' && session.leavesWill;",
+        "const takesWillBack = end !== 'discarded' && session.leavesWill;",
       ),
     ],
   },

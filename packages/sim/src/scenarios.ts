@@ -2,7 +2,7 @@ import { simulateCluster } from './cluster/cluster-history.ts';
 import { withJobs } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
-import { withSessions } from './sessions/session-knobs.ts';
+import { withSessions, withWills } from './sessions/session-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
 export interface ScenarioOptions {
@@ -30,6 +30,11 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
     'sessions',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
       simulateCluster(seed, { safetyMs, onLine, scenario: 'sessions', adjust: withSessions }),
+  ],
+  [
+    'wills',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'wills', adjust: withWills }),
   ],
   ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
 ]);

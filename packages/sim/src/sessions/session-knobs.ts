@@ -25,6 +25,30 @@ export interface SessionKnobs {
 /** Seconds; the last one: never. */
 export const EXPIRIES_S = [2, 8, 0xffff_ffff] as const;
 
+/** Little else but wills, while gateways die and leaders change all the time. */
+export function withWills(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const { sessions, ...others } = withSessions(knobs, draw);
+  return {
+    ...others,
+    stores: 3,
+    spreadQueues: 0,
+    lastValueQueues: 0,
+    publishEveryMs: 1_000,
+    faultEveryMs: draw.oneOf([300, 800]),
+    faults: ['gateway', 'gateway', 'gateway', 'transfer', 'kill', 'isolate'],
+    sessions: {
+      ...(sessions as SessionKnobs),
+      clients: 2,
+      publishers: 1,
+      publishEveryMs: 500,
+      actEveryMs: 1_500,
+      exactPublishers: 0,
+      willClients: 5,
+      willEveryMs: 300,
+    },
+  };
+}
+
 /** Clients of kept sessions beside a little work in queues, under the faults that were drawn. */
 export function withSessions(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const publishers = draw.between(1, 3);
