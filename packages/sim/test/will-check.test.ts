@@ -213,6 +213,15 @@ describe('what a will promises', () => {
     }
   });
 
+  test('what a DISCONNECT says of its session may not have been heard: its client is back in time all the same', () => {
+    const check = connected(HARMED, { delayS: 4, expiryS: 8 });
+    check.saidFarewell(1, false, 0);
+    check.ended(1, 500, true);
+    expect(found(() => check.atTheEnd())).toBe('will lost');
+    comesBack(check, 1_000, 1_010);
+    expect(found(() => check.atTheEnd())).toBe('');
+  });
+
   test('twice: by one process never, by another where gateways may be gone', () => {
     for (const [mayLose, process, checker] of [
       [HARMED, 'g1', 'will twice'],

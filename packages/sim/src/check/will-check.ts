@@ -211,8 +211,9 @@ export class WillCheck {
     const { hasWill, openedMs, endedMs, takesBack, next, closedMs } = will;
     if (!hasWill || openedMs === NEVER || takesBack) return false;
     if (endedMs === NEVER && next === undefined) return false;
-    if (delayMsOf(will) === 0 || next === undefined || next.isClean) return true;
-    return closedMs + delayMsOf(will) + WillCheck.CLOCK_MS < next.sentMs;
+    const delayMs = delayMsAtMost(will);
+    if (delayMs === 0 || next === undefined || next.isClean) return true;
+    return closedMs + delayMs + WillCheck.CLOCK_MS < next.sentMs;
   }
 
   /** The earliest that it can be due. */
@@ -242,9 +243,13 @@ export class WillCheck {
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** It is due no later than its session ends. */
+/** It is due no later than its session ends; at least, for the DISCONNECT that says when may not have come. */
 function delayMsOf({ delayS, expiryS, leftExpiryS }: CheckedWill): number {
   return Math.min(delayS, expiryS, leftExpiryS) * 1000;
+}
+
+function delayMsAtMost({ delayS, expiryS, leftExpiryS }: CheckedWill): number {
+  return Math.min(delayS, Math.max(expiryS, leftExpiryS)) * 1000;
 }
 
 function nameOf({ id, clientId, delayS, leftExpiryS }: CheckedWill): string {
