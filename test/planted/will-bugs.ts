@@ -145,8 +145,8 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
       bug(
         'gateway/src/session/will-publisher',
         'a will goes where its client may not publish',
-        'if (authorizer.admit(subject).mayPublish(topic, qos, retain)) return true;',
-        'if (authorizer.admit(subject) !== undefined) return true;',
+        'if (authorizer.admit({ ...subject, isSuperuser }).mayPublish(topic, qos, retain)) return true;',
+        'if (authorizer.admit({ ...subject, isSuperuser }) !== undefined) return true;',
       ),
     ],
   },
