@@ -73,7 +73,8 @@ export class RowDropper {
         const queue = this.#partition.queues.queue(queueId);
         if (queue === undefined || !queue.isOverLimit) return;
         const excess = excessOf(queue);
-        const dropped = await this.#step(queueId, 'overflow', queue.head, (row) => cutFor(row, excess), leadership);
+        const cut: Cut = (row) => cutFor(row, excess);
+        const dropped = await this.#step({ queueId, reason: 'overflow', cut, leadership }, queue.head);
         if (dropped === undefined) return;
         this.#overflowed(queueId, dropped.count);
       }
@@ -96,10 +97,10 @@ export class RowDropper {
 
   async #walk(queueId: number, reason: DropReason, cut: Cut): Promise<number> {
     let dropped = 0;
-    const leadership = this.#leadership;
+    const walk: Walk = { queueId, reason, cut, leadership: this.#leadership };
     let from = this.#partition.queues.queue(queueId)?.head ?? 0;
     for (;;) {
-      const step = await this.#step(queueId, reason, from, cut, leadership);
+      const step = await this.#step(walk, from);
       if (step === undefined) return dropped;
       dropped += step.count;
       from = step.next;
@@ -109,23 +110,11 @@ export class RowDropper {
   }
 
   /** Drops what `cut` says of the next rows; undefined when there is nothing (more) to drop. */
-  #step(
-    queueId: number,
-    reason: DropReason,
-    from: number,
-    cut: Cut,
-    leadership: Leadership,
-  ): Promise<Step | undefined> {
-    return leadership.steps.pass(() => this.#stepNow(queueId, reason, from, cut, leadership));
+  #step(walk: Walk, from: number): Promise<Step | undefined> {
+    return walk.leadership.steps.pass(() => this.#stepNow(walk, from));
   }
 
-  async #stepNow(
-    queueId: number,
-    reason: DropReason,
-    from: number,
-    cut: Cut,
-    leadership: Leadership,
-  ): Promise<Step | undefined> {
+  async #stepNow({ queueId, reason, cut, leadership }: Walk, from: number): Promise<Step | undefined> {
     if (!this.#isOf(leadership)) return undefined;
     const rows = await this.#partition.index.rowsFrom(queueId, from, RowDropper.STEP_ROWS_MAX);
     if (!this.#isOf(leadership)) return undefined;
@@ -188,6 +177,14 @@ interface Leadership {
 
 function beginLeadership(): Leadership {
   return { walking: new Set(), steps: new Turnstile(RowDropper.STEPS_MAX) };
+}
+
+interface Walk {
+  readonly queueId: number;
+  readonly reason: DropReason;
+  readonly cut: Cut;
+  /** Under which it began. */
+  readonly leadership: Leadership;
 }
 
 interface Step {
