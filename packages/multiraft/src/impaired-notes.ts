@@ -1,8 +1,7 @@
 import type { Logger } from '@sluice/common/logger';
 import { writeNote } from '@sluice/storage/note-file';
 import type { NodeStorage } from './node-storage.ts';
-import { TICK_MS } from './raft-timing.ts';
-import { isFull, notePath } from './snapshot-files.ts';
+import { notePath, whenRoom } from './snapshot-files.ts';
 
 /**
  * Notes on disk of replicas that must not be trusted: they stay impaired over restarts, until they are wiped, for they may
@@ -28,9 +27,11 @@ export class ImpairedNotes {
   }
 
   write(groupId: number, cause: Error): void {
+    const { imageDirectory, files } = this.#storage;
+    const path = notePath(imageDirectory, groupId, 'impaired');
     const note = Buffer.from(cause.message, 'utf8');
     this.#last = this.#last
-      .then(() => this.#write(groupId, note))
+      .then(() => whenRoom(() => writeNote(path, note, files), this.#ends))
       .catch((err: unknown) =>
         this.#logger.error({ err, group: groupId }, 'an impaired replica could not be noted as such'),
       );
@@ -39,19 +40,5 @@ export class ImpairedNotes {
   /** Resolves when what was written by now is on disk, or was found impossible. */
   async settled(): Promise<void> {
     await this.#last;
-  }
-
-  /** On a full disk it waits, as everything does. */
-  async #write(groupId: number, note: Uint8Array): Promise<void> {
-    const { imageDirectory, files } = this.#storage;
-    for (;;) {
-      try {
-        await writeNote(notePath(imageDirectory, groupId, 'impaired'), note, files);
-        return;
-      } catch (cause) {
-        if (!isFull(cause) || this.#ends()) throw cause;
-      }
-      await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
-    }
   }
 }

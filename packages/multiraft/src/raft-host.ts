@@ -23,8 +23,9 @@ import type { RaftHostOptions } from './raft-host-options.ts';
 import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
 import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
-import { wipeWhenRoom } from './replica-wipe.ts';
+import { wipeReplica } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
+import { whenRoom } from './snapshot-files.ts';
 import type { SnapshotPort } from './snapshot-port.ts';
 import { handOverLeaderships } from './stalled-leader.ts';
 import { StoreLoop } from './store-loop.ts';
@@ -54,6 +55,7 @@ export class RaftHost {
   readonly #strangers: Counter;
   /** As the storage found them; who was wiped since is none. */
   readonly #impairedNotes: ImpairedNotes;
+  readonly #ends = (): boolean => this.#closing || this.#failed !== undefined;
   readonly #timer = new TickTimer(PeerLinks.BEAT_TICKS, (ticks) => this.#tick(ticks));
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
@@ -64,7 +66,7 @@ export class RaftHost {
     this.#storage = storage;
     this.#options = options;
     const { clock, logger, metrics, transport, nodeId, prng, liveEntries } = options;
-    this.#impairedNotes = new ImpairedNotes(storage, logger, () => this.#closing || this.#failed !== undefined);
+    this.#impairedNotes = new ImpairedNotes(storage, logger, this.#ends);
     const { entryLog } = storage;
     const replicas = this.#replicas;
     const fail = (cause: Error): void => this.#fail(cause);
@@ -202,7 +204,7 @@ export class RaftHost {
     await this.#applyLoop.betweenBatches(() => {});
     await this.#imageKeeper.settled();
     await this.#impairedNotes.settled();
-    await wipeWhenRoom(this.#storage, groupId, () => this.#closing || this.#failed !== undefined);
+    await whenRoom(() => wipeReplica(this.#storage, groupId), this.#ends);
     this.#impairedNotes.found.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
   }

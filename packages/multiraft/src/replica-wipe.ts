@@ -5,8 +5,7 @@ import { SluiceError } from '@sluice/common/errors';
 import type { HardState } from '@sluice/raft/entry';
 import { readNote, writeNote } from '@sluice/storage/note-file';
 import { appliedKey, groupRange, membershipKey } from './keyspace.ts';
-import { TICK_MS } from './raft-timing.ts';
-import { isFull, noteGroups, notePath } from './snapshot-files.ts';
+import { noteGroups, notePath } from './snapshot-files.ts';
 import type { InstallStorage } from './snapshot-install.ts';
 
 /**
@@ -47,19 +46,6 @@ export async function wipeReplica(storage: InstallStorage, groupId: number): Pro
   const promise = before === undefined ? now : strongerOf(before, now);
   await notePromise(storage, groupId, promise, true);
   await finishWipe(storage, groupId, promise);
-}
-
-/** On a full disk it waits, as everything does: nobody could do better with the error. */
-export async function wipeWhenRoom(storage: InstallStorage, groupId: number, ends: () => boolean): Promise<void> {
-  for (;;) {
-    try {
-      await wipeReplica(storage, groupId);
-      return;
-    } catch (cause) {
-      if (!isFull(cause) || ends()) throw cause;
-    }
-    await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
-  }
 }
 
 /** Of the replica that was here before this one; undefined when there was none. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
 import { isFullDisk } from '@sluice/storage/files/file-operations';
+import { TICK_MS } from './raft-timing.ts';
 
 /**
  * What stands beside the images, in the same directory:
@@ -47,4 +48,17 @@ const FULL_CODES: ReadonlySet<string> = new Set(['ENTRY_LOG_FULL', 'STATE_FULL',
 /** No room: the same step may succeed later. */
 export function isFull(cause: unknown): boolean {
   return cause instanceof SluiceError ? FULL_CODES.has(cause.code) : isFullDisk(cause);
+}
+
+/** On a full disk it waits, as everything does, and tries again: nobody could do better with the error. `ends`: not any more. */
+export async function whenRoom(step: () => Promise<void>, ends: () => boolean): Promise<void> {
+  for (;;) {
+    try {
+      await step();
+      return;
+    } catch (cause) {
+      if (!isFull(cause) || ends()) throw cause;
+    }
+    await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
+  }
 }
