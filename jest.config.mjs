@@ -10,7 +10,10 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'es6' }, sourceMaps: 'inline' },
     ],
   },
-  moduleNameMapper: { '^@sluice/([^/]+)/(.*)$': '<rootDir>/packages/$1/src/$2.ts' },
+  moduleNameMapper: {
+    '^@sluice/([^/]+)/(.*)$': '<rootDir>/packages/$1/src/$2.ts',
+    '^fast-check$': '<rootDir>/test/harness/seeded-fast-check.mjs',
+  },
   testTimeout: 30_000,
   // By itself jest leaves one core of two to others; half of the tests wait for servers, clients or election timeouts.
   maxWorkers: 2,
