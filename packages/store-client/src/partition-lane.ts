@@ -68,6 +68,9 @@ export class PartitionLane {
     else batch.before.behind = batch.behind;
     if (batch.behind === undefined) this.#tail = batch.before;
     else batch.behind.before = batch.before;
+    // As garbage it must not keep those behind it alive: what is old is looked through seldom.
+    batch.before = undefined;
+    batch.behind = undefined;
   }
 
   /** Says in `firstWaiting` what it comes after, as things are now. */

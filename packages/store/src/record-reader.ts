@@ -102,6 +102,9 @@ export class RecordReader {
   #drop(entry: ReadEntry): void {
     this.#groups.get(entry.groupId)?.delete(entry.index);
     this.#unlink(entry);
+    // It may live on for a while, also as garbage: the next one must not, only because this one knows it.
+    entry.older = undefined;
+    entry.newer = undefined;
     this.#bytes -= entry.data.length;
   }
 

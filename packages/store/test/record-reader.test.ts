@@ -37,6 +37,16 @@ describe('entries in memory', () => {
     expect(asked).toEqual([]);
   });
 
+  test('what is forgotten does not know the others: as garbage it would keep them alive', () => {
+    const { reader } = setUp(1000);
+    for (let index = 1; index <= 3; index++) reader.remember(1, index, Buffer.alloc(10));
+    const [first, second, third] = [1, 2, 3].map((index) => reader.recent(1, index) as ReadEntry);
+    expect([second?.older, second?.newer]).toEqual([first, third]);
+    reader.forget(1, 2);
+    expect([second?.older, second?.newer]).toEqual([undefined, undefined]);
+    expect([first?.newer, third?.older]).toEqual([third, first]);
+  });
+
   test('the bound in bytes holds, the least recently used go first', () => {
     const { reader } = setUp(100);
     for (let index = 1; index <= 10; index++) reader.remember(1, index, Buffer.alloc(10));

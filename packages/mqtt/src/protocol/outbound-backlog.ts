@@ -8,7 +8,7 @@ import { type OutboundMessage, OutboundPhase } from './outbound-message.ts';
  * An array with a moving head: shifting an array moves everything behind, and a linked list allocates.
  */
 export class OutboundBacklog {
-  #items: OutboundMessage[] = [];
+  #items: (OutboundMessage | undefined)[] = [];
   #head = 0;
   #liveCount = 0;
 
@@ -41,7 +41,7 @@ export class OutboundBacklog {
 
   /** Everything that waits, and forgets it. */
   takeAll(): OutboundMessage[] {
-    const waiting = this.#items.slice(this.#head);
+    const waiting = this.#items.slice(this.#head) as OutboundMessage[];
     this.#items = [];
     this.#head = 0;
     this.#liveCount = 0;
@@ -50,6 +50,8 @@ export class OutboundBacklog {
 
   #drop(): void {
     if (this.#items[this.#head]?.live === true) this.#liveCount--;
+    // The array must not keep it alive.
+    this.#items[this.#head] = undefined;
     this.#head++;
     if (this.#head === this.#items.length) {
       this.#items.length = 0;

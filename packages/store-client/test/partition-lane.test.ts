@@ -1,0 +1,18 @@
+import { expect, test } from '@jest/globals';
+import { PartitionLane, type UnansweredBatch } from '../src/partition-lane.ts';
+
+test('a batch that was answered does not know those behind it: as garbage it would keep them alive', () => {
+  const lane = new PartitionLane(1);
+  const batches = [1, 2, 3].map((number): UnansweredBatch => {
+    const bytes = new Uint8Array(8);
+    const links = { before: undefined, behind: undefined };
+    return { lane, bytes, completions: [], createdMs: 0, number, sequence: 0, attempts: 0, ...links };
+  });
+  for (const batch of batches) lane.append(batch);
+  const [first, second, third] = batches as [UnansweredBatch, UnansweredBatch, UnansweredBatch];
+  lane.removeStored(second);
+  expect([second.before, second.behind]).toEqual([undefined, undefined]);
+  expect([first.behind, third.before]).toEqual([third, first]);
+  lane.removeStored(first);
+  expect([first.behind, lane.head, lane.firstWaiting]).toEqual([undefined, third, third]);
+});
