@@ -33,6 +33,10 @@ export interface ByteSink {
   /** What a transport may keep of a piece that it has not handed on; less before anybody is admitted. */
   readonly pieceBytesMax: number;
   bytes(chunk: Uint8Array): void;
+  /** Where the next bytes belong when they are the rest of a large packet: a transport that can puts them there. */
+  readonly room: Uint8Array | undefined;
+  /** So many bytes are in the room that was asked for last. */
+  filled(count: number): void;
   /** The transport's own rules were broken; nothing that follows is handed on. */
   misused(why: string): void;
   /** Everything written has been taken, after it was not at once. */

@@ -1,9 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { AssertionFailed } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
-import { MqttProtocolError } from '@sluice/mqtt/codec/protocol-error';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
 import { ConnectionPhase } from '@sluice/mqtt/protocol/connection-phase';
@@ -27,7 +25,7 @@ import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
-import { refuseStranger } from './refuse-stranger.ts';
+import { refuseUnread } from './refuse-unread.ts';
 import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
@@ -106,9 +104,23 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   bytes(chunk: Uint8Array): void {
     if (this.#closing) return;
-    this.#lastHeardMs = this.#services.clock.monotonicMs();
-    this.#services.metrics.bytesIn.add(chunk.length);
     this.#reader.push(chunk);
+    this.#heard(chunk.length);
+  }
+
+  get room(): Uint8Array | undefined {
+    return this.#reader.room;
+  }
+
+  filled(count: number): void {
+    if (this.#closing) return;
+    this.#reader.filled(count);
+    this.#heard(count);
+  }
+
+  #heard(count: number): void {
+    this.#lastHeardMs = this.#services.clock.monotonicMs();
+    this.#services.metrics.bytesIn.add(count);
     this.#read();
   }
 
@@ -124,21 +136,10 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     try {
       this.#reader.run();
     } catch (error) {
-      this.#readFailed(error);
+      const { logger } = this.#services;
+      refuseUnread(error, this.state, this.#reader.protocolVersion, { logger, peer: this.#channel.peerName });
     }
     if (this.session?.replaying === true) this.#services.flusher.request(this);
-  }
-
-  #readFailed(error: unknown): void {
-    if (error instanceof MqttProtocolError) {
-      if (this.state.phase === ConnectionPhase.AWAITING_CONNECT) {
-        refuseStranger(this.state, this.#reader.protocolVersion, error);
-      } else this.state.fail(error.reasonCode, error.message);
-      return;
-    }
-    if (error instanceof AssertionFailed) throw error;
-    this.#services.logger.error({ err: error, peer: this.#channel.peerName }, 'a packet could not be handled');
-    this.state.fail(ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, 'internal error');
   }
 
   packet(packet: Packet): boolean {

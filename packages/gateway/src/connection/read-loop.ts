@@ -58,6 +58,14 @@ export class ReadLoop {
     if (!this.#stopped) this.#decoder.push(chunk);
   }
 
+  /** Where the next bytes belong, if anywhere: `Decoder`. */
+  get room(): Uint8Array | undefined {
+    return this.#stopped ? undefined : this.#decoder.room;
+  }
+  filled(count: number): void {
+    if (!this.#stopped) this.#decoder.filled(count);
+  }
+
   /** True when this was the first reason. */
   pause(pause: ReadPause): boolean {
     const before = this.#pauses;

@@ -171,6 +171,13 @@ export class PacedChannel implements ByteChannel, ByteSink {
     this.#spend(this.#bytes, chunk.length);
     this.#sink?.bytes(chunk);
   }
+  get room(): Uint8Array | undefined {
+    return this.#sink?.room;
+  }
+  filled(count: number): void {
+    this.#spend(this.#bytes, count);
+    this.#sink?.filled(count);
+  }
   misused(why: string): void {
     this.#sink?.misused(why);
   }

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
+import { readInPlace } from './in-place-reading.ts';
 import { type Address, peerNameOf } from './listener.ts';
 import { type Entrance, type EntranceOptions, openEntrance, type Peer } from './socket-entrance.ts';
 
@@ -84,7 +86,11 @@ const SINK = Symbol('sink');
 type SinkSocket = Socket & { [SINK]?: ByteSink };
 
 function onData(this: SinkSocket, chunk: Buffer): void {
-  this[SINK]?.bytes(chunk);
+  const sink = this[SINK];
+  if (sink === undefined) return;
+  sink.bytes(chunk);
+  // From its first large packet on: who sends one sends others. What is inside TLS is no socket of the system's.
+  if (sink.room !== undefined && !(this instanceof TLSSocket)) readInPlace(this, sink);
 }
 function onDrain(this: SinkSocket): void {
   this[SINK]?.drained();

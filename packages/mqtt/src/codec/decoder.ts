@@ -36,8 +36,8 @@ const NO_CHUNK = Buffer.alloc(0) as unknown as TextBytes;
  * Chunks in, packets out. A packet that lies within one chunk is decoded in place and its payload is a view into that
  * chunk; one that is spread over chunks is gathered in a buffer of its own. That buffer grows with what has arrived,
  * up to exactly the packet's size: an announced length is a claim, and four bytes must not cost 256 MB. A large one is
- * kept in pieces until it is whole (`large-body`). Sizes, types and flags are judged at the fixed header, before anything
- * is kept.
+ * kept in pieces until it is whole (`large-body`), or read to where it belongs (`room`). Sizes, types and flags are judged
+ * at the fixed header, before anything is kept.
  *
  * Call `next` until it gives undefined before pushing again; chunks pushed meanwhile wait, uncopied. After an error
  * the decoder is dead: `push` does nothing and `next` throws the same error again.
@@ -63,6 +63,8 @@ export class Decoder {
   #assembled: number;
   /** Instead of the assembly, where the packet is large. */
   #large: LargeBody | undefined;
+  /** The largest body that came whole: who has shown so many bytes is believed to send as many again. */
+  #shownBytes: number;
   #error: MqttProtocolError | undefined;
   #isStranger: boolean;
 
@@ -87,6 +89,7 @@ export class Decoder {
     this.#assembly = NO_CHUNK;
     this.#assembled = 0;
     this.#large = undefined;
+    this.#shownBytes = 0;
     this.#error = undefined;
     this.#isStranger = false;
   }
@@ -122,6 +125,22 @@ export class Decoder {
     }
   }
 
+  /**
+   * Where the next bytes belong, if they are of a large packet and nothing that was pushed waits before them. They may be
+   * put there and be `filled` instead of pushed; a room is good until something else is pushed.
+   */
+  get room(): Uint8Array | undefined {
+    return this.#chunk === NO_CHUNK ? this.#large?.room : undefined;
+  }
+
+  /** So many bytes were put into the room that was asked for last; nothing after an error. */
+  filled(count: number): void {
+    const large = this.#large;
+    if (large === undefined) return;
+    large.filled(count);
+    this.#assembled += count;
+  }
+
   /** The next complete packet; undefined when more bytes are needed. */
   next(): Packet | undefined {
     if (this.#error !== undefined) throw this.#error;
@@ -138,6 +157,8 @@ export class Decoder {
       const chunk = this.#chunk;
       const at = this.#at;
       if (at === chunk.length) {
+        const large = this.#large;
+        if (large !== undefined && this.#assembled === this.#remaining) return this.#decodeLarge(large);
         if (!this.#advance()) return undefined;
         continue;
       }
@@ -162,7 +183,8 @@ export class Decoder {
       const end = start + this.#remaining;
       if (end > chunk.length) {
         this.#assembling = true;
-        if (this.#remaining >= LARGE_BODY_BYTES) this.#large = new LargeBody(this.#remaining);
+        const size = this.#remaining;
+        if (size >= LARGE_BODY_BYTES) this.#large = new LargeBody(size, size <= this.#shownBytes);
         continue;
       }
       this.#at = end;
@@ -249,6 +271,7 @@ export class Decoder {
     this.#assembling = false;
     this.#assembled = 0;
     this.#large = undefined;
+    this.#shownBytes = Math.max(this.#shownBytes, this.#remaining);
     const packet = this.#decode(large.whole(), BODY_ROOM_BYTES, this.#remaining, this.#first);
     if (packet.type === PacketType.PUBLISH) packet.ownsBuffer = true;
     return packet;

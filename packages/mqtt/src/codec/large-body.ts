@@ -28,12 +28,16 @@ const CLAIM_FACTOR = 3;
  *
  * What is held is at most seven times what has come and `GATHER_BYTES_MAX`: four for the chunks that pieces keep alive, three
  * for the buffer. A socket's chunk is as large as what came in it, so only one with other packets in front is more than its
- * piece, and four times is what is seen.
+ * piece, and four times is what is seen. Who is believed has the buffer at once.
+ *
+ * Once there is the buffer, its `room` may be filled by whoever reads the socket, and nothing of that is copied.
  *
  * @hotpath
  */
 export class LargeBody {
   readonly #sizeBytes: number;
+  /** Memory for all of it is taken at its first bytes. */
+  readonly #isBelieved: boolean;
   #received = 0;
   /** All that will have come, behind `BODY_ROOM_BYTES` of room. */
   #whole: TextBytes | undefined = undefined;
@@ -47,8 +51,22 @@ export class LargeBody {
   /** Of memory: the chunks that pieces are views of, what gathers with what is unused of it, and the whole. */
   heldBytes = 0;
 
-  constructor(sizeBytes: number) {
+  constructor(sizeBytes: number, isBelieved = false) {
     this.#sizeBytes = sizeBytes;
+    this.#isBelieved = isBelieved;
+  }
+
+  /** Where the next bytes belong; undefined while there is no buffer, and when nothing is missing. */
+  get room(): Uint8Array | undefined {
+    const whole = this.#whole;
+    if (whole === undefined || this.#received === this.#sizeBytes) return undefined;
+    return whole.subarray(BODY_ROOM_BYTES + this.#received);
+  }
+
+  /** So many bytes were put into the room. */
+  filled(count: number): void {
+    this.#received += count;
+    this.#move(this.#whole as TextBytes, count);
   }
 
   /** Takes `count` bytes of the chunk, which must not change afterwards. */
@@ -72,7 +90,7 @@ export class LargeBody {
   }
 
   #claim(count: number): TextBytes | undefined {
-    if ((this.#received + count) * CLAIM_FACTOR < this.#sizeBytes) return undefined;
+    if (!this.#isBelieved && (this.#received + count) * CLAIM_FACTOR < this.#sizeBytes) return undefined;
     this.#endGathering();
     // Not from the runtime's pool: nobody else's bytes lie in it, and none are kept with it.
     this.#whole = Buffer.allocUnsafeSlow(BODY_ROOM_BYTES + this.#sizeBytes) as unknown as TextBytes;
