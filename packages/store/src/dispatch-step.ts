@@ -28,6 +28,8 @@ export class DispatchStep {
   static readonly ROWS_MAX = 64;
   static readonly RECORDS_MAX = 512;
   static readonly BYTES_MAX = 4 * 1024 * 1024;
+  /** Of the log of a partition: entries this near are read in one go, with what lies between, a settle command mostly. */
+  static readonly NEAR_ENTRIES = 2;
 
   constructor(options: { queueId: number; groupId: number; index: IndexReader; records: RecordReader }) {
     this.#queueId = options.queueId;
@@ -78,20 +80,43 @@ export class DispatchStep {
     return true;
   }
 
-  /** As `findAtHand`, and reads what is not there. A row that is gone stays undefined. */
-  async find(): Promise<void> {
+  /** As `findAtHand`, and reads what is not there, for the rows `ahead` as well. A row that is gone stays undefined. */
+  async find(ahead: readonly IndexRow[]): Promise<void> {
     let row: IndexRow | undefined;
     let entry: ReadEntry | undefined;
-    for (const assigned of this.assigned) {
+    for (let i = 0; i < this.assigned.length; i++) {
+      const assigned = this.assigned[i] as Assigned;
       row = this.#rowAtHand(assigned, row) ?? (await this.#index.row(this.#queueId, assigned.ref.rowBase));
       if (row === undefined) continue;
       const { entryIndex } = row;
       if (entry?.index !== entryIndex) {
         entry =
-          this.#records.recent(this.#groupId, entryIndex) ?? (await this.#records.read(this.#groupId, entryIndex));
+          this.#records.recent(this.#groupId, entryIndex) ??
+          (await this.#records.read(this.#groupId, entryIndex, this.#lastNear(i, entryIndex, ahead)));
       }
       this.#found(assigned, row, entry);
     }
+  }
+
+  /** Where what is wanted from the entry of the record `at` on, by this step and the next ones, ends or leaves a gap. */
+  #lastNear(at: number, entryIndex: number, ahead: readonly IndexRow[]): number {
+    let last = entryIndex;
+    for (let i = at + 1; i < this.assigned.length; i++) {
+      const next = this.assigned[i]?.row?.entryIndex ?? last;
+      if (next === last) continue;
+      if (!this.#isNear(next, last)) return last;
+      last = next;
+    }
+    for (const { entryIndex: next } of ahead) {
+      if (next <= last) continue;
+      if (!this.#isNear(next, last)) return last;
+      last = next;
+    }
+    return last;
+  }
+
+  #isNear(next: number, last: number): boolean {
+    return next > last && next <= last + DispatchStep.NEAR_ENTRIES && !this.#records.has(this.#groupId, next);
   }
 
   #rowAtHand({ row, ref }: Assigned, before: IndexRow | undefined): IndexRow | undefined {

@@ -341,13 +341,12 @@ export class QueueDispatch implements Pump {
   /** Assigns and delivers once; true when there may be more to do. */
   async #stepReading(): Promise<boolean> {
     for (let isWhole = this.#beginStep(); !isWhole; isWhole = this.#assignAtHand()) {
-      // A row of a busy queue holds a thousand records: decoding 64 of them to hand out ten would be most of the work.
-      const rowsWanted = 1 + Math.ceil(this.#dispatcher.room() / this.#rowRecords);
-      const rowsMax = Math.min(DispatchStep.ROWS_MAX, rowsWanted);
+      const recordsWanted = this.#cursor.readAhead(this.#dispatcher.room());
+      const rowsMax = Math.min(DispatchStep.ROWS_MAX, 1 + Math.ceil(recordsWanted / this.#rowRecords));
       if ((await this.#cursor.read(rowsMax, this.#withdrawn)) === undefined) break;
     }
     if (this.#step.assigned.length === 0) return false;
-    await this.#step.find();
+    await this.#step.find(this.#cursor.ahead);
     this.#send();
     return !this.#closed;
   }
@@ -357,7 +356,7 @@ export class QueueDispatch implements Pump {
     this.#step.keepFor((dispatchId) => this.#consumers.has(dispatchId));
     if (this.#step.assigned.length > 0) {
       this.#withdrawn.clear();
-      await this.#step.find();
+      await this.#step.find(this.#cursor.ahead);
       this.#send();
       this.#again = true;
     }

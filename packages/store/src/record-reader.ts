@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import { positionsByQueue, recordPositions } from '@sluice/queue/record/record-batch';
+import type { Entry } from '@sluice/raft/entry';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 
 /**
@@ -9,10 +10,15 @@ import type { EntryLog } from '@sluice/storage/entry-log-contract';
  * Reading the disk for what was written a moment ago would double its work when consumers keep up; keeping everything
  * would make memory grow with the backlog. So the last entries stay up to a bound in bytes, the least recently used
  * goes first, and an entry read once from the disk serves all deliveries from it.
+ *
+ * Whoever works through a backlog says how far he is going: entries that follow one another are read together. One by one
+ * each is a trip to another thread and a pass of the event loop, and a busy loop takes long for a pass.
  */
 export class RecordReader {
   readonly #entryLog: EntryLog;
   readonly #bytesMax: number;
+  /** Read in one go, hence kept together: a small part of what is kept, or the first were gone before they are used. */
+  readonly #runBytes: number;
   readonly #groups = new Map<number, Map<number, ReadEntry>>();
   /** By age: a hit moves an entry to the end. */
   #oldest: ReadEntry | undefined;
@@ -22,9 +28,12 @@ export class RecordReader {
   readonly #misses: Counter;
   readonly #reading = new Map<string, Promise<ReadEntry>>();
 
+  static readonly RUN_BYTES_MAX = 256 * 1024;
+
   constructor(options: { entryLog: EntryLog; bytesMax: number; metrics: Metrics }) {
     this.#entryLog = options.entryLog;
     this.#bytesMax = options.bytesMax;
+    this.#runBytes = Math.min(RecordReader.RUN_BYTES_MAX, options.bytesMax >> 3);
     const help = 'Entries wanted for delivery, by where they were found';
     this.#hits = options.metrics.counter('sluice_store_entry_reads_total', help, { from: 'memory' });
     this.#misses = options.metrics.counter('sluice_store_entry_reads_total', help, { from: 'disk' });
@@ -62,25 +71,46 @@ export class RecordReader {
     return entry;
   }
 
-  /** @throws SluiceError `ENTRY_LOG_DAMAGED`, `ENTRY_MISSING` */
-  read(groupId: number, index: number): Promise<ReadEntry> {
+  /** In memory, without being used. */
+  has(groupId: number, index: number): boolean {
+    return this.#groups.get(groupId)?.has(index) ?? false;
+  }
+
+  /**
+   * One entry. Those behind it up to `last` are wanted next: as many as fit into one read come into memory with it.
+   *
+   * @throws SluiceError `ENTRY_LOG_DAMAGED`, `ENTRY_MISSING`
+   */
+  read(groupId: number, index: number, last = index): Promise<ReadEntry> {
     const id = `${groupId}:${index}`;
     let reading = this.#reading.get(id);
     if (reading === undefined) {
-      reading = this.#readOnce(groupId, index).finally(() => this.#reading.delete(id));
+      reading = this.#readOnce(groupId, index, last).finally(() => this.#reading.delete(id));
       this.#reading.set(id, reading);
     }
     return reading;
   }
 
-  async #readOnce(groupId: number, index: number): Promise<ReadEntry> {
+  async #readOnce(groupId: number, index: number, last: number): Promise<ReadEntry> {
     this.#misses.add();
-    const [entry] = await this.#entryLog.read(groupId, index, index, 0);
+    const [entry, ...following] = await this.#readRun(groupId, index, last);
     if (entry === undefined)
       throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
     const read = new ReadEntry(groupId, index, entry.data);
     this.#keep(read);
+    for (const { index: at, data } of following) this.#keep(new ReadEntry(groupId, at, data));
     return read;
+  }
+
+  async #readRun(groupId: number, index: number, last: number): Promise<Entry[]> {
+    if (last > index) {
+      try {
+        return await this.#entryLog.read(groupId, index, last, this.#runBytes);
+      } catch {
+        // What is wrong with one of them is said to who wants that one.
+      }
+    }
+    return await this.#entryLog.read(groupId, index, index, 0);
   }
 
   #keep(entry: ReadEntry): void {

@@ -24,6 +24,9 @@ export class RowCursor {
   /** Ascending; at most what one scan brings. */
   #ahead: IndexRow[] = [];
   #drops = 0;
+  #recordsWanted = 0;
+
+  static readonly AHEAD_RECORDS_MAX = 512;
 
   constructor(options: { queueId: number; head: number; tail: number; index: IndexReader }) {
     this.#queueId = options.queueId;
@@ -38,6 +41,11 @@ export class RowCursor {
     return this.#rowBase < this.tail && this.offset < this.tail;
   }
 
+  /** Rows at hand; the first ones may be passed already. */
+  get ahead(): readonly IndexRow[] {
+    return this.#ahead;
+  }
+
   /** The row with the next offset, or the first one behind it, without reading; undefined when it is not at hand. */
   atHand(): IndexRow | undefined {
     while (this.#ahead.length > 0) {
@@ -49,6 +57,16 @@ export class RowCursor {
     const row = this.#index.recent(this.#queueId, this.#rowBase);
     if (row !== undefined) this.#ahead.push(row);
     return row;
+  }
+
+  /**
+   * How many records the next read is to bring, when there is room for so many. A row may hold a thousand: decoding 64 to hand
+   * out ten would be most of the work; reading for those ten alone, that of a drain. So it is more from read to read, as long
+   * as nothing is dropped.
+   */
+  readAhead(room: number): number {
+    this.#recordsWanted = Math.min(RowCursor.AHEAD_RECORDS_MAX, Math.max(room, 2 * this.#recordsWanted));
+    return this.#recordsWanted;
   }
 
   /** As `atHand`, from the engine: up to `rowsMax` rows, less what was superseded since the caller's step began. */
@@ -89,6 +107,7 @@ export class RowCursor {
   /** Records were purged, expired or trimmed: rows at hand may be among theirs. */
   dropped(): void {
     this.#ahead = [];
+    this.#recordsWanted = 0;
     this.#drops++;
   }
 }

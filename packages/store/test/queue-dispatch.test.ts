@@ -57,6 +57,27 @@ describe('handing out', () => {
     await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
   });
 
+  test.each([1000, 8])('a backlog on disk is read many entries at a time, with a window of %d', async (window) => {
+    await store.define();
+    await store.publishEach(1, numbers(200));
+    await store.restart();
+    const { entryLog } = store;
+    const read = entryLog.read.bind(entryLog);
+    let reads = 0;
+    entryLog.read = (...range) => {
+      reads++;
+      return read(...range);
+    };
+    const consumer = store.attach(1, window);
+    for (let count = Math.min(window, 200); ; count = Math.min(count + window, 200)) {
+      await consumer.received(count);
+      if (count === 200) break;
+      consumer.acceptAll();
+    }
+    expect(consumer.texts).toEqual(numbers(200));
+    expect(reads).toBeLessThan(15);
+  });
+
   test('rows that were settled out of order are passed over, more of them than one step reads', async () => {
     await store.define();
     await store.publishEach(1, numbers(200));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
+import type { Entry } from '@sluice/raft/entry';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { type ReadEntry, RecordReader } from '../src/record-reader.ts';
 
@@ -8,10 +9,17 @@ function setUp(bytesMax: number) {
   const asked: number[] = [];
   let answer = async (index: number): Promise<Uint8Array | undefined> => Buffer.from(`entry ${index}`);
   const entryLog = {
-    read: async (_groupId: number, index: number) => {
-      asked.push(index);
-      const data = await answer(index);
-      return data === undefined ? [] : [{ index, term: 1, kind: 0, data }];
+    read: async (_groupId: number, first: number, last: number, bytesMax: number) => {
+      asked.push(first);
+      const entries: Entry[] = [];
+      let bytes = 0;
+      for (let index = first; index <= last; index++) {
+        const data = await answer(index);
+        bytes += data?.length ?? 0;
+        if (data === undefined || (entries.length > 0 && bytes > bytesMax)) break;
+        entries.push({ index, term: 1, kind: 0, data });
+      }
+      return entries;
     },
   } as unknown as EntryLog;
   const metrics = new PlainMetrics();
@@ -82,6 +90,28 @@ describe('entries on disk', () => {
     expect(all.map(text)).toEqual(['entry 5', 'entry 5', 'entry 6']);
     expect(asked).toEqual([5, 6]);
     expect(text(reader.recent(1, 5))).toBe('entry 5');
+  });
+
+  test('those that follow come with the first, as many as one read may bring', async () => {
+    const { reader, asked } = setUp(1000);
+    // An eighth of what is kept: 125 bytes.
+    expect(text(await reader.read(1, 1, 100))).toBe('entry 1');
+    const kept = Array.from({ length: 100 }, (_, i) => i + 1).filter((index) => reader.has(1, index));
+    expect(kept).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
+    expect(text(reader.recent(1, 16))).toBe('entry 16');
+    expect(asked).toEqual([1]);
+  });
+
+  test('damage to one that follows keeps nobody from the first', async () => {
+    const { reader, answerWith } = setUp(1000);
+    answerWith(async (index) => {
+      if (index === 3) throw new Error('damaged');
+      return Buffer.from(`entry ${index}`);
+    });
+    expect(text(await reader.read(1, 1, 5))).toBe('entry 1');
+    expect([2, 3].map((index) => reader.has(1, index))).toEqual([false, false]);
+    expect(text(await reader.read(1, 2, 5))).toBe('entry 2');
+    await expect(reader.read(1, 3, 5)).rejects.toThrow('damaged');
   });
 
   test('an entry that is not there is an error with its number, and is asked for again', async () => {
