@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { timePasses } from '../support/time-passes.ts';
-import { wire } from '../support/wire.ts';
+import { type Hello, wire } from '../support/wire.ts';
 
 const VERSIONS = [4, 5] as const;
 
@@ -105,13 +105,15 @@ describe('deliveries', () => {
   test('a session that goes on sends again what has no answer: PUBLISH with DUP or PUBREL, same identifiers, in their order (5.0: [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-4.3.3-6]; 3.1.1: [MQTT-4.4.0-1] [MQTT-3.3.1-1])', async () => {
     for (const version of VERSIONS) {
       const [topic, publisher] = [wire().name(), await wire().client()];
-      const first = await wire().client({ version, near: publisher });
+      const properties = version === 5 ? { sessionExpiryIntervalS: 60 } : undefined;
+      const kept: Hello = { version, clientId: wire().name(), clean: false, properties, near: publisher };
+      const first = await wire().client(kept);
       await first.subscribe(topic);
       for (const [payload, qos] of [
         ['a', 1],
-        ['b', 2],
+        ['b', 1],
         ['c', 2],
-        ['d', 1],
+        ['d', 2],
       ] as const)
         publisher.sendPublish(topic, payload, { qos });
       const held = [await first.held(), await first.held(), await first.held(), await first.held()];
@@ -119,7 +121,7 @@ describe('deliveries', () => {
       const received = held[2]?.packetId ?? 0;
       first.send({ type: PacketType.PUBREC, packetId: received, reasonCode: 0 });
       await first.take(PacketType.PUBREL);
-      const second = await wire().client({ version, clientId: first.clientId, clean: false, near: publisher });
+      const second = await wire().client(kept);
       expect(await second.take(PacketType.PUBREL)).toMatchObject({ packetId: received });
       second.send({ type: PacketType.PUBCOMP, packetId: received, reasonCode: 0 });
       for (const { payload, packetId, qos } of [held[0], held[1], held[3]].flatMap((one) => one ?? [])) {
