@@ -139,25 +139,26 @@ export class SessionLoad implements MqttWatch {
     this.#publishers?.end();
     this.#exact.end();
     this.#willLoad.end();
-    const isSettled = (): boolean => {
-      const unsettled = this.#clients.filter((client) => !client.settle());
-      return unsettled.length === 0 && this.#publishers?.areAnswered !== false;
-    };
+    const isSettled = (): boolean => this.#areSettled() && this.#publishers?.areAnswered !== false;
     if (await this.#within(SessionLoad.SETTLE_MS_MAX, isSettled)) return;
     const left = this.#clients.filter((client) => !client.settle()).map((client) => client.describe());
     throw new Violation('liveness', `clients do not come to rest: ${left.join('; ')}; ${this.#parts.fleet.describe()}`);
   }
 
+  /** Each comes back whose connection ends: a gateway's machine may have died, and its sessions expire meanwhile. */
+  #areSettled(): boolean {
+    return this.#clients.filter((client) => !client.settle()).length === 0;
+  }
+
   async #fires(): Promise<void> {
-    await this.#within(SessionLoad.FIRE_MS_MAX, () => this.#willLoad.isDone);
+    await this.#within(SessionLoad.FIRE_MS_MAX, () => this.#areSettled() && this.#willLoad.isDone);
     this.#willLoad.atTheEnd();
   }
 
   async #delivers(): Promise<void> {
     const { knobs, mayMiss } = this.#parts;
     knobs.thinkMsMax = SessionLoad.LAST_THINK_MS;
-    const hasAll = (): boolean =>
-      this.check.owed().next().done === true && this.#clients.every((each) => each.settle());
+    const hasAll = (): boolean => this.#areSettled() && this.check.owed().next().done === true;
     for (let deliveries = -1; this.check.deliveries > deliveries; ) {
       deliveries = this.check.deliveries;
       if (await this.#within(SessionLoad.STAND_MS_MAX, hasAll)) break;
