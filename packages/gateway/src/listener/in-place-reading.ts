@@ -19,32 +19,41 @@ const NARROW_BYTES = 4 * 1024;
  * What is read where nobody has room goes through memory that all sockets share, and is copied out of it before the next
  * one is read: who waits holds nothing.
  *
- * @returns whether `sink` is given everything from now on, and the stream nothing.
+ * A paused stream still gets what comes, up to its high-water mark, as it would from `net`: a client that leaves while
+ * nobody wants its bytes is noticed in the same way.
  */
-export function readInPlace(socket: Socket, sink: ByteSink): boolean {
-  // What the stream holds must come first; and a handle that is still read for a paused stream would never be stopped.
-  if (socket.readableLength > 0 || socket.isPaused() || socket.destroyed) return false;
+export function readInPlace(socket: Socket, sink: ByteSink): void {
+  if (isHeldBack(socket) || socket.destroyed) return;
   const names = namesOf(socket);
   const { _handle: handle } = socket as SocketInside;
-  if (names === undefined || typeof handle?.useUserBuffer !== 'function') return false;
+  if (names === undefined || typeof handle?.useUserBuffer !== 'function') return;
+  const inside = socket as unknown as Record<symbol, unknown>;
+  // It is, since an earlier packet: this was what the stream held while it was paused.
+  if (typeof inside[names.read] === 'function') return;
   let room = sink.room;
   const place = (): Uint8Array => {
     const hadRoom = room !== undefined;
-    room = sink.room;
+    room = isHeldBack(socket) ? undefined : sink.room;
     return room ?? (hadRoom ? NARROW : WIDE);
   };
-  const read = (count: number): void => {
-    if (room === undefined) sink.bytes(WIDE.slice(0, count));
-    else sink.filled(count);
+  /** False: read no more, until the stream is resumed. */
+  const read = (count: number): boolean => {
+    if (room !== undefined) sink.filled(count);
+    else if (isHeldBack(socket)) return socket.push(Buffer.from(WIDE.subarray(0, count)));
+    else sink.bytes(WIDE.slice(0, count));
+    return true;
   };
-  const inside = socket as unknown as Record<symbol, unknown>;
   const first = room ?? WIDE;
   inside[names.buffer] = first;
   inside[names.place] = place;
   inside[names.read] = read;
   // It remembers an address, no object: that is kept alive by the field above.
   handle.useUserBuffer(first);
-  return true;
+}
+
+/** What the stream holds must come first. */
+function isHeldBack(socket: Socket): boolean {
+  return socket.isPaused() || socket.readableLength > 0;
 }
 
 const WIDE = new Uint8Array(WIDE_BYTES);

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
 import { readInPlace } from './in-place-reading.ts';
@@ -66,7 +67,8 @@ export class SocketChannel implements ByteChannel {
   }
 
   pause(): void {
-    this.#socket.pause();
+    // As a stream, not by `Socket.pause`: read in place, that would not even notice any more that the client is gone.
+    Duplex.prototype.pause.call(this.#socket);
   }
   resume(): void {
     this.#socket.resume();
