@@ -14,7 +14,7 @@ export interface LeftWill {
 /**
  * Whether and when wills fire, as their clients can tell: what they said and were told, and what stores answered.
  *
- * A client id is used by one CONNECT after the other, each behind the answer to the one before; one that nobody answered
+ * A client id is used by one CONNECT after the other, each behind the answer to the one before; one that no store answered
  * is its last, since it may be applied whenever it likes. So what follows a connection is known, but for the moment in
  * which a store learns of its end. That is not before the client ends it, except where a store took its gateway for
  * gone: then not before `ORPHAN_MS` after the CONNECT.

@@ -1,3 +1,4 @@
+import { StoredSessions } from '@sluice/gateway/session/stored-sessions';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -9,8 +10,9 @@ import type { WillTrail } from './will-trail.ts';
 /**
  * A client that leaves wills: with a delay and without, in sessions that end before it, after it and with the connection,
  * over MQTT 5 and 3.1.1. Its connections end in every way there is; it comes back at any gateway, soon, late or while it is
- * still there, now and then with a clean start or without a will. It gives up an id under which a CONNECT was not answered:
- * that may be applied at any time, and nobody could say what the next connection found.
+ * still there, now and then with a clean start or without a will. It gives up an id under which a CONNECT was not answered,
+ * or perhaps by its gateway alone: that may be applied at any time or never, and nobody could say what the next connection
+ * found.
  */
 export class WillClient implements ConnectionListener {
   readonly #name: string;
@@ -20,7 +22,7 @@ export class WillClient implements ConnectionListener {
   #clientId = '';
   /** In the order of their CONNECTs; those that ended are not among them. */
   #connections: MqttConnection[] = [];
-  readonly #wills = new Map<MqttConnection, number>();
+  readonly #wills = new Map<MqttConnection, { id: number; keepsNothing: boolean }>();
   #awayUntilMs = 0;
   #isOver = false;
 
@@ -69,7 +71,7 @@ export class WillClient implements ConnectionListener {
 
   #end(connection: MqttConnection, how: number): void {
     const { draw, trail } = this.#parts;
-    const id = this.#wills.get(connection);
+    const id = this.#wills.get(connection)?.id;
     if (id === undefined || connection.state !== 'open' || how === 2) connection.reset();
     else if (how === 3) connection.vanish();
     else {
@@ -104,19 +106,23 @@ export class WillClient implements ConnectionListener {
       version: isMqtt5 ? 5 : 4,
       will,
     });
-    this.#wills.set(connection, id);
+    this.#wills.set(connection, { id, keepsNothing: isClean && expiryS === 0 && will === undefined });
     this.#connections.push(connection);
   }
 
   connected(connection: MqttConnection, isPresent: boolean): void {
-    const id = this.#wills.get(connection);
-    if (id === undefined) return;
-    this.#say(`${id} is at ${connection.process}${isPresent ? ' again' : ''}`);
-    this.#parts.trail.opened(id);
+    const left = this.#wills.get(connection);
+    if (left === undefined) return;
+    const { world, trail } = this.#parts;
+    this.#say(`${left.id} is at ${connection.process}${isPresent ? ' again' : ''}`);
+    trail.opened(left.id);
+    // By then its gateway lets it in whether or not a store has ended what there was.
+    const isLate = world.nowMs - connection.connectSentMs >= StoredSessions.DISCARD_MS_MAX;
+    if (left.keepsNothing && isLate) this.#begunAnew();
   }
 
   ended(connection: MqttConnection): void {
-    const id = this.#wills.get(connection);
+    const id = this.#wills.get(connection)?.id;
     if (id === undefined) return;
     const { isEndedByClient, wasOpen, process } = connection;
     this.#say(`${id} is at ${process} no more${isEndedByClient ? '' : ', and was not asked'}`);
