@@ -75,7 +75,7 @@ export class RowBatch {
   /** What the engine is to write, in the order of first change; the cache has it from now on. */
   writes(): KeyValueWrite[] {
     for (const { id, value, isNew, isForGood } of this.#written) {
-      if (isForGood) this.#cache.drop(id);
+      if (isForGood) this.#cache.drop(id, value !== undefined);
       else if (value === undefined) this.#cache.delete(id);
       else this.#cache.set(id, value, isNew);
     }

@@ -56,15 +56,16 @@ export class RowCache {
   }
 
   delete(id: string): void {
-    this.drop(id);
+    this.drop(id, false);
     this.#youngGone.add(id);
     if (this.#youngGone.size < RowCache.GONE_MAX / 2) return;
     this.#oldGone = this.#youngGone;
     this.#youngGone = new Set();
   }
 
-  /** Says nothing of the row any more. */
-  drop(id: string): void {
+  /** Its value is here no more. `isWritten`: it has another one, past the cache, so it is not among the deleted. */
+  drop(id: string, isWritten: boolean): void {
+    if (isWritten) this.#comeBack(id);
     const young = this.#young.get(id);
     if (young === undefined) {
       this.#old.delete(id);

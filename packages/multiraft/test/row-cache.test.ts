@@ -29,7 +29,9 @@ test('what it answers is what was written last, or nothing', () => {
           written.delete(key);
           deleted.add(key);
         } else if (what === 'drop') {
-          cache.drop(key);
+          const isWritten = bytes % 2 === 0;
+          cache.drop(key, isWritten);
+          if (isWritten) deleted.delete(key);
           expect(cache.get(key)).toBeUndefined();
         } else if (what === 'forget') {
           cache.forgetGroup(group);
@@ -90,6 +92,19 @@ test('a batch leaves there what is read again, and nothing of what is saved or e
   expect(second.writes().map(({ value }) => value)).toEqual([undefined, undefined]);
   expect([put, created].map((key) => cache.get(rowId(7, key)))).toEqual([undefined, undefined]);
   expect([put, created].map((key) => cache.isGone(rowId(7, key)))).toEqual([true, false]);
+});
+
+test('a row that was deleted and is saved again is there, as far as the cache knows', () => {
+  const cache = new RowCache();
+  const key = Uint8Array.of(1);
+  const first = new RowBatch(cache);
+  first.view(7).delete(key);
+  first.writes();
+  const second = new RowBatch(cache);
+  second.view(7).save(key, Uint8Array.of(10));
+  second.writes();
+  expect(cache.isGone(rowId(7, key))).toBe(false);
+  expect(new RowBatch(cache).bring(rowId(7, key))).toBe(false);
 });
 
 test('a row is named by its group and the bytes of its key, whatever their number', () => {
