@@ -24,7 +24,7 @@ export interface RowAccess {
   /** Of what the machine has in memory itself: nobody reads the row before the next start. */
   save(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
-  /** As `delete`, of a row that was created: no other will have its key, so nobody looks for it again. */
+  /** As `delete`, of a row that was created: no other will have its key. Who looks for it all the same asks the engine. */
   end(key: Uint8Array): void;
 }
 
