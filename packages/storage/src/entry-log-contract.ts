@@ -55,6 +55,12 @@ export interface EntryLog {
   read(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]>;
 
   /**
+   * As `read`, in one trip to the disk, also over the bytes of others between them: ends where it would take a second
+   * one, and before one that is damaged, which is said to who asks for it first.
+   */
+  readNear(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]>;
+
+  /**
    * Ends the contiguous log at its front: indexes up to `index` are covered by a durable image. Durable with the next
    * append. Where the log does not hold this index in this term it becomes empty after `index`, and every older entry of
    * the group is gone, also those below its start; no append of this group may be in flight then.

@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
@@ -326,6 +326,54 @@ describe('bounds', () => {
     };
     expect(await log.read(1, 1, 200, 1 << 20)).toHaveLength(200);
     expect(reads).toBe(1);
+    await log.close();
+  });
+
+  test('those near an entry come with it in one read, and no read is made for the others', async () => {
+    const { log, files } = await faulty();
+    for (let index = 1; index <= 12; index++) {
+      const between = entry(index, 1, 'y'.repeat(index === 6 ? 20_000 : 1000));
+      await log.append([write(1, [entry(index, 1, 'x')]), write(2, [between])]);
+    }
+    const reads: number[] = [];
+    files.onRead = (_position, sizeBytes) => {
+      reads.push(sizeBytes);
+      return undefined;
+    };
+    const near = async (first: number, last: number, bytesMax: number) =>
+      (await log.readNear(1, first, last, bytesMax)).map(({ index }) => index);
+    // Another group's bytes lie between, too many of them behind the sixth; they count.
+    expect(await near(1, 12, 1 << 20)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(await near(7, 9, 1 << 20)).toEqual([7, 8, 9]);
+    expect(await near(7, 12, 3000)).toEqual([7, 8, 9]);
+    expect(await near(7, 12, 0)).toEqual([7]);
+    expect(reads).toHaveLength(4);
+    expect(reads[2]).toBeLessThanOrEqual(3000);
+    await log.close();
+  });
+
+  test.each(['damaged', 'unreadable'])('one that is %s is counted once, when it is wanted itself', async (how) => {
+    const { log, files, metrics, directory } = await faulty();
+    const file = join(directory, '0000000000000001.log');
+    for (let index = 1; index <= 6; index++) await append(log, index);
+    const bad = (await readFile(file)).indexOf('entry 4');
+    if (how === 'damaged') {
+      const handle = await open(file, 'r+');
+      await handle.write('E', bad);
+      await handle.close();
+    } else files.onRead = (position, sizeBytes) => (position <= bad && bad < position + sizeBytes ? 'EIO' : undefined);
+    const found: number[] = [];
+    for (let next = 1; next < 4; next = (found.at(-1) as number) + 1) {
+      for (const { index } of await log.readNear(1, next, 6, 1 << 20)) found.push(index);
+    }
+    expect(found).toEqual([1, 2, 3]);
+    const count = metrics.counter('sluice_storage_corruptions_total', '', { file });
+    expect(count.value).toBe(0);
+    expect(await codeOf(log.readNear(1, 4, 6, 1 << 20))).toBe('ENTRY_LOG_DAMAGED');
+    expect(count.value).toBe(1);
+    expect(await codeOf(log.read(1, 1, 6, 1 << 20))).toBe('ENTRY_LOG_DAMAGED');
+    expect(count.value).toBe(2);
+    expect((await log.readNear(1, 5, 6, 1 << 20)).map(({ index }) => index)).toEqual([5, 6]);
     await log.close();
   });
 });

@@ -1,7 +1,6 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import { positionsByQueue, recordPositions } from '@sluice/queue/record/record-batch';
-import type { Entry } from '@sluice/raft/entry';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 
 /**
@@ -77,7 +76,7 @@ export class RecordReader {
   }
 
   /**
-   * One entry. Those behind it up to `last` are wanted next: as many as fit into one read come into memory with it.
+   * One entry. Those behind it up to `last` are wanted next: those come into memory with it that need no trip of their own.
    *
    * @throws SluiceError `ENTRY_LOG_DAMAGED`, `ENTRY_MISSING`
    */
@@ -93,24 +92,13 @@ export class RecordReader {
 
   async #readOnce(groupId: number, index: number, last: number): Promise<ReadEntry> {
     this.#misses.add();
-    const [entry, ...following] = await this.#readRun(groupId, index, last);
+    const [entry, ...following] = await this.#entryLog.readNear(groupId, index, last, this.#runBytes);
     if (entry === undefined)
       throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
     const read = new ReadEntry(groupId, index, entry.data);
     this.#keep(read);
     for (const { index: at, data } of following) this.#keep(new ReadEntry(groupId, at, data));
     return read;
-  }
-
-  async #readRun(groupId: number, index: number, last: number): Promise<Entry[]> {
-    if (last > index) {
-      try {
-        return await this.#entryLog.read(groupId, index, last, this.#runBytes);
-      } catch {
-        // What is wrong with one of them is said to who wants that one.
-      }
-    }
-    return await this.#entryLog.read(groupId, index, index, 0);
   }
 
   #keep(entry: ReadEntry): void {

@@ -62,9 +62,9 @@ describe('handing out', () => {
     await store.publishEach(1, numbers(200));
     await store.restart();
     const { entryLog } = store;
-    const read = entryLog.read.bind(entryLog);
+    const read = entryLog.readNear.bind(entryLog);
     let reads = 0;
-    entryLog.read = (...range) => {
+    entryLog.readNear = (...range) => {
       reads++;
       return read(...range);
     };
@@ -325,10 +325,10 @@ describe('a record that cannot be read', () => {
     await store.define();
     await store.publishEach(1, ['1', '2']);
     await store.restart();
-    const read = store.entryLog.read.bind(store.entryLog);
+    const read = store.entryLog.readNear.bind(store.entryLog);
     let failing = true;
     let attempts = 0;
-    store.entryLog.read = async (...args) => {
+    store.entryLog.readNear = async (...args) => {
       attempts++;
       if (failing) throw new Error('EIO: the disk says no');
       return await read(...args);
@@ -352,7 +352,7 @@ describe('a record that cannot be read', () => {
     await store.define();
     await store.publishEach(1, ['1', '2']);
     await store.restart();
-    store.entryLog.read = async () => {
+    store.entryLog.readNear = async () => {
       throw new Error('ENTRY_MISSING');
     };
     const consumer = store.attach(1, 1);

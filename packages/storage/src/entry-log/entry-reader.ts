@@ -42,36 +42,72 @@ export async function readRun(
   run: readonly Row[],
 ): Promise<Entry[] | undefined> {
   const entries: Entry[] = [];
+  while (entries.length < run.length) {
+    const from = entries.length;
+    const found = await readSpan(segmentFiles, metrics, segmentId, run, from, spanEnd(run, from, READ_BYTES_MAX));
+    if (found === undefined) return undefined;
+    for (const entry of found) entries.push(entry);
+  }
+  return entries;
+}
+
+/** The first of them, and as many of the next ones as one read of at most so many bytes brings whole. */
+export async function readNear(
+  segmentFiles: SegmentFiles,
+  metrics: Metrics,
+  segmentId: number,
+  run: readonly Row[],
+  bytesMax: number,
+): Promise<Entry[] | undefined> {
+  return await readSpan(segmentFiles, metrics, segmentId, run, 0, spanEnd(run, 0, bytesMax));
+}
+
+/** Where what is read in one go with the row at `from` ends. */
+function spanEnd(run: readonly Row[], from: number, bytesMax: number): number {
+  const { position: start, dataBytes } = run[from] as Row;
+  let end = start + dataBytes;
+  for (let to = from + 1; to < run.length; to++) {
+    const { position, dataBytes } = run[to] as Row;
+    const isNear = position >= end && position <= end + GAP_BYTES_MAX;
+    if (!isNear || position + dataBytes - start > bytesMax) return to;
+    end = position + dataBytes;
+  }
+  return run.length;
+}
+
+/** The entries of these rows up to the first that is damaged: what is wrong with it is said, and counted, when it is the first. */
+async function readSpan(
+  segmentFiles: SegmentFiles,
+  metrics: Metrics,
+  segmentId: number,
+  run: readonly Row[],
+  from: number,
+  to: number,
+): Promise<Entry[] | undefined> {
   const path = segmentFiles.path(segmentId);
-  for (let from = 0; from < run.length; ) {
-    const start = (run[from] as Row).position;
-    let end = start;
-    let to = from;
-    for (; to < run.length; to++) {
-      const row = run[to] as Row;
-      const rowEnd = row.position + row.dataBytes;
-      if (to > from && (row.position < end || row.position > end + GAP_BYTES_MAX || rowEnd - start > READ_BYTES_MAX))
-        break;
-      end = rowEnd;
-    }
-    const bytes = Buffer.allocUnsafeSlow(end - start);
-    let count: number;
-    try {
-      count = await segmentFiles.read(segmentId, bytes, start);
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
+  const start = (run[from] as Row).position;
+  const last = run[to - 1] as Row;
+  const bytes = Buffer.allocUnsafeSlow(last.position + last.dataBytes - start);
+  let count: number;
+  try {
+    count = await segmentFiles.read(segmentId, bytes, start);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    // One of them cannot be read, and nobody knows which.
+    if (to - from > 1) return await readSpan(segmentFiles, metrics, segmentId, run, from, (from + to) >>> 1);
+    countCorruption(metrics, path);
+    throw damaged(path, start, `${bytes.length} readable bytes`, error);
+  }
+  const entries: Entry[] = [];
+  for (let i = from; i < to; i++) {
+    const { index, term, kind, position, dataBytes, dataCrc } = run[i] as Row;
+    const data = bytes.subarray(position - start, position - start + dataBytes);
+    if (position - start + dataBytes > count || checksum(data) !== dataCrc) {
+      if (entries.length > 0) break;
       countCorruption(metrics, path);
-      throw damaged(path, start, `${bytes.length} readable bytes`, error);
+      throw damaged(path, position, `${dataBytes} bytes of entry ${index} with their checksum`);
     }
-    for (; from < to; from++) {
-      const row = run[from] as Row;
-      const data = bytes.subarray(row.position - start, row.position - start + row.dataBytes);
-      if (row.position - start + row.dataBytes > count || checksum(data) !== row.dataCrc) {
-        countCorruption(metrics, path);
-        throw damaged(path, row.position, `${row.dataBytes} bytes of entry ${row.index} with their checksum`);
-      }
-      entries.push({ term: row.term, index: row.index, kind: row.kind, data });
-    }
+    entries.push({ term, index, kind, data });
   }
   return entries;
 }

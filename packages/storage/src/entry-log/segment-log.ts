@@ -8,7 +8,7 @@ import type { FileOperations } from '../files/file-operations.ts';
 import type { ActiveSegment } from './active-segment.ts';
 import type { BaseState } from './base-state.ts';
 import type { DirectoryLock } from './directory-lock.ts';
-import { readRun, takeRun } from './entry-reader.ts';
+import { readNear, readRun, takeRun } from './entry-reader.ts';
 import { chainOf, RESETS, RecordType, SUPERSEDES } from './frame-format.ts';
 import { GroupState, type PendingMark } from './group-state.ts';
 import { rangeEnd } from './index-ranges.ts';
@@ -297,7 +297,15 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     });
   }
 
-  async read(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]> {
+  read(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]> {
+    return this.#read(groupId, first, last, bytesMax, false);
+  }
+
+  readNear(groupId: number, first: number, last: number, bytesMax: number): Promise<Entry[]> {
+    return this.#read(groupId, first, last, bytesMax, true);
+  }
+
+  async #read(groupId: number, first: number, last: number, bytesMax: number, isNear: boolean): Promise<Entry[]> {
     const entries: Entry[] = [];
     let bytesLeft = bytesMax;
     let index = first;
@@ -308,7 +316,9 @@ export class SegmentLog implements EntryLog, SegmentSealer {
       const wanted = run.length;
       if (entries.length > 0 && (run[0]?.dataBytes ?? 0) > bytesLeft) break;
       const { segmentFiles, metrics } = this.parts;
-      const found = await readRun(segmentFiles, metrics, place.segmentId, run);
+      const found = isNear
+        ? await readNear(segmentFiles, metrics, place.segmentId, run, bytesMax)
+        : await readRun(segmentFiles, metrics, place.segmentId, run);
       if (found === undefined) {
         if (this.#sealed.get(place.segmentId) !== undefined) {
           throw damaged(segmentFiles.path(place.segmentId), 0, 'this segment to exist, it is missing');
@@ -316,6 +326,7 @@ export class SegmentLog implements EntryLog, SegmentSealer {
         // Released while it was looked up: what was live in it stands elsewhere now.
         continue;
       }
+      if (isNear) return found;
       for (const entry of found) {
         entries.push(entry);
         bytesLeft -= entry.data.length;
