@@ -31,11 +31,27 @@ export class IndexReader {
     return value === undefined ? undefined : decodeIndexRow(rowBase, value);
   }
 
-  /** Index rows of a queue from a row base on, ascending. Seek at the known head: before it lie only tombstones. */
-  async rowsFrom(queueId: number, rowBase: number, limit: number): Promise<IndexRow[]> {
+  /**
+   * Index rows of a queue from a row base on, ascending. Seek at the known head: before it lie only tombstones. Those are
+   * decoded that hold `recordsMax` records together, and the first.
+   */
+  async rowsFrom(
+    queueId: number,
+    rowBase: number,
+    limit: number,
+    recordsMax = Number.POSITIVE_INFINITY,
+  ): Promise<IndexRow[]> {
     const range = indexRange(queueId, rowBase);
     const rows = await this.#engine.scan(groupKey(this.#groupId, range.from), groupKey(this.#groupId, range.to), limit);
-    return rows.map(({ key, value }) => decodeIndexEntry(key.subarray(2), value));
+    const decoded: IndexRow[] = [];
+    let records = 0;
+    for (const { key, value } of rows) {
+      const row = decodeIndexEntry(key.subarray(2), value);
+      records += row.count;
+      if (records > recordsMax && decoded.length > 0) break;
+      decoded.push(row);
+    }
+    return decoded;
   }
 
   /**

@@ -38,8 +38,6 @@ export class QueueDispatch implements Pump {
   readonly #counts: DispatchCounts;
   readonly #consumers = new Map<number, DispatchConsumer>();
   readonly #cursor: RowCursor;
-  /** Records of the row read last: what the next ones are expected to hold. */
-  #rowRecords = 1;
   #pumping = false;
   #again = false;
   #dueTimer: NodeJS.Timeout | undefined;
@@ -165,6 +163,7 @@ export class QueueDispatch implements Pump {
     const returned: DeliveryRef[] = [];
     this.#dispatcher.detach(dispatchId, returned);
     for (const ref of returned) this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
+    if (this.#consumers.size === 0) this.#cursor.rest();
     this.wake();
   }
 
@@ -297,6 +296,7 @@ export class QueueDispatch implements Pump {
 
   #pumped(): void {
     this.#pumping = false;
+    if (this.#consumers.size === 0) this.#cursor.rest();
     if (this.#withdrawn.size > 0) this.#withdrawn.clear();
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
@@ -341,9 +341,8 @@ export class QueueDispatch implements Pump {
   /** Assigns and delivers once; true when there may be more to do. */
   async #stepReading(): Promise<boolean> {
     for (let isWhole = this.#beginStep(); !isWhole; isWhole = this.#assignAtHand()) {
-      const recordsWanted = this.#cursor.readAhead(this.#dispatcher.room());
-      const rowsMax = Math.min(DispatchStep.ROWS_MAX, 1 + Math.ceil(recordsWanted / this.#rowRecords));
-      if ((await this.#cursor.read(rowsMax, this.#withdrawn)) === undefined) break;
+      const { windowTotal } = this.#dispatcher;
+      if ((await this.#cursor.readAhead(this.#dispatcher.room(), windowTotal, this.#withdrawn)) === undefined) break;
     }
     if (this.#step.assigned.length === 0) return false;
     await this.#step.find(this.#cursor.ahead);
@@ -408,7 +407,6 @@ export class QueueDispatch implements Pump {
       const row = this.#cursor.atHand();
       if (row === undefined) return !this.#cursor.isBehind;
       if (this.#mayBeHeld(row.entryIndex)) return true;
-      this.#rowRecords = row.count;
       for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (step.isFull) return true;
         if (this.#passed.size > 0 && this.#passed.delete(offset)) {

@@ -21,12 +21,17 @@ export class RowCursor {
   readonly #index: IndexReader;
   /** The base of the row the next offset lies in, or the offset itself when no row is known to hold it. */
   #rowBase: number;
-  /** Ascending; at most what one scan brings. */
+  /** Ascending; at most what one scan brings: so many rows, and unless it is one alone so many records. */
   #ahead: IndexRow[] = [];
   #drops = 0;
   #recordsWanted = 0;
+  /** Records of the row passed last: what the next ones are expected to hold. */
+  #rowRecords = 1;
 
+  static readonly AHEAD_ROWS_MAX = 64;
   static readonly AHEAD_RECORDS_MAX = 512;
+  /** Times what the consumers may hold: of ten thousand queues with a slow worker each, what is at hand is not memory to speak of. */
+  static readonly AHEAD_WINDOWS = 8;
 
   constructor(options: { queueId: number; head: number; tail: number; index: IndexReader }) {
     this.#queueId = options.queueId;
@@ -60,13 +65,14 @@ export class RowCursor {
   }
 
   /**
-   * How many records the next read is to bring, when there is room for so many. A row may hold a thousand: decoding 64 to hand
-   * out ten would be most of the work; reading for those ten alone, that of a drain. So it is more from read to read, as long
-   * as nothing is dropped.
+   * As `read`, as many records as there is room for, and more from read to read as long as nothing is dropped: a row may hold
+   * a thousand, and decoding 64 to hand out ten would be most of the work; reading for those ten alone, that of a drain.
    */
-  readAhead(room: number): number {
-    this.#recordsWanted = Math.min(RowCursor.AHEAD_RECORDS_MAX, Math.max(room, 2 * this.#recordsWanted));
-    return this.#recordsWanted;
+  readAhead(room: number, windows: number, superseded: ReadonlySet<number>): Promise<IndexRow | undefined> {
+    const recordsMax = Math.min(RowCursor.AHEAD_RECORDS_MAX, RowCursor.AHEAD_WINDOWS * windows);
+    this.#recordsWanted = Math.min(recordsMax, Math.max(room, 2 * this.#recordsWanted));
+    const rowsMax = Math.min(RowCursor.AHEAD_ROWS_MAX, 1 + Math.ceil(this.#recordsWanted / this.#rowRecords));
+    return this.read(rowsMax, superseded);
   }
 
   /** As `atHand`, from the engine: up to `rowsMax` rows, less what was superseded since the caller's step began. */
@@ -74,7 +80,8 @@ export class RowCursor {
     for (;;) {
       if (this.#rowBase >= this.tail) return undefined;
       const drops = this.#drops;
-      const rows = await this.#index.rowsFrom(this.#queueId, this.#rowBase, rowsMax);
+      const from = this.#rowBase;
+      const rows = await this.#index.rowsFrom(this.#queueId, from, rowsMax, RowCursor.AHEAD_RECORDS_MAX);
       if (drops !== this.#drops) continue;
       this.#ahead = rows;
       for (const offset of superseded) this.supersede(offset);
@@ -96,6 +103,7 @@ export class RowCursor {
 
   /** Nothing in this row is left to hand out. */
   passRow(row: IndexRow): void {
+    this.#rowRecords = row.count;
     this.offset = Math.max(this.offset, row.base + row.count);
     this.#rowBase = this.offset;
   }
@@ -104,10 +112,15 @@ export class RowCursor {
     for (const row of this.#ahead) if (row.isLive(offset)) row.settle(offset);
   }
 
-  /** Records were purged, expired or trimmed: rows at hand may be among theirs. */
-  dropped(): void {
+  /** Nobody is there to hand them out to. */
+  rest(): void {
     this.#ahead = [];
     this.#recordsWanted = 0;
+  }
+
+  /** Records were purged, expired or trimmed: rows at hand may be among theirs. */
+  dropped(): void {
+    this.rest();
     this.#drops++;
   }
 }

@@ -289,6 +289,27 @@ describe('rows at hand', () => {
     expect(consumer.texts).toEqual(numbers(30));
   });
 
+  test('are given up when the last consumer leaves: ten thousand queues whose workers left hold nothing', async () => {
+    await store.define();
+    await store.publishEach(1, numbers(5));
+    await store.restart();
+    const { index } = store.partition(1);
+    const rowsFrom = index.rowsFrom.bind(index);
+    let reads = 0;
+    index.rowsFrom = (...range) => {
+      reads++;
+      return rowsFrom(...range);
+    };
+    const leaving = store.attach(1, 1);
+    await leaving.received(1);
+    leaving.detach();
+    await rest();
+    reads = 0;
+    const next = store.attach(1, 2);
+    expect(await next.received(2)).toEqual(['1', '2']);
+    expect(reads).toBeGreaterThan(0);
+  });
+
   test('a value superseded while it waits in them for room is handed to nobody', async () => {
     for (const restarted of [false, true]) {
       const queueId = restarted ? 2 : 1;

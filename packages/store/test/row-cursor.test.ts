@@ -1,14 +1,19 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import { groupKey } from '@sluice/multiraft/keyspace';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
 import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
-import type { IndexReader } from '../src/index-reader.ts';
+import { indexRowKey } from '@sluice/queue/machine/row-keys';
+import type { Engine } from '@sluice/storage/engine';
+import { IndexReader } from '../src/index-reader.ts';
 import { RowCursor } from '../src/row-cursor.ts';
 
 /** Rows of three records each; which of them are in memory, and what a read does meanwhile, is said by the test. */
 const rows = new Map<number, Uint8Array>();
 let recent: Set<number>;
 let reads: number;
+/** The rows that the last read might have brought. */
+let asked: number;
 let meanwhile: () => void;
 let tail: number;
 let cursor: RowCursor;
@@ -17,6 +22,7 @@ const index = {
   recent: (_queueId: number, base: number) => (recent.has(base) ? row(base) : undefined),
   async rowsFrom(_queueId: number, base: number, limit: number) {
     reads++;
+    asked = limit;
     const bases = [...rows.keys()].filter((at) => at >= base).slice(0, limit);
     const found = bases.map((at) => row(at) as IndexRow);
     await Promise.resolve();
@@ -97,4 +103,44 @@ test('dropped while they were on their way: they are read again', async () => {
     cursor.dropped();
   };
   expect(await takeAll()).toEqual([6, 7, 8, 9, 10, 11]);
+});
+
+test('as much more is read each time as the windows of consumers allow, and anew when nobody is left', async () => {
+  const askedAfter = async (windows: number, times: number): Promise<number> => {
+    for (let i = 0; i < times; i++) await cursor.readAhead(1, windows, NOTHING);
+    return asked;
+  };
+  const first = cursor.atHand() ?? ((await cursor.read(1, NOTHING)) as IndexRow);
+  cursor.passRow(first);
+  // Rows of three: a worker that is slow, or stuck, has a few of them at hand, and many workers as many as there may be.
+  expect(await askedAfter(1, 10)).toBe(1 + Math.ceil(RowCursor.AHEAD_WINDOWS / 3));
+  expect(await askedAfter(1000, 10)).toBe(RowCursor.AHEAD_ROWS_MAX);
+  expect(await askedAfter(1, 1)).toBe(1 + Math.ceil(RowCursor.AHEAD_WINDOWS / 3));
+  await askedAfter(1000, 10);
+  cursor.rest();
+  expect(cursor.ahead).toEqual([]);
+  expect(await askedAfter(1000, 1)).toBe(2);
+});
+
+test('rows of many records behind rows of few: those that hold too many are not decoded', async () => {
+  const value = (count: number, base: number): Uint8Array => {
+    const builder = new IndexRowBuilder();
+    builder.reset(base);
+    for (let i = 0; i < count; i++) builder.add(10, 0, undefined);
+    return builder.encode(1 + base, 1, 100);
+  };
+  const counts = [1, 1, 500, 1000, 1000];
+  const found = counts.map((count, i) => {
+    const base = counts.slice(0, i).reduce((sum, before) => sum + before, 0);
+    return { key: groupKey(1, indexRowKey(1, base)), value: value(count, base) };
+  });
+  let from = 0;
+  const engine = { scan: async () => found.slice(from) } as unknown as Engine;
+  cursor = new RowCursor({ queueId: 1, head: 0, tail: 2502, index: new IndexReader(engine, 1, () => undefined) });
+  await cursor.read(64, NOTHING);
+  expect(cursor.ahead.map(({ count }) => count)).toEqual([1, 1, 500]);
+  for (const row of [...cursor.ahead]) cursor.passRow(row);
+  from = 3;
+  await cursor.read(64, NOTHING);
+  expect(cursor.ahead.map(({ count }) => count)).toEqual([1000]);
 });
