@@ -233,6 +233,25 @@ describe('what is retained', () => {
     expect(check.due(50)).toEqual([]);
     expect(found(() => check.replayed('c', 't', 'v1', 50))).toBe('retained');
   });
+
+  test('what comes live stands in for what was kept, unless it is older', () => {
+    const check = new RetainedCheck();
+    for (const id of [1, 2, 3]) check.published('t', id, `v${id}`);
+    check.acknowledged('t', 1, 10);
+    check.acknowledged('t', 2, 20);
+    expect(check.due(50)).toEqual(['t']);
+    expect(check.standsIn('t', 'v1', 50)).toBe(false);
+    expect(check.standsIn('t', 'v2', 50)).toBe(true);
+    expect(check.standsIn('t', 'v3', 50)).toBe(true);
+    check.acknowledged('t', 3, 60);
+    expect(check.standsIn('t', 'v3', 50)).toBe(true);
+    expect(check.standsIn('t', 'v2', 70)).toBe(false);
+    // It went after the SUBSCRIBE.
+    check.published('t', 4, '');
+    expect(check.standsIn('t', '', 70)).toBe(true);
+    expect(check.standsIn('t', 'v9', 50)).toBe(false);
+    expect(check.standsIn('u', 'v1', 50)).toBe(false);
+  });
 });
 
 describe('one connection has a session', () => {

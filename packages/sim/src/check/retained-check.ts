@@ -37,7 +37,19 @@ export class RetainedCheck {
     );
   }
 
-  /** Topics that somebody who subscribed at `askedMs`, when nothing was under way, must have got something of. */
+  /**
+   * Whether it stands in for what was kept when it comes live to that subscription. Whatever is published between the
+   * SUBSCRIBE and the reading has replaced it by then, and nothing older follows.
+   */
+  standsIn(topic: string, text: string, askedMs: number): boolean {
+    const values = this.#topics.get(topic) ?? [];
+    const value = values.findLast((each) => each.text === text);
+    return value !== undefined && value.id >= (lastBefore(values, askedMs)?.id ?? 0);
+  }
+
+  /**
+   * Topics that somebody who subscribed at `askedMs` must have got something of: from what is kept, or live in its stead.
+   */
   due(askedMs: number): string[] {
     const due: string[] = [];
     for (const [topic, values] of this.#topics) {

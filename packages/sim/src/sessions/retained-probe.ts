@@ -4,13 +4,14 @@ import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type ConnectionListener, MqttConnection } from './mqtt-connection.ts';
 
-/** A client that comes, subscribes once, and reads what is retained. */
+/** A client that comes, subscribes once, and reads what is retained, or what comes live in its stead. */
 export class RetainedProbe implements ConnectionListener {
   readonly #world: SimWorld;
   readonly #check: RetainedCheck;
   readonly #filter: string;
   readonly #connection: MqttConnection;
   #askedMs = 0;
+  /** What it has something of. */
   readonly topics = new Set<string>();
   hasEnded = false;
 
@@ -55,10 +56,14 @@ export class RetainedProbe implements ConnectionListener {
 
   message(connection: MqttConnection, { packetId, qos, retain, topic, payload }: PublishPacket): void {
     if (qos > 0) connection.answer(PacketType.PUBACK, packetId);
-    if (!retain) return;
+    const text = Buffer.from(payload).toString().trimEnd();
+    if (!retain) {
+      if (this.#check.standsIn(topic, text, this.#askedMs)) this.topics.add(topic);
+      return;
+    }
     this.topics.add(topic);
     try {
-      this.#check.replayed(connection.clientId, topic, Buffer.from(payload).toString().trimEnd(), this.#askedMs);
+      this.#check.replayed(connection.clientId, topic, text, this.#askedMs);
     } catch (cause) {
       this.#world.fail(cause);
     }
