@@ -20,6 +20,8 @@ export class DispatchStep {
   bytes = 0;
   /** Looked through. */
   rows = 0;
+  /** Records were dropped since it was found which of the assigned ones live. */
+  isStale = false;
   /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
   #entryIndex = -1;
   #positions: readonly number[] = [];
@@ -43,6 +45,7 @@ export class DispatchStep {
     this.assigned = NOTHING;
     this.bytes = 0;
     this.rows = 0;
+    this.isStale = false;
   }
 
   get isFull(): boolean {
@@ -96,6 +99,15 @@ export class DispatchStep {
       }
       this.#found(assigned, row, entry);
     }
+  }
+
+  /** Which of them live still; the bytes of a record are what they were. Once more when it ends stale. */
+  async lookAgain(): Promise<void> {
+    this.isStale = false;
+    const rowBases = new Set<number>();
+    for (const { ref } of this.assigned) rowBases.add(ref.rowBase);
+    const rows = await this.#index.rows(this.#queueId, [...rowBases]);
+    for (const assigned of this.assigned) assigned.row = rows.get(assigned.ref.rowBase);
   }
 
   /** Where what is wanted from the entry of the record `at` on, by this step and the next ones, ends or leaves a gap. */

@@ -86,6 +86,18 @@ export class IndexReader {
     return value === undefined ? undefined : decodeIndexRow(rowBase, value);
   }
 
+  /** Rows of a queue by their bases, those that are there, in one read. */
+  async rows(queueId: number, rowBases: readonly number[]): Promise<Map<number, IndexRow>> {
+    const keys = rowBases.map((rowBase) => groupKey(this.#groupId, indexRowKey(queueId, rowBase)));
+    const values = await this.#engine.getMany(keys);
+    const rows = new Map<number, IndexRow>();
+    for (const [i, rowBase] of rowBases.entries()) {
+      const value = values[i];
+      if (value !== undefined) rows.set(rowBase, decodeIndexRow(rowBase, value));
+    }
+    return rows;
+  }
+
   /** Where the live record of a last-value key is. */
   async key(queueId: number, key: Uint8Array): Promise<KeyRow | undefined> {
     const value = await this.#engine.get(groupKey(this.#groupId, keyRowKey(queueId, key)));

@@ -208,6 +208,7 @@ export class QueueDispatch implements Pump {
   /** Records were purged, expired or trimmed. */
   rowsDropped(): void {
     this.#cursor.dropped();
+    this.#step.isStale = true;
   }
 
   /** The queue is gone. Its consumers are told by the caller. */
@@ -345,9 +346,14 @@ export class QueueDispatch implements Pump {
       if ((await this.#cursor.readAhead(this.#dispatcher.room(), windowTotal, this.#withdrawn)) === undefined) break;
     }
     if (this.#step.assigned.length === 0) return false;
-    await this.#step.find(this.#cursor.ahead);
-    this.#send();
+    await this.#readAndSend();
     return !this.#closed;
+  }
+
+  async #readAndSend(): Promise<void> {
+    await this.#step.find(this.#cursor.ahead);
+    while (this.#step.isStale) await this.#step.lookAgain();
+    this.#send();
   }
 
   /** What a failed step had assigned. */
@@ -355,8 +361,7 @@ export class QueueDispatch implements Pump {
     this.#step.keepFor((dispatchId) => this.#consumers.has(dispatchId));
     if (this.#step.assigned.length > 0) {
       this.#withdrawn.clear();
-      await this.#step.find(this.#cursor.ahead);
-      this.#send();
+      await this.#readAndSend();
       this.#again = true;
     }
     this.#recovered();

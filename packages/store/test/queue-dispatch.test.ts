@@ -246,6 +246,33 @@ describe('while a pump waits for the disk', () => {
     expect((await consumer.received(4))[3]).toBe('new');
   });
 
+  test('records dropped while the bytes of their entry are read go to nobody, and those that are left go out', async () => {
+    await store.define({ limits: { countMax: 3, bytesMax: null, overflow: 'drop_oldest' } });
+    await store.publishEach(1, numbers(3));
+    await store.restart();
+    const { entryLog } = store;
+    const readNear = entryLog.readNear.bind(entryLog);
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let isReading = false;
+    entryLog.readNear = async (...range) => {
+      const entries = await readNear(...range);
+      isReading = true;
+      await answered;
+      return entries;
+    };
+    const consumer = store.attach(1);
+    await until(() => isReading, 'the pump reads an entry');
+    await store.publishEach(1, ['4', '5']);
+    await until(async () => (await store.statistics(1)).depth === 3, 'the oldest two are gone');
+    answer();
+    expect(await consumer.received(3)).toEqual(['3', '4', '5']);
+    consumer.acceptAll();
+    await until(async () => (await store.statistics(1)).inflight === 0, 'no place is lost');
+  });
+
   test('a purged record that was given back is redelivered to nobody', async () => {
     await store.define();
     await store.publish(1, numbers(3));
