@@ -25,6 +25,8 @@ export class DispatchStep {
   /** Where the records of the entry read last begin: with small windows it is the next step's entry as well. */
   #entryIndex = -1;
   #positions: readonly number[] = [];
+  /** The last entry that came with one that was read. */
+  #lastBrought = -1;
 
   /** Enough to share reads, little enough to be soon with the consumers. */
   static readonly ROWS_MAX = 64;
@@ -95,10 +97,18 @@ export class DispatchStep {
       if (entry?.index !== entryIndex) {
         entry =
           this.#records.recent(this.#groupId, entryIndex) ??
-          (await this.#records.read(this.#groupId, entryIndex, this.#lastNear(i, entryIndex, ahead)));
+          (await this.#read(entryIndex, this.#lastNear(i, entryIndex, ahead)));
       }
       this.#found(assigned, row, entry);
     }
+  }
+
+  /** What came with a former one and is gone was pushed out by others, or its worker is slow: it is read alone this time. */
+  async #read(entryIndex: number, last: number): Promise<ReadEntry> {
+    if (entryIndex <= this.#lastBrought) return await this.#records.read(this.#groupId, entryIndex);
+    const entry = await this.#records.read(this.#groupId, entryIndex, last);
+    this.#lastBrought = entry.lastBrought;
+    return entry;
   }
 
   /** Which of them live still; the bytes of a record are what they were. Once more when it ends stale. */

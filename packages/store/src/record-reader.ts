@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 import { positionsByQueue, recordPositions } from '@sluice/queue/record/record-batch';
+import type { Entry } from '@sluice/raft/entry';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 
 /**
@@ -11,13 +12,15 @@ import type { EntryLog } from '@sluice/storage/entry-log-contract';
  * goes first, and an entry read once from the disk serves all deliveries from it.
  *
  * Whoever works through a backlog says how far he is going: entries that follow one another are read together. One by one
- * each is a trip to another thread and a pass of the event loop, and a busy loop takes long for a pass.
+ * each is a trip to another thread and a pass of the event loop, and a busy loop takes long for a pass. All such reads
+ * that are under way together bring no more than a small part of what is kept: many queues may begin at once.
  */
 export class RecordReader {
   readonly #entryLog: EntryLog;
   readonly #bytesMax: number;
-  /** Read in one go, hence kept together: a small part of what is kept, or the first were gone before they are used. */
-  readonly #runBytes: number;
+  /** Of what is kept, that reads of several entries bring together: or the first were gone before they are used. */
+  readonly #aheadBytesMax: number;
+  #aheadBytes = 0;
   readonly #groups = new Map<number, Map<number, ReadEntry>>();
   /** By age: a hit moves an entry to the end. */
   #oldest: ReadEntry | undefined;
@@ -32,7 +35,7 @@ export class RecordReader {
   constructor(options: { entryLog: EntryLog; bytesMax: number; metrics: Metrics }) {
     this.#entryLog = options.entryLog;
     this.#bytesMax = options.bytesMax;
-    this.#runBytes = Math.min(RecordReader.RUN_BYTES_MAX, options.bytesMax >> 3);
+    this.#aheadBytesMax = options.bytesMax >> 3;
     const help = 'Entries wanted for delivery, by where they were found';
     this.#hits = options.metrics.counter('sluice_store_entry_reads_total', help, { from: 'memory' });
     this.#misses = options.metrics.counter('sluice_store_entry_reads_total', help, { from: 'disk' });
@@ -92,13 +95,25 @@ export class RecordReader {
 
   async #readOnce(groupId: number, index: number, last: number): Promise<ReadEntry> {
     this.#misses.add();
-    const [entry, ...following] = await this.#entryLog.readNear(groupId, index, last, this.#runBytes);
+    const [entry, ...following] = await this.#readNear(groupId, index, last);
     if (entry === undefined)
       throw new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`);
     const read = new ReadEntry(groupId, index, entry.data);
+    read.lastBrought = index + following.length;
     this.#keep(read);
     for (const { index: at, data } of following) this.#keep(new ReadEntry(groupId, at, data));
     return read;
+  }
+
+  async #readNear(groupId: number, index: number, last: number): Promise<Entry[]> {
+    const aheadBytes = Math.min(RecordReader.RUN_BYTES_MAX, this.#aheadBytesMax - this.#aheadBytes);
+    if (last === index || aheadBytes <= 0) return await this.#entryLog.readNear(groupId, index, index, 0);
+    this.#aheadBytes += aheadBytes;
+    try {
+      return await this.#entryLog.readNear(groupId, index, last, aheadBytes);
+    } finally {
+      this.#aheadBytes -= aheadBytes;
+    }
   }
 
   #keep(entry: ReadEntry): void {
@@ -147,6 +162,8 @@ export class ReadEntry {
   readonly groupId: number;
   readonly index: number;
   data: Uint8Array;
+  /** Up to which index the others came with it. */
+  lastBrought: number;
   /** By age, where it is kept. */
   older: ReadEntry | undefined = undefined;
   newer: ReadEntry | undefined = undefined;
@@ -157,6 +174,7 @@ export class ReadEntry {
     this.groupId = groupId;
     this.index = index;
     this.data = data;
+    this.lastBrought = index;
   }
 
   /** As `recordPositions`. `isShared`: other queues will ask as well, so all are found in one walk. */

@@ -105,6 +105,27 @@ describe('entries on disk', () => {
     expect(asked).toEqual([1]);
   });
 
+  test('what all reads under way bring with the first is bounded: the others bring what is wanted, and no more', async () => {
+    const { reader, asked, answerWith } = setUp(1000);
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    answerWith(async (index) => {
+      await answered;
+      return Buffer.alloc(10, index);
+    });
+    const all = [1, 101, 201].map((index) => reader.read(1, index, index + 50));
+    answer();
+    await Promise.all(all);
+    const kept = [1, 101, 201].map((first) => [...Array(50).keys()].filter((i) => reader.has(1, first + i)).length);
+    expect(kept).toEqual([12, 1, 1]);
+    // They have ended: the next may bring as much again.
+    await reader.read(1, 301, 350);
+    expect([311, 312, 313].map((index) => reader.has(1, index))).toEqual([true, true, false]);
+    expect(asked).toEqual([1, 101, 201, 301]);
+  });
+
   test('damage to one that follows keeps nobody from the first', async () => {
     const { reader, asked, answerWith } = setUp(1000);
     answerWith(async (index) => {
