@@ -44,7 +44,7 @@ export interface Farewell {
 
 function hasGone(connection: Connection, mayAnswer: boolean, isAnswered: boolean, farewell: Farewell): boolean {
   if (!connection.isOpen) return true;
-  if (!connection.hasAnswered && mayAnswer) return false;
+  if (connection.session?.hasAnswered === false && mayAnswer) return false;
   connection.drain();
   if (connection.state.acks.count > 0 && isAnswered) return false;
   connection.state.disconnect(farewell.reasonCode, farewell.properties);

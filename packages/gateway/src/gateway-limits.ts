@@ -21,6 +21,8 @@ export interface GatewayLimits extends ProtocolLimits {
   answerBytesMax: number;
   /** Published bytes of one connection without an acknowledgement before it is not read. */
   inflightBytesMax: number;
+  /** How often a client without keep-alive that is not read is looked after; one with, at its deadline. */
+  unreadProbeMs: number;
   /** A message that is to be retained, with what it costs to hold it; a larger one is refused. */
   retainedMessageBytesMax: number;
   /** From the last packet written to a connection until it is cut, whether or not the client took it. */
@@ -47,6 +49,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   sendBufferBytesMax: 1024 * 1024,
   answerBytesMax: 256 * 1024,
   inflightBytesMax: 16 * 1024 * 1024,
+  unreadProbeMs: 60_000,
   retainedMessageBytesMax: 1024 * 1024,
   lingerMs: 5_000,
   denyAction: 'disconnect',

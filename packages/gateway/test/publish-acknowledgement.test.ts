@@ -185,6 +185,22 @@ describe('back-pressure', () => {
     expect((await raw.next()).type).toBe(PacketType.PINGRESP);
   });
 
+  test.each([0, 10])('one that is not read and gone is noticed, with a keep-alive of %d s', async (keepAliveS) => {
+    const raw = await gateway.raw();
+    await raw.hello('worker', { keepAliveS });
+    gateway.durable.congested = true;
+    publish(raw, 1);
+    await until(() => [...gateway.gateway.connections()][0]?.readPaused);
+    // More than a paused stream takes, so that its end stands behind bytes that nobody reads.
+    raw.socket.write(new Uint8Array(512 * 1024));
+    await until(() => raw.socket.writableLength === 0);
+    raw.socket.resetAndDestroy();
+    await until(() => {
+      gateway.clock.shiftMs += 60_000;
+      return gateway.gateway.counts().connections === 0;
+    });
+  });
+
   test('a client that does not read its answers is not read either', async () => {
     await gateway.stop();
     gateway = await TestGateway.start({ answerBytesMax: 65_536 });

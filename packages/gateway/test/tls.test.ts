@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type PeerCertificate as NodeCertificate } from 'node:tls';
@@ -170,6 +171,34 @@ test('messages go over TLS and over secure WebSocket, and between both', async (
   expect((await heard).equals(payload)).toBe(true);
   expect([...gateway.gateway.connections()].map(({ transport }) => transport).sort()).toEqual(['tls', 'wss']);
   expect(asked.map(({ certificate }) => certificate)).toEqual([undefined, undefined]);
+});
+
+test.each(['mqtts', 'wss'] as const)('a client of %s that is gone while it is not read is noticed', async (scheme) => {
+  const ports = await start(material('first'));
+  // A reset of what is under a client's TLS.
+  const wires: Socket[] = [];
+  const relay = createServer((near) => {
+    const far = connectTcp(ports[scheme], '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => {});
+    near.pipe(far).pipe(near);
+    wires.push(far);
+  }).listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  const client = await connect(`${scheme}://localhost:${(relay.address() as AddressInfo).port}/mqtt`, {
+    keepalive: 10,
+  });
+  gateway.durable.congested = true;
+  client.publish('t', 'x', { qos: 1 });
+  await until(() => [...gateway.gateway.connections()][0]?.readPaused);
+  client.publish('t', Buffer.alloc(1024 * 1024), { qos: 1 });
+  await until(() => (wires[0]?.bytesWritten ?? 0) > 512 * 1024);
+  wires[0]?.resetAndDestroy();
+  await until(() => {
+    gateway.clock.shiftMs += 60_000;
+    return gateway.gateway.counts().connections === 0;
+  });
+  client.end(true);
+  relay.close();
 });
 
 describe('where a client certificate is required', () => {

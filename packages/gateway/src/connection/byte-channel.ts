@@ -23,6 +23,8 @@ export interface ByteChannel {
   /** No more bytes than those on their way. */
   pause(): void;
   resume(): void;
+  /** Closes when the system knows that nobody is at the other end, which is not heard of while it is not read. */
+  probe?(): void;
   /** Closes once everything written has been taken. */
   end(): void;
   /** Closes at once. */

@@ -24,7 +24,7 @@ import { ConnectionAccess } from './connection-access.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
-import { type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
+import { OWN_DOING, type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { refuseUnread } from './refuse-unread.ts';
 import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
@@ -184,16 +184,12 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.session?.paceQueues(true);
   }
 
-  /** It has answered everything it was sent. */
-  get hasAnswered(): boolean {
-    const { session } = this;
-    return session === undefined || (session.inflight.size === 0 && session.backlog.size === 0);
-  }
-
   #pause(pause: ReadPause): void {
     if (this.#closing || !this.#reader.pause(pause)) return;
-    this.#pausedSinceMs = this.#services.clock.monotonicMs();
+    const { wheel, clock, limits } = this.#services;
+    this.#pausedSinceMs = clock.monotonicMs();
     this.#channel.pause();
+    if (!this.isArmed) wheel.arm(this, this.#pausedSinceMs + limits.unreadProbeMs);
   }
 
   #unpause(pause: ReadPause): void {
@@ -282,8 +278,14 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
       return;
     }
     const timeoutMs = keepAliveTimeoutMs(this.state.keepAliveS);
-    // Whoever is not read cannot be heard.
-    const heardMs = this.#reader.paused ? nowMs : Math.max(this.#lastHeardMs, this.#channel.heldBackUntilMs ?? 0);
+    if (this.#reader.paused) {
+      // Whoever is not read cannot be heard, and its end stands behind what was not read.
+      this.#services.wheel.arm(this, nowMs + (timeoutMs || this.#services.limits.unreadProbeMs));
+      this.#channel.probe?.();
+      return;
+    }
+    if (timeoutMs === 0) return;
+    const heardMs = Math.max(this.#lastHeardMs, this.#channel.heldBackUntilMs ?? 0);
     if (nowMs - heardMs < timeoutMs) this.#services.wheel.arm(this, heardMs + timeoutMs);
     else this.state.fail(ReasonCode.KEEP_ALIVE_TIMEOUT, 'silent for one and a half times its Keep Alive');
   }
@@ -495,6 +497,3 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     return this.state.phase === ConnectionPhase.OPEN;
   }
 }
-
-/** Pauses that say nothing about who publishes too fast. */
-const OWN_DOING: ReadonlySet<ReadPause> = new Set([ReadPause.AUTHENTICATING, ReadPause.UNFINISHED]);

@@ -78,5 +78,9 @@ export abstract class Deadline {
   next: Deadline | undefined = undefined;
   previous: Deadline | undefined = undefined;
 
+  get isArmed(): boolean {
+    return this.tick !== NOT_ARMED;
+  }
+
   abstract expired(nowMs: number): void;
 }

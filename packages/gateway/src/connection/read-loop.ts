@@ -17,6 +17,9 @@ export const ReadPause = {
 } as const;
 export type ReadPause = (typeof ReadPause)[keyof typeof ReadPause];
 
+/** Pauses that say nothing about who publishes too fast. */
+export const OWN_DOING: ReadonlySet<ReadPause> = new Set([ReadPause.AUTHENTICATING, ReadPause.UNFINISHED]);
+
 export interface PacketSink {
   /** False when the connection has ended: nothing more is decoded. */
   packet(packet: Packet): boolean;

@@ -65,6 +65,11 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     return this.#queues?.size ?? 0;
   }
 
+  /** Everything that was sent. */
+  get hasAnswered(): boolean {
+    return this.inflight.size === 0 && this.backlog.size === 0;
+  }
+
   // ---- live routes
 
   get ready(): boolean {

@@ -137,6 +137,9 @@ export class PacedChannel implements ByteChannel, ByteSink {
     this.#isPausedByConnection = false;
     if (this.#pausedSinceMs === 0) this.#inner.resume();
   }
+  probe(): void {
+    this.#inner.probe?.();
+  }
   end(): void {
     // What still arrives is thrown away, and nobody has to wait for that.
     this.#release();

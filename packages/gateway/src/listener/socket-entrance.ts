@@ -29,7 +29,8 @@ export interface EntranceOptions {
   connectsPerSecond: number;
   perAddress: ConnectionsPerAddress;
   nowMs: () => number;
-  accepted: (socket: Socket, peer: Peer) => void;
+  /** `wire`: what the system knows it by; inside TLS that is another socket than the one to speak by. */
+  accepted: (socket: Socket, peer: Peer, wire: Socket) => void;
   refused: (reason: EntranceRefusal) => void;
 }
 
@@ -49,7 +50,7 @@ export interface Entrance extends Listener {
  */
 export async function openEntrance(address: Address, options: EntranceOptions): Promise<Entrance> {
   /** By the port at the other end and its address: the socket inside TLS is another object than the one that came. */
-  const pending = new Map<string, Peer>();
+  const pending = new Map<string, Shaking>();
   const secure = options.tls === undefined ? undefined : secureServer(options.tls, options, pending);
   const { connectsPerSecond, perAddress } = options;
   const rate = connectsPerSecond === 0 ? undefined : new TokenBucket(connectsPerSecond, options.nowMs());
@@ -64,11 +65,11 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
     }
     socket.once('close', () => perAddress.leave(peer.host));
     if (secure === undefined) {
-      options.accepted(socket, peer);
+      options.accepted(socket, peer, socket);
       return;
     }
     const key = keyOf(socket);
-    pending.set(key, peer);
+    pending.set(key, { peer, wire: socket });
     options.waiting(1);
     socket.on('error', () => {});
     socket.once('close', () => {
@@ -112,10 +113,16 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
   };
 }
 
+/** Between its first bytes and the end of its handshake. */
+interface Shaking {
+  readonly peer: Peer;
+  readonly wire: Socket;
+}
+
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 /** Never bound itself: it is handed sockets that came in elsewhere. */
-function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<string, Peer>): TlsServer {
+function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<string, Shaking>): TlsServer {
   const asksForCertificate = tls.clientCa !== undefined;
   const server = createTlsServer({
     ...secureContextOptions(tls),
@@ -125,16 +132,17 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
   });
   server.on('secureConnection', (socket: TLSSocket) => {
     const key = keyOf(socket);
-    const peer = pending.get(key);
-    if (peer === undefined) {
+    const found = pending.get(key);
+    if (found === undefined) {
       socket.destroy();
       return;
     }
+    const { peer, wire } = found;
     pending.delete(key);
     options.waiting(-1);
     const isVerified = asksForCertificate && socket.authorized;
     const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : peer.certificate;
-    options.accepted(socket, { ...peer, certificate });
+    options.accepted(socket, { ...peer, certificate }, wire);
   });
   server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
     options.refused('tls');

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
 import { readInPlace } from './in-place-reading.ts';
 import { type Address, peerNameOf } from './listener.ts';
+import { probe } from './probe.ts';
 import { type Entrance, type EntranceOptions, openEntrance, type Peer } from './socket-entrance.ts';
 
 /** MQTT over TCP, or over TLS where there is a certificate. `accept` is called for each connection. */
@@ -14,7 +15,7 @@ export function listenTcp(
   const transport = options.tls === undefined ? 'tcp' : 'tls';
   return openEntrance(address, {
     ...options,
-    accepted: (socket, peer) => options.accept(new SocketChannel(socket, peer, transport)),
+    accepted: (socket, peer, wire) => options.accept(new SocketChannel(socket, { peer, transport, wire })),
   });
 }
 
@@ -24,11 +25,13 @@ export class SocketChannel implements ByteChannel {
   readonly peerHost: string;
   readonly certificate: PeerCertificate | undefined;
   readonly #socket: SinkSocket;
+  readonly #wire: Socket;
   readonly #peerPort: number;
   #ended = false;
 
-  constructor(socket: Socket, peer: Peer, transport: Transport) {
+  constructor(socket: Socket, { peer, transport, wire }: { peer: Peer; transport: Transport; wire: Socket }) {
     this.#socket = socket;
+    this.#wire = wire;
     this.transport = transport;
     this.peerHost = peer.host;
     this.#peerPort = peer.port;
@@ -72,6 +75,9 @@ export class SocketChannel implements ByteChannel {
   }
   resume(): void {
     this.#socket.resume();
+  }
+  probe(): void {
+    probe(this.#wire);
   }
   end(): void {
     if (this.#ended) return;

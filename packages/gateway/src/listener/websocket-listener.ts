@@ -6,6 +6,7 @@ import type { WebSocket, WebSocketServer } from 'ws';
 import type { ByteChannel, ByteSink, PeerCertificate } from '../connection/byte-channel.ts';
 import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
 import { type Address, peerNameOf } from './listener.ts';
+import { probe } from './probe.ts';
 import { SlicedMessages } from './sliced-messages.ts';
 import {
   type Entrance,
@@ -40,14 +41,14 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     options.refused('no_upgrade');
     response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' }).end('MQTT over WebSocket\n');
   });
-  const waiting = new Map<Socket, { peer: Peer; deadline: NodeJS.Timeout }>();
-  const arrived = (socket: Socket): Peer | undefined => {
+  const waiting = new Map<Socket, { peer: Peer; wire: Socket; deadline: NodeJS.Timeout }>();
+  const arrived = (socket: Socket): { peer: Peer; wire: Socket } | undefined => {
     const found = waiting.get(socket);
     if (found === undefined) return undefined;
     waiting.delete(socket);
     clearTimeout(found.deadline);
     options.waiting(-1);
-    return found.peer;
+    return found;
   };
   /** Whoever is turned away and does not hang up takes a place, too, and has as much time as who is let in. */
   const turnAway = (socket: Duplex, refusal: HandshakeRefusal): void => {
@@ -62,8 +63,8 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     socket.end(`HTTP/1.1 ${HANDSHAKE_STATUS[refusal]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   };
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const peer = arrived(socket);
-    if (peer === undefined) {
+    const found = arrived(socket);
+    if (found === undefined) {
       socket.destroy();
       return;
     }
@@ -74,15 +75,15 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     }
     sockets ??= makeSockets(options.frameBytesMax, (client) => turnAway(client, 'malformed'));
     sockets.handleUpgrade(request, socket, head, (client) =>
-      options.accept(new WebSocketChannel(client, socket, peer, transport)),
+      options.accept(new WebSocketChannel(client, socket, { ...found, transport })),
     );
   });
   return openEntrance(address, {
     ...options,
-    accepted: (socket, peer) => {
+    accepted: (socket, peer, wire) => {
       // A server that is not bound keeps no deadlines of its own.
       const deadline = setTimeout(() => socket.destroy(), handshakeMs);
-      waiting.set(socket, { peer, deadline });
+      waiting.set(socket, { peer, wire, deadline });
       options.waiting(1);
       socket.once('close', () => arrived(socket));
       server.emit('connection', socket);
@@ -116,12 +117,18 @@ class WebSocketChannel implements ByteChannel {
   readonly certificate: PeerCertificate | undefined;
   readonly #client: WebSocket;
   readonly #socket: Socket;
+  readonly #wire: Socket;
   #closeCode = NORMAL_CLOSURE;
   #isPaused = false;
   #isSlicing = false;
 
-  constructor(client: WebSocket, socket: Socket, peer: Peer, transport: 'ws' | 'wss') {
+  constructor(
+    client: WebSocket,
+    socket: Socket,
+    { peer, transport, wire }: { peer: Peer; transport: 'ws' | 'wss'; wire: Socket },
+  ) {
     this.transport = transport;
+    this.#wire = wire;
     this.#client = client;
     this.#socket = socket;
     this.peerHost = peer.host;
@@ -184,6 +191,9 @@ class WebSocketChannel implements ByteChannel {
   resume(): void {
     this.#isPaused = false;
     if (!this.#isSlicing) this.#client.resume();
+  }
+  probe(): void {
+    probe(this.#wire);
   }
   end(): void {
     this.#client.close(this.#closeCode);

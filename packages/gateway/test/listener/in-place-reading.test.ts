@@ -88,7 +88,8 @@ beforeEach(async () => {
   accepted = [];
   server = createServer((socket) => {
     const sink = new CountingSink();
-    const channel = new SocketChannel(socket, { host: '127.0.0.1', port: 0, certificate: undefined }, 'tcp');
+    const peer = { host: '127.0.0.1', port: 0, certificate: undefined };
+    const channel = new SocketChannel(socket, { peer, transport: 'tcp', wire: socket });
     accepted.push({ channel, sink, socket });
     channel.open(sink);
   });
@@ -158,6 +159,23 @@ describe('a client that sends large packets', () => {
     if (state === 'paused') channel.pause();
     socket[leave]();
     await until(() => sink.isClosed);
+    expect(sink.packets).toHaveLength(2);
+  });
+
+  test('is found to be gone by a probe, when it left more behind than is read while it is paused', async () => {
+    const { socket, sink, channel } = await client();
+    socket.write(imageOf(300 * KIB, 1));
+    await until(() => sink.packets.length === 2);
+    channel.pause();
+    socket.write(imageOf(300 * KIB, 2));
+    await until(() => socket.writableLength === 0);
+    channel.probe();
+    expect(sink.isClosed).toBe(false);
+    socket.resetAndDestroy();
+    await until(() => {
+      channel.probe();
+      return sink.isClosed;
+    });
     expect(sink.packets).toHaveLength(2);
   });
 
