@@ -126,9 +126,16 @@ export class QueueAttachments implements QueueSubscriptions {
     if (reference.filter === undefined) return;
     const name = reference.by === 'name' ? reference.name : `/${reference.filter}`;
     // A queue of that name with another filter: the subscription waits until that one is gone.
-    const isWanted = (): boolean =>
-      this.#byMeaning.has(meaningOf(reference)) && this.#topology.queueByName(name) === undefined;
+    const isWanted = (): boolean => this.#isWaitedFor(reference) && this.#topology.queueByName(name) === undefined;
     if (isWanted()) this.#wanted.want(name, reference.filter, isWanted);
+  }
+
+  /** By somebody who says that filter: others may want another queue of that name. */
+  #isWaitedFor(wanted: QueueReference): boolean {
+    for (const { reference } of this.#byMeaning.get(meaningOf(wanted)) ?? NOBODY) {
+      if (reference.filter === wanted.filter) return true;
+    }
+    return false;
   }
 
   #forget(attachment: AttachedQueue): void {

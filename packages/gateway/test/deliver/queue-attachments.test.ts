@@ -325,6 +325,16 @@ describe('a queue that is subscribed to and does not exist', () => {
     await until(() => wanted.length === 3);
     expect(wanted).toEqual(['/t/# t/#', '/gone gone', '/t/# t/#']);
   });
+
+  test('is not asked for again with a filter that nobody wants any more, though others want its name', async () => {
+    setUp([]);
+    answers = [undefined, undefined, false];
+    const first = attachments.attach({ by: 'name', name: 'q', filter: 'a' }, new Collector());
+    attachments.attach({ by: 'name', name: 'q', filter: 'b' }, new Collector());
+    first.detach();
+    await until(() => wanted.length === 3);
+    expect(wanted).toEqual(['q a', 'q b', 'q b']);
+  });
 });
 
 /** The channel to this store is open, as to all stores of the image. */
