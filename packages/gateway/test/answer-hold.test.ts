@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type Packet, PacketType, type SubscribePacket, type Subscription } from '@sluice/mqtt/codec/packet';
 import type { StoredFilter } from '@sluice/rpc/contract/sessions';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import { LiveRouter } from '../src/live/live-router.ts';
 import { StoredSessions } from '../src/session/stored-sessions.ts';
 import type { RawClient } from './doubles/raw-client.ts';
 import { TestGateway } from './doubles/test-gateway.ts';
@@ -81,6 +82,18 @@ describe('a SUBACK of a kept session', () => {
     await stores.answer();
     expect((await client.next()).type).toBe(PacketType.SUBACK);
     expect((await client.next()).type).toBe(PacketType.PINGRESP);
+  });
+
+  test('is not kept for a filter that is refused because the gateway holds as many as it may', async () => {
+    const client = await gateway.raw();
+    await client.hello('x', { properties: { sessionExpiryIntervalS: 60 } });
+    const full = jest.spyOn(LiveRouter.prototype, 'subscribe').mockReturnValueOnce('refused');
+    const [first] = SUBSCRIBE.subscriptions as [Subscription];
+    client.send({ ...SUBSCRIBE, subscriptions: [first, { ...first, filter: 'b' }] });
+    await stores.answer();
+    full.mockRestore();
+    expect(await client.next()).toMatchObject({ reasonCodes: [0x97, 1] });
+    expect(stores.asked).toEqual(['+b']);
   });
 
   test.each([4, 5] as const)('does not go out with the last words of its connection, MQTT %d', async (version) => {

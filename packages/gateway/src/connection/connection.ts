@@ -442,8 +442,9 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
     if (!this.access.maySubscribe(subscription)) return ReasonCode.NOT_AUTHORIZED;
-    this.#hold.subscribed(session, subscription);
-    return session.route(subscription);
+    const reasonCode = session.route(subscription);
+    if (reasonCode === ReasonCode.SUCCESS) this.#hold.subscribed(session, subscription);
+    return reasonCode;
   }
 
   postponed(): void {
