@@ -37,7 +37,9 @@ export class JsonLogger implements Logger {
   static open(options: JsonLoggerOptions = {}): JsonLogger {
     const terminal = options.sink === undefined && isatty(LOG_FD);
     const pretty = options.pretty ?? terminal;
-    const file = new LogSink(options.fd ?? LOG_FD, options.sync ?? false);
+    const file = new LogSink(options.fd ?? LOG_FD, options.sync ?? false, (linesLost) => {
+      logger.warn({ linesLost }, 'lines of this log were lost, so many since it began');
+    });
     const sink = options.sink ?? file;
     const logger = pino(
       {
