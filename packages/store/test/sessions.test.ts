@@ -232,6 +232,35 @@ describe('a stream', () => {
     });
   });
 
+  test('is answered when a gateway that went just before the end of its time could be back, however often it goes', async () => {
+    await store.remove();
+    let nowMs = 0;
+    store = await TestStore.start({ clock: { nowMs: () => Date.now(), monotonicMs: () => nowMs } });
+    nowMs += GatewayReturns.BEGUN_MS_MAX;
+    gateway = new TestSessions(store);
+    const { epoch } = await gateway.open('c');
+    let other = new TestSessions(store, 7);
+    other.sees = false;
+    let isAnswered = false;
+    void gateway.subscribe('c', epoch, 'a').then(() => {
+      isAnswered = true;
+    });
+    await until(() => other.streams.size === 1, 'it is told');
+    nowMs += SessionService.SEEN_MS_MAX - 10;
+    other.end();
+    await rest();
+    nowMs += 20;
+    await rest(2 * SessionService.LOOK_MS);
+    expect(isAnswered).toBe(false);
+    other = new TestSessions(store, 7);
+    other.sees = false;
+    await until(() => other.streams.size === 1, 'it is back');
+    other.end();
+    await rest();
+    nowMs += GatewayReturns.LEFT_MS_MAX - 20;
+    await until(() => isAnswered, 'it was waited for once');
+  });
+
   test('is one of many that a gateway is told of by pages, the next when it asks; it counts as told behind the last', async () => {
     const { epoch } = await gateway.open('c');
     const filters = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(6_000, 'x'));

@@ -71,7 +71,10 @@ export class SessionService implements WillGateways {
       this.#gateways.delete(gateway);
       for (const partition of this.#partitions.values()) partition.sessions.wills.gatewayLost(from);
       for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
-      if (!this.isReached(from)) this.#returns.left(from);
+      if (!this.isReached(from)) {
+        this.#returns.left(from);
+        this.#awaitReturn(gateway);
+      }
       this.#lookSoon();
     });
     for (const partition of this.#partitions.values()) if (partition.serves) gateway.leading(partition);
@@ -268,10 +271,23 @@ export class SessionService implements WillGateways {
 
   #whenSeen(partition: Partition, version: number, then: () => void): void {
     const untilMs = Math.max(this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX, this.#returnsUntilMs());
-    this.#waiting.push({ partition, version, untilMs, then });
+    this.#waiting.push({ partition, version, untilMs, isExtended: false, then });
     // The news of a stream that begins with this entry follows in this turn.
     this.#lookSoon();
     this.#timer ??= setTimeout(() => this.#timeOver(), SessionService.LOOK_MS);
+  }
+
+  /**
+   * Who waited for it waits until it may be back, also when their time is almost over: once, since a gateway that comes and
+   * goes could otherwise hold an answer for ever.
+   */
+  #awaitReturn({ seen }: SessionGateway): void {
+    const untilMs = this.#returnsUntilMs();
+    for (const waiter of this.#waiting) {
+      if (waiter.isExtended || (seen.get(waiter.partition.groupId) ?? 0) >= waiter.version) continue;
+      waiter.untilMs = Math.max(waiter.untilMs, untilMs);
+      waiter.isExtended = true;
+    }
   }
 
   #returnsUntilMs(): number {
@@ -327,6 +343,8 @@ interface SeenWaiter {
   partition: Partition;
   version: number;
   untilMs: number;
+  /** For a gateway that went. */
+  isExtended: boolean;
   then: () => void;
 }
 
