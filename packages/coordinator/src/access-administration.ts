@@ -63,7 +63,8 @@ export class AccessAdministration implements AccessManagement {
     const known = this.user(username);
     if (!known.ok) return known;
     const secret = password === undefined ? undefined : await this.#hash(password);
-    // As it is now: hashing takes long enough for somebody else to change the rest of it.
+    // As this node knows it behind the hash, which takes long enough for somebody else to change the rest of it. Its image may
+    // still be a moment behind: of two changes at two nodes within that the later one stands whole.
     const earlier = this.#topology.access.user(username);
     if (earlier === undefined) return NO_USER;
     const { hash, scram } = secret ?? earlier;

@@ -28,7 +28,8 @@ const CLAIM_FACTOR = 3;
  *
  * What is held is at most seven times what has come and `GATHER_BYTES_MAX`: four for the chunks that pieces keep alive, three
  * for the buffer. A socket's chunk is as large as what came in it, so only one with other packets in front is more than its
- * piece, and four times is what is seen. Who is believed has the buffer at once.
+ * piece, and four times is what is seen. Of a body that is believed there is the buffer at once: its announced length, which is
+ * no more than that of a packet that has come whole over this connection.
  *
  * Once there is the buffer, its `room` may be filled by whoever reads the socket, and nothing of that is copied.
  *
