@@ -71,6 +71,8 @@ export interface ListenOptions {
   tls?: TlsMaterial | undefined;
   /** A balancer in front says whose connections it passes on. */
   proxyProtocol?: boolean;
+  /** Large packets are read to where they belong, by internals of Node.js. Over plain TCP only. */
+  readsInPlace?: boolean;
 }
 
 /**
@@ -170,7 +172,8 @@ export class Gateway {
   }
 
   async listenTcp(address: Address, options: ListenOptions = {}): Promise<Address> {
-    return this.#listening(await listenTcp(address, this.#entrance(options)));
+    const { readsInPlace = true } = options;
+    return this.#listening(await listenTcp(address, { ...this.#entrance(options), readsInPlace }));
   }
 
   /** Path `/mqtt`. */

@@ -1,22 +1,36 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
 import { readInPlace } from './in-place-reading.ts';
 import { type Address, peerNameOf } from './listener.ts';
 import { probe } from './probe.ts';
 import { type Entrance, type EntranceOptions, openEntrance, type Peer } from './socket-entrance.ts';
 
-/** MQTT over TCP, or over TLS where there is a certificate. `accept` is called for each connection. */
-export function listenTcp(
-  address: Address,
-  options: Omit<EntranceOptions, 'accepted'> & { accept: (channel: ByteChannel) => void },
-): Promise<Entrance> {
+export interface TcpOptions extends Omit<EntranceOptions, 'accepted'> {
+  /** Large packets go from the socket to where they belong, where that is possible. */
+  readsInPlace: boolean;
+  /** Called for each connection. */
+  accept: (channel: ByteChannel) => void;
+}
+
+/** MQTT over TCP, or over TLS where there is a certificate. */
+export function listenTcp(address: Address, options: TcpOptions): Promise<Entrance> {
   const transport = options.tls === undefined ? 'tcp' : 'tls';
+  // What is inside TLS is no socket of the system's.
+  const isReadInPlace = options.readsInPlace && transport === 'tcp';
   return openEntrance(address, {
     ...options,
-    accepted: (socket, peer, wire) => options.accept(new SocketChannel(socket, { peer, transport, wire })),
+    accepted: (socket, peer, wire) =>
+      options.accept(new SocketChannel(socket, { peer, transport, wire, isReadInPlace })),
   });
+}
+
+export interface SocketOptions {
+  readonly peer: Peer;
+  readonly transport: Transport;
+  /** What the system knows the socket by. */
+  readonly wire: Socket;
+  readonly isReadInPlace: boolean;
 }
 
 /** One socket as a byte channel; TLS sockets are sockets, too. */
@@ -27,10 +41,12 @@ export class SocketChannel implements ByteChannel {
   readonly #socket: SinkSocket;
   readonly #wire: Socket;
   readonly #peerPort: number;
+  readonly #isReadInPlace: boolean;
   #ended = false;
 
-  constructor(socket: Socket, { peer, transport, wire }: { peer: Peer; transport: Transport; wire: Socket }) {
+  constructor(socket: Socket, { peer, transport, wire, isReadInPlace }: SocketOptions) {
     this.#socket = socket;
+    this.#isReadInPlace = isReadInPlace;
     this.#wire = wire;
     this.transport = transport;
     this.peerHost = peer.host;
@@ -50,7 +66,7 @@ export class SocketChannel implements ByteChannel {
   open(sink: ByteSink): void {
     const socket = this.#socket;
     socket[SINK] = sink;
-    socket.on('data', onData);
+    socket.on('data', this.#isReadInPlace ? onDataInPlace : onData);
     socket.on('drain', onDrain);
     // 'close' follows an error; what a peer does to its end of the connection is no event of ours.
     socket.on('error', onError);
@@ -94,11 +110,14 @@ const SINK = Symbol('sink');
 type SinkSocket = Socket & { [SINK]?: ByteSink };
 
 function onData(this: SinkSocket, chunk: Buffer): void {
+  this[SINK]?.bytes(chunk);
+}
+function onDataInPlace(this: SinkSocket, chunk: Buffer): void {
   const sink = this[SINK];
   if (sink === undefined) return;
   sink.bytes(chunk);
-  // From its first large packet on: who sends one sends others. What is inside TLS is no socket of the system's.
-  if (sink.room !== undefined && !(this instanceof TLSSocket)) readInPlace(this, sink);
+  // From its first large packet on: who sends one sends others.
+  if (sink.room !== undefined) readInPlace(this, sink);
 }
 function onDrain(this: SinkSocket): void {
   this[SINK]?.drained();

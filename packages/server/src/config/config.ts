@@ -63,6 +63,7 @@ export interface ServerConfig {
     rates: IngressRates;
     /** Listeners that a balancer speaks to. */
     proxyProtocol: ReadonlySet<string>;
+    readsInPlace: boolean;
     sendBufferBytesMax: number;
     liveQueueMessagesMax: number;
   };
@@ -179,6 +180,7 @@ export function resolveConfig(written: WrittenConfig, credentials: Credentials):
         listenerBytes: toBytes(mqtt.listenerByteRate),
       },
       proxyProtocol: new Set(mqtt.proxyProtocol),
+      readsInPlace: mqtt.readInPlace,
       sendBufferBytesMax: toBytes(mqtt.sendBufferMax),
       liveQueueMessagesMax: mqtt.liveQueueMax,
     },

@@ -194,9 +194,10 @@ export class GatewayRole {
     await streamsKnown(this.#streams, this.#topology, this.#clock);
     this.gateway.publishWills();
     const { listeners } = this.#config;
+    const { proxyProtocol, readsInPlace } = this.#config.mqtt;
     const { mqtt, mqtts, ws, wss } = listeners;
     const tls = this.#certificates?.current;
-    const of = (name: keyof typeof listeners) => ({ proxyProtocol: this.#config.mqtt.proxyProtocol.has(name) });
+    const of = (name: keyof typeof listeners) => ({ proxyProtocol: proxyProtocol.has(name), readsInPlace });
     this.mqtt = mqtt === null ? null : await this.gateway.listenTcp(mqtt, of('mqtt'));
     this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, { ...of('mqtts'), tls });
     this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws, of('ws'));
