@@ -127,8 +127,8 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
 const LEGENDS: Readonly<Record<Workload['kind'], string>> = {
   flow:
     'µs: processor time of all broker processes a message; ms: from when it was due to its delivery; MB: resident, ' +
-    'most; disk: bytes written a message, all copies; fsync: acknowledged means on the disk (* documented, not seen); ' +
-    'load: the generator, % of a core.',
+    'most; disk: bytes written a message, all copies, as the kernel counts processes, which is more than the disk gets where ' +
+    'files are written again; fsync: acknowledged means on the disk (* documented, not seen); load: the generator, % of a core.',
   flat: 'µs: processor time of all broker processes a message, in the order of the sentence; times: the most, of the first.',
   backlog:
     'fill/s, µs, MB, disk: acknowledged with nobody consuming; drain/s, µs, MB most: delivered while publishing goes ' +
