@@ -3,13 +3,13 @@ import { banOf, RULES_OF_ALL, rulesOfClient, rulesOfUser } from '@sluice/meta/ac
 import type { AccessRule } from '@sluice/meta/access/access-rule';
 import type { AccessTable, UserRecord } from '@sluice/meta/access/access-table';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import { plainAddress } from '../plain-address.ts';
 import type { AuthenticationMethod, MethodOutcome } from './authentication-chain.ts';
 import type { AdmittedClient, AuthenticationOutcome, AuthenticationRequest } from './authenticator.ts';
 import type { AccessSubject } from './authorizer.ts';
 import { parsePasswordHash } from './password-hash.ts';
 import type { KnownUser, UserSource } from './password-method.ts';
 import type { RuleSource } from './rule-authorizer.ts';
-import { plainAddress } from './scoped-rules.ts';
 import { parseScramVerifier, type ScramCredentials, type ScramVerifier } from './scram-verifier.ts';
 
 /** The users that the cluster shares, out of this node's image. */

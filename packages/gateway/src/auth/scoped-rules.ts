@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import type { AccessRule } from '@sluice/meta/access/access-rule';
+import { plainAddress } from '../plain-address.ts';
 import type { AccessSubject } from './authorizer.ts';
 import type { RuleSource } from './rule-authorizer.ts';
 
@@ -53,11 +54,3 @@ export function isWithin(list: BlockList, host: string): boolean {
   const family = isIP(address);
   return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
-
-/** An IPv4 client of a listener bound to both families is the same client. */
-export function plainAddress(host: string): string {
-  return host.toLowerCase().startsWith(MAPPED) && isIP(host.slice(MAPPED.length)) === 4
-    ? host.slice(MAPPED.length)
-    : host;
-}
-const MAPPED = '::ffff:';

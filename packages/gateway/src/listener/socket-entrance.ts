@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
+import { plainAddress } from '../plain-address.ts';
 import type { ConnectionsPerAddress } from './connections-per-address.ts';
 import { type Address, type Listener, listenOn, stopListening } from './listener.ts';
 import { takeProxyHeader } from './proxied-socket.ts';
@@ -86,7 +87,8 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       refuse(socket, 'rate');
       return;
     }
-    const own = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificate: undefined };
+    const host = plainAddress(socket.remoteAddress ?? '');
+    const own = { host, port: socket.remotePort ?? 0, certificate: undefined };
     if (!options.proxyProtocol) {
       enter(socket, own);
       return;

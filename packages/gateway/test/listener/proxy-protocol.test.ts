@@ -1,8 +1,15 @@
-import { connect, type Socket } from 'node:net';
+import { type BlockList, connect, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { crc32c } from '@sluice/common/bytes/crc32c';
+import { systemClock } from '@sluice/common/clock';
+import { banOf } from '@sluice/meta/access/access-keys';
+import type { AccessTable } from '@sluice/meta/access/access-table';
+import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import fc from 'fast-check';
 import type { AuthenticationRequest } from '../../src/auth/authenticator.ts';
+import { Bans } from '../../src/auth/cluster-access.ts';
+import { isWithin, parseAddresses } from '../../src/auth/scoped-rules.ts';
 import { proxyBodyBytes, readProxyHeader } from '../../src/listener/proxy-header.ts';
 import { RawClient } from '../doubles/raw-client.ts';
 import { TestGateway, until } from '../doubles/test-gateway.ts';
@@ -156,6 +163,19 @@ describe('a listener behind a balancer', () => {
     expect(await again.hello('again')).toMatchObject({ reasonCode: 0 });
   });
 
+  test('knows an IPv4 client by one address, however it is written: bans and rules are about it', async () => {
+    const port = await start();
+    const mapped = [...Array(10).fill(0), 0xff, 0xff, 192, 0, 2, 7, ...V6.slice(16)];
+    const client = await open(port, header(0x21, 0x21, mapped));
+    await client.hello('mapped');
+    const [request] = asked as [AuthenticationRequest];
+    const banned = { count: () => 1, ban: (key: string) => key === banOf('peerhost', '192.0.2.7') && { untilMs: 0 } };
+    const bans = new Bans(banned as unknown as AccessTable, systemClock);
+    expect(bans.authenticate(request)).toMatchObject({ reasonCode: ReasonCode.BANNED });
+    const network = parseAddresses(['192.0.2.0/24']) as { list: BlockList };
+    expect(isWithin(network.list, request.peerHost)).toBe(true);
+  });
+
   test('takes so many a second', async () => {
     const port = await start({ connectsPerSecond: 1 });
     const clients = await Promise.all([1, 2].map(() => open(port, header(0x21, 0x11, V4))));
@@ -165,4 +185,22 @@ describe('a listener behind a balancer', () => {
     const later = await open(port, header(0x21, 0x11, V4));
     expect(await later.hello('later')).toMatchObject({ reasonCode: 0 });
   });
+});
+
+const hasIpv6 = Object.values(networkInterfaces())
+  .flat()
+  .some((one) => one?.family === 'IPv6');
+(hasIpv6 ? test : test.skip)('an address has its connections over listeners of one family and of both', async () => {
+  const gateway = new TestGateway({ connectionsPerAddressMax: 1 });
+  const of = async (host: string): Promise<RawClient> =>
+    RawClient.connect((await gateway.gateway.listenTcp({ host, port: 0 })).port);
+  const first = await of('::');
+  expect(await first.hello('first')).toMatchObject({ reasonCode: 0 });
+  const second = await of('127.0.0.1');
+  await second.untilClosed();
+  expect([...gateway.gateway.connections()].map(({ peerName }) => peerName)).toEqual([
+    `127.0.0.1:${first.socket.localPort}`,
+  ]);
+  first.destroy();
+  await gateway.stop();
 });
