@@ -1,8 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterUnderTest } from '../cluster/cluster-under-test.ts';
 import { annotationQueries, type PanelQuery, panelQueries } from './dashboard-queries.ts';
 import { DemoLoad } from './demo-load.ts';
-import { type MetricFamily, metricFamilies, RARE_FAMILIES } from './metric-reference.ts';
+import {
+  METRIC_REFERENCE,
+  type MetricFamily,
+  metricFamilies,
+  RARE_FAMILIES,
+  referenceText,
+} from './metric-reference.ts';
 import { Scraper } from './scraper.ts';
 
 const DATA_MS_MAX = 60_000;
@@ -34,13 +41,24 @@ export async function checkDashboards(): Promise<DashboardOutcome> {
       queries.filter((query) => !isRare(query)),
     );
     const panels = new Set(queries.map(({ dashboard, panel }) => `${dashboard}/${panel}`)).size;
-    return { queries: queries.length, panels, empty, families: await metricFamilies(cluster) };
+    return { queries: queries.length, panels, empty, families: await familiesShown(cluster) };
   } catch (cause) {
     throw cluster.failure(cause);
   } finally {
     await load.stop();
     await scraper?.stop();
     await cluster.dispose();
+  }
+}
+
+/** A family is on a page seconds before its first series, by which its labels are known: until all are as the reference says. */
+async function familiesShown(cluster: ClusterUnderTest): Promise<MetricFamily[]> {
+  const deadlineMs = performance.now() + DATA_MS_MAX;
+  for (;;) {
+    const families = await metricFamilies(cluster);
+    const isTold = readFileSync(METRIC_REFERENCE, 'utf8') === referenceText(families);
+    if (isTold || performance.now() > deadlineMs) return families;
+    await delay(1_000);
   }
 }
 
