@@ -144,6 +144,12 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
       ),
       bug(
         'gateway/src/session/will-publisher',
+        'a gateway that is asked by the next leader does not know what it has done',
+        '    this.#last.set(partition, next);\n',
+        '',
+      ),
+      bug(
+        'gateway/src/session/will-publisher',
         'a will goes where its client may not publish',
         'if (authorizer.admit({ ...subject, isSuperuser }).mayPublish(topic, qos, retain)) return true;',
         'if (authorizer.admit({ ...subject, isSuperuser }) !== undefined) return true;',
@@ -171,12 +177,6 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
         'clients of a gateway that died are waited for without end',
         '    this.#feeds.delete(clientId);\n    this.#missed(clientId);\n',
         '    this.#feeds.delete(clientId);\n',
-      ),
-      bug(
-        'gateway/src/session/will-publisher',
-        'a gateway that is asked by the next leader does not know what it has done',
-        '    this.#last.set(partition, next);\n',
-        '',
       ),
       bug(
         'gateway/src/connection/takeover',
