@@ -4,18 +4,7 @@ import { imageDifference, type Layout, unevennessOf } from '../src/check/layout-
 import { MetadataCheck } from '../src/check/metadata-check.ts';
 import { type Delivery, type Message, QueueCheck, textOf } from '../src/check/queue-check.ts';
 import { differenceOf, SimWire } from '../src/sim-wire.ts';
-import { Violation } from '../src/simulation.ts';
-
-/** Which checker finds it; empty when none does. */
-function found(act: () => void): string {
-  try {
-    act();
-    return '';
-  } catch (cause) {
-    if (cause instanceof Violation) return cause.checker;
-    throw cause;
-  }
-}
+import { found } from './support/checker-that-finds.ts';
 
 describe('what consensus promises', () => {
   test('two leaders in one term', () => {

@@ -2,18 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { EpochCheck } from '../src/check/epoch-check.ts';
 import { RetainedCheck } from '../src/check/retained-check.ts';
 import { covers, SessionCheck, type SessionMessage } from '../src/check/session-check.ts';
-import { Violation } from '../src/simulation.ts';
-
-/** Which checker finds it; empty when none does. */
-function found(act: () => void): string {
-  try {
-    act();
-    return '';
-  } catch (cause) {
-    if (cause instanceof Violation) return cause.checker;
-    throw cause;
-  }
-}
+import { found } from './support/checker-that-finds.ts';
 
 describe('what a kept session promises', () => {
   const STREAMS = new Set(['1 d/+']);

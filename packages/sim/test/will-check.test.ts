@@ -1,17 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { WillCheck } from '../src/check/will-check.ts';
-import { Violation } from '../src/simulation.ts';
-
-/** Which checker finds it; empty when none does. */
-function found(act: () => void): string {
-  try {
-    act();
-    return '';
-  } catch (cause) {
-    if (cause instanceof Violation) return cause.checker;
-    throw cause;
-  }
-}
+import { found } from './support/checker-that-finds.ts';
 
 const SAFE = false;
 const HARMED = true;
