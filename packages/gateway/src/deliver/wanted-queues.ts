@@ -23,10 +23,14 @@ export class WantedQueues {
     if (this.#asking.has(key) || this.#isClosed) return;
     this.#asking.add(key);
     void this.#ask(name, topicFilter).then((answer) => {
-      this.#asking.delete(key);
-      if (answer !== undefined || this.#isClosed) return;
+      if (answer !== undefined || this.#isClosed) {
+        this.#asking.delete(key);
+        return;
+      }
+      // Whoever wants it meanwhile waits for the same: a timer a pair.
       const timer = setTimeout(() => {
         this.#timers.delete(timer);
+        this.#asking.delete(key);
         if (isWanted()) this.want(name, topicFilter, isWanted);
       }, WantedQueues.AGAIN_MS);
       this.#timers.add(timer);

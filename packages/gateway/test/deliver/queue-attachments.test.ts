@@ -322,6 +322,10 @@ describe('a queue that is subscribed to and does not exist', () => {
     const gone = attachments.attach({ by: 'filter', filter: 'gone' }, new Collector());
     first.detach();
     gone.detach();
+    await turn();
+    // Between two questions: it is asked again soon, for all.
+    attachments.attach(BY_FILTER, new Collector());
+    expect(wanted).toEqual(['/t/# t/#', '/gone gone']);
     await until(() => wanted.length === 3);
     expect(wanted).toEqual(['/t/# t/#', '/gone gone', '/t/# t/#']);
   });
