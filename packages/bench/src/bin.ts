@@ -6,8 +6,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { measureAgainst } from './against/against-command.ts';
 import { allHops, hopsNamed } from './hops/all-hops.ts';
 import { hopsReport, runHops } from './hops/run-hops.ts';
-import { ALL_PEERS } from './peers/all-peers.ts';
-import { SERVER_BIN, sluiceOf } from './peers/sluice.ts';
+import { ALL_PEERS, PEERS_BY_NAME, peersOn } from './peers/all-peers.ts';
+import { type Runtime, SERVER_BIN, sluiceOf } from './peers/sluice.ts';
 import { describeMachine } from './report/machine.ts';
 import { resultsOf } from './report/peer-results.ts';
 import { reportOf } from './report/report.ts';
@@ -25,6 +25,7 @@ interface Flags {
   quick?: boolean;
   workload: string[];
   peer: string[];
+  node: Runtime[];
   rounds?: number;
   json?: string;
   data: string;
@@ -48,6 +49,12 @@ const program = new Command('npm run bench --')
   .option('--quick', 'the most telling rows, under five minutes; with --workload: those, shortened')
   .option('--workload <NAME>', 'only this one; may be repeated', collect, [])
   .option('--peer <NAME>', 'only this one; may be repeated', collect, [])
+  .option(
+    '--node <NAME=PATH>',
+    'another version of Node.js, to run Sluice: sluice-1@NAME and sluice-3@NAME; may be repeated',
+    runtime,
+    [],
+  )
   .option('--rounds <N>', `how often everybody takes a turn (default: ${ROUNDS}, quick: ${QUICK_ROUNDS})`, count)
   .option('--json <FILE>', 'every figure of every round, for programs')
   .option('--data <DIR>', 'where brokers keep their data while they run', tmpdir())
@@ -74,7 +81,7 @@ async function main(flags: Flags): Promise<void> {
     return;
   }
   const isQuick = flags.quick === true;
-  const peers = chosen('peer', ALL_PEERS, flags.peer.length > 0 ? flags.peer : isQuick ? QUICK_PEERS : []);
+  const peers = peersOf(flags, isQuick);
   const present = peers.filter((peer) => peer.missing() === undefined);
   for (const peer of peers) {
     const missing = peer.missing();
@@ -114,7 +121,7 @@ async function compare(flags: Flags, commit: string): Promise<void> {
     directory,
     processes,
     json: flags.json,
-    brokerOf: (tree) => sluiceOf('sluice-1', join(tree, SERVER_BIN)),
+    brokerOf: (tree) => sluiceOf('sluice-1', { bin: join(tree, SERVER_BIN) }),
     say,
   }).catch((error: Error) => {
     say(error.message);
@@ -138,6 +145,12 @@ async function measureHops(flags: Flags, names: readonly string[]): Promise<void
   process.stdout.write(hopsReport(hops, figures, machine));
   if (flags.json !== undefined)
     await writeFile(flags.json, `${JSON.stringify({ machine, hops: figures }, undefined, 2)}\n`);
+}
+
+function peersOf(flags: Flags, isQuick: boolean): Peer[] {
+  const runtimes = flags.node.flatMap(peersOn);
+  if (flags.peer.length > 0) return chosen('peer', [...ALL_PEERS, ...PEERS_BY_NAME, ...runtimes], flags.peer);
+  return [...chosen('peer', ALL_PEERS, isQuick ? QUICK_PEERS : []), ...runtimes];
 }
 
 function workloadsOf(names: readonly string[], isQuick: boolean): Workload[] {
@@ -170,7 +183,7 @@ function cleanUpAtEnd(processes: StartedProcesses, directory: string): void {
 }
 
 function listing(): string {
-  const peers = ALL_PEERS.map((peer: Peer) => {
+  const peers = [...ALL_PEERS, ...PEERS_BY_NAME].map((peer: Peer) => {
     const missing = peer.missing();
     return `  ${peer.name.padEnd(16)} ${missing === undefined ? peer.describe() : `not installed: ${missing}`}\n`;
   });
@@ -184,6 +197,17 @@ function say(text: string): void {
 
 function collect(item: string, all: string[]): string[] {
   return [...all, ...item.split(',')];
+}
+
+/** `24=/opt/node-24/bin/node` */
+function runtime(text: string, all: Runtime[]): Runtime[] {
+  const [, name, path] = /^([\w.]{1,6})=(.+)$/.exec(text) ?? [];
+  if (name === undefined || path === undefined) {
+    throw new InvalidArgumentError(
+      'a name of at most six letters or digits, and where its node is: 24=/opt/node-24/bin/node',
+    );
+  }
+  return [...all, { name, path: resolve(path) }];
 }
 
 function count(text: string): number {

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Driver } from '@sluice/bench/load/driver';
 import { driver as mqtt } from '@sluice/bench/mqtt/mqtt-driver';
 import { AEDES } from '@sluice/bench/peers/aedes';
+import { ALL_PEERS, PEERS_BY_NAME, peersOn } from '@sluice/bench/peers/all-peers';
 import { driver as amqp } from '@sluice/bench/peers/amqp-driver';
 import { MOSQUITTO } from '@sluice/bench/peers/mosquitto';
 import { natsOf } from '@sluice/bench/peers/nats';
@@ -75,4 +76,18 @@ test('a peer that was stopped leaves no process behind', async () => {
   expect(figuresOf(family).rssBytes).toBeGreaterThan(0);
   await under.dispose();
   expect(figuresOf(family).rssBytes).toBe(0);
+});
+
+test('every peer has a name of its own that fits the head of a row', () => {
+  const names = [...ALL_PEERS, ...PEERS_BY_NAME, ...peersOn({ name: '24.9.1', path: process.execPath })].map(
+    ({ name }) => name,
+  );
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name.length).toBeLessThanOrEqual(15);
+});
+
+test('a version of Node.js that is not there leaves its peers out, and says where it was looked for', () => {
+  for (const peer of peersOn({ name: '99', path: '/nowhere/node' })) {
+    expect(peer.missing()).toBe('there is no /nowhere/node');
+  }
 });

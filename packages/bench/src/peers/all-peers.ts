@@ -4,7 +4,7 @@ import { MOSQUITTO } from './mosquitto.ts';
 import { natsOf } from './nats.ts';
 import { rabbitOf } from './rabbitmq.ts';
 import { REDIS } from './redis.ts';
-import { sluiceOf } from './sluice.ts';
+import { type Runtime, sluiceOf } from './sluice.ts';
 
 /** In the order of the tables: those that keep three copies, those that keep one, those that keep none. */
 export const ALL_PEERS: readonly Peer[] = [
@@ -20,3 +20,11 @@ export const ALL_PEERS: readonly Peer[] = [
   MOSQUITTO,
   AEDES,
 ];
+
+/** Measured only when named: other cuts of one node, which answer a question of ours and no user's. */
+export const PEERS_BY_NAME: readonly Peer[] = [sluiceOf('sluice-1-apart'), sluiceOf('sluice-1-two')];
+
+/** Sluice on another version of Node.js, beside itself. */
+export function peersOn(runtime: Runtime): Peer[] {
+  return [sluiceOf('sluice-1', { runtime }), sluiceOf('sluice-3', { runtime })];
+}
