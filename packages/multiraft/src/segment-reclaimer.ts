@@ -1,7 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
-import type { SegmentSummary } from '@sluice/storage/entry-log-contract';
+import type { LogMark, SegmentSummary } from '@sluice/storage/entry-log-contract';
 import type { ImageKeeper } from './image-keeper.ts';
 import type { NodeStorage } from './node-storage.ts';
 import type { Replica } from './replica.ts';
@@ -13,7 +13,8 @@ import type { Replica } from './replica.ts';
  * because an image covers what it did. Deleting on the consumer's position alone would let one message that nobody
  * acknowledges pin everything after it; so a segment that is mostly dead has its few live entries moved forward.
  *
- * Which entries are live is asked of the rows, and only after something has died. Messages mostly die in their order, so
+ * Which entries are live is asked of the rows, and only after something has died, or was written: what a full queue refused
+ * and what only a session's row remembers never lived, and nobody says that it died. Messages mostly die in their order, so
  * the oldest segments are always looked at; of the others a few a pass, in turn, or a long backlog would be counted anew
  * every second. The segment that is written is looked at when things are quiet: a queue that was drained must not keep
  * its last megabytes until somebody publishes again.
@@ -32,8 +33,12 @@ export class SegmentReclaimer {
   #deadBytes = 0;
   /** Nothing was noted since the last pass, yet something may be left: look once more when things are quiet. */
   #restless = true;
-  /** Something died since the segment that is written was last looked at. */
+  /** Something died, or was written, since the segment that is written was last looked at. */
   #activeMayBeDead = true;
+  /** Where the log ended with the last pass. */
+  #end: LogMark;
+  /** Segments before it were looked at since they were sealed, or wait for their turn. */
+  #unseenFrom = 0;
   /** Where the turn of the segments that are not the oldest stands. */
   #turnSegmentId = 0;
   /** Of the others, how many have not had their turn since something died. */
@@ -68,6 +73,7 @@ export class SegmentReclaimer {
     onFailed: (cause: Error) => void;
   }) {
     this.#storage = options.storage;
+    this.#end = options.storage.entryLog.mark();
     this.#imageKeeper = options.imageKeeper;
     this.#replicas = options.replicas;
     this.#logger = options.logger;
@@ -113,9 +119,21 @@ export class SegmentReclaimer {
 
   #nextPass(quiet: boolean): Promise<void> {
     const { entryLog } = this.#storage;
-    if (!quiet) return this.#run(entryLog.sealedSegments());
+    const former = this.#end;
+    this.#end = entryLog.mark();
+    const hasMoved = this.#end.segmentId !== former.segmentId || this.#end.position !== former.position;
+    if (hasMoved) this.#activeMayBeDead = true;
+    if (!quiet) return this.#run(entryLog.sealedSegments()).then(() => {});
+    if (this.#end.segmentId !== former.segmentId) return this.#runSealed(entryLog.sealedSegments());
     // Behind the last release: the file it gave back would stay for as long as nothing happens.
-    return this.#activeMayBeDead ? this.#sealDead() : entryLog.rest();
+    return this.#activeMayBeDead && !hasMoved ? this.#sealDead() : entryLog.rest();
+  }
+
+  /** What was sealed while nothing died. Those that are not worth an image alone wait for the next ones. */
+  async #runSealed(sealed: readonly SegmentSummary[]): Promise<void> {
+    const unseen = sealed.filter(({ segmentId }) => segmentId >= this.#unseenFrom);
+    if (unseen.length > SegmentReclaimer.OLDEST_LOOKED_AT) this.#othersLeft = Number.POSITIVE_INFINITY;
+    if (await this.#run(unseen)) this.#unseenFrom = this.#end.segmentId;
   }
 
   /** Ends the segment that is written when nearly all in it is dead, so that the next pass can release it. */
@@ -130,7 +148,8 @@ export class SegmentReclaimer {
     this.#restless = true;
   }
 
-  async #run(sealed: readonly SegmentSummary[]): Promise<void> {
+  /** False when what is dead is not worth the images it takes. */
+  async #run(sealed: readonly SegmentSummary[]): Promise<boolean> {
     const candidates: Candidate[] = [];
     let gain = 0;
     let alive = 0;
@@ -155,10 +174,11 @@ export class SegmentReclaimer {
       if (isEnough()) break;
       await look(segment);
     }
-    if (gain === 0 || gain < this.#imageBytesFor(candidates)) return;
+    if (gain === 0) return true;
+    if (gain < this.#imageBytesFor(candidates)) return false;
     for (const { segment } of candidates) await this.#coverByImages(segment);
     for (const { segment, live } of candidates) {
-      if (this.#stopping) return;
+      if (this.#stopping) return true;
       if (!(await this.#release(segment, live))) continue;
       this.#reclaimed.add(segment.bytes);
       this.#moved.add(live.bytes);
@@ -166,6 +186,7 @@ export class SegmentReclaimer {
     }
     this.#restless = true;
     this.#othersLeft = Number.POSITIVE_INFINITY;
+    return true;
   }
 
   /**

@@ -13,6 +13,10 @@ function everyEntry(_groupId: number, first: number, last: number): { index: num
   return Array.from({ length: last - first + 1 }, (_, i) => ({ index: first + i, bytes: MB }));
 }
 
+function spares(): string[] {
+  return (readdirSync(node.directory, { recursive: true }) as string[]).filter((name) => name.includes('spare-'));
+}
+
 beforeEach(async () => {
   node = await TestNode.create();
   node.live = everyEntry;
@@ -36,8 +40,6 @@ it('the segment that is written is given back once everything in it is dead and 
   await until(() => node.storage.entryLog.sealedSegments().length === 0, 'the sealed segment is released');
   expect(node.storage.entryLog.diskBytes).toBeLessThan(MB);
   // Its file was large enough to be written again, and nobody writes.
-  const spares = () =>
-    (readdirSync(node.directory, { recursive: true }) as string[]).filter((name) => name.includes('spare-'));
   await until(() => spares().length === 0, 'no file is kept');
 });
 
@@ -126,4 +128,18 @@ it('what belongs to a group that is not open yet is left alone, although nobody 
     'one more pass released something',
   );
   for (const index of [last - 1, last]) expect(await node.storage.entryLog.read(2, index, index, 1)).toHaveLength(1);
+});
+
+it('what was written and never lived is given back, although nobody says that it died', async () => {
+  const segmentBytes = SegmentReclaimer.SEAL_FROM_BYTES + 2 * MB;
+  await node.start(1, { segmentBytes });
+  node.live = () => [];
+  const { entryLog } = node.storage;
+  await write(segmentBytes + SegmentReclaimer.SEAL_FROM_BYTES);
+  node.host.noteDeadBytes(1);
+  await until(() => entryLog.sealedSegments().length === 0 && entryLog.diskBytes < MB, 'what is there is released');
+  await until(() => spares().length === 0, 'the reclaimer rests');
+  // More than a segment holds, and then less: a full queue refuses it all, or sessions are opened and closed.
+  await write(segmentBytes + SegmentReclaimer.SEAL_FROM_BYTES);
+  await until(() => entryLog.sealedSegments().length === 0 && entryLog.diskBytes < MB, 'what came is released as well');
 });

@@ -40,6 +40,7 @@ class OneSegment {
     };
     const entryLog = {
       groups: new Set([GROUP]),
+      mark: () => ({ segmentId: 8, position: 0 }),
       sealedSegments: () => (this.released === undefined ? [SEGMENT] : []),
       activeSegment: () => ({ segmentId: 8, bytes: 0, groups: new Map() }),
       firstIndex: () => this.firstIndex,
