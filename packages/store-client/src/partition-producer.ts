@@ -75,6 +75,8 @@ export class PartitionProducer {
    * again with all others whenever one of them is delivered from disk; the cost of an entry is small beside it.
    */
   static readonly LARGE_PAYLOAD_BYTES = 64 * 1024;
+  /** In one channel, and a batch more: a channel with much more is closed as one whose peer takes nothing. */
+  static readonly UNSENT_BYTES_MAX = 128 * 1024 * 1024;
   /** How often deadlines, patience and lost channels are looked at. */
   static readonly SWEEP_MS = 50;
   /** Between two questions for a leader nobody announces. */
@@ -245,8 +247,10 @@ export class PartitionProducer {
     else if (lane.state === 'held') this.#tryResume(lane);
   }
 
+  /** As far as the channel takes it; the rest follows with an answer, or with the next look. */
   #sendWaiting(lane: PartitionLane): void {
-    while (lane.firstWaiting !== undefined) this.#sendFirst(lane);
+    const unsentMax = PartitionProducer.UNSENT_BYTES_MAX;
+    while (lane.firstWaiting !== undefined && (lane.link?.channel.unsentBytes ?? 0) < unsentMax) this.#sendFirst(lane);
   }
 
   #sendFirst(lane: PartitionLane): void {
@@ -306,6 +310,7 @@ export class PartitionProducer {
         this.#refused(lane, link, response);
     }
     if (lane.state === 'held') this.#tryResume(lane);
+    else if (lane.state === 'flowing') this.#sendWaiting(lane);
   }
 
   #refused(lane: PartitionLane, link: AppendLink, { status, leader }: AppendAnswer): void {
@@ -451,6 +456,7 @@ export class PartitionProducer {
       this.#stalls.look(lane, nowMs);
       if (lane.head === undefined) continue;
       if (nowMs - lane.head.createdMs > this.#deadlineMs) this.#giveUpLate(lane, nowMs);
+      if (lane.state === 'flowing') this.#sendWaiting(lane);
       if (lane.state === 'asking' && nowMs >= lane.patienceUntilMs) this.#unanswered(lane, nowMs);
       isUnanswered ||= lane.head !== undefined;
     }

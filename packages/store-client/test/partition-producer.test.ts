@@ -157,6 +157,29 @@ describe('batches', () => {
     expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['stored'], [], ['stored']]);
   });
 
+  test('no more of them wait in a channel than it takes; the rest follows, in order, once there is room', async () => {
+    const channel = store.transport.to(1);
+    add('1');
+    await turn();
+    channel.unsentBytes = PartitionProducer.UNSENT_BYTES_MAX;
+    const outcomes: Outcome[] = [];
+    for (const text of ['2', '3']) {
+      outcomes.push(add(text));
+      await turn();
+    }
+    add('other', 2);
+    await turn();
+    expect(store.requests).toHaveLength(1);
+    channel.unsentBytes = 0;
+    store.answer(0, 'committed');
+    expect([store.texts(1), store.texts(2)]).toEqual([['2'], ['3']]);
+    // Nothing of its partition is under way that could be answered.
+    await until(() => store.requests.length === 4);
+    expect(store.texts(3)).toEqual(['other']);
+    for (let n = 1; n < 3; n++) store.answer(n, 'committed');
+    expect(outcomes.map(({ said }) => said)).toEqual([['stored'], ['stored']]);
+  });
+
   test('a payload may be overwritten as soon as it was added', async () => {
     const payload = Buffer.from('first');
     add(payload);

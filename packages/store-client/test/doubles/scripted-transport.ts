@@ -4,7 +4,7 @@ import type { Channel, Transport } from '@sluice/rpc/transport';
 export class ScriptedChannel<Request, Response> implements Channel<Request, Response> {
   readonly nodeId: number;
   readonly requests: Request[] = [];
-  readonly unsentBytes = 0;
+  unsentBytes = 0;
   isOpen = true;
   #listener: ((message: Response) => void) | undefined;
   #closeListener: (() => void) | undefined;
