@@ -21,7 +21,8 @@ import type { PeerSender } from './store-loop.ts';
  * groups. A node that is silent for an election timeout, or whose connection breaks, is `lost`: the host is told once and
  * acts for every group at once.
  *
- * Bounds: `UNSENT_BYTES_MAX` of entries a peer. Beyond it, as without a connection, appends are dropped and the core is told
+ * Bounds: `UNSENT_BYTES_MAX` of entries a peer, and one that is larger than `ROOM_BYTES`: dropped for its size alone, a committed
+ * place of its group could never be passed. Beyond it, as without a connection, appends are dropped and the core is told
  * (`reportUnreachable`), so that it probes when the peer answers again instead of filling a window over and over.
  */
 export class PeerLinks implements PeerSender {
@@ -42,6 +43,8 @@ export class PeerLinks implements PeerSender {
   /** For longer nobody is silent whose beats arrive: a tick is for their way. */
   static readonly BEAT_MISSED_TICKS = 4;
   static readonly UNSENT_BYTES_MAX = 64 * 1024 * 1024;
+  /** An append goes when so much, or less if it is smaller, may still wait. */
+  static readonly ROOM_BYTES = 32 * 1024 * 1024;
   /** Set aside for an append that must be read; the core closes one at this size, a larger entry travels alone. */
   static readonly READ_BYTES = 1024 * 1024;
   /** A frame is closed by the append that reaches this. */
@@ -76,7 +79,7 @@ export class PeerLinks implements PeerSender {
         bytes = 0;
         for (let i = 0; i < entries.length; i++) bytes += (entries[i] as Entry).data.length;
       }
-      if (!link.appends.open || link.unsentBytes + bytes > PeerLinks.UNSENT_BYTES_MAX) {
+      if (!link.appends.open || link.unsentBytes + Math.min(bytes, PeerLinks.ROOM_BYTES) > PeerLinks.UNSENT_BYTES_MAX) {
         this.#drop(replica, message);
         continue;
       }

@@ -245,6 +245,16 @@ describe('a peer that does not keep up', () => {
     expect(metrics.counter('sluice_raft_dropped_appends_total', '', { peer: '2' }).value).toBe(1);
   });
 
+  test('gets an entry that is larger than its bound all the same: without it the group could never go on', () => {
+    const large = replicaOf(1, [entry(1, PeerLinks.UNSENT_BYTES_MAX + 1)]);
+    links.send(large, [append(1, 1)]);
+    // Behind it the next one waits.
+    links.send(replicaOf(2, [entry(1, PeerLinks.UNSENT_BYTES_MAX + 1)]), [append(1, 1)]);
+    expect(told).toEqual(['unreachable 2']);
+    links.flush();
+    expect(wire('raft').frames.map(({ messages }) => messages.map(({ groupId }) => groupId))).toEqual([[1]]);
+  });
+
   test('whose connection breaks is lost once, and found when the way there holds', async () => {
     jest.useFakeTimers();
     try {

@@ -176,7 +176,8 @@ const mqtt = {
     about: 'Largest MQTT packet accepted; announced to MQTT 5 clients.',
     default: '10MB',
     min: KB,
-    max: 256 * MB - 1,
+    // A larger one takes a disk and a network longer than a member of a group is waited for, and its group with it.
+    max: 100 * MB,
     why: 'Room for images and documents, while a thousand of them at once still fit into memory buffers.',
   }),
   receiveMaximum: integer({

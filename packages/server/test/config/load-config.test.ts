@@ -141,7 +141,7 @@ describe('a wrong value is named with its key, its value, its origin and what is
     [
       'size range',
       yaml('mqtt:\n  maximumPacketSize: 1GB'),
-      'mqtt.maximumPacketSize = "1GB" must be between 1KB and 268435455B (sluice.yaml:2)',
+      'mqtt.maximumPacketSize = "1GB" must be between 1KB and 100MB (sluice.yaml:2)',
     ],
     [
       'duration without unit',
