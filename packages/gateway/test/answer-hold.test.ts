@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type Packet, PacketType, type SubscribePacket, type Subscription } from '@sluice/mqtt/codec/packet';
+import type { LiveRequest, LiveResponse } from '@sluice/rpc/contract/live';
 import type { StoredFilter } from '@sluice/rpc/contract/sessions';
+import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
 import { LiveRouter } from '../src/live/live-router.ts';
 import { StoredSessions } from '../src/session/stored-sessions.ts';
 import type { RawClient } from './doubles/raw-client.ts';
-import { TestGateway } from './doubles/test-gateway.ts';
+import { TestGateway, until } from './doubles/test-gateway.ts';
 
 const SUBSCRIBE: SubscribePacket = {
   type: PacketType.SUBSCRIBE,
@@ -108,6 +110,47 @@ describe('a SUBACK of a kept session', () => {
     await client.untilClosed();
     expect(client.packets.map(({ type }) => type)).toEqual(version === 5 ? [PacketType.DISCONNECT] : []);
   });
+});
+
+test('what was retained while the stores took a subscription is read, although it went live before', async () => {
+  const client = await gateway.raw();
+  await client.hello('x', { properties: { sessionExpiryIntervalS: 60 } });
+  client.send(SUBSCRIBE);
+  await stores.areAsked(1);
+  const publisher = await gateway.connect();
+  // Its streams begin behind this one.
+  await publisher.publishAsync('a', 'kept', { qos: 1, retain: true });
+  await stores.answer();
+  expect((await client.next()).type).toBe(PacketType.SUBACK);
+  expect(await client.next()).toMatchObject({ type: PacketType.PUBLISH, topic: 'a', retain: true });
+});
+
+test('for a kept session others are asked what they have given to the stores when its streams have begun', async () => {
+  const network = new InprocNetwork({ codecs: true });
+  const other = network.node(2);
+  const told: LiveRequest[] = [];
+  other.serveChannel<LiveResponse, LiveRequest>('live', (channel) =>
+    channel.onMessage((message) => {
+      told.push(message);
+      if ('version' in message) channel.send({ type: 'seen', version: message.version });
+    }),
+  );
+  await gateway.stop();
+  const place = { nodeId: 1, transport: network.node(1) };
+  gateway = await TestGateway.start({}, undefined, place, undefined, stores.sessions);
+  gateway.gateway.setPeers([1, 2]);
+  const client = await gateway.raw();
+  await client.hello('x', { properties: { sessionExpiryIntervalS: 60 } });
+  client.send(SUBSCRIBE);
+  await stores.areAsked(1);
+  const versions = (): number[] => told.flatMap((message) => ('version' in message ? [message.version] : []));
+  await until(() => versions().at(-1) === 2);
+  gateway.retained.isHeld = true;
+  await stores.answer();
+  expect((await client.next()).type).toBe(PacketType.SUBACK);
+  await until(() => gateway.retained.asked.length === 1);
+  expect(versions()).toEqual([1, 2, 3]);
+  expect(told.at(-1)).toEqual({ type: 'routes-changed', version: 3, added: [], removed: [] });
 });
 
 describe('a kept session that is taken over while the stores change its subscriptions', () => {

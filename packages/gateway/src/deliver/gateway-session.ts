@@ -8,6 +8,7 @@ import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '@sluice/queue/ses
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
+import type { RouteWaiter } from '../live/route-waiters.ts';
 import { RetainedReplay } from '../retained/retained-replay.ts';
 import type { StoredSession } from '../session/stored-session.ts';
 import type { StoredWill } from '../session/stored-will.ts';
@@ -17,12 +18,16 @@ import { QueueConsumerLink } from './queue-consumer-link.ts';
  * A session with its places in the gateway: live routes, queue attachments, running replays of retained messages. All
  * of them refer to the session, not to a connection, so that a client that takes its own session over keeps them.
  */
-export class GatewaySession extends SessionState implements LiveSubscriber {
+export class GatewaySession extends SessionState implements LiveSubscriber, RouteWaiter {
   readonly #services: GatewayServices;
   /** Made by the first: most sessions have none. */
   #queues: Map<string, QueueConsumerLink> | undefined = undefined;
   /** By filter as subscribed, in their order: there may be thousands, and each may be stopped. Undefined while none runs. */
   #replays: Map<string, RetainedReplay> | undefined;
+  /** For some of these other gateways are to be asked yet what they have given to the stores. */
+  #hasUnasked = false;
+  /** Some gateway has not answered for the first replay that is to begin. */
+  #awaitsOthers = false;
   /** The socket is over its bound: queues are asked for nothing until it is empty. */
   slow = false;
   /**
@@ -78,9 +83,9 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
 
   receive(message: PublishedMessage, subscription: LiveSubscription): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
-    if (message.retain) this.#replays?.get(subscription.topicFilter)?.overtaken(message.topic);
-    // It comes by the stream of this filter.
+    // It comes by the stream of this filter, if that begins before it.
     if (this.stored !== undefined && qos > 0 && subscription.group === undefined) return;
+    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);
     const source =
       qos > 0 && subscription.group !== undefined
         ? new SharedDelivery(this, message, subscription.topicFilter)
@@ -93,6 +98,11 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
       source,
       this.nowFor(message),
     );
+  }
+
+  /** What comes now for this subscription is newer than what may be read of its topic. */
+  overtaken(topicFilter: string, topic: string): void {
+    this.#replays?.get(topicFilter)?.overtaken(topic);
   }
 
   /** A message this member did not finish: another member gets it, or nobody. */
@@ -145,7 +155,11 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     }
     this.#stopReplay(text);
     this.#replays ??= new Map();
-    this.#replays.set(text, new RetainedReplay(request.filter, () => this.#requestTurn()));
+    const replay = new RetainedReplay(request.filter, () => this.#requestTurn());
+    this.#replays.set(text, replay);
+    // Together with its route, where that is new. What streams bring begins when they know of it, which SUBACK waits for.
+    if (this.stored === undefined) replay.askedVersion = this.#services.mesh.askForRetained();
+    else this.#hasUnasked = true;
   }
 
   unroute(subscription: SessionSubscription): void {
@@ -227,17 +241,34 @@ export class GatewaySession extends SessionState implements LiveSubscriber {
     return this.#replays !== undefined;
   }
 
-  /** Not before what was retained through this gateway, when the subscription came, is in the stores. */
+  /** Not before what was retained through any gateway, when the subscription came, is in the stores. */
   #beginReplays(): void {
-    if (this.#replays === undefined) return;
-    const { retained, retainedInFlight } = this.#services;
+    if (this.#replays === undefined || this.#awaitsOthers) return;
+    this.#askOthers();
+    const { mesh, retained, retainedInFlight } = this.#services;
     let running = 0;
     for (const replay of this.#replays.values()) {
       if (++running > REPLAYS_AT_ONCE) return;
       if (replay.hasBegun) continue;
+      // Those behind it asked later.
+      this.#awaitsOthers = mesh.waitForRetained(this, replay.askedVersion);
+      if (this.#awaitsOthers) return;
       replay.hasBegun = true;
       retainedInFlight.afterThose(() => replay.begin(retained));
     }
+  }
+
+  #askOthers(): void {
+    if (!this.#hasUnasked || this.#replays === undefined) return;
+    this.#hasUnasked = false;
+    const version = this.#services.mesh.askForRetained();
+    for (const replay of this.#replays.values()) if (replay.askedVersion === 0) replay.askedVersion = version;
+  }
+
+  /** Other gateways have answered, or were waited for long enough. */
+  routesSeen(): void {
+    this.#awaitsOthers = false;
+    this.#requestTurn();
   }
 
   #requestTurn(): void {

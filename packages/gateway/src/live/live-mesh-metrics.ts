@@ -18,6 +18,8 @@ export class LiveMeshMetrics {
   readonly receivedBytes: Counter;
   /** SUBACKs that were sent although some gateway had not said that it acts on their routes. */
   readonly unseen: Counter;
+  /** Reads of what is retained that began although some gateway had not said that the stores have what it gave them. */
+  readonly retainedUnseen: Counter;
   readonly takenOver: Counter;
   readonly #metrics: Metrics;
   readonly #dropped: Record<ForwardDrop, Counter>;
@@ -32,6 +34,10 @@ export class LiveMeshMetrics {
     this.unseen = metrics.counter(
       `${p}routes_unseen_total`,
       'Times that subscribers waited in vain for another gateway to act on their filters',
+    );
+    this.retainedUnseen = metrics.counter(
+      `${p}retained_unseen_total`,
+      'Times that subscribers waited in vain for what another gateway was about to store as retained',
     );
     this.takenOver = metrics.counter(
       'sluice_gateway_taken_over_elsewhere_total',

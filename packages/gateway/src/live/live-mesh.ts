@@ -40,9 +40,12 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
   #connected: ClientConnected[] = [];
   /** Of our routes; 0 is before the first. */
   #version = 1;
-  /** Somebody waits for this version, even if its changes cancelled each other out meanwhile. */
+  /** Somebody waits for this version, whether or not a route is new in it. */
   #awaitedVersion = 0;
+  /** SUBACKs. */
   readonly #waiters = new RouteWaiters();
+  /** Who is to read what is retained. */
+  readonly #readers = new RouteWaiters();
   #waitTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -160,8 +163,7 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     peer.opening = true;
     const channel = this.#options.transport.open<LiveRequest, LiveResponse>(peer.nodeId, 'live');
     peer.opening = false;
-    peer.outgoing = channel;
-    peer.seenVersion = 0;
+    peer.began(channel);
     channel.onMessage((message) => {
       if (peer.outgoing === channel) this.#seen(peer, message.version);
     });
@@ -217,8 +219,29 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     if (!this.active) return false;
     const version = this.#changes.size > 0 ? this.#version + 1 : this.#version;
     if (this.#seenByAll() >= version) return false;
-    this.#awaitedVersion = version;
+    this.#awaitedVersion = Math.max(this.#awaitedVersion, version);
     this.#waiters.add(waiter, version, this.#options.clock.monotonicMs() + SEEN_WAIT_MS);
+    this.#watch(SEEN_WAIT_MS);
+    return true;
+  }
+
+  /**
+   * For who has subscribed and is to read what is retained: a version that no gateway acts on yet, whether or not a route
+   * is new. Where a filter is subscribed here already, what another gateway retains in this moment went live to those who
+   * have it, and may be in the stores only later: whoever waits for this version misses it by neither way. All who ask in
+   * a turn are one question, and a gateway has one such question at a time.
+   */
+  askForRetained(): number {
+    if (!this.active) return 0;
+    this.#awaitedVersion = this.#version + 1;
+    this.#options.flusher.request(this);
+    return this.#awaitedVersion;
+  }
+
+  /** True when some gateway has not answered what `askForRetained` returned; after `STORED_WAIT_MS` none is waited for. */
+  waitForRetained(waiter: RouteWaiter, version: number): boolean {
+    if (this.#storedByAll() >= version) return false;
+    this.#readers.add(waiter, version, this.#options.clock.monotonicMs() + STORED_WAIT_MS);
     this.#watch(SEEN_WAIT_MS);
     return true;
   }
@@ -231,13 +254,24 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     return seen;
   }
 
+  #storedByAll(): number {
+    let seen = Number.POSITIVE_INFINITY;
+    for (const peer of this.#peers.values()) {
+      if (peer.outgoing !== undefined && !peer.isSilent && peer.seenVersion < seen) seen = peer.seenVersion;
+    }
+    return seen;
+  }
+
   #seen(peer: LivePeer, version: number): void {
-    peer.seen(version, this.#version, this.#options.clock.monotonicMs(), SEEN_WAIT_MS);
+    const nowMs = this.#options.clock.monotonicMs();
+    peer.seen(version, this.#version, nowMs, SEEN_WAIT_MS);
+    peer.ask(this.#version, nowMs);
     this.#release();
   }
 
   #release(): void {
     if (!this.#waiters.isEmpty) this.#waiters.seen(this.#seenByAll());
+    if (!this.#readers.isEmpty) this.#readers.seen(this.#storedByAll());
   }
 
   /** One timer for all who wait, and only while somebody does. */
@@ -249,13 +283,21 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
 
   #waitedLong(): void {
     this.#waitTimer = undefined;
-    const version = this.#waiters.overdue(this.#options.clock.monotonicMs());
+    const nowMs = this.#options.clock.monotonicMs();
+    const version = this.#waiters.overdue(nowMs);
     if (version > 0) {
       this.metrics.unseen.add();
       for (const peer of this.#peers.values()) if (peer.seenVersion < version) peer.isLate = true;
-      this.#release();
     }
-    if (!this.#waiters.isEmpty) this.#watch(WATCH_MS);
+    const unread = this.#readers.overdue(nowMs);
+    if (unread > 0) {
+      this.metrics.retainedUnseen.add();
+      for (const peer of this.#peers.values()) {
+        if (peer.outgoing !== undefined && peer.seenVersion < unread) peer.isSilent = true;
+      }
+    }
+    this.#release();
+    if (!this.#waiters.isEmpty || !this.#readers.isEmpty) this.#watch(WATCH_MS);
   }
 
   // ---- messages out
@@ -293,7 +335,11 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     this.#changes.clear();
     const version = ++this.#version;
     const nowMs = this.#options.clock.monotonicMs();
-    for (const peer of this.#peers.values()) peer.sendChanges(version, added, removed, nowMs);
+    const isQuestion = added.length === 0 && removed.length === 0;
+    for (const peer of this.#peers.values()) {
+      if (isQuestion) peer.ask(version, nowMs);
+      else peer.sendChanges(version, added, removed, nowMs);
+    }
     this.#release();
   }
 
@@ -378,6 +424,11 @@ export interface ConnectedElsewhere {
 
 /** A SUBACK waits this long for gateways that do not answer. */
 export const SEEN_WAIT_MS = 200;
+/**
+ * Who reads what is retained waits longer, with nothing held back but that: for gateways whose stores are slow to answer,
+ * because a partition has to find a leader. One that hangs costs this once, until it answers again.
+ */
+export const STORED_WAIT_MS = 2_000;
 /** How exactly that is watched while somebody waits beyond the first. */
 const WATCH_MS = 20;
 

@@ -19,8 +19,14 @@ export class LivePeer {
 
   /** Version of our routes it acts on. */
   seenVersion = 0;
+  /** The newest it was told of. */
+  #toldVersion = 0;
+  /** The newest it was told of for the sake of its answer alone. */
+  #askedVersion = 0;
   /** It let somebody wait in vain: nobody waits for it again until it has caught up, or answers in time again. */
   isLate = false;
+  /** It let somebody wait in vain who was to read what is retained: nobody does so again until it answers anything. */
+  isSilent = false;
   /** While it is late: a version whose answer is timed, 0 for none. */
   #timedVersion = 0;
   #timedSinceMs = 0;
@@ -44,6 +50,13 @@ export class LivePeer {
     return this.outgoing !== undefined && this.outgoing.unsentBytes > 2 * UNSENT_BYTES_MAX;
   }
 
+  began(channel: Channel<LiveRequest, LiveResponse>): void {
+    this.outgoing = channel;
+    this.seenVersion = 0;
+    this.#toldVersion = 0;
+    this.#askedVersion = 0;
+  }
+
   backOff(nowMs: number): void {
     this.retryAtMs = nowMs + this.backoffMs;
     this.backoffMs = Math.min(this.backoffMs * 2, BACKOFF_MS_MAX);
@@ -51,9 +64,20 @@ export class LivePeer {
 
   sendChanges(version: number, added: readonly LiveRoute[], removed: readonly LiveRoute[], nowMs: number): void {
     this.outgoing?.send({ type: 'routes-changed', version, added, removed });
+    this.#toldVersion = version;
     if (!this.isLate || this.#timedVersion !== 0) return;
     this.#timedVersion = version;
     this.#timedSinceMs = nowMs;
+  }
+
+  /**
+   * No route is new, but somebody waits for its answer. It has one such question at a time: who asks while one is under way
+   * is served by the next, which goes out with the answer. So it owes one, however long its stores take.
+   */
+  ask(version: number, nowMs: number): void {
+    if (version <= this.#toldVersion || this.seenVersion < this.#askedVersion) return;
+    this.#askedVersion = version;
+    this.sendChanges(version, [], [], nowMs);
   }
 
   /**
@@ -63,6 +87,7 @@ export class LivePeer {
   seen(version: number, newest: number, nowMs: number, timelyMs: number): void {
     this.seenVersion = Math.max(this.seenVersion, version);
     this.backoffMs = BACKOFF_MS_MIN;
+    this.isSilent = false;
     if (!this.isLate) return;
     const isTimed = this.#timedVersion !== 0 && version >= this.#timedVersion;
     if (version >= newest || (isTimed && nowMs - this.#timedSinceMs < timelyMs)) this.isLate = false;
@@ -98,6 +123,7 @@ export class LivePeer {
       if (piece.length >= PIECE_ROUTES_MAX || length >= PIECE_LENGTH_MAX) send(false);
     }
     send(true);
+    this.#toldVersion = version;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Who waits until the other gateways act on a version of this gateway's routes. In order of version and of deadline at
- * once, since both only grow: letting go costs what is let go, and no waiter has a timer of its own.
+ * once: letting go costs what is let go, and no waiter has a timer of its own. Deadlines only grow; who comes late with a
+ * version of before waits with those who came last, for one that is under way as well.
  */
 export class RouteWaiters {
   #line: Waiting[] = [];
@@ -11,7 +12,8 @@ export class RouteWaiters {
   }
 
   add(waiter: RouteWaiter, version: number, deadlineMs: number): void {
-    this.#line.push({ waiter, version, deadlineMs });
+    const newest = this.#line.at(-1)?.version ?? 0;
+    this.#line.push({ waiter, version: Math.max(version, newest), deadlineMs });
   }
 
   /** Everybody acts on `version`. */
@@ -37,10 +39,17 @@ export class RouteWaiters {
     if (this.#head === this.#line.length) {
       this.#line = [];
       this.#head = 0;
+    } else if (this.#head >= GONE_MAX && this.#head * 2 >= this.#line.length) {
+      // Where somebody always waits, those who are gone would stay for ever.
+      this.#line.splice(0, this.#head);
+      this.#head = 0;
     }
     return this.#line[this.#head];
   }
 }
+
+/** Let go and still in the line: so many, or as many as wait. */
+const GONE_MAX = 1_024;
 
 export interface RouteWaiter {
   /** Not called inside the call that made it wait. */

@@ -11,6 +11,8 @@ import type { RetainedListener, RetainedMessages, RetainedPages } from './retain
  */
 export class RetainedReplay implements RetainedListener {
   hasBegun = false;
+  /** Of the question to other gateways what they have given to the stores (`live-mesh`). */
+  askedVersion = 0;
   readonly #filter: string;
   readonly #onPage: () => void;
   #pages: RetainedPages | undefined;

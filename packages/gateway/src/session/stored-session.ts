@@ -193,6 +193,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
       this.done({ streamId, offset, isPassed: false });
       return;
     }
+    if (record.retain) this.#session.overtaken(place.filter, record.topic);
     place.held.add(offset);
     const message = new StreamMessage(this, streamId, offset, record);
     const retain = record.retain && subscription.retainAsPublished;

@@ -4,7 +4,7 @@ import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { TurnFlusher } from '@sluice/gateway/connection/turn-flusher';
 import { publishedFrom } from '@sluice/gateway/live/forwarded-message';
-import { LiveMesh } from '@sluice/gateway/live/live-mesh';
+import { LiveMesh, STORED_WAIT_MS } from '@sluice/gateway/live/live-mesh';
 import { LiveMeshMetrics } from '@sluice/gateway/live/live-mesh-metrics';
 import { UNSENT_BYTES_MAX } from '@sluice/gateway/live/live-peer';
 import { LiveRouter } from '@sluice/gateway/live/live-router';
@@ -47,6 +47,7 @@ class HeldChannel implements Channel<LiveRequest, LiveResponse> {
 }
 
 let channels: Map<number, HeldChannel>;
+let shiftMs: number;
 let metrics: PlainMetrics;
 let live: LiveRouter;
 let mesh: LiveMesh;
@@ -54,6 +55,7 @@ let accept: (channel: Channel<LiveResponse, LiveRequest>, from: number) => void;
 
 beforeEach(() => {
   channels = new Map();
+  shiftMs = 0;
   metrics = new PlainMetrics();
   live = new LiveRouter();
   const transport = {
@@ -69,7 +71,7 @@ beforeEach(() => {
     live,
     retainedInFlight: new RetainedInFlight(),
     flusher: new TurnFlusher(),
-    clock: systemClock,
+    clock: { nowMs: () => systemClock.nowMs(), monotonicMs: () => systemClock.monotonicMs() + shiftMs },
     logger: silentLogger,
     metrics: new LiveMeshMetrics(metrics),
     connectedElsewhere: () => undefined,
@@ -235,6 +237,148 @@ test('a gateway that was late once is waited for again when it answers in time, 
   await waiting;
 });
 
+describe('who is to read what is retained', () => {
+  /** What the gateways were told since they were there. */
+  const told = (nodeId: number): LiveRequest[] => channel(nodeId).sent.slice(1);
+  const changed = (version: number, ...added: LiveRoute[]): LiveRequest => ({
+    type: 'routes-changed',
+    version,
+    added,
+    removed: [],
+  });
+  const seen = (nodeId: number, version: number): void => channel(nodeId).answer({ type: 'seen', version });
+  let log: string[];
+  const wait = (name: string, version: number): boolean =>
+    mesh.waitForRetained({ routesSeen: () => log.push(name) }, version);
+
+  beforeEach(() => {
+    log = [];
+    for (const nodeId of [2, 3]) {
+      peer(nodeId);
+      seen(nodeId, 1);
+    }
+  });
+
+  test('hears from every gateway although no route is new, and all of a turn are one question', () => {
+    const version = mesh.askForRetained();
+    expect(mesh.askForRetained()).toBe(version);
+    expect([wait('a', version), wait('b', version)]).toEqual([true, true]);
+    expect(mesh.turnRequested).toBe(true);
+    mesh.takeTurn();
+    for (const nodeId of [2, 3]) expect(told(nodeId)).toEqual([changed(2)]);
+    mesh.takeTurn();
+    seen(2, 2);
+    expect(log).toEqual([]);
+    seen(3, 2);
+    expect(log).toEqual(['a', 'b']);
+    expect(wait('c', version)).toBe(false);
+    expect([told(2).length, told(3).length]).toEqual([1, 1]);
+  });
+
+  test('is answered with the routes that are new in that turn', () => {
+    live.subscribe(new RecordingSubscriber('a'), subscription('a'));
+    const version = mesh.askForRetained();
+    live.subscribe(new RecordingSubscriber('b'), subscription('b'));
+    mesh.takeTurn();
+    expect(told(2)).toEqual([changed(version, plain('a'), plain('b'))]);
+  });
+
+  test('is not forgotten for a SUBACK that waits for less', () => {
+    live.subscribe(new RecordingSubscriber('a'), subscription('a'));
+    mesh.takeTurn();
+    wait('reader', mesh.askForRetained());
+    expect(mesh.waitForRoutes({ routesSeen: () => log.push('suback') })).toBe(true);
+    mesh.takeTurn();
+    expect(told(2)).toEqual([changed(2, plain('a')), changed(3)]);
+    for (const nodeId of [2, 3]) for (const version of [2, 3]) seen(nodeId, version);
+    expect(log).toEqual(['suback', 'reader']);
+  });
+
+  test('waits behind a question that a gateway has not answered: it is asked one at a time, the others are not held up', () => {
+    const turns = [0, 1, 2, 3].map((turn) => {
+      const version = mesh.askForRetained();
+      wait(`turn ${turn}`, version);
+      mesh.takeTurn();
+      seen(3, version);
+      return version;
+    });
+    expect(turns).toEqual([2, 3, 4, 5]);
+    expect(told(2)).toEqual([changed(2)]);
+    expect(told(3).length).toBe(4);
+    seen(2, 2);
+    expect(log).toEqual(['turn 0']);
+    // Those that came meanwhile are one question.
+    expect(told(2)).toEqual([changed(2), changed(5)]);
+    seen(2, 5);
+    expect(log.slice(1)).toEqual(['turn 1', 'turn 2', 'turn 3']);
+    expect(told(2).length).toBe(2);
+  });
+
+  test('new routes are told all the same, and their answer is as good', () => {
+    mesh.askForRetained();
+    mesh.takeTurn();
+    wait('a', mesh.askForRetained());
+    mesh.takeTurn();
+    live.subscribe(new RecordingSubscriber('a'), subscription('a'));
+    mesh.takeTurn();
+    expect(told(2)).toEqual([changed(2), changed(4, plain('a'))]);
+    for (const nodeId of [2, 3]) for (const version of [2, 4]) seen(nodeId, version);
+    expect(log).toEqual(['a']);
+    expect(told(2).length).toBe(2);
+  });
+
+  test('asks a gateway anew that lost its channel with the question', () => {
+    const version = mesh.askForRetained();
+    wait('a', version);
+    mesh.takeTurn();
+    seen(3, version);
+    channel(2).close();
+    expect(log).toEqual(['a']);
+    peer(2);
+    expect(channel(2).sent).toEqual([{ type: 'routes', version: 2, filters: [] }]);
+    wait('b', mesh.askForRetained());
+    mesh.takeTurn();
+    expect(told(2)).toEqual([changed(3)]);
+    for (const nodeId of [2, 3]) seen(nodeId, 3);
+    expect(log).toEqual(['a', 'b']);
+  });
+
+  test('waits longer than a SUBACK, for a gateway that answers nothing once, and for one that answers again', async () => {
+    const unseen = (of: string): number => metrics.counter(`sluice_gateway_live_${of}_unseen_total`, '').value;
+    live.subscribe(new RecordingSubscriber('a'), subscription('a'));
+    const version = mesh.askForRetained();
+    const seenBySuback = new Promise<void>((resolve) => mesh.waitForRoutes({ routesSeen: resolve }));
+    const read = new Promise<void>((resolve) => mesh.waitForRetained({ routesSeen: resolve }, version));
+    wait('reader', version);
+    mesh.takeTurn();
+    seen(3, version);
+    await seenBySuback;
+    expect([log, unseen('routes'), unseen('retained')]).toEqual([[], 1, 0]);
+    shiftMs += STORED_WAIT_MS;
+    await read;
+    expect([log, unseen('routes'), unseen('retained')]).toEqual([['reader'], 1, 1]);
+    expect(wait('later', mesh.askForRetained())).toBe(true);
+    mesh.takeTurn();
+    seen(3, 3);
+    expect(log).toEqual(['reader', 'later']);
+    seen(2, version);
+    expect(wait('with all', 3)).toBe(true);
+    seen(2, 3);
+    expect(log.at(-1)).toBe('with all');
+  });
+
+  test('who comes with an older question than others who wait is let go with them', () => {
+    const older = mesh.askForRetained();
+    mesh.takeTurn();
+    const newer = mesh.askForRetained();
+    wait('newer', newer);
+    wait('older', older);
+    mesh.takeTurn();
+    for (const nodeId of [2, 3]) for (const version of [older, newer]) seen(nodeId, version);
+    expect(log).toEqual(['newer', 'older']);
+  });
+});
+
 test('many routes are told in pieces, and only the last of them is the version that is answered', () => {
   const subscriber = new RecordingSubscriber('a');
   for (let i = 0; i < 9_000; i++) live.subscribe(subscriber, subscription(`t/${i}`));
@@ -253,4 +397,6 @@ test('without other gateways nothing is kept for them', () => {
   for (let i = 0; i < 100; i++) live.subscribe(subscriber, subscription(`t/${i}`));
   expect([mesh.active, mesh.turnRequested]).toEqual([false, false]);
   expect(mesh.waitForRoutes({ routesSeen: () => {} })).toBe(false);
+  expect(mesh.waitForRetained({ routesSeen: () => {} }, mesh.askForRetained())).toBe(false);
+  expect(mesh.turnRequested).toBe(false);
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { MqttClient } from 'mqtt';
 import { TestCluster } from '../doubles/test-cluster.ts';
 import { collect, type Received, TestGateway, until } from '../doubles/test-gateway.ts';
 
@@ -119,30 +120,71 @@ describe('on one gateway', () => {
   });
 });
 
-test('over gateways: what another one has given to the stores, but they have not answered, is waited for', async () => {
-  const cluster = await TestCluster.start(2);
-  try {
+describe('over gateways, what another one has given to the stores, but they have not answered, is waited for', () => {
+  let cluster: TestCluster;
+  let client: MqttClient;
+  beforeEach(async () => {
+    cluster = await TestCluster.start(2);
     await until(() => cluster.at(1).gateway.counts().peers + cluster.at(2).gateway.counts().peers === 2);
+    cluster.at(2).durable.filters = ['t'];
+    client = await cluster.at(1).connect();
+  });
+  afterEach(() => cluster.stop());
+
+  /** Live it has gone out; in the stores nobody reads it before they answer. */
+  async function publishedElsewhere(): Promise<{ stored: () => void }> {
     const { durable } = cluster.at(2);
-    durable.filters = ['t'];
     const publisher = await cluster.at(2).connect();
     publisher.publish('t', 'on its way', kept);
     await until(() => durable.stored.length === 1);
-    // In the stores, and not seen by who reads before it is answered.
     const { records } = cluster.retained;
     const record = records.get('t') as Uint8Array;
     records.clear();
+    const stored = (): void => {
+      records.set('t', record);
+      durable.stored[0]?.pending.complete(0);
+    };
+    return { stored };
+  }
+
+  async function isSent(received: readonly Received[]): Promise<void> {
+    const retained = (): Received[] => received.filter(({ packet }) => packet.retain);
+    await until(() => retained().length, Boolean);
+    expect(retained()).toMatchObject([{ topic: 't', payload: 'on its way' }]);
+  }
+
+  test.each([
+    ['is new', 'elsewhere'],
+    ['lies within the filter of somebody else here', '#'],
+  ])('where the filter %s', async (_case, other) => {
+    await client.subscribeAsync(other, { qos: 1 });
+    await cluster.routesAt(2, 1);
+    await until(() => cluster.retained.asked.length === 1);
+    const { stored } = await publishedElsewhere();
     const subscriber = await cluster.at(1).connect();
     const received = collect(subscriber);
     const subscribed = subscriber.subscribeAsync('t', { qos: 1 });
-    await cluster.routesAt(2, 1);
-    expect(cluster.retained.asked).toEqual([]);
-    records.set('t', record);
-    durable.stored[0]?.pending.complete(0);
+    await cluster.routesAt(2, 2);
+    expect(cluster.retained.asked).toEqual([other]);
+    stored();
     await subscribed;
-    await count(received, 1);
-    expect(received[0]).toMatchObject({ topic: 't', payload: 'on its way' });
-  } finally {
-    await cluster.stop();
-  }
+    await isSent(received);
+  });
+
+  test.each([
+    ['somebody else here has the filter', () => cluster.at(1).connect()],
+    ['the client had the filter before', async () => client],
+  ])('where %s', async (_case, who) => {
+    await client.subscribeAsync('t', { qos: 1 });
+    await until(() => cluster.retained.asked.length === 1);
+    const { stored } = await publishedElsewhere();
+    const subscriber = await who();
+    const received = collect(subscriber);
+    await subscriber.subscribeAsync('t', { qos: 1 });
+    // Whatever its SUBSCRIBE began has begun when this is answered.
+    await subscriber.unsubscribeAsync('elsewhere');
+    expect(cluster.retained.asked).toEqual(['t']);
+    stored();
+    await isSent(received);
+  });
 });

@@ -16,7 +16,10 @@ export type LiveRequest =
    */
   | { type: 'client-connected'; clientId: string; identity: string; connectedAtMs: number };
 
-/** `version` of the routes the peer acts on, so that a SUBACK may wait until other gateways send. */
+/**
+ * `version` of the routes the peer acts on, said when what it had given to the stores as retained is answered: a SUBACK waits
+ * until other gateways send, and who reads what is retained until there is nothing on its way that was not sent.
+ */
 export type LiveResponse = { type: 'seen'; version: number };
 
 export interface LiveRoute {
