@@ -1,0 +1,88 @@
+import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
+
+/** What is retained while somebody subscribes: mistakes by which a subscriber gets it neither live nor from the stores. */
+const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({
+  name,
+  file: `packages/gateway/src/${file}.ts`,
+  find,
+  put,
+});
+
+export const RETAINED_BUGS: PlantedBugs = {
+  tests: 'packages/gateway/test/(retained/|live/live-forwarding|live/route-waiters|answer-hold)',
+  bugs: [
+    bug(
+      'deliver/gateway-session',
+      'retained messages are read before other gateways have stored theirs, where no route is new',
+      'this.#awaitsOthers = mesh.waitForRetained(this, replay.askedVersion);',
+      'this.#awaitsOthers = false;',
+    ),
+    bug(
+      'deliver/gateway-session',
+      'a kept session asks what others have stored before its streams have begun',
+      'if (this.stored === undefined) replay.askedVersion',
+      'if (this !== undefined) replay.askedVersion',
+    ),
+    bug(
+      'deliver/gateway-session',
+      'a live copy that a kept session does not send stands for what is retained',
+      '    // It comes by the stream of this filter, if',
+      '    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);\n    // It comes by the stream of this filter, if',
+    ),
+    bug(
+      'deliver/gateway-session',
+      'a retained message that came live is followed by an older one',
+      '    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);\n',
+      '',
+    ),
+    bug(
+      'live/live-mesh',
+      'a SUBACK that waits for less takes away the question of who reads retained messages',
+      'this.#awaitedVersion = Math.max(this.#awaitedVersion, version);',
+      'this.#awaitedVersion = version;',
+    ),
+    bug(
+      'live/live-mesh',
+      'what was asked while a gateway owed an answer is never asked',
+      '    peer.ask(this.#version, nowMs);\n',
+      '',
+    ),
+    bug(
+      'live/live-mesh',
+      'a gateway is told what its peer has stored before it is answered',
+      'this.#options.retainedInFlight.afterThose(() => {\n      if (peer.incoming === incoming) peer.acted(version);\n    });',
+      'if (peer.incoming === incoming) peer.acted(version);',
+    ),
+    bug(
+      'live/live-peer',
+      'questions pile up at a gateway whose stores are slow',
+      'if (version <= this.#toldVersion || this.seenVersion < this.#askedVersion) return;',
+      'if (version <= this.#toldVersion) return;',
+    ),
+    bug('live/live-peer', 'a gateway that hung once is never waited for again', '    this.isSilent = false;\n', ''),
+    bug(
+      'live/live-peer',
+      'a question that went with its channel is waited for as if it were under way',
+      '    this.#askedVersion = 0;\n',
+      '',
+    ),
+    bug(
+      'live/route-waiters',
+      'who comes late with an older question hides that newer ones are overdue',
+      'version: Math.max(version, newest), deadlineMs',
+      'version, deadlineMs',
+    ),
+    bug(
+      'live/route-waiters',
+      'a line that is made shorter loses somebody',
+      'this.#line.splice(0, this.#head);',
+      'this.#line.splice(0, this.#head + 1);',
+    ),
+    bug(
+      'retained/retained-in-flight',
+      'who waits is told by the first answer',
+      'if (oldest === undefined || oldest.count > 0) return;',
+      'if (oldest === undefined) return;',
+    ),
+  ],
+};
