@@ -86,7 +86,7 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'machine/producers',
       'the row of a forgotten producer stays',
-      '      if (producer === undefined) rows.delete(producerRowKey(id));\n      else rows',
+      '      if (producer === undefined) rows.save(producerRowKey(id), undefined);\n      else rows',
       '      if (producer !== undefined) rows',
     ),
     bug(

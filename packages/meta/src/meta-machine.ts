@@ -99,12 +99,8 @@ export class MetaMachine {
   }
 
   /** Nothing is fetched: the image is resident. */
-  neededRows(): Uint8Array[] {
-    return [];
-  }
-  furtherRows(): Uint8Array[] {
-    return [];
-  }
+  neededRows(): void {}
+  furtherRows(): void {}
 
   apply(_index: number, data: Uint8Array): MetaReply {
     const { command, stampMs } = decodeMetaCommand(data);

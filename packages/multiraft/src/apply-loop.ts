@@ -316,13 +316,13 @@ export class ApplyLoop {
     const wanted = new FetchList();
     for (const { replica, commands } of works) {
       if (commands.length === 0) continue;
-      for (const key of replica.machine.neededRows(commands)) wanted.add(rows, replica.groupId, key);
+      replica.machine.neededRows(commands, (key) => wanted.add(rows, replica.groupId, key));
     }
     await this.#patiently(() => wanted.run(this.#engine, rows));
     for (const { replica, commands } of works) {
       if (commands.length === 0) continue;
       const view = rows.view(replica.groupId);
-      for (const key of replica.machine.furtherRows(commands, view)) wanted.add(rows, replica.groupId, key);
+      replica.machine.furtherRows(commands, view, (key) => wanted.add(rows, replica.groupId, key));
     }
     await this.#patiently(() => wanted.run(this.#engine, rows));
   }

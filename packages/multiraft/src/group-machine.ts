@@ -8,12 +8,15 @@ import type { Membership } from '@sluice/raft/entry';
  * entries and never half of one.
  */
 export interface GroupMachine<Reply, Effect> {
-  neededRows(commands: readonly Uint8Array[]): readonly Uint8Array[];
-  furtherRows(commands: readonly Uint8Array[], rows: RowAccess): readonly Uint8Array[];
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void;
+  furtherRows(commands: readonly Uint8Array[], rows: RowAccess, want: WantRow): void;
   /** @throws SluiceError when the entry was written by a newer version: the group stops, it never guesses. */
   apply(index: number, command: Uint8Array, rows: RowAccess, effects: Effect[]): Reply;
   flush(rows: RowAccess): void;
 }
+
+/** Names a row to be brought, any number of times. The key is read at once and not kept. */
+export type WantRow = (key: Uint8Array) => void;
 
 /** Synchronous rows of one group; reads see earlier writes of the same batch. Only prefetched keys may be read. No key is kept. */
 export interface RowAccess {
@@ -21,8 +24,8 @@ export interface RowAccess {
   put(key: Uint8Array, value: Uint8Array): void;
   /** Under a key that no row of the group ever had. */
   create(key: Uint8Array, value: Uint8Array): void;
-  /** Of what the machine has in memory itself: nobody reads the row before the next start. */
-  save(key: Uint8Array, value: Uint8Array): void;
+  /** Of what the machine has in memory itself, once a batch: nobody reads the row before the next start. `undefined`: it is gone. */
+  save(key: Uint8Array, value: Uint8Array | undefined): void;
   delete(key: Uint8Array): void;
   /** As `delete`, of a row that was created: no other will have its key. Who looks for it all the same asks the engine. */
   end(key: Uint8Array): void;

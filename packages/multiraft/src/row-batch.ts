@@ -41,15 +41,29 @@ export class RowBatch {
     return row.value;
   }
 
-  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined, isNew = false): void {
-    const row = this.#write(groupId, key, value);
-    row.isForGood = false;
-    if (isNew) row.isNew = true;
+  /** No row ever had this key, so there is nothing to look for. */
+  create(groupId: number, key: Uint8Array, value: Uint8Array): void {
+    const row = new Row(rowId(groupId, key), value);
+    row.isNew = true;
+    row.isWritten = true;
+    this.#rows.set(row.id, row);
+    this.#written.push(row);
   }
 
-  /** The cache has no use for it: nobody reads the row, or looks for it where it was. */
-  setForGood(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#write(groupId, key, value).isForGood = true;
+  /** Nobody reads it: it is written and known nowhere. */
+  save(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    const row = new Row(rowId(groupId, key), value);
+    row.isSaved = true;
+    this.#written.push(row);
+  }
+
+  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#write(groupId, key, value);
+  }
+
+  /** Its key does not come again: nobody looks for it where it was. */
+  end(groupId: number, key: Uint8Array): void {
+    this.#write(groupId, key, undefined).isEnded = true;
   }
 
   #write(groupId: number, key: Uint8Array, value: Uint8Array | undefined): Row {
@@ -60,8 +74,8 @@ export class RowBatch {
       this.#rows.set(id, row);
     }
     row.value = value;
-    if (!row.dirty) {
-      row.dirty = true;
+    if (!row.isWritten) {
+      row.isWritten = true;
       this.#written.push(row);
     }
     return row;
@@ -74,10 +88,13 @@ export class RowBatch {
 
   /** What the engine is to write, in the order of first change; the cache has it from now on. */
   writes(): KeyValueWrite[] {
-    for (const { id, value, isNew, isForGood } of this.#written) {
-      if (isForGood) this.#cache.drop(id, value !== undefined);
+    for (let i = 0; i < this.#written.length; i++) {
+      const { id, value, isNew, isEnded, isSaved } = this.#written[i] as Row;
+      if (isSaved) continue;
+      if (isEnded) this.#cache.drop(id);
       else if (value === undefined) this.#cache.delete(id);
-      else this.#cache.set(id, value, isNew);
+      else if (isNew) this.#cache.add(id, value);
+      else this.#cache.set(id, value);
     }
     return this.#written;
   }
@@ -88,8 +105,9 @@ class Row implements KeyValueWrite {
   readonly id: string;
   value: Uint8Array | undefined;
   isNew = false;
-  isForGood = false;
-  dirty = false;
+  isEnded = false;
+  isSaved = false;
+  isWritten = false;
 
   constructor(id: string, value: Uint8Array | undefined) {
     this.id = id;
@@ -109,7 +127,7 @@ export class FetchList {
 
   add(batch: RowBatch, groupId: number, key: Uint8Array): void {
     const id = rowId(groupId, key);
-    if (this.#wanted.has(id) || batch.bring(id)) return;
+    if (batch.bring(id) || this.#wanted.has(id)) return;
     this.#wanted.add(id);
     this.#keys.push(groupKey(groupId, key));
     this.#ids.push(id);
@@ -143,16 +161,16 @@ class GroupRows implements RowAccess {
     this.#batch.set(this.#groupId, key, value);
   }
   create(key: Uint8Array, value: Uint8Array): void {
-    this.#batch.set(this.#groupId, key, value, true);
+    this.#batch.create(this.#groupId, key, value);
   }
-  save(key: Uint8Array, value: Uint8Array): void {
-    this.#batch.setForGood(this.#groupId, key, value);
+  save(key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#batch.save(this.#groupId, key, value);
   }
   delete(key: Uint8Array): void {
     this.#batch.set(this.#groupId, key, undefined);
   }
   end(key: Uint8Array): void {
-    this.#batch.setForGood(this.#groupId, key, undefined);
+    this.#batch.end(this.#groupId, key);
   }
 }
 

@@ -40,15 +40,22 @@ export class RowCache {
     return this.#youngGone.has(id) || this.#oldGone.has(id);
   }
 
-  /** `isNew`: no row ever had this name. */
-  set(id: string, value: Uint8Array, isNew = false): void {
+  set(id: string, value: Uint8Array): void {
     const before = this.#young.get(id);
-    // What is here is not among the deleted, nor is what never was.
-    if (before === undefined && !isNew) this.#comeBack(id);
-    this.#young.set(id, value);
-    if (before !== undefined) this.#youngBytes += value.length - before.length;
-    else this.#youngBytes += costOf(id, value);
+    // What is here is not among the deleted.
+    if (before === undefined) this.#comeBack(id);
     this.#old.delete(id);
+    this.#put(id, value, before === undefined ? costOf(id, value) : value.length - before.length);
+  }
+
+  /** No row ever had this name: it is not here, and not among the deleted. */
+  add(id: string, value: Uint8Array): void {
+    this.#put(id, value, costOf(id, value));
+  }
+
+  #put(id: string, value: Uint8Array, growthBytes: number): void {
+    this.#young.set(id, value);
+    this.#youngBytes += growthBytes;
     if (this.#youngBytes <= RowCache.BYTES_MAX / 2) return;
     this.#old = this.#young;
     this.#young = new Map();
@@ -56,16 +63,15 @@ export class RowCache {
   }
 
   delete(id: string): void {
-    this.drop(id, false);
+    this.drop(id);
     this.#youngGone.add(id);
     if (this.#youngGone.size < RowCache.GONE_MAX / 2) return;
     this.#oldGone = this.#youngGone;
     this.#youngGone = new Set();
   }
 
-  /** Its value is here no more. `isWritten`: it has another one, past the cache, so it is not among the deleted. */
-  drop(id: string, isWritten: boolean): void {
-    if (isWritten) this.#comeBack(id);
+  /** It is gone, and nobody will look for it. */
+  drop(id: string): void {
     const young = this.#young.get(id);
     if (young === undefined) {
       this.#old.delete(id);

@@ -19,8 +19,9 @@ class Table implements RowAccess {
     expect(this.rows.has(Buffer.from(key).toString('latin1'))).toBe(false);
     this.put(key, value);
   }
-  save(key: Uint8Array, value: Uint8Array): void {
-    this.put(key, value);
+  save(key: Uint8Array, value: Uint8Array | undefined): void {
+    if (value === undefined) this.delete(key);
+    else this.put(key, value);
   }
   delete(key: Uint8Array): void {
     this.rows.delete(Buffer.from(key).toString('latin1'));

@@ -40,9 +40,10 @@ class Partition {
     const rows = new RowBatch(this.#cache);
     const wanted = new FetchList();
     const view = rows.view(GROUP);
-    for (const key of this.#machine.neededRows(commands)) wanted.add(rows, GROUP, key);
+    const want = (key: Uint8Array): void => wanted.add(rows, GROUP, key);
+    this.#machine.neededRows(commands, want);
     await wanted.run(this.#engine, rows);
-    for (const key of this.#machine.furtherRows(commands, view)) wanted.add(rows, GROUP, key);
+    this.#machine.furtherRows(commands, view, want);
     await wanted.run(this.#engine, rows);
     stampCommand(command, ++this.#index);
     const effects: Effect[] = [];

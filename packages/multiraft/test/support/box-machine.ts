@@ -23,12 +23,8 @@ export class BoxMachine implements GroupMachine<number, never> {
     return machine;
   }
 
-  neededRows(): Uint8Array[] {
-    return [];
-  }
-  furtherRows(): Uint8Array[] {
-    return [];
-  }
+  neededRows(): void {}
+  furtherRows(): void {}
 
   apply(index: number, command: Uint8Array, rows: RowAccess): number {
     if (command[0] === 1) {

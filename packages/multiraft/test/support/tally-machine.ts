@@ -1,7 +1,7 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
-import type { GroupMachine, RowAccess } from '../../src/group-machine.ts';
+import type { GroupMachine, RowAccess, WantRow } from '../../src/group-machine.ts';
 
 /** A machine simple enough to check by hand: it adds numbers to named counters, and keeps each counter in a row. */
 export type TallyReply = { counter: number; value: number };
@@ -20,12 +20,10 @@ export class TallyMachine implements GroupMachine<TallyReply, TallyEffect> {
     return machine;
   }
 
-  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
-    return commands.filter((command) => command[0] === 1).map((command) => Uint8Array.of(1, command[1] as number));
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void {
+    for (const command of commands) if (command[0] === 1) want(Uint8Array.of(1, command[1] as number));
   }
-  furtherRows(): Uint8Array[] {
-    return [];
-  }
+  furtherRows(): void {}
 
   apply(index: number, command: Uint8Array, rows: RowAccess, effects: TallyEffect[]): TallyReply {
     if (command[0] !== 1) throw new SluiceError('COMMAND_UNKNOWN', `command kind ${command[0]} is not known here`);

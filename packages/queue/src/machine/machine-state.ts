@@ -14,9 +14,10 @@ export class MachineState {
   isTimeDirty = false;
   /** Queues changed since the last flush; also those that are gone. */
   readonly dirty: QueueState[] = [];
-  /** Queues with live records and how many, as of the last flush; and the sum: nobody walks all queues to find out. */
-  readonly filled = new Map<QueueState, number>();
+  /** Live records over all queues, as of the last flush. */
   depth = 0;
+  /** Those with live records, and those that had some when it was looked for them last: nobody walks all queues to find out. */
+  readonly #filled = new Set<QueueState>();
 
   readonly records = new RecordCursor();
   readonly settlements = new SettleCursor();
@@ -31,12 +32,28 @@ export class MachineState {
     this.dirty.push(queue);
   }
 
-  /** Brings `filled` and `depth` up to date with a queue that changed. */
+  /** Brings what is known of all queues up to date with one that changed. */
   account(queue: QueueState): void {
-    const depth = this.queues.get(queue.queueId) === queue ? queue.depth : 0;
-    this.depth += depth - (this.filled.get(queue) ?? 0);
-    if (depth > 0) this.filled.set(queue, depth);
-    else this.filled.delete(queue);
+    const isThere = this.queues.get(queue.queueId) === queue;
+    const depth = isThere ? queue.depth : 0;
+    this.depth += depth - queue.accountedDepth;
+    queue.accountedDepth = depth;
+    if (!isThere) this.#filled.delete(queue);
+    else if (depth > 0 && !queue.isListed) {
+      queue.isListed = true;
+      this.#filled.add(queue);
+    }
+  }
+
+  /** As of the last flush. One that was emptied leaves the list here: where consumers keep up each message empties its queue. */
+  *filledQueues(): IterableIterator<QueueState> {
+    for (const queue of this.#filled) {
+      if (queue.accountedDepth > 0) yield queue;
+      else {
+        queue.isListed = false;
+        this.#filled.delete(queue);
+      }
+    }
   }
 
   /** A removed queue whose last record is settled. */

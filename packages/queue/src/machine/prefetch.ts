@@ -3,8 +3,8 @@ import { COMMAND_VERSION, CommandKind } from './command-header.ts';
 import { entryIndexOfRow, IndexRow, IndexRowFlag, indexRowFlags } from './index-row.ts';
 import { decodeKeyRow } from './key-row.ts';
 import type { MachineState } from './machine-state.ts';
-import { entryRowKey, indexRowKey, indexRowKeyOnce, keyRowKey, publisherRowKey } from './row-keys.ts';
-import type { Rows } from './rows.ts';
+import { entryRowKeyOnce, indexRowKeyOnce, keyRowKey, publisherRowKey } from './row-keys.ts';
+import type { Rows, WantRow } from './rows.ts';
 import { SettleOutcome } from './settle-cursor.ts';
 
 /**
@@ -13,77 +13,69 @@ import { SettleOutcome } from './settle-cursor.ts';
  * for less, whatever entries stand together in a batch: a row that an earlier entry of the batch writes is seen there.
  * Commands of another release are passed over; `apply` says what is wrong with them.
  */
-export function neededRows(state: MachineState, commands: readonly Uint8Array[]): Uint8Array[] {
-  const keys: Uint8Array[] = [];
+export function neededRows(state: MachineState, commands: readonly Uint8Array[], want: WantRow): void {
   for (const command of commands) {
     if (command[1] !== COMMAND_VERSION) continue;
     switch (command[0]) {
       case CommandKind.RECORD_BATCH:
-        appendKeys(state, command, keys);
+        appendKeys(state, command, want);
         break;
       case CommandKind.SETTLE: {
         const settlements = state.settlements;
         settlements.reset(command);
-        while (settlements.nextRow()) keys.push(indexRowKey(settlements.queueId, settlements.rowBase));
+        while (settlements.nextRow()) want(indexRowKeyOnce(settlements.queueId, settlements.rowBase));
         break;
       }
       case CommandKind.DROP_ROWS: {
         const { queueId, rowBases } = decodeDropRows(command);
-        for (const rowBase of rowBases) keys.push(indexRowKey(queueId, rowBase));
+        for (const rowBase of rowBases) want(indexRowKeyOnce(queueId, rowBase));
         break;
       }
       case CommandKind.FORGET_PUBLISHERS:
         for (const clientId of decodeForgetPublishers(command).clientIds) {
-          keys.push(publisherRowKey(Buffer.from(clientId)));
+          want(publisherRowKey(Buffer.from(clientId)));
         }
         break;
     }
   }
-  return keys;
 }
 
 export function furtherRows(
   state: MachineState,
   commands: readonly Uint8Array[],
   rows: Pick<Rows, 'get'>,
-): Uint8Array[] {
-  const keys: Uint8Array[] = [];
+  want: WantRow,
+): void {
   for (const command of commands) {
     if (command[1] !== COMMAND_VERSION) continue;
     switch (command[0]) {
       case CommandKind.RECORD_BATCH:
-        supersededKeys(state, command, rows, keys);
+        supersededKeys(state, command, rows, want);
         break;
       case CommandKind.SETTLE:
-        settledKeys(state, command, rows, keys);
+        settledKeys(state, command, rows, want);
         break;
-      case CommandKind.DROP_ROWS: {
-        const { queueId, rowBases } = decodeDropRows(command);
-        for (const rowBase of rowBases) {
-          const row = rowBeyondItself(queueId, rowBase, rows, keys);
-          if (row !== undefined) liveKeys(queueId, row, rowBase, rowBase + row.count, keys);
-        }
+      case CommandKind.DROP_ROWS:
+        droppedKeys(command, rows, want);
         break;
-      }
     }
   }
-  return keys;
 }
 
 /** Whatever the queue is now: an earlier entry of the same batch may configure it. */
-function appendKeys(state: MachineState, command: Uint8Array, keys: Uint8Array[]): void {
+function appendKeys(state: MachineState, command: Uint8Array, want: WantRow): void {
   const records = state.records;
   records.reset(command);
   if (!records.isKeyed && !records.hasExchanges) return;
   while (records.next()) {
-    if (records.exchangeNumber !== 0) keys.push(publisherRowKey(records.publisher));
+    if (records.exchangeNumber !== 0) want(publisherRowKey(records.publisher));
     while (records.nextTarget()) {
-      if (records.keyLength >= 0) keys.push(keyRowKey(records.queueId, records.key()));
+      if (records.keyLength >= 0) want(keyRowKey(records.queueId, records.key()));
     }
   }
 }
 
-function supersededKeys(state: MachineState, command: Uint8Array, rows: Pick<Rows, 'get'>, keys: Uint8Array[]): void {
+function supersededKeys(state: MachineState, command: Uint8Array, rows: Pick<Rows, 'get'>, want: WantRow): void {
   const records = state.records;
   records.reset(command);
   if (!records.isKeyed) return;
@@ -93,42 +85,54 @@ function supersededKeys(state: MachineState, command: Uint8Array, rows: Pick<Row
       const value = rows.get(keyRowKey(records.queueId, records.key()));
       if (value === undefined) continue;
       const live = decodeKeyRow(value);
-      keys.push(indexRowKey(records.queueId, live.rowBase), entryRowKey(live.entryIndex));
+      want(indexRowKeyOnce(records.queueId, live.rowBase));
+      want(entryRowKeyOnce(live.entryIndex));
     }
   }
 }
 
-function settledKeys(state: MachineState, command: Uint8Array, rows: Pick<Rows, 'get'>, keys: Uint8Array[]): void {
+function settledKeys(state: MachineState, command: Uint8Array, rows: Pick<Rows, 'get'>, want: WantRow): void {
   const settlements = state.settlements;
+  let entryIndex = 0;
   settlements.reset(command);
   while (settlements.nextRow()) {
-    const row = rowBeyondItself(settlements.queueId, settlements.rowBase, rows, keys);
-    if (row === undefined) continue;
+    const { queueId, rowBase } = settlements;
+    const value = rows.get(indexRowKeyOnce(queueId, rowBase));
+    if (value === undefined) continue;
+    entryIndex = wantEntryOf(value, entryIndex, want);
+    if (!(indexRowFlags(value) & IndexRowFlag.KEYS)) continue;
+    const row = new IndexRow(rowBase, value);
     while (settlements.nextRange()) {
       if (settlements.outcome === SettleOutcome.RETURNED) continue;
-      liveKeys(settlements.queueId, row, settlements.from, settlements.to, keys);
+      liveKeys(queueId, row, settlements.from, settlements.to, want);
     }
   }
 }
 
-/** The row, if records in it have keys; the key of its entry's row, if it shares the entry. */
-function rowBeyondItself(
-  queueId: number,
-  rowBase: number,
-  rows: Pick<Rows, 'get'>,
-  keys: Uint8Array[],
-): IndexRow | undefined {
-  const value = rows.get(indexRowKeyOnce(queueId, rowBase));
-  if (value === undefined) return undefined;
-  const flags = indexRowFlags(value);
-  if ((flags & (IndexRowFlag.KEYS | IndexRowFlag.SHARED)) === 0) return undefined;
-  if (flags & IndexRowFlag.SHARED) keys.push(entryRowKey(entryIndexOfRow(value)));
-  return flags & IndexRowFlag.KEYS ? new IndexRow(rowBase, value) : undefined;
+function droppedKeys(command: Uint8Array, rows: Pick<Rows, 'get'>, want: WantRow): void {
+  const { queueId, rowBases } = decodeDropRows(command);
+  let entryIndex = 0;
+  for (const rowBase of rowBases) {
+    const value = rows.get(indexRowKeyOnce(queueId, rowBase));
+    if (value === undefined) continue;
+    entryIndex = wantEntryOf(value, entryIndex, want);
+    if (!(indexRowFlags(value) & IndexRowFlag.KEYS)) continue;
+    const row = new IndexRow(rowBase, value);
+    liveKeys(queueId, row, rowBase, rowBase + row.count, want);
+  }
 }
 
-function liveKeys(queueId: number, row: IndexRow, from: number, to: number, keys: Uint8Array[]): void {
+/** The row of the entry that an index row shares, unless it was named for the row before: they are mostly of one entry. */
+function wantEntryOf(value: Uint8Array, entryIndexBefore: number, want: WantRow): number {
+  if (!(indexRowFlags(value) & IndexRowFlag.SHARED)) return entryIndexBefore;
+  const entryIndex = entryIndexOfRow(value);
+  if (entryIndex !== entryIndexBefore) want(entryRowKeyOnce(entryIndex));
+  return entryIndex;
+}
+
+function liveKeys(queueId: number, row: IndexRow, from: number, to: number, want: WantRow): void {
   for (let offset = row.nextLive(from); offset !== -1 && offset < to; offset = row.nextLive(offset + 1)) {
     const key = row.keyOf(offset);
-    if (key !== undefined) keys.push(keyRowKey(queueId, key));
+    if (key !== undefined) want(keyRowKey(queueId, key));
   }
 }

@@ -61,7 +61,7 @@ export class Producers {
   flush(rows: Rows): void {
     for (const id of this.#dirty) {
       const producer = this.#known.get(id);
-      if (producer === undefined) rows.delete(producerRowKey(id));
+      if (producer === undefined) rows.save(producerRowKey(id), undefined);
       else rows.save(producerRowKey(id), encodeProducerRow(producer));
     }
     this.#dirty.clear();

@@ -15,7 +15,7 @@ import { decodeProducerRow } from './producer-row.ts';
 import { decodeQueueRow, encodeQueueRow } from './queue-row.ts';
 import type { QueueState } from './queue-state.ts';
 import { machineRowKey, queueRowKeyOnce, RowTable, tableOf } from './row-keys.ts';
-import type { Rows } from './rows.ts';
+import type { Rows, WantRow } from './rows.ts';
 
 /**
  * The replicated machine of one partition: every queue that lives in it. A million messages in memory on each replica
@@ -52,16 +52,16 @@ export class QueueMachine {
   }
 
   /**
-   * Keys of the rows that the commands name. May name one twice.
+   * The rows that the commands name.
    * @throws SluiceError for a command that cannot be read, as `apply` would.
    */
-  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
-    return neededRows(this.#state, commands);
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void {
+    neededRows(this.#state, commands, want);
   }
 
-  /** Keys of the rows that those point to; to be fetched as well before the first `apply`. May name one twice. */
-  furtherRows(commands: readonly Uint8Array[], rows: Pick<Rows, 'get'>): Uint8Array[] {
-    return furtherRows(this.#state, commands, rows);
+  /** The rows that those point to; to be fetched as well before the first `apply`. */
+  furtherRows(commands: readonly Uint8Array[], rows: Pick<Rows, 'get'>, want: WantRow): void {
+    furtherRows(this.#state, commands, rows, want);
   }
 
   /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
@@ -114,7 +114,7 @@ export class QueueMachine {
       state.account(queue);
       const key = queueRowKeyOnce(queue.queueId);
       if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue));
-      else if (!state.queues.has(queue.queueId)) rows.delete(key);
+      else if (!state.queues.has(queue.queueId)) rows.save(key, undefined);
     }
     state.dirty.length = 0;
     state.producers.flush(rows);
@@ -149,7 +149,7 @@ export class QueueMachine {
 
   /** Queues with live records, as of the last flush: of a hundred thousand queues those that anything is to be done for. */
   filledQueues(): IterableIterator<Readonly<QueueState>> {
-    return this.#state.filled.keys();
+    return this.#state.filledQueues();
   }
 
   /** Live records over all queues, as of the last flush. */

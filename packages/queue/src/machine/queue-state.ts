@@ -49,6 +49,9 @@ export class QueueState {
 
   /** Changed since the last flush. */
   isDirty = false;
+  /** Its part of the sum over all queues, and whether it is among the filled ones (`machine-state`). */
+  accountedDepth = 0;
+  isListed = false;
   /** The row of the batch that is being applied; never between two applies. */
   open: IndexRowBuilder | undefined = undefined;
 

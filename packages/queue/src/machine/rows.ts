@@ -9,9 +9,12 @@ export interface Rows {
   put(key: Uint8Array, value: Uint8Array): void;
   /** Under a key that no row ever had: one that is deleted again before it was written need not be written at all. */
   create(key: Uint8Array, value: Uint8Array): void;
-  /** Of what the machine has in memory itself: nobody reads the row before the next start. */
-  save(key: Uint8Array, value: Uint8Array): void;
+  /** Of what the machine has in memory itself, once a batch: nobody reads the row before the next start. `undefined`: it is gone. */
+  save(key: Uint8Array, value: Uint8Array | undefined): void;
   delete(key: Uint8Array): void;
   /** As `delete`, of a row that was created: no other will have its key, so nobody looks for it again. */
   end(key: Uint8Array): void;
 }
+
+/** Names a row to be fetched, any number of times. The key is read at once and not kept. */
+export type WantRow = (key: Uint8Array) => void;

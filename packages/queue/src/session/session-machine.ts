@@ -1,4 +1,4 @@
-import type { Rows } from '../machine/rows.ts';
+import type { Rows, WantRow } from '../machine/rows.ts';
 import { readU53 } from '../record/byte-cursor.ts';
 import { decodeSessionCommand, SessionCommandKind } from './command-codec.ts';
 import type {
@@ -97,27 +97,28 @@ export class SessionMachine {
     return machine;
   }
 
-  /** Commands of other tenants are passed over. May name a row twice. */
-  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
-    const keys: Uint8Array[] = [];
+  /** Commands of other tenants are passed over. */
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void {
     for (const bytes of commands) {
       const kind = bytes[0] as number;
       if (!KINDS.has(kind)) continue;
       const command = decodeSessionCommand(bytes);
       if (command.type === 'pass-session') {
-        for (const { streamId, clientId } of command.passes) keys.push(cursorRowKey(streamId, clientId));
+        for (const { streamId, clientId } of command.passes) want(cursorRowKey(streamId, clientId));
       } else if (command.type === 'expire-sessions') {
-        for (const clientId of command.clientIds) keys.push(sessionRowKey(clientId), exchangeRowKey(clientId));
+        for (const clientId of command.clientIds) {
+          want(sessionRowKey(clientId));
+          want(exchangeRowKey(clientId));
+        }
       } else if (command.type === 'exchange-session') {
         const { clientId, steps } = command;
-        keys.push(exchangeRowKey(clientId));
-        for (const step of steps) if (step.type === 'receive') keys.push(cursorRowKey(step.streamId, clientId));
+        want(exchangeRowKey(clientId));
+        for (const step of steps) if (step.type === 'receive') want(cursorRowKey(step.streamId, clientId));
       } else if ('clientId' in command) {
-        keys.push(sessionRowKey(command.clientId));
-        if (ENDING.has(command.type)) keys.push(exchangeRowKey(command.clientId));
+        want(sessionRowKey(command.clientId));
+        if (ENDING.has(command.type)) want(exchangeRowKey(command.clientId));
       }
     }
-    return keys;
   }
 
   /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */

@@ -130,8 +130,8 @@ describe('a command that cannot be applied stops the partition', () => {
     try {
       const { machine } = new MachineHarness();
       const rows = { get: () => undefined, put: () => {}, delete: () => {} };
-      machine.neededRows([bytes]);
-      machine.furtherRows([bytes], rows);
+      machine.neededRows([bytes], () => {});
+      machine.furtherRows([bytes], rows, () => {});
       machine.apply(1, bytes, rows, []);
     } catch (error) {
       if (error instanceof SluiceError) return error.code;

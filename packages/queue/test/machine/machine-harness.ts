@@ -28,8 +28,8 @@ export class MachineHarness {
   /** Applies the commands as one batch of entries; `between` runs after each. */
   turn(commands: readonly Uint8Array[], between: (applied: Applied) => void = () => {}): Applied[] {
     const rows = new TurnRows(this.engine);
-    rows.fetch(this.machine.neededRows(commands));
-    rows.fetch(this.machine.furtherRows(commands, rows));
+    this.machine.neededRows(commands, (key) => rows.fetch(key));
+    this.machine.furtherRows(commands, rows, (key) => rows.fetch(key));
     const all: Applied[] = [];
     for (const command of commands) {
       stampCommand(command, this.nowMs++);
@@ -97,11 +97,9 @@ class TurnRows implements Rows {
   constructor(engine: Map<string, Uint8Array>) {
     this.#engine = engine;
   }
-  fetch(keys: readonly Uint8Array[]): void {
-    for (const key of keys) {
-      const id = idOf(key);
-      if (!this.#seen.has(id)) this.#seen.set(id, this.#engine.get(id));
-    }
+  fetch(key: Uint8Array): void {
+    const id = idOf(key);
+    if (!this.#seen.has(id)) this.#seen.set(id, this.#engine.get(id));
   }
   get(key: Uint8Array): Uint8Array | undefined {
     assert(this.#seen.has(idOf(key)), `row ${Buffer.from(key).toString('hex')} is read and was not fetched`);
@@ -121,9 +119,10 @@ class TurnRows implements Rows {
     this.#seen.set(idOf(key), undefined);
     this.#written.add(idOf(key));
   }
-  save(key: Uint8Array, value: Uint8Array): void {
+  save(key: Uint8Array, value: Uint8Array | undefined): void {
     assert(RESIDENT.includes(tableOf(key)), 'only what the machine has in memory itself is never read again');
-    this.put(key, value);
+    if (value === undefined) this.delete(key);
+    else this.put(key, value);
   }
   end(key: Uint8Array): void {
     assert(ONCE.includes(tableOf(key)), 'only rows that are created have keys that come once');

@@ -70,7 +70,8 @@ export class MachineScript {
   #queue(queueId: number): string {
     const queue = this.#harness.machine.queue(queueId);
     if (queue === undefined) return 'unknown';
-    const { queueId: _id, name: _name, version: _version, isDirty: _dirty, open: _open, ...shown } = queue;
+    const { queueId: _id, name: _name, version: _version, isDirty: _dirty, open: _open, ...rest } = queue;
+    const { accountedDepth: _accounted, isListed: _listed, ...shown } = rest;
     return Object.entries(shown)
       .filter(([, value]) => value !== 0 && value !== false && value !== null)
       .map(([name, value]) => `${name}=${value}`)

@@ -31,7 +31,8 @@ export class SessionWorld implements StreamHost {
   run(command: SessionCommand): SessionReply {
     const bytes = encodeSessionCommand(command);
     deepEqual(decodeSessionCommand(bytes), command);
-    const asked = new Set(this.machine.neededRows([bytes]).map(text));
+    const asked = new Set<string>();
+    this.machine.neededRows([bytes], (key) => asked.add(text(key)));
     const written = new Set<string>();
     const reply = this.machine.apply(
       bytes,

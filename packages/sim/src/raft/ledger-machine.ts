@@ -1,7 +1,7 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { crc32c } from '@sluice/common/bytes/crc32c';
-import type { GroupMachine, RowAccess } from '@sluice/multiraft/group-machine';
+import type { GroupMachine, RowAccess, WantRow } from '@sluice/multiraft/group-machine';
 
 /**
  * The smallest machine that shows what consensus did: it books numbered commands, keeps a hash over everything it ever
@@ -28,13 +28,11 @@ export class LedgerMachine implements GroupMachine<LedgerReply, number> {
     }
   }
 
-  neededRows(commands: readonly Uint8Array[]): readonly Uint8Array[] {
-    return commands.map((command) => idKey(decodeCommand(command).id));
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void {
+    for (const command of commands) want(idKey(decodeCommand(command).id));
   }
 
-  furtherRows(): readonly Uint8Array[] {
-    return [];
-  }
+  furtherRows(): void {}
 
   apply(index: number, command: Uint8Array, rows: RowAccess, effects: number[]): LedgerReply {
     const { kind, id } = decodeCommand(command);

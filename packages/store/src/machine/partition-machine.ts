@@ -1,4 +1,4 @@
-import type { GroupMachine, RowAccess } from '@sluice/multiraft/group-machine';
+import type { GroupMachine, RowAccess, WantRow } from '@sluice/multiraft/group-machine';
 import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
 import { stampOf } from '@sluice/queue/machine/command-header';
 import type { Effect } from '@sluice/queue/machine/effects';
@@ -48,14 +48,13 @@ export class PartitionMachine implements GroupMachine<PartitionReply, PartitionE
     return new PartitionMachine(QueueMachine.restore(ofQueues), ofSessions);
   }
 
-  neededRows(commands: readonly Uint8Array[]): Uint8Array[] {
-    const keys = this.queues.neededRows(commands);
-    for (const key of this.sessions.neededRows(commands)) keys.push(key);
-    return keys;
+  neededRows(commands: readonly Uint8Array[], want: WantRow): void {
+    this.queues.neededRows(commands, want);
+    this.sessions.neededRows(commands, want);
   }
 
-  furtherRows(commands: readonly Uint8Array[], rows: RowAccess): Uint8Array[] {
-    return this.queues.furtherRows(commands, rows);
+  furtherRows(commands: readonly Uint8Array[], rows: RowAccess, want: WantRow): void {
+    this.queues.furtherRows(commands, rows, want);
   }
 
   /** @throws SluiceError for a command of a newer release or one that cannot be read: the partition must stop. */
