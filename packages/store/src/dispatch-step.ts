@@ -1,6 +1,6 @@
 import type { DeliveryRef } from '@sluice/queue/dispatch/dispatcher';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
-import { EncodedRecord } from '@sluice/queue/record/record-view';
+import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { IndexReader } from './index-reader.ts';
 import type { ReadEntry, RecordReader } from './record-reader.ts';
 
@@ -152,7 +152,7 @@ export class DispatchStep {
     }
     const position = this.#positions[row.n(assigned.ref.offset)] as number;
     assigned.row = row;
-    assigned.record = new EncodedRecord(entry.data, position).encoded;
+    assigned.record = encodedRecordAt(entry.data, position);
   }
 }
 

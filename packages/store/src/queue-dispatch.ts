@@ -42,10 +42,10 @@ export class QueueDispatch implements Pump {
   #again = false;
   #dueTimer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Superseded since the current step began. */
-  readonly #withdrawn = new Set<number>();
+  /** Superseded since the current step began. As the next ones: made by the first, since most queues never have any. */
+  #withdrawn: Set<number> | undefined;
   /** At the cursor or beyond it, and not to be handed out: a worker has them since a former leader, or has accepted them. */
-  readonly #passed = new Set<number>();
+  #passed: Set<number> | undefined;
   /** The current one, or one that failed: what it has assigned is not handed over yet. */
   readonly #step: DispatchStep;
   #isTroubled = false;
@@ -54,7 +54,7 @@ export class QueueDispatch implements Pump {
   #waits = false;
   #tellScheduled = false;
   /** Sent a window and not answered yet. */
-  readonly #windowsToAnswer = new Set<number>();
+  #windowsToAnswer: Set<number> | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
 
   /** What one consumer may hold unanswered, besides its window: it is in the memory of its gateway until then. */
@@ -121,8 +121,7 @@ export class QueueDispatch implements Pump {
     this.#consumers.set(consumer.dispatchId, consumer);
     this.#dispatcher.attach(consumer.dispatchId, window);
     this.#counts.rebalances++;
-    const lost: number[] = [];
-    for (const item of held) if (!this.#take(consumer, item)) lost.push(item.offset);
+    const lost = held.filter((item) => !this.#take(consumer, item)).map(({ offset }) => offset);
     // They are with its client all the same; the gateway says so as well, in a moment.
     if (lost.length > 0) this.#dispatcher.setWindow(consumer.dispatchId, Math.max(0, window - lost.length));
     if (this.#waits) consumer.waiting(true);
@@ -137,8 +136,8 @@ export class QueueDispatch implements Pump {
   #take(consumer: DispatchConsumer, { offset, rowBase, deliveryCount, sizeBytes }: HeldItem): boolean {
     const holderId = this.#dispatcher.holderOf(offset);
     if (holderId === undefined) {
-      if (offset < this.#cursor.offset || offset >= this.#cursor.tail || this.#passed.has(offset)) return false;
-      this.#passed.add(offset);
+      if (offset < this.#cursor.offset || offset >= this.#cursor.tail || this.#passed?.has(offset)) return false;
+      this.#passed = including(this.#passed, offset);
     } else if (holderId !== 0) {
       const holder = this.#consumers.get(holderId);
       if (holder === undefined || !consumer.succeeds(holder)) return false;
@@ -151,7 +150,7 @@ export class QueueDispatch implements Pump {
   /** Answered by `waiting` once what was assigned under the former window has been sent. */
   setWindow(dispatchId: number, window: number): void {
     this.#dispatcher.setWindow(dispatchId, window);
-    if (this.#consumers.has(dispatchId)) this.#windowsToAnswer.add(dispatchId);
+    if (this.#consumers.has(dispatchId)) this.#windowsToAnswer = including(this.#windowsToAnswer, dispatchId);
     this.wake();
   }
 
@@ -159,7 +158,7 @@ export class QueueDispatch implements Pump {
   detach(dispatchId: number): void {
     if (!this.#consumers.delete(dispatchId)) return;
     this.#counts.rebalances++;
-    this.#windowsToAnswer.delete(dispatchId);
+    this.#windowsToAnswer?.delete(dispatchId);
     const returned: DeliveryRef[] = [];
     this.#dispatcher.detach(dispatchId, returned);
     for (const ref of returned) this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
@@ -182,7 +181,7 @@ export class QueueDispatch implements Pump {
     if (offset >= this.#cursor.tail) return;
     const isKnown = this.#dispatcher.holderOf(offset) !== undefined;
     this.supersede(offset);
-    if (!isKnown && offset >= this.#cursor.offset) this.#passed.add(offset);
+    if (!isKnown && offset >= this.#cursor.offset) this.#passed = including(this.#passed, offset);
     this.#settles.accepted(this.queueId, rowBase, offset);
   }
 
@@ -195,7 +194,8 @@ export class QueueDispatch implements Pump {
 
   /** A newer value of its key was committed: what was not handed out yet never will be. */
   supersede(offset: number): void {
-    if (this.#dispatcher.supersede(offset) !== 'withdrawn' && this.#pumping) this.#withdrawn.add(offset);
+    const isWithdrawn = this.#dispatcher.supersede(offset) === 'withdrawn';
+    if (!isWithdrawn && this.#pumping) this.#withdrawn = including(this.#withdrawn, offset);
     this.#cursor.supersede(offset);
   }
 
@@ -298,17 +298,17 @@ export class QueueDispatch implements Pump {
   #pumped(): void {
     this.#pumping = false;
     if (this.#consumers.size === 0) this.#cursor.rest();
-    if (this.#withdrawn.size > 0) this.#withdrawn.clear();
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
     if (this.#tellsWaiting) this.#tellSoon();
   }
 
   #answerWindows(): void {
-    if (this.#windowsToAnswer.size === 0 || this.#closed) return;
+    const dispatchIds = this.#windowsToAnswer;
+    if (dispatchIds === undefined || this.#closed) return;
+    this.#windowsToAnswer = undefined;
     // What was said last, whether or not it is true any more: news would not be known as the answer.
-    for (const dispatchId of this.#windowsToAnswer) this.#consumers.get(dispatchId)?.waiting(this.#waits);
-    this.#windowsToAnswer.clear();
+    for (const dispatchId of dispatchIds) this.#consumers.get(dispatchId)?.waiting(this.#waits);
   }
 
   /** Once a turn, however often the pump ran in it. */
@@ -343,7 +343,8 @@ export class QueueDispatch implements Pump {
   async #stepReading(): Promise<boolean> {
     for (let isWhole = this.#beginStep(); !isWhole; isWhole = this.#assignAtHand()) {
       const { windowTotal } = this.#dispatcher;
-      if ((await this.#cursor.readAhead(this.#dispatcher.room(), windowTotal, this.#withdrawn)) === undefined) break;
+      const row = await this.#cursor.readAhead(this.#dispatcher.room(), windowTotal, () => this.#withdrawn);
+      if (row === undefined) break;
     }
     if (this.#step.assigned.length === 0) return false;
     await this.#readAndSend();
@@ -360,7 +361,7 @@ export class QueueDispatch implements Pump {
   async #deliverUnsent(): Promise<void> {
     this.#step.keepFor((dispatchId) => this.#consumers.has(dispatchId));
     if (this.#step.assigned.length > 0) {
-      this.#withdrawn.clear();
+      this.#withdrawn = undefined;
       await this.#readAndSend();
       this.#again = true;
     }
@@ -388,7 +389,7 @@ export class QueueDispatch implements Pump {
 
   /** What was given back comes first. False when rows have to be read for more. */
   #beginStep(): boolean {
-    if (this.#withdrawn.size > 0) this.#withdrawn.clear();
+    this.#withdrawn = undefined;
     this.#step.begin();
     if (this.#dispatcher.redeliveryCount > 0) this.#assignRedeliveries();
     return this.#dispatcher.room() === 0 || this.#step.isFull || this.#assignAtHand();
@@ -414,7 +415,7 @@ export class QueueDispatch implements Pump {
       if (this.#mayBeHeld(row.entryIndex)) return true;
       for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (step.isFull) return true;
-        if (this.#passed.size > 0 && this.#passed.delete(offset)) {
+        if (this.#passed?.delete(offset)) {
           this.#cursor.passRecord(row, offset);
           continue;
         }
@@ -461,7 +462,7 @@ export class QueueDispatch implements Pump {
   #itemOf({ dispatchId, ref, row, record }: Assigned, nowMs: number): DeliverItem | undefined {
     const { offset, rowBase, deliveryCount } = ref;
     if (!this.#consumers.has(dispatchId)) return undefined;
-    if (row === undefined || record === undefined || !row.isLive(offset) || this.#withdrawn.has(offset)) {
+    if (row === undefined || record === undefined || !row.isLive(offset) || this.#withdrawn?.has(offset)) {
       // Purged, expired or superseded since it was assigned: its place is free again.
       this.#dispatcher.supersede(offset);
       this.#dispatcher.unassign(dispatchId, offset);
@@ -495,3 +496,5 @@ export class QueueDispatch implements Pump {
 }
 
 const NOTHING: readonly HeldItem[] = [];
+/** The set is made by its first member. */
+const including = (set: Set<number> | undefined, member: number): Set<number> => (set ?? new Set()).add(member);

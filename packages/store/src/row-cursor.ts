@@ -22,7 +22,7 @@ export class RowCursor {
   /** The base of the row the next offset lies in, or the offset itself when no row is known to hold it. */
   #rowBase: number;
   /** Ascending; at most what one scan brings: so many rows, and unless it is one alone so many records. */
-  #ahead: IndexRow[] = [];
+  #ahead: IndexRow[] = NONE;
   #drops = 0;
   #recordsWanted = 0;
   /** Records of the row passed last: what the next ones are expected to hold. */
@@ -56,11 +56,13 @@ export class RowCursor {
     while (this.#ahead.length > 0) {
       const row = this.#ahead[0] as IndexRow;
       if (row.base + row.count > this.offset) return row;
-      this.#ahead.shift();
+      if (this.#ahead.length === 1) this.#ahead = NONE;
+      else this.#ahead.shift();
     }
     if (this.#rowBase >= this.tail) return undefined;
     const row = this.#index.recent(this.#queueId, this.#rowBase);
-    if (row !== undefined) this.#ahead.push(row);
+    // Not pushed: an array that grows from nothing takes room for seventeen.
+    if (row !== undefined) this.#ahead = [row];
     return row;
   }
 
@@ -68,7 +70,7 @@ export class RowCursor {
    * As `read`, as many records as there is room for, and more from read to read as long as nothing is dropped: a row may hold
    * a thousand, and decoding 64 to hand out ten would be most of the work; reading for those ten alone, that of a drain.
    */
-  readAhead(room: number, windows: number, superseded: ReadonlySet<number>): Promise<IndexRow | undefined> {
+  readAhead(room: number, windows: number, superseded: Superseded): Promise<IndexRow | undefined> {
     const recordsMax = Math.min(RowCursor.AHEAD_RECORDS_MAX, RowCursor.AHEAD_WINDOWS * windows);
     this.#recordsWanted = Math.min(recordsMax, Math.max(room, 2 * this.#recordsWanted));
     const rowsMax = Math.min(RowCursor.AHEAD_ROWS_MAX, 1 + Math.ceil(this.#recordsWanted / this.#rowRecords));
@@ -76,7 +78,7 @@ export class RowCursor {
   }
 
   /** As `atHand`, from the engine: up to `rowsMax` rows, less what was superseded since the caller's step began. */
-  async read(rowsMax: number, superseded: ReadonlySet<number>): Promise<IndexRow | undefined> {
+  async read(rowsMax: number, superseded: Superseded): Promise<IndexRow | undefined> {
     for (;;) {
       if (this.#rowBase >= this.tail) return undefined;
       const drops = this.#drops;
@@ -84,7 +86,7 @@ export class RowCursor {
       const rows = await this.#index.rowsFrom(this.#queueId, from, rowsMax, RowCursor.AHEAD_RECORDS_MAX);
       if (drops !== this.#drops) continue;
       this.#ahead = rows;
-      for (const offset of superseded) this.supersede(offset);
+      for (const offset of superseded() ?? []) this.supersede(offset);
       return rows.length === 0 ? undefined : this.atHand();
     }
   }
@@ -92,7 +94,7 @@ export class RowCursor {
   /** The row that holds the next offset, or the first one behind it, begins there. */
   seek(rowBase: number): void {
     this.#rowBase = rowBase;
-    this.#ahead = [];
+    this.#ahead = NONE;
   }
 
   /** A record of this row was handed out. */
@@ -114,7 +116,7 @@ export class RowCursor {
 
   /** Nobody is there to hand them out to. */
   rest(): void {
-    this.#ahead = [];
+    this.#ahead = NONE;
     this.#recordsWanted = 0;
   }
 
@@ -124,3 +126,9 @@ export class RowCursor {
     this.#drops++;
   }
 }
+
+/** Offsets that were superseded meanwhile, as of when it is asked. */
+export type Superseded = () => Iterable<number> | undefined;
+
+/** Never added to. */
+const NONE: IndexRow[] = [];

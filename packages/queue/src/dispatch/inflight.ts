@@ -4,7 +4,11 @@ import type { DeliveryRef } from './delivery-ref.ts';
 import type { HeapItem } from './indexed-heap.ts';
 import type { RejectedRecords } from './redelivery-queue.ts';
 
-/** Spare records kept for reuse; beyond it they are left to the collector. */
+/**
+ * Records kept for reuse, of all queues together: what one of them has just given up is near, and a spare one of each of ten
+ * thousand queues is far. Beyond the bound they are left to the collector.
+ */
+const spares: InflightRecord[] = [];
 const SPARES_MAX = 4096;
 
 /** Why a record came back: its consumer refused it, or is gone. */
@@ -44,28 +48,27 @@ export class InflightRecord implements HeapItem {
  * Everything handed out and not settled, by offset. Its size is bounded by the sum of all windows plus the bound of the
  * redelivery queue; records are reused, so a steady flow allocates nothing.
  *
- * One that is alone stands beside the map: a map that is emptied and filled again makes its table anew each time, and a
- * queue that has a message now and then would do nothing else.
+ * One that is alone stands beside the map, which is made by the second: a map that is emptied and filled again makes its
+ * table anew each time, and a queue that has a message now and then would do nothing else.
  * @hotpath
  */
 export class Inflight {
   #only: InflightRecord | undefined = undefined;
-  readonly #byOffset = new Map<number, InflightRecord>();
-  readonly #spares: InflightRecord[] = [];
+  #byOffset: Map<number, InflightRecord> | undefined = undefined;
 
   get size(): number {
-    return this.#byOffset.size + (this.#only === undefined ? 0 : 1);
+    return (this.#byOffset === undefined ? 0 : this.#byOffset.size) + (this.#only === undefined ? 0 : 1);
   }
 
   get(offset: number): InflightRecord | undefined {
     if (this.#only?.ref.offset === offset) return this.#only;
-    return this.#byOffset.size === 0 ? undefined : this.#byOffset.get(offset);
+    return this.#byOffset?.get(offset);
   }
 
   /** Records, held or waiting, that were handed out for at least the `deliveryMin`th time. */
   countDeliveredOften(deliveryMin: number): number {
     let count = this.#only !== undefined && this.#only.ref.deliveryCount >= deliveryMin ? 1 : 0;
-    for (const { ref } of this.#byOffset.values()) if (ref.deliveryCount >= deliveryMin) count++;
+    for (const { ref } of this.#byOffset?.values() ?? []) if (ref.deliveryCount >= deliveryMin) count++;
     return count;
   }
 
@@ -74,20 +77,23 @@ export class Inflight {
       this.get(ref.offset) === undefined,
       'a record is offered once: two holders of one record could both settle it',
     );
-    let record = this.#spares.pop();
+    let record = spares.pop();
     if (record === undefined) record = new InflightRecord(ref);
     else record.ref = ref;
     if (this.size === 0) this.#only = record;
-    else this.#byOffset.set(ref.offset, record);
+    else {
+      this.#byOffset ??= new Map();
+      this.#byOffset.set(ref.offset, record);
+    }
     return record;
   }
 
   /** Forgets a record that is neither held nor waiting any more. */
   remove(record: InflightRecord): void {
     if (record === this.#only) this.#only = undefined;
-    else this.#byOffset.delete(record.ref.offset);
+    else this.#byOffset?.delete(record.ref.offset);
     record.superseded = false;
     record.rejecter = undefined;
-    if (this.#spares.length < SPARES_MAX) this.#spares.push(record);
+    if (spares.length < SPARES_MAX) spares.push(record);
   }
 }

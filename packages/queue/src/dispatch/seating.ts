@@ -11,6 +11,9 @@ const SEATS_MIN = 16;
  * Consumers in join order. A seat is never given to a later consumer, so "the next after the one served last" keeps its
  * meaning while consumers come and go. When the row is full it is packed, or doubled if most seats are taken: either
  * leaves half of it empty, so a join costs amortised O(1) seats.
+ *
+ * A consumer that is alone has every turn, by whatever strategy: that is made when a second one joins. Of ten thousand queues
+ * with a worker each it would be as many trees of seats, each of them cold when its message comes.
  * @hotpath
  */
 export class Seating {
@@ -20,14 +23,16 @@ export class Seating {
   #lastServed = -1;
   #taken = 0;
   #open = 0;
-  #strategy: DispatchStrategy;
   #strategyName: DispatchStrategyName;
+  /** Undefined while nobody, or one alone, is seated. */
+  #strategy: DispatchStrategy | undefined = undefined;
+  /** Who is alone. */
+  #only: ConsumerCredit | undefined = undefined;
   readonly #prng: Prng;
 
   constructor(strategyName: DispatchStrategyName, prng: Prng) {
     this.#prng = prng;
     this.#strategyName = strategyName;
-    this.#strategy = this.#makeStrategy();
   }
 
   /** Consumers with room. */
@@ -38,7 +43,7 @@ export class Seating {
   setStrategy(strategyName: DispatchStrategyName): void {
     if (strategyName === this.#strategyName) return;
     this.#strategyName = strategyName;
-    this.#fillStrategy();
+    if (this.#strategy !== undefined) this.#fillStrategy();
   }
 
   join(consumer: ConsumerCredit): void {
@@ -46,51 +51,60 @@ export class Seating {
     consumer.seat = this.#end++;
     this.#seats[consumer.seat] = consumer;
     this.#taken++;
-    if (consumer.room > 0) {
-      this.#open++;
-      this.#strategy.open(consumer.seat, consumer.held);
-    }
+    if (consumer.room > 0) this.#open++;
+    if (this.#taken === 1) this.#only = consumer;
+    else if (this.#strategy === undefined) this.#fillStrategy();
+    else if (consumer.room > 0) this.#strategy.open(consumer.seat, consumer.held);
   }
 
   leave(consumer: ConsumerCredit, hadRoom: boolean): void {
     if (hadRoom) this.#open--;
-    this.#strategy.close(consumer.seat);
+    this.#strategy?.close(consumer.seat);
     this.#seats[consumer.seat] = undefined;
-    this.#taken--;
     consumer.seat = -1;
+    if (--this.#taken > 0) return;
+    this.#strategy = undefined;
+    this.#only = undefined;
   }
 
   /** Says that the consumer's window or what it holds changed. */
   changed(consumer: ConsumerCredit, hadRoom: boolean): void {
     if (consumer.room > 0) {
       if (!hadRoom) this.#open++;
-      this.#strategy.open(consumer.seat, consumer.held);
+      this.#strategy?.open(consumer.seat, consumer.held);
     } else if (hadRoom) {
       this.#open--;
-      this.#strategy.close(consumer.seat);
+      this.#strategy?.close(consumer.seat);
     }
   }
 
   /** Whose turn it is among those with room; the turn counts as taken. */
   pick(): ConsumerCredit | undefined {
-    const seat = this.#strategy.pick(this.#lastServed);
+    const seat = this.#pickSeat();
     if (seat === -1) return undefined;
     this.#lastServed = seat;
-    return this.#seats[seat];
+    return this.#strategy === undefined ? this.#only : this.#seats[seat];
   }
 
   /** The only consumer with room, its turn not taken. */
   onlyOpen(): ConsumerCredit {
-    return this.#seats[this.#strategy.pick(this.#lastServed)] as ConsumerCredit;
+    return this.#seats[this.#pickSeat()] as ConsumerCredit;
   }
 
   /** As `pick`, passing over one consumer. */
   pickOther(passedOver: ConsumerCredit): ConsumerCredit | undefined {
     if (passedOver.seat === -1 || passedOver.room === 0) return this.pick();
+    if (this.#strategy === undefined) return undefined;
     this.#strategy.close(passedOver.seat);
     const picked = this.pick();
     this.#strategy.open(passedOver.seat, passedOver.held);
     return picked;
+  }
+
+  /** -1 when nobody has room. */
+  #pickSeat(): number {
+    if (this.#strategy !== undefined) return this.#strategy.pick(this.#lastServed);
+    return this.#only !== undefined && this.#open > 0 ? this.#only.seat : -1;
   }
 
   #pack(): void {
@@ -108,15 +122,17 @@ export class Seating {
       if (seat === this.#lastServed) lastServed = this.#end - 1;
     }
     this.#lastServed = lastServed;
-    this.#fillStrategy();
+    if (this.#strategy !== undefined) this.#fillStrategy();
   }
 
   #fillStrategy(): void {
-    this.#strategy = this.#makeStrategy();
+    const strategy = this.#makeStrategy();
     for (let seat = 0; seat < this.#end; seat++) {
       const consumer = this.#seats[seat];
-      if (consumer !== undefined && consumer.room > 0) this.#strategy.open(seat, consumer.held);
+      if (consumer !== undefined && consumer.room > 0) strategy.open(seat, consumer.held);
     }
+    this.#strategy = strategy;
+    this.#only = undefined;
   }
 
   #makeStrategy(): DispatchStrategy {

@@ -29,6 +29,18 @@ export interface RecordView {
 /** Every read resets it first, so one serves all views. */
 const scratch = new ByteCursor();
 
+/** The bytes of the record at `start`: what a delivery passes on. A view. */
+export function encodedRecordAt(batch: Uint8Array, start: number): Uint8Array {
+  return batch.subarray(start, endOfRecord(batch, start));
+}
+
+function endOfRecord(bytes: Uint8Array, start: number): number {
+  if (bytes.length - start < 13) throw batchMalformed(`no record at ${start} of ${bytes.length} bytes`);
+  const end = start + 4 + readU32(bytes, start);
+  if (end > bytes.length || end < start + 13) throw batchMalformed(`the record at ${start} does not fit its bytes`);
+  return end;
+}
+
 /**
  * A record inside a batch, or alone as a delivery carries it (`start` 0). Variable parts lie behind each other, so the
  * first question about one of them finds them all, once.
@@ -47,12 +59,9 @@ export class EncodedRecord implements RecordView {
 
   /** @throws SluiceError `RECORD_BATCH_MALFORMED` or `BYTES_MALFORMED`, here or at a later read. */
   constructor(bytes: Uint8Array, start = 0) {
-    if (bytes.length - start < 13) throw batchMalformed(`no record at ${start} of ${bytes.length} bytes`);
-    const end = start + 4 + readU32(bytes, start);
-    if (end > bytes.length || end < start + 13) throw batchMalformed(`the record at ${start} does not fit its bytes`);
     this.#bytes = bytes;
     this.#start = start;
-    this.#end = end;
+    this.#end = endOfRecord(bytes, start);
     this.#flags = bytes[start + 4] as number;
   }
 

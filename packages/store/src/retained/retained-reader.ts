@@ -1,7 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import { EncodedRecord } from '@sluice/queue/record/record-view';
+import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { KeyedPlace } from '../index-reader.ts';
 import type { Partition } from '../partition.ts';
 import type { RecordReader } from '../record-reader.ts';
@@ -181,7 +181,7 @@ export class RetainedReader {
     const positions = entry.positions(RETAINED_QUEUE_ID, row.rejectedSlots, false);
     for (const offset of live) {
       // A copy: a page of messages from as many entries would keep all of those in memory.
-      page.add(new EncodedRecord(entry.data, positions[row.n(offset)] as number).encoded.slice());
+      page.add(encodedRecordAt(entry.data, positions[row.n(offset)] as number).slice());
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { BATCH_RECORDS_MAX } from '@sluice/queue/record/record-format';
-import { EncodedRecord } from '@sluice/queue/record/record-view';
+import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { Cursor } from '@sluice/queue/session/cursor';
 import type { StreamDelivery } from '@sluice/rpc/contract/sessions';
 import type { IndexReader } from '../index-reader.ts';
@@ -144,7 +144,7 @@ export class SessionFeed {
       const { streamId, offset, position } = this.#ready[taken++] as Place;
       const reader = this.#readers.get(streamId);
       if (reader === undefined || reader.cursor.isPassed(offset)) continue;
-      const record = new EncodedRecord(batch, position).encoded;
+      const record = encodedRecordAt(batch, position);
       deliveries.push({ streamId, offset, record });
       reader.outstanding.add(offset);
       this.#outstanding++;
@@ -268,4 +268,4 @@ interface Place {
   position: number;
 }
 
-const NOTHING: ReadonlySet<number> = new Set();
+const NOTHING = (): undefined => undefined;
