@@ -5,9 +5,12 @@ export class CuttableProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cut = false;
+  /** Connections there have been, whether or not anything came through. */
+  accepted = 0;
 
   constructor(target: number) {
     this.#server = createServer((near) => {
+      this.accepted++;
       const far = connect(target, '127.0.0.1');
       this.#join(near, far);
       this.#join(far, near);
