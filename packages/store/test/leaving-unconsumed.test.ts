@@ -28,7 +28,8 @@ describe('purge', () => {
       store.engine.holdWrites();
       await store.publish(1, ['2']);
       const looking = look();
-      setTimeout(() => store.engine.release(), 30);
+      await rest();
+      store.engine.release();
       expect([['1', '2'], 3]).toContainEqual(await looking);
     }
   });

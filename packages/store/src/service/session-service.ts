@@ -37,6 +37,7 @@ export class SessionService implements WillGateways {
   readonly #returns: GatewayReturns;
   #waiting: SeenWaiter[] = [];
   #looksSoon = false;
+  #isStopped = false;
   /** While somebody waits. */
   #timer: NodeJS.Timeout | undefined;
 
@@ -112,6 +113,7 @@ export class SessionService implements WillGateways {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#waiting = [];
+    this.#isStopped = true;
   }
 
   #handle(gateway: SessionGateway, request: SessionsRequest): void {
@@ -270,6 +272,8 @@ export class SessionService implements WillGateways {
   }
 
   #whenSeen(partition: Partition, version: number, then: () => void): void {
+    // The log may go on for a moment beyond the store.
+    if (this.#isStopped) return;
     const untilMs = Math.max(this.#clock.monotonicMs() + SessionService.SEEN_MS_MAX, this.#returnsUntilMs());
     this.#waiting.push({ partition, version, untilMs, isExtended: false, then });
     // The news of a stream that begins with this entry follows in this turn.
