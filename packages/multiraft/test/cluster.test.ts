@@ -1,12 +1,14 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { TestCluster } from './support/test-cluster.ts';
 import { until } from './support/test-node.ts';
+import { ticksStand } from './support/ticks.ts';
 
 let cluster: TestCluster;
 beforeEach(async () => {
   cluster = await TestCluster.create();
 });
 afterEach(async () => {
+  jest.restoreAllMocks();
   await cluster.remove();
 });
 
@@ -42,7 +44,7 @@ describe('groups over three nodes', () => {
     }
   });
 
-  test('a killed leader is replaced long before an election timeout', async () => {
+  test('a killed leader is replaced before any election timeout', async () => {
     await cluster.start(3, 4);
     for (const groupId of [1, 2, 3, 4]) await cluster.leader(groupId);
     const gone = (await cluster.leader(1)).nodeId;
@@ -50,10 +52,9 @@ describe('groups over three nodes', () => {
       () => [...cluster.members.values()].every(({ host }) => [1, 2, 3, 4].every((g) => host.leaderOf(g) !== 0)),
       'everybody knows the leaders',
     );
-    const startedMs = performance.now();
+    ticksStand();
     await cluster.kill(gone);
     for (const groupId of [1, 2, 3, 4]) await cluster.leader(groupId);
-    expect(performance.now() - startedMs).toBeLessThan(900);
   });
 
   test('a node alone of three answers nothing', async () => {
