@@ -54,7 +54,10 @@ function graceUntil(): { begun(): number; end(): void } {
   jest.replaceProperty(Resumption, 'GRACE_MS', 3_600_000 as typeof Resumption.GRACE_MS);
   const timers = jest.spyOn(globalThis, 'setTimeout');
   const graces = () => timers.mock.calls.filter(([, ms]) => ms === Resumption.GRACE_MS);
-  return { begun: () => graces().length, end: () => graces().forEach(([over]) => over()) };
+  const end = (): void => {
+    for (const [over] of graces()) over();
+  };
+  return { begun: () => graces().length, end };
 }
 
 const sorted = (...workers: TestWorker[]): string[] => workers.flatMap(({ texts }) => texts).sort();
