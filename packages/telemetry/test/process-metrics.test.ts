@@ -31,6 +31,7 @@ test('the process tells of itself under our own prefix', async () => {
 
 test('a held event loop shows as lag', async () => {
   const metrics = new PrometheusMetrics();
+  const startedMs = performance.now();
   const about = new ProcessMetrics(metrics, { version: '', commit: '' });
   try {
     let longest = 0;
@@ -41,7 +42,8 @@ test('a held event loop shows as lag', async () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
       longest = maximum(parseExposition(await metrics.page()).get('sluice_process_event_loop_lag_seconds'));
     }
-    expect(longest).toBeLessThan(30);
+    // In seconds.
+    expect(longest * 1_000).toBeLessThan(performance.now() - startedMs);
   } finally {
     about.close();
   }

@@ -14,14 +14,19 @@ import { MemoryQueues } from './memory-queues.ts';
 import { MemoryRetained } from './memory-retained.ts';
 import { RawClient } from './raw-client.ts';
 
-/** Wall and monotonic time that a test may push forward; it runs with real time otherwise. */
+/** Wall and monotonic time that a test may push forward; it runs with real time otherwise, unless it is told to stand. */
 export class ShiftedClock implements Clock {
   shiftMs = 0;
+  #standing: { wallMs: number; monotonicMs: number } | undefined;
   nowMs(): number {
-    return systemClock.nowMs() + this.shiftMs;
+    return (this.#standing?.wallMs ?? systemClock.nowMs()) + this.shiftMs;
   }
   monotonicMs(): number {
-    return systemClock.monotonicMs() + this.shiftMs;
+    return (this.#standing?.monotonicMs ?? systemClock.monotonicMs()) + this.shiftMs;
+  }
+  /** From now on it goes only where it is pushed. */
+  stand(): void {
+    this.#standing = { wallMs: systemClock.nowMs(), monotonicMs: Math.round(systemClock.monotonicMs()) };
   }
 }
 
