@@ -16,7 +16,8 @@ export class GatheredRows {
       const row = batch[i] as KeyValueWrite;
       const id = row.id ?? textOf(row.key);
       const table = this.#tableOf(id);
-      const before = table.get(id);
+      // What is new is nowhere.
+      const before = row.isNew === true && row.value !== undefined ? undefined : table.get(id);
       const isNew = row.isNew === true || before?.isNew === true;
       if (row.value === undefined && isNew) {
         if (before !== undefined) this.#drop(table, id, before);

@@ -154,24 +154,25 @@ export class AttachedQueue implements QueueAttachment {
     if (this.#detached || queueId === undefined) return;
     this.#split.delivered(draw.part, items.length);
     const { partition } = draw;
-    this.#consumer.deliver(
-      items.map((item): DrawnDelivery => {
-        const delivery: DrawnDelivery = {
-          queueId,
-          partition,
-          offset: item.offset,
-          rowBase: item.rowBase,
-          deliveryCount: item.deliveryCount,
-          record: new EncodedRecord(item.record),
-          draw,
-          isHeld: false,
-          previous: undefined,
-          next: undefined,
-        };
-        draw.held.add(delivery);
-        return delivery;
-      }),
-    );
+    const deliveries = new Array<DrawnDelivery>(items.length);
+    for (let i = 0; i < items.length; i++) {
+      const item = items[i] as DeliverItem;
+      const delivery: DrawnDelivery = {
+        queueId,
+        partition,
+        offset: item.offset,
+        rowBase: item.rowBase,
+        deliveryCount: item.deliveryCount,
+        record: new EncodedRecord(item.record),
+        draw,
+        isHeld: false,
+        previous: undefined,
+        next: undefined,
+      };
+      draw.held.add(delivery);
+      deliveries[i] = delivery;
+    }
+    this.#consumer.deliver(deliveries);
   }
 
   waiting(draw: PartitionDraw, isWaiting: boolean): void {
