@@ -1,6 +1,9 @@
 /**
  * Proposals of this leader that wait for their entry to be applied, by index. An entry at that index of another term is
  * somebody else's: the proposal was lost with the leadership, and is reported as such, never as done.
+ *
+ * The tables that a map has outgrown name what was in it, and each names the next. What is taken is therefore emptied:
+ * when such a table is old garbage, which is looked for seldom, all proposals ever after would stay in memory with it.
  */
 export class PendingProposals {
   readonly #byIndex = new Map<number, Pending>();
@@ -19,7 +22,7 @@ export class PendingProposals {
     const pending = this.#byIndex.get(index);
     if (pending === undefined) return undefined;
     this.#byIndex.delete(index);
-    return { token: pending.token, lost: pending.term !== term, proposedMs: pending.proposedMs };
+    return { token: takeToken(pending), lost: pending.term !== term, proposedMs: pending.proposedMs };
   }
 
   /**
@@ -31,17 +34,23 @@ export class PendingProposals {
     for (const [index, pending] of this.#byIndex) {
       if (pending.term >= term) continue;
       this.#byIndex.delete(index);
-      tokens.push(pending.token);
+      tokens.push(takeToken(pending));
     }
     return tokens;
   }
 
   /** Empties it; the tokens in index order. */
   takeAll(): unknown[] {
-    const tokens = [...this.#byIndex.values()].map((pending) => pending.token);
+    const tokens = [...this.#byIndex.values()].map(takeToken);
     this.#byIndex.clear();
     return tokens;
   }
+}
+
+function takeToken(pending: Pending): unknown {
+  const { token } = pending;
+  pending.token = undefined;
+  return token;
 }
 
 interface Pending {

@@ -73,6 +73,15 @@ export class PartitionLane {
     batch.behind = undefined;
   }
 
+  /**
+   * Its publishers were told. A table that a map has outgrown names it still, and as old garbage would keep in memory what it
+   * leads to.
+   */
+  forget(batch: UnansweredBatch): void {
+    batch.bytes = NO_BYTES;
+    batch.completions = NO_COMPLETIONS;
+  }
+
   /** Says in `firstWaiting` what it comes after, as things are now. */
   writeOrigin(producer: number): void {
     const batch = this.firstWaiting as UnansweredBatch;
@@ -118,10 +127,13 @@ export class PartitionLane {
   }
 }
 
+const NO_BYTES = new Uint8Array(0);
+const NO_COMPLETIONS: readonly RecordCompletion[] = [];
+
 export interface UnansweredBatch {
   readonly lane: PartitionLane;
   bytes: Uint8Array;
-  readonly completions: readonly RecordCompletion[];
+  completions: readonly RecordCompletion[];
   readonly createdMs: number;
   /** Its place among all batches of the lane, from 1 on; for ever. */
   number: number;

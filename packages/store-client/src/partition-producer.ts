@@ -442,6 +442,7 @@ export class PartitionProducer {
 
   #release(batch: UnansweredBatch): void {
     this.#bufferedBytes -= batch.bytes.length;
+    batch.lane.forget(batch);
     assert(this.#bufferedBytes > -this.#bufferBytesMax, 'what is released was counted before');
     if (!this.#congested || this.#bufferedBytes > this.#bufferBytesMax / 2) return;
     this.#congested = false;

@@ -16,3 +16,17 @@ test('a batch that was answered does not know those behind it: as garbage it wou
   lane.removeStored(first);
   expect([first.behind, lane.head, lane.firstWaiting]).toEqual([undefined, third, third]);
 });
+
+test('a batch whose publishers were told leads to nothing any more', () => {
+  const lane = new PartitionLane(1);
+  const completions = [{ recordStored: () => {}, recordFailed: () => {} }];
+  const links = { before: undefined, behind: undefined };
+  const batch: UnansweredBatch = {
+    ...{ lane, bytes: new Uint8Array(8), completions, createdMs: 0, number: 0, sequence: 0, attempts: 0 },
+    ...links,
+  };
+  lane.append(batch);
+  lane.removeStored(batch);
+  lane.forget(batch);
+  expect([batch.bytes.length, batch.completions]).toEqual([0, []]);
+});

@@ -21,10 +21,10 @@ export class RecordReader {
   /** Of what is kept, that reads of several entries bring together: or the first were gone before they are used. */
   readonly #aheadBytesMax: number;
   #aheadBytes = 0;
-  readonly #groups = new Map<number, Map<number, ReadEntry>>();
+  readonly #groups = new Map<number, Map<number, KeptEntry>>();
   /** By age: a hit moves an entry to the end. */
-  #oldest: ReadEntry | undefined;
-  #newest: ReadEntry | undefined;
+  #oldest: KeptEntry | undefined;
+  #newest: KeptEntry | undefined;
   #bytes = 0;
   readonly #hits: Counter;
   readonly #misses: Counter;
@@ -51,26 +51,26 @@ export class RecordReader {
 
   /** Nothing of it will be delivered any more. */
   forget(groupId: number, index: number): void {
-    const entry = this.#groups.get(groupId)?.get(index);
-    if (entry !== undefined) this.#drop(entry);
+    const kept = this.#groups.get(groupId)?.get(index);
+    if (kept !== undefined) this.#drop(kept);
   }
 
   /** The group's log begins anew here, or is gone: nothing of it may be taken for what is in it now. */
   forgetGroup(groupId: number): void {
-    for (const entry of [...(this.#groups.get(groupId)?.values() ?? [])]) this.#drop(entry);
+    for (const kept of [...(this.#groups.get(groupId)?.values() ?? [])]) this.#drop(kept);
     this.#groups.delete(groupId);
   }
 
   /** In memory, or undefined. */
   recent(groupId: number, index: number): ReadEntry | undefined {
-    const entry = this.#groups.get(groupId)?.get(index);
-    if (entry === undefined) return undefined;
+    const kept = this.#groups.get(groupId)?.get(index);
+    if (kept === undefined) return undefined;
     this.#hits.add();
-    if (entry !== this.#newest) {
-      this.#unlink(entry);
-      this.#link(entry);
+    if (kept !== this.#newest) {
+      this.#unlink(kept);
+      this.#link(kept);
     }
-    return entry;
+    return kept.entry;
   }
 
   /** In memory, without being used. */
@@ -126,35 +126,48 @@ export class RecordReader {
     }
     if (group.has(index)) return;
     entry.own();
-    group.set(index, entry);
-    this.#link(entry);
+    const kept: KeptEntry = { entry, older: undefined, newer: undefined };
+    group.set(index, kept);
+    this.#link(kept);
     this.#bytes += data.length;
-    while (this.#bytes > this.#bytesMax) this.#drop(this.#oldest as ReadEntry);
+    while (this.#bytes > this.#bytesMax) this.#drop(this.#oldest as KeptEntry);
   }
 
-  #drop(entry: ReadEntry): void {
-    this.#groups.get(entry.groupId)?.delete(entry.index);
-    this.#unlink(entry);
-    // It may live on for a while, also as garbage: the next one must not, only because this one knows it.
-    entry.older = undefined;
-    entry.newer = undefined;
-    this.#bytes -= entry.data.length;
+  #drop(kept: KeptEntry): void {
+    const { groupId, index, data } = kept.entry;
+    this.#groups.get(groupId)?.delete(index);
+    this.#unlink(kept);
+    kept.older = undefined;
+    kept.newer = undefined;
+    kept.entry = GONE;
+    this.#bytes -= data.length;
   }
 
-  #link(entry: ReadEntry): void {
-    entry.older = this.#newest;
-    entry.newer = undefined;
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
+  #link(kept: KeptEntry): void {
+    kept.older = this.#newest;
+    kept.newer = undefined;
+    if (this.#newest === undefined) this.#oldest = kept;
+    else this.#newest.newer = kept;
+    this.#newest = kept;
   }
 
-  #unlink(entry: ReadEntry): void {
-    if (entry.older === undefined) this.#oldest = entry.newer;
-    else entry.older.newer = entry.newer;
-    if (entry.newer === undefined) this.#newest = entry.older;
-    else entry.newer.older = entry.older;
+  #unlink(kept: KeptEntry): void {
+    if (kept.older === undefined) this.#oldest = kept.newer;
+    else kept.older.newer = kept.newer;
+    if (kept.newer === undefined) this.#newest = kept.older;
+    else kept.newer.older = kept.older;
   }
+}
+
+/**
+ * The place of an entry. It may live on for a while as garbage, named by a table that the map has outgrown; neither the
+ * entry nor its neighbours may live on with it, so it is left empty.
+ */
+interface KeptEntry {
+  entry: ReadEntry;
+  /** By age. */
+  older: KeptEntry | undefined;
+  newer: KeptEntry | undefined;
 }
 
 /** An entry's bytes, and where in them the records of a queue begin. */
@@ -164,9 +177,6 @@ export class ReadEntry {
   data: Uint8Array;
   /** Up to which index the others came with it. */
   lastBrought: number;
-  /** By age, where it is kept. */
-  older: ReadEntry | undefined = undefined;
-  newer: ReadEntry | undefined = undefined;
   /** Of an entry of several queues, since one of them was asked for: at most a few words a record. */
   #byQueue: ReadonlyMap<number, number[]> | undefined = undefined;
 
@@ -190,6 +200,8 @@ export class ReadEntry {
     if (data.buffer.byteLength > BLOCK_FACTOR_MAX * data.length) this.data = new Uint8Array(data);
   }
 }
+
+const GONE = new ReadEntry(0, 0, new Uint8Array(0));
 
 const NONE: readonly number[] = [];
 

@@ -18,6 +18,16 @@ export interface DeliverableMessage {
   keep(): void;
 }
 
+/** Stands for the message of an exchange that goes on without it, or before it is here, and of one that is over. */
+export const NO_MESSAGE: DeliverableMessage = {
+  topic: '',
+  payload: new Uint8Array(0),
+  properties: undefined as Properties | undefined,
+  expiresAtMs: 0,
+  heldBytes: 0,
+  keep: () => {},
+};
+
 /**
  * A message as a client published it. The payload is a view into the publisher's receive buffer: a hundred bytes would
  * pin 64 KiB for as long as a slow subscriber waits, and the bounds on queued bytes would mean nothing. So the first

@@ -1,6 +1,4 @@
-import type { Properties } from '../codec/packet.ts';
 import type { ConnectionState } from './connection-state.ts';
-import type { DeliverableMessage } from './deliverable-message.ts';
 import type { OutboundMessage } from './outbound-message.ts';
 
 /**
@@ -21,13 +19,3 @@ export interface KeptExchanges {
   /** PUBREL: the client frees an identifier of its own. Answered by `ConnectionState.released`; false: it is not kept. */
   release(packetId: number, connection: ConnectionState): boolean;
 }
-
-/** Stands for the message of an exchange that goes on without it, or before it is here. */
-export const NO_MESSAGE: DeliverableMessage = {
-  topic: '',
-  payload: new Uint8Array(0),
-  properties: undefined as Properties | undefined,
-  expiresAtMs: 0,
-  heldBytes: 0,
-  keep: () => {},
-};

@@ -1,5 +1,5 @@
 import type { QoS } from '../codec/packet.ts';
-import type { DeliverableMessage } from './deliverable-message.ts';
+import { type DeliverableMessage, NO_MESSAGE } from './deliverable-message.ts';
 
 /** Whoever handed a message to the session and wants to know what became of it. Told exactly one of these. */
 export interface DeliverySource {
@@ -42,13 +42,13 @@ export type OutboundPhase = (typeof OutboundPhase)[keyof typeof OutboundPhase];
  *   any     -> SETTLED    unsubscribed or ended
  */
 export class OutboundMessage {
-  readonly message: DeliverableMessage;
+  message: DeliverableMessage;
   readonly qos: QoS;
   readonly retain: boolean;
   /** 0 for none. */
   readonly subscriptionIdentifier: number;
   /** Undefined for a live message that nobody would send again. */
-  readonly source: DeliverySource | undefined;
+  source: DeliverySource | undefined;
   /** Counts against the bounds of live traffic; a queue's deliveries are bounded by its window. */
   readonly live: boolean;
   phase: OutboundPhase = OutboundPhase.WAITING;
@@ -71,5 +71,14 @@ export class OutboundMessage {
     this.subscriptionIdentifier = subscriptionIdentifier;
     this.source = source;
     this.live = live;
+  }
+
+  /**
+   * Everybody was told. A table that a map has outgrown still names it, and when that is old garbage, which is looked for
+   * seldom, everything it leads to stays with it: so it leads nowhere.
+   */
+  forget(): void {
+    this.message = NO_MESSAGE;
+    this.source = undefined;
   }
 }

@@ -57,6 +57,7 @@ export function settle(session: SessionState, outbound: OutboundMessage, accepte
   if (outbound.isBound) session.exchanges?.finish(outbound, accepted);
   if (accepted) outbound.source?.accepted();
   else outbound.source?.rejected();
+  outbound.forget();
 }
 
 function canSend(session: SessionState, outbound: OutboundMessage): boolean {
@@ -130,6 +131,7 @@ export function transmit(session: SessionState, outbound: OutboundMessage, again
   if (outbound.isBound) session.exchanges?.finish(outbound, false);
   if (sent || outbound.live) outbound.source?.accepted();
   else outbound.source?.tooLarge?.();
+  outbound.forget();
   // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message stays unsettled, like one whose worker
   // never answers, so that it passes to another worker without circling through this one.
 }
