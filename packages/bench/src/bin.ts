@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { measureAgainst } from './against/against-command.ts';
 import { allHops, hopsNamed } from './hops/all-hops.ts';
@@ -12,6 +13,7 @@ import { describeMachine } from './report/machine.ts';
 import { resultsOf } from './report/peer-results.ts';
 import { reportOf } from './report/report.ts';
 import { BenchRun } from './run/bench-run.ts';
+import { DataDisk } from './run/data-disk.ts';
 import type { Peer } from './run/peer.ts';
 import { StartedProcesses } from './run/started-processes.ts';
 import type { Workload } from './run/workload.ts';
@@ -42,6 +44,7 @@ const QUICK_BUDGET_MS = 285_000;
 const AGAINST_WORKLOADS = ['task-4x4', 'images-4x4'];
 /** A hop; half as much again to warm up. */
 const HOP_MS = { full: 1_000, quick: 250 };
+const DISK_REST_MS = 5_000;
 const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 const program = new Command('npm run bench --')
@@ -89,25 +92,41 @@ async function main(flags: Flags): Promise<void> {
   }
   const processes = new StartedProcesses();
   const directory = mkdtempSync(join(resolve(flags.data), 'sluice-bench-'));
+  cleanUpAtEnd(processes, directory);
+  const workloads = workloadsOf(flags.workload, isQuick);
+  const disk = await restedDisk(directory, workloads);
   const bench = new BenchRun({
     peers: present,
-    workloads: workloadsOf(flags.workload, isQuick),
+    workloads,
     rounds: flags.rounds ?? (isQuick ? QUICK_ROUNDS : ROUNDS),
     budgetMs: isQuick ? QUICK_BUDGET_MS : Number.POSITIVE_INFINITY,
     directory,
+    disk,
     processes,
     say,
   });
-  cleanUpAtEnd(processes, directory);
   const measurements = await bench.run();
-  const machine = describeMachine(directory);
-  process.stdout.write(reportOf(measurements, workloadsOf(flags.workload, isQuick), peers, machine));
+  const machine = describeMachine(directory, disk);
+  process.stdout.write(reportOf(measurements, workloads, peers, machine));
   if (flags.json !== undefined) {
     const document = { machine, results: resultsOf(measurements), measurements };
     await writeFile(flags.json, `${JSON.stringify(document, undefined, 2)}\n`);
   }
   const hasFailed = measurements.some(({ notes }) => notes.some((note) => note.startsWith('failed')));
   process.exitCode = hasFailed || measurements.length === 0 ? EXIT.failure : EXIT.ok;
+}
+
+/** That of the brokers' data, when any workload writes to it, and what it is given while nobody of ours runs. */
+async function restedDisk(directory: string, workloads: readonly Workload[]): Promise<DataDisk | undefined> {
+  if (!workloads.some(({ kind }) => kind === 'flow' || kind === 'backlog')) return undefined;
+  const disk = await DataDisk.of(directory);
+  if (disk === undefined) {
+    say('the disk does not count what it is given: bytes are those the kernel counts for processes');
+    return undefined;
+  }
+  say(`what disk ${disk.device} is given at rest: ${DISK_REST_MS / 1000} s`);
+  await disk.rest(() => wait(DISK_REST_MS));
+  return disk;
 }
 
 async function compare(flags: Flags, commit: string): Promise<void> {

@@ -3,7 +3,7 @@ import { type Bar, verdictsOf } from '@sluice/bench/report/bars';
 import { digits, figuresTable, percent, short, TABLE_COLUMNS } from '@sluice/bench/report/figures-table';
 import { resultsOf } from '@sluice/bench/report/peer-results';
 import { reportOf } from '@sluice/bench/report/report';
-import type { Measurement } from '@sluice/bench/run/measurement';
+import type { DiskCount, Measurement } from '@sluice/bench/run/measurement';
 import type { Peer } from '@sluice/bench/run/peer';
 import { isSynced } from '@sluice/bench/run/sync-probe';
 import { allWorkloads, quickWorkloads, shortened } from '@sluice/bench/run/workloads';
@@ -75,6 +75,7 @@ describe('the report', () => {
     'p999Ms',
     'rssMb',
     'writtenBytes',
+    'processBytes',
     'loadShare',
     'startS',
     'idleShare',
@@ -110,6 +111,7 @@ describe('the report', () => {
             (peer, i): Measurement => ({
               ...measured(peer, 1, some[i] as Measurement['figures'], name),
               sync: { answer: 'memory', by: 'documented' },
+              disk: 'processes',
             }),
           ),
         );
@@ -128,6 +130,15 @@ describe('the report', () => {
     const task = reportOf([measured('sluice-1', 1, { rate: 10 })], allWorkloads(), [peerOf('sluice-1')], []);
     expect(task).toContain('sluice-1: rate against rabbitmq-1: not measured');
     expect(task).not.toContain('missed');
+  });
+
+  test('says when bytes are not those of the device', () => {
+    const report = (disk: DiskCount) => {
+      const row: Measurement = { ...measured('redis', 1, { rate: 10, writtenBytes: 281_634 }), disk };
+      return reportOf([row], allWorkloads(), [peerOf('redis')], []);
+    };
+    expect(report('device')).toContain('| 282k |');
+    expect(report('processes')).toContain('| 282k* |');
   });
 
   test('says what is missing, what failed and what was lost', () => {

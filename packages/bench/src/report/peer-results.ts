@@ -1,5 +1,5 @@
 import type { SequenceVerdict } from '../load/sequence-verdict.ts';
-import type { FigureName, Figures, Measurement, SyncFinding } from '../run/measurement.ts';
+import type { DiskCount, FigureName, Figures, Measurement, SyncFinding } from '../run/measurement.ts';
 
 /** All rounds of one peer under one workload: medians, and how far the rounds lie apart. */
 export interface PeerResult {
@@ -12,6 +12,7 @@ export interface PeerResult {
   /** Added up. */
   sequences: SequenceVerdict | undefined;
   sync: SyncFinding | undefined;
+  disk: DiskCount | undefined;
   shares: number[] | undefined;
   notes: string[];
 }
@@ -38,6 +39,7 @@ function resultOf(group: Measurement[]): PeerResult {
     most: {},
     sequences: undefined,
     sync: group.find(({ sync }) => sync !== undefined)?.sync,
+    disk: group.find(({ disk }) => disk !== undefined)?.disk,
     shares: group.find(({ shares }) => shares !== undefined)?.shares,
     notes: [...new Set(group.flatMap(({ notes }) => notes))],
   };

@@ -58,6 +58,10 @@ const FSYNC: FigureColumn = {
   align: 'left',
   cell: ({ sync }) => (sync === undefined ? '' : `${sync.answer}${sync.by === 'documented' ? '*' : ''}`),
 };
+const DISK = right('disk', ({ median: { writtenBytes }, disk }) => {
+  const isOfProcesses = writtenBytes !== undefined && disk === 'processes';
+  return `${short(writtenBytes)}${isOfProcesses ? '*' : ''}`;
+});
 const LOAD = figure('load', 'loadShare', percent);
 const BARS_HELD: FigureColumn = { title: 'bars', align: 'left', cell: (_, verdicts) => barsHeld(verdicts) };
 
@@ -70,7 +74,7 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
       [p50Ms, p99Ms, p999Ms].map(milliseconds).join('/'),
     ),
     figure('MB', 'rssMb', short),
-    figure('disk', 'writtenBytes', short),
+    DISK,
     FSYNC,
     LOAD,
     BARS_HELD,
@@ -88,7 +92,7 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
     figure('fill/s', 'fillRate'),
     figure('µs', 'fillCpuUs'),
     figure('MB', 'fullRssMb', short),
-    figure('disk', 'writtenBytes', short),
+    DISK,
     figure('drain/s', 'drainRate'),
     figure('µs', 'drainCpuUs'),
     figure('MB most', 'rssMb', short),
@@ -127,11 +131,12 @@ const COLUMNS: Readonly<Record<Workload['kind'], readonly FigureColumn[]>> = {
 const LEGENDS: Readonly<Record<Workload['kind'], string>> = {
   flow:
     'µs: processor time of all broker processes a message; ms: from when it was due to its delivery; MB: resident, ' +
-    'most; disk: bytes written a message, all copies, as the kernel counts processes, which is more than the disk gets where ' +
-    'files are written again; fsync: acknowledged means on the disk (* documented, not seen); load: the generator, % of a core.',
+    'most; disk: bytes the device was given a message, all copies, synced before and after, what a machine at rest writes ' +
+    'taken off (* as the kernel counts processes, too many where files are written again: the device has no counter); fsync: ' +
+    'acknowledged means on the disk (* documented, not seen); load: the generator, % of a core.',
   flat: 'µs: processor time of all broker processes a message, in the order of the sentence; times: the most, of the first.',
   backlog:
-    'fill/s, µs, MB, disk: acknowledged with nobody consuming; drain/s, µs, MB most: delivered while publishing goes ' +
+    'fill/s, µs, MB, disk: acknowledged with nobody consuming (* as the kernel counts processes); drain/s, µs, MB most: delivered while publishing goes ' +
     'on; µs: processor time of all broker processes a message; load: the generator, % of a core while draining.',
   surge:
     'kept/s: sustained with both sides at full speed; taken/s: acknowledged during the surge; behind: acknowledged and ' +

@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DataDisk } from './data-disk.ts';
 import { needOf } from './fleet-plans.ts';
 import { measureBacklog } from './measure-backlog.ts';
 import { measureFlat } from './measure-flat.ts';
@@ -20,6 +21,8 @@ export interface BenchOptions {
   budgetMs: number;
   /** Below it every peer gets a directory of its own, removed when it has stopped. */
   directory: string;
+  /** The one it is on; undefined where it does not count what it is given. */
+  disk?: DataDisk | undefined;
   processes: StartedProcesses;
   /** A line of progress. */
   say(text: string): void;
@@ -124,6 +127,7 @@ export class BenchRun {
       tell(summary(figures));
       const measurement: Measurement = { ...base, figures, sequences, notes };
       if (sync !== undefined) measurement.sync = sync;
+      if (result.disk !== undefined) measurement.disk = result.disk;
       if (workload.name === 'slow-worker') measurement.shares = result.shares;
       return measurement;
     } catch (error) {
@@ -141,9 +145,9 @@ export class BenchRun {
   ) {
     switch (workload.kind) {
       case 'flow':
-        return measureFlow(workload, running, channel, run);
+        return measureFlow(workload, running, channel, run, this.#options.disk);
       case 'backlog':
-        return measureBacklog(workload, running, channel, run, say);
+        return measureBacklog(workload, running, channel, run, say, this.#options.disk);
       case 'surge':
         return measureSurge(workload, running, channel, run, say);
     }

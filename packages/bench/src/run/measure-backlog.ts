@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { LoadFleet } from '../load/load-fleet.ts';
 import { BrokerWatch } from './broker-watch.ts';
+import type { DataDisk } from './data-disk.ts';
 import { consumersOf, publishersOf } from './fleet-plans.ts';
 import type { FlowResult } from './measure-flow.ts';
-import { latenciesOf } from './measure-flow.ts';
+import { latenciesOf, processBytesOf } from './measure-flow.ts';
 import { type Figures, MB } from './measurement.ts';
 import type { Channel, RunningPeer } from './peer.ts';
 import type { BacklogWorkload } from './workload.ts';
@@ -20,12 +21,14 @@ export async function measureBacklog(
   channel: Channel,
   run: number,
   say: (text: string) => void,
+  disk?: DataDisk,
 ): Promise<FlowResult> {
   const { flow, messages } = workload;
   const fleet = await LoadFleet.start(publishersOf(flow, channel, { run, perSecond: 0, messagesMax: 0 }), undefined);
   const watch = new BrokerWatch(peer);
   const notes: string[] = [];
   try {
+    const diskStart = await disk?.mark();
     const startBroker = watch.begin();
     const start = await fleet.look();
     fleet.open();
@@ -37,6 +40,7 @@ export async function measureBacklog(
     await fleet.close();
     filled = await fleet.drained(1, STILL_MS);
     const fullBroker = watch.look();
+    const diskFull = await disk?.mark();
     const fillS = (filled.atUs - start.atUs) / 1e6;
     const fillRate = filled.acknowledged / fillS;
     const fullRssMb = watch.rssMostBytes / MB;
@@ -70,9 +74,12 @@ export async function measureBacklog(
     };
     const [written, writtenBefore] = [fullBroker.writtenBytes, startBroker.writtenBytes];
     if (written !== undefined && writtenBefore !== undefined) {
-      figures.writtenBytes = (written - writtenBefore) / filled.acknowledged;
+      Object.assign(figures, processBytesOf((written - writtenBefore) / filled.acknowledged));
     }
-    return { figures, sequences, shares: drained.receivedBy, notes };
+    if (disk !== undefined && diskStart !== undefined && diskFull !== undefined) {
+      figures.writtenBytes = disk.between(diskStart, diskFull) / filled.acknowledged;
+    }
+    return { figures, sequences, shares: drained.receivedBy, notes, disk: disk === undefined ? 'processes' : 'device' };
   } finally {
     await fleet.end();
   }

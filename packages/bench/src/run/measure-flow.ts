@@ -3,8 +3,9 @@ import type { LatencySketch } from '../load/latency-sketch.ts';
 import { type FleetLook, LoadFleet } from '../load/load-fleet.ts';
 import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import { type BrokerLook, BrokerWatch } from './broker-watch.ts';
+import type { DataDisk } from './data-disk.ts';
 import { consumersOf, publishersOf } from './fleet-plans.ts';
-import { type Figures, MB } from './measurement.ts';
+import { type DiskCount, type Figures, MB } from './measurement.ts';
 import type { Channel, RunningPeer } from './peer.ts';
 import type { Flow, FlowWorkload } from './workload.ts';
 
@@ -18,6 +19,8 @@ export interface FlowResult {
   sequences: SequenceVerdict;
   shares: number[];
   notes: string[];
+  /** Undefined when nothing was counted. */
+  disk?: DiskCount;
 }
 
 /** Publishers and consumers side by side: warm up, measure a while, and see that everything has come. */
@@ -26,11 +29,12 @@ export async function measureFlow(
   peer: RunningPeer,
   channel: Channel,
   run: number,
+  disk?: DataDisk,
 ): Promise<FlowResult> {
   const { flow, perSecond } = workload;
   const options = { run, perSecond, messagesMax: 0 };
   const fleet = await LoadFleet.start(publishersOf(flow, channel, options), consumersOf(flow, channel, run));
-  return await measureFleet(workload, peer, fleet);
+  return await measureFleet(workload, peer, fleet, undefined, disk);
 }
 
 /** From before publishing begins to the end of the fleet. */
@@ -39,13 +43,16 @@ export async function measureFleet(
   peer: RunningPeer,
   fleet: LoadFleet,
   drainMsMax?: number,
+  disk?: DataDisk,
 ): Promise<FlowResult> {
   const { flow } = workload;
   const watch = new BrokerWatch(peer);
   try {
     fleet.open();
     await wait(workload.warmUpMs);
-    const before = await warmedUp(fleet, workload.warmUpMessages ?? 0);
+    await warmedUp(fleet, workload.warmUpMessages ?? 0);
+    const diskBefore = watch.isBlind ? undefined : await disk?.mark();
+    const before = await fleet.look();
     const brokerBefore = watch.begin();
     await wait(workload.measureMs);
     const after = await fleet.look();
@@ -53,6 +60,7 @@ export async function measureFleet(
     await fleet.close();
     const stillMs = flow.qos === 0 ? STILL_QOS0_MS : STILL_MS;
     const drained = await fleet.drained(audiencesOf(flow), stillMs, drainMsMax);
+    const diskAfter = diskBefore === undefined ? undefined : await disk?.mark();
     const sequences = await fleet.verdict();
     return {
       figures: {
@@ -60,10 +68,14 @@ export async function measureFleet(
         ...latenciesOf(after),
         ...(watch.isBlind ? {} : brokerFigures(flow, before, after, brokerBefore, brokerAfter)),
         ...(watch.isBlind ? {} : { rssMb: watch.rssMostBytes / MB }),
+        ...(disk === undefined || diskBefore === undefined || diskAfter === undefined
+          ? {}
+          : { writtenBytes: disk.between(diskBefore, diskAfter) / Math.max(1, storedBetween(flow, before, drained)) }),
         ...(drained.refused > 0 ? { refused: drained.refused } : {}),
       },
       sequences,
       shares: after.receivedBy.map((received, i) => received - (before.receivedBy[i] ?? 0)),
+      ...(watch.isBlind ? {} : { disk: diskAfter === undefined ? 'processes' : 'device' }),
       notes: [
         ...(drained.refused > 0 ? [`${drained.refused} publishes were refused`] : []),
         ...(isGeneratorFull(before, after)
@@ -77,14 +89,13 @@ export async function measureFleet(
 }
 
 /** Code is compiled by how often it ran, and a broker that gets little of a busy machine has not run it in any fixed time. */
-async function warmedUp(fleet: LoadFleet, messages: number): Promise<FleetLook> {
+async function warmedUp(fleet: LoadFleet, messages: number): Promise<void> {
   const endMs = performance.now() + WARM_UP_MS_MAX;
   let look = await fleet.look();
   while (look.received < messages && performance.now() < endMs) {
     await wait(WARM_UP_LOOK_MS);
     look = await fleet.look();
   }
-  return look;
 }
 const WARM_UP_MS_MAX = 60_000;
 const WARM_UP_LOOK_MS = 100;
@@ -97,6 +108,14 @@ export function audiencesOf(flow: Flow): number {
 export function messagesBetween(flow: Flow, before: FleetLook, after: FleetLook): number {
   if (flow.channel === 'last-value') return after.acknowledged - before.acknowledged;
   return after.received - before.received;
+}
+
+/**
+ * What the device was given between two looks belongs to what was published there: with what was published before and
+ * delivered after, a flow of few large messages would show less than it writes.
+ */
+function storedBetween(flow: Flow, before: FleetLook, after: FleetLook): number {
+  return (after.acknowledged - before.acknowledged) * audiencesOf(flow);
 }
 
 function figuresBetween(flow: Flow, before: FleetLook, after: FleetLook): Figures {
@@ -132,8 +151,13 @@ function brokerFigures(
     grownBytes: (brokerAfter.directoryBytes - brokerBefore.directoryBytes) / messages,
     ...(written === undefined || writtenBefore === undefined
       ? {}
-      : { writtenBytes: (written - writtenBefore) / messages }),
+      : processBytesOf((written - writtenBefore) / messages)),
   };
+}
+
+/** They stand for the device where that does not count. */
+export function processBytesOf(bytes: number): Figures {
+  return { processBytes: bytes, writtenBytes: bytes };
 }
 
 export function latenciesOf(look: FleetLook): Figures {

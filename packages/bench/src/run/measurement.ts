@@ -10,6 +10,8 @@ export interface Measurement {
   /** Undefined where no messages flow. */
   sequences?: SequenceVerdict;
   sync?: SyncFinding;
+  /** Who counted `writtenBytes`: the device itself, or, where it does not count, the kernel for the processes. */
+  disk?: DiskCount;
   /** By worker, the first one first. */
   shares?: number[];
   notes: string[];
@@ -30,8 +32,12 @@ export type FigureName =
   | 'ackP50Ms'
   | 'ackP99Ms'
   | 'rssMb'
-  /** Written to the disk by the processes, and the growth of their directories; for each message, all copies. */
+  /**
+   * Written to the disk, as `disk` says; what the kernel counts for the processes; the growth of their directories. For each
+   * message, all copies.
+   */
   | 'writtenBytes'
+  | 'processBytes'
   | 'grownBytes'
   /** Share of one core the generator took. */
   | 'loadShare'
@@ -60,6 +66,8 @@ export type FigureName =
   | 'rssBeforeMb'
   | 'p99BeforeMs'
   | 'backS';
+
+export type DiskCount = 'device' | 'processes';
 
 export interface SyncFinding {
   answer: SyncAnswer;
