@@ -36,6 +36,12 @@ export const RETAINED_BUGS: PlantedBugs = {
       '',
     ),
     bug(
+      'connection/connection',
+      'a connection turns without rest while a page of retained messages is on its way',
+      '    if (!this.#closing && !this.#reader.paused) this.#read();\n',
+      '    if (!this.#closing && !this.#reader.paused) this.#heard(0);\n',
+    ),
+    bug(
       'live/live-mesh',
       'a SUBACK that waits for less takes away the question of who reads retained messages',
       'this.#awaitedVersion = Math.max(this.#awaitedVersion, version);',

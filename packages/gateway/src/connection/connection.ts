@@ -122,6 +122,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     this.#lastHeardMs = this.#services.clock.monotonicMs();
     this.#services.metrics.bytesIn.add(count);
     this.#read();
+    // An answer may have made room. Not in `#read`: a turn reads, too, and would never rest.
+    if (this.session?.replaying === true) this.#services.flusher.request(this);
   }
 
   get pieceBytesMax(): number {
@@ -139,7 +141,6 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
       const { logger } = this.#services;
       refuseUnread(error, this.state, this.#reader.protocolVersion, { logger, peer: this.#channel.peerName });
     }
-    if (this.session?.replaying === true) this.#services.flusher.request(this);
   }
 
   packet(packet: Packet): boolean {
@@ -239,14 +240,13 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
       this.#overBound = false;
       session?.paceQueues(this.#leaving);
     }
-    if (session === undefined) return;
-    session.pump(this.#services.clock.nowMs());
-    if (session.replaying) this.#services.flusher.request(this);
+    session?.pump(this.#services.clock.nowMs());
   }
 
   #answersTaken(): void {
     this.#answerBytes = 0;
     this.#unpause(ReadPause.ANSWERS_UNREAD);
+    if (this.session?.replaying === true) this.#services.flusher.request(this);
   }
 
   closed(): void {

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
+import { Connection } from '../../src/connection/connection.ts';
 import { TestCluster } from '../doubles/test-cluster.ts';
 import { collect, type Received, TestGateway, until } from '../doubles/test-gateway.ts';
 
@@ -55,6 +56,18 @@ describe('on one gateway', () => {
     gateway.durable.stored[0]?.pending.complete(0);
     await count(received, 1);
     expect(received[0]).toMatchObject({ topic: 't', payload: 'mine' });
+  });
+
+  test('while a page is waited for, its connection takes no turn', async () => {
+    const subscriber = await gateway.connect();
+    gateway.retained.isHeld = true;
+    await subscriber.subscribeAsync('t', { qos: 1 });
+    await until(() => gateway.retained.asked.length === 1);
+    const turns = jest.spyOn(Connection.prototype, 'takeTurn');
+    for (let i = 0; i < 100; i++) await new Promise(setImmediate);
+    // One that was asked for before, at most.
+    expect(turns.mock.calls.length).toBeLessThan(2);
+    turns.mockRestore();
   });
 
   test('a page is asked for when the one before was sent; an unsubscription ends it', async () => {
