@@ -1,4 +1,5 @@
 import type { Clock } from '@sluice/common/clock';
+import { addressOf } from '@sluice/common/ip-address';
 import type { Logger } from '@sluice/common/logger';
 import {
   type AccessBan,
@@ -12,7 +13,6 @@ import { accept, type Field, objectSchema, reject, show } from '../field/field.t
 import { choiceField, textField } from '../field/scalar-fields.ts';
 import { answers } from '../route.ts';
 import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
-import { addressOf } from './ban-address.ts';
 
 const COLLECTION = '/api/v5/banned';
 const FOREVER = 'infinity';

@@ -1,9 +1,9 @@
 import type { Clock } from '@sluice/common/clock';
+import { addressOf } from '@sluice/common/ip-address';
 import { banOf, RULES_OF_ALL, rulesOfClient, rulesOfUser } from '@sluice/meta/access/access-keys';
 import type { AccessRule } from '@sluice/meta/access/access-rule';
 import type { AccessTable, UserRecord } from '@sluice/meta/access/access-table';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import { plainAddress } from '../plain-address.ts';
 import type { AuthenticationMethod, MethodOutcome } from './authentication-chain.ts';
 import type { AdmittedClient, AuthenticationOutcome, AuthenticationRequest } from './authenticator.ts';
 import type { AccessSubject } from './authorizer.ts';
@@ -87,7 +87,7 @@ export class Bans implements AuthenticationMethod {
     return (
       this.#isInForce(banOf('clientid', clientId)) ||
       (username !== undefined && this.#isInForce(banOf('username', username))) ||
-      this.#isInForce(banOf('peerhost', plainAddress(peerHost)))
+      this.#isInForce(banOf('peerhost', addressOf(peerHost) ?? peerHost))
     );
   }
 

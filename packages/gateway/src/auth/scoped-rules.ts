@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
+import { addressOf } from '@sluice/common/ip-address';
 import type { AccessRule } from '@sluice/meta/access/access-rule';
-import { plainAddress } from '../plain-address.ts';
 import type { AccessSubject } from './authorizer.ts';
 import type { RuleSource } from './rule-authorizer.ts';
 
@@ -50,7 +50,6 @@ export function parseAddresses(texts: readonly string[]): { list: BlockList } | 
 }
 
 export function isWithin(list: BlockList, host: string): boolean {
-  const address = plainAddress(host);
-  const family = isIP(address);
-  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  const address = addressOf(host);
+  return address !== undefined && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

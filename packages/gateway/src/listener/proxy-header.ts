@@ -1,4 +1,5 @@
 import { crc32c } from '@sluice/common/bytes/crc32c';
+import { addressOf } from '@sluice/common/ip-address';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
 
 /**
@@ -102,10 +103,7 @@ function isName(text: string): boolean {
   return text !== '' && !text.includes('\0') && !text.includes('\ufffd');
 }
 
-/** Without the short form: an address is compared as it is parsed, not as it is written. */
 function textOfIpv6(bytes: Buffer): string {
-  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  if (mapped) return [...bytes.subarray(12)].join('.');
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(i * 2).toString(16));
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+  return addressOf(groups.join(':')) as string;
 }

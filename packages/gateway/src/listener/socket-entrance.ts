@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import { addressOf } from '@sluice/common/ip-address';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
-import { plainAddress } from '../plain-address.ts';
 import type { ConnectionsPerAddress } from './connections-per-address.ts';
 import { type Address, type Listener, listenOn, stopListening } from './listener.ts';
 import { takeProxyHeader } from './proxied-socket.ts';
@@ -87,7 +87,8 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       refuse(socket, 'rate');
       return;
     }
-    const host = plainAddress(socket.remoteAddress ?? '');
+    const { remoteAddress = '' } = socket;
+    const host = addressOf(remoteAddress) ?? remoteAddress;
     const own = { host, port: socket.remotePort ?? 0, certificate: undefined };
     if (!options.proxyProtocol) {
       enter(socket, own);
