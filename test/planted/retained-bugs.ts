@@ -14,7 +14,7 @@ export const RETAINED_BUGS: PlantedBugs = {
     bug(
       'deliver/gateway-session',
       'retained messages are read before other gateways have stored theirs, where no route is new',
-      'this.#awaitsOthers = mesh.waitForRetained(this, replay.askedVersion);',
+      'this.#awaitsOthers ||= mesh.waitForRetained(this, replay.askedVersion);',
       'this.#awaitsOthers = false;',
     ),
     bug(

@@ -243,18 +243,19 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
 
   /** Not before what was retained through any gateway, when the subscription came, is in the stores. */
   #beginReplays(): void {
-    if (this.#replays === undefined || this.#awaitsOthers) return;
+    if (this.#replays === undefined) return;
     this.#askOthers();
     const { mesh, retained, retainedInFlight } = this.#services;
     let running = 0;
     for (const replay of this.#replays.values()) {
       if (++running > REPLAYS_AT_ONCE) return;
       if (replay.hasBegun) continue;
-      // Those behind it asked later.
-      this.#awaitsOthers = mesh.waitForRetained(this, replay.askedVersion);
-      if (this.#awaitsOthers) return;
+      replay.open(retained);
+      // Those behind one that waits asked later.
+      this.#awaitsOthers ||= mesh.waitForRetained(this, replay.askedVersion);
+      if (this.#awaitsOthers) continue;
       replay.hasBegun = true;
-      retainedInFlight.afterThose(() => replay.begin(retained));
+      retainedInFlight.afterThose(() => replay.begin());
     }
   }
 

@@ -31,10 +31,13 @@ export class RetainedReplay implements RetainedListener {
     this.#onPage = onPage;
   }
 
-  begin(retained: RetainedMessages): void {
-    if (this.#isClosed) return;
-    this.#pages = retained.open(this.#filter, this);
-    this.#pages.more();
+  /** Nothing is read yet, but it counts among those that are read for. */
+  open(retained: RetainedMessages): void {
+    if (!this.#isClosed) this.#pages ??= retained.open(this.#filter, this);
+  }
+
+  begin(): void {
+    if (!this.#isClosed) this.#pages?.more();
   }
 
   get isDone(): boolean {

@@ -193,9 +193,12 @@ describe('over gateways, what another one has given to the stores, but they have
     const { stored } = await publishedElsewhere();
     const subscriber = await who();
     const received = collect(subscriber);
+    const opened = jest.spyOn(cluster.retained, 'open');
     await subscriber.subscribeAsync('t', { qos: 1 });
     // Whatever its SUBSCRIBE began has begun when this is answered.
     await subscriber.unsubscribeAsync('elsewhere');
+    // It is counted among those that are read for.
+    expect(opened).toHaveBeenCalledTimes(1);
     expect(cluster.retained.asked).toEqual(['t']);
     stored();
     await isSent(received);
