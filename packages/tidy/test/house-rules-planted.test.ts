@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { checkBannedWords } from '@sluice/tidy/banned-words';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
 import { checkDeadLinks } from '@sluice/tidy/dead-links';
+import { checkElapsedTime } from '@sluice/tidy/elapsed-time';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
 import { checkHotPath } from '@sluice/tidy/hot-path';
@@ -42,6 +43,24 @@ describe('pure packages', () => {
       'packages/raft/src/raft.ts': "// no Promise, no Date.now here\nconst s = 'async';\nconst d = new Date(nowMs);",
     });
     expect(report(checkPurePackages(tree))).toBe('');
+  });
+});
+
+describe('elapsed time', () => {
+  const at = (line: string): string =>
+    report(checkElapsedTime(plant({ 'packages/raft/test/a.test.ts': `\n${line}\n` })));
+
+  test.each([
+    'expect(performance.now() - startedMs).toBeLessThan(900);',
+    'expect(Date.now() - began).toBeLessThanOrEqual(2 * MS);',
+    'expect(\n  performance.now() - startedMs,\n).toBeLessThan(900);',
+  ])('%s', (line) => {
+    expect(at(line)).toMatch(/^packages\/raft\/test\/a\.test\.ts:2: /);
+  });
+
+  test('a lower bound, and a bound of anything else, may be', () => {
+    expect(at('expect(performance.now() - droppedMs).toBeGreaterThanOrEqual(990);')).toBe('');
+    expect(at('const ms = performance.now() - x;\nexpect(asked).toBeLessThan(3);')).toBe('');
   });
 });
 

@@ -4,6 +4,7 @@ import { checkBannedWords } from '@sluice/tidy/banned-words';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
 import { checkDeadLinks } from '@sluice/tidy/dead-links';
 import { checkDependencyDag } from '@sluice/tidy/dependency-dag';
+import { checkElapsedTime } from '@sluice/tidy/elapsed-time';
 import { checkFileSize } from '@sluice/tidy/file-size';
 import { report } from '@sluice/tidy/finding';
 import { checkHotPath } from '@sluice/tidy/hot-path';
@@ -27,6 +28,7 @@ describe('this repository keeps the house rules', () => {
     ['no file is forgotten', checkDeadFiles],
     ['documents point to what is there', checkDeadLinks],
     ['no file is too long', checkFileSize],
+    ['no test is about how fast its machine is', checkElapsedTime],
     ['no module imports itself by way of others', checkImportCycles],
     ['the hot path is free of what costs a message', checkHotPath],
   ])('%s', (_, check) => {
