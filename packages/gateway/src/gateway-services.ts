@@ -7,6 +7,7 @@ import type { Backpressure } from './backpressure.ts';
 import type { AdmissionEnds } from './connection/admission-ends.ts';
 import type { ConnectionTable } from './connection/connection-table.ts';
 import type { DeadlineWheel } from './connection/deadline-wheel.ts';
+import type { PublishShare } from './connection/publish-share.ts';
 import type { TurnFlusher } from './connection/turn-flusher.ts';
 import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
 import type { GatewayDrain } from './gateway-drain.ts';
@@ -46,5 +47,6 @@ export interface GatewayServices {
   readonly table: ConnectionTable;
   readonly drain: GatewayDrain;
   readonly flusher: TurnFlusher;
+  readonly publishShare: PublishShare;
   readonly wheel: DeadlineWheel;
 }

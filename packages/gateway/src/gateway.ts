@@ -14,6 +14,7 @@ import { Connection } from './connection/connection.ts';
 import type { ConnectionSummary } from './connection/connection-summary.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import { DeadlineWheel } from './connection/deadline-wheel.ts';
+import { PublishShare } from './connection/publish-share.ts';
 import { connectedElsewhere } from './connection/takeover.ts';
 import { TurnFlusher } from './connection/turn-flusher.ts';
 import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
@@ -139,6 +140,7 @@ export class Gateway {
       table,
       drain: new GatewayDrain({ table, clock, logger, metrics }),
       flusher,
+      publishShare: new PublishShare(),
       wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
     };
     this.#shedding = new GatewayShedding({ table, clock, logger, drain: this.#services.drain });

@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { SluiceError } from '@sluice/common/errors';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
@@ -17,6 +16,7 @@ import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { KeptSession } from '../session/stored-sessions.ts';
 import { AnswerHold } from './answer-hold.ts';
+import { appendPacket } from './append-packet.ts';
 import { type AuthenticationDialogue, beginDialogue } from './authentication-dialogue.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
@@ -24,6 +24,7 @@ import { ConnectionAccess } from './connection-access.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
+import type { ShareTaker } from './publish-share.ts';
 import { OWN_DOING, type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { refuseUnread } from './refuse-unread.ts';
 import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
@@ -42,7 +43,10 @@ import type { TurnTaker } from './turn-flusher.ts';
  *
  * @hotpath
  */
-export class Connection extends Deadline implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable {
+export class Connection
+  extends Deadline
+  implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable, ShareTaker
+{
   readonly #services: GatewayServices;
   readonly #channel: ByteChannel;
   readonly #writer = new PacketWriter();
@@ -159,11 +163,12 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   #checkPublishBounds(): void {
     const { acks } = this.state;
-    const { limits, backpressure } = this.#services;
+    const { limits, backpressure, publishShare } = this.#services;
     if (acks.bytes >= limits.inflightBytesMax || acks.count >= limits.receiveMaximum) {
       // An MQTT 5 client at its Receive Maximum has nothing to send but what must be read.
       if (this.state.version === 4 || acks.bytes >= limits.inflightBytesMax) this.#pause(ReadPause.UNACKNOWLEDGED);
     }
+    if (publishShare.spend(this)) this.#pause(ReadPause.OTHERS_TURN);
     if (backpressure.congested && !this.#reader.isPausedFor(ReadPause.CONGESTED)) {
       backpressure.hold(this);
       this.#pause(ReadPause.CONGESTED);
@@ -172,6 +177,13 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   relieved(): void {
     this.#unpause(ReadPause.CONGESTED);
+  }
+
+  yourTurn(): void {
+    if (!this.#reader.unpause(ReadPause.OTHERS_TURN) || this.#closing) return;
+    this.#read();
+    // While the next bytes are to wait as well, they wait in the socket.
+    if (!this.#reader.paused) this.#channel.resume();
   }
 
   /** Stops reading for good: outstanding publishes may still be answered. */
@@ -251,6 +263,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   closed(): void {
     if (this.#gone) return;
+    if (this.#reader.isPausedFor(ReadPause.OTHERS_TURN)) this.#services.publishShare.finish(this);
     this.#gone = true;
     this.#closing = true;
     this.#services.wheel.disarm(this);
@@ -298,7 +311,7 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
-    if (!this.#append(packet)) return;
+    if (!appendPacket(writer, packet, this.#services.logger, this.publisher.clientId)) return;
     if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
@@ -307,17 +320,6 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
 
   released(): void {
     if (!this.#gone) this.#services.flusher.request(this);
-  }
-
-  /** A string that MQTT cannot carry costs its message, not the process. */
-  #append(packet: Packet): boolean {
-    try {
-      return this.#writer.append(packet);
-    } catch (error) {
-      if (!(error instanceof SluiceError)) throw error;
-      this.#services.logger.error({ err: error, client: this.publisher.clientId }, 'a packet could not be written');
-      return false;
-    }
   }
 
   get writable(): boolean {
@@ -483,10 +485,8 @@ export class Connection extends Deadline implements ConnectionEffects, ByteSink,
     metrics.protocolErrors(reasonCode).add();
     if (this.state.phase !== ConnectionPhase.OPEN) metrics.connects(reasonCode).add();
     this.#endReason = reasonName(reasonCode);
-    logger.debug(
-      { client: this.publisher.clientId, peer: this.#channel.peerName, reason: this.#endReason, why },
-      'connection ended by the server',
-    );
+    const [client, peer] = [this.publisher.clientId, this.#channel.peerName];
+    logger.debug({ client, peer, reason: this.#endReason, why }, 'connection ended by the server');
   }
 
   /** For the table of connections; nothing here is secret. */

@@ -14,6 +14,8 @@ export const ReadPause = {
   DRAINING: 16,
   /** A request of many filters is under way. */
   UNFINISHED: 32,
+  /** Enough is published in this pass of the event loop. */
+  OTHERS_TURN: 64,
 } as const;
 export type ReadPause = (typeof ReadPause)[keyof typeof ReadPause];
 
