@@ -10,9 +10,9 @@ export interface ShareTaker {
  *
  * The obvious way is to take what sockets bring. But a pass hands out no more than consumers have windows for, and takes
  * as much as publishers have: with four windows of 1,024 on one side and four of 256 on the other, the ratio of windows
- * and not the work that waits decides who has the processor, and a surge takes from consumers what they had. So does a longer pass from
- * everybody: it is how long an answer, a heartbeat and a small publisher wait. Passes end early here instead: deliveries
- * and answers get as many turns as publishes do, and who publishes faster is slowed down by TCP.
+ * and not the work that waits decides who has the processor, and a surge takes from consumers what they had. So does a
+ * longer pass from everybody: it is how long an answer, a heartbeat and a small publisher wait. Passes end early here
+ * instead: deliveries and answers get as many turns as publishes do, and who publishes faster is slowed down by TCP.
  *
  * A connection hears of it after a publish of its own, so a small publisher never waits, and one pass takes at most
  * `PUBLISHES_MAX` and one more of each connection.
