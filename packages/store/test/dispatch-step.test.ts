@@ -4,6 +4,7 @@ import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
 import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { plainRecord } from '../../../test/harness/plain-record.ts';
 import { DispatchStep } from '../src/dispatch-step.ts';
 import type { IndexReader } from '../src/index-reader.ts';
 import { RecordReader } from '../src/record-reader.ts';
@@ -18,17 +19,7 @@ function rowOf(entryIndex: number) {
 
 function batchOf(text: string): Uint8Array {
   const builder = new RecordBatchBuilder();
-  builder.add({
-    targets: [{ queueId: 1, key: undefined }],
-    topic: 't',
-    payload: Buffer.from(text),
-    qos: 1,
-    retain: false,
-    publisher: 'p',
-    publishedAtMs: 1,
-    expiresAtMs: 0,
-    properties: undefined,
-  });
+  builder.add(plainRecord([{ queueId: 1, key: undefined }], { payload: Buffer.from(text) }));
   return builder.finish();
 }
 

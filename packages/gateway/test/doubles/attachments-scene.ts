@@ -9,6 +9,8 @@ import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import { type ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
 import { RouteTable } from '@sluice/store-client/route-table';
+import { PLAIN_QUEUE } from '../../../../test/harness/plain-queue.ts';
+import { plainRecord } from '../../../../test/harness/plain-record.ts';
 import { QueueAttachments } from '../../src/deliver/queue-attachments.ts';
 import type { QueueConsumer, QueueDelivery, QueueReference } from '../../src/deliver/queue-subscriptions.ts';
 import { ScriptedStores } from './scripted-stores.ts';
@@ -17,27 +19,7 @@ import { ScriptedStores } from './scripted-stores.ts';
  * The attachments of a gateway over stores that answer by script: node 1 leads every partition until a test says otherwise.
  */
 
-export const DEFINITION: QueueDefinition = {
-  queueId: 1,
-  name: 'q',
-  topicFilter: 't/#',
-  isLastValue: false,
-  keyExpression: null,
-  dispatchStrategy: 'random',
-  dataRetentionMs: 1000,
-  limits: { countMax: null, bytesMax: null, overflow: 'refuse' },
-  localMaxInflight: 10,
-  redispatchIntervalMs: 100,
-  consumerMaxInactiveMs: 0,
-  pingIntervalMs: 0,
-  busySessionRetryIntervalMs: 0,
-  streamMaxBufferSize: 0,
-  streamMaxUnacked: 0,
-  consumerPersistenceIntervalMs: 0,
-  partitions: [1],
-  version: 1,
-  createdAtMs: 0,
-};
+export const DEFINITION: QueueDefinition = { ...PLAIN_QUEUE, topicFilter: 't/#' };
 
 export class Collector implements QueueConsumer {
   readonly clientId = 'c';
@@ -130,17 +112,7 @@ export async function until(condition: () => boolean): Promise<void> {
 
 export function encoded(text: string): Uint8Array {
   const builder = new RecordBatchBuilder();
-  builder.add({
-    targets: [{ queueId: 1, key: undefined }],
-    topic: 't/1',
-    payload: Buffer.from(text),
-    qos: 1,
-    retain: false,
-    publisher: 'p',
-    publishedAtMs: 1,
-    expiresAtMs: 0,
-    properties: undefined,
-  });
+  builder.add(plainRecord([{ queueId: 1, key: undefined }], { topic: 't/1', payload: Buffer.from(text) }));
   const batch = builder.finish();
   return new EncodedRecord(batch, recordPositions(batch, 1, [])[0] as number).encoded;
 }

@@ -11,6 +11,7 @@ import { PUBACK_REASON_CODES } from '@sluice/mqtt/codec/reason-code-table';
 import type { RecordInput } from '@sluice/queue/record/record';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
+import { PLAIN_QUEUE } from '../../../../test/harness/plain-queue.ts';
 import type { Publisher } from '../../src/publish/durable-publish.ts';
 import { NodeKeyEnvironment } from '../../src/publish/key-environment.ts';
 import { PublishRouter } from '../../src/publish/publish-router.ts';
@@ -22,27 +23,6 @@ interface Added {
   completion: RecordCompletion;
 }
 
-const DEFINITION: QueueDefinition = {
-  queueId: 1,
-  name: 'q',
-  topicFilter: 't',
-  isLastValue: false,
-  keyExpression: null,
-  dispatchStrategy: 'random',
-  dataRetentionMs: 1000,
-  limits: { countMax: null, bytesMax: null, overflow: 'refuse' },
-  localMaxInflight: 10,
-  redispatchIntervalMs: 100,
-  consumerMaxInactiveMs: 0,
-  pingIntervalMs: 0,
-  busySessionRetryIntervalMs: 0,
-  streamMaxBufferSize: 0,
-  streamMaxUnacked: 0,
-  consumerPersistenceIntervalMs: 0,
-  partitions: [1],
-  version: 1,
-  createdAtMs: 0,
-};
 const PUBLISHER = { clientId: 'p', username: undefined } as unknown as Publisher;
 
 let added: Added[];
@@ -69,7 +49,7 @@ beforeEach(() => {
 });
 
 function define(...queues: Partial<QueueDefinition>[]): void {
-  const all = queues.map((over, i) => ({ ...DEFINITION, queueId: i + 1, name: `q${i + 1}`, ...over }));
+  const all = queues.map((over, i) => ({ ...PLAIN_QUEUE, queueId: i + 1, name: `q${i + 1}`, ...over }));
   topology.reset({
     epoch: topology.epoch + 1,
     clusterId: 'c',

@@ -142,20 +142,7 @@ function idOf(key: Uint8Array): string {
   return Buffer.from(key).toString('latin1');
 }
 
-export function record(targets: readonly RecordTarget[], over: Partial<RecordInput> = {}): RecordInput {
-  return {
-    targets,
-    topic: 't',
-    payload: new Uint8Array(0),
-    qos: 1,
-    retain: false,
-    publisher: 'p',
-    publishedAtMs: 1,
-    expiresAtMs: 0,
-    properties: undefined,
-    ...over,
-  };
-}
+export { plainRecord as record } from '../../../../test/harness/plain-record.ts';
 
 export function target(queueId: number, key?: string): RecordTarget {
   return { queueId, key: key === undefined ? undefined : Buffer.from(key) };

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { AssertionFailed } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import fc from 'fast-check';
+import { plainRecord } from '../../../../test/harness/plain-record.ts';
 import { CommandKind, stampCommand, stampOf } from '../../src/machine/command-header.ts';
 import { isInternalQueue } from '../../src/machine/internal-queues.ts';
 import { type BatchOrigin, writeBatchOrigin } from '../../src/record/batch-origin.ts';
@@ -294,20 +295,9 @@ describe('the builder', () => {
 
 test('a large record has its memory for itself, and small ones before and after it are whole', () => {
   const builder = new RecordBatchBuilder();
-  const record = (payload: Buffer): RecordInput => ({
-    targets: [{ queueId: 1, key: undefined }],
-    topic: 't',
-    payload,
-    qos: 1,
-    retain: false,
-    publisher: 'p',
-    publishedAtMs: 1,
-    expiresAtMs: 0,
-    properties: undefined,
-  });
   const sizes = [10, 300_000, 300_000, 10, 70_000, 10];
   const batches = sizes.map((size, i) => {
-    builder.add(record(Buffer.alloc(size, i)));
+    builder.add(plainRecord([{ queueId: 1, key: undefined }], { payload: Buffer.alloc(size, i) }));
     return builder.finish();
   });
   for (const [i, batch] of batches.entries()) {

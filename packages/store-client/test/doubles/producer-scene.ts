@@ -7,6 +7,7 @@ import type { BatchOrigin } from '@sluice/queue/record/batch-origin';
 import { checkRecordBatch, recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
+import { PLAIN_QUEUE } from '../../../../test/harness/plain-queue.ts';
 import type { RecordCompletion, RecordFailure } from '../../src/partition-lane.ts';
 import { PartitionProducer } from '../../src/partition-producer.ts';
 import { RouteTable } from '../../src/route-table.ts';
@@ -54,27 +55,7 @@ export function originOf(batch: Uint8Array): BatchOrigin {
 
 export const PRODUCER = 2 ** 50 + 1;
 
-export const KNOWN: QueueDefinition = {
-  queueId: 7,
-  name: 'known',
-  topicFilter: 'known',
-  isLastValue: false,
-  keyExpression: null,
-  dispatchStrategy: 'random',
-  dataRetentionMs: 1000,
-  limits: { countMax: null, bytesMax: null, overflow: 'refuse' },
-  localMaxInflight: 10,
-  redispatchIntervalMs: 100,
-  consumerMaxInactiveMs: 0,
-  pingIntervalMs: 0,
-  busySessionRetryIntervalMs: 0,
-  streamMaxBufferSize: 0,
-  streamMaxUnacked: 0,
-  consumerPersistenceIntervalMs: 0,
-  partitions: [1],
-  version: 1,
-  createdAtMs: 0,
-};
+export const KNOWN: QueueDefinition = { ...PLAIN_QUEUE, queueId: 7, name: 'known', topicFilter: 'known' };
 
 export class Outcome implements RecordCompletion {
   readonly said: (RecordFailure | 'stored')[] = [];

@@ -4,6 +4,7 @@ import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
 import type { Channel } from '@sluice/rpc/transport';
+import { plainRecord } from '../../../../test/harness/plain-record.ts';
 import type { StoreCluster } from './store-cluster.ts';
 import { until } from './test-store.ts';
 import { type TestWorker, TestWorkers } from './test-workers.ts';
@@ -98,17 +99,7 @@ export class TestGateway {
 
   #send(pending: Pending): void {
     const builder = new RecordBatchBuilder('numbered');
-    builder.add({
-      targets: [{ queueId: this.#queueId, key: undefined }],
-      topic: 't',
-      payload: Buffer.from(pending.text),
-      qos: 1,
-      retain: false,
-      publisher: 'p',
-      publishedAtMs: 1,
-      expiresAtMs: 0,
-      properties: undefined,
-    });
+    builder.add(plainRecord([{ queueId: this.#queueId, key: undefined }], { payload: Buffer.from(pending.text) }));
     const batch = builder.finish();
     const { number } = pending;
     const answeredTo = (this.#unanswered[0] as Pending).number - 1;
