@@ -72,6 +72,13 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
         'if (!this.#newest.has(nodeId)) asked.add(nodeId);',
         'if (this.#newest.has(nodeId)) asked.add(nodeId);',
       ),
+      bug('store/src/service/consume-service', 'every gateway there ever was is kept', '    this.#forgetGone();\n', ''),
+      bug(
+        'store/src/service/consume-service',
+        'what fences the older channel of a gateway goes with the newer one',
+        '    for (const { from } of this.#channels) known.add(from);\n',
+        '',
+      ),
       bug(
         'store/src/service/consume-service',
         'settlements of an earlier leadership are confirmed',

@@ -16,6 +16,7 @@ describe('attaching', () => {
   let answered: number[];
   let attached: number;
   let detached: number;
+  let alive: number[];
   const removed = new Set<number>();
   const partition = {
     leads: true,
@@ -45,10 +46,11 @@ describe('attaching', () => {
     answered = [];
     attached = 0;
     detached = 0;
+    alive = [10, 12];
     partition.leads = true;
     removed.clear();
     network = new InprocNetwork({ codecs: true });
-    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => [10, 12]);
+    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive);
     network
       .node(STORE)
       .serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) => service.accept(channel, from));
@@ -127,6 +129,37 @@ describe('attaching', () => {
     asked = [];
     service.serving(partition as unknown as Partition);
     expect(asked).toEqual([11, 12]);
+  });
+
+  test('of a gateway that is gone and cannot come back nothing is kept once another one comes', async () => {
+    const gone = open(11);
+    gone.channel.send(attach(1, 5));
+    await rest(1);
+    gone.channel.close();
+    await rest(1);
+    open(10);
+    await rest(1);
+    alive.push(11);
+    service.serving(partition as unknown as Partition);
+    expect(asked).toEqual([10, 12, 11]);
+    const again = open(11);
+    again.channel.send(attach(1, 4));
+    await rest(1);
+    expect([again.responses, attached]).toEqual([[], 2]);
+  });
+
+  test('but while one channel of it is open its older assignments stay fenced', async () => {
+    const former = open(11);
+    await rest(1);
+    const present = open(11);
+    present.channel.send(attach(1, 5));
+    await rest(1);
+    present.channel.close();
+    await rest(1);
+    open(10);
+    former.channel.send(attach(1, 4));
+    await rest(1);
+    expect(former.responses).toEqual([{ type: 'detached', consumerId: 1, reason: 'fenced', leader: 2 }]);
   });
 
   test('twice under one id leaves one consumer', async () => {

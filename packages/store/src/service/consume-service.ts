@@ -28,11 +28,14 @@ export class ConsumeService {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #gateways: () => Iterable<number>;
   readonly #channels = new Set<GatewayChannel>();
-  /** The newest channel of each gateway, also when it is closed. */
+  /**
+   * The newest channel of each gateway, also when it is closed. Of gateways that have a channel, or were in `gateways` when
+   * one came last: a node that begins without its disk is a new one each time.
+   */
   readonly #newest = new Map<number, GatewayChannel>();
   #nextDispatchId = 1;
   #nextChannel = 1;
-  /** Newest generation seen, by queue and then by gateway. Only queues that spread over partitions have any. */
+  /** Newest generation seen, by queue and then by gateway; of the gateways in `#newest`. Only queues that spread over partitions have any. */
   readonly #generations = new Map<number, Map<number, number>>();
 
   /** `gateways`: that may live, as far as the cluster's image says. */
@@ -51,6 +54,7 @@ export class ConsumeService {
     };
     this.#channels.add(gateway);
     this.#newest.set(from, gateway);
+    this.#forgetGone();
     channel.onMessage((request) => this.#handle(gateway, request));
     channel.onClose(() => this.#closed(gateway));
     for (const partition of this.#partitions.values()) if (partition.serves) tellLeading(gateway, partition);
@@ -70,6 +74,17 @@ export class ConsumeService {
   /** The queue is gone, or may be: what is known of its generations is forgotten. */
   queueRemoved(queueId: number): void {
     this.#generations.delete(queueId);
+  }
+
+  /** Who has no channel and cannot come back. An older channel that is still open keeps what would fence it. */
+  #forgetGone(): void {
+    const known = new Set(this.#gateways());
+    for (const { from } of this.#channels) known.add(from);
+    for (const from of this.#newest.keys()) {
+      if (known.has(from)) continue;
+      this.#newest.delete(from);
+      for (const generations of this.#generations.values()) generations.delete(from);
+    }
   }
 
   #closed(gateway: GatewayChannel): void {
