@@ -11,6 +11,11 @@ export interface Authenticator {
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome>;
   /** With what somebody who was let in is sent away now: banned meanwhile, or removed. Undefined: it may stay. */
   expels?(client: AdmittedClient): number | undefined;
+  /**
+   * Asked once for each client that is about to have its session, which is nobody else's, however it was authenticated.
+   * False: it comes too often, and is banned. Absent: it may.
+   */
+  mayOpen?(clientId: string): boolean;
   /** Whether a user that was let in as a superuser is one still. Absent: it is. */
   isSuperuser?(user: string): boolean;
 }

@@ -1,11 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
-import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { AdmittedClient, AuthenticationOutcome, AuthenticationRequest, Authenticator } from './authenticator.ts';
 
 /**
  * A client that comes, goes and comes again costs what a hundred quiet ones cost, and usually nobody knows. Who is let in
- * more often than it may within a window is banned for a while, everywhere. Only who was let in is counted: by failing,
- * anybody could have anybody's client id banned.
+ * more often than it may within a window is banned for a while, everywhere. Counted is who is about to have its session,
+ * however it was authenticated: by failing, or by asking for what is somebody else's, anybody could have anybody's client id
+ * banned.
  */
 export class FlappingWatch implements Authenticator {
   readonly method: string;
@@ -32,9 +32,7 @@ export class FlappingWatch implements Authenticator {
   }
 
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome> {
-    const outcome = this.#inner.authenticate(request);
-    if (outcome instanceof Promise) return outcome.then((decided) => this.#count(request.clientId, decided));
-    return this.#count(request.clientId, outcome);
+    return this.#inner.authenticate(request);
   }
 
   expels(client: AdmittedClient): number | undefined {
@@ -45,21 +43,18 @@ export class FlappingWatch implements Authenticator {
     return this.#inner.isSuperuser?.(user) !== false;
   }
 
-  #count(clientId: string, outcome: AuthenticationOutcome): AuthenticationOutcome {
-    if (outcome.reasonCode !== ReasonCode.SUCCESS) return outcome;
+  mayOpen(clientId: string): boolean {
     const nowMs = this.#clock.monotonicMs();
     const seen = this.#seen.get(clientId);
     if (seen === undefined || nowMs - seen.sinceMs >= this.#windowMs) {
       if (this.#seen.size >= FlappingWatch.CLIENTS_MAX) this.#seen = new Map();
       this.#seen.set(clientId, { connects: 1, sinceMs: nowMs });
-      return outcome;
+      return true;
     }
     seen.connects++;
-    if (seen.connects <= this.#connectsMax) return outcome;
+    if (seen.connects <= this.#connectsMax) return true;
     // Once: until the ban is everywhere, the count refuses as well.
     if (seen.connects === this.#connectsMax + 1) this.#ban(clientId);
-    return BANNED;
+    return false;
   }
 }
-
-const BANNED: AuthenticationOutcome = { reasonCode: ReasonCode.BANNED, identity: undefined, method: 'ban' };

@@ -27,8 +27,9 @@ export function openSession(
   kept: KeptSession | undefined,
 ): OpenedSession | number {
   const existing = services.table.session(clientId);
+  if (existing !== undefined && existing.identity !== identity) return ReasonCode.NOT_AUTHORIZED;
+  if (services.authenticator.mayOpen?.(clientId) === false) return ReasonCode.BANNED;
   if (existing !== undefined) {
-    if (existing.identity !== identity) return ReasonCode.NOT_AUTHORIZED;
     // What the stores have opened anew goes on with what they have. And what is to be kept from now on begins anew: the
     // subscriptions of one that is not would be without messages until the stores keep them, of which nobody is told.
     const isHere = !cleanStart && (kept === undefined || (!isStored(existing) && !isKept(kept)));

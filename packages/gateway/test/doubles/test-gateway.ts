@@ -6,6 +6,7 @@ import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { type Authenticator, anonymousAuthenticator } from '../../src/auth/authenticator.ts';
 import type { Authorizer } from '../../src/auth/authorizer.ts';
+import type { EnhancedMethod } from '../../src/auth/enhanced-method.ts';
 import { Gateway } from '../../src/gateway.ts';
 import type { GatewayLimits } from '../../src/gateway-limits.ts';
 import type { StoredSessions } from '../../src/session/stored-sessions.ts';
@@ -65,6 +66,7 @@ export class TestGateway {
     },
     authorizer?: Authorizer,
     sessions?: StoredSessions,
+    enhanced: readonly EnhancedMethod[] = [],
   ) {
     this.retained = retained;
     this.retained.nowMs = () => this.clock.nowMs();
@@ -78,6 +80,7 @@ export class TestGateway {
       authenticator,
       ...(authorizer === undefined ? {} : { authorizer }),
       ...(sessions === undefined ? {} : { sessions }),
+      enhanced,
       durable: this.durable,
       queues: this.queues,
       retained,
@@ -92,8 +95,9 @@ export class TestGateway {
     place?: Place,
     authorizer?: Authorizer,
     sessions?: StoredSessions,
+    enhanced?: readonly EnhancedMethod[],
   ): Promise<TestGateway> {
-    const test = new TestGateway(limits, authenticator, place, authorizer, sessions);
+    const test = new TestGateway(limits, authenticator, place, authorizer, sessions, enhanced);
     test.port = (await test.gateway.listenTcp({ host: '127.0.0.1', port: 0 })).port;
     test.wsPort = (await test.gateway.listenWebSocket({ host: '127.0.0.1', port: 0 })).port;
     return test;

@@ -80,7 +80,8 @@ export function handleAuthenticated(
   adoptConnect(connection, packet);
   const opened = connection.effects.openSession(clientId, packet.cleanStart, identity);
   if (typeof opened === 'number') {
-    connection.refuseConnect(opened, 'the session cannot be opened', packet.protocolVersion);
+    const why = opened === ReasonCode.BANNED ? 'this client comes too often' : 'the session cannot be opened';
+    connection.refuseConnect(opened, why, packet.protocolVersion);
     return;
   }
   connection.pendingConnect = undefined;
