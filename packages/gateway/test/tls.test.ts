@@ -10,6 +10,7 @@ import { encode } from '@sluice/mqtt/codec/encoder';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { AuthenticationRequest } from '../src/auth/authenticator.ts';
+import type { GatewayLimits } from '../src/gateway-limits.ts';
 import { namesOf, type TlsMaterial } from '../src/listener/tls-material.ts';
 import { TestGateway, until } from './doubles/test-gateway.ts';
 
@@ -81,9 +82,13 @@ const material = (name: string, clientCa?: string): TlsMaterial => ({
   clientCa: clientCa === undefined ? undefined : file(`${clientCa}.pem`),
 });
 
-async function start(tls: TlsMaterial, connectTimeoutMs = 10_000): Promise<{ mqtts: number; wss: number }> {
+async function start(
+  tls: TlsMaterial,
+  connectTimeoutMs = 10_000,
+  limits: Partial<GatewayLimits> = {},
+): Promise<{ mqtts: number; wss: number }> {
   gateway = new TestGateway(
-    { connectTimeoutMs },
+    { connectTimeoutMs, ...limits },
     {
       method: 'watched',
       authenticate: (request) => {
@@ -171,6 +176,18 @@ test('messages go over TLS and over secure WebSocket, and between both', async (
   expect((await heard).equals(payload)).toBe(true);
   expect([...gateway.gateway.connections()].map(({ transport }) => transport).sort()).toEqual(['tls', 'wss']);
   expect(asked.map(({ certificate }) => certificate)).toEqual([undefined, undefined]);
+});
+
+// What was written is with the system only a moment later, by TLS always: no write ends with nothing left.
+test.each(['mqtts', 'wss'] as const)('a client of %s that takes its answers is read, however many', async (scheme) => {
+  const answerBytesMax = 65_536;
+  const ports = await start(material('first'), 10_000, { answerBytesMax });
+  const client = await connect(`${scheme}://localhost:${ports[scheme]}/mqtt`);
+  // Answered with a reason of a hundred bytes.
+  for (let bytes = 0; bytes <= 2 * answerBytesMax; bytes += 64) {
+    await client.subscribeAsync('$q/').catch((error: unknown) => error);
+  }
+  expect([...gateway.gateway.connections()].map(({ readPaused }) => readPaused)).toEqual([false]);
 });
 
 test.each(['mqtts', 'wss'] as const)('a client of %s that is gone while it is not read is noticed', async (scheme) => {

@@ -1,10 +1,12 @@
 import type { Properties } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { ConnectionPhase } from '@sluice/mqtt/protocol/connection-phase';
+import type { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { AuthenticationOutcome, AuthenticationRequest } from '../auth/authenticator.ts';
 import type { EnhancedExchange, EnhancedMethod, EnhancedStep } from '../auth/enhanced-method.ts';
+import type { GatewaySession } from '../deliver/gateway-session.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import type { Connection } from './connection.ts';
+import type { ConnectionAdmission } from './connection-admission.ts';
 
 /**
  * The proof in steps of one connection, and each time it is asked for again. Exists only for clients whose CONNECT names a
@@ -12,7 +14,8 @@ import type { Connection } from './connection.ts';
  */
 export class AuthenticationDialogue {
   readonly #services: GatewayServices;
-  readonly #connection: Connection;
+  readonly #admission: ConnectionAdmission;
+  readonly #state: ConnectionState;
   readonly #method: EnhancedMethod;
   readonly #request: AuthenticationRequest;
   #exchange: EnhancedExchange;
@@ -20,12 +23,14 @@ export class AuthenticationDialogue {
 
   constructor(
     services: GatewayServices,
-    connection: Connection,
+    admission: ConnectionAdmission,
+    state: ConnectionState,
     method: EnhancedMethod,
     request: AuthenticationRequest,
   ) {
     this.#services = services;
-    this.#connection = connection;
+    this.#admission = admission;
+    this.#state = state;
     this.#method = method;
     this.#request = request;
     this.#exchange = method.begin(request);
@@ -39,36 +44,36 @@ export class AuthenticationDialogue {
       this.#startedMs = this.#services.clock.monotonicMs();
     }
     const step = this.#exchange.next(data);
-    const { state } = this.#connection;
-    if (step.kind === 'challenge') state.challenge(step.data);
-    else if (state.phase === ConnectionPhase.OPEN) this.#provedAgain(step);
-    else this.#connection.authenticated(step.outcome, this.#startedMs, step.data);
+    if (step.kind === 'challenge') this.#state.challenge(step.data);
+    else if (this.#state.phase === ConnectionPhase.OPEN) this.#provedAgain(step);
+    else this.#admission.decided(step.outcome, this.#startedMs, step.data);
   }
 
   /** A session is its owner's: nobody becomes somebody else in the middle of it. */
   #provedAgain({ outcome, data }: EnhancedStep & { kind: 'decided' }): void {
     const { metrics, clock } = this.#services;
-    const { state, session } = this.#connection;
+    const session = this.#state.session as GatewaySession | undefined;
     const isSame = outcome.reasonCode === ReasonCode.SUCCESS && outcome.identity === session?.identity;
     metrics.authSeconds.observe((clock.monotonicMs() - this.#startedMs) / 1000);
     metrics.auth(outcome.method ?? this.#method.name, isSame).add();
-    state.reauthenticated(isSame ? ReasonCode.SUCCESS : ReasonCode.NOT_AUTHORIZED, data);
+    this.#state.reauthenticated(isSame ? ReasonCode.SUCCESS : ReasonCode.NOT_AUTHORIZED, data);
   }
 }
 
 /** For a CONNECT that names a method; undefined when nobody offers it, which refuses the CONNECT. */
 export function beginDialogue(
   services: GatewayServices,
-  connection: Connection,
+  admission: ConnectionAdmission,
+  state: ConnectionState,
   { authenticationMethod, authenticationData }: Properties,
   request: AuthenticationRequest,
 ): AuthenticationDialogue | undefined {
   const method = services.enhanced.find(({ name }) => name === authenticationMethod);
   if (method === undefined) {
-    connection.authenticated(METHOD_NOT_OFFERED, services.clock.monotonicMs());
+    admission.decided(METHOD_NOT_OFFERED, services.clock.monotonicMs());
     return undefined;
   }
-  const dialogue = new AuthenticationDialogue(services, connection, method, request);
+  const dialogue = new AuthenticationDialogue(services, admission, state, method, request);
   dialogue.next(authenticationData, false);
   return dialogue;
 }

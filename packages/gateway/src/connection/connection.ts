@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { assert } from '@sluice/common/assert';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
@@ -9,25 +10,23 @@ import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/
 import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { ConnectionEnd } from '@sluice/mqtt/protocol/will';
-import { type AuthenticationOutcome, UNAVAILABLE } from '../auth/authenticator.ts';
 import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import type { KeptSession } from '../session/stored-sessions.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { appendPacket } from './append-packet.ts';
-import { type AuthenticationDialogue, beginDialogue } from './authentication-dialogue.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
 import { ConnectionAccess } from './connection-access.ts';
+import { ConnectionAdmission } from './connection-admission.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
 import { Deadline } from './deadline-wheel.ts';
 import type { ShareTaker } from './publish-share.ts';
 import { OWN_DOING, type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { refuseUnread } from './refuse-unread.ts';
-import { askStored, closeSession, giveBack, openSession } from './takeover.ts';
+import { closeSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
 /**
@@ -62,7 +61,7 @@ export class Connection
   turnRequested = false;
   readonly isUtf8 = isUtf8;
   readonly assignClientId = assignClientId;
-  #dialogue: AuthenticationDialogue | undefined;
+  #admission: ConnectionAdmission | undefined;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
   /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
@@ -70,13 +69,11 @@ export class Connection
   #closing = false;
   #gone = false;
   #announced = false;
-  /** Bytes of answers since the client had taken everything. */
+  /** Bytes of answers since it was known that the client had taken everything. */
   #answerBytes = 0;
   #overBound = false;
   #pausedSinceMs = 0;
   readonly #hold: AnswerHold;
-  /** What the stores keep of the session, between their answer and the CONNACK. */
-  #kept: KeptSession | undefined;
   #leaving = false;
   #endReason = 'closed';
 
@@ -157,7 +154,7 @@ export class Connection
     this.state.receive(packet, this.#services.clock.nowMs());
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
-    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#pause(ReadPause.ANSWERS_UNREAD);
+    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.pause(ReadPause.ANSWERS_UNREAD);
     return !this.#closing;
   }
 
@@ -166,17 +163,17 @@ export class Connection
     const { limits, backpressure, publishShare } = this.#services;
     if (acks.bytes >= limits.inflightBytesMax || acks.count >= limits.receiveMaximum) {
       // An MQTT 5 client at its Receive Maximum has nothing to send but what must be read.
-      if (this.state.version === 4 || acks.bytes >= limits.inflightBytesMax) this.#pause(ReadPause.UNACKNOWLEDGED);
+      if (this.state.version === 4 || acks.bytes >= limits.inflightBytesMax) this.pause(ReadPause.UNACKNOWLEDGED);
     }
-    if (publishShare.spend(this)) this.#pause(ReadPause.OTHERS_TURN);
+    if (publishShare.spend(this)) this.pause(ReadPause.OTHERS_TURN);
     if (backpressure.congested && !this.#reader.isPausedFor(ReadPause.CONGESTED)) {
       backpressure.hold(this);
-      this.#pause(ReadPause.CONGESTED);
+      this.pause(ReadPause.CONGESTED);
     }
   }
 
   relieved(): void {
-    this.#unpause(ReadPause.CONGESTED);
+    this.unpause(ReadPause.CONGESTED);
   }
 
   yourTurn(): void {
@@ -188,7 +185,7 @@ export class Connection
 
   /** Stops reading for good: outstanding publishes may still be answered. */
   drain(): void {
-    this.#pause(ReadPause.DRAINING);
+    this.pause(ReadPause.DRAINING);
   }
 
   /** First step of going: its queues give it no more, while it may still answer what it has. */
@@ -197,7 +194,7 @@ export class Connection
     this.session?.paceQueues(true);
   }
 
-  #pause(pause: ReadPause): void {
+  pause(pause: ReadPause): void {
     if (this.#closing || !this.#reader.pause(pause)) return;
     const { wheel, clock, limits } = this.#services;
     this.#pausedSinceMs = clock.monotonicMs();
@@ -205,7 +202,7 @@ export class Connection
     if (!this.isArmed) wheel.arm(this, this.#pausedSinceMs + limits.unreadProbeMs);
   }
 
-  #unpause(pause: ReadPause): void {
+  unpause(pause: ReadPause): void {
     if (!this.#reader.unpause(pause) || this.#closing) return;
     const pausedMs = this.#services.clock.monotonicMs() - this.#pausedSinceMs;
     if (!OWN_DOING.has(pause)) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
@@ -218,7 +215,7 @@ export class Connection
   takeTurn(): void {
     if (this.#gone) return;
     if (this.#reader.isPausedFor(ReadPause.UNFINISHED)) {
-      if (this.state.goOn()) this.#unpause(ReadPause.UNFINISHED);
+      if (this.state.goOn()) this.unpause(ReadPause.UNFINISHED);
       else this.#services.flusher.request(this);
     }
     if (!this.#closing && !this.#reader.paused) this.#read();
@@ -257,7 +254,7 @@ export class Connection
 
   #answersTaken(): void {
     this.#answerBytes = 0;
-    this.#unpause(ReadPause.ANSWERS_UNREAD);
+    this.unpause(ReadPause.ANSWERS_UNREAD);
     if (this.session?.replaying === true) this.#services.flusher.request(this);
   }
 
@@ -324,7 +321,11 @@ export class Connection
 
   get writable(): boolean {
     if (this.#closing) return false;
-    return this.#writer.sizeBytes + this.#channel.bufferedBytes <= this.#services.limits.sendBufferBytesMax;
+    return this.#unsentBytes <= this.#services.limits.sendBufferBytesMax;
+  }
+
+  get #unsentBytes(): number {
+    return this.#writer.sizeBytes + this.#channel.bufferedBytes;
   }
 
   close(): void {
@@ -341,89 +342,34 @@ export class Connection
   }
 
   authenticate(packet: ConnectPacket): void {
-    const clientId = this.state.pendingConnect?.clientId ?? packet.clientId;
-    this.publisher.identify(clientId, packet);
-    const { username, password } = packet;
-    const { peerHost, certificate } = this.#channel;
-    const request = { clientId, username, password, peerHost, certificate };
-    const startedMs = this.#services.clock.monotonicMs();
-    if (packet.properties?.authenticationMethod !== undefined) {
-      this.#dialogue = beginDialogue(this.#services, this, packet.properties, request);
-      return;
-    }
-    const outcome = this.#services.authenticator.authenticate(request);
-    if (!(outcome instanceof Promise)) {
-      this.authenticated(outcome, startedMs);
-      return;
-    }
-    this.#pause(ReadPause.AUTHENTICATING);
-    outcome
-      .catch((error: unknown) => {
-        this.#services.logger.warn({ err: error }, 'the authenticator failed; nobody is let in by that');
-        return UNAVAILABLE;
-      })
-      .then((answer) => this.authenticated(answer, startedMs));
+    this.#admission = new ConnectionAdmission(this.#services, this);
+    this.#admission.begin(packet);
   }
 
   continueAuthentication(data: Uint8Array | undefined, isNew: boolean): void {
-    this.#dialogue?.next(data, isNew);
-  }
-
-  authenticated(outcome: AuthenticationOutcome, startedMs: number, data?: Uint8Array): void {
-    const { metrics, clock, authenticator } = this.#services;
-    metrics.authSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
-    metrics.auth(outcome.method ?? authenticator.method, outcome.reasonCode === ReasonCode.SUCCESS).add();
-    if (this.#closing) return;
-    let { reasonCode } = outcome;
-    if (reasonCode === ReasonCode.SUCCESS && !this.access.admit(outcome, this.state.pendingConnect?.packet.will)) {
-      reasonCode = ReasonCode.NOT_AUTHORIZED;
-    }
-    const asked =
-      reasonCode === ReasonCode.SUCCESS ? askStored(this.#services, this.state, outcome.identity) : undefined;
-    if (asked === undefined) {
-      this.#admitted(reasonCode, outcome.identity, data);
-      return;
-    }
-    this.#pause(ReadPause.AUTHENTICATING);
-    void asked.then(({ reasonCode, kept }) => {
-      this.#kept = kept;
-      this.#admitted(reasonCode, outcome.identity, data);
-    });
-  }
-
-  #admitted(reasonCode: number, identity: string | undefined, data: Uint8Array | undefined): void {
-    const { metrics, clock, wheel, drain } = this.#services;
-    if (this.#closing || drain.active) {
-      giveBack(this.#services, this.publisher.clientId, this.#kept);
-      // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
-      if (!this.#closing) this.#channel.destroy();
-      return;
-    }
-    const nowMs = clock.monotonicMs();
-    const isNamed = this.state.pendingConnect?.assigned === false;
-    this.state.authenticated(reasonCode, identity, clock.nowMs(), data);
-    if (!this.isOpen) giveBack(this.#services, this.publisher.clientId, this.#kept);
-    this.#kept = undefined;
-    if (this.isOpen) {
-      this.#reader.admit();
-      // What it was allowed over another connection, from another address.
-      this.access.lookAgain();
-      this.#announced = true;
-      this.openedAtMs = clock.nowMs();
-      this.openedMonotonicMs = nowMs;
-      // An id of our own is nobody else's.
-      if (isNamed) this.#services.mesh.clientConnected(this.publisher.clientId, identity, this.openedAtMs);
-      metrics.connects(ReasonCode.SUCCESS).add();
-      metrics.connections(this.state.protocolName, this.#channel.transport).add(1);
-      this.#cutAtMs = 0;
-      wheel.disarm(this);
-      if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));
-    }
-    this.#unpause(ReadPause.AUTHENTICATING);
+    this.#admission?.next(data, isNew);
   }
 
   openSession(clientId: string, cleanStart: boolean, identity: string | undefined): OpenedSession | number {
-    return openSession(this.#services, this.state, clientId, cleanStart, identity, this.#kept);
+    assert(this.#admission !== undefined, 'a session is opened for who was admitted');
+    return this.#admission.openSession(clientId, cleanStart, identity);
+  }
+
+  /** It is open since then. */
+  admitted(nowMs: number): void {
+    const { metrics, clock, wheel } = this.#services;
+    if (this.#admission?.isByMethod === false) this.#admission = undefined;
+    this.#reader.admit();
+    // What it was allowed over another connection, from another address.
+    this.access.lookAgain();
+    this.#announced = true;
+    this.openedAtMs = clock.nowMs();
+    this.openedMonotonicMs = nowMs;
+    metrics.connects(ReasonCode.SUCCESS).add();
+    metrics.connections(this.state.protocolName, this.#channel.transport).add(1);
+    this.#cutAtMs = 0;
+    wheel.disarm(this);
+    if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));
   }
 
   endSession(session: GatewaySession, end: ConnectionEnd): void {
@@ -450,7 +396,7 @@ export class Connection
   }
 
   postponed(): void {
-    this.#pause(ReadPause.UNFINISHED);
+    this.pause(ReadPause.UNFINISHED);
     this.#services.flusher.request(this);
   }
 
@@ -472,7 +418,7 @@ export class Connection
     const { acks } = this.state;
     // Half, so that a connection at its bound does not stop and go for every message.
     if (acks.bytes <= limits.inflightBytesMax / 2 && acks.count <= limits.receiveMaximum / 2) {
-      this.#unpause(ReadPause.UNACKNOWLEDGED);
+      this.unpause(ReadPause.UNACKNOWLEDGED);
     }
   }
 
@@ -491,7 +437,12 @@ export class Connection
 
   /** For the table of connections; nothing here is secret. */
   summary(): ConnectionSummary {
-    return summaryOf(this, this.#writer.sizeBytes + this.#channel.bufferedBytes, this.#reader.paused);
+    return summaryOf(this, this.#unsentBytes, this.#reader.paused);
+  }
+
+  /** Nothing it sends is acted on any more. */
+  get isClosing(): boolean {
+    return this.#closing;
   }
 
   get isOpen(): boolean {
