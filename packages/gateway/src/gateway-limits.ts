@@ -1,3 +1,4 @@
+import { getDefaultHighWaterMark } from 'node:stream';
 import { DEFAULT_PROTOCOL_LIMITS, type ProtocolLimits } from '@sluice/mqtt/protocol/effects';
 import type { IngressRates } from './listener/paced-channel.ts';
 
@@ -56,3 +57,17 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   systemIntervalMs: 60_000,
   tickMs: 250,
 };
+
+/**
+ * A socket says that it was taken only of what reached its high-water mark: of a bound below it nobody would be told that
+ * there is room again, and who waits for that would wait for ever. Two of them, since a part of what is over the bound may
+ * be taken before the rest is written.
+ */
+export function withinHearing(limits: GatewayLimits): GatewayLimits {
+  const least = 2 * getDefaultHighWaterMark(false);
+  return {
+    ...limits,
+    sendBufferBytesMax: Math.max(limits.sendBufferBytesMax, least),
+    answerBytesMax: Math.max(limits.answerBytesMax, least),
+  };
+}

@@ -19,7 +19,7 @@ import { connectedElsewhere } from './connection/takeover.ts';
 import { TurnFlusher } from './connection/turn-flusher.ts';
 import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
 import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
-import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
+import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits, withinHearing } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import type { GatewayServices } from './gateway-services.ts';
 import { GatewayShedding, type SheddingWish } from './gateway-shedding.ts';
@@ -93,7 +93,7 @@ export class Gateway {
   #closing: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
-    const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
+    const limits = withinHearing({ ...DEFAULT_GATEWAY_LIMITS, ...options.limits });
     const { nodeId, transport, clock, logger, authenticator, durable, queues, retained } = options;
     const { authorizer = openAuthorizer } = options;
     const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });

@@ -190,6 +190,17 @@ test.each(['mqtts', 'wss'] as const)('a client of %s that takes its answers is r
   expect([...gateway.gateway.connections()].map(({ readPaused }) => readPaused)).toEqual([false]);
 });
 
+test('a consumer whose socket may hold next to nothing goes on when it was taken', async () => {
+  const { mqtts } = await start(material('first'), 10_000, { sendBufferBytesMax: 1 });
+  const client = await connect(`mqtts://localhost:${mqtts}`);
+  await client.subscribeAsync('$q/jobs', { qos: 1 });
+  const heard = new Promise<Buffer>((resolve) => client.on('message', (_topic, payload) => resolve(payload)));
+  const consumer = gateway.queues.last;
+  consumer.deliver({ topic: 'jobs', payload: 'work' });
+  expect((await heard).toString()).toBe('work');
+  expect(consumer.window).toBeGreaterThan(0);
+});
+
 test.each(['mqtts', 'wss'] as const)('a client of %s that is gone while it is not read is noticed', async (scheme) => {
   const ports = await start(material('first'));
   // A reset of what is under a client's TLS.

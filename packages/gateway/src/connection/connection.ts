@@ -154,8 +154,18 @@ export class Connection
     this.state.receive(packet, this.#services.clock.nowMs());
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
-    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.pause(ReadPause.ANSWERS_UNREAD);
+    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#checkAnswerBound();
     return !this.#closing;
+  }
+
+  /**
+   * More was answered since a write ended with nothing left. That may be never: TLS takes everything a moment later, and of
+   * what is less than the socket's high-water mark nobody is told that it was taken. What is unsent is never less than what
+   * is unread of it; and when that is beyond two such marks, as the bound is, the socket will tell.
+   */
+  #checkAnswerBound(): void {
+    this.#answerBytes = Math.min(this.#answerBytes, this.#unsentBytes);
+    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.pause(ReadPause.ANSWERS_UNREAD);
   }
 
   #checkPublishBounds(): void {
