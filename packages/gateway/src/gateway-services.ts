@@ -13,6 +13,7 @@ import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
 import type { GatewayDrain } from './gateway-drain.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { LeftRoutesRemoval } from './live/left-routes-removal.ts';
 import type { LiveMesh } from './live/live-mesh.ts';
 import type { LiveRouter } from './live/live-router.ts';
 import type { PublishIngress } from './publish/publish-ingress.ts';
@@ -34,6 +35,7 @@ export interface GatewayServices {
   /** Of clients that were let in until a time. */
   readonly admissionEnds: AdmissionEnds;
   readonly live: LiveRouter;
+  readonly leftRoutes: LeftRoutesRemoval;
   /** Live traffic with other gateways. */
   readonly mesh: LiveMesh;
   readonly retained: RetainedMessages;

@@ -30,6 +30,7 @@ import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
 import type { TlsMaterial } from './listener/tls-material.ts';
 import { listenWebSocket, type WebSocketOptions } from './listener/websocket-listener.ts';
+import { LeftRoutesRemoval } from './live/left-routes-removal.ts';
 import { LiveMesh } from './live/live-mesh.ts';
 import { LiveMeshMetrics } from './live/live-mesh-metrics.ts';
 import { LiveRouter } from './live/live-router.ts';
@@ -123,6 +124,7 @@ export class Gateway {
       authorizer,
       admissionEnds: new AdmissionEnds(),
       live,
+      leftRoutes: new LeftRoutesRemoval(live, flusher),
       mesh,
       retained,
       retainedInFlight,
@@ -318,6 +320,7 @@ export class Gateway {
     await this.#until(clock.monotonicMs() + FAREWELL_MS, () => table.size === 0);
     clearInterval(this.#ticker);
     this.#wills?.close();
+    this.#services.leftRoutes.close();
     // Behind the last connection: its will goes to the other gateways, too.
     this.#services.mesh.close();
     if (cut > 0) logger.warn({ connections: cut }, 'connections were cut at the end of the drain');

@@ -42,7 +42,6 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
   /** As it was asked for last, with the connection that has it now. */
   storedExpiryS = 0;
   leavesWill = false;
-  #leaving = false;
 
   constructor(clientId: string, identity: string | undefined, services: GatewayServices, connection: ConnectionState) {
     super(clientId, identity, services.limits, connection);
@@ -174,13 +173,21 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     this.#queues?.delete(text);
     this.#services.metrics.subscriptionGauge('queue').add(-1);
     link.detach();
-    if (!this.#leaving) this.#shareWindow(this.queueCount);
+    this.#shareWindow(this.queueCount);
   }
 
-  /** Out of every route and queue. */
+  /** Nothing comes to it from here on, and what its queues have given it is theirs again. */
   leave(): void {
-    this.#leaving = true;
-    for (const subscription of this.subscriptions.values()) this.unroute(subscription);
+    const { live, leftRoutes, metrics } = this.#services;
+    const { ordinary, shared } = live.leave(this);
+    if (ordinary > 0) metrics.subscriptionGauge('plain').add(-ordinary);
+    if (shared > 0) metrics.subscriptionGauge('shared').add(-shared);
+    leftRoutes.begin();
+    for (const link of this.#queues?.values() ?? []) link.detach();
+    if (this.#queues !== undefined) metrics.subscriptionGauge('queue').add(-this.#queues.size);
+    this.#queues = undefined;
+    for (const replay of this.#replays?.values() ?? []) replay.close();
+    this.#replays = undefined;
   }
 
   /** What its client is promised cannot be kept: it comes again. */

@@ -1,15 +1,19 @@
 import type { Properties, QoS } from '@sluice/mqtt/codec/packet';
 import { MatchIndex } from '@sluice/mqtt/topic/match-index';
 import type { LiveRoute } from '@sluice/rpc/contract/live';
+import { LeftRoutes } from './left-routes.ts';
 import { SharedGroup } from './shared-group.ts';
 
 /**
  * Who on this gateway receives a live PUBLISH. Ordinary subscriptions each get a copy, overlapping ones too, each with
  * its own identifier; a `$share` group gets one copy among its members. Queues are not routed here.
  *
- * Use: `subscribe` after SUBSCRIBE was authorised, `unsubscribe`, `removeAll` when the session ends, `route` for every
+ * Use: `subscribe` after SUBSCRIBE was authorised, `unsubscribe`, `leave` when the session ends, `route` for every
  * accepted PUBLISH or fired will. A subscriber is a session, connected or not: whether a message is sent, kept or
  * dropped is decided in its `receive`, which must not throw and may end its own subscription.
+ *
+ * Who leaves is given nothing more from that moment, and its places in groups are free. What it leaves behind, a place in
+ * the index for each of thousands of filters, waits for `removeLeft`, which takes as many at a time as a turn bears.
  *
  * Other gateways send what somebody here wants: `observe` tells whoever passes it on which filters these are, each once
  * whatever the number of subscribers. A group that has members on other gateways, too, is not dealt here: `route` leaves
@@ -30,6 +34,7 @@ export class LiveRouter {
   readonly #filters = new Map<string, number>();
   /** Groups that have members on other gateways, whether or not they have some here. */
   readonly #groupsElsewhere = new Set<string>();
+  readonly #left = new LeftRoutes<Route>();
   #observer: LiveRouteObserver | undefined;
   #subscriptions = 0;
   readonly #perSubscriberMax: number;
@@ -42,6 +47,11 @@ export class LiveRouter {
 
   get subscriptions(): number {
     return this.#subscriptions;
+  }
+
+  /** Of subscribers that have left, still to be removed. Within the bound of all subscriptions. */
+  get leftCount(): number {
+    return this.#left.size;
   }
 
   get sharedGroups(): number {
@@ -62,6 +72,8 @@ export class LiveRouter {
       return 'replaced';
     }
     if (this.#subscriptions >= this.#totalMax || (own?.size ?? 0) >= this.#perSubscriberMax) return 'refused';
+    // Nobody is refused for what others have left.
+    if (this.#subscriptions + this.#left.size >= this.#totalMax) this.removeLeft(1);
     if (own === undefined) {
       own = new Map();
       this.#bySubscriber.set(subscriber, own);
@@ -82,13 +94,37 @@ export class LiveRouter {
     return true;
   }
 
-  /** Ends every subscription of a session; costs what the session holds. Returns how many there were. */
-  removeAll(subscriber: LiveSubscriber): number {
+  /** Ends every subscription of a session: it receives nothing more. What is left of them is for `removeLeft`. */
+  leave(subscriber: LiveSubscriber): EndedSubscriptions {
     const own = this.#bySubscriber.get(subscriber);
-    if (own === undefined) return 0;
+    if (own === undefined) return NONE_ENDED;
     this.#bySubscriber.delete(subscriber);
-    for (const route of own.values()) this.#removeRoute(subscriber, route);
-    return own.size;
+    this.#subscriptions -= own.size;
+    const left: Route[] = [];
+    let shared = 0;
+    for (const route of own.values()) {
+      if (route instanceof SharedGroup) {
+        shared++;
+        route.leave(subscriber);
+        if (route.size > 0) continue;
+        this.#endGroup(route);
+      } else route.active = false;
+      left.push(route);
+    }
+    this.#left.add(left);
+    return { ordinary: own.size - shared, shared };
+  }
+
+  /** At most so many of those that have left are taken out. Returns how many. */
+  removeLeft(countMax: number): number {
+    let count = 0;
+    for (; count < countMax; count++) {
+      const route = this.#left.take();
+      if (route === undefined) break;
+      if (route instanceof SharedGroup) this.#routes.remove(route.filter, route);
+      else this.#removeOrdinary(route);
+    }
+    return count;
   }
 
   *subscriptionsOf(subscriber: LiveSubscriber): IterableIterator<LiveSubscription> {
@@ -202,12 +238,21 @@ export class LiveRouter {
     if (route instanceof SharedGroup) {
       route.leave(subscriber);
       if (route.size > 0) return;
-      this.#groups.delete(route.topicFilter);
+      this.#endGroup(route);
       this.#routes.remove(route.filter, route);
-      this.#observer?.routeRemoved(route.filter, route.name);
       return;
     }
     route.active = false;
+    this.#removeOrdinary(route);
+  }
+
+  /** Its last member has left: other gateways deal to it no more. Empty, it may stand in the index for a while. */
+  #endGroup(group: SharedGroup): void {
+    this.#groups.delete(group.topicFilter);
+    this.#observer?.routeRemoved(group.filter, group.name);
+  }
+
+  #removeOrdinary(route: OrdinaryRoute): void {
     const { filter } = route.subscription;
     this.#routes.remove(filter, route);
     const left = (this.#filters.get(filter) ?? 1) - 1;
@@ -272,6 +317,14 @@ export interface LiveRouteObserver {
 }
 
 export type SubscribeOutcome = 'added' | 'replaced' | 'refused';
+
+/** How many of each kind. */
+export interface EndedSubscriptions {
+  readonly ordinary: number;
+  readonly shared: number;
+}
+
+const NONE_ENDED: EndedSubscriptions = { ordinary: 0, shared: 0 };
 
 class OrdinaryRoute {
   readonly subscriber: LiveSubscriber;

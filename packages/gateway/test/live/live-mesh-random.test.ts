@@ -97,7 +97,7 @@ test('after any history, what is published anywhere reaches each subscription on
           }
           case 'leave': {
             const subscriber = find(step.who.node, step.who.name);
-            at(step.who.node).live.removeAll(subscriber);
+            at(step.who.node).live.leave(subscriber);
             held.get(subscriber)?.clear();
             break;
           }

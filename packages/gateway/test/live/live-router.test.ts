@@ -48,7 +48,7 @@ describe('ordinary subscriptions', () => {
     for (const reader of readers) {
       router.subscribe(reader, subscription('a'));
       reader.onReceive = () => {
-        for (const each of readers) router.removeAll(each);
+        for (const each of readers) router.leave(each);
       };
     }
     expect(router.route(publish('a'))).toBe(1);
@@ -66,10 +66,87 @@ describe('ordinary subscriptions', () => {
       'replaced',
     ]);
     expect(['a', 'b'].map((filter) => router.subscribe(two, subscription(filter)))).toEqual(['added', 'refused']);
-    expect(router.removeAll(one)).toBe(2);
-    expect(router.removeAll(one)).toBe(0);
+    expect(router.leave(one)).toEqual({ ordinary: 2, shared: 0 });
+    expect(router.leave(one)).toEqual({ ordinary: 0, shared: 0 });
     expect(router.subscribe(two, subscription('b'))).toBe('added');
     expect(router.unsubscribe(two, 'zzz')).toBe(false);
+  });
+});
+
+describe('the subscriptions of who has left', () => {
+  const topics = Array.from({ length: 10 }, (_, i) => `a/${i}`);
+  const leaver = (router: LiveRouter): RecordingSubscriber => {
+    const reader = new RecordingSubscriber('leaver');
+    for (const topic of topics) router.subscribe(reader, subscription(topic));
+    return reader;
+  };
+
+  test('bring nothing and count for nobody, before they are removed', () => {
+    const router = new LiveRouter();
+    const reader = leaver(router);
+    for (const topic of topics) router.route(publish(topic));
+    reader.take();
+    router.leave(reader);
+    router.removeLeft(3);
+    expect([router.leftCount, router.subscriptions]).toEqual([7, 0]);
+    for (const topic of topics) expect(router.route(publish(topic))).toBe(0);
+    expect(reader.take()).toEqual([]);
+    expect([...router.subscriptionsOf(reader)]).toEqual([]);
+  });
+
+  test('are not those of the same client when it is back before they are removed', () => {
+    const router = new LiveRouter();
+    router.leave(leaver(router));
+    const back = leaver(router);
+    expect(router.removeLeft(100)).toBe(10);
+    for (const topic of topics) expect(router.route(publish(topic))).toBe(1);
+    expect(back.take()).toHaveLength(10);
+    expect(router.wantedCount).toBe(10);
+  });
+
+  test('are wanted of other gateways for as long as somebody else wants them, and no longer than they stand here', () => {
+    const router = new LiveRouter();
+    const told: string[] = [];
+    router.observe({
+      routeAdded: (filter) => told.push(`+${filter}`),
+      routeRemoved: (filter) => told.push(`-${filter}`),
+    });
+    router.leave(leaver(router));
+    const other = new RecordingSubscriber('other');
+    router.subscribe(other, subscription('a/3'));
+    told.length = 0;
+    router.removeLeft(5);
+    expect(told).toEqual(['-a/0', '-a/1', '-a/2', '-a/4']);
+    expect(router.route(publish('a/3'))).toBe(1);
+    router.removeLeft(5);
+    expect([...router.wanted()].map(({ filter }) => filter)).toEqual(['a/3']);
+  });
+
+  test('leave their groups at once: the others of the group get what comes, and an empty one gets nothing', () => {
+    const router = new LiveRouter();
+    const told: string[] = [];
+    router.observe({ routeAdded: () => {}, routeRemoved: (filter, share) => told.push(`${share} ${filter}`) });
+    const [one, two] = [new RecordingSubscriber('one'), new RecordingSubscriber('two')];
+    for (const each of [one, two]) router.subscribe(each, subscription('$share/both/a'));
+    router.subscribe(one, subscription('$share/alone/a'));
+    expect(router.leave(one)).toEqual({ ordinary: 0, shared: 2 });
+    expect([router.hasGroup('$share/both/a'), router.hasGroup('$share/alone/a')]).toEqual([true, false]);
+    expect(told).toEqual(['alone a']);
+    for (let i = 0; i < 3; i++) expect(router.route(publish('a'))).toBe(1);
+    expect(two.take()).toHaveLength(3);
+    // Whoever begins the group anew has it to himself, whatever is left of the former.
+    router.subscribe(one, subscription('$share/alone/a'));
+    expect(router.removeLeft(100)).toBe(1);
+    expect(router.route(publish('a'))).toBe(2);
+    expect(one.take()).toHaveLength(1);
+  });
+
+  test('take no place from anybody', () => {
+    const router = new LiveRouter({ totalMax: 10 });
+    router.leave(leaver(router));
+    const back = leaver(router);
+    expect([router.subscriptions, router.leftCount]).toEqual([10, 0]);
+    expect(router.subscribe(back, subscription('one-more'))).toBe('refused');
   });
 });
 
@@ -124,7 +201,8 @@ describe('the cache of matches', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('subscribe' as const), who, filter }),
       fc.record({ kind: fc.constant('unsubscribe' as const), who, filter }),
-      fc.record({ kind: fc.constant('removeAll' as const), who }),
+      fc.record({ kind: fc.constant('leave' as const), who }),
+      fc.record({ kind: fc.constant('remove some' as const), count: fc.nat(3) }),
       fc.record({ kind: fc.constant('publish' as const), topic }),
     );
     fc.assert(
@@ -149,6 +227,8 @@ describe('the cache of matches', () => {
             const got = readers.map((reader) => reader.take().length);
             expect(got.reduce((sum, n) => sum + n, 0)).toBe(expected);
             for (const [i, n] of got.entries()) expect(n).toBeGreaterThanOrEqual((ordinary[i] ?? []).length);
+          } else if (action.kind === 'remove some') {
+            router.removeLeft(action.count);
           } else {
             const reader = readers[action.who] as RecordingSubscriber;
             const own = held[action.who] as Map<string, ReturnType<typeof subscription>>;
@@ -159,12 +239,23 @@ describe('the cache of matches', () => {
             } else if (action.kind === 'unsubscribe') {
               expect(router.unsubscribe(reader, action.filter)).toBe(own.delete(action.filter));
             } else {
-              expect(router.removeAll(reader)).toBe(own.size);
+              const shared = [...own.values()].filter(({ group }) => group !== undefined).length;
+              expect(router.leave(reader)).toEqual({ ordinary: own.size - shared, shared });
               own.clear();
             }
           }
           expect(router.subscriptions).toBe(held.reduce((sum, own) => sum + own.size, 0));
         }
+        // What has left is gone without a trace.
+        const newcomer = new RecordingSubscriber('new');
+        router.removeLeft(Number.POSITIVE_INFINITY);
+        expect(router.leftCount).toBe(0);
+        expect(router.wantedCount).toBe(new Set(held.flatMap((own) => [...own.keys()])).size);
+        for (const reader of readers) router.leave(reader);
+        router.removeLeft(Number.POSITIVE_INFINITY);
+        expect([router.wantedCount, router.sharedGroups]).toEqual([0, 0]);
+        router.subscribe(newcomer, subscription('#'));
+        expect(router.route(publish('a/b'))).toBe(1);
       }),
       { seed: 1120, numRuns: 300 },
     );

@@ -70,7 +70,7 @@ describe('a shared group', () => {
     third.ready = false;
     expect(router.redeliverShared(publish('jobs/1'), '$share/g/jobs/+', refuser)).toBe(true);
     expect(refuser.take()).toEqual([]);
-    router.removeAll(other);
+    router.leave(other);
     router.unsubscribe(third, '$share/g/jobs/+');
     expect(router.redeliverShared(publish('jobs/1'), '$share/g/jobs/+', refuser)).toBe(false);
     expect(router.redeliverShared(publish('jobs/1'), '$share/nobody/x', refuser)).toBe(false);
@@ -79,12 +79,12 @@ describe('a shared group', () => {
   test('keeps its turns while members come and go, and ends with the last', () => {
     const { router, members } = group(5);
     router.route(publish('jobs/1'));
-    router.removeAll(members[0] as RecordingSubscriber);
-    router.removeAll(members[3] as RecordingSubscriber);
+    router.leave(members[0] as RecordingSubscriber);
+    router.leave(members[3] as RecordingSubscriber);
     counts(members);
     for (let i = 0; i < 6; i++) router.route(publish('jobs/1'));
     expect(counts(members)).toEqual([0, 2, 2, 0, 2]);
-    for (const member of members) router.removeAll(member);
+    for (const member of members) router.leave(member);
     expect(router.route(publish('jobs/1'))).toBe(0);
     expect([router.sharedGroups, router.subscriptions]).toEqual([0, 0]);
   });
@@ -100,7 +100,7 @@ describe('a shared group', () => {
 
   test('a thousand members leave in the time of a thousand', () => {
     const { router, members } = group(1_000);
-    for (const member of members) expect(router.removeAll(member)).toBe(1);
+    for (const member of members) expect(router.leave(member).shared).toBe(1);
     expect(router.sharedGroups).toBe(0);
   });
 });
