@@ -3,7 +3,7 @@ import type { MessageBindings } from './bindings.ts';
 import { compile, type Evaluate } from './compiler.ts';
 import type { KeyEnvironment } from './environment.ts';
 import { type KeyExpressionError, parse, SyntaxFault } from './syntax.ts';
-import { Failure, isList, textOf } from './value.ts';
+import { Failure, hasHalfCharacter, isList, textOf } from './value.ts';
 
 /**
  * The key of a last-value queue: what a message is the newest value *of*. An expression is written once, by whoever
@@ -57,13 +57,11 @@ export class KeyExpression {
     const key = textOf(value);
     if (key instanceof Failure) return { ok: false, reason: key.reason };
     if (key.length * 3 > KEY_BYTES_MAX && Buffer.byteLength(key) > KEY_BYTES_MAX) return KEY_TOO_LONG;
-    // Encoding would turn every lone surrogate into the same replacement character.
-    if (SURROGATE.test(key) && /\p{Surrogate}/u.test(key)) return KEY_MALFORMED;
+    if (hasHalfCharacter(key)) return KEY_MALFORMED;
     return { ok: true, key };
   }
 }
 
-const SURROGATE = /[\ud800-\udfff]/;
 const RESULT_IS_LIST: KeyOutcome = { ok: false, reason: 'the result is a list' };
 const KEY_TOO_LONG: KeyOutcome = { ok: false, reason: `the key has more than ${KEY_BYTES_MAX} bytes` };
 const KEY_MALFORMED: KeyOutcome = { ok: false, reason: 'the key is not well-formed Unicode' };

@@ -83,6 +83,13 @@ export function bounded(text: string): string | Failure {
   return text.length > TEXT_LENGTH_MAX ? TOO_LONG : text;
 }
 
+/** A surrogate without its other half. Encoding would turn every one of them into the same replacement character. */
+export function hasHalfCharacter(text: string): boolean {
+  return SURROGATE.test(text) && /\p{Surrogate}/u.test(text);
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
 /** Characters are code points. Text without surrogates has as many as it has UTF-16 units. */
 export function charactersOf(text: string): ArrayLike<string> {
   return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readJsonPath } from '../../src/key-expression/functions/json-path.ts';
-import { findInJson, JSON_DEPTH_MAX } from '../../src/key-expression/functions/json-scan.ts';
+import { JSON_DEPTH_MAX, JsonScan } from '../../src/key-expression/functions/json-scan.ts';
 import { Failure } from '../../src/key-expression/value.ts';
 
 /** What `JSON.parse` finds, as JSON; undefined when there is nothing, null when the text is not JSON. */
@@ -21,14 +21,17 @@ function naive(json: string, names: readonly string[]): string | undefined | nul
 }
 
 function scanned(json: string, names: readonly string[]): string | undefined | null {
-  const place = findInJson(json, names);
+  const bytes = Buffer.from(json);
+  const scan = new JsonScan(bytes);
+  const place = scan.find(names);
   if (place === 'malformed') return null;
   if (place === 'absent') return undefined;
   if (place === 'too-deep') throw new Error('too deep');
-  return JSON.stringify(JSON.parse(json.slice(place.start, place.end)));
+  expect(scan.isAscii).toBe(bytes.every((byte) => byte < 0x80));
+  return JSON.stringify(JSON.parse(bytes.toString('utf8', place.start, place.end)));
 }
 
-const NAMES = ['a', 'b', '', '"', '\\', 'ä', '\n', '__proto__'];
+const NAMES = ['a', 'b', 'ab', '', '"', '\\', 'ä', 'ä€😀', '😀', '😁', '\ud83d', '\n', '__proto__'];
 const name = fc.constantFrom(...NAMES);
 const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
   tree: fc.oneof(
@@ -52,10 +55,17 @@ function written(node: unknown, space: string, escaped: boolean): string {
   if (!(node instanceof Members)) return JSON.stringify(node);
   const members = node.pairs.map(([key, value]) => {
     const plain = JSON.stringify(key);
-    const quoted = escaped ? plain.replace('a', '\\u0061') : plain;
+    const quoted = escaped ? `"${plain.slice(1, -1).replace(/[a\u0080-\u{10ffff}]/gu, inFull)}"` : plain;
     return `${space}${quoted}${space}:${space}${written(value, space, escaped)}`;
   });
   return `{${members.join(',')}${space}}`;
+}
+
+/** By `\\u`, each half of it. */
+function inFull(character: string): string {
+  return [...Array(character.length).keys()]
+    .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`)
+    .join('');
 }
 
 describe('finds what JSON.parse finds', () => {
@@ -82,9 +92,10 @@ describe('finds what JSON.parse finds', () => {
         fc.nat(),
         fc.constantFrom('', ',', '}', ']', '"', '\\', '0', '.', 'e', '-', '\n', ':', 'n', '\u0001'),
         (node, at, put) => {
-          const json = written(node, '', false);
-          const place = at % (json.length + 1);
-          const broken = json.slice(0, place) + put + json.slice(place + 1);
+          // By characters: half of one is no text.
+          const json = [...written(node, '', false)];
+          json.splice(at % (json.length + 1), 1, put);
+          const broken = json.join('');
           expect(scanned(broken, ['a'])).toBe(naive(broken, ['a']));
         },
       ),
@@ -123,6 +134,34 @@ describe('finds what JSON.parse finds', () => {
   });
 });
 
+describe('bytes that are no text', () => {
+  const lead = Buffer.from('{"k":"v","x":"');
+  const end = Buffer.from('"}');
+  test.each([
+    ['half a character', [0xc3]],
+    ['a longer form than needed', [0xc0, 0xaf]],
+    ['a surrogate', [0xed, 0xa0, 0xbd]],
+    ['no character', [0xf5, 0x80, 0x80, 0x80]],
+  ])('%s', (_what, bytes) => {
+    const json = Buffer.concat([lead, Buffer.from(bytes), end]);
+    for (const path of ['k', 'x', 'none']) {
+      expect(readJsonPath(json, path)).toMatchObject({ absent: false, reason: expect.stringContaining('not UTF-8') });
+    }
+    expect(readJsonPath(Buffer.concat([Buffer.from(bytes), Buffer.from('{"k":"v"}')]), 'k')).toBeInstanceOf(Failure);
+  });
+
+  test('nor is a text with half a character in it, which would become another one', () => {
+    expect(readJsonPath('{"k":"v\ud83d"}', 'k')).toMatchObject({ reason: expect.stringContaining('half a character') });
+    expect(readJsonPath('{"k":"v\ud83d\ude00"}', 'k')).toBe('v\ud83d\ude00');
+  });
+
+  test('a text may be longer in bytes than in characters', () => {
+    const json = `{"x":"${'€'.repeat(500_000)}","k":"v€"}`;
+    expect(readJsonPath(json, 'k')).toBe('v€');
+    expect(readJsonPath(Buffer.from(json), 'k')).toMatchObject({ reason: expect.stringContaining('more than') });
+  });
+});
+
 describe('what a publisher may try', () => {
   const MEGABYTE = 1024 * 1024;
   const around = (inner: string): string => `{"x":${inner},"k":"v"}`;
@@ -151,11 +190,15 @@ describe('what a publisher may try', () => {
     ['numbers', around(`[${'1,'.repeat(500_000)}1]`)],
     ['objects', around(`[${'{},'.repeat(330_000)}1]`)],
     ['escapes', around(`"${'\\u0041'.repeat(170_000)}"`)],
+    ['short escapes', around(`"${'\\n'.repeat(500_000)}"`)],
+    ['names in escapes', `{${'"\\u006b":1,'.repeat(90_000)}"k":"v"}`],
   ])('a megabyte of %s is passed over, and nothing of it kept', (_what, json) => {
     expect(json.length).toBeGreaterThan(0.85 * MEGABYTE);
     expect(readJsonPath(json, 'k')).toBe('v');
     // It takes up to eleven times a look at each character; measured beside it, since machines differ.
-    const scanMs = fastestMs(() => readJsonPath(json, 'k'));
+    const bytes = Buffer.from(json);
+    expect(readJsonPath(bytes, 'k')).toBe('v');
+    const scanMs = fastestMs(() => readJsonPath(bytes, 'k'));
     expect(scanMs / fastestMs(() => lookedAt(json))).toBeLessThan(40);
   });
 });

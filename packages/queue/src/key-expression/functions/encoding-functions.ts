@@ -48,7 +48,13 @@ export const ENCODING_FUNCTIONS: readonly KeyFunction[] = [
       }),
   },
   {
-    ...textFunction('json_value', [2, 2], (json, path) => readJsonPath(json, path)),
+    ...scalarFunction('json_value', [2, 2], ([value, names]) => {
+      const path = textOf(names as Value);
+      if (path instanceof Failure) return path;
+      // A payload is looked at as it came.
+      const json = value instanceof Uint8Array ? value : textOf(value as Value);
+      return json instanceof Failure ? json : readJsonPath(json, path);
+    }),
     result: 'unknown',
   },
   {
