@@ -3,6 +3,8 @@ import type { Logger } from '@sluice/common/logger';
 import type { BackupManagement } from '@sluice/rpc/contract/backup-management';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { granted } from '../access/access-answers.ts';
+import { ApiError } from '../api-error.ts';
+import { show } from '../field/field.ts';
 import { addRoute, answers } from '../route.ts';
 
 const BYTES = 'application/octet-stream';
@@ -76,8 +78,11 @@ export function addBackupRoutes(
       response: response('The partition'),
     },
     handle: ({ params, identity }, reply) => {
-      const number = /^[1-9]\d{0,4}$/.test(params.partition ?? '') ? Number(params.partition) : Number.MAX_SAFE_INTEGER;
-      return give(number, identity?.key, reply);
+      const { partition = '' } = params;
+      if (!/^[1-9]\d{0,4}$/.test(partition)) {
+        throw new ApiError(404, 'NOT_FOUND', `There is no partition ${show(partition)}`, 'They are numbered from 1 on');
+      }
+      return give(Number(partition), identity?.key, reply);
     },
   });
 

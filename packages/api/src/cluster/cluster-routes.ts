@@ -1,10 +1,10 @@
 import type { Logger } from '@sluice/common/logger';
 import type { ClusterManagement, ClusterNode, ClusterStatus, NodeWish } from '@sluice/rpc/contract/cluster-management';
 import type { FastifyInstance } from 'fastify';
+import { granted } from '../access/access-answers.ts';
 import { badFields, badRequest } from '../api-error.ts';
 import { objectSchema, readFields } from '../field/field.ts';
 import { integerField } from '../field/scalar-fields.ts';
-import { unwrap } from '../queue/queue-access.ts';
 import { addRoute, answers } from '../route.ts';
 
 const FIELDS = {
@@ -130,7 +130,7 @@ export function addClusterRoutes(
       summary: 'The cluster: its nodes, its partitions and who leads them',
       response: answers({ 200: { description: 'The cluster', $ref: 'Cluster#' } }, 401, 403, 503),
     },
-    handle: async () => clusterView(unwrap(cluster.status()), nodeName),
+    handle: async () => clusterView(granted(cluster.status()), nodeName),
   });
 
   addRoute(app, {
@@ -148,9 +148,9 @@ export function addClusterRoutes(
       const { values, problems } = readFields(FIELDS, body, () => undefined);
       if (problems.length > 0) throw badFields(problems);
       if (values.replication_factor === undefined) throw badRequest('replication_factor is missing');
-      const copies = unwrap(await cluster.setReplicationFactor(values.replication_factor));
+      const copies = granted(await cluster.setReplicationFactor(values.replication_factor));
       logger.info({ key: identity?.key, copies }, 'number of copies changed');
-      return clusterView({ ...unwrap(cluster.status()), replicationFactor: copies }, nodeName);
+      return clusterView({ ...granted(cluster.status()), replicationFactor: copies }, nodeName);
     },
   });
 
@@ -168,7 +168,7 @@ export function addClusterRoutes(
         response: answers({ 200: { description: 'The node', $ref: 'ClusterNode#' } }, 400, 401, 403, 404, 503),
       },
       handle: async ({ params, identity }) => {
-        const node = unwrap(await cluster.setNodeState(params.node ?? '', state));
+        const node = granted(await cluster.setNodeState(params.node ?? '', state));
         logger.info({ key: identity?.key, node: node.name, state }, 'state of a node changed');
         return nodeView(node);
       },

@@ -1,10 +1,10 @@
 import type { Logger } from '@sluice/common/logger';
 import type { BalanceStatus, ConnectionBalance } from '@sluice/rpc/contract/gateway-load';
 import type { FastifyInstance } from 'fastify';
+import { granted } from '../access/access-answers.ts';
 import { badFields } from '../api-error.ts';
 import { objectSchema, readFields } from '../field/field.ts';
 import { integerField } from '../field/scalar-fields.ts';
-import { unwrap } from '../queue/queue-access.ts';
 import { addRoute, answers } from '../route.ts';
 
 const PATHS = ['/api/v5/cluster/rebalance'] as const;
@@ -72,7 +72,7 @@ export function addRebalanceRoutes(
       summary: 'How connections are spread over the gateways',
       response: answers(status, 401, 403, 503),
     },
-    handle: async () => view(unwrap(await connections.look())),
+    handle: async () => view(granted(await connections.look())),
   });
 
   addRoute(app, {
@@ -93,7 +93,7 @@ export function addRebalanceRoutes(
       if (problems.length > 0) throw badFields(problems);
       const perSecond = values.connections_per_second ?? PER_SECOND_DEFAULT;
       const threshold = (values.threshold_percent ?? THRESHOLD_DEFAULT) / 100;
-      const started = unwrap(await connections.start({ threshold, perSecond }));
+      const started = granted(await connections.start({ threshold, perSecond }));
       logger.info({ key: identity?.key, perSecond, threshold }, 'connections are spread over the gateways');
       return view(started);
     },
@@ -110,7 +110,7 @@ export function addRebalanceRoutes(
       response: answers(status, 401, 403, 503),
     },
     handle: async ({ identity }) => {
-      const stopped = unwrap(await connections.stop());
+      const stopped = granted(await connections.stop());
       logger.info({ key: identity?.key }, 'connections stay where they are');
       return view(stopped);
     },

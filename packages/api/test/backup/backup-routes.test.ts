@@ -20,7 +20,10 @@ describe('a backup over REST', () => {
   it('refuses what is not there, and says who is in the way', async () => {
     const { call } = createFixture({ backup: new MemoryBackupManagement() });
     for (const partition of ['3', '0', '-1', 'x', '99999999']) {
-      expect((await call('GET', `/api/v5/backup/partitions/${partition}`)).status).toBe(404);
+      expect(await call('GET', `/api/v5/backup/partitions/${partition}`)).toMatchObject({
+        status: 404,
+        body: { message: expect.stringMatching(`^There is no partition "?${partition}"?$`) },
+      });
     }
     const busy = await call('GET', '/api/v5/backup/partitions/2');
     expect([busy.status, busy.body.message]).toEqual([503, expect.stringContaining('another backup')]);

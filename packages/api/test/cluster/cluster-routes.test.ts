@@ -37,7 +37,10 @@ describe('the cluster over REST', () => {
 
   it('refuses a node that does not exist, more copies than stores, and what is no number', async () => {
     const { call } = createFixture();
-    expect((await call('POST', '/api/v5/nodes/n9/drain')).status).toBe(404);
+    expect(await call('POST', '/api/v5/nodes/n9/drain')).toMatchObject({
+      status: 404,
+      body: { code: 'NOT_FOUND', message: 'Node not found' },
+    });
     expect((await call('PUT', '/api/v5/cluster', { replication_factor: 5 })).status).toBe(400);
     expect((await call('PUT', '/api/v5/cluster', { replication_factor: '3' })).status).toBe(400);
     expect((await call('PUT', '/api/v5/cluster', {})).status).toBe(400);
