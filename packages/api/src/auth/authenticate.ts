@@ -31,7 +31,7 @@ export function authenticate(headers: IncomingHttpHeaders, keys: ApiKeyStore, an
       401,
       'BAD_API_KEY_OR_SECRET',
       'Bad API key or secret',
-      'Keys are read from the key file when the server starts',
+      'Keys are those of the key file, which is read again some seconds after it has changed',
     );
   }
   return identity;

@@ -330,7 +330,8 @@ const mqtt = {
 
 const api = {
   keysFile: file({
-    about: 'API keys, key:secret[:role[:scopes]] a line; roles administrator, viewer, publisher.',
+    about:
+      'API keys, key:secret[:role[:scopes]] a line; roles administrator, viewer, publisher. Read again while the node runs.',
     why: 'No default key that everybody knows.',
   }),
   anonymous: triState({
