@@ -21,7 +21,7 @@ import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
 import { RemovedQueues } from './removed-queues.ts';
 import { Resumption } from './resumption.ts';
-import { RowDropper } from './row-dropper.ts';
+import { type BegunOnce, RowDropper } from './row-dropper.ts';
 import { PartitionSessions } from './session/partition-sessions.ts';
 import type { WillsParts } from './session/partition-wills.ts';
 import type { StreamEffect } from './session/stream-changes.ts';
@@ -82,9 +82,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       },
       (propose) => parts.host.withNextTurn(propose),
     );
-    this.dropper = new RowDropper(this, parts.logger, (queueId, count) => {
-      if (isStream(queueId)) parts.events.streamOverflowed(count);
-    });
+    this.dropper = new RowDropper(this, parts);
     this.sessions = new PartitionSessions(this, parts);
   }
 
@@ -385,6 +383,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */
   tick(): void {
     this.sessions.tick();
+    this.dropper.tick();
     if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId)) return;
     this.#isInDoubt = false;
     this.#wakeAll();
@@ -465,6 +464,8 @@ export interface PartitionEvents {
   dispatchRecovered(queueId: number): void;
   /** So many messages were dropped from a stream at its bounds. */
   streamOverflowed(count: number): void;
+  /** Records that should go could not be looked at; it is tried again. */
+  dropFailed(reason: BegunOnce): void;
   /** Streams came or went. */
   streamsMoved(partition: Partition, effects: readonly StreamEffect[]): void;
 }

@@ -2,7 +2,8 @@ import type { Logger } from '@sluice/common/logger';
 import type { DropReason } from '@sluice/queue/machine/commands';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import type { Partition } from './partition.ts';
+import { isStream } from '@sluice/queue/session/stream-id';
+import type { Partition, PartitionEvents } from './partition.ts';
 import { Turnstile } from './turnstile.ts';
 
 /**
@@ -12,20 +13,26 @@ import { Turnstile } from './turnstile.ts';
  *
  * A walk belongs to the leadership it began under and ends with it: the next leader begins those that are still due, and
  * one that lingers here must not keep a new one from beginning when this node leads again.
+ *
+ * A trim and the sweep of a removed queue are begun by what happened, which happens once. So one that failed, by a disk
+ * that could not be read, is begun again here, `RETRY_TICKS_MIN` later and then after twice as long each time.
  */
 export class RowDropper {
   readonly #partition: Partition;
   readonly #logger: Logger;
-  readonly #overflowed: Overflowed;
+  readonly #events: DropEvents;
   #leadership: Leadership = beginLeadership();
 
   static readonly STEP_ROWS_MAX = 512;
   /** Steps under way. A session that ends may end a thousand streams, each of which is a walk. */
   static readonly STEPS_MAX = 8;
+  /** Of the store, from a walk that failed to its next attempt. */
+  static readonly RETRY_TICKS_MIN = 2;
+  static readonly RETRY_TICKS_MAX = 128;
 
-  constructor(partition: Partition, logger: Logger, overflowed: Overflowed = () => {}) {
+  constructor(partition: Partition, { logger, events }: { logger: Logger; events: DropEvents }) {
     this.#partition = partition;
-    this.#overflowed = overflowed;
+    this.#events = events;
     this.#logger = logger;
   }
 
@@ -39,6 +46,15 @@ export class RowDropper {
     const cut: Cut = (row) => (row.base < end ? Math.min(end, row.base + row.count) : undefined);
     const dropped = await this.#walk(queueId, 'purged', cut);
     return this.#isOf(leadership) ? dropped : undefined;
+  }
+
+  /** Of the store: what failed is begun again when its time has come. */
+  tick(): void {
+    for (const failed of this.#leadership.failed.values()) {
+      if (--failed.ticksLeft > 0) continue;
+      if (failed.reason === 'removed') this.sweepRemoved(failed.queueId);
+      else this.trim(failed.queueId);
+    }
   }
 
   /** Leadership ended. */
@@ -76,7 +92,7 @@ export class RowDropper {
         const cut: Cut = (row) => cutFor(row, excess);
         const dropped = await this.#step({ queueId, reason: 'overflow', cut, leadership }, queue.head);
         if (dropped === undefined) return;
-        this.#overflowed(queueId, dropped.count);
+        if (isStream(queueId)) this.#events.streamOverflowed(dropped.count);
       }
     });
   }
@@ -148,35 +164,51 @@ export class RowDropper {
     return this.#leadership === leadership && this.#partition.leads;
   }
 
-  async #once(queueId: number, reason: DropReason, walk: () => Promise<void>): Promise<void> {
+  async #once(queueId: number, reason: BegunOnce, walk: () => Promise<void>): Promise<void> {
     const id = `${queueId}:${reason}`;
-    const { walking } = this.#leadership;
+    const { walking, failed } = this.#leadership;
     if (walking.has(id)) return;
     walking.add(id);
     try {
       await walk();
+      failed.delete(id);
     } catch (cause) {
-      this.#logger.error({ err: cause, queue: queueId, reason }, 'dropping records failed');
+      const { waitTicks: before = 0 } = failed.get(id) ?? {};
+      const waitTicks = Math.min(Math.max(2 * before, RowDropper.RETRY_TICKS_MIN), RowDropper.RETRY_TICKS_MAX);
+      failed.set(id, { queueId, reason, waitTicks, ticksLeft: waitTicks });
+      this.#events.dropFailed(reason);
+      this.#logger.error({ err: cause, queue: queueId, reason }, 'dropping records failed; it is tried again');
     } finally {
       walking.delete(id);
     }
   }
 }
 
+/** Begun by what happened to a queue; whoever begins the others begins them again. */
+export type BegunOnce = Extract<DropReason, 'overflow' | 'removed'>;
+
+type DropEvents = Pick<PartitionEvents, 'streamOverflowed' | 'dropFailed'>;
+
 /** Records before the returned offset go; undefined leaves the row and all that follow. */
 type Cut = (row: IndexRow) => number | undefined;
-
-/** Told how many of its oldest a queue at its limits has lost. */
-type Overflowed = (queueId: number, count: number) => void;
 
 interface Leadership {
   /** One walk a queue and reason at a time. */
   readonly walking: Set<string>;
+  /** Of these, whose last attempt failed; at most one a queue and reason, as with those that walk. */
+  readonly failed: Map<string, Failed>;
   readonly steps: Turnstile;
 }
 
 function beginLeadership(): Leadership {
-  return { walking: new Set(), steps: new Turnstile(RowDropper.STEPS_MAX) };
+  return { walking: new Set(), failed: new Map(), steps: new Turnstile(RowDropper.STEPS_MAX) };
+}
+
+interface Failed {
+  readonly queueId: number;
+  readonly reason: BegunOnce;
+  readonly waitTicks: number;
+  ticksLeft: number;
 }
 
 interface Walk {

@@ -20,6 +20,7 @@ import { HandOvers } from './hand-overs.ts';
 import { LeaderBalancer } from './leader-balancer.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
 import { canDoWithoutSelf, heirsOf } from './membership-step.ts';
+import { dropFailures } from './metrics/drop-failures.ts';
 import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
@@ -331,7 +332,8 @@ export class Store {
   }
 
   #makePartition(groupId: number): Partition {
-    const { host, storage, topology, clock, prng, logger } = this.#options;
+    const { host, storage, topology, clock, prng, logger, metrics } = this.#options;
+    const failures = dropFailures(metrics);
     const events: PartitionEvents = {
       leadershipMoved: (partition) => {
         void this.#configurator.leadershipMoved(partition);
@@ -345,6 +347,7 @@ export class Store {
       moved: (partition) => this.#partitionMoved(partition),
       dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
       dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
+      dropFailed: (reason) => failures[reason].add(),
       streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
       streamsMoved: (partition, effects) => this.#sessions.streamsMoved(partition, effects),
     };

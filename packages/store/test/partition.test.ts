@@ -73,6 +73,7 @@ beforeEach(() => {
       dispatchFailed: () => {},
       dispatchRecovered: () => {},
       streamOverflowed: () => {},
+      dropFailed: () => {},
       streamsMoved: () => {},
     },
   });

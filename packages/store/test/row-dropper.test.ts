@@ -27,10 +27,15 @@ class FakePartition {
   atHand: IndexRow | undefined;
   walks = 0;
   readonly walked = new Set<number>();
+  /** So many times the disk cannot be read. */
+  unreadable = 0;
+  asked = 0;
   readonly index = {
     recent: (): IndexRow | undefined => this.atHand,
     rowsFrom: async (queueId: number, from: number): Promise<IndexRow[]> => {
       this.walked.add(queueId);
+      this.asked++;
+      if (this.unreadable-- > 0) throw new Error('the disk cannot be read');
       const found = [...this.rows].filter((base) => base >= from).slice(0, 2);
       this.walks++;
       await this.gate;
@@ -55,10 +60,15 @@ class FakePartition {
 
 let partition: FakePartition;
 let dropper: RowDropper;
+const failures: string[] = [];
 beforeEach(() => {
+  failures.length = 0;
   partition = new FakePartition();
   for (let base = 1; base <= 9; base++) partition.rows.add(base);
-  dropper = new RowDropper(partition as unknown as Partition, silentLogger);
+  dropper = new RowDropper(partition as unknown as Partition, {
+    logger: silentLogger,
+    events: { streamOverflowed: () => {}, dropFailed: (reason) => failures.push(reason) },
+  });
 });
 
 /** Leadership ends, and begins again before anything of the former one has noticed. */
@@ -120,6 +130,47 @@ describe('a walk whose leadership ends', () => {
     dropper.trim(1);
     await rest();
     expect([...partition.rows]).toEqual([6, 7, 8, 9]);
+  });
+});
+
+describe('a walk that failed', () => {
+  /** How many ticks it took until it was tried again. */
+  async function ticksUntilTried(): Promise<number> {
+    const before = partition.asked;
+    for (let ticks = 1; ticks <= 2 * RowDropper.RETRY_TICKS_MAX; ticks++) {
+      dropper.tick();
+      await rest(1);
+      if (partition.asked > before) return ticks;
+    }
+    return 0;
+  }
+
+  test('is begun again by the same leader, each time after twice as long, and then no more', async () => {
+    partition.unreadable = 4;
+    dropper.sweepRemoved(1);
+    await rest(1);
+    const ticks: number[] = [];
+    for (let i = 0; i < 4; i++) ticks.push(await ticksUntilTried());
+    await rest();
+    const least = RowDropper.RETRY_TICKS_MIN;
+    expect(ticks).toEqual([least, 2 * least, 4 * least, 8 * least]);
+    expect([partition.rows.size, failures]).toEqual([0, Array(4).fill('removed')]);
+    const { walks } = partition;
+    for (let tick = 0; tick < 2 * RowDropper.RETRY_TICKS_MAX; tick++) dropper.tick();
+    await rest();
+    expect(partition.walks).toBe(walks);
+  });
+
+  test('waits no longer than so long, and not for the next leadership', async () => {
+    partition.unreadable = 20;
+    partition.countMax = 4;
+    dropper.trim(1);
+    await rest(1);
+    let ticks = 0;
+    for (let i = 0; i < 12; i++) ticks = await ticksUntilTried();
+    expect([ticks, failures.at(-1)]).toEqual([RowDropper.RETRY_TICKS_MAX, 'overflow']);
+    leadershipComesBack();
+    expect(await ticksUntilTried()).toBe(0);
   });
 });
 

@@ -171,6 +171,18 @@ describe('a stream', () => {
     await until(() => depthOf(streamId) === 0, 'who went has nothing to wait for');
   });
 
+  test('is trimmed although its cursors could not be read once, and so are those that were behind it', async () => {
+    const { epoch, streamIds } = await begin('c', 'a', 'b');
+    const reading = jest
+      .spyOn(store.partition(1).sessions.rows, 'passedByAll')
+      .mockRejectedValueOnce(new Error('disk'));
+    await publish(streamIds, '1');
+    await gateway.received('c', 2);
+    gateway.pass('c', epoch, ...gateway.deliveries);
+    await until(() => streamIds.every((streamId) => depthOf(streamId) === 0), 'both are trimmed');
+    expect(reading).toHaveBeenCalledTimes(3);
+  });
+
   test('keeps the newest when it is full, and sessions go on behind what was dropped', async () => {
     await store.remove();
     store = await TestStore.start({ streamLimits: { countMax: 4, bytesMax: null } });

@@ -255,15 +255,18 @@ export class PartitionSessions {
   async #trim(): Promise<void> {
     if (this.#isTrimming) return;
     this.#isTrimming = true;
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    let trimmed = 0;
     try {
-      const dirty = [...this.#dirty];
-      this.#dirty.clear();
       for (const streamId of dirty) {
         const passed = await this.rows.passedByAll(streamId, () => !this.#partition.leads);
         if (passed === undefined) return;
         if (passed !== Number.POSITIVE_INFINITY) await this.#partition.dropper.pass(streamId, passed);
+        trimmed++;
       }
     } catch (cause) {
+      if (this.#partition.leads) for (const streamId of dirty.slice(trimmed)) this.#dirty.add(streamId);
       this.#parts.logger.error({ err: cause, partition: this.#partition.groupId }, 'streams cannot be trimmed');
     } finally {
       this.#isTrimming = false;
