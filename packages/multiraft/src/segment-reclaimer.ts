@@ -109,6 +109,9 @@ export class SegmentReclaimer {
     this.#deadBytes = 0;
     this.#pass = this.#nextPass(quiet)
       .catch((cause: Error) => {
+        // What it was to look at nobody notes again.
+        this.#restless = true;
+        this.#activeMayBeDead = true;
         if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_FENCED') this.#onFailed(cause);
         else this.#logger.warn({ err: cause }, 'giving space back failed; it is tried again');
       })
@@ -117,16 +120,18 @@ export class SegmentReclaimer {
       });
   }
 
-  #nextPass(quiet: boolean): Promise<void> {
+  async #nextPass(quiet: boolean): Promise<void> {
     const { entryLog } = this.#storage;
     const former = this.#end;
     this.#end = entryLog.mark();
     const hasMoved = this.#end.segmentId !== former.segmentId || this.#end.position !== former.position;
     if (hasMoved) this.#activeMayBeDead = true;
-    if (!quiet) return this.#run(entryLog.sealedSegments()).then(() => {});
-    if (this.#end.segmentId !== former.segmentId) return this.#runSealed(entryLog.sealedSegments());
+    // What is not worth its images now is looked at with the next that dies; the answer is for `#runSealed`.
+    if (!quiet) await this.#run(entryLog.sealedSegments());
+    else if (this.#end.segmentId !== former.segmentId) await this.#runSealed(entryLog.sealedSegments());
+    else if (this.#activeMayBeDead && !hasMoved) await this.#sealDead();
     // Behind the last release: the file it gave back would stay for as long as nothing happens.
-    return this.#activeMayBeDead && !hasMoved ? this.#sealDead() : entryLog.rest();
+    else await entryLog.rest();
   }
 
   /** What was sealed while nothing died. Those that are not worth an image alone wait for the next ones. */
@@ -148,7 +153,7 @@ export class SegmentReclaimer {
     this.#restless = true;
   }
 
-  /** False when what is dead is not worth the images it takes. */
+  /** False when what is dead is not worth the images it takes: it stays, to be looked at together with what comes. */
   async #run(sealed: readonly SegmentSummary[]): Promise<boolean> {
     const candidates: Candidate[] = [];
     let gain = 0;

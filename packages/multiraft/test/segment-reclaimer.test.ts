@@ -102,6 +102,19 @@ it('a segment whose last live entry is damaged is kept, and the others are given
   await until(() => entryLog.sealedSegments().length === 0, 'it is released as well');
 });
 
+it('what could not be looked at is looked at again, however often that failed and though nothing happens', async () => {
+  await node.start(1, { segmentBytes: MB });
+  await write(4 * MB);
+  let failures = 4;
+  node.live = () => {
+    if (failures-- > 0) throw new Error('the rows cannot be read');
+    return [];
+  };
+  node.host.noteDeadBytes(4 * MB);
+  await until(() => node.storage.entryLog.sealedSegments().length === 0, 'all are released', 15_000);
+  expect(failures).toBeLessThan(0);
+});
+
 it('what belongs to a group that is not open yet is left alone, although nobody calls it alive', async () => {
   await node.start(2, { segmentBytes: MB });
   for (let i = 0; i < 3; i++) await node.propose(2, add(1, 1, MB));
