@@ -375,6 +375,8 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
    */
   #acts(peer: LivePeer, version: number): void {
     const { incoming } = peer;
+    // A piece of more, or nobody asks.
+    if (version === 0) return;
     this.#options.retainedInFlight.afterThose(() => {
       if (peer.incoming === incoming) peer.acted(version);
     });

@@ -19,8 +19,10 @@ export class LivePeer {
 
   /** Version of our routes it acts on. */
   seenVersion = 0;
-  /** The newest it was told of. */
+  /** The newest it was told of, and owes an answer to or gave it. */
   #toldVersion = 0;
+  /** Versions whose answer it owes, ascending; at most `UNANSWERED_MAX` of them besides a question. */
+  #unanswered: number[] = [];
   /** The newest it was told of for the sake of its answer alone. */
   #askedVersion = 0;
   /** It let somebody wait in vain: nobody waits for it again until it has caught up, or answers in time again. */
@@ -55,6 +57,7 @@ export class LivePeer {
     this.seenVersion = 0;
     this.#toldVersion = 0;
     this.#askedVersion = 0;
+    this.#unanswered = [];
   }
 
   backOff(nowMs: number): void {
@@ -62,9 +65,20 @@ export class LivePeer {
     this.backoffMs = Math.min(this.backoffMs * 2, BACKOFF_MS_MAX);
   }
 
+  /**
+   * Routes are told at once, whatever it owes: it must not miss what is published because its stores are slow to answer. But
+   * each answer it owes is kept there until they do, so beyond `UNANSWERED_MAX` routes go without their version, and one
+   * question behind the next answer (`ask`) stands for all of these.
+   */
   sendChanges(version: number, added: readonly LiveRoute[], removed: readonly LiveRoute[], nowMs: number): void {
+    if (this.#unanswered.length < UNANSWERED_MAX) this.#send(version, added, removed, nowMs);
+    else this.outgoing?.send({ type: 'routes-changed', version: 0, added, removed });
+  }
+
+  #send(version: number, added: readonly LiveRoute[], removed: readonly LiveRoute[], nowMs: number): void {
     this.outgoing?.send({ type: 'routes-changed', version, added, removed });
     this.#toldVersion = version;
+    this.#unanswered.push(version);
     if (!this.isLate || this.#timedVersion !== 0) return;
     this.#timedVersion = version;
     this.#timedSinceMs = nowMs;
@@ -77,7 +91,7 @@ export class LivePeer {
   ask(version: number, nowMs: number): void {
     if (version <= this.#toldVersion || this.seenVersion < this.#askedVersion) return;
     this.#askedVersion = version;
-    this.sendChanges(version, [], [], nowMs);
+    this.#send(version, [], [], nowMs);
   }
 
   /**
@@ -86,6 +100,8 @@ export class LivePeer {
    */
   seen(version: number, newest: number, nowMs: number, timelyMs: number): void {
     this.seenVersion = Math.max(this.seenVersion, version);
+    const left = this.#unanswered.findIndex((owed) => owed > version);
+    this.#unanswered.splice(0, left === -1 ? this.#unanswered.length : left);
     this.backoffMs = BACKOFF_MS_MIN;
     this.isSilent = false;
     if (!this.isLate) return;
@@ -129,6 +145,8 @@ export class LivePeer {
 
 /** Live messages that wait for one gateway; further ones are dropped and counted, whatever their QoS. */
 export const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Changes of our routes whose answer one gateway owes; further ones are told without asking for it. */
+export const UNANSWERED_MAX = 64;
 const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 5_000;
 const PIECE_ROUTES_MAX = 4_096;

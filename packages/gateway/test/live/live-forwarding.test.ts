@@ -6,7 +6,7 @@ import { TurnFlusher } from '@sluice/gateway/connection/turn-flusher';
 import { publishedFrom } from '@sluice/gateway/live/forwarded-message';
 import { LiveMesh, STORED_WAIT_MS } from '@sluice/gateway/live/live-mesh';
 import { LiveMeshMetrics } from '@sluice/gateway/live/live-mesh-metrics';
-import { UNSENT_BYTES_MAX } from '@sluice/gateway/live/live-peer';
+import { UNANSWERED_MAX, UNSENT_BYTES_MAX } from '@sluice/gateway/live/live-peer';
 import { LiveRouter } from '@sluice/gateway/live/live-router';
 import { RetainedInFlight } from '@sluice/gateway/retained/retained-in-flight';
 import { PacketType, type QoS } from '@sluice/mqtt/codec/packet';
@@ -235,6 +235,36 @@ test('a gateway that was late once is waited for again when it answers in time, 
   mesh.takeTurn();
   channel(2).answer({ type: 'seen', version: 5 });
   await waiting;
+});
+
+test('a gateway that answers nothing owes a bounded number of answers, and is told all routes in their turn', () => {
+  const log: string[] = [];
+  for (const nodeId of [2, 3]) {
+    peer(nodeId);
+    channel(nodeId).answer({ type: 'seen', version: 1 });
+  }
+  const changes = UNANSWERED_MAX + 10;
+  for (let i = 1; i <= changes; i++) {
+    live.subscribe(new RecordingSubscriber(`${i}`), subscription(`t/${i}`));
+    if (i === changes) mesh.waitForRoutes({ routesSeen: () => log.push('all') });
+    mesh.takeTurn();
+    channel(3).answer({ type: 'seen', version: i + 1 });
+  }
+  const told = (): LiveRequest[] => channel(2).sent.slice(1);
+  const versions = (): number[] => told().map((message) => ('version' in message ? message.version : -1));
+  expect(told().flatMap((message) => ('added' in message ? message.added : []))).toEqual(
+    Array.from({ length: changes }, (_, i) => plain(`t/${i + 1}`)),
+  );
+  expect(versions().filter((version) => version > 0)).toHaveLength(UNANSWERED_MAX);
+  // What it owes is asked for once behind the next answer, for all that went without.
+  channel(2).answer({ type: 'seen', version: 2 });
+  channel(2).answer({ type: 'seen', version: 3 });
+  expect([versions().slice(changes), log]).toEqual([[changes + 1], []]);
+  live.subscribe(new RecordingSubscriber('late'), subscription('late'));
+  mesh.takeTurn();
+  expect(versions().at(-1)).toBe(changes + 2);
+  channel(2).answer({ type: 'seen', version: changes + 1 });
+  expect(log).toEqual(['all']);
 });
 
 describe('who is to read what is retained', () => {
