@@ -59,7 +59,7 @@ const limitFields = {
   }),
   overflow: choiceField(OVERFLOW_POLICIES, {
     description:
-      'What happens to a publish beyond a limit. `refuse`: MQTT 5 publishers get reason code 0x97, MQTT 3.1.1 connections are closed without an acknowledgement. `drop_oldest`: the oldest messages make room.',
+      'What happens to a publish beyond a limit. `refuse`: MQTT 5 publishers get reason code 0x97, MQTT 3.1.1 connections are closed without an acknowledgement. `drop_oldest`: the oldest messages make room; one that is larger than `max_message_bytes` by itself is refused.',
     default: DEFAULT_OVERFLOW,
   }),
 };

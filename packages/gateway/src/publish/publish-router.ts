@@ -7,6 +7,7 @@ import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { RecordExchange, RecordProperties, RecordTarget } from '@sluice/queue/record/record';
+import { recordBytesMin } from '@sluice/queue/record/record-format';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { partitionOfTopic } from '@sluice/store-client/topic-partition';
@@ -88,7 +89,7 @@ export class PublishRouter implements DurablePublish {
     if (queues.length === 0 && streams.length === 0) return false;
     const nowMs = this.#clock.nowMs();
     const only = queues.length === 1 && streams.length === 0 ? (queues[0] as QueueDefinition) : undefined;
-    if (only !== undefined && !only.isLastValue) {
+    if (only !== undefined && !only.isLastValue && !wouldEmpty(only, packet, publisher)) {
       const targets = [{ queueId: only.queueId, key: undefined }];
       this.#add(
         partitionForPublisher(only, publisher.clientId),
@@ -116,7 +117,12 @@ export class PublishRouter implements DurablePublish {
   ): boolean {
     const nowMs = this.#clock.nowMs();
     const byPartition = new Map<number, RecordTarget[]>();
+    let isRefused = false;
     for (const queue of queues) {
+      if (wouldEmpty(queue, packet, publisher)) {
+        isRefused = true;
+        continue;
+      }
       let key: Uint8Array | undefined;
       if (queue.isLastValue) {
         const outcome = this.#keys.keyFor(queue, packet, publisher, nowMs);
@@ -137,8 +143,9 @@ export class PublishRouter implements DurablePublish {
     for (const { partition, streamId } of streams) {
       addTarget(byPartition, partition, { queueId: streamId, key: undefined });
     }
-    if (byPartition.size === 0) return false;
-    const completion = new Completion(pending, byPartition.size, this.#refused);
+    if (byPartition.size === 0 && !isRefused) return false;
+    const completion = new Completion(pending, byPartition.size + (isRefused ? 1 : 0), this.#refused);
+    if (isRefused) completion.recordFailed('queue-full');
     const ownsBuffer = byPartition.size === 1 ? packet.ownsBuffer : undefined;
     for (const [partition, targets] of byPartition) {
       this.#add(partition, targets, packet, publisher, nowMs, completion, exchange, ownsBuffer);
@@ -190,6 +197,16 @@ export class PublishRouter implements DurablePublish {
 export type RecordProducer = Pick<PartitionProducer, 'add' | 'congested' | 'onRelief'>;
 
 const NO_STREAMS: readonly StreamRoute[] = [];
+
+/**
+ * Larger than all that a queue may hold, which drops its oldest to make room: it would drop everything, and the message as
+ * well, which was acknowledged. Where the queue refuses instead it does so itself, by the exact size.
+ */
+function wouldEmpty({ limits }: QueueDefinition, { topic, payload }: PublishPacket, { clientId }: Publisher): boolean {
+  const { bytesMax, overflow } = limits;
+  if (bytesMax === null || overflow !== 'drop_oldest') return false;
+  return recordBytesMin(clientId, topic, payload.length) > bytesMax;
+}
 
 function addTarget(byPartition: Map<number, RecordTarget[]>, partition: number, target: RecordTarget): void {
   const targets = byPartition.get(partition);

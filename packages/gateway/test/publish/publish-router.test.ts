@@ -105,6 +105,25 @@ describe('a message', () => {
     expect(said).toEqual([ReasonCode.SUCCESS]);
   });
 
+  test('that is larger than a queue may be, which drops its oldest, is refused for it: all of it would be dropped, and the message too', () => {
+    const limits = { countMax: null, bytesMax: 1_000, overflow: 'drop_oldest' } as const;
+    define({ limits });
+    const payload = Buffer.alloc(1_000);
+    expect(publish({ payload })).toEqual({ durable: true, said: [ReasonCode.QUOTA_EXCEEDED] });
+    expect(added).toEqual([]);
+    publish({ payload: Buffer.alloc(900) });
+    expect(targets()).toEqual([[1, [1]]]);
+    added = [];
+    define({ limits }, { partitions: [2] }, { limits: { ...limits, overflow: 'refuse' }, partitions: [3] });
+    const { said } = publish({ payload });
+    expect(targets()).toEqual([
+      [2, [2]],
+      [3, [3]],
+    ]);
+    for (const { completion } of added) completion.recordStored();
+    expect(said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
+  });
+
   test('that one queue refuses is refused once, whatever the others say and in whatever order', () => {
     define({}, { partitions: [2] });
     const first = publish();
