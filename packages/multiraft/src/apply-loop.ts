@@ -18,7 +18,7 @@ import {
   membershipKey,
 } from './keyspace.ts';
 import type { Replica } from './replica.ts';
-import { FetchList, RowBatch, rowId } from './row-batch.ts';
+import { FetchList, type GroupRows, RowBatch, rowId } from './row-batch.ts';
 import { RowCache } from './row-cache.ts';
 
 /**
@@ -264,12 +264,12 @@ export class ApplyLoop {
   async #batch(replicas: readonly Replica[]): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
     const works: Work[] = [];
+    const rows = new RowBatch(this.#cache);
     for (const replica of replicas) {
       if (isAtRest(replica)) continue;
-      const work = await this.#entriesFor(replica);
+      const work = await this.#entriesFor(replica, rows);
       if (work !== undefined) works.push(work);
     }
-    const rows = new RowBatch(this.#cache);
     await this.#fetchRows(works, rows);
     for (const work of works) this.#apply(work, rows);
     await this.#write(works, rows);
@@ -278,9 +278,9 @@ export class ApplyLoop {
   }
 
   /** What is to be applied next; undefined when it cannot be read: its group stops, the others go on. */
-  async #entriesFor(replica: Replica): Promise<Work | undefined> {
+  async #entriesFor(replica: Replica, rows: RowBatch): Promise<Work | undefined> {
     try {
-      return await this.#readEntries(replica);
+      return await this.#readEntries(replica, rows);
     } catch (cause) {
       if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
       this.#stop(replica, replica.appliedIndex + 1, cause);
@@ -288,8 +288,9 @@ export class ApplyLoop {
     }
   }
 
-  async #readEntries(replica: Replica): Promise<Work> {
-    const work: Work = { replica, entries: [], commands: [], effects: [], membershipMoved: false };
+  async #readEntries(replica: Replica, rows: RowBatch): Promise<Work> {
+    const view = rows.view(replica.groupId);
+    const work: Work = { replica, rows: view, entries: [], commands: [], effects: [], membershipMoved: false };
     let bytes = 0;
     let next = replica.appliedIndex + 1;
     while (
@@ -314,22 +315,22 @@ export class ApplyLoop {
 
   async #fetchRows(works: readonly Work[], rows: RowBatch): Promise<void> {
     const wanted = new FetchList();
-    for (const { replica, commands } of works) {
+    for (const { replica, commands, rows: view } of works) {
       if (commands.length === 0) continue;
-      replica.machine.neededRows(commands, (key) => wanted.add(rows, replica.groupId, key));
+      replica.machine.neededRows(commands, (key) => wanted.add(rows, view, key));
     }
     await this.#patiently(() => wanted.run(this.#engine, rows));
-    for (const { replica, commands } of works) {
+    for (const { replica, commands, rows: view } of works) {
       if (commands.length === 0) continue;
-      const view = rows.view(replica.groupId);
-      replica.machine.furtherRows(commands, view, (key) => wanted.add(rows, replica.groupId, key));
+      view.rewind();
+      replica.machine.furtherRows(commands, view, (key) => wanted.add(rows, view, key));
     }
     await this.#patiently(() => wanted.run(this.#engine, rows));
   }
 
   #apply(work: Work, rows: RowBatch): void {
-    const { replica } = work;
-    const view = rows.view(replica.groupId);
+    const { replica, rows: view } = work;
+    view.rewind();
     const nowMs = this.#clock.monotonicMs();
     for (const entry of work.entries) {
       assert(entry.index === replica.appliedIndex + 1, 'entries are applied in order, each once');
@@ -449,6 +450,7 @@ function isFull(cause: unknown): boolean {
 
 interface Work {
   replica: Replica;
+  rows: GroupRows;
   entries: Entry[];
   /** Data of the normal entries, in order: what machines are asked about. */
   commands: Uint8Array[];

@@ -18,6 +18,11 @@ export interface GroupMachine<Reply, Effect> {
 /** Names a row to be brought, any number of times. The key is read at once and not kept. */
 export type WantRow = (key: Uint8Array) => void;
 
+/** Whoever has a row in memory for long, and saves it often: the host keeps the row's name there and makes it once. */
+export interface NamedRow {
+  rowName: string | undefined;
+}
+
 /** Synchronous rows of one group; reads see earlier writes of the same batch. Only prefetched keys may be read. No key is kept. */
 export interface RowAccess {
   get(key: Uint8Array): Uint8Array | undefined;
@@ -25,7 +30,7 @@ export interface RowAccess {
   /** Under a key that no row of the group ever had. */
   create(key: Uint8Array, value: Uint8Array): void;
   /** Of what the machine has in memory itself, once a batch: nobody reads the row before the next start. `undefined`: it is gone. */
-  save(key: Uint8Array, value: Uint8Array | undefined): void;
+  save(key: Uint8Array, value: Uint8Array | undefined, named?: NamedRow): void;
   delete(key: Uint8Array): void;
   /** As `delete`, of a row that was created: no other will have its key. Who looks for it all the same asks the engine. */
   end(key: Uint8Array): void;

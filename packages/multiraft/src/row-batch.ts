@@ -1,6 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
-import type { RowAccess } from './group-machine.ts';
+import type { NamedRow, RowAccess } from './group-machine.ts';
 import { groupKey } from './keyspace.ts';
 import type { RowCache } from './row-cache.ts';
 
@@ -18,27 +18,29 @@ export class RowBatch {
     this.#cache = cache;
   }
 
-  /** Whether the row is here now; what the cache knows is taken from there. */
-  bring(id: string): boolean {
-    if (this.#rows.has(id)) return true;
+  /** The row if it is here now; what the cache knows is taken from there. */
+  bring(id: string): Row | undefined {
+    const known = this.#rows.get(id);
+    if (known !== undefined) return known;
     const value = this.#cache.get(id);
-    if (value === undefined && !this.#cache.isGone(id)) return false;
-    this.#rows.set(id, new Row(id, value));
-    return true;
+    if (value === undefined && !this.#cache.isGone(id)) return undefined;
+    const row = new Row(id, value);
+    this.#rows.set(id, row);
+    return row;
   }
 
   fetched(id: string, value: Uint8Array | undefined): void {
     if (!this.#rows.has(id)) this.#rows.set(id, new Row(id, value));
   }
 
-  view(groupId: number): RowAccess {
+  view(groupId: number): GroupRows {
     return new GroupRows(this, groupId);
   }
 
-  get(groupId: number, key: Uint8Array): Uint8Array | undefined {
+  get(groupId: number, key: Uint8Array): Row {
     const row = this.#rows.get(rowId(groupId, key));
     assert(row !== undefined, 'a machine reads only rows it asked for beforehand');
-    return row.value;
+    return row;
   }
 
   /** No row ever had this key, so there is nothing to look for. */
@@ -51,34 +53,30 @@ export class RowBatch {
   }
 
   /** Nobody reads it: it is written and known nowhere. */
-  save(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
-    const row = new Row(rowId(groupId, key), value);
+  save(groupId: number, key: Uint8Array, value: Uint8Array | undefined, named: NamedRow | undefined): void {
+    const id = named?.rowName ?? rowId(groupId, key);
+    if (named !== undefined) named.rowName = id;
+    const row = new Row(id, value);
     row.isSaved = true;
     this.#written.push(row);
   }
 
-  set(groupId: number, key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#write(groupId, key, value);
-  }
-
-  /** Its key does not come again: nobody looks for it where it was. */
-  end(groupId: number, key: Uint8Array): void {
-    this.#write(groupId, key, undefined).isEnded = true;
-  }
-
-  #write(groupId: number, key: Uint8Array, value: Uint8Array | undefined): Row {
+  /** The row of this key, whether or not it is known what is in it. */
+  rowOf(groupId: number, key: Uint8Array): Row {
     const id = rowId(groupId, key);
     let row = this.#rows.get(id);
     if (row === undefined) {
-      row = new Row(id, value);
+      row = new Row(id, undefined);
       this.#rows.set(id, row);
     }
-    row.value = value;
-    if (!row.isWritten) {
-      row.isWritten = true;
-      this.#written.push(row);
-    }
     return row;
+  }
+
+  set(row: Row, value: Uint8Array | undefined): void {
+    row.value = value;
+    if (row.isWritten) return;
+    row.isWritten = true;
+    this.#written.push(row);
   }
 
   /** Forgets what a group wrote in this batch. */
@@ -100,10 +98,14 @@ export class RowBatch {
   }
 }
 
+const NOWHERE = -1;
+
 /** Bytes of the key are made for who asks: a row that is gathered and written again soon is known by its name alone. */
 class Row implements KeyValueWrite {
   readonly id: string;
   value: Uint8Array | undefined;
+  /** Among the wanted ones of its group. */
+  place = NOWHERE;
   isNew = false;
   isEnded = false;
   isSaved = false;
@@ -125,11 +127,13 @@ export class FetchList {
   #ids: string[] = [];
   readonly #wanted = new Set<string>();
 
-  add(batch: RowBatch, groupId: number, key: Uint8Array): void {
-    const id = rowId(groupId, key);
-    if (batch.bring(id) || this.#wanted.has(id)) return;
+  add(batch: RowBatch, rows: GroupRows, key: Uint8Array): void {
+    const id = rowId(rows.groupId, key);
+    const row = batch.bring(id);
+    if (row !== undefined) rows.expect(row);
+    if (row !== undefined || this.#wanted.has(id)) return;
     this.#wanted.add(id);
-    this.#keys.push(groupKey(groupId, key));
+    this.#keys.push(groupKey(rows.groupId, key));
     this.#ids.push(id);
   }
 
@@ -146,32 +150,76 @@ export class FetchList {
   }
 }
 
-class GroupRows implements RowAccess {
+/**
+ * The rows of one group. A machine reads rows in the order in which it wanted them, and writes what it has just read: so
+ * a row is looked for at the place where it is expected, and only otherwise by a name that would have to be made for it.
+ */
+export class GroupRows implements RowAccess {
+  readonly groupId: number;
   readonly #batch: RowBatch;
-  readonly #groupId: number;
+  /** In the order in which they were wanted; those that exist. */
+  readonly #expected: Row[] = [];
+  #next = 0;
+  /** Read last. */
+  #last: Row | undefined;
 
   constructor(batch: RowBatch, groupId: number) {
     this.#batch = batch;
-    this.#groupId = groupId;
+    this.groupId = groupId;
   }
+
+  /** It is wanted. One that is not there may be created, as another object. */
+  expect(row: Row): void {
+    if (row.value === undefined) return;
+    row.place = this.#expected.push(row) - 1;
+  }
+
+  /** They are read from the first one on again. */
+  rewind(): void {
+    this.#next = 0;
+  }
+
   get(key: Uint8Array): Uint8Array | undefined {
-    return this.#batch.get(this.#groupId, key);
+    let row = this.#expected[this.#next];
+    if (row !== undefined && isNamed(row.id, key)) this.#next++;
+    else {
+      row = this.#batch.get(this.groupId, key);
+      if (row.place === NOWHERE) return row.value;
+      this.#next = row.place + 1;
+    }
+    this.#last = row;
+    return row.value;
   }
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#batch.set(this.#groupId, key, value);
+    this.#batch.set(this.#rowOf(key), value);
   }
   create(key: Uint8Array, value: Uint8Array): void {
-    this.#batch.create(this.#groupId, key, value);
+    this.#batch.create(this.groupId, key, value);
   }
-  save(key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#batch.save(this.#groupId, key, value);
+  save(key: Uint8Array, value: Uint8Array | undefined, named?: NamedRow): void {
+    this.#batch.save(this.groupId, key, value, named);
   }
   delete(key: Uint8Array): void {
-    this.#batch.set(this.#groupId, key, undefined);
+    this.#batch.set(this.#rowOf(key), undefined);
   }
+  /** Its key does not come again: nobody looks for it where it was. */
   end(key: Uint8Array): void {
-    this.#batch.end(this.#groupId, key);
+    const row = this.#rowOf(key);
+    this.#batch.set(row, undefined);
+    row.isEnded = true;
   }
+
+  #rowOf(key: Uint8Array): Row {
+    const last = this.#last;
+    return last !== undefined && isNamed(last.id, key) ? last : this.#batch.rowOf(this.groupId, key);
+  }
+}
+
+/** Of a row of the same group. From the end: that is where rows of one table differ. */
+function isNamed(id: string, key: Uint8Array): boolean {
+  if (id.length !== key.length + 2) return false;
+  for (let i = key.length - 1; i >= 0; i--) if (id.charCodeAt(i + 2) !== key[i]) return false;
+  return true;
 }
 
 /** Longer keys are those of last-value queues whose publishers choose them. */

@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import fc from 'fast-check';
-import { RowBatch, rowId } from '../src/row-batch.ts';
+import { groupKey } from '../src/keyspace.ts';
+import { FetchList, RowBatch, rowId } from '../src/row-batch.ts';
 import { RowCache } from '../src/row-cache.ts';
 
 const id = (group: number, name: number) => String.fromCharCode(group >>> 8, group & 0xff, name);
@@ -84,8 +86,8 @@ test('a batch leaves there what is read again, and nothing of what is saved or e
   expect([put, created, saved].map((key) => cache.get(rowId(7, key))?.[0])).toEqual([10, 20, undefined]);
 
   const second = new RowBatch(cache);
-  expect(second.bring(rowId(7, created))).toBe(true);
-  expect(second.bring(rowId(7, saved))).toBe(false);
+  expect(second.bring(rowId(7, created))?.value).toEqual(Uint8Array.of(20));
+  expect(second.bring(rowId(7, saved))).toBeUndefined();
   second.view(7).end(created);
   second.view(7).delete(put);
   expect(second.view(7).get(created)).toBeUndefined();
@@ -102,7 +104,7 @@ test('of what is saved and given up again the cache knows nothing', () => {
     batch.view(7).save(key, value);
     expect(batch.writes().map((row) => row.value)).toEqual([value]);
     expect(cache.isGone(rowId(7, key))).toBe(false);
-    expect(new RowBatch(cache).bring(rowId(7, key))).toBe(false);
+    expect(new RowBatch(cache).bring(rowId(7, key))).toBeUndefined();
   }
 });
 
@@ -118,4 +120,55 @@ test('a row is named by its group and the bytes of its key, whatever their numbe
     const key = Uint8Array.from({ length }, (_, i) => 255 - i);
     expect(Buffer.from(rowId(0x1ff, key), 'latin1').toString('hex')).toBe(`01ff${Buffer.from(key).toString('hex')}`);
   }
+});
+
+test('rows are read and written as they are, in whatever order they were wanted', async () => {
+  const keys = fc.nat(7);
+  const steps = fc.record({
+    read: keys,
+    act: fc.constantFrom('put', 'delete', 'end', 'rewind', 'nothing'),
+    other: fc.option(keys),
+  });
+  const where = fc.array(fc.constantFrom('cache', 'engine', 'nowhere'), { minLength: 8, maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(where, fc.array(keys), fc.array(steps), async (places, wants, acts) => {
+      const cache = new RowCache();
+      const engine = new MemoryEngine();
+      const expected = new Map<number, number>();
+      for (const [key, place] of places.entries()) {
+        if (place === 'nowhere') continue;
+        expected.set(key, 100 + key);
+        const value = Uint8Array.of(100 + key);
+        if (place === 'cache') cache.set(rowId(7, Uint8Array.of(key)), value);
+        else await engine.write([{ key: groupKey(7, Uint8Array.of(key)), value }], { sync: false });
+      }
+      const batch = new RowBatch(cache);
+      const view = batch.view(7);
+      const wanted = new FetchList();
+      for (const key of [...wants, ...places.keys()]) wanted.add(batch, view, Uint8Array.of(key));
+      await wanted.run(engine, batch);
+      for (const [i, { read, act, other }] of acts.entries()) {
+        expect(view.get(Uint8Array.of(read))?.[0]).toBe(expected.get(read));
+        const key = Uint8Array.of(other ?? read);
+        if (act === 'rewind') view.rewind();
+        else if (act === 'put') view.put(key, Uint8Array.of(i));
+        else if (act === 'delete') view.delete(key);
+        else if (act === 'end') view.end(key);
+        if (act === 'put') expected.set(other ?? read, i);
+        else if (act === 'delete' || act === 'end') expected.delete(other ?? read);
+      }
+    }),
+  );
+});
+
+test('who saves his row often is given its name once', () => {
+  const batch = new RowBatch(new RowCache());
+  const view = batch.view(7);
+  const key = Uint8Array.of(5);
+  const owner: { rowName: string | undefined } = { rowName: undefined };
+  view.save(key, Uint8Array.of(1), owner);
+  expect(owner.rowName).toBe(rowId(7, key));
+  key[0] = 6;
+  view.save(key, Uint8Array.of(2), owner);
+  expect(batch.writes().map(({ id }) => id)).toEqual([rowId(7, Uint8Array.of(5)), rowId(7, Uint8Array.of(5))]);
 });

@@ -40,7 +40,7 @@ class Partition {
     const rows = new RowBatch(this.#cache);
     const wanted = new FetchList();
     const view = rows.view(GROUP);
-    const want = (key: Uint8Array): void => wanted.add(rows, GROUP, key);
+    const want = (key: Uint8Array): void => wanted.add(rows, view, key);
     this.#machine.neededRows(commands, want);
     await wanted.run(this.#engine, rows);
     this.#machine.furtherRows(commands, view, want);

@@ -113,7 +113,7 @@ export class QueueMachine {
       queue.isDirty = false;
       state.account(queue);
       const key = queueRowKeyOnce(queue.queueId);
-      if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue));
+      if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue), queue);
       else if (!state.queues.has(queue.queueId)) rows.save(key, undefined);
     }
     state.dirty.length = 0;

@@ -1,12 +1,13 @@
 import type { DropReason, Overflow, QueueConfig } from './commands.ts';
 import type { IndexRowBuilder } from './index-row-builder.ts';
+import type { NamedRow } from './rows.ts';
 
 /**
  * What stays resident of a queue in one partition, whatever its backlog: configuration, bounds and counters.
  * Always: depth = published - accepted - expired - overwritten - dropped, and the same for what is live in its rows.
  * Hosts read it and change nothing.
  */
-export class QueueState {
+export class QueueState implements NamedRow {
   readonly queueId: number;
   readonly isLastValue: boolean;
   /** An empty payload ends the value of its key. */
@@ -52,6 +53,8 @@ export class QueueState {
   /** Its part of the sum over all queues, and whether it is among the filled ones (`machine-state`). */
   accountedDepth = 0;
   isListed = false;
+  /** The host's, for its row. */
+  rowName: string | undefined = undefined;
   /** The row of the batch that is being applied; never between two applies. */
   open: IndexRowBuilder | undefined = undefined;
 

@@ -10,7 +10,7 @@ export interface Rows {
   /** Under a key that no row ever had: one that is deleted again before it was written need not be written at all. */
   create(key: Uint8Array, value: Uint8Array): void;
   /** Of what the machine has in memory itself, once a batch: nobody reads the row before the next start. `undefined`: it is gone. */
-  save(key: Uint8Array, value: Uint8Array | undefined): void;
+  save(key: Uint8Array, value: Uint8Array | undefined, named?: NamedRow): void;
   delete(key: Uint8Array): void;
   /** As `delete`, of a row that was created: no other will have its key, so nobody looks for it again. */
   end(key: Uint8Array): void;
@@ -18,3 +18,8 @@ export interface Rows {
 
 /** Names a row to be fetched, any number of times. The key is read at once and not kept. */
 export type WantRow = (key: Uint8Array) => void;
+
+/** Whoever has a row in memory for long, and saves it often: the host keeps the row's name there and makes it once. */
+export interface NamedRow {
+  rowName: string | undefined;
+}

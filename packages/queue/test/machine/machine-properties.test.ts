@@ -94,7 +94,7 @@ function same(seen: unknown, wanted: unknown): void {
 /** The numbers of a queue that must be the same after a restart and on any replica. */
 function persistent(queue: Readonly<QueueState> | undefined): object | undefined {
   if (queue === undefined) return undefined;
-  const { isDirty: _dirty, open: _open, isListed: _listed, ...rest } = queue;
+  const { isDirty: _dirty, open: _open, isListed: _listed, rowName: _row, ...rest } = queue;
   return rest;
 }
 

@@ -71,7 +71,7 @@ export class MachineScript {
     const queue = this.#harness.machine.queue(queueId);
     if (queue === undefined) return 'unknown';
     const { queueId: _id, name: _name, version: _version, isDirty: _dirty, open: _open, ...rest } = queue;
-    const { accountedDepth: _accounted, isListed: _listed, ...shown } = rest;
+    const { accountedDepth: _accounted, isListed: _listed, rowName: _row, ...shown } = rest;
     return Object.entries(shown)
       .filter(([, value]) => value !== 0 && value !== false && value !== null)
       .map(([name, value]) => `${name}=${value}`)
