@@ -1,10 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
+import { ExpiredHeads } from './expired-heads.ts';
 import type { Partition } from './partition.ts';
 
 /**
- * Drops what a queue's retention period no longer covers. Looking at every queue's oldest row every second would read
+ * Drops what a queue's retention period no longer covers, and heads that have expired by themselves. Looking at every queue's oldest row every second would read
  * the disk for queues that have days to go; so for each queue the moment is kept when its oldest record will be due.
  * Queues without records are not looked at. Even asking a hundred thousand others for that moment costs something: the
  * more there are, the rarer it is done.
@@ -16,6 +17,7 @@ export class RetentionSweeper {
   readonly #logger: Logger;
   /** By queue id, of the partitions led here. */
   readonly #nextLookMs = new Map<Partition, Map<number, number>>();
+  readonly #heads = new Map<Partition, ExpiredHeads>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
   /** By the last sweep. */
@@ -50,9 +52,13 @@ export class RetentionSweeper {
 
   /** A definition may have shortened a period: nothing is known any more of these queues; undefined: of none. */
   definitionsChanged(queueIds: readonly number[] | undefined): void {
-    for (const nextLookMs of this.#nextLookMs.values()) {
+    if (queueIds === undefined) this.#heads.clear();
+    for (const [partition, nextLookMs] of this.#nextLookMs) {
       if (queueIds === undefined) nextLookMs.clear();
-      else for (const queueId of queueIds) nextLookMs.delete(queueId);
+      for (const queueId of queueIds ?? []) {
+        nextLookMs.delete(queueId);
+        this.#heads.get(partition)?.forget(queueId);
+      }
     }
   }
 
@@ -70,7 +76,10 @@ export class RetentionSweeper {
     try {
       for (const partition of this.#partitions.values()) {
         if (partition.leads) await this.#sweepPartition(partition);
-        else this.#nextLookMs.delete(partition);
+        else {
+          this.#nextLookMs.delete(partition);
+          this.#heads.delete(partition);
+        }
       }
     } catch (cause) {
       this.#logger.error({ err: cause }, 'expiring records failed; it is tried again');
@@ -83,13 +92,16 @@ export class RetentionSweeper {
     const nowMs = this.#clock.nowMs();
     const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
     this.#nextLookMs.set(partition, nextLookMs);
+    const heads = this.#heads.get(partition) ?? new ExpiredHeads(partition);
+    this.#heads.set(partition, heads);
     for (const queue of partition.queues.filledQueues()) {
       if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
       if (queue.isRemoved) continue;
-      if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const definition = this.#topology.queue(queue.queueId);
       if (definition === undefined) continue;
+      if (heads.isDue(queue, nowMs)) await heads.look(queue.queueId, nowMs);
+      if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const { dataRetentionMs } = definition;
       const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - dataRetentionMs);
       // Not found out, or by a definition that is another by now: it is looked at again.

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { rest, TestStore, until } from './support/test-store.ts';
 
 let store: TestStore;
@@ -103,6 +104,56 @@ test('what is older than the retention period leaves by itself', async () => {
   await until(async () => (await store.statistics(1)).depth === 1, 'the old one is gone');
   expect(await store.stored(1)).toEqual(['new']);
   expect((await store.statistics(1)).expiredTotal).toBe(1);
+});
+
+describe('messages that expire, with nobody who would take them', () => {
+  const depth = async (): Promise<number> => (await store.statistics(1)).depth;
+
+  test('leave by themselves, oldest first, and make room in a queue that is full of them', async () => {
+    await store.define({ limits: { countMax: 100, bytesMax: null, overflow: 'refuse' } });
+    const expiresAtMs = store.clock.nowMs() + 60_000;
+    await store.publishEach(1, numbers(70), { expiresAtMs });
+    await store.publish(1, numbers(30, 71), { expiresAtMs: expiresAtMs + 3_600_000 });
+    expect((await store.publish(1, ['one more'])).refused.map(({ code }) => code)).toEqual(['queue-full']);
+    store.skewMs = 61_000;
+    await until(async () => (await depth()) === 30, 'the first of them are gone');
+    await store.publish(1, ['lives']);
+    store.skewMs = 3_700_000;
+    await until(async () => (await depth()) === 1, 'only the one that lives is left');
+    expect(await store.stored(1)).toEqual(['lives']);
+    expect((await store.statistics(1)).expiredTotal).toBe(100);
+  });
+
+  test('stay while a worker holds them, which may finish its job', async () => {
+    await store.define();
+    await store.publish(1, ['held'], { expiresAtMs: store.clock.nowMs() + 60_000 });
+    const worker = store.attach(1, 1);
+    await worker.received(1);
+    await store.publish(1, ['behind'], { expiresAtMs: store.clock.nowMs() + 60_000 });
+    await store.define({ queueId: 2, name: 'q2', topicFilter: 'q2' });
+    await store.publish(2, ['sign'], { expiresAtMs: store.clock.nowMs() + 60_000 });
+    store.skewMs = 61_000;
+    await until(async () => (await store.statistics(2)).depth === 0, 'another queue was looked at');
+    expect(await depth()).toBe(2);
+    worker.accept(0);
+    await until(async () => (await depth()) === 0, 'the one behind it is gone');
+    expect(await store.statistics(1)).toMatchObject({ acceptedTotal: 1, expiredTotal: 1 });
+  });
+
+  test('of one batch go together, and not before the last of them', async () => {
+    await store.define();
+    const builder = new RecordBatchBuilder();
+    const nowMs = store.clock.nowMs();
+    for (const [i, livesMs] of [60_000, 90_000].entries()) {
+      builder.add(store.record(1, `${i}`, { expiresAtMs: nowMs + livesMs }));
+    }
+    await store.append(1, builder.finish());
+    await store.publish(1, ['for ever']);
+    await store.publish(1, ['behind it'], { expiresAtMs: nowMs + 60_000 });
+    store.skewMs = 91_000;
+    await until(async () => (await depth()) === 2, 'the batch is gone');
+    expect(await store.stored(1)).toEqual(['for ever', 'behind it']);
+  });
 });
 
 describe('removing a queue', () => {

@@ -26,7 +26,10 @@ function setUp(dataRetentionMs: number) {
   };
   const partition = {
     leads: true,
-    queues: { filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []) },
+    queues: {
+      filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []),
+      queue: () => undefined,
+    },
     dropper: {
       expire: async (_queueId: number, beforeMs: number) => {
         state.looks++;

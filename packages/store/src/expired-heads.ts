@@ -1,0 +1,101 @@
+import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { Partition } from './partition.ts';
+
+/**
+ * Message expiry acts when a record is to be handed out; of a queue without consumers nothing ever is. Its dead would count
+ * as depth and as lag, and fill it up: a queue of a hundred messages at most that live for a minute would refuse everything
+ * for a week. An index by expiry would be a row more for each message. But messages of one queue mostly live for the same
+ * time, and then the oldest die first: so the head is looked at, and what is dead there goes, row by row, up to the first
+ * that is not.
+ *
+ * What stays: a message without an expiry at the head keeps the dead behind it until it is gone. What a worker holds stays
+ * too: its job may be done yet.
+ */
+export class ExpiredHeads {
+  readonly #partition: Partition;
+  /** By queue id: the head that was looked at, and when it is looked at again, if it is the head still. */
+  readonly #looked = new Map<number, { head: number; againMs: number }>();
+
+  /** Read, and dropped with one command. */
+  static readonly STEP_ROWS = 64;
+  /** Of one queue at a time; what is left then is dropped with the next look. */
+  static readonly STEPS_MAX = 16;
+  /** Of a row that lives by a part of it, which may be settled meanwhile. */
+  static readonly AGAIN_MS = 60_000;
+
+  constructor(partition: Partition) {
+    this.#partition = partition;
+  }
+
+  /** Asked of every queue that holds something, of which most have nothing to be looked for. */
+  isDue({ queueId, head }: Readonly<Pick<QueueState, 'queueId' | 'head'>>, nowMs: number): boolean {
+    const looked = this.#looked.get(queueId);
+    return looked === undefined || looked.head !== head || nowMs >= looked.againMs;
+  }
+
+  /** Of one that is due; the partition is led here. */
+  async look(queueId: number, nowMs: number): Promise<void> {
+    const partition = this.#partition;
+    for (let step = 0; step < ExpiredHeads.STEPS_MAX; step++) {
+      const head = partition.queues.queue(queueId)?.head;
+      if (head === undefined || !partition.leads) return;
+      const atHand = partition.index.recent(queueId, head);
+      const rows = atHand === undefined ? await partition.index.rowsFrom(queueId, head, 1) : [atHand];
+      const [first] = rows;
+      if (first === undefined) return;
+      const deadFromMs = deadFrom(first);
+      if (deadFromMs > nowMs) {
+        const againMs = isAnyMortal(first) ? Math.min(deadFromMs, nowMs + ExpiredHeads.AGAIN_MS) : deadFromMs;
+        this.#looked.set(queueId, { head, againMs });
+        return;
+      }
+      if (!(await this.#drop(queueId, first.base, nowMs))) return;
+    }
+  }
+
+  /** It is gone, or another one in some way. */
+  forget(queueId: number): void {
+    this.#looked.delete(queueId);
+  }
+
+  /** False when it is enough for now. */
+  async #drop(queueId: number, from: number, nowMs: number): Promise<boolean> {
+    const partition = this.#partition;
+    const rows = await partition.index.rowsFrom(queueId, from, ExpiredHeads.STEP_ROWS);
+    const dispatch = partition.existingDispatch(queueId);
+    const rowBases: number[] = [];
+    for (const row of rows) {
+      if (deadFrom(row) > nowMs || isAnyHeld(row, (offset) => dispatch?.isHeld(offset) === true)) break;
+      rowBases.push(row.base);
+    }
+    if (rowBases.length === 0 || !partition.leads) return false;
+    const reply = await partition.execute({ type: 'drop-rows', queueId, reason: 'expired', rowBases });
+    return reply?.type === 'dropped' && rowBases.length === rows.length;
+  }
+}
+
+/** From when on nothing in it lives any more. */
+function deadFrom(row: IndexRow): number {
+  let latestMs = 0;
+  for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
+    const expiresAtMs = row.expiresAtMsOf(offset);
+    if (expiresAtMs === 0) return Number.POSITIVE_INFINITY;
+    if (expiresAtMs > latestMs) latestMs = expiresAtMs;
+  }
+  return latestMs;
+}
+
+function isAnyMortal(row: IndexRow): boolean {
+  for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
+    if (row.expiresAtMsOf(offset) !== 0) return true;
+  }
+  return false;
+}
+
+function isAnyHeld(row: IndexRow, isHeld: (offset: number) => boolean): boolean {
+  for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
+    if (isHeld(offset)) return true;
+  }
+  return false;
+}
