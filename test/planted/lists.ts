@@ -1,3 +1,4 @@
+import { BACKLOG_BUGS } from './backlog-bugs.ts';
 import { HOLD_BUGS } from './hold-bugs.ts';
 import { LEAVE_BUGS } from './leave-bugs.ts';
 import type { PlantedBugs } from './planted-bug.ts';
@@ -15,6 +16,7 @@ export const PLANTED: readonly PlantedBugs[] = [
   STORAGE_BUGS,
   PRODUCER_BUGS,
   APPEND_BUGS,
+  BACKLOG_BUGS,
   ...HOLD_BUGS,
   LEAVE_BUGS,
   ...SESSION_BUGS,

@@ -27,6 +27,8 @@ export class DispatchStep {
   #positions: readonly number[] = [];
   /** The last entry that came with one that was read. */
   #lastBrought = -1;
+  /** Entries that later steps want, on their way. */
+  #bringing: { first: number; last: number; done: Promise<void> } | undefined;
 
   /** Enough to share reads, little enough to be soon with the consumers. */
   static readonly ROWS_MAX = 64;
@@ -105,10 +107,38 @@ export class DispatchStep {
 
   /** What came with a former one and is gone was pushed out by others, or its worker is slow: it is read alone this time. */
   async #read(entryIndex: number, last: number): Promise<ReadEntry> {
+    const bringing = this.#bringing;
+    if (bringing !== undefined && entryIndex >= bringing.first && entryIndex <= bringing.last) {
+      await bringing.done;
+      const brought = this.#records.recent(this.#groupId, entryIndex);
+      if (brought !== undefined) return brought;
+    }
     if (entryIndex <= this.#lastBrought) return await this.#records.read(this.#groupId, entryIndex);
     const entry = await this.#records.read(this.#groupId, entryIndex, last);
     this.#lastBrought = entry.lastBrought;
     return entry;
+  }
+
+  /** Reads the next entries that are not in memory, of rows that begin before `before`, while consumers have what they got. */
+  lookAhead(ahead: readonly IndexRow[], before: number): void {
+    if (this.#bringing !== undefined) return;
+    for (const { base, entryIndex } of ahead) {
+      if (base >= before) return;
+      if (entryIndex <= this.#lastBrought || this.#records.has(this.#groupId, entryIndex)) continue;
+      const last = this.#lastNear(this.assigned.length, entryIndex, ahead);
+      this.#bringing = { first: entryIndex, last, done: this.#bring(entryIndex, last) };
+      return;
+    }
+  }
+
+  async #bring(first: number, last: number): Promise<void> {
+    try {
+      this.#lastBrought = (await this.#records.read(this.#groupId, first, last)).lastBrought;
+    } catch {
+      // Whoever needs it reads it again, and says what is wrong.
+    } finally {
+      this.#bringing = undefined;
+    }
   }
 
   /** Which of them live still; the bytes of a record are what they were. Once more when it ends stale. */

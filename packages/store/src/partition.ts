@@ -13,9 +13,11 @@ import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
 import type { Engine } from '@sluice/storage/engine';
 import { IndexReader } from './index-reader.ts';
+import { IntakeBalance } from './intake-balance.ts';
 import { encodePartitionCommand, type PartitionCommand } from './machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from './machine/partition-machine.ts';
 import { DispatchCounts } from './metrics/dispatch-counts.ts';
+import type { PartitionHost } from './partition-host.ts';
 import { PumpTurn } from './pump-turn.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { RecordReader } from './record-reader.ts';
@@ -44,6 +46,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly removedQueues = new RemovedQueues();
   readonly dropper: RowDropper;
   readonly sessions: PartitionSessions;
+  readonly balance = new IntakeBalance();
   readonly #parts: PartitionParts;
   readonly #dispatches = new Map<number, QueueDispatch>();
   /** Of the queues that were dispatched from here in the life of this process. */
@@ -237,7 +240,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       switch (effect.type) {
         case 'appended':
           if (isStream(effect.queueId)) this.sessions.appended(effect.queueId);
-          else this.#dispatches.get(effect.queueId)?.appended(effect.tail);
+          else this.#appended(effect.queueId, effect.tail);
           break;
         case 'superseded':
           this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
@@ -268,6 +271,13 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       }
     }
     if (moved.length > 0) this.#parts.events.streamsMoved(this, moved);
+  }
+
+  #appended(queueId: number, tail: number): void {
+    const dispatch = this.#dispatches.get(queueId);
+    if (dispatch === undefined) return;
+    dispatch.appended(tail);
+    this.balance.look(dispatch);
   }
 
   leadership(leads: boolean): void {
@@ -430,6 +440,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     const dispatch = this.#dispatches.get(queueId);
     if (dispatch === undefined) return;
     this.#dispatches.delete(queueId);
+    this.balance.forget(queueId);
     dispatch.close();
     const { leader } = this;
     for (const consumer of dispatch.consumers()) consumer.dismissed(reason, leader);
@@ -483,18 +494,3 @@ export interface PartitionParts {
   expiries: Turnstile;
   events: PartitionEvents;
 }
-
-/** What a partition asks of its Raft host. */
-export type PartitionHost = Pick<
-  RaftHost,
-  | 'propose'
-  | 'withNextTurn'
-  | 'recentRow'
-  | 'written'
-  | 'noteDeadBytes'
-  | 'leads'
-  | 'leaderOf'
-  | 'termOf'
-  | 'status'
-  | 'readBarrier'
->;

@@ -1,14 +1,13 @@
 import type { Clock } from '@sluice/common/clock';
-import type { Prng } from '@sluice/common/prng';
 import type { DispatchStrategy } from '@sluice/meta/queue-definition';
 import { type DeliveryRef, Dispatcher, type DispatchLoad } from '@sluice/queue/dispatch/dispatcher';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
 import type { DispatchConsumer } from './dispatch-consumer.ts';
 import { type Assigned, DispatchStep } from './dispatch-step.ts';
-import type { IndexReader } from './index-reader.ts';
+import type { BalancedQueue } from './intake-balance.ts';
 import type { DispatchCounts } from './metrics/dispatch-counts.ts';
 import type { Pump, PumpTurn } from './pump-turn.ts';
-import type { RecordReader } from './record-reader.ts';
+import type { QueueDispatchOptions } from './queue-dispatch-options.ts';
 import { RowCursor } from './row-cursor.ts';
 import type { SettleBatcher } from './settle-batcher.ts';
 
@@ -25,7 +24,7 @@ import type { SettleBatcher } from './settle-batcher.ts';
  * A record that cannot be read holds the queue still: what was assigned stays assigned and is tried again, after looking
  * anew whether it still lives. Going on with the next records would skip what was acknowledged.
  */
-export class QueueDispatch implements Pump {
+export class QueueDispatch implements Pump, BalancedQueue {
   readonly queueId: number;
   readonly #settles: SettleBatcher;
   readonly #turn: PumpTurn;
@@ -62,32 +61,7 @@ export class QueueDispatch implements Pump {
   /** A disk that said no is asked again after this long. */
   static readonly RETRY_MS = 500;
 
-  constructor(options: {
-    queueId: number;
-    groupId: number;
-    head: number;
-    /** The next offset to be given. */
-    tail: number;
-    strategy: DispatchStrategy;
-    redispatchIntervalMs: number;
-    index: IndexReader;
-    records: RecordReader;
-    settles: SettleBatcher;
-    /** Shared by the queues of a partition. */
-    turn: PumpTurn;
-    /** Whether consumers hear when records begin and end to wait for want of credit. */
-    tellsWaiting: boolean;
-    /** Too many settlements wait for the log: nothing is handed out until `wake`. */
-    isHeldUp: () => boolean;
-    /** Whether a worker may have records of this entry from a former leader: it, and what lies behind, waits for `wake`. */
-    mayBeHeld: (entryIndex: number) => boolean;
-    clock: Clock;
-    prng: Prng;
-    counts: DispatchCounts;
-    /** A record cannot be read; it is tried again until `onRecovered`. */
-    onTrouble: (cause: Error) => void;
-    onRecovered: () => void;
-  }) {
+  constructor(options: QueueDispatchOptions) {
     this.queueId = options.queueId;
     this.#cursor = new RowCursor(options);
     this.#step = new DispatchStep(options);
@@ -228,6 +202,16 @@ export class QueueDispatch implements Pump {
     return this.#dispatcher;
   }
 
+  get behind(): number {
+    return this.#cursor.tail - this.#cursor.offset;
+  }
+  get held(): number {
+    return this.#dispatcher.inflight;
+  }
+  get accepted(): number {
+    return this.#counts.processingSeconds.count;
+  }
+
   consumers(): Iterable<DispatchConsumer> {
     return this.#consumers.values();
   }
@@ -301,6 +285,14 @@ export class QueueDispatch implements Pump {
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
     if (this.#tellsWaiting) this.#tellSoon();
+    if (this.#cursor.isBehind) this.#lookAhead();
+  }
+
+  #lookAhead(): void {
+    if (this.#closed || this.#consumers.size === 0) return;
+    const { windowTotal } = this.#dispatcher;
+    void this.#cursor.lookAhead(windowTotal)?.then(() => this.#lookAhead());
+    this.#step.lookAhead(this.#cursor.ahead, this.#cursor.offset + 2 * windowTotal);
   }
 
   #answerWindows(): void {

@@ -8,6 +8,7 @@ import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/c
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
+import { IntakeBalance } from '../src/intake-balance.ts';
 import type { Partition, Proposal, ProposeOutcome } from '../src/partition.ts';
 import type { RecordReader } from '../src/record-reader.ts';
 import { AppendService } from '../src/service/append-service.ts';
@@ -23,6 +24,7 @@ class FakePartition {
   leader = 7;
   outcome: ProposeOutcome = 'proposed';
   readonly proposed: Proposal[] = [];
+  readonly balance = new IntakeBalance();
   readonly known = new Set([1]);
   /** Up to which number batches are in the log, and the answers to those. */
   applied = 0;

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
 import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
@@ -23,12 +23,21 @@ function batchOf(text: string): Uint8Array {
   return builder.finish();
 }
 
-test('what was read ahead and pushed out before it was used is read alone, and nothing a third time', async () => {
-  const asked: string[] = [];
-  const read = new Map<number, number>();
+let asked: string[];
+let read: Map<number, number>;
+let answered: () => Promise<void>;
+let records: RecordReader;
+let step: DispatchStep;
+const rows = Array.from({ length: 12 }, (_, i) => rowOf(i + 1));
+
+beforeEach(() => {
+  asked = [];
+  read = new Map();
+  answered = async () => {};
   const entryLog = {
     readNear: async (_groupId: number, first: number, last: number) => {
       asked.push(`${first}-${last}`);
+      await answered();
       const entries = [];
       for (let index = first; index <= last; index++) {
         read.set(index, (read.get(index) ?? 0) + 1);
@@ -37,10 +46,49 @@ test('what was read ahead and pushed out before it was used is read alone, and n
       return entries;
     },
   } as unknown as EntryLog;
-  const records = new RecordReader({ entryLog, bytesMax: 100_000, metrics: new PlainMetrics() });
+  records = new RecordReader({ entryLog, bytesMax: 100_000, metrics: new PlainMetrics() });
   const index = { recent: () => undefined } as unknown as IndexReader;
-  const step = new DispatchStep({ queueId: 1, groupId: 1, index, records });
-  const rows = Array.from({ length: 12 }, (_, i) => rowOf(i + 1));
+  step = new DispatchStep({ queueId: 1, groupId: 1, index, records });
+});
+
+function assign(row: ReturnType<typeof rowOf>): void {
+  step.begin();
+  step.assign(1, { offset: row.base, rowBase: row.base, deliveryCount: 1, sizeBytes: 10 }, row);
+}
+
+test('what is wanted next is read while consumers have what they got, once, and whoever needs it waits for that read', async () => {
+  let release = (): void => {};
+  answered = () => new Promise((resolve) => (release = resolve));
+  step.lookAhead(rows.slice(0, 4), 3);
+  // One at a time.
+  step.lookAhead(rows, 100);
+  expect(asked).toEqual(['1-4']);
+  assign(rows[2] as (typeof rows)[0]);
+  const found = step.find([]);
+  release();
+  await found;
+  expect(step.assigned[0]?.record).toBeDefined();
+  expect(asked).toEqual(['1-4']);
+  // At hand from now on, and not read again; those beyond are for later.
+  assign(rows[3] as (typeof rows)[0]);
+  expect(step.findAtHand()).toBe(true);
+  step.lookAhead(rows, 5);
+  expect(asked).toEqual(['1-4']);
+  step.lookAhead(rows, 6);
+  expect(asked).toEqual(['1-4', '5-12']);
+});
+
+test('what cannot be read ahead is told to whoever needs it', async () => {
+  answered = () => Promise.reject(new Error('the disk says no'));
+  step.lookAhead(rows, 3);
+  assign(rows[0] as (typeof rows)[0]);
+  await expect(step.find([])).rejects.toThrow('the disk says no');
+  answered = async () => {};
+  await step.find([]);
+  expect(step.assigned[0]?.record).toBeDefined();
+});
+
+test('what was read ahead and pushed out before it was used is read alone, and nothing a third time', async () => {
   for (const [i, row] of rows.entries()) {
     step.assign(1, { offset: row.base, rowBase: row.base, deliveryCount: 1, sizeBytes: 10 }, row);
     // Four rows are at hand at a time.

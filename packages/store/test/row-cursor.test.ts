@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { groupKey } from '@sluice/multiraft/keyspace';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
@@ -36,14 +36,16 @@ function row(base: number): IndexRow | undefined {
   return value === undefined ? undefined : decodeIndexRow(base, value);
 }
 
+function add(base: number): void {
+  const builder = new IndexRowBuilder();
+  builder.reset(base);
+  for (let i = 0; i < 3; i++) builder.add(10, 0, undefined);
+  rows.set(base, builder.encode(1 + base, 1, 100));
+}
+
 beforeEach(() => {
   rows.clear();
-  for (let base = 0; base < 12; base += 3) {
-    const builder = new IndexRowBuilder();
-    builder.reset(base);
-    for (let i = 0; i < 3; i++) builder.add(10, 0, undefined);
-    rows.set(base, builder.encode(1 + base, 1, 100));
-  }
+  for (let base = 0; base < 12; base += 3) add(base);
   recent = new Set();
   reads = 0;
   meanwhile = () => {};
@@ -54,10 +56,10 @@ beforeEach(() => {
 const NOTHING: Superseded = () => undefined;
 
 /** What dispatch would hand out of the next rows. */
-async function takeAll(superseded: Superseded = NOTHING): Promise<number[]> {
+async function takeAll(superseded: Superseded = NOTHING, read = () => cursor.read(64, superseded)): Promise<number[]> {
   const taken: number[] = [];
   for (;;) {
-    const next = cursor.atHand() ?? (await cursor.read(64, superseded));
+    const next = cursor.atHand() ?? (await read());
     if (next === undefined) return taken;
     for (let at = next.nextLive(cursor.offset); at !== -1; at = next.nextLive(at + 1)) {
       taken.push(at);
@@ -122,6 +124,71 @@ test('as much more is read each time as the windows of consumers allow, and anew
   expect(await askedAfter(1000, 1)).toBe(2);
 });
 
+describe('reading on behind the rows at hand', () => {
+  /** Two rows are at hand, and the others on their way. */
+  const readingOn = async (): Promise<void> => {
+    await cursor.readAhead(4, 1000, NOTHING);
+    expect(cursor.ahead.length).toBe(4);
+    tail = 24;
+    cursor.tail = tail;
+    for (let base = 12; base < tail; base += 3) add(base);
+    void cursor.lookAhead(1000);
+    expect(reads).toBe(2);
+  };
+  const ALL = Array.from({ length: 24 }, (_, offset) => offset);
+
+  test('waits for nobody, and whoever has none left waits for it instead of reading again', async () => {
+    await readingOn();
+    expect(await takeAll(NOTHING, () => cursor.readAhead(4, 1000, NOTHING))).toEqual(ALL);
+    expect(reads).toBe(2);
+  });
+
+  test('notes what is superseded meanwhile', async () => {
+    meanwhile = () => {};
+    await readingOn();
+    cursor.supersede(2);
+    cursor.supersede(13);
+    await cursor.lookAhead(1000);
+    expect(await takeAll()).toEqual(ALL.filter((offset) => offset !== 2 && offset !== 13));
+  });
+
+  test('brings nothing that was dropped meanwhile', async () => {
+    await readingOn();
+    rows.delete(12);
+    cursor.dropped();
+    expect(await takeAll(NOTHING, () => cursor.readAhead(4, 1000, NOTHING))).toEqual(
+      ALL.filter((offset) => offset < 12 || offset >= 15),
+    );
+  });
+
+  test('is not done for rows in memory, nor for more than consumers may soon have', async () => {
+    recent = new Set([0, 3, 6, 9]);
+    cursor.atHand();
+    expect(cursor.lookAhead(1000)).toBeUndefined();
+    recent.clear();
+    cursor.dropped();
+    await cursor.readAhead(12, 1, NOTHING);
+    expect(cursor.ahead.length).toBeGreaterThan(1);
+    reads = 0;
+    cursor.tail = 24;
+    void cursor.lookAhead(1);
+    expect(reads).toBe(0);
+  });
+
+  test('leaves a failure to whoever needs the rows', async () => {
+    await readingOn();
+    const failing = new RowCursor({ queueId: 1, head: 0, tail, index });
+    await failing.read(2, NOTHING);
+    meanwhile = () => {
+      throw new Error('the disk says no');
+    };
+    await failing.lookAhead(1000);
+    expect(failing.ahead.length).toBe(2);
+    for (const at of [...failing.ahead]) failing.passRow(at);
+    await expect(failing.readAhead(1, 1000, NOTHING)).rejects.toThrow('the disk says no');
+  });
+});
+
 test('rows of many records behind rows of few: those that hold too many are not decoded', async () => {
   const value = (count: number, base: number): Uint8Array => {
     const builder = new IndexRowBuilder();
@@ -129,18 +196,18 @@ test('rows of many records behind rows of few: those that hold too many are not 
     for (let i = 0; i < count; i++) builder.add(10, 0, undefined);
     return builder.encode(1 + base, 1, 100);
   };
-  const counts = [1, 1, 500, 1000, 1000];
+  const counts = [1, 1, 500, 2000, 2000];
   const found = counts.map((count, i) => {
     const base = counts.slice(0, i).reduce((sum, before) => sum + before, 0);
     return { key: groupKey(1, indexRowKey(1, base)), value: value(count, base) };
   });
   let from = 0;
   const engine = { scan: async () => found.slice(from) } as unknown as Engine;
-  cursor = new RowCursor({ queueId: 1, head: 0, tail: 2502, index: new IndexReader(engine, 1, () => undefined) });
+  cursor = new RowCursor({ queueId: 1, head: 0, tail: 4502, index: new IndexReader(engine, 1, () => undefined) });
   await cursor.read(64, NOTHING);
   expect(cursor.ahead.map(({ count }) => count)).toEqual([1, 1, 500]);
   for (const row of [...cursor.ahead]) cursor.passRow(row);
   from = 3;
   await cursor.read(64, NOTHING);
-  expect(cursor.ahead.map(({ count }) => count)).toEqual([1000]);
+  expect(cursor.ahead.map(({ count }) => count)).toEqual([2000]);
 });

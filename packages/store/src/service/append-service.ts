@@ -224,7 +224,8 @@ class PendingAppend implements Proposal {
       case 'appended':
       case 'repeated': {
         const { refused } = reply;
-        this.#answer('committed', refused.length === 0 ? refused : refused.map((record) => this.#told(record)));
+        const told = refused.length === 0 ? refused : refused.map((record) => this.#told(record));
+        this.#partition.balance.committed(this.#request.batch, () => this.#answer('committed', told));
         break;
       }
       case 'out-of-order':
