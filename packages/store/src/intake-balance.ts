@@ -99,25 +99,34 @@ export class IntakeBalance {
     this.#isScheduled = false;
     for (const queue of this.#queues.values()) {
       const accepted = queue.look();
-      if (!queue.isHungry) this.#answerAll(queue);
-      else for (queue.due += accepted; queue.due > 0 && queue.held.length > 0; ) this.#answerFirst(queue);
-      if (queue.held.length === 0) queue.due = Math.min(queue.due, 0);
+      if (queue.isHungry) this.#answerDue(queue, accepted);
+      else this.#answerAll(queue);
       if (!queue.isBehind) this.forget(queue.of.queueId);
       // Once more, so that what the next batch meets is what is so now.
       else if (queue.held.length > 0 || accepted > 0) this.#schedule();
     }
   }
 
-  #answerAll(queue: Balanced): void {
-    while (queue.held.length > 0) this.#answerFirst(queue);
+  #answerDue(queue: Balanced, accepted: number): void {
+    queue.due += accepted;
+    while (queue.due > 0 && queue.held.length > 0) queue.due -= this.#answerFirst(queue);
+    // Nobody waits: what is accepted now is no credit for later.
+    if (queue.held.length === 0) queue.due = Math.min(queue.due, 0);
   }
 
-  #answerFirst(queue: Balanced): void {
+  /** None of them is owed. */
+  #answerAll(queue: Balanced): void {
+    while (queue.held.length > 0) this.#answerFirst(queue);
+    queue.due = 0;
+  }
+
+  /** Returns its records. */
+  #answerFirst(queue: Balanced): number {
     const first = queue.held.shift();
-    if (first === undefined) return;
+    if (first === undefined) return 0;
     this.#heldBytes -= first.bytes;
-    queue.due -= first.records;
     first.answer();
+    return first.records;
   }
 }
 

@@ -122,5 +122,22 @@ describe('answers to publishers', () => {
     expect(answered).toEqual([]);
     commit('b', half);
     expect(answered).toEqual(['a']);
+    // Nor is it owed: the next acceptance is for the next.
+    queue.accepted++;
+    await pass();
+    expect(answered).toEqual(['a', 'b']);
+  });
+
+  test('that were given because workers seemed slow are not owed when they are fast again', async () => {
+    balance.look(queue);
+    await accepting(WINDOW, 10);
+    commit('a', batchFor(Array.from({ length: 100 }, () => 1)));
+    while (answered.length === 0) await pass();
+    await accepting(WINDOW, 10);
+    commit('b');
+    expect(answered).toEqual(['a']);
+    queue.accepted++;
+    await pass();
+    expect(answered).toEqual(['a', 'b']);
   });
 });

@@ -78,6 +78,21 @@ describe('handing out', () => {
     expect(reads).toBeLessThan(15);
   });
 
+  test('publishers of a queue with a backlog and quick workers are all answered, and nothing is lost', async () => {
+    await store.define();
+    for (let i = 0; i < 10; i++) await store.publish(1, numbers(1000));
+    const consumer = store.attach(1, 500);
+    const publishing = (async () => {
+      for (let i = 0; i < 50; i++) await store.publish(1, numbers(100));
+    })();
+    for (let count = 500; count <= 15_000; count += 500) {
+      await consumer.received(count);
+      consumer.acceptAll();
+    }
+    await publishing;
+    expect(consumer.texts.slice(-5000)).toEqual(Array.from({ length: 50 }, () => numbers(100)).flat());
+  });
+
   test('rows that were settled out of order are passed over, more of them than one step reads', async () => {
     await store.define();
     await store.publishEach(1, numbers(200));
