@@ -52,7 +52,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /** Of the queues that were dispatched from here in the life of this process. */
   readonly #counts = new Map<number, DispatchCounts>();
   readonly #backlog: SettleBacklog;
-  readonly #turn = new PumpTurn();
+  readonly #turn: PumpTurn;
   #machine: PartitionMachine | undefined;
   #leads = false;
   #serves = false;
@@ -73,6 +73,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
     this.#parts = parts;
+    this.#turn = new PumpTurn(parts.clock);
     this.index = new IndexReader(parts.engine, parts.groupId, (key) => parts.host.recentRow(parts.groupId, key));
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => this.propose(command, proposal),
@@ -406,11 +407,8 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   }
 
   #countsFor(queueId: number): DispatchCounts {
-    let counts = this.#counts.get(queueId);
-    if (counts === undefined) {
-      counts = new DispatchCounts();
-      this.#counts.set(queueId, counts);
-    }
+    const counts = this.#counts.get(queueId) ?? new DispatchCounts();
+    this.#counts.set(queueId, counts);
     return counts;
   }
 

@@ -140,8 +140,8 @@ export class QueueDispatch implements Pump, BalancedQueue {
     this.wake();
   }
 
-  accept(dispatchId: number, offset: number): void {
-    const nowMs = this.#clock.monotonicMs();
+  /** `nowMs`: by the monotonic clock. */
+  accept(dispatchId: number, offset: number, nowMs: number): void {
     const ref = this.#dispatcher.accept(dispatchId, offset, nowMs);
     if (ref === undefined) return;
     this.#counts.accepted(this.#dispatcher.acceptedSinceMs, nowMs);
@@ -388,7 +388,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   }
 
   #assignRedeliveries(): void {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#turn.monotonicMs();
     while (!this.#step.isFull) {
       const next = this.#dispatcher.nextRedelivery(nowMs);
       if (next === undefined) return;
@@ -399,7 +399,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
 
   /** Fresh records from the rows at hand. False when more have to be read to go on. */
   #assignAtHand(): boolean {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#turn.monotonicMs();
     const step = this.#step;
     while (step.rows < DispatchStep.ROWS_MAX) {
       const row = this.#cursor.atHand();
@@ -431,7 +431,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   #send(): void {
     const { assigned: all } = this.#step;
     if (all.length === 0) return;
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#turn.nowMs();
     if (all.length === 1) {
       const [only] = all as [Assigned];
       const item = this.#itemOf(only, nowMs);

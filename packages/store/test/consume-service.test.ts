@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
@@ -50,7 +51,7 @@ describe('attaching', () => {
     partition.leads = true;
     removed.clear();
     network = new InprocNetwork({ codecs: true });
-    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive);
+    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive, systemClock);
     network
       .node(STORE)
       .serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) => service.accept(channel, from));

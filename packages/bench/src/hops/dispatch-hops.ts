@@ -57,7 +57,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
       () => settled(),
       (flush) => flush(),
     ),
-    turn: new PumpTurn(),
+    turn: new PumpTurn(systemClock),
     tellsWaiting: false,
     isHeldUp: () => false,
     mayBeHeld: () => false,
@@ -98,7 +98,10 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
       const done = new Promise<void>((resolve) => {
         settled = resolve;
       });
-      for (const { dispatchId, items } of held) for (const { offset } of items) dispatch.accept(dispatchId, offset);
+      const nowMs = systemClock.monotonicMs();
+      for (const { dispatchId, items } of held) {
+        for (const { offset } of items) dispatch.accept(dispatchId, offset, nowMs);
+      }
       held.length = 0;
       await done;
     },

@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import type {
   ConsumeRequest,
   ConsumeResponse,
@@ -27,6 +28,7 @@ import type { SettleReceipt } from '../settle-batcher.ts';
 export class ConsumeService {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #gateways: () => Iterable<number>;
+  readonly #clock: Clock;
   readonly #channels = new Set<GatewayChannel>();
   /**
    * The newest channel of each gateway, also when it is closed. Of gateways that have a channel, or were in `gateways` when
@@ -39,7 +41,8 @@ export class ConsumeService {
   readonly #generations = new Map<number, Map<number, number>>();
 
   /** `gateways`: that may live, as far as the cluster's image says. */
-  constructor(partitions: ReadonlyMap<number, Partition>, gateways: () => Iterable<number>) {
+  constructor(partitions: ReadonlyMap<number, Partition>, gateways: () => Iterable<number>, clock: Clock) {
+    this.#clock = clock;
     this.#partitions = partitions;
     this.#gateways = gateways;
   }
@@ -114,14 +117,16 @@ export class ConsumeService {
         consumers.get(request.consumerId)?.leave();
         consumers.delete(request.consumerId);
         return;
-      case 'settle':
+      case 'settle': {
+        const nowMs = this.#clock.monotonicMs();
         for (const { consumerId, offset, accepted } of request.items) {
           const consumer = consumers.get(consumerId);
-          if (accepted) consumer?.dispatch?.accept(consumer.dispatchId, offset);
+          if (accepted) consumer?.dispatch?.accept(consumer.dispatchId, offset, nowMs);
           else consumer?.dispatch?.reject(consumer.dispatchId, offset);
         }
         this.#confirmLater(gateway, request);
         return;
+      }
       case 'settle-late':
         for (const item of request.items) this.#partitions.get(request.partition)?.acceptLate(item);
         this.#confirmLater(gateway, request);
