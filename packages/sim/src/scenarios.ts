@@ -2,6 +2,7 @@ import { simulateCluster } from './cluster/cluster-history.ts';
 import { withJobs } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
+import { withRetained } from './retained/retained-knobs.ts';
 import { withSessions, withWills } from './sessions/session-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
@@ -35,6 +36,11 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
     'wills',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
       simulateCluster(seed, { safetyMs, onLine, scenario: 'wills', adjust: withWills }),
+  ],
+  [
+    'retained',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'retained', adjust: withRetained }),
   ],
   ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
 ]);

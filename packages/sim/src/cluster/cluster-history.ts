@@ -6,6 +6,7 @@ import { RowTable } from '@sluice/queue/machine/row-keys';
 import { QueueCheck } from '../check/queue-check.ts';
 import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
+import { LOSES_LIVE } from '../retained/retained-knobs.ts';
 import { SessionLoad } from '../sessions/session-load.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
@@ -53,6 +54,8 @@ export class ClusterHistory {
   /** From the first start until every partition is led. */
   static readonly FORM_MS_MAX = 60_000;
   static readonly SAMPLE_MS = 100;
+  /** Longer than anybody who reads what is retained asks for it. */
+  static readonly SEVERED_MS_MAX = 20_000;
   /** While queues are drained nobody thinks for long: what is left is a fault and not a backlog. */
   static readonly LAST_THINK_MS = 5;
 
@@ -86,6 +89,7 @@ export class ClusterHistory {
         queueCheck: check,
         isCalm: () => this.#isCalm,
         mayMiss: () => !keepsHolders,
+        mayLoseLive: knobs.faults.some((fault) => LOSES_LIVE.includes(fault)),
       });
     }
   }
@@ -232,6 +236,8 @@ export class ClusterHistory {
     const gateway = this.#draw.oneOf(fleet.gateways);
     if (fault === 'gateway') this.#strike(gateway);
     else if (fault === 'transfer') this.#transfer();
+    else if (fault === 'sever') this.#sever(gateway);
+    else if (fault === 'gateway-wires') this.#slowWires(gateway);
     else if (fault === 'workers') {
       this.#workers = this.#workers.filter((worker) => worker.isThere);
       const leaver = this.#workers.length === 0 ? undefined : this.#draw.oneOf(this.#workers);
@@ -278,6 +284,32 @@ export class ClusterHistory {
       gateway.kill(how);
       world.after(this.#draw.between(0, knobs.downMsMax), world.outside, () => gateway.start());
     }
+  }
+
+  /** From one store, in both directions. */
+  #sever({ nodeId }: GatewayNode): void {
+    const { world, fleet } = this;
+    const other = this.#draw.oneOf([...fleet.stores.keys()]);
+    world.trace.add(world.nowMs, 'nemesis', `severs ${nodeId} from ${other}`);
+    fleet.network.cut(nodeId, other);
+    fleet.network.cut(other, nodeId);
+    world.after(this.#draw.between(200, ClusterHistory.SEVERED_MS_MAX), world.outside, () => {
+      fleet.network.mend(nodeId, other);
+      fleet.network.mend(other, nodeId);
+    });
+  }
+
+  #slowWires(gateway: GatewayNode): void {
+    const { world, fleet, knobs } = this;
+    const { network } = fleet;
+    const other = this.#draw.oneOf(fleet.gateways);
+    const moreMs = this.#draw.oneOf([5, 30, 100]);
+    network.slow(gateway.nodeId, other.nodeId, moreMs);
+    network.slow(other.nodeId, gateway.nodeId, moreMs);
+    world.after(this.#draw.between(50, knobs.faultMsMax), world.outside, () => {
+      network.slow(gateway.nodeId, other.nodeId, 0);
+      network.slow(other.nodeId, gateway.nodeId, 0);
+    });
   }
 
   /** Leaders are the more interesting half. */

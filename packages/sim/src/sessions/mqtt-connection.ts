@@ -4,9 +4,11 @@ import {
   type AckPacket,
   type Packet,
   PacketType,
+  type Properties,
   type ProtocolVersion,
   type PublishPacket,
   type QoS,
+  type Subscription,
   type Will,
 } from '@sluice/mqtt/codec/packet';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
@@ -76,12 +78,12 @@ export class MqttConnection implements SocketClient {
     this.#watch();
   }
 
-  subscribe(filter: string, subscriptionId: number, qos: QoS): number {
+  subscribe(filter: string, subscriptionId: number, qos: QoS, options: RetainOptions = READ_ALWAYS): number {
     const packetId = this.#packetId();
     this.#send({
       type: PacketType.SUBSCRIBE,
       packetId,
-      subscriptions: [{ filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+      subscriptions: [{ filter, qos, noLocal: false, ...options }],
       properties: { subscriptionIdentifiers: [subscriptionId] },
     });
     return packetId;
@@ -94,8 +96,17 @@ export class MqttConnection implements SocketClient {
   }
 
   /** `packetId`: it is not in use; with `dup` it was sent before, over another connection. */
-  publish(packetId: number, { topic, payload, retain, qos }: OutgoingPublish, dup = false): void {
-    this.#send({ type: PacketType.PUBLISH, topic, payload, qos, retain, dup, packetId });
+  publish(packetId: number, { topic, payload, retain, qos, properties }: OutgoingPublish, dup = false): void {
+    this.#send({
+      type: PacketType.PUBLISH,
+      topic,
+      payload,
+      qos,
+      retain,
+      dup,
+      packetId,
+      ...(properties && { properties }),
+    });
   }
 
   answer(type: AckPacket['type'], packetId: number): void {
@@ -205,7 +216,12 @@ export interface OutgoingPublish {
   readonly payload: Uint8Array;
   readonly retain: boolean;
   readonly qos: QoS;
+  readonly properties?: Properties;
 }
+
+export type RetainOptions = Pick<Subscription, 'retainAsPublished' | 'retainHandling'>;
+
+const READ_ALWAYS: RetainOptions = { retainAsPublished: false, retainHandling: 0 };
 
 export interface ConnectionListener {
   connected(connection: MqttConnection, isPresent: boolean): void;

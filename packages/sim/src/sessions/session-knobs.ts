@@ -1,5 +1,6 @@
 import type { ClusterKnobs } from '../cluster/cluster-knobs.ts';
 import type { Draw } from '../draw.ts';
+import type { RetainedKnobs } from '../retained/retained-knobs.ts';
 
 /** What clients of kept sessions do, as a seed draws it. */
 export interface SessionKnobs {
@@ -20,6 +21,8 @@ export interface SessionKnobs {
   willEveryMs: number;
   /** Subscriptions ask for QoS 2, publishers keep their sessions and publish at QoS 2 too. */
   isExactlyOnce: boolean;
+  /** Who publishes and reads little else but retained messages; undefined: nobody. */
+  retained?: RetainedKnobs;
 }
 
 /** Seconds; the last one: never. */

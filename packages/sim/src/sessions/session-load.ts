@@ -13,6 +13,7 @@ import { SessionCheck } from '../check/session-check.ts';
 import type { Fleet } from '../cluster/fleet.ts';
 import type { StoreNode } from '../cluster/store-node.ts';
 import type { Draw } from '../draw.ts';
+import { RetainedLoad } from '../retained/retained-load.ts';
 import { Violation } from '../simulation.ts';
 import { ExactLoad } from './exact-load.ts';
 import { KeptClient } from './kept-client.ts';
@@ -31,6 +32,7 @@ export class SessionLoad implements MqttWatch {
   readonly retained = new RetainedCheck();
   readonly streams = new NewestStreams();
   readonly wills: WillTrail;
+  readonly readers: RetainedLoad | undefined;
   readonly #parts: SessionLoadParts;
   readonly #clients: KeptClient[];
   readonly #exact: ExactLoad;
@@ -76,6 +78,10 @@ export class SessionLoad implements MqttWatch {
       mayLose: mayMiss,
     });
     this.wills = wills;
+    const { retained: readKnobs } = knobs;
+    if (readKnobs !== undefined) {
+      this.readers = new RetainedLoad({ fleet, draw, knobs: readKnobs, isStrict: !parts.mayLoseLive, mayMiss });
+    }
     this.#willLoad = new WillLoad({ world, draw, gateways, knobs, trail: wills });
     const { partitions } = fleet.knobs;
     this.#clients = Array.from({ length: knobs.clients }, (_, i) => {
@@ -103,6 +109,7 @@ export class SessionLoad implements MqttWatch {
     for (const client of this.#clients) client.begin();
     this.#exact.begin();
     this.#willLoad.begin();
+    this.readers?.begin();
     this.#probeNext();
   }
 
@@ -119,6 +126,7 @@ export class SessionLoad implements MqttWatch {
       `${check.unheard} unheard of, ${retained.replays} retained`,
       this.#exact.summary,
       this.#willLoad.summary,
+      ...(this.readers === undefined ? [] : [this.readers.summary]),
     ].join(', ');
   }
 
@@ -126,6 +134,7 @@ export class SessionLoad implements MqttWatch {
   async comesToRest(): Promise<void> {
     this.#isOver = true;
     await this.#settles();
+    await this.readers?.comesToRest();
     await this.#fires();
     await this.#delivers();
     await this.#isRetained();
@@ -213,9 +222,13 @@ export class SessionLoad implements MqttWatch {
     for (const { value } of await this.#rows(store, partition, RowTable.QUEUE)) {
       const { queueId, name, depth } = decodeQueueRow(value);
       if (isStream(queueId)) left.push(`stream ${name} with ${depth}`);
-      if (queueId === RETAINED_QUEUE_ID && depth > this.retained.topics) left.push(`${depth} retained messages`);
+      if (queueId === RETAINED_QUEUE_ID && depth > this.#topicsRetained) left.push(`${depth} retained messages`);
     }
     return left.map((what) => `${store.name} keeps ${what} in ${partition}`);
+  }
+
+  get #topicsRetained(): number {
+    return this.retained.topics + (this.readers?.values.topics ?? 0);
   }
 
   /** What is left on any replica, at once or this long after the last message that came. */
@@ -304,4 +317,6 @@ export interface SessionLoadParts {
   isCalm: () => boolean;
   /** A gateway may have been out of reach while somebody subscribed. */
   mayMiss: () => boolean;
+  /** A gateway may die, or stand still, and what is live be lost with it. */
+  mayLoseLive: boolean;
 }

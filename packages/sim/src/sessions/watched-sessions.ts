@@ -1,13 +1,26 @@
+import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
-import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
+import type { CallService, Channel, ChannelService, Transport } from '@sluice/rpc/transport';
 import type { EpochCheck } from '../check/epoch-check.ts';
+import type { RetainedLoad } from '../retained/retained-load.ts';
 import type { SimHost } from '../sim-network.ts';
 import type { WillTrail } from './will-trail.ts';
 
 /** A gateway's way to the stores, on which the checker reads what they say of sessions. */
 export function watchedTransport(host: SimHost, watch: SessionWatch): Transport {
   return {
-    call: (nodeId, service, request) => host.call(nodeId, service, request),
+    call<Request, Response>(nodeId: number, service: CallService, request: Request): Promise<Response> {
+      const answer = host.call<Request, Response>(nodeId, service, request);
+      if (service !== 'retained' || watch.readers === undefined) return answer;
+      return answer.then((response) => {
+        try {
+          watch.readers?.answered(request as RetainedRequest, response as RetainedResponse);
+        } catch (cause) {
+          host.network.world.fail(cause);
+        }
+        return response;
+      });
+    },
     open<Out, In>(nodeId: number, service: ChannelService): Channel<Out, In> {
       const channel = host.open<Out, In>(nodeId, service);
       if (service !== 'sessions') return channel;
@@ -21,6 +34,8 @@ export interface SessionWatch {
   readonly epochs: EpochCheck;
   readonly streams: NewestStreams;
   readonly wills: WillTrail;
+  /** Undefined: nobody reads what is retained but probes. */
+  readonly readers: Pick<RetainedLoad, 'answered'> | undefined;
 }
 
 /** By partition and filter: the newest stream that any store told any gateway of. A former one of the filter is over. */
