@@ -17,6 +17,8 @@ let leaders: Map<number, number>;
 let routes: RouteTable;
 let asked: { store: number; asks: readonly RetainedAsk[] }[];
 let fails: number;
+/** A store that answers nobody; 0: all answer. */
+let silent: number;
 let nowMs: number;
 let metrics: PlainMetrics;
 let lookups: RetainedLookups;
@@ -47,8 +49,8 @@ const transport: Pick<Transport, 'call'> = {
     const { asks } = request as RetainedRequest;
     asked.push({ store, asks });
     if (held !== undefined) await new Promise<void>((resolve) => held?.push(resolve));
-    if (fails > 0) {
-      fails--;
+    if (fails > 0 || store === silent) {
+      if (store !== silent) fails--;
       throw new SluiceError('PEER_UNAVAILABLE', 'nobody there', { retriable: true });
     }
     const response: RetainedResponse = { pages: asks.map((ask) => pageOf(store, ask)) };
@@ -61,6 +63,7 @@ beforeEach(() => {
   leaders = new Map([1, 2, 3, 4].map((partition) => [partition, partition % 2 === 0 ? 20 : 10]));
   asked = [];
   fails = 0;
+  silent = 0;
   nowMs = 0;
   held = undefined;
   metrics = new PlainMetrics();
@@ -97,6 +100,11 @@ function readAll(filter: string): Promise<string[][]> {
     });
     lookup.more();
   });
+}
+
+/** So many questions were asked. */
+async function areAsked(count: number): Promise<void> {
+  while (asked.length < count) await new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('a lookup', () => {
@@ -174,6 +182,40 @@ describe('a lookup', () => {
     );
     await Promise.all(topics.map(readAll));
     expect(asked.length).toBeLessThanOrEqual(2 + Math.ceil(topics.length / RetainedLookups.ASKS_MAX) * 3);
+  });
+
+  // Sim, `retained` seed 6 with gateways severed from stores: readers had nothing for as long as they asked.
+  test('of all partitions is not held up by a store that does not answer', async () => {
+    pages
+      .set(1, [['1a']])
+      .set(2, [['2a']])
+      .set(3, [['3a']])
+      .set(4, [['4a'], ['4b']]);
+    silent = 10;
+    const records: string[] = [];
+    const everything = new Promise<void>((resolve) => {
+      const lookup = lookups.open('#', {
+        page: (page, isLast) => {
+          records.push(...page.map(text));
+          if (isLast) resolve();
+          else lookup.more();
+        },
+      });
+      lookup.more();
+    });
+    await areAsked(5);
+    expect(asked.slice(0, 4).map(({ store }) => store)).toEqual([10, 20, 20, 20]);
+    expect(records).toEqual(['2a', '4a', '4b']);
+    // Who comes now begins with those that answer, until that store does.
+    const later = readAll('#');
+    await areAsked(asked.length + 4);
+    silent = 0;
+    await everything;
+    expect(records).toEqual(['2a', '4a', '4b', '1a', '3a']);
+    expect((await later).flat()).toEqual(['2a', '4a', '4b', '1a', '3a']);
+    const before = asked.length;
+    await readAll('#');
+    expect(asked[before]?.store).toBe(10);
   });
 
   test('waits for a leader, and gives up after a while with what it has', async () => {
