@@ -14,6 +14,9 @@ import type { RouteTable } from './route-table.ts';
  * Of a partition without a known leader the replicas are asked in turn, a pause between them: a leader that did not answer
  * somebody once says nothing when it does again, and nobody else may have a reason to ask it. Who waits is a subscriber
  * that has its SUBACK. After `DEADLINE_MS` without a page the lookup ends with what it has.
+ *
+ * A store that leads and does not answer takes the whole time of a question to say so, and may be asked until the lookup
+ * ends: what the others hold comes first, for whoever asks, until it has answered somebody.
  */
 export class RetainedLookups {
   readonly #topology: Topology;
@@ -28,6 +31,8 @@ export class RetainedLookups {
   #paused: RetainedLookup[] = [];
   /** Questions under way, by store. */
   readonly #calls = new Map<number, number>();
+  /** They let the last question go unanswered. No more of them than there are stores. */
+  readonly #silent = new Set<number>();
   #turnRequested = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -112,16 +117,21 @@ export class RetainedLookups {
     for (const [store, lookups] of byStore) this.#askStore(store, lookups, stores);
   }
 
-  /** Who leads the first partition that is left and whose leader is known; of none: who may lead the first. */
+  /**
+   * Who leads the first partition that is left and whose leader is known, of those that answer before those that do not;
+   * of none: who may lead the first.
+   */
   #storeFor(lookup: RetainedLookup, stores: StoresOfTurn): number {
     lookup.begin(this.#topology.partitionCount);
+    let silent = 0;
     for (const { partition } of lookup.places) {
       const leader = this.#routes.leaderOf(partition);
-      if (leader !== 0) {
-        stores.set(partition, leader);
-        return leader;
-      }
+      if (leader === 0) continue;
+      stores.set(partition, leader);
+      if (!this.#silent.has(leader)) return leader;
+      if (silent === 0) silent = leader;
     }
+    if (silent !== 0) return silent;
     const [first] = lookup.places;
     if (first === undefined) return 0;
     // One a turn, however many wait for it.
@@ -156,8 +166,10 @@ export class RetainedLookups {
     try {
       const request: RetainedRequest = { asks };
       ({ pages } = await this.#transport.call<RetainedRequest, RetainedResponse>(store, 'retained', request));
+      this.#silent.delete(store);
     } catch {
       // Nobody there, or what it has cannot be read: all are asked for again.
+      this.#silent.add(store);
     }
     this.#calls.set(store, (this.#calls.get(store) as number) - 1);
     if (this.#closed) return;

@@ -184,7 +184,7 @@ describe('a lookup', () => {
     expect(asked.length).toBeLessThanOrEqual(2 + Math.ceil(topics.length / RetainedLookups.ASKS_MAX) * 3);
   });
 
-  // Sim, `retained` seed 6 with gateways severed from stores: readers had nothing for as long as they asked.
+  // Found by the simulator's `retained`: readers had nothing for as long as the store was asked again and again.
   test('of all partitions is not held up by a store that does not answer', async () => {
     pages
       .set(1, [['1a']])
