@@ -65,6 +65,15 @@ export class RetainedValues {
     for (const value of this.#underWay) if (value.process === process && overlaps(value)) return true;
     return false;
   }
+
+  /** Whoever reads there waits for what was published there before, until it is answered: so long at most. */
+  isHeldUpAt(process: string, sinceMs: number, nowMs: number): boolean {
+    const isSlow = ({ sentMs, acknowledgedMs }: RetainedValue): boolean =>
+      acknowledgedMs >= sinceMs && Math.min(nowMs, acknowledgedMs) - sentMs > SLOW_MS;
+    if (this.#slow.get(process)?.some(isSlow) === true) return true;
+    for (const value of this.#underWay) if (value.process === process && isSlow(value)) return true;
+    return false;
+  }
 }
 
 /**

@@ -26,6 +26,7 @@ export class SubscriptionRead {
   /** And of those the newest that came live. */
   #live = new Map<string, number>();
   readonly #matching = new Map<string, boolean>();
+  /** When anything came that may have been read. */
   heardMs = 0;
 
   /** A new route is known to every gateway by then. */
@@ -68,6 +69,14 @@ export class SubscriptionRead {
     this.#subscribedMs = Number.POSITIVE_INFINITY;
   }
 
+  get mayBind(): boolean {
+    return this.#options.mayBind;
+  }
+
+  get process(): string {
+    return this.#options.process;
+  }
+
   get isSubscribed(): boolean {
     return this.#subscribedMs < Number.POSITIVE_INFINITY;
   }
@@ -78,7 +87,8 @@ export class SubscriptionRead {
 
   came(message: ArrivedMessage, nowMs: number, wayMsMax: number): void {
     const { topic, id, retain, sizeBytes, qos } = message;
-    this.heardMs = nowMs;
+    // What comes live says nothing of the reading.
+    if (retain) this.heardMs = nowMs;
     const value = this.#values.find(id, topic);
     const { retainAsPublished, isStrict } = this.#options;
     if (value.sizeBytes !== sizeBytes) throw this.#violation('no invention', value, `came with ${sizeBytes} bytes`);
@@ -90,7 +100,8 @@ export class SubscriptionRead {
       const mayBeRead = retainAsPublished && this.#reads > 0;
       const isOld = value.acknowledgedMs + SubscriptionRead.WAY_MS < this.#firstMs;
       if (isStrict && isOld && !mayBeRead) throw this.#violation('retain handling', value, 'came as if it were new');
-      if (!retainAsPublished) this.#live.set(topic, Math.max(id, this.#live.get(topic) ?? 0));
+      // Before its SUBACK a subscription that was there may have brought it.
+      if (!retainAsPublished && this.isSubscribed) this.#live.set(topic, Math.max(id, this.#live.get(topic) ?? 0));
     }
     this.#got.set(topic, Math.max(id, this.#got.get(topic) ?? 0));
   }
@@ -109,7 +120,9 @@ export class SubscriptionRead {
     }
     if (value.sizeBytes === 0) throw this.#violation('retained', value, 'is empty, and came as retained');
     const live = this.#live.get(topic) ?? 0;
-    if (live > id) throw this.#violation('retained', value, `came behind ${live}, which came live`);
+    // What was taken first may have been sent last, and at another QoS there is no order [MQTT-4.6.0-6].
+    if (live > id && !this.#options.mayBind)
+      throw this.#violation('retained', value, `came behind ${live}, which came live`);
     const due = this.#askedMs === undefined ? undefined : this.#values.newestBefore(topic, this.#askedMs);
     if (due === undefined || id >= due.id) return;
     if (value.acknowledgedMs === Number.POSITIVE_INFINITY) {
@@ -129,11 +142,13 @@ export class SubscriptionRead {
     const oldestMs = nowMs - value.sentMs;
     const youngestMs = nowMs - wayMsMax - value.acknowledgedMs;
     const goneMs = (value.expiryS - expiryS) * 1_000;
-    if (youngestMs > value.expiryS * 1_000 && !this.#options.mayBind) {
+    // Written behind a SUBACK that waits for the stores, it may be old when that goes out.
+    const isHeld = this.#options.isKept;
+    if (youngestMs > value.expiryS * 1_000 && !isHeld) {
       const said = `for ${value.expiryS} s, acknowledged at ${value.acknowledgedMs}`;
       throw this.#violation('expiry', value, `(${said}) had expired when it was sent, before ${nowMs}`);
     }
-    if (expiryS < 0 || goneMs > oldestMs + 1_000 || goneMs < youngestMs - 1_000) {
+    if (expiryS < 0 || goneMs > oldestMs + 1_000 || (goneMs < youngestMs - 1_000 && !isHeld)) {
       throw this.#violation('expiry', value, `has ${expiryS} s left after ${oldestMs} ms`);
     }
   }
@@ -230,6 +245,8 @@ export interface SubscriptionOptions {
   readonly process: string;
   /** A packet id is stored before what has it is sent, and that may take as long as a partition needs. */
   readonly mayBind: boolean;
+  /** Its session outlives the connection. */
+  readonly isKept: boolean;
   /** Nothing live is lost. */
   readonly isStrict: boolean;
 }

@@ -62,9 +62,8 @@ export function withRetained(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
     faults,
     sessions: {
       ...(sessions as SessionKnobs),
-      clients: 1,
-      publishers: 1,
-      publishEveryMs: 500,
+      clients: 0,
+      publishers: 0,
       actEveryMs: 1_500,
       exactPublishers: 0,
       willClients: 0,

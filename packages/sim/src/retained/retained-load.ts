@@ -124,8 +124,11 @@ export class RetainedLoad {
   #mustNotWait(reader: RetainedReader): void {
     const { fleet } = this.#parts;
     const { nowMs } = fleet.world;
+    // Of several filters one that waits holds up the others (`sim/DESIGN`).
+    if (reader.reads.length !== 1) return;
     for (const read of reader.reads) {
-      if (nowMs - read.heardMs < ReachCheck.WAIT_MS_MAX) continue;
+      if (read.mayBind || nowMs - read.heardMs < ReachCheck.WAIT_MS_MAX) continue;
+      if (this.values.isHeldUpAt(read.process, read.subscribedMs, nowMs)) continue;
       for (const { topic, isRead } of read.missing(nowMs)) {
         const partition = partitionOfTopic(Buffer.from(topic), fleet.knobs.partitions);
         if (!isRead || !this.#reach.isReached(reader.gateway, partition, nowMs - ReachCheck.WAIT_MS_MAX)) continue;

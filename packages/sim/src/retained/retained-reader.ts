@@ -51,8 +51,9 @@ export class RetainedReader implements ConnectionListener {
     for (const [i, filter] of filters.entries()) {
       const qos = isForGood ? 1 : draw.oneOf([0, 1, 2] as const);
       const { process } = connection;
-      const mayBind = qos === 2 && expiryS > 0;
-      const options = { filter, qos, retainAsPublished: draw.onceIn(4), process, mayBind, isStrict };
+      const isKept = expiryS > 0;
+      const mayBind = qos === 2 && isKept;
+      const options = { filter, qos, retainAsPublished: draw.onceIn(4), process, mayBind, isKept, isStrict };
       const read = new SubscriptionRead(this.clientId, options, values);
       this.#reads.push({ read, identifier: i + 1, qos, retainAsPublished: options.retainAsPublished });
     }
