@@ -5,7 +5,7 @@ import type { PlantedBugs } from './planted-bug.ts';
 import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
-import { RETAINED_BUGS } from './retained-bugs.ts';
+import { RETAINED_BUGS, SIMULATED_RETAINED_BUGS } from './retained-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
 import { WILL_BUGS } from './will-bugs.ts';
@@ -22,4 +22,5 @@ export const PLANTED: readonly PlantedBugs[] = [
   ...SESSION_BUGS,
   ...WILL_BUGS,
   RETAINED_BUGS,
+  SIMULATED_RETAINED_BUGS,
 ];

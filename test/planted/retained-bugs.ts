@@ -8,6 +8,55 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
   put,
 });
 
+/** What the simulator has to find by itself: its few seeds, and no test beside the code. */
+export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
+  tests: 'packages/sim/test/retained',
+  bugs: [
+    {
+      name: 'simulated: retained messages are read before other gateways have stored theirs',
+      file: 'packages/gateway/src/deliver/gateway-session.ts',
+      find: 'this.#awaitsOthers ||= mesh.waitForRetained(this, replay.askedVersion);',
+      put: 'this.#awaitsOthers = false;',
+    },
+    {
+      name: 'simulated: a gateway says that it has stored what it only began to',
+      file: 'packages/gateway/src/live/live-mesh.ts',
+      find: 'this.#options.retainedInFlight.afterThose(() => {\n      if (peer.incoming === incoming) peer.acted(version);',
+      put: '((act: () => void) => act())(() => {\n      if (peer.incoming === incoming) peer.acted(version);',
+    },
+    {
+      name: 'simulated: a page of retained messages begins one further than the last one ended',
+      file: 'packages/store/src/retained/retained-reader.ts',
+      find: 'rowBase: row.base, offset: next, end };',
+      put: 'rowBase: row.base, offset: next + 1, end };',
+    },
+    {
+      name: 'simulated: what a store refused to read is taken for read',
+      file: 'packages/store-client/src/retained-lookup.ts',
+      find: '!wasAsked(partition) || isElsewhere(partition)',
+      put: '!wasAsked(partition)',
+    },
+    {
+      name: 'simulated: what was subscribed before is read again at Retain Handling 1',
+      file: 'packages/mqtt/src/protocol/handle-subscribe.ts',
+      find: '(asked.retainHandling === 1 && added)',
+      put: 'asked.retainHandling === 1',
+    },
+    {
+      name: 'simulated: what is new comes with RETAIN, whether or not that was asked for',
+      file: 'packages/gateway/src/deliver/gateway-session.ts',
+      find: 'message.retain && subscription.retainAsPublished,',
+      put: 'message.retain,',
+    },
+    {
+      name: 'simulated: what is retained is read behind a store that does not answer',
+      file: 'packages/store-client/src/retained-lookups.ts',
+      find: 'if (!this.#silent.has(leader)) return leader;',
+      put: 'if (leader > 0) return leader;',
+    },
+  ],
+};
+
 export const RETAINED_BUGS: PlantedBugs = {
   tests: 'packages/gateway/test/(retained/|live/live-forwarding|live/route-waiters|answer-hold)',
   bugs: [
