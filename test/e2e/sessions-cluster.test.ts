@@ -91,7 +91,8 @@ test('a gateway is killed: its sessions go on at another, and nothing that was a
 /** As the leaders of all partitions say. */
 async function connectedSessions(): Promise<number> {
   let count = 0;
-  for (const { http } of cluster.gateways()) {
+  for (const { http, isRunning } of cluster.gateways()) {
+    if (!isRunning) continue;
     const page = parsePage(await (await fetch(`http://${http}/metrics`)).text());
     for (const { name, labels, value } of page.samples) {
       if (name === 'sluice_sessions_stored' && labels.state === 'connected') count += value;
@@ -123,6 +124,64 @@ test('packet ids are kept: what was sent and not answered comes again under its 
   second.destroy();
   await publisher.close();
 }, 60_000);
+
+/** By text: the packet ids under which it was brought, by whatever filters, and whether each was marked. */
+function idsOf({ deliveries }: HandClient): Map<string, { ids: number[]; areMarked: boolean[] }> {
+  const byText = new Map<string, { ids: number[]; areMarked: boolean[] }>();
+  for (const { text, packet } of deliveries) {
+    const { ids, areMarked } = byText.get(text) ?? { ids: [], areMarked: [] };
+    const all = [...ids, packet.messageId as number].sort((a, b) => a - b);
+    byText.set(text, { ids: all, areMarked: [...areMarked, packet.dup] });
+  }
+  return byText;
+}
+
+test.each([
+  { isSeen: false, when: 'before anybody misses it' },
+  { isSeen: true, when: 'when the stores have given its sessions up' },
+])(
+  'a gateway is killed, and its client comes $when: what it had not answered comes under its packet ids, marked so',
+  async ({ isSeen }) => {
+    const clientId = `struck-${isSeen}`;
+    const first = await HandClient.connect(at(0), kept(clientId));
+    // Two streams, which bring each message twice.
+    await first.subscribe(`${clientId}/#`, 1);
+    await first.subscribe(`${clientId}/+`, 1);
+    const publisher = await HandClient.connect(at(2));
+    const publish = async (texts: readonly string[]): Promise<void> => {
+      for (const text of texts)
+        await until(async () => (await publisher.publishQoS1(`${clientId}/1`, text)) === 0, text);
+    };
+    await publish(numbered(20));
+    await first.received(40);
+    const before = await connectedSessions();
+    await nodeOf(0).kill();
+    await until(() => first.isClosed, 'its connection ends');
+    const sent = idsOf(first);
+    await publish(['later']);
+    if (isSeen) {
+      await cluster.atRest(60_000, { balanced: false, absent: [nodeOf(0).name] });
+      await until(async () => (await connectedSessions()) < before, 'its session is given up', 60_000);
+    }
+    const second = await HandClient.connect(at(1), kept(clientId));
+    await second.received(42, 30_000);
+    const again = idsOf(second);
+    for (const text of numbered(20))
+      expect([text, again.get(text)]).toEqual([text, { ids: sent.get(text)?.ids, areMarked: [true, true] }]);
+    // No id means two messages.
+    const all = [...again.values()].flatMap(({ ids }) => ids);
+    expect(new Set(all).size).toBe(42);
+    // What comes from now on is sent for the first time.
+    await publish(['last']);
+    await second.received(44);
+    expect(idsOf(second).get('last')?.areMarked).toEqual([false, false]);
+    second.destroy();
+    publisher.destroy();
+    await nodeOf(0).start();
+    await cluster.atRest(60_000);
+  },
+  150_000,
+);
 
 testWith(
   [PAHO],

@@ -63,6 +63,7 @@ const DONE: SessionAnswer = {
   bound: [],
   numbers: [],
   refused: [],
+  unsure: [],
 };
 
 let stores: SlowStores;

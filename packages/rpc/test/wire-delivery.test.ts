@@ -142,6 +142,7 @@ const CASES: CodecCase[] = [
         epoch: integer,
         expiryS: integer,
         takesWillBack: fc.boolean(),
+        leavesUnsure: fc.boolean(),
       }),
       message('attach', { partition: integer, clientId: text, epoch: integer, window: integer }),
       message('pass', {
@@ -202,6 +203,7 @@ const CASES: CodecCase[] = [
         ),
         numbers: list(integer),
         refused: list(fc.record({ packetId: integer, reasonCode: fc.integer({ min: 128, max: 255 }) })),
+        unsure: list(fc.record({ streamId: integer, before: integer })),
       }),
       message('deliver', {
         partition: integer,

@@ -13,6 +13,7 @@ import type {
   StoredSubscriptionView,
   StreamDelivery,
   StreamNews,
+  UnsureStream,
   WillToLeave,
 } from '@sluice/rpc/contract/sessions';
 import type { Transport } from '@sluice/rpc/transport';
@@ -138,13 +139,14 @@ export class SessionClient {
     { partition, clientId, epoch }: SessionKey,
     expiryS: number,
     takesWillBack: boolean,
+    leavesUnsure: boolean,
     patienceMs: number,
   ): Promise<SessionAnswer> {
     // What its client took before goes before.
     this.#flush();
     this.detach(clientId, epoch);
     return this.#ask(partition, patienceMs, (requestId) => {
-      return { type: 'close', requestId, partition, clientId, epoch, expiryS, takesWillBack };
+      return { type: 'close', requestId, partition, clientId, epoch, expiryS, takesWillBack, leavesUnsure };
     });
   }
 
@@ -295,7 +297,7 @@ export class SessionClient {
   #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
     const question = this.#questions.get(answer.requestId);
     if (question === undefined) return;
-    const { status, leader, epoch, present, subscriptions, taken, bound, numbers, refused } = answer;
+    const { status, leader, epoch, present, subscriptions, taken, bound, numbers, refused, unsure } = answer;
     if (status === 'not-leader') {
       this.#routes.suspect(question.partition, link.nodeId);
       this.#routes.hinted(question.partition, leader);
@@ -307,7 +309,7 @@ export class SessionClient {
     } else {
       // An answer of substance is a leader's.
       this.#routes.confirmed(question.partition, link.nodeId);
-      this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused });
+      this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused, unsure });
     }
   }
 
@@ -408,6 +410,8 @@ export interface SessionAnswer {
   numbers: readonly number[];
   /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
   refused: readonly RefusedId[];
+  /** Of `open`: what of these streams is not bound may have been sent all the same. */
+  unsure: readonly UnsureStream[];
 }
 
 const NOBODY: SessionAnswer = {
@@ -419,6 +423,7 @@ const NOBODY: SessionAnswer = {
   bound: [],
   numbers: [],
   refused: [],
+  unsure: [],
 };
 
 type WillsRequest = Extract<SessionsResponse, { type: 'publish-wills' }>;

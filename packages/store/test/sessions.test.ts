@@ -105,7 +105,10 @@ describe('a session', () => {
   });
 
   test('whose gateway is gone is disconnected after the grace, and its time begins', async () => {
-    await begin('c', 'a');
+    const { epoch: former, streamIds } = await begin('c', 'a', 'quiet');
+    gateway.attach('c', former);
+    await publish(streamIds.slice(0, 1), '1', '2', '3');
+    await gateway.received('c', 3);
     gateway.end();
     await rest();
     const { sessions } = store.partition(1).machine;
@@ -113,6 +116,11 @@ describe('a session', () => {
     store.sleepMs += PartitionSessions.ORPHAN_GRACE_MS;
     await until(() => sessions.connected('c') === undefined, 'it is disconnected');
     expect(sessions.sessionCount).toBe(1);
+    // What it had been brought, and passed, nobody said.
+    const other = new TestSessions(store);
+    const { epoch, unsure } = await other.open('c');
+    expect(unsure).toEqual([{ streamId: streamIds[0], before: 3 }]);
+    await other.close('c', epoch);
     store.skewMs += 601_000;
     await until(() => sessions.sessionCount === 0, 'it expires');
     expect(sessions.streamCount).toBe(0);

@@ -3,6 +3,7 @@ import { type OutboundMessage, OutboundPhase } from '@sluice/mqtt/protocol/outbo
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import { Cursor } from '@sluice/queue/session/cursor';
+import { DELIVERY_IDS, deliveryPacketId } from '@sluice/queue/session/delivery-packet-id';
 import type { StoredFilter, StoredSubscriptionView, StreamDelivery } from '@sluice/rpc/contract/sessions';
 import type { SessionAnswer, SessionClient, SessionKey, SessionSink } from '@sluice/store-client/session-client';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
@@ -18,7 +19,8 @@ import { SubscriptionLine } from './subscription-line.ts';
  *
  * A new leader of its partition knows only what was committed, and brings the rest once more. What the client holds, or
  * has taken since it came here, is not sent to it again. What an earlier gateway sent it, and it did not answer, is sent
- * again under the packet id it had then, as it comes from its stream.
+ * again under the packet id it had then, as it comes from its stream. At QoS 1 that is the one it is destined for by its
+ * place there, unless the log says otherwise; so a gateway that dies need not have written anything down.
  */
 export class StoredSession implements SessionSink, StreamMessageOwner {
   readonly key: SessionKey;
@@ -36,24 +38,36 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   readonly #early: StreamDelivery[] = [];
   /** By stream and offset: sent by an earlier gateway, not come from the stream yet. As many as packet ids at most. */
   readonly #absent = new Map<number, Map<number, OutboundMessage>>();
+  /** By stream: what lies before this offset an earlier gateway may have sent, the next `#unsureLeft` of all of them. */
+  readonly #unsure = new Map<number, number>();
+  #unsureLeft = 0;
 
   /** Unacknowledged deliveries of streams at most, if the client's Receive Maximum allows more. */
   static readonly WINDOW_MAX = 256;
   /** A store that does not answer for so long: the client comes again. */
   static readonly PATIENCE_MS = 10_000;
+  /**
+   * A gateway that left no word has sent no more than this that is still there: a full window, and as much again that was
+   * acknowledged and had not reached the log.
+   */
+  static readonly UNSURE_MAX = 512;
 
   constructor(session: GatewaySession, client: SessionClient, key: SessionKey, ingress: PublishIngress) {
     this.#session = session;
     this.#client = client;
     this.key = key;
+    // Of what is not in any stream a dead gateway's ids are not known: each connection begins elsewhere.
+    session.inflight.leaveOut(DELIVERY_IDS + 1, DELIVERY_IDS + 1 + ((key.epoch * IDS_APART) % (65_535 - DELIVERY_IDS)));
     this.exchanges = new StoredExchanges(session, client, key, ingress);
   }
 
   /** Deliveries begin. */
-  begin({ subscriptions, taken, bound, refused }: SessionAnswer): void {
+  begin({ subscriptions, taken, bound, refused, unsure }: SessionAnswer): void {
     for (const view of subscriptions) this.#adopt(view);
     this.exchanges.resume(taken, refused);
     for (const id of bound) this.#resume(id);
+    for (const { streamId, before } of unsure) this.#unsure.set(streamId, before);
+    this.#unsureLeft = StoredSession.UNSURE_MAX;
     this.#client.attach(this.key, Math.min(this.#session.queueWindow, StoredSession.WINDOW_MAX), this);
   }
 
@@ -82,6 +96,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     for (const [streamId, { filter }] of this.#byStream) {
       if (!gone.has(filter)) continue;
       this.#byStream.delete(streamId);
+      this.#unsure.delete(streamId);
       this.#vanished(streamId, Number.POSITIVE_INFINITY);
     }
     const { status } = await this.#client.unsubscribe(this.key, texts, StoredSession.PATIENCE_MS);
@@ -100,7 +115,8 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     this.#line.close();
     this.#isClosed = true;
     this.exchanges.close(expiryS > 0);
-    void this.#client.close(this.key, expiryS, takesWillBack, StoredSession.PATIENCE_MS);
+    const leavesUnsure = this.#unsure.size > 0 && expiryS > 0;
+    void this.#client.close(this.key, expiryS, takesWillBack, leavesUnsure, StoredSession.PATIENCE_MS);
   }
 
   delivered(deliveries: readonly StreamDelivery[]): void {
@@ -157,6 +173,16 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     if (absent.size === 0) this.#absent.delete(streamId);
   }
 
+  /** Whether an earlier gateway may have sent it. A stream comes in its order. */
+  #takeUnsure(streamId: number, offset: number): boolean {
+    if (this.#unsure.size === 0) return false;
+    const before = this.#unsure.get(streamId) ?? 0;
+    if (offset + 1 >= before) this.#unsure.delete(streamId);
+    if (offset >= before) return false;
+    if (--this.#unsureLeft === 0) this.#unsure.clear();
+    return true;
+  }
+
   #takeAbsent(streamId: number, offset: number): OutboundMessage | undefined {
     if (this.#absent.size === 0) return undefined;
     this.#vanished(streamId, offset);
@@ -182,11 +208,12 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     // In the order of the stream: what lies before the first one was passed before this connection.
     place.passed ??= new Cursor(offset);
     const absent = this.#takeAbsent(streamId, offset);
+    if (absent === undefined && place.held.has(offset)) return;
+    const isUnsure = this.#takeUnsure(streamId, offset);
     if (absent !== undefined) {
       if (absent.phase === OutboundPhase.ABSENT) this.#sendAgain(absent, subscription, streamId, offset, record);
       return;
     }
-    if (place.held.has(offset)) return;
     const isOwn = subscription.noLocal && record.publisher === this.key.clientId;
     const qos = Math.min(record.qos, subscription.qos) as QoS;
     if (isOwn || qos === 0 || place.passed.isPassed(offset)) {
@@ -197,13 +224,16 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     place.held.add(offset);
     const message = new StreamMessage(this, streamId, offset, record);
     const retain = record.retain && subscription.retainAsPublished;
+    // At QoS 2 it is kept with the session before it is sent.
+    const destinedId = qos === 1 ? deliveryPacketId(streamId, offset) : 0;
     this.#session.deliverStored(
       message,
       qos,
       retain,
       subscription.subscriptionIdentifier,
       message,
-      0,
+      destinedId,
+      isUnsure && qos === 1,
       this.#session.nowMs(),
     );
   }
@@ -219,7 +249,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     const message = new StreamMessage(this, streamId, offset, record);
     const retain = record.retain && retainAsPublished;
     const nowMs = this.#session.nowMs();
-    this.#session.deliverStored(message, qos, retain, subscriptionIdentifier, message, packetId, nowMs);
+    this.#session.deliverAgain(message, qos, retain, subscriptionIdentifier, message, packetId, nowMs);
   }
 }
 
@@ -230,6 +260,9 @@ interface StreamPlace {
   /** Since this connection; undefined before the first delivery. */
   passed: Cursor | undefined;
 }
+
+/** Of the first ids of two connections of a session, when one follows the other. */
+const IDS_APART = 1_021;
 
 const NO_LOCAL = 4;
 const RETAIN_AS_PUBLISHED = 8;

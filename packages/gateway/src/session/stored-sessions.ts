@@ -53,7 +53,7 @@ export class StoredSessions {
   giveBack(clientId: string, kept: KeptSession): void {
     if (kept.epoch === 0) return;
     const key = this.keyOf(clientId, kept);
-    void this.client.close(key, kept.expiryS, true, StoredSessions.OPEN_MS_MAX);
+    void this.client.close(key, kept.expiryS, true, kept.unsure.length > 0, StoredSessions.OPEN_MS_MAX);
   }
 }
 

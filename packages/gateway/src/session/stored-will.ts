@@ -22,7 +22,7 @@ export class StoredWill implements SessionSink {
   close(takesWillBack: boolean): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    void this.#client.close(this.#key, 0, takesWillBack, StoredSession.PATIENCE_MS);
+    void this.#client.close(this.#key, 0, takesWillBack, false, StoredSession.PATIENCE_MS);
   }
 
   /** It subscribes to nothing there. */

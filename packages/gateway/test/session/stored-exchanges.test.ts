@@ -68,6 +68,7 @@ const ANSWER: SessionAnswer = {
   bound: [],
   numbers: [],
   refused: [],
+  unsure: [],
 };
 
 /** A queue in another partition. */

@@ -43,6 +43,8 @@ export function handlePuback(connection: ConnectionState, packet: AckPacket, now
     connection.fail(ReasonCode.PROTOCOL_ERROR, 'PUBACK for a QoS 2 message [MQTT-4.3.3-4]');
     return;
   }
+  // It was never sent.
+  if (outbound.phase === OutboundPhase.BINDING) return;
   settle(session, outbound, isAccepted(packet.reasonCode));
   session.pump(nowMs);
 }

@@ -16,6 +16,8 @@ export class InflightWindow {
   #capacity: number;
   #onWire = 0;
   #lastId = 0;
+  /** Those before are for messages that are destined for one, as long as there are others. */
+  #firstId = 1;
   /** Made by the first: most connections of devices never have one. */
   #messages: Map<number, OutboundMessage> | undefined = undefined;
 
@@ -39,14 +41,27 @@ export class InflightWindow {
     return this.#onWire < this.#capacity && (outbound.packetId !== 0 || this.size < PACKET_ID_MAX);
   }
 
-  /** Takes a free packet id, or keeps the one the message already has, and counts it as on the wire. */
+  /** From now on ids below `firstId` are for messages that are destined for one; the others begin at `nextId`. */
+  leaveOut(firstId: number, nextId: number): void {
+    this.#firstId = firstId;
+    this.#lastId = nextId - 1;
+  }
+
+  /** What has that id, and this connection's client, will be answered: then it is free. */
+  isOnWire(packetId: number): boolean {
+    return this.#messages?.get(packetId)?.phase === OutboundPhase.AWAITING_PUBACK;
+  }
+
+  /** Takes its destined or a free packet id, or keeps the one the message has, and counts it as on the wire. */
   open(outbound: OutboundMessage): void {
     assert(this.#onWire < this.#capacity, 'the caller asks hasRoom first');
     this.#onWire++;
     if (outbound.packetId === 0) {
       assert(this.size < PACKET_ID_MAX, 'the caller asks hasRoom first');
       this.#messages ??= new Map();
-      outbound.packetId = this.#freeId(this.#messages);
+      const { destinedId } = outbound;
+      const isDestined = destinedId !== 0 && !this.#messages.has(destinedId);
+      outbound.packetId = isDestined ? destinedId : this.#freeId(this.#messages);
       this.#messages.set(outbound.packetId, outbound);
     }
     outbound.phase = outbound.qos === 1 ? OutboundPhase.AWAITING_PUBACK : OutboundPhase.AWAITING_PUBREC;
@@ -101,8 +116,9 @@ export class InflightWindow {
   }
 
   #freeId(messages: ReadonlyMap<number, OutboundMessage>): number {
+    const first = messages.size <= PACKET_ID_MAX - this.#firstId ? this.#firstId : 1;
     let id = this.#lastId;
-    do id = id === PACKET_ID_MAX ? 1 : id + 1;
+    do id = id === PACKET_ID_MAX ? first : id + 1;
     while (messages.has(id));
     this.#lastId = id;
     return id;

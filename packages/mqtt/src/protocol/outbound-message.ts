@@ -37,6 +37,7 @@ export type OutboundPhase = (typeof OutboundPhase)[keyof typeof OutboundPhase];
  *
  *   WAITING -> AWAITING_PUBACK | AWAITING_PUBREC -> AWAITING_PUBCOMP -> SETTLED
  *   WAITING -> BINDING -> AWAITING_PUBREC -> RECEIVING -> AWAITING_PUBCOMP     QoS 2, where packet ids are kept
+ *   WAITING -> BINDING -> AWAITING_PUBACK                                      its destined id is in use
  *   ABSENT  -> WAITING | RECEIVING
  *   any     -> WAITING    the session went on to a new connection: sent again with the same packet id and DUP
  *   any     -> SETTLED    unsubscribed or ended
@@ -54,6 +55,10 @@ export class OutboundMessage {
   phase: OutboundPhase = OutboundPhase.WAITING;
   /** 0 until it was first sent; kept when it is sent again. */
   packetId = 0;
+  /** Under which whoever has the session next sends it again, unless another one is kept; 0: no particular one. */
+  destinedId = 0;
+  /** An earlier gateway may have sent it, under that. */
+  isUnsure = false;
   /** Its packet id is kept with the session. */
   isBound = false;
 

@@ -61,7 +61,14 @@ export function settle(session: SessionState, outbound: OutboundMessage, accepte
 }
 
 function canSend(session: SessionState, outbound: OutboundMessage): boolean {
-  return session.connection.effects.writable && (outbound.qos === 0 || session.inflight.hasRoomFor(outbound));
+  if (!session.connection.effects.writable) return false;
+  if (outbound.qos === 0) return true;
+  const { inflight } = session;
+  if (!inflight.hasRoomFor(outbound)) return false;
+  if (outbound.packetId !== 0) return true;
+  if (session.isBindingAtLeastOnce) return false;
+  // What has its id now was answered before that was first given to this one, and its answer was lost: it will be again.
+  return !outbound.isUnsure || !inflight.isOnWire(outbound.destinedId);
 }
 
 /** Live messages are dropped at the bound, the newest first: those that wait may be waited for. */
@@ -105,8 +112,17 @@ function sendNow(session: SessionState, outbound: OutboundMessage, nowMs: number
         return;
       }
     }
+    const { destinedId, packetId } = outbound;
+    if (destinedId !== 0 && packetId !== destinedId && !again && session.exchanges !== undefined) {
+      // Another message has it. Nobody would find the one it has instead.
+      outbound.isBound = true;
+      outbound.phase = OutboundPhase.BINDING;
+      session.isBindingAtLeastOnce = true;
+      session.exchanges.bind(outbound);
+      return;
+    }
   }
-  transmit(session, outbound, again, nowMs);
+  transmit(session, outbound, again || outbound.isUnsure, nowMs);
 }
 
 /** Its packet id, if it has one, is kept as long as it has to be. */

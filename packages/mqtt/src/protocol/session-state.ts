@@ -38,6 +38,8 @@ export class SessionState {
   connection: ConnectionState;
   /** Undefined: what its packet ids mean ends with it. */
   exchanges: KeptExchanges | undefined = undefined;
+  /** A message at QoS 1 waits for its packet id to be kept: the others wait behind it, in their order [MQTT-4.6.0-6]. */
+  isBindingAtLeastOnce = false;
 
   constructor(clientId: string, identity: string | undefined, limits: ProtocolLimits, connection: ConnectionState) {
     this.clientId = clientId;
@@ -111,10 +113,29 @@ export class SessionState {
   }
 
   /**
-   * A message that is stored for this session, and bounded by its window there. With a packet id it was sent under that
-   * before, on an earlier connection elsewhere, and is sent again.
+   * A message that is stored for this session, and bounded by its window there. `destinedId`: the packet id under which
+   * whoever has the session next would send it again; 0: it is kept with the message before that is sent. `isUnsure`: it
+   * may have been sent so already, on an earlier connection elsewhere.
    */
   deliverStored(
+    message: DeliverableMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIdentifier: number,
+    source: DeliverySource,
+    destinedId: number,
+    isUnsure: boolean,
+    nowMs: number,
+  ): void {
+    if (this.ended) return; // the store brings it to the next connection
+    const outbound = new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, false);
+    outbound.destinedId = destinedId;
+    outbound.isUnsure = isUnsure;
+    sendOrWait(this, outbound, nowMs);
+  }
+
+  /** Likewise; it was sent on an earlier connection elsewhere, under this id. */
+  deliverAgain(
     message: DeliverableMessage,
     qos: QoS,
     retain: boolean,
@@ -123,13 +144,11 @@ export class SessionState {
     packetId: number,
     nowMs: number,
   ): void {
-    if (this.ended) return; // the store brings it to the next connection
+    if (this.ended) return;
     const outbound = new OutboundMessage(message, qos, retain, subscriptionIdentifier, source, false);
-    if (packetId !== 0) {
-      outbound.packetId = packetId;
-      outbound.isBound = true;
-      this.inflight.fill(outbound);
-    }
+    outbound.packetId = packetId;
+    outbound.isBound = true;
+    this.inflight.fill(outbound);
     sendOrWait(this, outbound, nowMs);
   }
 
@@ -145,9 +164,20 @@ export class SessionState {
 
   /** Its packet id is kept: it may be sent. */
   bound(outbound: OutboundMessage, nowMs: number): void {
-    if (this.ended || outbound.phase !== OutboundPhase.BINDING) return;
-    outbound.phase = OutboundPhase.AWAITING_PUBREC;
-    transmit(this, outbound, false, nowMs);
+    if (this.ended) return;
+    const isBinding = outbound.phase === OutboundPhase.BINDING;
+    if (outbound.qos === 2) {
+      if (!isBinding) return;
+      outbound.phase = OutboundPhase.AWAITING_PUBREC;
+      transmit(this, outbound, false, nowMs);
+      return;
+    }
+    this.isBindingAtLeastOnce = false;
+    if (isBinding) {
+      outbound.phase = OutboundPhase.AWAITING_PUBACK;
+      transmit(this, outbound, outbound.isUnsure, nowMs);
+    }
+    pumpBacklog(this, nowMs);
   }
 
   /** It is kept that the client has it. */

@@ -87,6 +87,9 @@ export class ScriptWorld {
       case 'keep':
         this.#session(second).exchanges = this.#keeper();
         return;
+      case 'leave-out':
+        this.#session(second).inflight.leaveOut(Number(rest[0]), Number(rest[1]));
+        return;
       case 'bound':
         this.#session(second).bound(this.#exchange(second, rest), this.nowMs);
         return;
@@ -103,10 +106,19 @@ export class ScriptWorld {
         return;
       }
       case 'stored': {
-        const packet = parsePacket(['PUBLISH', ...rest.filter((word) => !word.startsWith('as='))]) as PublishPacket;
+        const packet = parsePacket([
+          'PUBLISH',
+          ...rest.filter((word) => !/^(as=|for=|unsure$)/.test(word)),
+        ]) as PublishPacket;
         const packetId = Number(rest.find((word) => word.startsWith('as='))?.slice(3) ?? 0);
         const message = new PublishedMessage(packet, 'somebody', this.nowMs);
-        this.#session(second).deliverStored(message, packet.qos, false, 0, this.#source(), packetId, this.nowMs);
+        const session = this.#session(second);
+        if (packetId !== 0) session.deliverAgain(message, packet.qos, false, 0, this.#source(), packetId, this.nowMs);
+        else {
+          const destinedId = Number(rest.find((word) => word.startsWith('for='))?.slice(4) ?? 0);
+          const isUnsure = rest.includes('unsure');
+          session.deliverStored(message, packet.qos, false, 0, this.#source(), destinedId, isUnsure, this.nowMs);
+        }
         return;
       }
       default:

@@ -11,5 +11,6 @@
  * | 5       | 2026-11-20 | records may say which exchange of their publisher they are, and each queue takes such a one once; sessions may have packet ids |
  * | 6       | 2026-11-21 | sessions may remember refusals with packet ids; no row of before does |
  * | 7       | 2026-11-21 | opens have a ticket, and sessions remember it: asked again, one begins no session that was there before |
+ * | 8       | 2026-11-21 | a close may leave it open what its session was sent; no session of before is left so |
  */
-export const MACHINE_VERSION = 7;
+export const MACHINE_VERSION = 8;

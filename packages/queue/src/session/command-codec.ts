@@ -31,12 +31,15 @@ const VERSION = 1;
 const VERSION_OF_WILLS = 2;
 /** Of an open whose CONNECT has a ticket. */
 const VERSION_OF_TICKETS = 3;
+/** Of a close that leaves it open what was sent. */
+const VERSION_OF_UNSURE = 3;
 /** Flags of `open` and of a subscription, and whether a close says anything of the expiry. */
 const CLEAN_START = 1;
 const HAS_WILL = 2;
 const IS_STORED = 1;
 const HAS_EXPIRY = 1;
 const TAKES_WILL_BACK = 2;
+const LEAVES_UNSURE = 4;
 const HAS_COUNT_MAX = 1;
 const HAS_BYTES_MAX = 2;
 /** Numbers are never reused. */
@@ -112,9 +115,11 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
       return writer.finish();
     }
     case 'close-session': {
-      const { clientId, epoch, expiryS, takesWillBack = false } = command;
-      const writer = begin(SessionCommandKind.CLOSE, takesWillBack ? VERSION_OF_WILLS : VERSION);
-      writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | (takesWillBack ? TAKES_WILL_BACK : 0));
+      const { clientId, epoch, expiryS, takesWillBack = false, leavesUnsure = false } = command;
+      const sure = takesWillBack ? VERSION_OF_WILLS : VERSION;
+      const writer = begin(SessionCommandKind.CLOSE, leavesUnsure ? VERSION_OF_UNSURE : sure);
+      const ofWill = takesWillBack ? TAKES_WILL_BACK : 0;
+      writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | ofWill | (leavesUnsure ? LEAVES_UNSURE : 0));
       writer.text(clientId).varint(epoch);
       return expiryS === undefined ? writer.finish() : writer.varint(expiryS).finish();
     }
@@ -201,7 +206,8 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       const epoch = reader.varint();
       const expiryS = flags & HAS_EXPIRY ? reader.varint() : undefined;
       const close: CloseCommand = { type: 'close-session', clientId, epoch, expiryS };
-      if (version === VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
+      if (version >= VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
+      if (version === VERSION_OF_UNSURE) close.leavesUnsure = (flags & LEAVES_UNSURE) !== 0;
       return close;
     }
     case SessionCommandKind.EXPIRE:
@@ -235,7 +241,7 @@ function begin(kind: number, version = VERSION): ByteWriter {
 
 function newestOf(kind: number | undefined): number {
   if (kind === SessionCommandKind.OPEN) return VERSION_OF_TICKETS;
-  return kind === SessionCommandKind.CLOSE ? VERSION_OF_WILLS : VERSION;
+  return kind === SessionCommandKind.CLOSE ? VERSION_OF_UNSURE : VERSION;
 }
 
 function readTexts(reader: ByteReader): string[] {

@@ -88,6 +88,11 @@ export interface CloseCommand {
   expiryS: number | undefined;
   /** Its client took its leave: the will is not published. Otherwise it is due, now or after its delay. */
   takesWillBack?: boolean;
+  /**
+   * Its gateway is gone, and left no word of what it had sent and was not answered; or it is there, and was not brought
+   * yet what the one before may have sent.
+   */
+  leavesUnsure?: boolean;
 }
 
 /** Those whose time is over by the time of this command; the others are left alone. */

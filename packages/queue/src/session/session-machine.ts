@@ -199,7 +199,8 @@ export class SessionMachine {
     if (former !== undefined && this.#isAskedAgain(clientId, former, ticket, will)) {
       const { epoch, subscriptions } = former;
       const present = ticket === 0 ? this.wills.of(clientId)?.isPresent === true : former.wasPresent;
-      const ids = idsInUse(rows, clientId);
+      // What it found the first time was written over.
+      const ids = { ...idsInUse(rows, clientId), isUnsure: present };
       return { type: 'session-opened', epoch, present, subscriptions, ...ids, formerGateway: 0, formerEpoch: 0 };
     }
     // What ends with its connection, and was there for its will, ends when that is taken over.
@@ -217,12 +218,15 @@ export class SessionMachine {
     const subscriptions = session?.subscriptions ?? [];
     // Begun by this very CONNECT, and closed while its answer was on the way: it was not there before.
     const wasPresent = session !== undefined && (ticket === 0 || session.ticket !== ticket || session.wasPresent);
-    const row: SessionRow = { epoch, identity, gateway, sinceMs: nowMs, expiryS, ticket, wasPresent, subscriptions };
+    const isOfTicket = { ticket, wasPresent, isUnsure: false };
+    const row: SessionRow = { epoch, identity, gateway, sinceMs: nowMs, expiryS, ...isOfTicket, subscriptions };
     rows.put(sessionRowKey(clientId), encodeSessionRow(row));
     this.#connected.set(clientId, { epoch, gateway });
     rows.put(connectedRowKey(clientId), encodeConnectedRow({ epoch, gateway }));
     if (will !== undefined) this.wills.leave(clientId, epoch, wasPresent, will, rows);
-    const ids = idsInUse(rows, clientId);
+    // A gateway that has it still is overtaken, and is not asked what it sent.
+    const isUnsure = session !== undefined && (session.isUnsure || session.gateway !== 0);
+    const ids = { ...idsInUse(rows, clientId), isUnsure };
     return { type: 'session-opened', epoch, present: wasPresent, subscriptions, ...ids, formerGateway, formerEpoch };
   }
 
@@ -301,7 +305,7 @@ export class SessionMachine {
   }
 
   #close(command: CloseCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
-    const { clientId, epoch, expiryS, takesWillBack } = command;
+    const { clientId, epoch, expiryS, takesWillBack, leavesUnsure = false } = command;
     const session = this.#held(clientId, epoch, rows);
     if (session === undefined) return { type: 'session-closed', changed: false };
     const left = expiryS ?? session.expiryS;
@@ -309,7 +313,7 @@ export class SessionMachine {
     if (left === 0) this.#remove(clientId, session, rows, effects);
     else {
       this.#disconnect(clientId, rows);
-      const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left };
+      const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left, isUnsure: leavesUnsure };
       rows.put(sessionRowKey(clientId), encodeSessionRow(row));
       this.wills.disconnected(clientId, left, nowMs, rows, effects);
       const key = exchangeRowKey(clientId);
@@ -450,6 +454,7 @@ const NOTHING_KEPT = {
   taken: [],
   bound: [],
   refused: [],
+  isUnsure: false,
 } as const;
 const KINDS: ReadonlySet<number> = new Set(Object.values(SessionCommandKind));
 /** What may end a session. */

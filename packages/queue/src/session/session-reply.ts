@@ -15,6 +15,8 @@ export type SessionReply =
       bound: readonly BoundId[];
       /** Of what its client published, it may not have heard so. */
       refused: readonly RefusedId[];
+      /** Nobody said what of the rest it was sent. */
+      isUnsure: boolean;
       /** Where it was connected until now; 0: nowhere. */
       formerGateway: number;
       formerEpoch: number;

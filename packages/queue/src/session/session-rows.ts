@@ -21,6 +21,8 @@ export interface SessionHead {
   ticket: number;
   /** It was there when that CONNECT came. */
   wasPresent: boolean;
+  /** Its last gateway left no word of what it had sent. Of one that is connected: false. */
+  isUnsure: boolean;
 }
 
 export interface StoredSubscription {
@@ -50,16 +52,19 @@ export interface NumbersRow {
 const VERSION = 1;
 /** Of a session whose CONNECT has a ticket. */
 const VERSION_OF_TICKETS = 2;
+/** Of one that was left unsure. */
+const VERSION_OF_UNSURE = 3;
 
 /**
- * u8 version, then varints: epoch, identity, gateway, since, expiry, [version 2: ticket, u8 was present], then to the end:
- * u8 options, id, stream id, filter.
+ * u8 version, then varints: epoch, identity, gateway, since, expiry, [from version 2 on: ticket, u8 was present], then to
+ * the end: u8 options, id, stream id, filter. Version 3 says that it is unsure.
  */
 export function encodeSessionRow(row: SessionRow): Uint8Array {
-  const version = row.ticket === 0 ? VERSION : VERSION_OF_TICKETS;
+  const sure = row.ticket === 0 ? VERSION : VERSION_OF_TICKETS;
+  const version = row.isUnsure ? VERSION_OF_UNSURE : sure;
   const writer = new ByteWriter(128).u8(version).varint(row.epoch).text(row.identity).varint(row.gateway);
   writer.varint(row.sinceMs).varint(row.expiryS);
-  if (version === VERSION_OF_TICKETS) writer.varint(row.ticket).u8(row.wasPresent ? 1 : 0);
+  if (version !== VERSION) writer.varint(row.ticket).u8(row.wasPresent ? 1 : 0);
   for (const { filter, options, subscriptionId, streamId } of row.subscriptions) {
     writer.u8(options).varint(subscriptionId).varint(streamId).text(filter);
   }
@@ -67,7 +72,7 @@ export function encodeSessionRow(row: SessionRow): Uint8Array {
 }
 
 export function decodeSessionRow(value: Uint8Array): SessionRow {
-  const reader = readerOf(value, 'session', VERSION_OF_TICKETS);
+  const reader = readerOf(value, 'session', VERSION_OF_UNSURE);
   const head = readHead(reader, value[0]);
   const subscriptions: StoredSubscription[] = [];
   while (reader.remaining > 0) {
@@ -81,11 +86,11 @@ export function decodeSessionRow(value: Uint8Array): SessionRow {
 
 /** Without its subscriptions, of which there may be a thousand. */
 export function decodeSessionHead(value: Uint8Array): SessionHead {
-  return readHead(readerOf(value, 'session', VERSION_OF_TICKETS), value[0]);
+  return readHead(readerOf(value, 'session', VERSION_OF_UNSURE), value[0]);
 }
 
 function readHead(reader: ByteReader, version: number | undefined): SessionHead {
-  const hasTicket = version === VERSION_OF_TICKETS;
+  const hasTicket = version !== VERSION;
   const epoch = reader.varint();
   const identity = reader.text();
   const gateway = reader.varint();
@@ -93,7 +98,8 @@ function readHead(reader: ByteReader, version: number | undefined): SessionHead 
   const expiryS = reader.varint();
   const ticket = hasTicket ? reader.varint() : 0;
   const wasPresent = hasTicket ? reader.u8() !== 0 : true;
-  return { epoch, identity, gateway, sinceMs, expiryS, ticket, wasPresent };
+  const isUnsure = version === VERSION_OF_UNSURE;
+  return { epoch, identity, gateway, sinceMs, expiryS, ticket, wasPresent, isUnsure };
 }
 
 /** Its client has been away for as long as it may. */

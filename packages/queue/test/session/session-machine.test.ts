@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { EXPIRY_NEVER_S, type OpenCommand, type SubscribeCommand } from '../../src/session/commands.ts';
 import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '../../src/session/session-limits.ts';
-import { encodeSessionRow } from '../../src/session/session-rows.ts';
+import { decodeSessionRow, encodeSessionRow } from '../../src/session/session-rows.ts';
 import { isStream } from '../../src/session/stream-id.ts';
 import { SessionWorld } from './session-world.ts';
 
@@ -92,7 +92,7 @@ describe('a session', () => {
   });
 
   test('with a ticket has the bytes that it has', () => {
-    const row = { epoch: 7, identity: 'eve', gateway: 2, sinceMs: 300, expiryS: 60, ticket: 300 };
+    const row = { epoch: 7, identity: 'eve', gateway: 2, sinceMs: 300, expiryS: 60, ticket: 300, isUnsure: false };
     const subscriptions = [{ filter: 'a/#', options: 1, subscriptionId: 3, streamId: 9 }];
     const hexOf = (wasPresent: boolean): string =>
       Buffer.from(encodeSessionRow({ ...row, wasPresent, subscriptions })).toString('hex');
@@ -100,6 +100,34 @@ describe('a session', () => {
       '02070365766502ac023cac020101030903612f23',
       '02070365766502ac023cac020001030903612f23',
     ]);
+  });
+
+  test('of a gateway that left no word is unsure to the next one, once, whoever has seen to its end', () => {
+    const isUnsure = (over: Partial<OpenCommand> = {}): unknown => {
+      const reply = world.run({ ...OPEN, ...over });
+      return reply.type === 'session-opened' && reply.isUnsure;
+    };
+    const close = (leavesUnsure?: boolean): void => {
+      const epoch = world.machine.connected('c1')?.epoch as number;
+      const ofTest = leavesUnsure === undefined ? {} : { takesWillBack: false, leavesUnsure };
+      world.run({ type: 'close-session', clientId: 'c1', epoch, expiryS: undefined, ...ofTest });
+      world.restart();
+    };
+    expect(isUnsure({ ticket: 1 })).toBe(false);
+    close();
+    expect([isUnsure({ ticket: 2 }), isUnsure({ ticket: 2 })]).toEqual([false, true]);
+    expect(isUnsure({ ticket: 3, gateway: 2 })).toBe(true);
+    close(true);
+    const subscriptions = [{ filter: 'a/#', options: 1, subscriptionId: 3, streamId: 9 }];
+    const row = { epoch: 7, identity: 'eve', gateway: 0, sinceMs: 300, expiryS: 60, ticket: 300, wasPresent: true };
+    const bytes = encodeSessionRow({ ...row, isUnsure: true, subscriptions });
+    expect(Buffer.from(bytes).toString('hex')).toBe('03070365766500ac023cac020101030903612f23');
+    expect(decodeSessionRow(bytes)).toEqual({ ...row, isUnsure: true, subscriptions });
+    expect(world.rowBytes('c1')?.[0]).toBe(3);
+    expect(isUnsure({ ticket: 4 })).toBe(true);
+    close();
+    expect(isUnsure({ ticket: 5 })).toBe(false);
+    expect(isUnsure({ ticket: 6, cleanStart: true })).toBe(false);
   });
 
   test('is over when its client stays away for as long as its expiry says, and not before', () => {

@@ -242,10 +242,23 @@ describe('rows and commands', () => {
     expect(encoded.map(decodeSessionCommand)).toEqual(commands);
   });
 
+  test('of what is left unsure stay what they are', () => {
+    const close: SessionCommand = { type: 'close-session', clientId: 'c', epoch: 300, expiryS: undefined };
+    const commands: SessionCommand[] = [
+      { ...close, takesWillBack: false, leavesUnsure: true },
+      { ...close, takesWillBack: true, leavesUnsure: true, expiryS: 60 },
+    ];
+    const encoded = commands.map(encodeSessionCommand);
+    expect(encoded.map(hex)).toEqual(
+      ['2403000000000000000004 0163ac02', '2403000000000000000007 0163ac023c'].map((text) => text.replace(' ', '')),
+    );
+    expect(encoded.map(decodeSessionCommand)).toEqual(commands);
+  });
+
   test('of a later release stop the partition', () => {
     const bytes = encodeSessionCommand({ ...CLOSE, takesWillBack: true });
-    bytes[1] = 3;
-    expect(() => decodeSessionCommand(bytes)).toThrow('version 3');
+    bytes[1] = 4;
+    expect(() => decodeSessionCommand(bytes)).toThrow('version 4');
   });
 });
 

@@ -64,6 +64,8 @@ export type SessionsRequest =
       expiryS: number;
       /** Its client said that the will is not to be published. */
       takesWillBack: boolean;
+      /** What an earlier gateway may have sent was not all brought to this one. */
+      leavesUnsure: boolean;
     }
   | { type: 'attach'; partition: number; clientId: string; epoch: number; window: number }
   /** Everything that one turn's clients took in a partition. */
@@ -119,6 +121,8 @@ export type SessionsResponse =
       numbers: readonly number[];
       /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
       refused: readonly RefusedId[];
+      /** Of `open`, when the gateway before left no word: the streams of which it may have sent what is not bound. */
+      unsure: readonly UnsureStream[];
     }
   | { type: 'deliver'; partition: number; clientId: string; epoch: number; deliveries: readonly StreamDelivery[] }
   /** Another connection has it, or it is over. */
@@ -139,6 +143,12 @@ export interface StreamNews {
   isComplete: boolean;
   added: readonly { streamId: number; filter: string }[];
   removed: readonly number[];
+}
+
+/** Whoever has the session next may be sending again what lies before. */
+export interface UnsureStream {
+  streamId: number;
+  before: number;
 }
 
 export interface DueWillView {

@@ -6,6 +6,7 @@ import type {
   SessionsResponse,
   SessionsStatus,
   StoredSubscriptionView,
+  UnsureStream,
 } from '../contract/sessions.ts';
 import type { Codec } from './codec.ts';
 import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
@@ -60,6 +61,8 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
       case 'close':
         head.varint(message.requestId).text(message.clientId).varint(message.epoch).varint(message.expiryS);
         writeFlag(head, message.takesWillBack);
+        // Stores of before it was first said read up to here.
+        if (message.leavesUnsure) writeFlag(head, true);
         return;
       case 'attach':
         head.text(message.clientId).varint(message.epoch).varint(message.window);
@@ -122,6 +125,7 @@ export const sessionsRequestCodec: Codec<SessionsRequest> = packedCodec(
           epoch: head.integer(),
           expiryS: head.integer(),
           takesWillBack: head.flag(),
+          leavesUnsure: head.hasMore && head.flag(),
         };
       case 'attach':
         return { type, partition, clientId: head.text(), epoch: head.integer(), window: head.integer() };
@@ -172,7 +176,8 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
         writeBound(head, message.bound);
         writeIntegers(head, message.numbers);
         // Gateways of before the first of them read up to here.
-        if (message.refused.length > 0) writeRefused(head, message.refused);
+        if (message.refused.length > 0 || message.unsure.length > 0) writeRefused(head, message.refused);
+        if (message.unsure.length > 0) writeUnsure(head, message.unsure);
         return;
       case 'deliver':
         head.varint(message.partition).text(message.clientId).varint(message.epoch).varint(message.deliveries.length);
@@ -219,6 +224,7 @@ export const sessionsResponseCodec: Codec<SessionsResponse> = packedCodec(
           bound: readBound(head),
           numbers: head.integers(),
           refused: head.hasMore ? readRefused(head) : [],
+          unsure: head.hasMore ? readUnsure(head) : [],
         };
       case 'deliver':
         return {
@@ -343,4 +349,13 @@ function writeRefused(head: ByteWriter, refused: readonly RefusedId[]): void {
 
 function readRefused(head: HeadReader): RefusedId[] {
   return head.list(2, () => ({ packetId: head.integer(), reasonCode: head.u8() }));
+}
+
+function writeUnsure(head: ByteWriter, unsure: readonly UnsureStream[]): void {
+  head.varint(unsure.length);
+  for (const { streamId, before } of unsure) head.varint(streamId).varint(before);
+}
+
+function readUnsure(head: HeadReader): UnsureStream[] {
+  return head.list(2, () => ({ streamId: head.integer(), before: head.integer() }));
 }

@@ -104,6 +104,11 @@ export class SessionCheck {
     return id;
   }
 
+  /** Its partition and filter. */
+  streamOf(id: number): string {
+    return this.#subscription(id).stream;
+  }
+
   askedMs(id: number): number {
     return this.#subscription(id).askedMs;
   }

@@ -1,5 +1,6 @@
 import { stableHashOfText } from '@sluice/common/stable-hash';
 import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { PacketIdCheck } from '../check/packet-id-check.ts';
 import type { RetainedCheck } from '../check/retained-check.ts';
 import type { SessionCheck } from '../check/session-check.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
@@ -238,7 +239,7 @@ export class KeptClient implements ConnectionListener {
   }
 
   message(connection: MqttConnection, packet: PublishPacket): void {
-    const { world, draw, knobs, check, retained, wills } = this.#parts;
+    const { world, draw, knobs, check, packetIds, retained, wills } = this.#parts;
     const { packetId, qos, retain, dup, topic } = packet;
     // What it has of an exchange that is not over is not another message [MQTT-4.3.3-10].
     const isTaken = qos === 2 && this.#taken.has(packetId);
@@ -260,9 +261,13 @@ export class KeptClient implements ConnectionListener {
     });
     for (const { id } of ids) world.trace.count(id);
     if (qos === 0) return;
+    const stored = retain ? [] : subscriptionIds.map((id) => check.streamOf(id));
+    const what = stored.map((stream) => `${Number.parseInt(Buffer.from(packet.payload).toString(), 10)} of ${stream}`);
+    this.#guarded(() => packetIds.sent(connection, packetId, dup, what[0] && `${what[0]} to ${this.clientId}`));
     world.after(draw.between(0, knobs.thinkMsMax), world.outside, () => {
       if (connection.state !== 'open') return;
       connection.answer(qos === 2 ? PacketType.PUBREC : PacketType.PUBACK, packetId);
+      packetIds.answered(connection, packetId);
       const acknowledged = this.#acknowledged.get(connection) ?? [];
       acknowledged.push(...ids);
       this.#acknowledged.set(connection, acknowledged);
@@ -340,6 +345,7 @@ export interface KeptClientParts {
   /** What it may subscribe to. */
   filters: readonly string[];
   check: SessionCheck;
+  packetIds: PacketIdCheck;
   retained: RetainedCheck;
   wills: WillTrail;
 }

@@ -7,6 +7,7 @@ import { SessionTable } from '@sluice/queue/session/row-keys';
 import { decodeNumbersRow } from '@sluice/queue/session/session-rows';
 import { isStream } from '@sluice/queue/session/stream-id';
 import { EpochCheck } from '../check/epoch-check.ts';
+import { PacketIdCheck } from '../check/packet-id-check.ts';
 import type { QueueCheck } from '../check/queue-check.ts';
 import { RetainedCheck } from '../check/retained-check.ts';
 import { SessionCheck } from '../check/session-check.ts';
@@ -28,6 +29,7 @@ import { WillTrail } from './will-trail.ts';
 /** Clients that speak MQTT in a cluster: kept sessions, retained messages, wills, and what must have become of them in the end. */
 export class SessionLoad implements MqttWatch {
   readonly check: SessionCheck;
+  readonly packetIds = new PacketIdCheck();
   readonly epochs = new EpochCheck();
   readonly retained = new RetainedCheck();
   readonly streams = new NewestStreams();
@@ -65,7 +67,7 @@ export class SessionLoad implements MqttWatch {
     const { fleet, draw, knobs, queueCheck, isCalm, mayMiss } = parts;
     const { world, gateways } = fleet;
     this.check = new SessionCheck(isCalm);
-    const { check, retained } = this;
+    const { check, packetIds, retained } = this;
     const filters = filtersOf(knobs);
     this.#exact = new ExactLoad({ world, draw, gateways, knobs });
     const wills = new WillTrail({
@@ -93,6 +95,7 @@ export class SessionLoad implements MqttWatch {
         partitions,
         filters,
         check,
+        packetIds,
         retained,
         wills,
       });
@@ -122,7 +125,7 @@ export class SessionLoad implements MqttWatch {
     const { check, retained } = this;
     return [
       `sessions: ${this.#clients.length} clients, ${check.subscriptions} subscriptions`,
-      `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} again)`,
+      `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} again, ${this.packetIds.kept} under the id of before)`,
       `${check.unheard} unheard of, ${retained.replays} retained`,
       this.#exact.summary,
       this.#willLoad.summary,

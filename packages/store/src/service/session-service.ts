@@ -181,9 +181,10 @@ export class SessionService implements WillGateways {
         return;
       }
       case 'close': {
-        const { clientId, epoch, expiryS, takesWillBack } = request;
+        const { clientId, epoch, expiryS, takesWillBack, leavesUnsure } = request;
         partition.sessions.detach(clientId, epoch);
-        const command: PartitionCommand = { type: 'close-session', clientId, epoch, expiryS, takesWillBack };
+        const ofClient = { clientId, epoch, expiryS, takesWillBack };
+        const command: PartitionCommand = { type: 'close-session', ...ofClient, leavesUnsure };
         this.#propose(gateway, partition, request.requestId, command, () => {
           partition.sessions.closed(clientId, epoch, expiryS);
           gateway.answer(request.requestId, 'done', 0);
@@ -210,10 +211,17 @@ export class SessionService implements WillGateways {
     if (will !== undefined) command.will = will;
     this.#propose(gateway, partition, requestId, command, (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
-      const { epoch, present, subscriptions, taken, bound, refused, formerGateway, formerEpoch } = reply;
+      const { epoch, present, subscriptions, taken, bound, refused, isUnsure, formerGateway, formerEpoch } = reply;
       if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);
       if (epoch > 0) partition.sessions.opened(clientId);
-      gateway.answer(requestId, 'done', 0, { epoch, present, views: subscriptions, taken, bound, refused });
+      const answer = { epoch, present, views: subscriptions, taken, bound, refused };
+      if (!isUnsure) return gateway.answer(requestId, 'done', 0, answer);
+      const streamIds = subscriptions.map(({ streamId }) => streamId).filter((id) => id !== 0);
+      partition.sessions.unpassed(clientId, streamIds).then(
+        (unsure) => gateway.answer(requestId, 'done', 0, { ...answer, unsure }),
+        // Asked again, it is the same CONNECT.
+        () => gateway.answer(requestId, 'unavailable', partition.leader),
+      );
     });
   }
 
@@ -387,6 +395,7 @@ interface AnswerParts {
   taken?: SessionsAnswer['taken'];
   bound?: SessionsAnswer['bound'];
   refused?: SessionsAnswer['refused'];
+  unsure?: SessionsAnswer['unsure'];
   numbers?: readonly number[];
 }
 
@@ -464,8 +473,9 @@ class SessionGateway {
   }
 
   answer(requestId: number, status: SessionsStatus, leader: number, more: AnswerParts = {}): void {
-    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [], refused = [] } = more;
-    const kept = { epoch, present, subscriptions: views, taken, bound, numbers, refused };
+    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [] } = more;
+    const { refused = [], unsure = [] } = more;
+    const kept = { epoch, present, subscriptions: views, taken, bound, numbers, refused, unsure };
     this.#channel.send({ type: 'answer', requestId, status, leader, ...kept });
   }
 }

@@ -4,7 +4,7 @@ import { EXPIRY_NEVER_S, type ExchangeStep } from '@sluice/queue/session/command
 import { Cursor } from '@sluice/queue/session/cursor';
 import type { SessionMachine } from '@sluice/queue/session/session-machine';
 import type { SessionEffect } from '@sluice/queue/session/session-reply';
-import type { StreamDelivery } from '@sluice/rpc/contract/sessions';
+import type { StreamDelivery, UnsureStream } from '@sluice/rpc/contract/sessions';
 import type { Engine } from '@sluice/storage/engine';
 import type { Partition } from '../partition.ts';
 import type { RecordReader } from '../record-reader.ts';
@@ -136,6 +136,23 @@ export class PartitionSessions {
     }
   }
 
+  /**
+   * Of which streams, as of the entry that was just applied, it has not passed everything: who had it last may have sent
+   * what lies before their tails, and nothing behind.
+   */
+  unpassed(clientId: string, streamIds: readonly number[]): Promise<UnsureStream[]> {
+    const { queues } = this.#partition;
+    const tails = streamIds.map((streamId) => ({ streamId, before: queues.queue(streamId)?.tail ?? 0 }));
+    return this.#unpassed(clientId, tails);
+  }
+
+  async #unpassed(clientId: string, tails: readonly UnsureStream[]): Promise<UnsureStream[]> {
+    await this.#partition.written();
+    const streamIds = tails.map(({ streamId }) => streamId);
+    const cursors = await this.rows.cursors(clientId, streamIds);
+    return tails.filter(({ before }, i) => (cursors[i]?.next ?? before) < before);
+  }
+
   /** Streams that a session reads here. */
   *streamsOf(clientId: string): Iterable<number> {
     yield* this.#feeds.get(clientId)?.feed.streamIds ?? [];
@@ -242,7 +259,7 @@ export class PartitionSessions {
       client = clientId;
       // Its expiry and the delay of its will begin with this, and are in its rows.
       void this.#partition
-        .execute({ type: 'close-session', clientId, epoch, expiryS: undefined })
+        .execute({ type: 'close-session', clientId, epoch, expiryS: undefined, leavesUnsure: true })
         .then(() => this.closed(clientId, epoch, 0));
       if (++closed === PartitionSessions.ORPHANS_MAX) break;
     }

@@ -70,8 +70,9 @@ export class TestSessions {
     this.#channel.send({ type: 'pass', partition: this.partition, items });
   }
 
-  close(clientId: string, epoch: number, expiryS = 600, takesWillBack = false): Promise<Answer> {
-    return this.ask({ type: 'close', partition: this.partition, clientId, epoch, expiryS, takesWillBack });
+  close(clientId: string, epoch: number, expiryS = 600, takesWillBack = false, leavesUnsure = false): Promise<Answer> {
+    const asked = { clientId, epoch, expiryS, takesWillBack, leavesUnsure };
+    return this.ask({ type: 'close', partition: this.partition, ...asked });
   }
 
   /** Says so of every group it was asked for. */
