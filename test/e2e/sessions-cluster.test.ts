@@ -140,7 +140,7 @@ test.each([
   { isSeen: false, when: 'before anybody misses it' },
   { isSeen: true, when: 'when the stores have given its sessions up' },
 ])(
-  'a gateway is killed, and its client comes $when: what it had not answered comes under its packet ids, marked so',
+  'a gateway is killed, and its client comes $when: what it had not answered comes under its packet ids, marked so (5.0: [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-2.2.1-4])',
   async ({ isSeen }) => {
     const clientId = `struck-${isSeen}`;
     const first = await HandClient.connect(at(0), kept(clientId));

@@ -50,4 +50,54 @@ const OF_SUBACKS: PlantedBugs = {
   ],
 };
 
-export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS];
+/** Packet ids that nobody finds again, or that mean two messages. */
+const OF_PACKET_IDS: PlantedBugs = {
+  tests: 'packages/mqtt/test/protocol/destined-ids',
+  bugs: [
+    {
+      name: 'what has another id than its place says is sent before that is kept',
+      file: 'packages/mqtt/src/protocol/outbound-publish.ts',
+      find: 'if (destinedId !== 0 && packetId !== destinedId && !again && session.exchanges !== undefined) {',
+      put: 'if (destinedId < 0 && packetId !== destinedId && !again && session.exchanges !== undefined) {',
+    },
+    {
+      name: 'a message overtakes one whose packet id is being kept',
+      file: 'packages/mqtt/src/protocol/outbound-publish.ts',
+      find: 'if (session.isBindingAtLeastOnce) return false;',
+      put: 'if (session.isBindingAtLeastOnce && outbound.live) return false;',
+    },
+    {
+      name: 'what may have been sent does not wait for its packet id',
+      file: 'packages/mqtt/src/protocol/outbound-publish.ts',
+      find: 'return !outbound.isUnsure || !inflight.isOnWire(outbound.destinedId);',
+      put: 'return !outbound.isUnsure || inflight.hasRoom;',
+    },
+    {
+      name: 'what may have been sent is not marked',
+      file: 'packages/mqtt/src/protocol/outbound-publish.ts',
+      find: 'transmit(session, outbound, again || outbound.isUnsure, nowMs);',
+      put: 'transmit(session, outbound, again, nowMs);',
+    },
+  ],
+};
+
+/** Gateways that left no word of what they had sent. */
+const OF_UNSURE: PlantedBugs = {
+  tests: 'packages/queue/test/session/session-machine',
+  bugs: [
+    {
+      name: 'who was overtaken has sent nothing',
+      file: 'packages/queue/src/session/session-machine.ts',
+      find: '(session.isUnsure || session.gateway !== 0)',
+      put: '(session.isUnsure || session.gateway < 0)',
+    },
+    {
+      name: 'whose gateway is gone was sent nothing',
+      file: 'packages/queue/src/session/session-machine.ts',
+      find: 'expiryS: left, isUnsure: leavesUnsure }',
+      put: 'expiryS: left, isUnsure: false }',
+    },
+  ],
+};
+
+export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS, OF_PACKET_IDS, OF_UNSURE];

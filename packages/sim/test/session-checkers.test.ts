@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { EpochCheck } from '../src/check/epoch-check.ts';
+import { PacketIdCheck } from '../src/check/packet-id-check.ts';
 import { RetainedCheck } from '../src/check/retained-check.ts';
 import { covers, SessionCheck, type SessionMessage } from '../src/check/session-check.ts';
 import { found } from './support/checker-that-finds.ts';
@@ -193,6 +194,31 @@ describe('what a kept session promises', () => {
     ];
     for (const [filter, topic, is] of pairs)
       expect([filter, topic, covers(filter, topic)]).toEqual([filter, topic, is]);
+  });
+});
+
+describe('what a client has not answered', () => {
+  const [first, second] = [{ connectSentMs: 0 }, { connectSentMs: 50 }];
+
+  test('comes again under another id, or as if it were new', () => {
+    const again = (packetId: number, isAgain: boolean): string => {
+      const check = new PacketIdCheck();
+      check.sent(first, 3, false, 'a');
+      const what = found(() => check.sent(second, packetId, isAgain, 'a'));
+      expect(check.kept).toBe(what === '' ? 1 : 0);
+      return what;
+    };
+    expect([again(3, true), again(4, true), again(3, false)]).toEqual(['', 'packet id kept', 'packet id kept']);
+  });
+
+  test('shares its id with another one; answered, or late over its former connection, it is another matter', () => {
+    const check = new PacketIdCheck();
+    check.sent(second, 3, false, 'a');
+    expect(found(() => check.sent(second, 3, false, undefined))).toBe('packet id in use');
+    expect(found(() => check.sent(first, 4, false, 'a'))).toBe('');
+    check.answered(second, 3);
+    expect(found(() => check.sent(second, 3, false, 'b'))).toBe('');
+    expect(found(() => check.sent({ connectSentMs: 90 }, 9, false, 'a'))).toBe('');
   });
 });
 

@@ -38,7 +38,7 @@ export class SessionState {
   connection: ConnectionState;
   /** Undefined: what its packet ids mean ends with it. */
   exchanges: KeptExchanges | undefined = undefined;
-  /** A message at QoS 1 waits for its packet id to be kept: the others wait behind it, in their order [MQTT-4.6.0-6]. */
+  /** A message at QoS 1 waits for its packet id to be kept: the others wait behind it, in their order [MQTT-4.6.0-5]. */
   isBindingAtLeastOnce = false;
 
   constructor(clientId: string, identity: string | undefined, limits: ProtocolLimits, connection: ConnectionState) {
