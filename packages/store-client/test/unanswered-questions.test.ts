@@ -16,7 +16,16 @@ test('a partition that does not answer about sessions is told of with what was h
   const told: LogFields[] = [];
   const logger: Logger = { ...silentLogger, warn: (fields) => told.push(fields) };
   const transport = new ScriptedTransport<SessionsRequest, SessionsResponse>();
-  const kept = { epoch: 0, present: false, subscriptions: [], taken: [], bound: [], numbers: [], refused: [], unsure: [] };
+  const kept = {
+    epoch: 0,
+    present: false,
+    subscriptions: [],
+    taken: [],
+    bound: [],
+    numbers: [],
+    refused: [],
+    unsure: [],
+  };
   let nowMs = 1_000;
   let status: SessionsStatus = 'busy';
   transport.sent = (channel, request) => {
