@@ -27,14 +27,35 @@ const broker = await BrokerUnderAttack.start({
 });
 let missed = 0;
 
-const turns = (): number[] => [...broker.server.log.matchAll(/^longest turn (\d+) us$/gm)].map(([, us]) => Number(us));
+/** What a packet leaves for later turns. */
+class Left {
+  readonly withinMs: number;
+  readonly isDone: () => Promise<boolean>;
 
-/** In milliseconds, since this was asked last. */
-async function longestTurn(): Promise<number> {
+  constructor(withinMs: number, isDone: () => Promise<boolean>) {
+    this.withinMs = withinMs;
+    this.isDone = isDone;
+  }
+}
+
+interface Turn {
+  ms: number;
+  /** Garbage was collected in it, which may be what former packets have left. */
+  collects: boolean;
+}
+
+const turns = (): Turn[] =>
+  [...broker.server.log.matchAll(/^longest turn (\d+) us, (\d+) collections$/gm)].map(([, us, collections]) => ({
+    ms: Number(us) / 1000,
+    collects: collections !== '0',
+  }));
+
+/** Since this was asked last. */
+async function longestTurn(): Promise<Turn> {
   const { length } = turns();
   process.kill(broker.server.pid as number, 'SIGUSR2');
   await broker.until('an answer', async () => turns().length > length);
-  return (turns().at(-1) as number) / 1000;
+  return turns().at(-1) as Turn;
 }
 
 async function ask(client: RawClient, packet: Packet | Uint8Array, type: number): Promise<void> {
@@ -43,26 +64,38 @@ async function ask(client: RawClient, packet: Packet | Uint8Array, type: number)
   while ((await client.next(60_000)).type !== type);
 }
 
-/** `prepare` is not measured; what it returns is. */
-async function measure(name: string, prepare: (run: number) => Promise<() => Promise<void>>): Promise<void> {
+const isNothingWanted = async (): Promise<boolean> =>
+  (await broker.metric('sluice_gateway_live_routes', { of: 'local' })) < 100;
+
+/**
+ * `prepare` is not measured; what it returns is. Whether all of it was done is asked afterwards, if it says so: a page of
+ * metrics is a turn of 2 ms by itself, and often falls into the one that is looked for.
+ */
+async function measure(name: string, prepare: (run: number) => Promise<() => Promise<unknown>>): Promise<void> {
   if (!name.includes(wanted)) return;
-  const took: number[] = [];
+  const took: Turn[] = [];
   for (let run = -WARM; run < RUNS; run++) {
     const act = await prepare(run);
     await longestTurn();
-    await act();
+    const left = await act();
     // What it left for later turns.
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 5));
-    const ms = await longestTurn();
-    if (run >= 0) took.push(ms);
+    await new Promise((resolve) => setTimeout(resolve, left instanceof Left ? left.withinMs : 25));
+    const turn = await longestTurn();
+    if (left instanceof Left && !(await left.isDone())) throw new Error(`not done in ${left.withinMs} ms: ${name}`);
+    if (run >= 0) took.push(turn);
     broker.hangUp();
+    // Or the end of these clients would count among what the next ones do.
+    await broker.until('no filter is left', isNothingWanted);
   }
-  const sorted = took.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)] as number;
-  const held = median < TURN_MS_MAX;
+  const sorted = took.toSorted((a, b) => a.ms - b.ms);
+  const median = sorted[Math.floor(sorted.length / 2)] as Turn;
+  const held = median.ms < TURN_MS_MAX;
   if (!held) missed++;
-  const figures = `median ${median.toFixed(1).padStart(6)} ms, most ${(sorted.at(-1) as number).toFixed(1).padStart(6)} ms`;
-  console.log(`${name.padEnd(66)} ${figures}   ${held ? 'ok' : `MISS bar < ${TURN_MS_MAX} ms`}`);
+  const most = sorted.at(-1) as Turn;
+  const collecting = took.filter(({ collects }) => collects).length;
+  const figures = `median ${median.ms.toFixed(1).padStart(6)} ms, most ${most.ms.toFixed(1).padStart(6)} ms`;
+  const garbage = `garbage in ${collecting} of ${RUNS}${most.collects ? ', the most' : ''}`;
+  console.log(`${name.padEnd(66)} ${figures}   ${garbage}   ${held ? 'ok' : `MISS bar < ${TURN_MS_MAX} ms`}`);
 }
 
 const filters = (count: number, of: string): string[] => Array.from({ length: count }, (_, i) => `${of}/${i}/+/#`);
@@ -88,8 +121,7 @@ try {
     await ask(client, subscribing(filters(8_000, `e${run}`), { qos: 0 }), PacketType.SUBACK);
     return async () => {
       client.destroy();
-      const left = (): Promise<number> => broker.metric('sluice_gateway_subscriptions', { kind: 'plain' });
-      await broker.until('gone', async () => (await left()) < 100);
+      return new Left(500, isNothingWanted);
     };
   });
   await measure('SUBSCRIBE to 1,000 filters of a session that is kept', async (run) => {
@@ -103,11 +135,11 @@ try {
     await ask(client, subscribing(filters(1_000, `k${run}`)), PacketType.SUBACK);
     return () => ask(client, unsubscribing(filters(1_000, `k${run}`)), PacketType.UNSUBACK);
   });
-  const noConnections = (): Promise<void> =>
-    broker.until('gone', async () => (await broker.metric('sluice_gateway_connections')) === 0, 30_000);
+  const areGone = async (): Promise<boolean> => (await broker.metric('sluice_gateway_connections')) === 0;
+  const noConnections = (): Promise<void> => broker.until('gone', areGone, 30_000);
   const streams = (): Promise<number> => broker.metric('sluice_sessions_streams');
-  const noMoreThan = (count: number): Promise<void> =>
-    broker.until('their streams have ended', async () => (await streams()) <= count);
+  const noMoreThan = (count: number, withinMs = 1_000): Left =>
+    new Left(withinMs, async () => (await streams()) <= count);
   /** Of a session that is kept, as many as it may have; its client has gone. */
   const keeps = async (name: string): Promise<void> => {
     const client = await broker.open();
@@ -127,7 +159,7 @@ try {
     await client.hello(`back-${run}`, 5, KEPT);
     return async () => {
       client.destroy();
-      await noConnections();
+      return new Left(500, areGone);
     };
   });
   await measure('a session that is kept is dropped by a Clean Start', async (run) => {
@@ -146,7 +178,7 @@ try {
     const client = await broker.open();
     return async () => {
       await client.hello(name, 5);
-      await noMoreThan(before);
+      return noMoreThan(before);
     };
   });
   await measure('a session that is kept ends with its DISCONNECT', async (run) => {
@@ -157,7 +189,7 @@ try {
     await ask(client, subscribing(filters(KEPT_SUBSCRIPTIONS_MAX, name)), PacketType.SUBACK);
     return async () => {
       client.send({ type: PacketType.DISCONNECT, reasonCode: 0, properties: { sessionExpiryIntervalS: 0 } });
-      await noMoreThan(before);
+      return noMoreThan(before);
     };
   });
   await measure('ten sessions that are kept expire', async (run) => {
@@ -170,7 +202,7 @@ try {
     }
     broker.hangUp();
     await noConnections();
-    return () => noMoreThan(before);
+    return async () => noMoreThan(before, 3_000);
   });
   await measure('PUBLISH that a thousand filters of a session keep', async () => {
     const client = await broker.open();

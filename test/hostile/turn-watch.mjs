@@ -1,23 +1,36 @@
 import { openSync, readSync } from 'node:fs';
+import { PerformanceObserver } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 
 // Loaded into a broker before anything of its own: the longest turn of its event loop since the last SIGUSR2, in processor
 // time. Two looks a millisecond apart have at most one long turn between them. What the threads of the storage and of the
 // garbage collection do meanwhile holds nobody up, so the time is that of this thread alone, from the scheduler; Node.js 20
 // knows that of the whole process only. Linux only.
+//
+// How often garbage was collected in it is told beside it: not for how long, which Node.js knows by the clock only.
 const LOOK_MS = 1;
 
 if (isMainThread) {
   const scheduled = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   const text = Buffer.alloc(64);
-  let longestUs = 0;
+  let longest = { us: 0, fromMs: 0, toMs: 0 };
   let before = look();
+  let beforeMs = performance.now();
+  let collections = [];
+  new PerformanceObserver((list) => collections.push(...list.getEntries())).observe({ entryTypes: ['gc'] });
   setInterval(tick, LOOK_MS).unref();
   process.on('SIGUSR2', () => {
     tick();
-    process.stderr.write(`longest turn ${Math.round(longestUs)} us\n`);
-    longestUs = 0;
-    before = look();
+    const { us, fromMs, toMs } = longest;
+    // The observer hears of a collection in a turn after it.
+    setTimeout(() => {
+      const within = collections.filter(({ startTime }) => startTime >= fromMs && startTime <= toMs).length;
+      collections = [];
+      longest = { us: 0, fromMs: 0, toMs: 0 };
+      process.stderr.write(`longest turn ${Math.round(us)} us, ${within} collections\n`);
+      before = look();
+      beforeMs = performance.now();
+    }, 2);
   });
 
   /** Microseconds on a processor: the first of the three numbers, in nanoseconds. */
@@ -28,7 +41,9 @@ if (isMainThread) {
 
   function tick() {
     const now = look();
-    longestUs = Math.max(longestUs, now - before);
+    const nowMs = performance.now();
+    if (now - before > longest.us) longest = { us: now - before, fromMs: beforeMs, toMs: nowMs };
     before = now;
+    beforeMs = nowMs;
   }
 }
