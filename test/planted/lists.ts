@@ -1,6 +1,7 @@
 import { BACKLOG_BUGS } from './backlog-bugs.ts';
 import { HOLD_BUGS } from './hold-bugs.ts';
 import { LEAVE_BUGS } from './leave-bugs.ts';
+import { LIVE_BUGS } from './live-bugs.ts';
 import type { PlantedBugs } from './planted-bug.ts';
 import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
@@ -23,4 +24,5 @@ export const PLANTED: readonly PlantedBugs[] = [
   ...WILL_BUGS,
   RETAINED_BUGS,
   SIMULATED_RETAINED_BUGS,
+  LIVE_BUGS,
 ];
