@@ -91,7 +91,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   }
 
   /** Returns which of the records that it says it holds it does not: they are with others, or settled. */
-  attach(consumer: DispatchConsumer, window: number, held: readonly HeldItem[] = NOTHING): number[] {
+  attach(consumer: DispatchConsumer, window: number, held: readonly HeldItem[] = []): number[] {
     this.#consumers.set(consumer.dispatchId, consumer);
     this.#dispatcher.attach(consumer.dispatchId, window);
     this.#counts.rebalances++;
@@ -121,10 +121,11 @@ export class QueueDispatch implements Pump, BalancedQueue {
     return true;
   }
 
-  /** Answered by `waiting` once what was assigned under the former window has been sent. */
-  setWindow(dispatchId: number, window: number): void {
+  /** Answered by `waiting` once what was assigned under the former window has been sent, if its gateway asked. */
+  setWindow(dispatchId: number, window: number, isAsked = true): void {
     this.#dispatcher.setWindow(dispatchId, window);
-    if (this.#consumers.has(dispatchId)) this.#windowsToAnswer = including(this.#windowsToAnswer, dispatchId);
+    if (isAsked && this.#consumers.has(dispatchId))
+      this.#windowsToAnswer = including(this.#windowsToAnswer, dispatchId);
     this.wake();
   }
 
@@ -487,6 +488,5 @@ export class QueueDispatch implements Pump, BalancedQueue {
   }
 }
 
-const NOTHING: readonly HeldItem[] = [];
 /** The set is made by its first member. */
 const including = (set: Set<number> | undefined, member: number): Set<number> => (set ?? new Set()).add(member);

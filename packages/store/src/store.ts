@@ -139,7 +139,7 @@ export class Store {
       logger,
       metrics,
     });
-    this.#consume = new ConsumeService(partitions, () => this.#gateways(), clock);
+    this.#consume = new ConsumeService(partitions, () => this.#gateways(), { clock, metrics, logger });
     this.#sessionMetrics = new SessionMetrics(metrics, partitions);
     const { streamLimits: limits = DEFAULT_STREAM_LIMITS } = options;
     this.#sessions = new SessionService({ partitions, gateways: () => this.#gateways(), clock, limits });

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
@@ -51,7 +53,11 @@ describe('attaching', () => {
     partition.leads = true;
     removed.clear();
     network = new InprocNetwork({ codecs: true });
-    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive, systemClock);
+    service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive, {
+      clock: systemClock,
+      metrics: new PlainMetrics(),
+      logger: silentLogger,
+    });
     network
       .node(STORE)
       .serveChannel<ConsumeRequest, ConsumeResponse>('consume', (channel, from) => service.accept(channel, from));

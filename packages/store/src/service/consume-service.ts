@@ -1,4 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import type {
   ConsumeRequest,
   ConsumeResponse,
@@ -11,6 +13,7 @@ import type { DispatchConsumer } from '../dispatch-consumer.ts';
 import type { Partition } from '../partition.ts';
 import type { QueueDispatch } from '../queue-dispatch.ts';
 import type { SettleReceipt } from '../settle-batcher.ts';
+import { type BoundedGateway, DeliveryBound } from './delivery-bound.ts';
 
 /**
  * Serves the consumers of gateways, a channel each. When a channel closes, whatever the reason, everything its consumers
@@ -29,6 +32,7 @@ export class ConsumeService {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #gateways: () => Iterable<number>;
   readonly #clock: Clock;
+  readonly #bound: DeliveryBound;
   readonly #channels = new Set<GatewayChannel>();
   /**
    * The newest channel of each gateway, also when it is closed. Of gateways that have a channel, or were in `gateways` when
@@ -41,8 +45,13 @@ export class ConsumeService {
   readonly #generations = new Map<number, Map<number, number>>();
 
   /** `gateways`: that may live, as far as the cluster's image says. */
-  constructor(partitions: ReadonlyMap<number, Partition>, gateways: () => Iterable<number>, clock: Clock) {
-    this.#clock = clock;
+  constructor(
+    partitions: ReadonlyMap<number, Partition>,
+    gateways: () => Iterable<number>,
+    ports: { clock: Clock; metrics: Metrics; logger: Logger },
+  ) {
+    this.#clock = ports.clock;
+    this.#bound = new DeliveryBound(ports);
     this.#partitions = partitions;
     this.#gateways = gateways;
   }
@@ -54,6 +63,11 @@ export class ConsumeService {
       channel,
       consumers: new Map(),
       receipts: new Map(),
+      bound: this.#bound,
+      isHeld: false,
+      held: () => {
+        for (const consumer of gateway.consumers.values()) consumer.windowMoved(false);
+      },
     };
     this.#channels.add(gateway);
     this.#newest.set(from, gateway);
@@ -92,6 +106,7 @@ export class ConsumeService {
 
   #closed(gateway: GatewayChannel): void {
     this.#channels.delete(gateway);
+    this.#bound.forget(gateway);
     for (const consumer of gateway.consumers.values()) consumer.leave();
     gateway.consumers.clear();
     if (this.#newest.get(gateway.from) !== gateway) return;
@@ -110,7 +125,9 @@ export class ConsumeService {
       }
       case 'window': {
         const consumer = consumers.get(request.consumerId);
-        consumer?.dispatch?.setWindow(consumer.dispatchId, request.window);
+        if (consumer === undefined) return;
+        consumer.window = request.window;
+        consumer.windowMoved(true);
         return;
       }
       case 'detach':
@@ -121,8 +138,8 @@ export class ConsumeService {
         const nowMs = this.#clock.monotonicMs();
         for (const { consumerId, offset, accepted } of request.items) {
           const consumer = consumers.get(consumerId);
-          if (accepted) consumer?.dispatch?.accept(consumer.dispatchId, offset, nowMs);
-          else consumer?.dispatch?.reject(consumer.dispatchId, offset);
+          if (accepted) consumer?.dispatch.accept(consumer.dispatchId, offset, nowMs);
+          else consumer?.dispatch.reject(consumer.dispatchId, offset);
         }
         this.#confirmLater(gateway, request);
         return;
@@ -168,7 +185,8 @@ export class ConsumeService {
     const consumer = new ChannelConsumer(this.#nextDispatchId++, consumerId, request.clientId, gateway, dispatch);
     consumers.set(consumerId, consumer);
     const isNewest = this.#newest.get(from) === gateway;
-    const lost = dispatch.attach(consumer, request.window, isNewest ? request.held : NOTHING);
+    const lost = dispatch.attach(consumer, gateway.isHeld ? 0 : request.window, isNewest ? request.held : NOTHING);
+    consumer.window = request.window - lost.length;
     const offsets = isNewest ? lost : request.held.map(({ offset }) => offset);
     if (offsets.length > 0) gateway.channel.send({ type: 'lost', consumerId, offsets });
     return undefined;
@@ -190,15 +208,14 @@ export class ConsumeService {
 type ConsumeChannel = Channel<ConsumeResponse, ConsumeRequest>;
 
 /** One channel of a gateway, and what is attached through it. */
-interface GatewayChannel {
-  /** The gateway's node. */
-  readonly from: number;
+interface GatewayChannel extends BoundedGateway {
   /** In the order in which channels came. */
   readonly number: number;
   readonly channel: ConsumeChannel;
   readonly consumers: Map<number, ChannelConsumer>;
   /** By partition, the last one. */
   readonly receipts: Map<number, SettledReceipt>;
+  readonly bound: DeliveryBound;
 }
 
 const NOTHING: readonly never[] = [];
@@ -229,6 +246,8 @@ class ChannelConsumer implements DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
   readonly dispatch: QueueDispatch;
+  /** As its gateway said last. */
+  window = 0;
   readonly #consumerId: number;
   readonly #gateway: GatewayChannel;
 
@@ -253,6 +272,12 @@ class ChannelConsumer implements DispatchConsumer {
 
   deliver(items: readonly DeliverItem[]): void {
     this.#gateway.channel.send({ type: 'deliver', consumerId: this.#consumerId, deliveries: items });
+    this.#gateway.bound.sent(this.#gateway);
+  }
+
+  /** Its gateway asked for it, or is held or goes on. */
+  windowMoved(isAsked: boolean): void {
+    this.dispatch.setWindow(this.dispatchId, this.#gateway.isHeld ? 0 : Math.max(0, this.window), isAsked);
   }
 
   waiting(waits: boolean): void {
