@@ -10,7 +10,7 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 
 export const HOLD_BUGS: readonly PlantedBugs[] = [
   {
-    tests: 'packages/store/test/(held-jobs|consume-service|resumption|settle-backlog)',
+    tests: 'packages/store/test/(held-jobs|consume-service|delivery-bound|resumption|settle-backlog)',
     bugs: [
       bug(
         'store/src/queue-dispatch',
@@ -78,6 +78,18 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
         'what fences the older channel of a gateway goes with the newer one',
         '    for (const { from } of this.#channels) known.add(from);\n',
         '',
+      ),
+      bug(
+        'store/src/service/delivery-bound',
+        'a gateway that took what was on its way to it is given nothing more',
+        '      gateway.held(false);\n',
+        '',
+      ),
+      bug(
+        'store/src/service/consume-service',
+        'a window that is asked for lifts the bound of its gateway',
+        'this.#gateway.isHeld ? 0 : Math.max(0, this.window)',
+        'Math.max(0, this.window)',
       ),
       bug(
         'store/src/service/consume-service',
