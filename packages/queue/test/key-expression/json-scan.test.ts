@@ -203,12 +203,14 @@ describe('what a publisher may try', () => {
   });
 });
 
+/** In processor time: the clock would measure who else is running. */
 function fastestMs(act: () => unknown): number {
   let fastest = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 10; i++) {
-    const startedMs = performance.now();
+    const before = process.cpuUsage();
     act();
-    fastest = Math.min(fastest, performance.now() - startedMs);
+    const { user, system } = process.cpuUsage(before);
+    fastest = Math.min(fastest, (user + system) / 1000);
   }
   return fastest;
 }
