@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { encode } from '@sluice/mqtt/codec/encoder';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { RawClient } from './doubles/raw-client.ts';
@@ -10,6 +11,8 @@ beforeEach(async () => {
   gateway.durable.filters = ['jobs/#'];
 });
 afterEach(() => gateway.stop());
+
+const PUBLISH = { type: PacketType.PUBLISH, payload: new Uint8Array(1), qos: 1, retain: false, dup: false } as const;
 
 function publish(raw: RawClient, packetId: number, qos: 0 | 1 | 2 = 1, payload: Uint8Array = new Uint8Array(1)): void {
   const topic = `jobs/${packetId}`;
@@ -49,6 +52,36 @@ describe('a publish that a queue wants', () => {
       [PacketType.PUBREC, 2, 0],
       [PacketType.PUBACK, 3, 0],
     ]);
+  });
+
+  test('took as long as from its read to the turn that answers it, and neither asks the clock for each', async () => {
+    const took = gateway.metrics.histogram('sluice_gateway_publish_ack_seconds', '', [], { qos: '1' });
+    const raw = await gateway.raw();
+    await raw.hello('publisher');
+    gateway.clock.stand();
+    const asked = jest.spyOn(gateway.clock, 'nowMs');
+    for (const [round, tookS] of [7, 1].entries()) {
+      const packets = Array.from({ length: 40 }, (_, i) =>
+        encode({ ...PUBLISH, topic: 'jobs/now', packetId: round * 40 + i + 1 }, 5),
+      );
+      asked.mockClear();
+      raw.socket.write(Buffer.concat(packets));
+      const stored = await until(
+        () => gateway.durable.stored.splice(0),
+        (found) => found.length > 0,
+      );
+      expect(stored.length).toBe(40);
+      const { sum, count } = took;
+      gateway.clock.shiftMs += tookS * 1000;
+      for (const { pending } of stored) pending.complete(ReasonCode.SUCCESS);
+      await until(
+        () => raw.packets.length,
+        (answered) => answered === (round + 1) * 40,
+      );
+      expect([took.count - count, took.sum - sum]).toEqual([40, 40 * tookS]);
+      // The gateway's own timer asks as well.
+      expect(asked.mock.calls.length).toBeLessThan(40);
+    }
   });
 
   test('and is refused: MQTT 5 is told the code, MQTT 3.1.1 is cut off without an answer (3.1.1: [MQTT-4.8.0-2])', async () => {

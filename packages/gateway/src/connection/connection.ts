@@ -64,6 +64,10 @@ export class Connection
   #admission: ConnectionAdmission | undefined;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
+  /** When what is being decoded was come to: the time of all its packets. Each asking for its own is a tenth of a message. */
+  #readAtMs: number;
+  /** When this turn's first publish was answered, the time of all that it answers; 0 until one is. */
+  #answeredAtMs = 0;
   /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
   #cutAtMs: number;
   #closing = false;
@@ -87,6 +91,7 @@ export class Connection
     this.access = new ConnectionAccess(services, this);
     this.#hold = new AnswerHold(services, this, this.#writer);
     this.connectedAtMs = services.clock.nowMs();
+    this.#readAtMs = this.connectedAtMs;
     this.#lastHeardMs = services.clock.monotonicMs();
     this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
     services.table.add(this);
@@ -136,6 +141,7 @@ export class Connection
   }
 
   #read(): void {
+    this.#readAtMs = this.#services.clock.nowMs();
     try {
       this.#reader.run();
     } catch (error) {
@@ -151,7 +157,7 @@ export class Connection
     else if (packet.type === PacketType.CONNECT) {
       this.#writer.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
     }
-    this.state.receive(packet, this.#services.clock.nowMs());
+    this.state.receive(packet, this.#readAtMs);
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
     if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#checkAnswerBound();
@@ -223,6 +229,7 @@ export class Connection
   // ---- the connection's turn
 
   takeTurn(): void {
+    this.#answeredAtMs = 0;
     if (this.#gone) return;
     if (this.#reader.isPausedFor(ReadPause.UNFINISHED)) {
       if (this.state.goOn()) this.unpause(ReadPause.UNFINISHED);
@@ -390,7 +397,7 @@ export class Connection
     const kept = packet.qos === 2 ? this.session?.stored?.exchanges.begin(packet, ack, this.publisher) : undefined;
     if (!this.access.mayPublish(packet, kept ?? ack)) return;
     if (kept !== undefined) kept.publish();
-    else this.#services.ingress.publish(packet, this.publisher, ack, this.#services.clock.nowMs());
+    else this.#services.ingress.publish(packet, this.publisher, ack, this.#readAtMs);
   }
 
   publishWill(packet: PublishPacket): void {
@@ -421,8 +428,12 @@ export class Connection
   }
 
   acknowledged(qos: 1 | 2, receivedAtMs: number): void {
-    const { metrics, limits, clock } = this.#services;
-    const seconds = Math.max(0, clock.nowMs() - receivedAtMs) / 1000;
+    const { metrics, limits, clock, flusher } = this.#services;
+    if (this.#answeredAtMs === 0) {
+      this.#answeredAtMs = clock.nowMs();
+      flusher.request(this);
+    }
+    const seconds = Math.max(0, this.#answeredAtMs - receivedAtMs) / 1000;
     (qos === 1 ? metrics.publishAckQos1 : metrics.publishAckQos2).observe(seconds);
     if (!this.#reader.isPausedFor(ReadPause.UNACKNOWLEDGED)) return;
     const { acks } = this.state;

@@ -14,13 +14,15 @@ export interface DurablePublish {
    * With `isRetained` it is also kept for later subscribers of its topic, or, if it is empty, what was kept is removed; then
    * the answer is always true.
    * With an exchange, what took it under the same number before does not take it again.
-   * The payload is copied before the call returns.
+   * `nowMs` is when it was received: its publication, and what its expiry counts from. The payload is copied before the call
+   * returns.
    */
   publish(
     packet: PublishPacket,
     publisher: Publisher,
     pending: PendingPublish,
     isRetained: boolean,
+    nowMs: number,
     exchange?: RecordExchange,
   ): boolean;
   /** True while the publish buffer is over its bound: stop reading from sockets until `onRelief` is called. */

@@ -60,7 +60,7 @@ export class PublishIngress {
     if (this.#mesh.active && !isAgain) copies += this.#mesh.forward(message, nowMs);
     let pending = ack ?? NOBODY_WAITS;
     if (isRetained) pending = this.#inFlight.begin(pending);
-    const durable = this.#durable.publish(packet, publisher, pending, isRetained, exchange);
+    const durable = this.#durable.publish(packet, publisher, pending, isRetained, nowMs, exchange);
     if (durable || ack === undefined) return;
     ack.complete(copies > 0 ? ReasonCode.SUCCESS : ReasonCode.NO_MATCHING_SUBSCRIBERS);
   }

@@ -80,14 +80,14 @@ export class PublishRouter implements DurablePublish {
     publisher: Publisher,
     pending: PendingPublish,
     isRetained: boolean,
+    nowMs: number,
     exchange?: RecordExchange,
   ): boolean {
     const queues = this.#topology.queuesFor(packet.topic);
     // QoS 0 is not kept for anybody who is away.
     const streams = packet.qos === 0 || this.#streams === undefined ? NO_STREAMS : this.#streams.match(packet.topic);
-    if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true, exchange);
+    if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true, nowMs, exchange);
     if (queues.length === 0 && streams.length === 0) return false;
-    const nowMs = this.#clock.nowMs();
     const only = queues.length === 1 && streams.length === 0 ? (queues[0] as QueueDefinition) : undefined;
     if (only !== undefined && !only.isLastValue && !wouldEmpty(only, packet, publisher)) {
       const targets = [{ queueId: only.queueId, key: undefined }];
@@ -103,7 +103,7 @@ export class PublishRouter implements DurablePublish {
       );
       return true;
     }
-    return this.#publishToMany(queues, streams, packet, publisher, pending, false, exchange);
+    return this.#publishToMany(queues, streams, packet, publisher, pending, false, nowMs, exchange);
   }
 
   #publishToMany(
@@ -113,9 +113,9 @@ export class PublishRouter implements DurablePublish {
     publisher: Publisher,
     pending: PendingPublish,
     isRetained: boolean,
+    nowMs: number,
     exchange: RecordExchange | undefined,
   ): boolean {
-    const nowMs = this.#clock.nowMs();
     const byPartition = new Map<number, RecordTarget[]>();
     let isRefused = false;
     for (const queue of queues) {

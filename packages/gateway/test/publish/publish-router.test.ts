@@ -62,6 +62,9 @@ function define(...queues: Partial<QueueDefinition>[]): void {
   });
 }
 
+/** No clock's time: what is published has the time at which it was received. */
+const RECEIVED_AT_MS = 5_000;
+
 function publish(over: Partial<PublishPacket> = {}, clientId = 'p'): { durable: boolean; said: number[] } {
   const said: number[] = [];
   const packet = { type: PacketType.PUBLISH, topic: 't', payload: Buffer.from('x'), qos: 1, retain: false, ...over };
@@ -69,6 +72,8 @@ function publish(over: Partial<PublishPacket> = {}, clientId = 'p'): { durable: 
     packet as PublishPacket,
     { ...PUBLISHER, clientId },
     { complete: (code) => said.push(code) },
+    false,
+    RECEIVED_AT_MS,
   );
   return { durable, said };
 }
@@ -155,7 +160,8 @@ describe('a message', () => {
     publish({ properties: { userProperties, contentType: 'c', topicAlias: 3, messageExpiryIntervalS: 0 } });
     const { properties, expiresAtMs, publishedAtMs } = (added[0] as Added).record;
     expect(properties).toEqual({ userProperties, contentType: 'c' });
-    expect(expiresAtMs).toBe(publishedAtMs);
+    expect(publishedAtMs).toBe(RECEIVED_AT_MS);
+    expect(expiresAtMs).toBe(RECEIVED_AT_MS);
     publish();
     expect((added[1] as Added).record.expiresAtMs).toBe(0);
   });
