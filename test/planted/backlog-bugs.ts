@@ -37,6 +37,12 @@ export const BACKLOG_BUGS: PlantedBugs = {
     ),
     bug(
       'row-cursor',
+      'what died behind the rows at hand is read on for without end',
+      'if (rows.length === 0) this.#nothingFrom = from;',
+      '',
+    ),
+    bug(
+      'row-cursor',
       'what is superseded while rows are read on is handed out',
       '    this.#meanwhile?.add(offset);\n',
       '',

@@ -35,6 +35,8 @@ export class RowCursor {
   #meanwhile: Set<number> | undefined;
   /** Rows at hand were given up: what is read on behind them is of no use. */
   #voided = 0;
+  /** Where the last reading on found nothing, or failed: what dies behind the rows at hand is read for no second time. */
+  #nothingFrom = -1;
   #recordsWanted = 0;
   /** Records of the row passed last: what the next ones are expected to hold. */
   #rowRecords = 1;
@@ -97,12 +99,13 @@ export class RowCursor {
     return Math.min(RowCursor.AHEAD_ROWS_MAX, 1 + Math.ceil(this.#recordsWanted / this.#rowRecords));
   }
 
-  /** Reads on when the rows at hand are not many more. Undefined when there is nothing to wait for. */
+  /** Reads on when the rows at hand are not many more. Undefined when that is under way, or of no use. */
   lookAhead(windows: number): Promise<void> | undefined {
     const last = this.#ahead.at(-1);
     if (last === undefined || this.#isRecent || this.#readingOn !== undefined) return undefined;
     const from = last.base + last.count;
-    if (from >= this.tail || from - this.offset > recordsMaxFor(windows) / 2) return undefined;
+    if (from >= this.tail || from === this.#nothingFrom || from - this.offset > recordsMaxFor(windows) / 2)
+      return undefined;
     this.#readingOn = this.#readOn(from);
     return this.#readingOn;
   }
@@ -113,6 +116,7 @@ export class RowCursor {
     try {
       const rows = await this.#index.rowsFrom(this.#queueId, from, this.#rowsWanted, RowCursor.AHEAD_RECORDS_MAX);
       if (voided !== this.#voided || this.#isRecent) return;
+      if (rows.length === 0) this.#nothingFrom = from;
       for (const row of rows) {
         for (const offset of this.#meanwhile) if (row.isLive(offset)) row.settle(offset);
       }
@@ -120,6 +124,7 @@ export class RowCursor {
       else for (const row of rows) this.#ahead.push(row);
     } catch {
       // Whoever needs these rows reads them again, and says what is wrong.
+      this.#nothingFrom = from;
     } finally {
       this.#readingOn = undefined;
       this.#meanwhile = undefined;

@@ -175,6 +175,17 @@ describe('reading on behind the rows at hand', () => {
     expect(reads).toBe(0);
   });
 
+  test('is done once where everything has died: simulator, `sessions` 2500088, where it was done without end', async () => {
+    await cursor.readAhead(4, 1000, NOTHING);
+    cursor.tail = 24;
+    await cursor.lookAhead(1000);
+    expect(cursor.lookAhead(1000)).toBeUndefined();
+    expect(reads).toBe(2);
+    add(24);
+    cursor.tail = 27;
+    expect(await takeAll(NOTHING, () => cursor.readAhead(4, 1000, NOTHING))).toEqual([...ALL.slice(0, 12), 24, 25, 26]);
+  });
+
   test('leaves a failure to whoever needs the rows', async () => {
     await readingOn();
     const failing = new RowCursor({ queueId: 1, head: 0, tail, index });
@@ -183,6 +194,7 @@ describe('reading on behind the rows at hand', () => {
       throw new Error('the disk says no');
     };
     await failing.lookAhead(1000);
+    expect(failing.lookAhead(1000)).toBeUndefined();
     expect(failing.ahead.length).toBe(2);
     for (const at of [...failing.ahead]) failing.passRow(at);
     await expect(failing.readAhead(1, 1000, NOTHING)).rejects.toThrow('the disk says no');
