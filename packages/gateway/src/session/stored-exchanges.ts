@@ -130,14 +130,18 @@ export class StoredExchanges implements KeptExchanges {
     this.#add({ step: { type: 'finish', packetId: outbound.packetId } });
   }
 
-  /** The connection is over. What it left goes before the end of the session's attachment does. */
-  close(isKept: boolean): void {
-    if (this.#isOver) return;
+  /**
+   * The connection is over. Whether what it left is in the log; undefined: it left nothing. Asked for together, the end of
+   * the session's attachment could come to a new leader first.
+   */
+  close(isKept: boolean): Promise<boolean> | undefined {
+    if (this.#isOver) return undefined;
     // Nothing was sent under these. Were one before them lost on its way, they would come again ahead of it.
     this.#steps = this.#steps.filter(({ step }) => step.type !== 'bind');
     if (isKept) this.#leaveIds();
-    this.#ask(true);
+    const left = this.#ask(true);
     this.#isOver = true;
+    return left?.then(({ status }) => status === 'done');
   }
 
   /** Somebody else has the session. */
@@ -177,7 +181,7 @@ export class StoredExchanges implements KeptExchanges {
     });
   }
 
-  #ask(isLast: boolean): void {
+  #ask(isLast: boolean): Promise<SessionAnswer> | undefined {
     const asked = isLast ? this.#steps.splice(0) : this.#steps.splice(0, StoredExchanges.STEPS_MAX);
     const [oldest = this.#takenCount] = this.#unstored.values();
     // With the end nothing more is taken. Its client brings it again; and were a question before this one never answered,
@@ -188,13 +192,15 @@ export class StoredExchanges implements KeptExchanges {
     for (const publish of this.#takes.splice(0, Math.max(0, room))) {
       asked.push({ step: { type: 'take', packetId: publish.packet.packetId }, publish });
     }
-    if (asked.length === 0) return;
+    if (asked.length === 0) return undefined;
     this.#isAsking = true;
     const steps = asked.map(({ step }) => step);
-    void this.#client.exchange(this.#key, ++this.#serial, steps, StoredExchanges.PATIENCE_MS).then((answer) => {
+    const answered = this.#client.exchange(this.#key, ++this.#serial, steps, StoredExchanges.PATIENCE_MS);
+    void answered.then((answer) => {
       this.#isAsking = false;
       this.#answered(asked, answer);
     });
+    return answered;
   }
 
   #answered(asked: readonly PendingStep[], { status, numbers }: SessionAnswer): void {

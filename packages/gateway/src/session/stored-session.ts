@@ -114,9 +114,18 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     if (this.#isClosed) return;
     this.#line.close();
     this.#isClosed = true;
-    this.exchanges.close(expiryS > 0);
-    const leavesUnsure = this.#unsure.size > 0 && expiryS > 0;
-    void this.#client.close(this.key, expiryS, takesWillBack, leavesUnsure, StoredSession.PATIENCE_MS);
+    const left = this.exchanges.close(expiryS > 0);
+    const isUnsure = this.#unsure.size > 0 || this.#session.holdsUnsure;
+    const end = (isLeft: boolean): void => {
+      const leavesUnsure = expiryS > 0 && (isUnsure || !isLeft);
+      void this.#client.close(this.key, expiryS, takesWillBack, leavesUnsure, StoredSession.PATIENCE_MS);
+    };
+    if (left === undefined || expiryS === 0) {
+      end(true);
+      return;
+    }
+    this.#client.detach(this.key.clientId, this.key.epoch);
+    void left.then(end);
   }
 
   delivered(deliveries: readonly StreamDelivery[]): void {

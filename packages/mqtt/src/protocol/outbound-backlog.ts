@@ -39,9 +39,14 @@ export class OutboundBacklog {
     this.#drop();
   }
 
+  /** In their order. */
+  messages(): OutboundMessage[] {
+    return this.#items.slice(this.#head) as OutboundMessage[];
+  }
+
   /** Everything that waits, and forgets it. */
   takeAll(): OutboundMessage[] {
-    const waiting = this.#items.slice(this.#head) as OutboundMessage[];
+    const waiting = this.messages();
     this.#items = [];
     this.#head = 0;
     this.#liveCount = 0;

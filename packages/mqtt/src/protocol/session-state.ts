@@ -203,6 +203,15 @@ export class SessionState {
     this.exchanges.receive(outbound);
   }
 
+  /** Something waits that may have been sent on an earlier connection elsewhere, and was not on this one. */
+  get holdsUnsure(): boolean {
+    for (const { isUnsure, packetId } of this.backlog.messages()) if (isUnsure && packetId === 0) return true;
+    for (const { isUnsure, phase } of this.inflight.messages()) {
+      if (isUnsure && phase === OutboundPhase.BINDING) return true;
+    }
+    return false;
+  }
+
   /** Sends what waits, as far as window and socket allow. */
   pump(nowMs: number): void {
     if (!this.ended) pumpBacklog(this, nowMs);
