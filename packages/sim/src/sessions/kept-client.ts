@@ -261,8 +261,10 @@ export class KeptClient implements ConnectionListener {
     });
     for (const { id } of ids) world.trace.count(id);
     if (qos === 0) return;
-    const stored = retain ? [] : subscriptionIds.map((id) => check.streamOf(id));
-    const what = stored.map((stream) => `${Number.parseInt(Buffer.from(packet.payload).toString(), 10)} of ${stream}`);
+    const number = Number.parseInt(Buffer.from(packet.payload).toString(), 10);
+    // Without a text it cannot be told from others either.
+    const stored = retain || Number.isNaN(number) ? [] : subscriptionIds.map((id) => check.streamOf(id));
+    const what = stored.map((stream) => `${number} of ${stream}`);
     this.#guarded(() => packetIds.sent(connection, packetId, dup, what[0] && `${what[0]} to ${this.clientId}`));
     world.after(draw.between(0, knobs.thinkMsMax), world.outside, () => {
       if (connection.state !== 'open') return;
