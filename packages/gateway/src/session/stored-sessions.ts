@@ -13,7 +13,7 @@ export class StoredSessions {
   readonly expiryWithoutPropertyS: number;
   readonly #topology: Pick<Topology, 'partitionCount'>;
   /** So far from others' that no two CONNECTs of one client, at any gateways, have the same. */
-  #ticket = randomInt(2 ** 48 - 1);
+  #ticket: number;
 
   /** Somebody whose session is to be kept can do nothing without it. */
   static readonly OPEN_MS_MAX = 5_000;
@@ -25,7 +25,11 @@ export class StoredSessions {
     topology: Pick<Topology, 'partitionCount'>;
     /** MQTT 3.1 and 3.1.1 cannot say for how long. */
     expiryWithoutPropertyS: number;
+    /** From 0 to below what is given, by chance; the simulator's own has a seed. */
+    randomBelow?: (bound: number) => number;
   }) {
+    const { randomBelow = randomInt } = options;
+    this.#ticket = randomBelow(2 ** 48 - 1);
     this.client = options.client;
     this.expiryWithoutPropertyS = options.expiryWithoutPropertyS;
     this.#topology = options.topology;

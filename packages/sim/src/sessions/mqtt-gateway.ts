@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import { stableHashOfText } from '@sluice/common/stable-hash';
 import { anonymousAuthenticator } from '@sluice/gateway/auth/authenticator';
 import type { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import { Gateway } from '@sluice/gateway/gateway';
@@ -78,6 +79,8 @@ export class MqttGateway {
         client: this.#sessions,
         topology,
         expiryWithoutPropertyS: MqttGateway.EXPIRY_WITHOUT_PROPERTY_S,
+        // Of the process, and of one length: how long a frame is decides when it comes.
+        randomBelow: (bound) => Math.floor(bound / 2) + stableHashOfText(host.life.name),
       }),
       limits: { systemIntervalMs: 0 },
     });
