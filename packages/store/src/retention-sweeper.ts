@@ -5,10 +5,10 @@ import { ExpiredHeads } from './expired-heads.ts';
 import type { Partition } from './partition.ts';
 
 /**
- * Drops what a queue's retention period no longer covers, and heads that have expired by themselves. Looking at every queue's oldest row every second would read
- * the disk for queues that have days to go; so for each queue the moment is kept when its oldest record will be due.
- * Queues without records are not looked at. Even asking a hundred thousand others for that moment costs something: the
- * more there are, the rarer it is done.
+ * Drops what a queue's retention period no longer covers, and heads that have expired by themselves. Looking at every
+ * queue's oldest row every second would read the disk for queues that have days to go; so for each queue the moment is
+ * kept when its oldest record will be due. Queues without records are not looked at. Even asking a hundred thousand
+ * others for that moment costs something: the more there are, the rarer it is done.
  */
 export class RetentionSweeper {
   readonly #partitions: ReadonlyMap<number, Partition>;
