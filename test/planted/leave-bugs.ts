@@ -1,6 +1,6 @@
 import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
 
-/** How a replica goes: mistakes that wipe what a leader counts on. */
+/** How a replica goes and comes back: mistakes that wipe what a leader counts on, or give a group two of them. */
 const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({
   name,
   file: `packages/${file}.ts`,
@@ -9,7 +9,7 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 });
 
 export const LEAVE_BUGS: PlantedBugs = {
-  tests: '(packages/store/test/partition-set|packages/multiraft/test/cluster-membership)',
+  tests: '(packages/store/test/partition-set|packages/multiraft/test/(cluster-membership|group-loader))',
   bugs: [
     bug(
       'store/src/partition-set',
@@ -34,6 +34,12 @@ export const LEAVE_BUGS: PlantedBugs = {
       'a deaf replica takes messages',
       'if (replica.removed || replica.deaf || replica.impaired !== undefined) return;',
       'if (replica.removed || replica.impaired !== undefined) return;',
+    ),
+    bug(
+      'multiraft/src/group-loader',
+      'who cannot read that others joined takes itself for the whole group',
+      'if (stored.hidesMembership) return false;',
+      '',
     ),
   ],
 };

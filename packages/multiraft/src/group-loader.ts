@@ -55,8 +55,10 @@ export interface StoredGroup {
   blank: boolean;
   /** Of a replica that was wiped here before this one. */
   promise: ReplicaPromise | undefined;
-  /** An entry after the applied index that cannot be read: from there on the membership is not known. */
+  /** What was promised, or an entry after the applied index, cannot be read. */
   damage: Error | undefined;
+  /** It, or an entry behind it, says who belongs to the group: `later` does not end with the newest. */
+  hidesMembership: boolean;
 }
 
 const NOBODY: Membership = { voters: [], votersOutgoing: [], learners: [], learnersNext: [] };
@@ -82,6 +84,7 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
     blank: lastIndex === 0 && (recovered?.hardState.term ?? 0) === 0,
     promise: undefined,
     damage: undefined,
+    hidesMembership: false,
   };
   try {
     stored.promise = await readPromise(storage, groupId);
@@ -90,27 +93,48 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
     if (!(cause instanceof SluiceError) || cause.code !== 'NOTE_DAMAGED') throw cause;
     stored.damage = cause;
   }
-  let first: Entry | undefined;
+  let next = applied.index + 1;
   try {
-    for (let next = applied.index + 1; next <= lastIndex; ) {
-      const entries = await entryLog.read(groupId, next, lastIndex, READ_BYTES);
-      first ??= entries[0];
+    // A read that fails may have read the entries before the damage: these are read once more, one by one.
+    for (let bytesMax = READ_BYTES; next <= lastIndex; ) {
+      let entries: Entry[];
+      try {
+        entries = await entryLog.read(groupId, next, lastIndex, bytesMax);
+      } catch (cause) {
+        if (!isDamage(cause) || bytesMax === 1) throw cause;
+        bytesMax = 1;
+        continue;
+      }
       for (const entry of entries) if (entry.kind === EntryKind.MEMBERSHIP) stored.later.push(entry);
       next += entries.length;
     }
   } catch (cause) {
-    if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
+    if (!isDamage(cause)) throw cause;
     stored.damage ??= cause;
+    for (; next <= lastIndex && !stored.hidesMembership; next++) {
+      stored.hidesMembership = (await entryLog.kind(groupId, next)) === EntryKind.MEMBERSHIP;
+    }
   }
   if (membershipValue !== undefined) stored.base = decodeMembershipRow(membershipValue);
-  else if (applied.index > 0 || (lastIndex > 0 && first?.kind !== EntryKind.MEMBERSHIP)) {
+  else if (
+    applied.index > 0 ||
+    (lastIndex > 0 && (await entryLog.kind(groupId, applied.index + 1)) !== EntryKind.MEMBERSHIP)
+  ) {
     stored.base = { index: 0, membership: FIRST_NODE_ALONE };
   }
   return stored;
 }
 
-/** Whether the newest membership that can be read names this node and nobody else. */
+function isDamage(cause: unknown): cause is SluiceError {
+  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
+}
+
+/**
+ * Whether the newest membership names this node and nobody else. With one that cannot be read it does not: a node that began
+ * alone, and was joined by two others, would take itself for the whole group beside the majority that they are.
+ */
 export function isAlone(stored: StoredGroup, nodeId: number): boolean {
+  if (stored.hidesMembership) return false;
   const last = stored.later.at(-1);
   const { voters, votersOutgoing } = last === undefined ? stored.base.membership : decodeMembership(last.data);
   return voters.length === 1 && voters[0] === nodeId && votersOutgoing.length === 0;

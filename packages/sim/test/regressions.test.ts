@@ -50,6 +50,11 @@ describe('seeds that found something', () => {
     expect((await simulateRaft(1_110_032)).failure).toBeUndefined();
   });
 
+  // It had begun alone, and the entry with which others joined it stood behind one that had rotted.
+  test('a node took itself for the whole group, and led beside the majority: raft seed 2730289', async () => {
+    expect((await simulateRaft(2_730_289)).failure).toBeUndefined();
+  });
+
   // Of the simulator: a node whose disk rotted before it had a group was given one, beside another that was lost.
   test.each([1_310_555, 1_310_570])('a group lost its majority for good: raft seed %i', async (seed) => {
     expect((await simulateRaft(seed)).failure).toBeUndefined();

@@ -1,4 +1,4 @@
-import type { Entry, HardState } from '@sluice/raft/entry';
+import type { Entry, EntryKind, HardState } from '@sluice/raft/entry';
 
 /** Everything one turn writes for one group. */
 export interface LogWrite {
@@ -46,6 +46,8 @@ export interface EntryLog {
   lastIndex(groupId: number): number;
   /** `data` bytes of one entry of the contiguous log. No I/O. */
   sizeBytes(groupId: number, index: number): number;
+  /** Of an entry of the contiguous log, also of one whose data cannot be read; undefined outside. */
+  kind(groupId: number, index: number): Promise<EntryKind | undefined>;
 
   /**
    * Entries [first, last] that are in the log or kept alive below its start. Stops early, after at least one entry,

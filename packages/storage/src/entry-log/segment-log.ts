@@ -1,7 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import type { Logger } from '@sluice/common/logger';
 import type { Gauge, Metrics } from '@sluice/common/metrics';
-import type { Entry, HardState } from '@sluice/raft/entry';
+import type { Entry, EntryKind, HardState } from '@sluice/raft/entry';
 import { checksum } from '../checksum.ts';
 import type { EntryLog, LogMark, LogWrite, RecoveredGroup, SegmentSummary } from '../entry-log-contract.ts';
 import type { FileOperations } from '../files/file-operations.ts';
@@ -105,6 +105,10 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     const group = this.#groups.get(groupId);
     assert(group !== undefined, 'sizes are asked of groups that have entries');
     return group.dataBytes(index);
+  }
+  async kind(groupId: number, index: number): Promise<EntryKind | undefined> {
+    const place = await this.locate(groupId, index);
+    return place?.rows.kindAt(place.at);
   }
 
   async append(writes: readonly LogWrite[]): Promise<void> {
