@@ -26,6 +26,8 @@ export class RetainedLoad {
 
   static readonly LOOK_MS = 100;
   static readonly SETTLE_MS_MAX = 60_000;
+  /** For all that was published, to whoever takes one message at a time. */
+  static readonly TAKE_MS_MAX = 600_000;
 
   constructor(parts: RetainedLoadParts) {
     this.#parts = parts;
@@ -171,7 +173,7 @@ export class RetainedLoad {
     for (const publisher of this.#publishers) publisher.leave();
     const late = (): RetainedReader[] =>
       this.#readers.filter((reader) => !reader.hasEnded && !this.#isExcused(reader) && !reader.isComplete);
-    await this.#within(() => late().length === 0);
+    await this.#untilNothingComes(late);
     this.#haveAll(late());
     for (const reader of this.#readers) reader.leave();
     this.#readers = [];
@@ -194,6 +196,15 @@ export class RetainedLoad {
         const partition = partitionOfTopic(Buffer.from(topic), fleet.knobs.partitions);
         return isRead && this.#reach.isLostFor(reader.gateway, partition, read.subscribedMs);
       }),
+    );
+  }
+
+  /** To nobody of them: a kept session that takes one at a time, over slow wires, has minutes of what was published to take. */
+  #untilNothingComes(late: () => readonly RetainedReader[]): Promise<boolean> {
+    const { world } = this.#parts.fleet;
+    const sinceMs = world.nowMs;
+    return world.runUntil(sinceMs + RetainedLoad.TAKE_MS_MAX, RetainedLoad.LOOK_MS, () =>
+      late().every(({ heardMs }) => world.nowMs - Math.max(sinceMs, heardMs) >= RetainedLoad.SETTLE_MS_MAX),
     );
   }
 

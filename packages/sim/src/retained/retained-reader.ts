@@ -16,6 +16,8 @@ export class RetainedReader implements ConnectionListener {
   readonly clientId: string;
   readonly gateway: GatewayNode;
   hasEnded = false;
+  /** When something came last. */
+  heardMs = 0;
   readonly #parts: ReaderParts;
   readonly #connection: MqttConnection;
   readonly #reads: OneFilter[] = [];
@@ -87,6 +89,7 @@ export class RetainedReader implements ConnectionListener {
 
   message(connection: MqttConnection, packet: PublishPacket): void {
     const { world, wayMsMax } = this.#parts;
+    this.heardMs = world.nowMs;
     const { packetId, qos, retain, topic, payload, properties } = packet;
     this.#answerLater(connection, packetId, qos);
     const identifier = properties?.subscriptionIdentifiers?.[0];
