@@ -149,9 +149,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.#isStopped;
   }
 
-  /** No other node is known to have the partition. */
+  /** No other node is known to have the partition. By its log: one that is stopped may not have applied who belongs to it. */
   get isAlone(): boolean {
-    const membership = this.committedMembership?.membership;
+    const membership = this.membershipInForce;
     return membership !== undefined && membership.voters.length + membership.votersOutgoing.length === 1;
   }
 
