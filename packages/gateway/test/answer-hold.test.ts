@@ -4,6 +4,7 @@ import type { LiveRequest, LiveResponse } from '@sluice/rpc/contract/live';
 import type { StoredFilter } from '@sluice/rpc/contract/sessions';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
 import { LiveRouter } from '../src/live/live-router.ts';
 import { StoredSessions } from '../src/session/stored-sessions.ts';
 import type { RawClient } from './doubles/raw-client.ts';
@@ -54,17 +55,7 @@ class SlowStores {
   }
 }
 
-const DONE: SessionAnswer = {
-  status: 'done',
-  epoch: 1,
-  present: false,
-  subscriptions: [],
-  taken: [],
-  bound: [],
-  numbers: [],
-  refused: [],
-  unsure: [],
-};
+const DONE = plainSessionAnswer();
 
 let stores: SlowStores;
 let gateway: TestGateway;

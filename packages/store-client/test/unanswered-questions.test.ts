@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { type LogFields, type Logger, silentLogger } from '@sluice/common/logger';
 import type { SessionsRequest, SessionsResponse, SessionsStatus } from '@sluice/rpc/contract/sessions';
+import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
 import type { RouteTable } from '../src/route-table.ts';
 import { SessionClient } from '../src/session-client.ts';
 import { UnansweredQuestions } from '../src/unanswered-questions.ts';
@@ -16,21 +17,12 @@ test('a partition that does not answer about sessions is told of with what was h
   const told: LogFields[] = [];
   const logger: Logger = { ...silentLogger, warn: (fields) => told.push(fields) };
   const transport = new ScriptedTransport<SessionsRequest, SessionsResponse>();
-  const kept = {
-    epoch: 0,
-    present: false,
-    subscriptions: [],
-    taken: [],
-    bound: [],
-    numbers: [],
-    refused: [],
-    unsure: [],
-  };
+  const kept = plainSessionAnswer({ epoch: 0 });
   let nowMs = 1_000;
   let status: SessionsStatus = 'busy';
   transport.sent = (channel, request) => {
     if (!('requestId' in request)) return;
-    channel.say({ type: 'answer', requestId: request.requestId, status, leader: 0, ...kept });
+    channel.say({ type: 'answer', requestId: request.requestId, leader: 0, ...kept, status });
     // Its patience is over with the next look.
     if (status === 'busy') nowMs += PATIENCE_MS;
   };

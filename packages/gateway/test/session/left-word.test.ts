@@ -2,22 +2,13 @@ import { expect, test } from '@jest/globals';
 import { OutboundMessage } from '@sluice/mqtt/protocol/outbound-message';
 import { STREAM_ID_MIN } from '@sluice/queue/session/stream-id';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import type { GatewaySession } from '../../src/deliver/gateway-session.ts';
 import type { PublishIngress } from '../../src/publish/publish-ingress.ts';
 import { StoredSession } from '../../src/session/stored-session.ts';
 import { StreamSource } from '../../src/session/stream-message.ts';
 
-const ANSWER: SessionAnswer = {
-  status: 'done',
-  epoch: 1,
-  present: true,
-  subscriptions: [],
-  taken: [],
-  bound: [],
-  numbers: [],
-  refused: [],
-  unsure: [],
-};
+const ANSWER = plainSessionAnswer({ present: true });
 const STREAM_ID = STREAM_ID_MIN + 1;
 
 /** A session that ends with one QoS 1 delivery unanswered, or none, or one that was not sent again yet. */

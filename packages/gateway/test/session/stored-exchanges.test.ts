@@ -8,6 +8,7 @@ import type { ExchangeStep } from '@sluice/queue/session/commands';
 import { Exchanges } from '@sluice/queue/session/exchanges';
 import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
 import fc from 'fast-check';
+import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import type { GatewaySession } from '../../src/deliver/gateway-session.ts';
 import type { PendingPublish } from '../../src/publish/durable-publish.ts';
 import type { PublishIngress } from '../../src/publish/publish-ingress.ts';
@@ -59,17 +60,7 @@ interface Question {
   answer: (answer: SessionAnswer) => void;
 }
 
-const ANSWER: SessionAnswer = {
-  status: 'done',
-  epoch: 0,
-  present: true,
-  subscriptions: [],
-  taken: [],
-  bound: [],
-  numbers: [],
-  refused: [],
-  unsure: [],
-};
+const ANSWER = plainSessionAnswer({ epoch: 0, present: true });
 
 /** A queue in another partition. */
 class NaiveStore {
