@@ -1,17 +1,6 @@
-import type { SessionAnswer } from '@sluice/store-client/session-client';
+import { NOBODY, type SessionAnswer } from '@sluice/store-client/session-client';
 
 /** What the stores answer of a session that keeps nothing: tests say what they want otherwise. */
 export function plainSessionAnswer(over: Partial<SessionAnswer> = {}): SessionAnswer {
-  return {
-    status: 'done',
-    epoch: 1,
-    present: false,
-    subscriptions: [],
-    taken: [],
-    bound: [],
-    numbers: [],
-    refused: [],
-    unsure: [],
-    ...over,
-  };
+  return { ...NOBODY, status: 'done', epoch: 1, ...over };
 }

@@ -414,7 +414,8 @@ export interface SessionAnswer {
   unsure: readonly UnsureStream[];
 }
 
-const NOBODY: SessionAnswer = {
+/** Nobody answered in time. */
+export const NOBODY: SessionAnswer = {
   status: 'unavailable',
   epoch: 0,
   present: false,

@@ -39,8 +39,11 @@ export class PumpTurn implements Clock {
     this.#nowMs = this.#clock.nowMs();
     this.#monotonicMs = this.#clock.monotonicMs();
     this.#isRunning = true;
-    for (let i = 0; i < woken.length; i++) (woken[i] as Pump).pump();
-    this.#isRunning = false;
+    try {
+      for (let i = 0; i < woken.length; i++) (woken[i] as Pump).pump();
+    } finally {
+      this.#isRunning = false;
+    }
   }
 }
 

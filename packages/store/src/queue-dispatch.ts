@@ -210,7 +210,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
     return this.#dispatcher.inflight;
   }
   get accepted(): number {
-    return this.#counts.processingSeconds.count;
+    return this.#counts.acceptedCount;
   }
 
   consumers(): Iterable<DispatchConsumer> {

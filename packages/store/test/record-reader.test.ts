@@ -5,6 +5,7 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { Entry } from '@sluice/raft/entry';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import { plainRecord } from '../../../test/harness/plain-record.ts';
 import { type ReadEntry, RecordReader } from '../src/record-reader.ts';
 
 function setUp(bytesMax: number) {
@@ -166,17 +167,8 @@ describe('entries on disk', () => {
 test('where the records of a queue begin is the same, whether it is asked for one queue or found for all', () => {
   const builder = new RecordBatchBuilder();
   for (const queueIds of [[1], [2, 3], [1, 3], [3]]) {
-    builder.add({
-      targets: queueIds.map((queueId) => ({ queueId, key: undefined })),
-      topic: 't',
-      payload: Buffer.alloc(3),
-      qos: 1,
-      retain: false,
-      publisher: 'p',
-      publishedAtMs: 1,
-      expiresAtMs: 0,
-      properties: undefined,
-    });
+    const targets = queueIds.map((queueId) => ({ queueId, key: undefined }));
+    builder.add(plainRecord(targets, { payload: Buffer.alloc(3) }));
   }
   const { reader } = setUp(10_000);
   reader.remember(1, 1, builder.finish());

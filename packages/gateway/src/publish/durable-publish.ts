@@ -9,8 +9,8 @@ import type { RecordExchange } from '@sluice/queue/record/record';
 export interface DurablePublish {
   /**
    * Starts to store the message in every queue whose filter matches. Returns false when none does: the caller answers
-   * on its own. Otherwise `pending.complete(reasonCode)` follows, never before this call has returned, when every queue
-   * has committed it (SUCCESS) or as soon as one has refused (QUOTA_EXCEEDED, UNSPECIFIED_ERROR…).
+   * on its own. Otherwise `pending.complete(reasonCode)` follows, when every queue has committed it (SUCCESS) or as soon as
+   * one has refused (QUOTA_EXCEEDED, UNSPECIFIED_ERROR…); within this call where it is too large for one by itself.
    * With `isRetained` it is also kept for later subscribers of its topic, or, if it is empty, what was kept is removed; then
    * the answer is always true.
    * With an exchange, what took it under the same number before does not take it again.

@@ -92,7 +92,7 @@ const SURROGATE = /[\ud800-\udfff]/;
 
 /** Characters are code points. Text without surrogates has as many as it has UTF-16 units. */
 export function charactersOf(text: string): ArrayLike<string> {
-  return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;
+  return SURROGATE.test(text) ? Array.from(text) : text;
 }
 
 export function sliceCharacters(text: string, from: number, to: number): string {

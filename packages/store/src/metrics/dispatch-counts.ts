@@ -31,6 +31,11 @@ export class DispatchCounts {
     return this.#histogram(PROCESSING);
   }
 
+  /** Acknowledged, ever. */
+  get acceptedCount(): number {
+    return this.#seconds[COUNTS_AT + PROCESSING] as number;
+  }
+
   get redelivered(): number {
     return this.redeliveredRejected + this.redeliveredDetached + this.redeliveredFailover;
   }
