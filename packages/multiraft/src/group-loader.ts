@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import { decodeMembership } from '@sluice/raft/conf-change';
 import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
+import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import {
   type AppliedRow,
   appliedKey,
@@ -93,28 +94,10 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
     if (!(cause instanceof SluiceError) || cause.code !== 'NOTE_DAMAGED') throw cause;
     stored.damage = cause;
   }
-  let next = applied.index + 1;
-  try {
-    // A read that fails may have read the entries before the damage: these are read once more, one by one.
-    for (let bytesMax = READ_BYTES; next <= lastIndex; ) {
-      let entries: Entry[];
-      try {
-        entries = await entryLog.read(groupId, next, lastIndex, bytesMax);
-      } catch (cause) {
-        if (!isDamage(cause) || bytesMax === 1) throw cause;
-        bytesMax = 1;
-        continue;
-      }
-      for (const entry of entries) if (entry.kind === EntryKind.MEMBERSHIP) stored.later.push(entry);
-      next += entries.length;
-    }
-  } catch (cause) {
-    if (!isDamage(cause)) throw cause;
-    stored.damage ??= cause;
-    for (; next <= lastIndex && !stored.hidesMembership; next++) {
-      stored.hidesMembership = (await entryLog.kind(groupId, next)) === EntryKind.MEMBERSHIP;
-    }
-  }
+  const unapplied = await readMemberships(entryLog, groupId, applied.index + 1, lastIndex);
+  stored.later = unapplied.later;
+  stored.hidesMembership = unapplied.hidesMembership;
+  stored.damage ??= unapplied.damage;
   if (membershipValue !== undefined) stored.base = decodeMembershipRow(membershipValue);
   else if (
     applied.index > 0 ||
@@ -125,8 +108,39 @@ export async function readStoredGroup(storage: NodeStorage, groupId: number): Pr
   return stored;
 }
 
-function isDamage(cause: unknown): cause is SluiceError {
-  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
+/**
+ * Up to the first entry that cannot be read. A read that fails may have read those before it: they are read once more, one
+ * by one.
+ */
+async function readMemberships(
+  entryLog: EntryLog,
+  groupId: number,
+  first: number,
+  last: number,
+): Promise<Pick<StoredGroup, 'later' | 'damage' | 'hidesMembership'>> {
+  const later: Entry[] = [];
+  let bytesMax = READ_BYTES;
+  for (let next = first; next <= last; ) {
+    const read = await entryLog.read(groupId, next, last, bytesMax).catch(damageOnly);
+    if (Array.isArray(read)) {
+      for (const entry of read) if (entry.kind === EntryKind.MEMBERSHIP) later.push(entry);
+      next += read.length;
+    } else if (bytesMax > 1) bytesMax = 1;
+    else return { later, damage: read, hidesMembership: await hasMembership(entryLog, groupId, next, last) };
+  }
+  return { later, damage: undefined, hidesMembership: false };
+}
+
+async function hasMembership(entryLog: EntryLog, groupId: number, first: number, last: number): Promise<boolean> {
+  for (let index = first; index <= last; index++) {
+    if ((await entryLog.kind(groupId, index)) === EntryKind.MEMBERSHIP) return true;
+  }
+  return false;
+}
+
+function damageOnly(cause: unknown): SluiceError {
+  if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED') return cause;
+  throw cause;
 }
 
 /**
