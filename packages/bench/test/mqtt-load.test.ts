@@ -77,6 +77,7 @@ test('what a message costs is measured over more and more, beginning with the fi
     name: 'flat',
     title: '',
     steps,
+    perSecond: 0,
     warmUpMessages: 50,
     warmUpMs: 100,
     measureMs: 300,

@@ -24,7 +24,7 @@ export async function measureFlat(
   run: number,
   say: (text: string) => void,
 ): Promise<FlowResult | undefined> {
-  const { warmUpMs, warmUpMessages, measureMs } = workload;
+  const { perSecond, warmUpMs, warmUpMessages, measureMs } = workload;
   const figures: Figures = {};
   const sequences: SequenceVerdict = { lost: 0, duplicated: 0, outOfOrder: 0, foreign: 0 };
   const notes: string[] = [];
@@ -34,7 +34,10 @@ export async function measureFlat(
     const { flow, label } = step;
     const channel = await peer.open(needOf(flow, `${workload.name}-${run}-${i}`));
     if (channel === undefined) return undefined;
-    const fleet = step.backlog === 0 ? await started(step, channel, run) : await behind(step, channel, run, say);
+    const fleet =
+      step.backlog === 0
+        ? await started(step, channel, { run, perSecond })
+        : await behind(step, channel, { run, perSecond }, say);
     const result = await measureFleet({ flow, warmUpMs, warmUpMessages, measureMs }, peer, fleet, DRAIN_MS_MAX);
     if (i === 0) continue;
     const { cpuUs, rate } = result.figures;
@@ -48,8 +51,13 @@ export async function measureFlat(
   return { figures, sequences, shares: [], notes };
 }
 
-function started({ flow }: FlatStep, channel: Channel, run: number): Promise<LoadFleet> {
-  const plan = publishersOf(flow, channel, { run, perSecond: 0, messagesMax: 0 });
+interface Run {
+  run: number;
+  perSecond: number;
+}
+
+function started({ flow }: FlatStep, channel: Channel, { run, perSecond }: Run): Promise<LoadFleet> {
+  const plan = publishersOf(flow, channel, { run, perSecond, messagesMax: 0 });
   return LoadFleet.start(plan, consumersOf(flow, channel, run));
 }
 
@@ -57,7 +65,7 @@ function started({ flow }: FlatStep, channel: Channel, run: number): Promise<Loa
 async function behind(
   { flow, backlog }: FlatStep,
   channel: Channel,
-  run: number,
+  { run, perSecond }: Run,
   say: (text: string) => void,
 ): Promise<LoadFleet> {
   const plan = publishersOf({ ...flow, backlogMax: 0 }, channel, { run, perSecond: 0, messagesMax: 0 });
@@ -69,7 +77,7 @@ async function behind(
     const { acknowledged } = await fleet.drained(1, STILL_MS);
     say(`${acknowledged} lie in the queue`);
     await fleet.consume(consumersOf(flow, channel, run));
-    fleet.change(0, acknowledged + flow.backlogMax);
+    fleet.change(perSecond / flow.publishers, acknowledged + flow.backlogMax);
     return fleet;
   } catch (error) {
     await fleet.end();

@@ -45,6 +45,8 @@ export interface FlatWorkload extends WorkloadBase {
   readonly kind: 'flat';
   /** The first is what the others are compared with. */
   readonly steps: readonly FlatStep[];
+  /** Of all publishers of a step; 0: as fast as the windows allow. */
+  readonly perSecond: number;
   /** Of each step; both must be over. */
   readonly warmUpMessages: number;
   readonly warmUpMs: number;

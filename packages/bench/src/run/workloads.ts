@@ -16,6 +16,8 @@ const IMAGE_BYTES = 256 * 1024;
 const IMAGES_WARM_UP_MESSAGES = 1_500;
 /** Nearly each has turns and frames of its own, which no flow at full speed runs through as often. */
 const LATENCY_WARM_UP_MESSAGES = { full: 20_000, quick: 6_000 } as const;
+/** A rate that every broker here keeps with cores to spare. */
+const PACED_PER_SECOND = 2_000;
 
 const TASK_QUEUE: Flow = {
   channel: 'queue',
@@ -119,7 +121,7 @@ export function allWorkloads(): Workload[] {
       FULL,
     ),
     ...[1, 10, 100].flatMap((consumers) => [fanOut(consumers, 0, FULL), fanOut(consumers, 1, FULL)]),
-    ...flats(5_000_000, 10_000, FULL),
+    ...flats(5_000_000, 10_000, FULL, LATENCY_WARM_UP_MESSAGES.full),
     start,
     idle,
     backlog,
@@ -141,7 +143,9 @@ export function shortened(workload: Workload): Workload {
     case 'flow':
       return quickWorkloads().find(({ name }) => name === workload.name) ?? { ...workload, ...QUICK };
     case 'flat':
-      return flats(200_000, 1_000, QUICK).find(({ name }) => name === workload.name) as FlatWorkload;
+      return flats(200_000, 1_000, QUICK, LATENCY_WARM_UP_MESSAGES.quick).find(
+        ({ name }) => name === workload.name,
+      ) as FlatWorkload;
     case 'backlog':
       return { ...workload, messages: 200_000, title: workload.title.replace('5,000,000', '200,000') };
     case 'surge':
@@ -169,22 +173,35 @@ function imagesOf(durations: Durations): FlowParts {
 
 function latency(length: keyof typeof LATENCY_WARM_UP_MESSAGES, durations: Durations): FlowWorkload {
   const title = 'task queue at 2,000 msg/s, 2 publishers, 2 consumers, 256 B: latency';
-  const workload = flowOf('latency', title, { publishers: 2, consumers: 2 }, 2_000, durations);
+  const workload = flowOf('latency', title, { publishers: 2, consumers: 2 }, PACED_PER_SECOND, durations);
   return { ...workload, warmUpMessages: LATENCY_WARM_UP_MESSAGES[length] };
 }
 
 /** Of code that every message runs through. */
 const FLAT_WARM_UP_MESSAGES = 100_000;
 
-/** What a message costs must not grow with how much of anything there is. */
-function flats(backlog: number, queues: number, durations: Durations): FlatWorkload[] {
+/**
+ * What a message costs must not grow with how much of anything there is.
+ *
+ * At full speed the first step shares its turns, frames and writes among hundreds of messages, which over many queues or
+ * consumers nothing can: that says what the worst case costs. At a rate all steps have turns of the same size.
+ */
+function flats(backlog: number, queues: number, durations: Durations, pacedWarmUpMessages: number): FlatWorkload[] {
   const flat = (name: string, title: string, steps: readonly FlatStep[]): FlatWorkload => ({
     kind: 'flat',
     name,
     title: `${title}; 256 B, 4 publishers, windows of 256`,
     steps,
+    perSecond: 0,
     warmUpMessages: FLAT_WARM_UP_MESSAGES,
     ...durations,
+  });
+  const paced = (workload: FlatWorkload): FlatWorkload => ({
+    ...workload,
+    name: `${workload.name}-paced`,
+    title: `${PACED_PER_SECOND.toLocaleString('en')} msg/s: ${workload.title}`,
+    perSecond: PACED_PER_SECOND,
+    warmUpMessages: pacedWarmUpMessages,
   });
   const step = (label: string, flow: Partial<Flow>, lies = 0): FlatStep => ({
     label,
@@ -192,19 +209,23 @@ function flats(backlog: number, queues: number, durations: Durations): FlatWorkl
     backlog: lies,
   });
   const [most, many] = [backlog, queues].map((count) => count.toLocaleString('en')) as [string, string];
+  const overQueues = flat('flat-queues', `messages over 1, 100 and ${many} queues in turn, 4 consumers`, [
+    step('1 queue', {}),
+    step('100 queues', { channel: 'queues', keys: 100 }),
+    step(`${many} queues`, { channel: 'queues', keys: queues }),
+  ]);
+  const overConsumers = flat('flat-consumers', 'one queue with 1 consumer and with 1,000', [
+    step('1 consumer', { consumers: 1 }),
+    step('1,000 consumers', { consumers: 1_000 }),
+  ]);
   return [
-    flat('flat-queues', `messages over 1, 100 and ${many} queues in turn, 4 consumers`, [
-      step('1 queue', {}),
-      step('100 queues', { channel: 'queues', keys: 100 }),
-      step(`${many} queues`, { channel: 'queues', keys: queues }),
-    ]),
+    overQueues,
+    paced(overQueues),
     flat('flat-backlog', `a queue that is empty, and one with ${most} messages before every new one, 4 consumers`, [
       step('empty', {}),
       step(`${most} behind`, {}, backlog),
     ]),
-    flat('flat-consumers', 'one queue with 1 consumer and with 1,000', [
-      step('1 consumer', { consumers: 1 }),
-      step('1,000 consumers', { consumers: 1_000 }),
-    ]),
+    overConsumers,
+    paced(overConsumers),
   ];
 }
