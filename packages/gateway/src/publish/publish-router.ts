@@ -6,8 +6,8 @@ import type { Topology } from '@sluice/meta/topology';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { RecordExchange, RecordProperties, RecordTarget } from '@sluice/queue/record/record';
-import { recordBytesMin } from '@sluice/queue/record/record-format';
+import type { RecordExchange, RecordInput, RecordProperties, RecordTarget } from '@sluice/queue/record/record';
+import { isRecordLarger } from '@sluice/queue/record/record-size';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { partitionOfTopic } from '@sluice/store-client/topic-partition';
@@ -89,18 +89,12 @@ export class PublishRouter implements DurablePublish {
     if (isRetained) return this.#publishToMany(queues, streams, packet, publisher, pending, true, nowMs, exchange);
     if (queues.length === 0 && streams.length === 0) return false;
     const only = queues.length === 1 && streams.length === 0 ? (queues[0] as QueueDefinition) : undefined;
-    if (only !== undefined && !only.isLastValue && !wouldEmpty(only, packet, publisher)) {
+    if (only !== undefined && !only.isLastValue) {
       const targets = [{ queueId: only.queueId, key: undefined }];
-      this.#add(
-        partitionForPublisher(only, publisher.clientId),
-        targets,
-        packet,
-        publisher,
-        nowMs,
-        new Completion(pending, 1, this.#refused),
-        exchange,
-        packet.ownsBuffer,
-      );
+      const record = recordOf(targets, packet, publisher, nowMs, exchange, packet.ownsBuffer);
+      const completion = new Completion(pending, 1, this.#refused);
+      if (wouldEmpty(only, record)) completion.recordFailed('queue-full');
+      else this.#producer.add(partitionForPublisher(only, publisher.clientId), record, completion);
       return true;
     }
     return this.#publishToMany(queues, streams, packet, publisher, pending, false, nowMs, exchange);
@@ -117,12 +111,7 @@ export class PublishRouter implements DurablePublish {
     exchange: RecordExchange | undefined,
   ): boolean {
     const byPartition = new Map<number, RecordTarget[]>();
-    let isRefused = false;
     for (const queue of queues) {
-      if (wouldEmpty(queue, packet, publisher)) {
-        isRefused = true;
-        continue;
-      }
       let key: Uint8Array | undefined;
       if (queue.isLastValue) {
         const outcome = this.#keys.keyFor(queue, packet, publisher, nowMs);
@@ -143,42 +132,16 @@ export class PublishRouter implements DurablePublish {
     for (const { partition, streamId } of streams) {
       addTarget(byPartition, partition, { queueId: streamId, key: undefined });
     }
-    if (byPartition.size === 0 && !isRefused) return false;
-    const completion = new Completion(pending, byPartition.size + (isRefused ? 1 : 0), this.#refused);
-    if (isRefused) completion.recordFailed('queue-full');
+    if (byPartition.size === 0) return false;
+    const completion = new Completion(pending, byPartition.size, this.#refused);
     const ownsBuffer = byPartition.size === 1 ? packet.ownsBuffer : undefined;
     for (const [partition, targets] of byPartition) {
-      this.#add(partition, targets, packet, publisher, nowMs, completion, exchange, ownsBuffer);
+      const record = recordOf(targets, packet, publisher, nowMs, exchange, ownsBuffer);
+      if (leaveOut(queues, record)) completion.recordFailed('queue-full');
+      if (record.targets.length === 0) continue;
+      this.#producer.add(partition, record, completion);
     }
     return true;
-  }
-
-  #add(
-    partition: number,
-    targets: readonly RecordTarget[],
-    packet: PublishPacket,
-    publisher: Publisher,
-    nowMs: number,
-    completion: Completion,
-    exchange: RecordExchange | undefined,
-    /** Only where the message is for one partition: two cannot both have its buffer. */
-    ownsBuffer: true | undefined,
-  ): void {
-    const expiryS = packet.properties?.messageExpiryIntervalS;
-    const record = {
-      targets,
-      topic: packet.topic,
-      payload: packet.payload,
-      ownsBuffer,
-      qos: packet.qos,
-      retain: packet.retain,
-      publisher: publisher.clientId,
-      publishedAtMs: nowMs,
-      expiresAtMs: expiryS === undefined ? 0 : nowMs + expiryS * 1000,
-      properties: travelling(packet),
-      exchange,
-    };
-    this.#producer.add(partition, record, completion);
   }
 
   #keyFailed(queue: QueueDefinition, reason: string): void {
@@ -198,14 +161,49 @@ export type RecordProducer = Pick<PartitionProducer, 'add' | 'congested' | 'onRe
 
 const NO_STREAMS: readonly StreamRoute[] = [];
 
+function recordOf(
+  targets: readonly RecordTarget[],
+  packet: PublishPacket,
+  publisher: Publisher,
+  nowMs: number,
+  exchange: RecordExchange | undefined,
+  /** Only where the message is for one partition: two cannot both have its buffer. */
+  ownsBuffer: true | undefined,
+): RecordInput {
+  const expiryS = packet.properties?.messageExpiryIntervalS;
+  return {
+    targets,
+    topic: packet.topic,
+    payload: packet.payload,
+    ownsBuffer,
+    qos: packet.qos,
+    retain: packet.retain,
+    publisher: publisher.clientId,
+    publishedAtMs: nowMs,
+    expiresAtMs: expiryS === undefined ? 0 : nowMs + expiryS * 1000,
+    properties: travelling(packet),
+    exchange,
+  };
+}
+
 /**
  * Larger than all that a queue may hold, which drops its oldest to make room: it would drop everything, and the message as
- * well, which was acknowledged. Where the queue refuses instead it does so itself, by the exact size.
+ * well, which was acknowledged. Where the queue refuses instead it does so itself.
  */
-function wouldEmpty({ limits }: QueueDefinition, { topic, payload }: PublishPacket, { clientId }: Publisher): boolean {
+function wouldEmpty({ limits }: QueueDefinition, record: RecordInput): boolean {
   const { bytesMax, overflow } = limits;
-  if (bytesMax === null || overflow !== 'drop_oldest') return false;
-  return recordBytesMin(clientId, topic, payload.length) > bytesMax;
+  return bytesMax !== null && overflow === 'drop_oldest' && isRecordLarger(record, bytesMax);
+}
+
+/** Takes those queues off the record that it would empty; false when there is none. */
+function leaveOut(queues: readonly QueueDefinition[], record: RecordInput): boolean {
+  const before = record.targets.length;
+  for (const queue of queues) if (wouldEmpty(queue, record)) record.targets = without(record.targets, queue.queueId);
+  return record.targets.length < before;
+}
+
+function without(targets: readonly RecordTarget[], queueId: number): readonly RecordTarget[] {
+  return targets.filter((target) => target.queueId !== queueId);
 }
 
 function addTarget(byPartition: Map<number, RecordTarget[]>, partition: number, target: RecordTarget): void {

@@ -9,6 +9,7 @@ import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import { PUBACK_REASON_CODES } from '@sluice/mqtt/codec/reason-code-table';
 import type { RecordInput } from '@sluice/queue/record/record';
+import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { RecordCompletion, RecordFailure } from '@sluice/store-client/partition-lane';
 import type { PartitionProducer } from '@sluice/store-client/partition-producer';
 import { PLAIN_QUEUE } from '../../../../test/harness/plain-queue.ts';
@@ -49,7 +50,13 @@ beforeEach(() => {
 });
 
 function define(...queues: Partial<QueueDefinition>[]): void {
-  const all = queues.map((over, i) => ({ ...PLAIN_QUEUE, queueId: i + 1, name: `q${i + 1}`, ...over }));
+  const all = queues.map((over, i) => ({
+    ...PLAIN_QUEUE,
+    queueId: i + 1,
+    name: `q${i + 1}`,
+    version: topology.epoch + 1,
+    ...over,
+  }));
   topology.reset({
     epoch: topology.epoch + 1,
     clusterId: 'c',
@@ -80,6 +87,14 @@ function publish(over: Partial<PublishPacket> = {}, clientId = 'p'): { durable: 
 
 const targets = (): unknown[] =>
   added.map(({ partition, record }) => [partition, record.targets.map(({ queueId }) => queueId)]);
+
+/** Of a record, as its batch has it. */
+function encodedBytes(record: RecordInput): number {
+  const builder = new RecordBatchBuilder();
+  const before = builder.sizeBytes;
+  builder.add(record);
+  return builder.sizeBytes - before;
+}
 
 describe('a message', () => {
   test('gives its buffer away where it is for one partition, and to none of several', () => {
@@ -127,6 +142,44 @@ describe('a message', () => {
     ]);
     for (const { completion } of added) completion.recordStored();
     expect(said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
+  });
+
+  test('is refused by its exact size with all that is around the payload, and kept where it just fits', () => {
+    const packet = {
+      payload: Buffer.alloc(10),
+      properties: { userProperties: ['näme', 'v'.repeat(900)], messageExpiryIntervalS: 60 },
+    };
+    const limits = { countMax: null, overflow: 'drop_oldest' } as const;
+    define({}, { partitions: [2], isLastValue: true, keyExpression: 'message.topic' });
+    publish(packet);
+    const sizes = added.map(({ record }) => encodedBytes(record));
+    const bounded = (lessBytes: number): void =>
+      define(
+        { limits: { ...limits, bytesMax: (sizes[0] as number) - lessBytes } },
+        {
+          partitions: [2],
+          isLastValue: true,
+          keyExpression: 'message.topic',
+          limits: { ...limits, bytesMax: (sizes[1] as number) - lessBytes },
+        },
+      );
+    added = [];
+    bounded(1);
+    expect(publish(packet)).toEqual({ durable: true, said: [ReasonCode.QUOTA_EXCEEDED] });
+    expect(added).toEqual([]);
+    bounded(0);
+    expect(publish(packet)).toEqual({ durable: true, said: [] });
+    expect(added.map(({ record }) => encodedBytes(record))).toEqual(sizes);
+  });
+
+  test('shared by queues of a partition is left out of one that it would empty, and no other', () => {
+    define({}, {});
+    publish();
+    const bytesMax = encodedBytes((added[0] as Added).record) - 1;
+    added = [];
+    define({ limits: { countMax: null, bytesMax, overflow: 'drop_oldest' } }, {});
+    expect(publish().said).toEqual([ReasonCode.QUOTA_EXCEEDED]);
+    expect(targets()).toEqual([[1, [2]]]);
   });
 
   test('that one queue refuses is refused once, whatever the others say and in whatever order', () => {

@@ -19,7 +19,8 @@ import {
   RECORD_RETAIN,
   TEXT_BYTES_MAX,
 } from './record-format.ts';
-import { propertiesBytesMax, writeProperties, writeText16 } from './record-properties.ts';
+import { propertiesBytes, writeProperties, writeText16 } from './record-properties.ts';
+import { textBytesMax } from './record-size.ts';
 
 /** Small batches share a slab, one behind the other: no allocation and no zeroing a batch. */
 const SLAB_BYTES = 64 * 1024;
@@ -198,7 +199,7 @@ function checkedHeadBytesMax(record: RecordInput, targets: readonly RecordTarget
     throw invalid(`exchange ${exchange.number} with those below ${exchange.floor} over`);
   }
   let bytes = 4 + 1 + 8 + 8 + (exchange === undefined ? 0 : 16) + varintBytes(targets.length);
-  bytes += 4 + (record.publisher.length + record.topic.length) * 3;
+  bytes += 4 + textBytesMax(record.publisher) + textBytesMax(record.topic);
   let before = 0;
   for (let i = 0; i < targets.length; i++) {
     const { queueId, key } = targets[i] as RecordTarget;
@@ -211,7 +212,7 @@ function checkedHeadBytesMax(record: RecordInput, targets: readonly RecordTarget
   }
   if (record.properties !== undefined) {
     checkProperties(record.properties);
-    bytes += 4 + propertiesBytesMax(record.properties);
+    bytes += 4 + propertiesBytes(record.properties, textBytesMax);
   }
   const recordBytes = bytes + record.payload.length;
   if (recordBytes > 0x7fff_ffff) throw invalid(`${recordBytes} bytes do not fit a batch`);
@@ -231,7 +232,7 @@ function checkProperties(properties: RecordProperties): void {
 }
 
 function checkText(text: string, what: string): void {
-  if (text.length * 3 > TEXT_BYTES_MAX && Buffer.byteLength(text) > TEXT_BYTES_MAX) {
+  if (textBytesMax(text) > TEXT_BYTES_MAX && Buffer.byteLength(text) > TEXT_BYTES_MAX) {
     throw invalid(`${what} is longer than ${TEXT_BYTES_MAX} bytes`);
   }
 }

@@ -48,14 +48,6 @@ export const TEXT_BYTES_MAX = 0xffff;
 /** A key may be a topic. */
 export const KEY_BYTES_MAX = 0xffff;
 
-/** What is around a payload in any record at least: length, flags, time, one target, the lengths of two texts. */
-const RECORD_AROUND_BYTES_MIN = 4 + 1 + 8 + 3 + 4;
-
-/** No encoding of such a record is smaller, whatever its targets and properties. */
-export function recordBytesMin(publisher: string, topic: string, payloadBytes: number): number {
-  return RECORD_AROUND_BYTES_MIN + publisher.length + topic.length + payloadBytes;
-}
-
 export function batchMalformed(message: string): SluiceError {
   return new SluiceError('RECORD_BATCH_MALFORMED', message, {
     hint: 'the sender encodes record batches differently: check that both nodes run compatible releases',

@@ -10,15 +10,15 @@ const CORRELATION_DATA = 0x10;
 const USER_PROPERTIES = 0x20;
 const KNOWN = 0x3f;
 
-/** An upper bound of what `writeProperties` needs: a UTF-16 unit takes at most three bytes of UTF-8. */
-export function propertiesBytesMax(properties: RecordProperties): number {
+/** What `writeProperties` needs, where texts need what `textBytes` says. */
+export function propertiesBytes(properties: RecordProperties, textBytes: (text: string) => number): number {
   let bytes = 1;
-  if (properties.contentType !== undefined) bytes += 2 + properties.contentType.length * 3;
-  if (properties.responseTopic !== undefined) bytes += 2 + properties.responseTopic.length * 3;
+  if (properties.contentType !== undefined) bytes += 2 + textBytes(properties.contentType);
+  if (properties.responseTopic !== undefined) bytes += 2 + textBytes(properties.responseTopic);
   if (properties.correlationData !== undefined) bytes += 2 + properties.correlationData.length;
   if (properties.userProperties !== undefined) {
     bytes += 2;
-    for (const text of properties.userProperties) bytes += 2 + text.length * 3;
+    for (const text of properties.userProperties) bytes += 2 + textBytes(text);
   }
   return bytes;
 }
