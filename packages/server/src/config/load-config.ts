@@ -125,6 +125,9 @@ function checkTls(written: WrittenConfig, settings: Layer): ConfigProblem[] {
   return problems;
 }
 
+/** What a stored message has beside its packet: a client id and a key, each as long as MQTT lets it be. */
+const AROUND_PACKET_BYTES = 2 * 64 * 1024;
+
 function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] {
   const packet = toBytes(written.mqtt.maximumPacketSize);
   const problems: ConfigProblem[] = [];
@@ -137,6 +140,16 @@ function checkBuffers(written: WrittenConfig, settings: Layer): ConfigProblem[] 
       key,
       origin: settings.get(key)?.origin ?? '',
       message: `= ${formatSize(bytes)} is smaller than mqtt.maximumPacketSize (${formatSize(packet)}): one such packet would not fit`,
+      hint: `Raise ${key} or lower mqtt.maximumPacketSize`,
+    });
+  }
+  const stream = toBytes(written.sessions.streamMaxSize);
+  if (stream < packet + AROUND_PACKET_BYTES) {
+    const key = 'sessions.streamMaxSize';
+    problems.push({
+      key,
+      origin: settings.get(key)?.origin ?? '',
+      message: `= ${formatSize(stream)} does not exceed mqtt.maximumPacketSize (${formatSize(packet)}) by ${formatSize(AROUND_PACKET_BYTES)} for what is kept with a message: one such packet would drop all that waits for the sessions, itself included`,
       hint: `Raise ${key} or lower mqtt.maximumPacketSize`,
     });
   }

@@ -17,7 +17,8 @@ export const sessions = {
     why: 'A client that never comes back must not fill the disk; a message a second lasts for a day.',
   }),
   streamMaxSize: size({
-    about: 'Likewise in bytes.',
+    about:
+      'Likewise in bytes; at least mqtt.maximumPacketSize and 128 KB, or one message would drop all others and itself.',
     default: '256MB',
     min: MEGABYTE,
     max: 1024 * GIGABYTE,

@@ -303,8 +303,18 @@ describe('settings that must fit together', () => {
       { flags: { set: ['queues.publishBuffer=1MB'] } },
       'queues.publishBuffer = 1MB is smaller than mqtt.maximumPacketSize (10MB)',
     ],
+    [
+      'stream of sessions below packet',
+      { flags: { set: ['sessions.streamMaxSize=10MB'] } },
+      'sessions.streamMaxSize = 10MB does not exceed mqtt.maximumPacketSize (10MB) by 128KB for what is kept with a message: one such packet would drop all that waits for the sessions, itself included (flag --set sessions.streamMaxSize). Raise sessions.streamMaxSize or lower mqtt.maximumPacketSize',
+    ],
   ])('%s', (_name, given, text) => {
     expect(problemsOf(given).join('\n')).toContain(text);
+  });
+
+  it('takes a stream of sessions that has room for one packet', () => {
+    const { config } = loaded({ flags: { set: ['sessions.streamMaxSize=2MB', 'mqtt.maximumPacketSize=1MB'] } });
+    expect(config.sessions.streamLimits.bytesMax).toBe(2 * 1024 * 1024);
   });
 
   it('lets the system choose several ports', () => {
