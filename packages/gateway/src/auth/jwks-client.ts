@@ -5,8 +5,9 @@ import type { JwtKeySource } from './jwt-method.ts';
 
 /**
  * Keys that an issuer publishes. They are fetched at the start, again every `refreshMs`, and when a token names one that is
- * not there, then at most every ten seconds: names of keys are whatever a stranger writes into a token. Keys that were had
- * stay in force while the issuer does not answer; before the first nobody is let in.
+ * not there, or none that is there has signed it, then at most every ten seconds: names of keys and signatures are whatever
+ * a stranger writes into a token. Keys that were had stay in force while the issuer does not answer; before the first nobody
+ * is let in.
  */
 export class JwksClient implements JwtKeySource {
   keys: readonly JwtKey[] | undefined = undefined;

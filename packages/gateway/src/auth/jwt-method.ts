@@ -18,7 +18,7 @@ export interface JwtRules {
 export interface JwtKeySource {
   /** Undefined: they could not be had yet. */
   readonly keys: readonly JwtKey[] | undefined;
-  /** A token names a key that is not there: there may be new ones. */
+  /** A token names a key that is not there, or none that is there has signed it: there may be new ones. */
   wanted(): void;
 }
 
@@ -51,7 +51,8 @@ export class JwtMethod implements AuthenticationMethod {
     const verified = await verifyToken(token, keys, this.#clock.nowMs(), leewayMs);
     if (!verified.ok) {
       if (verified.why === 'not-a-token') return 'unknown';
-      if (verified.why === 'no-key') this.#source.wanted();
+      // A token need not name its key: that none of those at hand has signed it is all that tells of a new one.
+      if (verified.why === 'no-key' || verified.why === 'signature') this.#source.wanted();
       return this.#refused(clientId, verified.why);
     }
     const wrong = this.#wrongClaim(verified.claims, request);

@@ -175,6 +175,16 @@ describe('in CONNECT', () => {
     expect(await decide({}, es256({ sub: 'ann' }))).toEqual(REFUSED);
     expect(wanted).toBe(1);
   });
+
+  test('neither named nor signed by a key that is known it asks for new ones, and with a known one or a wrong time it does not', async () => {
+    wanted = 0;
+    expect(await decide({}, hs256({ sub: 'ann' }, {}, randomBytes(64)))).toEqual(REFUSED);
+    expect(wanted).toBe(1);
+    expect(await decide({}, hs256({ sub: 'ann', exp: NOW_S - 1 }))).toEqual(REFUSED);
+    expect(await decide({}, hs256({ sub: 'ann' }, { crit: ['exp'] }))).toEqual(REFUSED);
+    expect(await decide({}, hs256({ sub: 'ann' }))).toMatchObject({ reasonCode: 0 });
+    expect(wanted).toBe(1);
+  });
 });
 
 test('B39: published keys: nobody before the first, the old ones while the issuer fails, new ones at most every ten seconds', async () => {

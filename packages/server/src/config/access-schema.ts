@@ -70,7 +70,7 @@ export const jwt = {
   }),
   refresh: duration({
     about:
-      'How often jwksUrl is asked for its keys; a token with a key that is not known asks earlier, at most every ten seconds.',
+      'How often jwksUrl is asked for its keys; a token that no known key has signed asks earlier, at most every ten seconds.',
     default: '5m',
     min: 10 * SECOND_MS,
     max: 24 * HOUR_MS,
