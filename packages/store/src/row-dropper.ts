@@ -86,15 +86,28 @@ export class RowDropper {
     void this.#once(queueId, 'overflow', async () => {
       const leadership = this.#leadership;
       while (this.#isOf(leadership)) {
-        const queue = this.#partition.queues.queue(queueId);
-        if (queue === undefined || !queue.isOverLimit) return;
-        const excess = excessOf(queue);
-        const cut: Cut = (row) => cutFor(row, excess);
-        const dropped = await this.#step({ queueId, reason: 'overflow', cut, leadership }, queue.head);
-        if (dropped === undefined) return;
-        if (isStream(queueId)) this.#events.streamOverflowed(dropped.count);
+        const head = this.#overLimit(queueId)?.head;
+        if (head === undefined) return;
+        let excess: Excess | undefined;
+        let isWithin = false;
+        // Asked when the step has its turn and its rows: what was settled while it waited is not dropped as well.
+        const cut: Cut = (row) => {
+          const queue = this.#overLimit(queueId);
+          isWithin = queue === undefined;
+          if (queue === undefined) return undefined;
+          excess ??= excessOf(queue);
+          return cutFor(row, excess);
+        };
+        const dropped = await this.#step({ queueId, reason: 'overflow', cut, leadership }, head);
+        if (dropped !== undefined && isStream(queueId)) this.#events.streamOverflowed(dropped.count);
+        if (dropped === undefined && !isWithin) return;
       }
     });
+  }
+
+  #overLimit(queueId: number): Readonly<QueueState> | undefined {
+    const queue = this.#partition.queues.queue(queueId);
+    return queue?.isOverLimit === true ? queue : undefined;
   }
 
   /** What every session of a stream has received. */

@@ -182,6 +182,36 @@ test('one walk a queue and reason at a time', async () => {
   expect([...partition.rows]).toEqual([6, 7, 8, 9]);
 });
 
+describe('what is settled while a trim waits', () => {
+  test('for its rows is not dropped as well', async () => {
+    partition.countMax = 7;
+    const release = hold();
+    dropper.trim(1);
+    await rest(1);
+    partition.rows.delete(8);
+    release();
+    await rest();
+    expect([...partition.rows]).toEqual([2, 3, 4, 5, 6, 7, 9]);
+  });
+
+  test('for its turn, neither: when nothing is too much any more, nothing is dropped', async () => {
+    partition.countMax = 7;
+    const release = hold();
+    for (let queueId = 2; queueId <= 1 + RowDropper.STEPS_MAX; queueId++) void dropper.expire(queueId, 0);
+    dropper.trim(1);
+    await rest(1);
+    partition.rows.delete(8);
+    partition.rows.delete(9);
+    release();
+    await rest();
+    expect([...partition.rows]).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    partition.rows.add(10);
+    dropper.trim(1);
+    await rest();
+    expect([...partition.rows]).toEqual([2, 3, 4, 5, 6, 7, 10]);
+  });
+});
+
 test('a thousand removed queues are swept a few at a time, and all of them', async () => {
   const release = hold();
   const swept = Array.from({ length: 1_000 }, (_, i) => i + 1);
