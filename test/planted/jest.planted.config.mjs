@@ -7,5 +7,6 @@ export default {
   ...sound,
   rootDir: new URL('../..', import.meta.url).pathname,
   transform: { [pattern]: [new URL('planting-transformer.cjs', import.meta.url).pathname, options] },
-  reporters: [],
+  testSequencer: new URL('near-first-sequencer.mjs', import.meta.url).pathname,
+  reporters: [new URL('report-reporter.mjs', import.meta.url).pathname],
 };

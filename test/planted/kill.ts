@@ -37,12 +37,12 @@ export async function tryToKill(bug: PlantedBug, tests: string): Promise<Verdict
 function run(bug: PlantedBug, tests: string, report: string): Promise<number | 'too long'> {
   const jest = join(ROOT, 'node_modules/jest/bin/jest.js');
   const args = ['--disable-warning=ExperimentalWarning', '--experimental-vm-modules', jest];
-  args.push('--config', CONFIG, '--bail=1', '--silent', '--runInBand', '--forceExit');
-  args.push('--json', `--outputFile=${report}`, '--testPathPatterns', tests);
+  // With a number behind it, as `--bail=1`, jest does not take it.
+  args.push('--config', CONFIG, '--bail', '--silent', '--runInBand', '--forceExit', '--testPathPatterns', tests);
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: 'ignore',
-    env: { ...process.env, SLUICE_PLANTED: JSON.stringify(bug) },
+    env: { ...process.env, SLUICE_PLANTED: JSON.stringify(bug), SLUICE_PLANTED_REPORT: report },
   });
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -58,21 +58,18 @@ function run(bug: PlantedBug, tests: string, report: string): Promise<number | '
 }
 
 async function firstFailure(report: string): Promise<string | undefined> {
-  const { testResults, numTotalTests } = JSON.parse(await readFile(report, 'utf8')) as {
+  const { files, numTotalTests } = JSON.parse(await readFile(report, 'utf8')) as {
     numTotalTests: number;
-    testResults: {
-      message: string;
-      assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
-    }[];
+    files: { message: string; tests: { status: string; fullName: string; failureMessages: string[] }[] }[];
   };
-  for (const { assertionResults, message } of testResults) {
-    for (const { status, fullName, failureMessages } of assertionResults) {
+  for (const { tests, message } of files) {
+    for (const { status, fullName, failureMessages } of tests) {
       if (status !== 'failed') continue;
       // On a busy machine that alone says little: whoever reads it looks again.
       const isLate = failureMessages.some((text) => text.includes('Exceeded timeout'));
       return isLate ? `${fullName}, which came to no end within its time` : fullName;
     }
-    if (assertionResults.length === 0 && message !== '') throw new Error(`a test file did not load: ${message}`);
+    if (tests.length === 0 && message !== '') throw new Error(`a test file did not load: ${message}`);
   }
   if (numTotalTests === 0) throw new Error('no test ran: the pattern of the list is wrong');
   return undefined;

@@ -42,7 +42,7 @@ const BANNED: readonly BannedWord[] = [
     pattern: /\bexport default\b/g,
     message: 'named exports only',
     paths: CODE_FILES,
-    except: /\.config\.m?[jt]s$|^test\/harness\/.*-reporter\.mjs$/,
+    except: /\.config\.m?[jt]s$|^test\/.*-(reporter|sequencer)\.mjs$/,
     within: 'code',
   },
   {
