@@ -57,7 +57,7 @@ withHelm('the chart', () => {
     });
 
     it('renders what was read before', () => {
-      expect(goldenText(one)).toBe(readFileSync(goldenFile(one.name), 'utf8'));
+      expect(goldenText(one, objects)).toBe(readFileSync(goldenFile(one.name), 'utf8'));
     });
 
     it('asks for nothing that the restricted profile refuses', () => {
