@@ -9,11 +9,12 @@ import type { Partition } from './partition.ts';
  * time, and then the oldest die first: so the head is looked at, and what is dead there goes, row by row, up to the first
  * that is not.
  *
- * What stays: a message without an expiry at the head keeps the dead behind it until it is gone. What a worker holds stays
- * too: its job may be done yet.
+ * What is dead behind one that lives is looked for in another way (`expired-behind`). What a worker holds stays: its job may
+ * be done yet.
  */
 export class ExpiredHeads {
   readonly #partition: Partition;
+  readonly #lives: (queueId: number, head: IndexRow) => void;
   /** By queue id: the head that was looked at, and when it is looked at again, if it is the head still. */
   readonly #looked = new Map<number, { head: number; againMs: number }>();
 
@@ -24,8 +25,10 @@ export class ExpiredHeads {
   /** Of a row that lives by a part of it, which may be settled meanwhile. */
   static readonly AGAIN_MS = 60_000;
 
-  constructor(partition: Partition) {
+  /** `lives`: the head that was found is not dead, or not all of it, or is held. */
+  constructor(partition: Partition, lives: (queueId: number, head: IndexRow) => void) {
     this.#partition = partition;
+    this.#lives = lives;
   }
 
   /** Asked of every queue that holds something, of which most have nothing to be looked for. */
@@ -48,9 +51,12 @@ export class ExpiredHeads {
       if (deadFromMs > nowMs) {
         const againMs = isAnyMortal(first) ? Math.min(deadFromMs, nowMs + ExpiredHeads.AGAIN_MS) : deadFromMs;
         this.#looked.set(queueId, { head, againMs });
+        this.#lives(queueId, first);
         return;
       }
-      if (!(await this.#drop(queueId, first.base, nowMs))) return;
+      if (await this.#drop(queueId, first.base, nowMs)) continue;
+      this.#lives(queueId, first);
+      return;
     }
   }
 

@@ -1,11 +1,12 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
+import { ExpiredBehind } from './expired-behind.ts';
 import { ExpiredHeads } from './expired-heads.ts';
 import type { Partition } from './partition.ts';
 
 /**
- * Drops what a queue's retention period no longer covers, and heads that have expired by themselves. Looking at every
+ * Drops what a queue's retention period no longer covers, and what has expired by itself. Looking at every
  * queue's oldest row every second would read the disk for queues that have days to go; so for each queue the moment is
  * kept when its oldest record will be due. Queues without records are not looked at. Even asking a hundred thousand
  * others for that moment costs something: the more there are, the rarer it is done.
@@ -17,7 +18,7 @@ export class RetentionSweeper {
   readonly #logger: Logger;
   /** By queue id, of the partitions led here. */
   readonly #nextLookMs = new Map<Partition, Map<number, number>>();
-  readonly #heads = new Map<Partition, ExpiredHeads>();
+  readonly #expiries = new Map<Partition, Expiries>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
   /** By the last sweep. */
@@ -52,12 +53,14 @@ export class RetentionSweeper {
 
   /** A definition may have shortened a period: nothing is known any more of these queues; undefined: of none. */
   definitionsChanged(queueIds: readonly number[] | undefined): void {
-    if (queueIds === undefined) this.#heads.clear();
+    if (queueIds === undefined) this.#expiries.clear();
     for (const [partition, nextLookMs] of this.#nextLookMs) {
       if (queueIds === undefined) nextLookMs.clear();
       for (const queueId of queueIds ?? []) {
         nextLookMs.delete(queueId);
-        this.#heads.get(partition)?.forget(queueId);
+        const { heads, behind } = this.#expiries.get(partition) ?? {};
+        heads?.forget(queueId);
+        behind?.forget(queueId);
       }
     }
   }
@@ -78,7 +81,7 @@ export class RetentionSweeper {
         if (partition.leads) await this.#sweepPartition(partition);
         else {
           this.#nextLookMs.delete(partition);
-          this.#heads.delete(partition);
+          this.#expiries.delete(partition);
         }
       }
     } catch (cause) {
@@ -92,8 +95,9 @@ export class RetentionSweeper {
     const nowMs = this.#clock.nowMs();
     const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
     this.#nextLookMs.set(partition, nextLookMs);
-    const heads = this.#heads.get(partition) ?? new ExpiredHeads(partition);
-    this.#heads.set(partition, heads);
+    const expiries = this.#expiries.get(partition) ?? expiriesOf(partition);
+    this.#expiries.set(partition, expiries);
+    const { heads, behind } = expiries;
     for (const queue of partition.queues.filledQueues()) {
       if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
@@ -101,6 +105,7 @@ export class RetentionSweeper {
       const definition = this.#topology.queue(queue.queueId);
       if (definition === undefined) continue;
       if (heads.isDue(queue, nowMs)) await heads.look(queue.queueId, nowMs);
+      behind.ask(queue, nowMs);
       if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const { dataRetentionMs } = definition;
       const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - dataRetentionMs);
@@ -108,5 +113,17 @@ export class RetentionSweeper {
       if (oldestMs === undefined || this.#topology.queue(queue.queueId) !== definition) continue;
       nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + dataRetentionMs);
     }
+    await behind.turn(nowMs);
   }
+}
+
+/** What is looked for in a partition that is led here. */
+interface Expiries {
+  readonly heads: ExpiredHeads;
+  readonly behind: ExpiredBehind;
+}
+
+function expiriesOf(partition: Partition): Expiries {
+  const behind = new ExpiredBehind(partition);
+  return { heads: new ExpiredHeads(partition, (queueId, head) => behind.begin(queueId, head)), behind };
 }
