@@ -282,7 +282,7 @@ export class ApplyLoop {
     try {
       return await this.#readEntries(replica, rows);
     } catch (cause) {
-      if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_DAMAGED') throw cause;
+      if (!isDamage(cause)) throw cause;
       this.#stop(replica, replica.appliedIndex + 1, cause);
       return undefined;
     }
@@ -301,8 +301,9 @@ export class ApplyLoop {
       const recent = replica.recent.get(next);
       const entries =
         recent === undefined
-          ? await this.#entryLog.read(replica.groupId, next, replica.committedIndex, ApplyLoop.BATCH_BYTES_MAX - bytes)
+          ? await this.#readUpToDamage(replica, next, ApplyLoop.BATCH_BYTES_MAX - bytes, work.entries.length)
           : [recent];
+      if (entries.length === 0) break;
       for (const entry of entries) {
         work.entries.push(entry);
         if (entry.kind === EntryKind.NORMAL) work.commands.push(entry.data);
@@ -311,6 +312,26 @@ export class ApplyLoop {
       next += entries.length;
     }
     return work;
+  }
+
+  /** What stands before an entry that is damaged is applied: nothing when that is the next one, and others came before it. */
+  async #readUpToDamage(
+    { groupId, committedIndex }: Replica,
+    first: number,
+    bytesMax: number,
+    readBefore: number,
+  ): Promise<Entry[]> {
+    try {
+      return await this.#entryLog.read(groupId, first, committedIndex, bytesMax);
+    } catch (cause) {
+      if (!isDamage(cause)) throw cause;
+    }
+    try {
+      return await this.#entryLog.readNear(groupId, first, committedIndex, bytesMax);
+    } catch (cause) {
+      if (!isDamage(cause) || readBefore === 0) throw cause;
+      return [];
+    }
   }
 
   async #fetchRows(works: readonly Work[], rows: RowBatch): Promise<void> {
@@ -442,6 +463,10 @@ function isAtRest(replica: Replica): boolean {
   return (
     stopped !== undefined || removed || installing !== undefined || installed !== undefined || impaired !== undefined
   );
+}
+
+function isDamage(cause: unknown): cause is SluiceError {
+  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
 
 function isFull(cause: unknown): boolean {

@@ -108,10 +108,30 @@ test('an entry that is damaged and still to be applied stops its group, and no o
   bytes[at] = 1;
   await writeFile(path, bytes);
   await node.start(2, { segmentBytes });
+  await until(() => node.host.stoppedGroups().length > 0, 'a group meets the damage');
   const stopped = node.host.stoppedGroups();
   expect(stopped.map(({ groupId }) => groupId)).toEqual([1]);
   expect(stopped[0]?.cause.message).toContain(`${path} is damaged at byte`);
   expect((await node.propose(2, add(1, 0))).value).toBe(20);
+  await node.stop();
+});
+
+test('what stands before an entry that is damaged is applied, and nothing from it on', async () => {
+  const segmentBytes = 64 * 1024;
+  await node.start(1, { segmentBytes });
+  for (let i = 0; i < 40; i++) await node.propose(1, add(i === 7 ? 7 : 1, 1, 4_000));
+  const [segment] = node.storage.entryLog.sealedSegments();
+  await node.stop();
+  await rm(join(node.directory, 'state'), { recursive: true });
+  const path = join(node.directory, 'log', `${String(segment?.segmentId).padStart(16, '0')}.log`);
+  const bytes = await readFile(path);
+  const at = bytes.indexOf(Buffer.from(add(7, 1, 4_000))) + 2_000;
+  bytes[at] = 1;
+  await writeFile(path, bytes);
+  await node.start(1, { segmentBytes });
+  await until(() => node.host.stoppedGroups().length === 1, 'the group meets the damage');
+  expect(node.host.stoppedGroups()[0]?.cause.message).toContain(`${path} is damaged at byte`);
+  expect(node.machines.get(1)?.total).toBe(7);
   await node.stop();
 });
 
