@@ -86,6 +86,18 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
         '',
       ),
       bug(
+        'store/src/session/partition-sessions',
+        'sessions are given more although their gateway takes nothing',
+        ' || sink.isHeld(),',
+        ',',
+      ),
+      bug(
+        'store/src/session/partition-sessions',
+        'of the sessions of a gateway that takes again the same are always the first',
+        'a.served - b.served',
+        '0',
+      ),
+      bug(
         'store/src/service/consume-service',
         'a window that is asked for lifts the bound of its gateway',
         'this.#gateway.isHeld ? 0 : Math.max(0, this.window)',

@@ -34,6 +34,7 @@ import { RetentionSweeper } from './retention-sweeper.ts';
 import { AdminService } from './service/admin-service.ts';
 import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
+import { DeliveryBound } from './service/delivery-bound.ts';
 import { RetainedService } from './service/retained-service.ts';
 import { SessionService, type StreamLimits } from './service/session-service.ts';
 import type { WillStep } from './session/partition-wills.ts';
@@ -117,7 +118,7 @@ export class Store {
       onMoved: () => this.#moved(),
     });
     const { partitions } = this.#partitions;
-    const { retained } = options;
+    const { retained, streamLimits: limits = DEFAULT_STREAM_LIMITS } = options;
     this.#configurator = new QueueConfigurator({ partitions, topology, retained, logger });
     this.#sweeper = new RetentionSweeper({ partitions, topology, clock, logger });
     const records = this.#records;
@@ -139,10 +140,10 @@ export class Store {
       logger,
       metrics,
     });
-    this.#consume = new ConsumeService(partitions, () => this.#gateways(), { clock, metrics, logger });
+    const bound = new DeliveryBound({ metrics, logger });
+    this.#consume = new ConsumeService(partitions, () => this.#gateways(), { clock, bound });
     this.#sessionMetrics = new SessionMetrics(metrics, partitions);
-    const { streamLimits: limits = DEFAULT_STREAM_LIMITS } = options;
-    this.#sessions = new SessionService({ partitions, gateways: () => this.#gateways(), clock, limits });
+    this.#sessions = new SessionService({ partitions, gateways: () => this.#gateways(), clock, limits, bound });
     const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
     const { lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } = options;
     this.figures = new QueueGatherer({ partitions, topology, clock, objectiveMs });

@@ -7,6 +7,7 @@ import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
 import type { Partition } from '../src/partition.ts';
 import { ConsumeService } from '../src/service/consume-service.ts';
+import { DeliveryBound } from '../src/service/delivery-bound.ts';
 import { TestConsumer } from './support/test-consumer.ts';
 import { rest, TestStore, until } from './support/test-store.ts';
 
@@ -55,8 +56,7 @@ describe('attaching', () => {
     network = new InprocNetwork({ codecs: true });
     service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive, {
       clock: systemClock,
-      metrics: new PlainMetrics(),
-      logger: silentLogger,
+      bound: new DeliveryBound({ metrics: new PlainMetrics(), logger: silentLogger }),
     });
     network
       .node(STORE)

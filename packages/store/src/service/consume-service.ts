@@ -1,6 +1,4 @@
 import type { Clock } from '@sluice/common/clock';
-import type { Logger } from '@sluice/common/logger';
-import type { Metrics } from '@sluice/common/metrics';
 import type {
   ConsumeRequest,
   ConsumeResponse,
@@ -13,7 +11,7 @@ import type { DispatchConsumer } from '../dispatch-consumer.ts';
 import type { Partition } from '../partition.ts';
 import type { QueueDispatch } from '../queue-dispatch.ts';
 import type { SettleReceipt } from '../settle-batcher.ts';
-import { type BoundedGateway, DeliveryBound } from './delivery-bound.ts';
+import type { BoundedGateway, DeliveryBound } from './delivery-bound.ts';
 
 /**
  * Serves the consumers of gateways, a channel each. When a channel closes, whatever the reason, everything its consumers
@@ -48,10 +46,10 @@ export class ConsumeService {
   constructor(
     partitions: ReadonlyMap<number, Partition>,
     gateways: () => Iterable<number>,
-    ports: { clock: Clock; metrics: Metrics; logger: Logger },
+    { clock, bound }: { clock: Clock; bound: DeliveryBound },
   ) {
-    this.#clock = ports.clock;
-    this.#bound = new DeliveryBound(ports);
+    this.#clock = clock;
+    this.#bound = bound;
     this.#partitions = partitions;
     this.#gateways = gateways;
   }

@@ -1,22 +1,22 @@
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
 
-/** A gateway's channel, as the bound sees it. */
+/** A gateway's channel, of its consumers or of its sessions, as the bound sees it. */
 export interface BoundedGateway {
   readonly from: number;
   readonly channel: { readonly unsentBytes: number };
-  /** Its consumers are given nothing. */
+  /** Its consumers, or sessions, are given nothing. */
   isHeld: boolean;
-  /** Its consumers are to be given nothing, or what their windows say. */
+  /** They are to be given nothing, or what their windows say. */
   held(isHeld: boolean): void;
 }
 
 /**
- * What waits on this node for one gateway. The windows of its consumers bound it, and a thousand workers on images may hold
- * gigabytes together: a channel that lies that far behind would be closed, everything on it given out again, and so on
- * without end. So beyond `UNSENT_BYTES_MAX` its consumers are given nothing, by windows of none, until half of it has left;
- * consumers of other gateways have their turn meanwhile. What was assigned when that began is still sent: a step of each queue
- * (`DispatchStep.BYTES_MAX`).
+ * What waits on this node for one gateway, by each of its channels. The windows of its consumers and sessions bound it, and a
+ * thousand workers on images may hold gigabytes together: a channel that lies that far behind would be closed, everything on
+ * it given out again, and so on without end. So beyond `UNSENT_BYTES_MAX` they are given nothing, consumers by windows of
+ * none, until half of it has left; those of other gateways have their turn meanwhile. What was assigned when that began is
+ * still sent: a step of each queue (`DispatchStep.BYTES_MAX`); of sessions, one.
  *
  * Nobody tells when something has left. So it is looked at, and only while somebody is held.
  */

@@ -2,23 +2,15 @@ import type { Clock } from '@sluice/common/clock';
 import { EXPIRY_NEVER_S, type OpenCommand } from '@sluice/queue/session/commands';
 import type { SessionReply } from '@sluice/queue/session/session-reply';
 import { isExpired } from '@sluice/queue/session/session-rows';
-import type {
-  DueWillView,
-  SessionsRequest,
-  SessionsResponse,
-  SessionsStatus,
-  StoredSubscriptionView,
-  StreamDelivery,
-} from '@sluice/rpc/contract/sessions';
-import type { Channel } from '@sluice/rpc/transport';
+import type { DueWillView, SessionsRequest, StoredSubscriptionView } from '@sluice/rpc/contract/sessions';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
 import { GatewayReturns } from '../session/gateway-returns.ts';
-import type { FeedSink } from '../session/partition-sessions.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
-import { type StreamChange, type StreamEffect, streamChanges } from '../session/stream-changes.ts';
-import { StreamImage } from '../session/stream-image.ts';
+import { type StreamEffect, streamChanges } from '../session/stream-changes.ts';
+import type { DeliveryBound } from './delivery-bound.ts';
+import { type SessionChannel, SessionGateway } from './session-gateway.ts';
 
 /**
  * Serves the sessions of gateways, a channel each. Every change is a command of the partition's log and answered when it
@@ -33,6 +25,7 @@ export class SessionService implements WillGateways {
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #clock: Clock;
   readonly #limits: StreamLimits;
+  readonly #bound: DeliveryBound;
   readonly #gateways = new Set<SessionGateway>();
   readonly #returns: GatewayReturns;
   #waiting: SeenWaiter[] = [];
@@ -51,10 +44,12 @@ export class SessionService implements WillGateways {
     gateways: () => Iterable<number>;
     clock: Clock;
     limits: StreamLimits;
+    bound: DeliveryBound;
   }) {
     this.#partitions = options.partitions;
     this.#clock = options.clock;
     this.#limits = options.limits;
+    this.#bound = options.bound;
     this.#returns = new GatewayReturns(options.clock, options.gateways);
   }
 
@@ -64,12 +59,15 @@ export class SessionService implements WillGateways {
   }
 
   accept(channel: SessionChannel, from: number): void {
-    const gateway = new SessionGateway(channel, from);
+    const gateway = new SessionGateway(channel, from, this.#bound, (number, sink) =>
+      this.#partitions.get(number)?.sessions.sinkFreed(sink),
+    );
     this.#gateways.add(gateway);
     this.#returns.came(from);
     channel.onMessage((request) => this.#handle(gateway, request));
     channel.onClose(() => {
       this.#gateways.delete(gateway);
+      this.#bound.forget(gateway);
       for (const partition of this.#partitions.values()) partition.sessions.wills.gatewayLost(from);
       for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
       if (!this.isReached(from)) {
@@ -348,7 +346,6 @@ export interface StreamLimits {
   bytesMax: number | null;
 }
 
-type SessionChannel = Channel<SessionsResponse, SessionsRequest>;
 type RequestOf<T extends SessionsRequest['type']> = Extract<SessionsRequest, { type: T }>;
 
 interface SeenWaiter {
@@ -385,97 +382,5 @@ class SessionProposal implements Proposal {
 
   applied(_index: number, reply: PartitionReply): void {
     this.#applied(reply as SessionReply);
-  }
-}
-
-interface AnswerParts {
-  epoch?: number;
-  present?: boolean;
-  views?: readonly StoredSubscriptionView[];
-  taken?: SessionsAnswer['taken'];
-  bound?: SessionsAnswer['bound'];
-  refused?: SessionsAnswer['refused'];
-  unsure?: SessionsAnswer['unsure'];
-  numbers?: readonly number[];
-}
-
-type SessionsAnswer = Extract<SessionsResponse, { type: 'answer' }>;
-
-/** One channel of a gateway. */
-class SessionGateway {
-  readonly from: number;
-  readonly sinks = new Map<number, FeedSink>();
-  /** By partition, the version of its streams that the gateway stores by. */
-  readonly seen = new Map<number, number>();
-  /** By partition, how far its streams were told of; none when all were. */
-  readonly #images = new Map<number, StreamImage>();
-  readonly #channel: SessionChannel;
-
-  constructor(channel: SessionChannel, from: number) {
-    this.#channel = channel;
-    this.from = from;
-  }
-
-  /** One a partition, so that it tells this channel from others of the same gateway. */
-  sink(partition: number): FeedSink {
-    let sink = this.sinks.get(partition);
-    if (sink === undefined) {
-      const channel = this.#channel;
-      sink = {
-        deliver(clientId: string, epoch: number, deliveries: readonly StreamDelivery[]): void {
-          channel.send({ type: 'deliver', partition, clientId, epoch, deliveries });
-        },
-      };
-      this.sinks.set(partition, sink);
-    }
-    return sink;
-  }
-
-  leading(partition: Partition): void {
-    const { groupId, term, machine } = partition;
-    this.seen.delete(groupId);
-    this.#channel.send({ type: 'leading', partition: groupId, term });
-    const image = new StreamImage(machine.sessions, term);
-    this.#images.set(groupId, image);
-    this.#page(partition, image, 'first-page');
-  }
-
-  nextPage(partition: Partition): void {
-    const image = this.#images.get(partition.groupId);
-    if (image === undefined) return;
-    if (partition.serves && partition.term === image.term) this.#page(partition, image, 'page');
-    else this.#images.delete(partition.groupId);
-  }
-
-  #page({ groupId, machine }: Partition, image: StreamImage, part: 'first-page' | 'page'): void {
-    const added = image.page();
-    const isComplete = image.isOver;
-    if (isComplete) this.#images.delete(groupId);
-    const version = machine.sessions.streamsVersion;
-    this.#channel.send({ type: 'streams', partition: groupId, version, part, isComplete, added, removed: [] });
-  }
-
-  /** The gateway stores by the version when it has the last piece. */
-  moved({ groupId, machine }: Partition, changes: readonly StreamChange[]): void {
-    const version = machine.sessions.streamsVersion;
-    for (const [i, { added, removed }] of changes.entries()) {
-      const isComplete = i === changes.length - 1 && !this.#images.has(groupId);
-      this.#channel.send({ type: 'streams', partition: groupId, version, part: 'change', isComplete, added, removed });
-    }
-  }
-
-  publishWills(partition: number, group: number, wills: readonly DueWillView[]): void {
-    this.#channel.send({ type: 'publish-wills', partition, group, wills });
-  }
-
-  lost(partition: number, clientId: string, epoch: number): void {
-    this.#channel.send({ type: 'lost', partition, clientId, epoch });
-  }
-
-  answer(requestId: number, status: SessionsStatus, leader: number, more: AnswerParts = {}): void {
-    const { epoch = 0, present = false, views = [], taken = [], bound = [], numbers = [] } = more;
-    const { refused = [], unsure = [] } = more;
-    const kept = { epoch, present, subscriptions: views, taken, bound, numbers, refused, unsure };
-    this.#channel.send({ type: 'answer', requestId, status, leader, ...kept });
   }
 }

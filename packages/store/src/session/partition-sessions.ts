@@ -29,6 +29,8 @@ export class PartitionSessions {
   readonly #partition: Partition;
   readonly #parts: SessionsParts;
   readonly #feeds = new Map<string, AttachedFeed>();
+  /** Times that any of them was given something. */
+  #served = 0;
   readonly #byStream = new Map<number, Set<SessionFeed>>();
   readonly #passes: PassBatcher;
   readonly #backlog: SettleBacklog;
@@ -99,13 +101,16 @@ export class PartitionSessions {
       index: partition.index,
       records: this.#parts.records,
       tailOf: (streamId) => partition.queues.queue(streamId)?.tail ?? 0,
-      isHeldUp: () => this.#backlog.isBehind || partition.isHeldUp,
-      deliver: (_feed, deliveries) => sink.deliver(clientId, epoch, deliveries),
+      isHeldUp: () => this.#backlog.isBehind || partition.isHeldUp || sink.isHeld(),
+      deliver: (_feed, deliveries) => {
+        attached.served = ++this.#served;
+        sink.deliver(clientId, epoch, deliveries);
+      },
       passed: (_feed, streamId, from, to) => this.#passes.add(clientId, epoch, streamId, from, to),
       failed: (_feed, cause) => this.#parts.logger.error({ err: cause, client: clientId }, 'a session cannot be read'),
     });
     this.#orphans.delete(clientId);
-    const attached = { feed, sink };
+    const attached = { feed, sink, served: 0 };
     this.#feeds.set(clientId, attached);
     await partition.written();
     const session = await this.rows.session(clientId);
@@ -185,6 +190,12 @@ export class PartitionSessions {
     for (const [clientId, attached] of [...this.#feeds]) {
       if (attached.sink === sink) this.detach(clientId, attached.feed.epoch);
     }
+  }
+
+  /** Its gateway is given something again: first those that were given nothing for longest, since it may be for few. */
+  sinkFreed(sink: FeedSink): void {
+    const waiting = [...this.#feeds.values()].filter((attached) => attached.sink === sink);
+    for (const { feed } of waiting.sort((a, b) => a.served - b.served)) feed.wake();
   }
 
   /** Opened, and not attached yet. */
@@ -344,10 +355,14 @@ export interface SessionsParts {
 
 /** The way to the gateway of attached sessions. */
 export interface FeedSink {
+  /** Too much is on its way to that gateway: nothing is delivered until `sinkFreed`. */
+  isHeld(): boolean;
   deliver(clientId: string, epoch: number, deliveries: readonly StreamDelivery[]): void;
 }
 
 interface AttachedFeed {
   feed: SessionFeed;
   sink: FeedSink;
+  /** When it was given something last, in the order of that. */
+  served: number;
 }

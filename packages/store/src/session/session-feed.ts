@@ -132,7 +132,8 @@ export class SessionFeed {
     if (this.#isStale) await this.#forgetDropped();
     if (this.#ready.length === 0) return true;
     const { data: batch } = await this.#entry(this.#entryIndex);
-    if (this.#closed) return false;
+    // Others may have been given much during the read.
+    if (this.#closed || this.#parts.isHeldUp()) return false;
     const deliveries: StreamDelivery[] = [];
     let bytes = 0;
     let taken = 0;
