@@ -1,7 +1,7 @@
 import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
 
 const lane = 'packages/store-client/src/partition-lane.ts';
-const producer = 'packages/store-client/src/partition-producer.ts';
+const sender = 'packages/store-client/src/batch-sender.ts';
 const service = 'packages/store/src/service/append-service.ts';
 
 const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({ name, file, find, put });
@@ -30,20 +30,20 @@ export const PRODUCER_BUGS: PlantedBugs = {
       '    batch.attempts++;\n    if (batch.attempts > 1) batch.number = ++this.#lastNumber;\n',
     ),
     bug(
-      producer,
+      sender,
       'what is sent again is sent out of order',
       '    lane.firstWaiting = from;\n',
       '    lane.firstWaiting = from.behind ?? from;\n',
     ),
     bug(
-      producer,
+      sender,
       'a refused batch is lost',
       '      default:\n        this.#takeBack(lane, batch);',
       '      default:\n        this.#takeBack(lane, batch.behind ?? batch);',
     ),
-    bug(producer, 'bytes that are an entry already are written into', '      batch.bytes = batch.bytes.slice();\n', ''),
+    bug(sender, 'bytes that are an entry already are written into', '      batch.bytes = batch.bytes.slice();\n', ''),
     bug(
-      producer,
+      sender,
       'another leader gets only what is new',
       '    if (link !== lane.link || !leads) this.#takeAllBack(lane);\n',
       '',

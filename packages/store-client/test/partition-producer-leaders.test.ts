@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AppendRequest, AppendStatus } from '@sluice/rpc/contract/append';
-import { PartitionProducer } from '../src/partition-producer.ts';
+import { BatchSender } from '../src/batch-sender.ts';
 import {
   add,
   clock,
@@ -120,7 +120,7 @@ describe('a change of leader', () => {
     add('1');
     await turn();
     expect(store.requests).toHaveLength(1);
-    clock.nowMs += PartitionProducer.ASKING_PATIENCE_MS;
+    clock.nowMs += BatchSender.ASKING_PATIENCE_MS;
     await until(() => {
       clock.nowMs += 25;
       return store.requests.length > 1;
@@ -137,7 +137,7 @@ describe('a change of leader', () => {
     await turn();
     expect(on(1)).toHaveLength(8);
     // 5 was taken and will be answered; those that come after it need not wait for that.
-    clock.nowMs += PartitionProducer.BACKOFF_MS_MIN;
+    clock.nowMs += BatchSender.BACKOFF_MS_MIN;
     await until(() => on(1).length > 8);
     expect(seen(1).slice(8)).toEqual(['6>5', '7>6', '8>7']);
     expect(originOf(on(1)[8]?.batch as Uint8Array).answeredTo).toBe(4);
@@ -169,7 +169,7 @@ describe('a change of leader', () => {
     await turn();
     expect(seen(1).slice(8)).toEqual(['9>8']);
     for (let n = 5; n < 9; n++) say(1, n, 'out-of-order', 1);
-    clock.nowMs += PartitionProducer.BACKOFF_MS_MIN;
+    clock.nowMs += BatchSender.BACKOFF_MS_MIN;
     await until(() => on(1).length > 9);
     expect(seen(1).slice(9)).toEqual(['6>4', '7>6', '8>7', '9>8']);
     for (let n = 9; n < 13; n++) say(1, n, 'committed');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { BatchSender } from '../src/batch-sender.ts';
 import { PartitionProducer } from '../src/partition-producer.ts';
 import { add, clock, type Outcome, originOf, producer, routes, store, turn, until } from './doubles/producer-scene.ts';
 
@@ -22,7 +23,7 @@ describe('batches', () => {
     const channel = store.transport.to(1);
     add('1');
     await turn();
-    channel.unsentBytes = PartitionProducer.UNSENT_BYTES_MAX;
+    channel.unsentBytes = BatchSender.UNSENT_BYTES_MAX;
     const outcomes: Outcome[] = [];
     for (const text of ['2', '3']) {
       outcomes.push(add(text));
