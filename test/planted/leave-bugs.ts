@@ -30,7 +30,7 @@ export const LEAVE_BUGS: PlantedBugs = {
       'return answer.index >= 0;',
     ),
     bug(
-      'multiraft/src/raft-host',
+      'multiraft/src/group-driver',
       'a deaf replica takes messages',
       'if (replica.removed || replica.deaf || replica.impaired !== undefined) return;',
       'if (replica.removed || replica.impaired !== undefined) return;',

@@ -1,15 +1,12 @@
-import { SluiceError } from '@sluice/common/errors';
-import type { Counter } from '@sluice/common/metrics';
 import type { MembershipChange } from '@sluice/raft/conf-change';
-import type { Message } from '@sluice/raft/message';
 import type { Refusal } from '@sluice/raft/raft';
-import type { RaftFrame } from '@sluice/rpc/contract/raft';
-import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { ApplyLoop } from './apply-loop.ts';
 import { CommitWatch } from './commit-watch.ts';
-import { GroupChanges } from './group-changes.ts';
+import { FrameIntake } from './frame-intake.ts';
+import { GroupDriver } from './group-driver.ts';
 import type { GroupMachine } from './group-machine.ts';
+import { GroupRoster } from './group-roster.ts';
 import type { GroupStatus } from './group-status.ts';
 import { GroupTicker } from './group-ticker.ts';
 import { ImageCheck } from './image-check.ts';
@@ -20,12 +17,10 @@ import { PeerLinks } from './peer-links.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { RaftGauges } from './raft-gauges.ts';
 import type { RaftHostOptions } from './raft-host-options.ts';
-import { ELECTION_MS, TICK_MS } from './raft-timing.ts';
+import { ELECTION_MS } from './raft-timing.ts';
 import type { Replica } from './replica.ts';
 import { type GroupParts, ReplicaLoader } from './replica-loader.ts';
-import { wipeReplica } from './replica-wipe.ts';
 import { SegmentReclaimer } from './segment-reclaimer.ts';
-import { whenRoom } from './snapshot-files.ts';
 import type { SnapshotPort } from './snapshot-port.ts';
 import { handOverLeaderships } from './stalled-leader.ts';
 import { StoreLoop } from './store-loop.ts';
@@ -41,121 +36,86 @@ export class RaftHost {
   readonly #storage: NodeStorage;
   readonly #options: RaftHostOptions;
   readonly #replicas = new Map<number, Replica>();
-  readonly #changes = new GroupChanges();
   readonly #storeLoop: StoreLoop;
   readonly #applyLoop: ApplyLoop;
   readonly #links: PeerLinks;
   readonly #watch: PeerWatch;
   readonly #ticker: GroupTicker;
-  readonly #loader: ReplicaLoader;
+  readonly #driver: GroupDriver;
+  readonly #roster: GroupRoster;
+  readonly #intake: FrameIntake;
   readonly #snapshots: SnapshotPort;
   readonly #imageKeeper: ImageKeeper;
   readonly #imageCheck: ImageCheck;
   readonly #reclaimer: SegmentReclaimer;
-  readonly #strangers: Counter;
   /** As the storage found them; who was wiped since is none. */
   readonly #impairedNotes: ImpairedNotes;
-  readonly #ends = (): boolean => this.#closing || this.#failed !== undefined;
   readonly #timer = new TickTimer(PeerLinks.BEAT_TICKS, (ticks) => this.#tick(ticks));
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
-  #started = false;
   #closing = false;
 
   constructor(storage: NodeStorage, options: RaftHostOptions) {
     this.#storage = storage;
     this.#options = options;
-    const { clock, logger, metrics, transport, nodeId, prng, liveEntries } = options;
-    this.#impairedNotes = new ImpairedNotes(storage, logger, this.#ends);
-    const { entryLog } = storage;
+    const { logger, metrics, clock } = options;
+    const { entryLog, engine } = storage;
     const replicas = this.#replicas;
+    const ends = (): boolean => this.#closing || this.#failed !== undefined;
     const fail = (cause: Error): void => this.#fail(cause);
-    const settle = (replica: Replica): void => this.#settle(replica);
-    this.#strangers = metrics.counter('sluice_raft_strangers_total', 'Messages whose sender was not who it said');
+    const settle = (replica: Replica): void => this.#driver.settle(replica);
+    // What a part takes of these its options say; what is said at a part is how it is joined to the others.
+    const node = { ...options, storage, entryLog, engine, replicas, ends, settle, onFailed: fail };
     this.#applyLoop = new ApplyLoop({
-      engine: storage.engine,
-      entryLog,
-      logger,
-      metrics,
-      clock,
+      ...node,
       logMark: () => entryLog.mark(),
       wake: (replica) => this.#storeLoop.wake(replica),
-      onFailed: fail,
-      onStopped: (replica, cause) => this.#stopped(replica, cause),
+      onStopped: (replica, cause) => this.#driver.stopped(replica, cause),
     });
-    storage.engine.onFailure(fail);
-    this.#imageKeeper = new ImageKeeper({ storage, applyLoop: this.#applyLoop, logger });
-    this.#watch = new PeerWatch({
-      nodeId,
-      prng,
-      replicas,
-      settle,
-      hasten: () => this.#storeLoop.hasten(),
-    });
+    engine.onFailure(fail);
+    this.#imageKeeper = new ImageKeeper({ ...node, applyLoop: this.#applyLoop });
+    this.#watch = new PeerWatch({ ...node, hasten: () => this.#storeLoop.hasten() });
     this.#links = new PeerLinks({
-      transport,
-      entryLog,
-      clock,
-      logger,
-      metrics,
+      ...node,
       silenceMs: ELECTION_MS,
       onBroken: (peer) => this.#watch.broken(peer),
       onLost: (peer) => this.#watch.lost(peer),
       onFound: (peer) => this.#watch.found(peer),
     });
+    const loops = { ...node, applyLoop: this.#applyLoop, imageKeeper: this.#imageKeeper, links: this.#links };
     this.#snapshots = options.snapshots({
-      nodeId,
-      storage,
-      transport,
-      logger,
-      metrics,
-      applyLoop: this.#applyLoop,
-      imageKeeper: this.#imageKeeper,
+      ...loops,
       replica: (groupId) => replicas.get(groupId),
-      step: (replica, message) => this.#step(replica, message),
+      step: (replica, message) => this.#driver.step(replica, message),
       wake: settle,
       markImpaired: (groupId, cause) => this.markImpaired(groupId, cause),
-      liveEntries,
     });
     this.#storeLoop = new StoreLoop({
-      entryLog,
-      applyLoop: this.#applyLoop,
+      ...loops,
       peers: this.#links,
       snapshots: this.#snapshots,
-      impair: (replica, cause) => this.#impair(replica, cause),
-      clock,
-      logger,
-      metrics,
+      impair: (replica, cause) => this.#driver.impair(replica, cause),
       onFenced: fail,
       onStalled: () => handOverLeaderships(replicas.values(), (peer) => this.peerAlive(peer), settle),
     });
+    this.#impairedNotes = new ImpairedNotes(storage, logger, ends);
+    this.#driver = new GroupDriver({ ...loops, storeLoop: this.#storeLoop, impairedNotes: this.#impairedNotes });
+    const driven = { ...loops, driver: this.#driver, snapshots: this.#snapshots };
+    this.#intake = new FrameIntake({ ...driven, watch: this.#watch });
+    this.#roster = new GroupRoster({
+      ...driven,
+      storeLoop: this.#storeLoop,
+      impairedNotes: this.#impairedNotes,
+      loader: new ReplicaLoader({ ...node, write: (write) => this.#storeLoop.write(write) }),
+    });
     this.#ticker = new GroupTicker({
-      nodeId,
-      links: this.#links,
-      applyLoop: this.#applyLoop,
+      ...loops,
       commitWatch: new CommitWatch(logger),
       nowMs: clock.monotonicMs(),
-      settle,
       readBarrier: (groupId) => this.readBarrier(groupId),
     });
-    this.#loader = new ReplicaLoader({ nodeId, prng, storage, write: (write) => this.#storeLoop.write(write) });
-    this.#imageCheck = new ImageCheck({
-      storage,
-      imageKeeper: this.#imageKeeper,
-      replicas,
-      logger,
-      metrics,
-      delayMs: options.imageCheckDelayMs ?? ImageCheck.DELAY_MS,
-    });
-    this.#reclaimer = new SegmentReclaimer({
-      storage,
-      imageKeeper: this.#imageKeeper,
-      replicas,
-      logger,
-      metrics,
-      liveEntries,
-      onFailed: fail,
-    });
+    this.#imageCheck = new ImageCheck({ ...loops, delayMs: options.imageCheckDelayMs ?? ImageCheck.DELAY_MS });
+    this.#reclaimer = new SegmentReclaimer(loops);
     this.gauges = new RaftGauges(metrics, replicas, () => this.#failed !== undefined);
   }
 
@@ -167,46 +127,12 @@ export class RaftHost {
   addGroup<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
     group: GroupParts<Machine, Reply, Effect>,
   ): Promise<Machine> {
-    return this.#changes.alone(group.groupId, () => this.#add(group));
-  }
-
-  async #add<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
-    group: GroupParts<Machine, Reply, Effect>,
-  ): Promise<Machine> {
-    const { groupId } = group;
-    if (this.#replicas.has(groupId)) throw new SluiceError('GROUP_INVALID', `group ${groupId} is here already`);
-    // Before the start nobody ticks, and a group's first entry may have to wait for space on the disk.
-    const retry = setInterval(() => this.#storeLoop.retry(), TICK_MS);
-    const load = this.#loader.load(group, this.#impairedNotes.found.get(groupId));
-    const { replica, machine, impaired } = await load.finally(() => clearInterval(retry));
-    this.#replicas.set(groupId, replica);
-    if (impaired !== undefined) this.#impair(replica, impaired);
-    else if (this.#started) this.#begin(replica);
-    return machine;
+    return this.#roster.add(group);
   }
 
   /** Takes a group off this node: log, rows and images are gone when it resolves. Refused as `addGroup` is. */
   removeGroup(groupId: number): Promise<void> {
-    return this.#changes.alone(groupId, () => this.#remove(groupId));
-  }
-
-  async #remove(groupId: number): Promise<void> {
-    const replica = this.#replicas.get(groupId);
-    if (replica !== undefined) {
-      replica.removed = true;
-      this.#replicas.delete(groupId);
-      this.#applyLoop.end(replica);
-      replica.recent.clear();
-    }
-    await this.#snapshots.abandon(groupId);
-    // Neither a turn nor a batch that still knows it is under way after these.
-    await this.#storeLoop.nextTurn();
-    await this.#applyLoop.betweenBatches(() => {});
-    await this.#imageKeeper.settled();
-    await this.#impairedNotes.settled();
-    await whenRoom(() => wipeReplica(this.#storage, groupId), this.#ends);
-    this.#impairedNotes.found.delete(groupId);
-    this.#applyLoop.forgetGroup(groupId);
+    return this.#roster.remove(groupId);
   }
 
   /**
@@ -225,25 +151,13 @@ export class RaftHost {
 
   /** What other nodes ask of this one. */
   serve(registry: ServiceRegistry): void {
-    registry.serveChannel<RaftFrame, never>('raft', (channel, from) => {
-      channel.onMessage((frame) => this.#hear(frame, from));
-    });
-    registry.serveChannel<RaftFrame, never>('raft-control', (channel, from) => {
-      channel.onMessage((frame) => this.#hear(frame, from));
-      // Its former channel broke, or it has just started: groups that sleep must tell it who leads.
-      this.#links.opened(from, channel);
-      this.#watch.found(from);
-    });
-    registry.serveChannel<SnapshotChunk, SnapshotAnswer>('raft-snapshot', (channel, from) =>
-      this.#snapshots.accept(channel, from),
-    );
+    this.#intake.serve(registry);
   }
 
   /** Begins to tick. A group whose only voter is this node leads at once, in the first turn. */
   start(): void {
-    this.#started = true;
     this.#ticker.begin(this.#options.clock.monotonicMs());
-    for (const replica of this.#replicas.values()) this.#begin(replica);
+    this.#roster.start();
     this.#timer.start();
     this.#reclaimer.start();
     this.#imageCheck.start();
@@ -291,7 +205,7 @@ export class RaftHost {
     if (replica === undefined || this.#isUnavailable(replica)) return Promise.resolve(false);
     const { context, outcome } = replica.reads.begin();
     if (!replica.raft.requestRead(context)) replica.reads.refuse(context);
-    this.#settle(replica);
+    this.#driver.settle(replica);
     return outcome;
   }
 
@@ -337,7 +251,7 @@ export class RaftHost {
 
   markImpaired(groupId: number, cause: Error): void {
     const replica = this.#replicas.get(groupId);
-    if (replica !== undefined) this.#impair(replica, cause);
+    if (replica !== undefined) this.#driver.impair(replica, cause);
   }
 
   /** A row of a group's machine that was written lately; undefined says nothing about the row: ask the engine. */
@@ -399,58 +313,8 @@ export class RaftHost {
     await this.#storage.close();
   }
 
-  #begin(replica: Replica): void {
-    if (replica.impaired !== undefined) return;
-    if (replica.isAlone(this.#options.nodeId)) replica.raft.campaign();
-    else replica.raft.hurry();
-    this.#storeLoop.wake(replica);
-  }
-
   #isUnavailable(replica: Replica): boolean {
     return this.#failed !== undefined || this.#closing || (replica.stopped ?? replica.impaired) !== undefined;
-  }
-
-  /** Something was done to a core: its Ready goes into the next turn, and whoever must know hears who leads. */
-  #settle(replica: Replica): void {
-    if (replica.removed) return;
-    this.#storeLoop.applyCommitted(replica);
-    if (replica.raft.hasReady()) this.#storeLoop.wake(replica);
-    else this.#applyLoop.leadershipMayHaveMoved(replica);
-  }
-
-  #hear(frame: RaftFrame, from: number): void {
-    if (this.#failed !== undefined || this.#closing) return;
-    this.#links.heard(from, frame);
-    for (const { groupId, message } of frame.messages) {
-      const replica = this.#replicas.get(groupId);
-      // A snapshot comes on a channel of its own; the message alone would promise what is not here.
-      if (message.from !== from || message.type === 'snapshot') this.#strangers.add();
-      else if (replica !== undefined) this.#step(replica, message);
-    }
-    for (const { groupId, notice } of frame.quiesced) {
-      const replica = this.#replicas.get(groupId);
-      if (replica === undefined || replica.deaf || replica.impaired !== undefined) continue;
-      if (notice.leader !== from) this.#strangers.add();
-      else if (replica.raft.followQuiesce(notice)) this.#settle(replica);
-    }
-  }
-
-  #step(replica: Replica, message: Message): void {
-    if (replica.removed || replica.deaf || replica.impaired !== undefined) return;
-    const { type } = message;
-    if ((type === 'vote' || type === 'pre-vote' || type === 'timeout-now') && !replica.mayVote()) return;
-    try {
-      replica.raft.step(message);
-    } catch (cause) {
-      if (!(cause instanceof SluiceError) || cause.code !== 'BYTES_MALFORMED') this.#impair(replica, cause as Error);
-      this.#options.logger.error(
-        { err: cause, group: replica.groupId, from: message.from },
-        'a message cannot be right',
-      );
-      return;
-    }
-    this.#settle(replica);
-    if (type === 'pre-vote' || type === 'pre-vote-response') this.#storeLoop.hasten();
   }
 
   /** While every group sleeps and every other node is heard, only beats are due: nothing else wakes an idle node. */
@@ -462,30 +326,6 @@ export class RaftHost {
     this.#storeLoop.relieve();
     for (let i = 0; i < ticks; i++) this.#snapshots.tick();
     return isAwake || this.#storeLoop.isBusy || !this.#links.hearsAll;
-  }
-
-  /** A group that cannot apply leads nothing while others could; a damaged log is one that must be exchanged. */
-  #stopped(replica: Replica, cause: Error): void {
-    if (replica.isAlone(this.#options.nodeId)) return;
-    if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED') this.#impair(replica, cause);
-    else replica.raft.stepDown();
-    this.#settle(replica);
-  }
-
-  #impair(replica: Replica, cause: Error): void {
-    if (replica.impaired !== undefined || replica.removed) return;
-    replica.raft.stepDown();
-    // Its last words, that somebody else should lead, must still leave.
-    this.#settle(replica);
-    replica.impaired = cause;
-    replica.recent.clear();
-    this.#applyLoop.giveUp(replica, 'unavailable');
-    this.#applyLoop.leadershipMayHaveMoved(replica);
-    this.#impairedNotes.write(replica.groupId, cause);
-    this.#options.logger.error(
-      { err: cause, group: replica.groupId },
-      'a replica cannot be trusted: it takes no part in its group until it is made anew',
-    );
   }
 
   #fail(cause: Error): void {
