@@ -34,7 +34,10 @@ export interface ByteChannel {
 export interface ByteSink {
   /** What a transport may keep of a piece that it has not handed on; less before anybody is admitted. */
   readonly pieceBytesMax: number;
+  /** They do not change afterwards. */
   bytes(chunk: Uint8Array): void;
+  /** They are other ones when this has returned: the transport reads the next socket into the same memory. */
+  lent(chunk: Buffer): void;
   /** Where the next bytes belong when they are the rest of a large packet: a transport that can puts them there. */
   readonly room: Uint8Array | undefined;
   /** So many bytes are in the room that was asked for last. */

@@ -114,6 +114,13 @@ export class Connection
     this.#heard(chunk.length);
   }
 
+  lent(chunk: Buffer): void {
+    if (this.#closing) return;
+    this.#reader.lend(chunk);
+    this.#heard(chunk.length);
+    this.#reader.reclaim();
+  }
+
   get room(): Uint8Array | undefined {
     return this.#reader.room;
   }

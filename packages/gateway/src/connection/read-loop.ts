@@ -63,6 +63,14 @@ export class ReadLoop {
     if (!this.#stopped) this.#decoder.push(chunk);
   }
 
+  /** As `push`, of bytes that may change after `reclaim`: `Decoder`. */
+  lend(chunk: Buffer): void {
+    if (!this.#stopped) this.#decoder.lend(chunk);
+  }
+  reclaim(): void {
+    this.#decoder.reclaim();
+  }
+
   /** Where the next bytes belong, if anywhere: `Decoder`. */
   get room(): Uint8Array | undefined {
     return this.#stopped ? undefined : this.#decoder.room;

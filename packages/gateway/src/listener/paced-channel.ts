@@ -174,6 +174,10 @@ export class PacedChannel implements ByteChannel, ByteSink {
     this.#spend(this.#bytes, chunk.length);
     this.#sink?.bytes(chunk);
   }
+  lent(chunk: Buffer): void {
+    this.#spend(this.#bytes, chunk.length);
+    this.#sink?.lent(chunk);
+  }
   get room(): Uint8Array | undefined {
     return this.#sink?.room;
   }

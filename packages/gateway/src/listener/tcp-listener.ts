@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { ByteChannel, ByteSink, PeerCertificate, Transport } from '../connection/byte-channel.ts';
-import { readInPlace } from './in-place-reading.ts';
+import { readInPlace, SINK, type SinkSocket } from './in-place-reading.ts';
 import { type Address, peerNameOf } from './listener.ts';
 import { probe } from './probe.ts';
 import { type Entrance, type EntranceOptions, openEntrance, type Peer } from './socket-entrance.ts';
 
 export interface TcpOptions extends Omit<EntranceOptions, 'accepted'> {
-  /** Large packets go from the socket to where they belong, where that is possible. */
+  /** Bytes do not come by the stream, where that is possible. */
   readsInPlace: boolean;
   /** Called for each connection. */
   accept: (channel: ByteChannel) => void;
@@ -105,19 +105,14 @@ export class SocketChannel implements ByteChannel {
   }
 }
 
-/** Where a socket's bytes go stands with the socket: a closure an event and connection is a quarter of a kilobyte. */
-const SINK = Symbol('sink');
-type SinkSocket = Socket & { [SINK]?: ByteSink };
-
 function onData(this: SinkSocket, chunk: Buffer): void {
   this[SINK]?.bytes(chunk);
 }
 function onDataInPlace(this: SinkSocket, chunk: Buffer): void {
-  const sink = this[SINK];
-  if (sink === undefined) return;
-  sink.bytes(chunk);
-  // From its first large packet on: who sends one sends others.
-  if (sink.room !== undefined) readInPlace(this, sink);
+  this[SINK]?.bytes(chunk);
+  // From its second read on: most of those that are idle have sent a CONNECT and nothing else. Once it is, what comes here is
+  // what the stream held while it was paused.
+  if (this.bytesRead > chunk.length) readInPlace(this);
 }
 function onDrain(this: SinkSocket): void {
   this[SINK]?.drained();

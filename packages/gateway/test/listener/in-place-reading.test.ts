@@ -17,6 +17,7 @@ class CountingSink implements ByteSink {
   readonly pieceBytesMax = Number.POSITIVE_INFINITY;
   readonly packets: Packet[] = [];
   pushed = 0;
+  lentBytes = 0;
   placed = 0;
   isClosed = false;
   /** Looked at after each read. */
@@ -30,6 +31,13 @@ class CountingSink implements ByteSink {
     this.pushed += chunk.length;
     this.decoder.push(chunk);
     this.#take();
+  }
+  lent(chunk: Buffer): void {
+    this.pushed += chunk.length;
+    this.lentBytes += chunk.length;
+    this.decoder.lend(chunk);
+    this.#take();
+    this.decoder.reclaim();
   }
   filled(count: number): void {
     this.placed += count;
@@ -187,6 +195,49 @@ describe.each([true, false])('a client that sends large packets, read in place: 
       return sink.isClosed;
     });
     expect(sink.packets).toHaveLength(2);
+  });
+
+  test('has small ones read past the stream, each client its own, also while some are paused now and then', async () => {
+    const three = [await client(), await client(), await client()];
+    const rounds = 400;
+    const streams = three.map((_, i) => {
+      const packets = Array.from({ length: rounds }, (_, round) => {
+        const ack = encode({ type: PacketType.PUBACK, packetId: round + 1, reasonCode: 0, properties: undefined }, 5);
+        return [ack as Buffer, imageOf((round * 37) % 300, 1000 * (i + 1) + round)];
+      });
+      return Buffer.concat(packets.flat());
+    });
+    for (let at = 0; at < (streams[0] as Buffer).length; at += 311) {
+      for (const [i, { socket, channel }] of three.entries()) {
+        socket.write((streams[i] as Buffer).subarray(at, at + 311));
+        if (at % 5 === i) channel.pause();
+        else channel.resume();
+      }
+      await new Promise(setImmediate);
+    }
+    for (const { channel } of three) channel.resume();
+    await until(() => three.every(({ sink }) => sink.packets.length === 2 * rounds + 1));
+    for (const [i, { sink }] of three.entries()) {
+      const publishes = sink.packets.filter(({ type }) => type === PacketType.PUBLISH) as PublishPacket[];
+      const ids = Array.from({ length: rounds }, (_, round) => 1000 * (i + 1) + round);
+      expect(publishes.map(({ packetId }) => packetId)).toEqual(ids);
+      expect(publishes.every(isWhole)).toBe(true);
+      expect(sink.placed).toBe(0);
+      if (inPlace) expect(sink.lentBytes).toBeGreaterThan(0);
+      else expect(sink.lentBytes).toBe(0);
+    }
+  });
+
+  test('that is done with large ones has its acknowledgements read past the stream again', async () => {
+    const { socket, sink } = await client();
+    socket.write(imageOf(300 * KIB, 1));
+    await until(() => sink.packets.length === 2);
+    for (let round = 0; round < 5; round++) {
+      const before = sink.lentBytes;
+      socket.write(PING);
+      await until(() => sink.packets.length === 3 + round);
+      expect(sink.lentBytes - before).toBe(inPlace ? PING.length : 0);
+    }
   });
 
   test('never gets bytes of another one that is read between its own', async () => {

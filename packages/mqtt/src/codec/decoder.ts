@@ -67,6 +67,8 @@ export class Decoder {
   #shownBytes: number;
   #error: MqttProtocolError | undefined;
   #isStranger: boolean;
+  /** The chunk is somebody else's again soon. */
+  #isLent: boolean;
 
   constructor(options: DecoderOptions) {
     const role = options.role ?? 'server';
@@ -92,6 +94,7 @@ export class Decoder {
     this.#shownBytes = 0;
     this.#error = undefined;
     this.#isStranger = false;
+    this.#isLent = false;
   }
 
   /** 4 until a CONNECT says otherwise. A decoder on a client's side is told. */
@@ -123,6 +126,25 @@ export class Decoder {
       this.#waiting ??= [];
       this.#waiting.push(bytes);
     }
+  }
+
+  /**
+   * As `push`, of bytes that may change from `reclaim` on. Acknowledgements are read where they are, since nothing of them
+   * outlives their decoding; from the first other packet on the rest is copied.
+   */
+  lend(chunk: Buffer): void {
+    const isBetweenPackets = this.#chunk === NO_CHUNK && this.#headerBytes === 0 && !this.#assembling;
+    if (isBetweenPackets && this.#error === undefined) {
+      this.#chunk = chunk as unknown as TextBytes;
+      this.#isLent = true;
+    } else this.push(copyOf(chunk, 0));
+  }
+
+  /** What was lent is its owner's again: of what was not decoded there is a copy from now on. */
+  reclaim(): void {
+    if (!this.#isLent) return;
+    if (this.#at === this.#chunk.length) this.#advance();
+    else this.#own();
   }
 
   /**
@@ -167,6 +189,10 @@ export class Decoder {
         if (packet !== undefined) return packet;
         continue;
       }
+      if (this.#isLent && !isAcknowledgement(chunk[at] as number)) {
+        this.#own();
+        continue;
+      }
       // Nearly all packets: the fixed header is two bytes and the whole packet is here.
       if (this.#headerBytes === 0 && at + 1 < chunk.length) {
         const remaining = chunk[at + 1] as number;
@@ -184,7 +210,10 @@ export class Decoder {
       if (end > chunk.length) {
         this.#assembling = true;
         const size = this.#remaining;
-        if (size >= LARGE_BODY_BYTES) this.#large = new LargeBody(size, size <= this.#shownBytes);
+        if (size >= LARGE_BODY_BYTES) {
+          if (this.#isLent) this.#own();
+          this.#large = new LargeBody(size, size <= this.#shownBytes);
+        }
         continue;
       }
       this.#at = end;
@@ -195,10 +224,18 @@ export class Decoder {
   /** The current chunk is used up: takes the next, or lets go of it. */
   #advance(): boolean {
     this.#at = 0;
+    this.#isLent = false;
     const next = this.#waiting?.shift();
     this.#chunk = next ?? NO_CHUNK;
     if (next === undefined) this.#body.release();
     return next !== undefined;
+  }
+
+  /** What is left of a chunk that was lent is a copy from here on. */
+  #own(): void {
+    this.#chunk = copyOf(this.#chunk, this.#at);
+    this.#at = 0;
+    this.#isLent = false;
   }
 
   /** Consumes fixed header bytes of the current chunk; false when it ends within them. */
@@ -305,10 +342,23 @@ export class Decoder {
     this.#error = error;
     this.#chunk = NO_CHUNK;
     this.#at = 0;
+    this.#isLent = false;
     this.#waiting = undefined;
     this.#assembling = false;
     this.#assembly = NO_CHUNK;
     this.#large = undefined;
     this.#body.release();
   }
+}
+
+/** PUBACK, PUBREC, PUBREL and PUBCOMP, by the first byte: 4 to 7 in its upper half. */
+function isAcknowledgement(first: number): boolean {
+  return (first & 0xc0) === 0x40;
+}
+
+/** Not from the runtime's pool: a payload that is kept would keep strangers' bytes with it. */
+function copyOf(chunk: Buffer, from: number): TextBytes {
+  const copy = Buffer.allocUnsafeSlow(chunk.length - from) as unknown as TextBytes;
+  chunk.copy(copy, 0, from, chunk.length);
+  return copy;
 }

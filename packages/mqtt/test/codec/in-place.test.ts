@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Decoder } from '../../src/codec/decoder.ts';
 import { encode } from '../../src/codec/encoder.ts';
@@ -18,14 +18,16 @@ function bytesOf(packets: readonly Packet[]): Uint8Array {
   return Buffer.concat(packets.map((packet) => encode(packet, 5)));
 }
 
-/** As a socket whose reads have these sizes, in turn: into the room where there is one, as a chunk of its own elsewhere. */
+/** As a socket whose reads have these sizes, in turn: into the room where there is one, elsewhere as a chunk of its own or lent. */
 function readAll(
   decoder: Decoder,
   stream: Uint8Array,
   sizes: readonly number[],
+  lends = false,
 ): { packets: Packet[]; placed: number } {
   const packets: Packet[] = [];
   let placed = 0;
+  const memory = Buffer.alloc(lends ? Math.min(Math.max(...sizes), stream.length) : 0);
   for (let at = 0, i = 0; at < stream.length; i++) {
     const room = decoder.room;
     const count = Math.min(
@@ -35,13 +37,18 @@ function readAll(
     );
     const bytes = stream.subarray(at, at + count);
     at += count;
-    if (room === undefined) decoder.push(Uint8Array.from(bytes));
+    if (room === undefined && lends) {
+      memory.set(bytes);
+      decoder.lend(memory.subarray(0, count));
+    } else if (room === undefined) decoder.push(Uint8Array.from(bytes));
     else {
       room.set(bytes);
       decoder.filled(count);
       placed += count;
     }
     for (let packet = decoder.next(); packet !== undefined; packet = decoder.next()) packets.push(packet);
+    decoder.reclaim();
+    memory.fill(0xa5);
   }
   return { packets, placed };
 }
@@ -65,9 +72,9 @@ describe('bytes that are read to where they belong', () => {
       maxLength: 30,
     });
     fc.assert(
-      fc.property(sizes, (sizes) => {
+      fc.property(sizes, fc.boolean(), (sizes, lends) => {
         fc.pre(Math.max(...sizes) > KIB);
-        const { packets } = readAll(connectedDecoder(5), stream, sizes);
+        const { packets } = readAll(connectedDecoder(5), stream, sizes, lends);
         expect(packets).toHaveLength(expected.length);
         expect(packets.findIndex((packet, i) => !isSame(packet, expected[i] as Packet))).toBe(-1);
       }),
@@ -101,6 +108,52 @@ describe('bytes that are read to where they belong', () => {
     expect(packet?.payload.byteOffset).toBeGreaterThan(BODY_ROOM_BYTES);
     expect(decoder.assemblyBytes).toBe(0);
     expect(decoder.room).toBeUndefined();
+  });
+});
+
+describe('bytes that are lent', () => {
+  const acks = (count: number): Packet[] =>
+    Array.from({ length: count }, (_, i) => ({
+      type: PacketType.PUBACK,
+      packetId: i + 1,
+      reasonCode: 0,
+      properties: undefined,
+    }));
+
+  test('of acknowledgements are not copied, and of others are once', () => {
+    const decoder = connectedDecoder(5);
+    const sent = acks(100);
+    const mixed = [...acks(3), publishOf(100, 1), publishOf(100, 2), ...acks(3)];
+    const [bytes, mixedBytes] = [bytesOf(sent), bytesOf(mixed)];
+    expect(decoder.next()).toBeUndefined();
+    const copies = jest.spyOn(Buffer, 'allocUnsafeSlow');
+    try {
+      expect(readAll(decoder, bytes, [400], true).packets).toEqual(sent);
+      expect(copies).not.toHaveBeenCalled();
+      expect(readAll(decoder, mixedBytes, [KIB], true).packets.map(digest)).toEqual(mixed.map(digest));
+      expect(copies).toHaveBeenCalledTimes(1);
+    } finally {
+      copies.mockRestore();
+    }
+  });
+
+  test('may be part of an acknowledgement as long as an image', () => {
+    const userProperties = Array.from({ length: 64 }, (_, i) => [`${i}`, 'x'.repeat(2 * KIB)]).flat();
+    const long: Packet = { type: PacketType.PUBACK, packetId: 7, reasonCode: 0x10, properties: { userProperties } };
+    const sent = [...acks(2), long, ...acks(2)];
+    for (const size of [3 * KIB, 64 * KIB, 200 * KIB]) {
+      expect(readAll(connectedDecoder(5), bytesOf(sent), [size], true).packets).toEqual(sent);
+    }
+  });
+
+  test('are nothing after an error', () => {
+    const decoder = connectedDecoder(5);
+    decoder.lend(Buffer.of(0x40, 2, 0, 0, 0x40, 2, 0, 1));
+    expect(() => decoder.next()).toThrow();
+    decoder.reclaim();
+    decoder.lend(Buffer.of(0x40, 2, 0, 1));
+    decoder.reclaim();
+    expect(() => decoder.next()).toThrow();
   });
 });
 

@@ -52,6 +52,39 @@ describe.each(SIDES)('MQTT %i from a %s', (version, sender) => {
     );
   });
 
+  test('a stream gives the same packets when its chunks are lent and written over, however far each was decoded', () => {
+    const stream = fc.array(packetFrom(sender, version), { minLength: 1, maxLength: 6 });
+    const decoded = fc.array(fc.oneof(fc.nat(3), fc.constant(Number.POSITIVE_INFINITY)), {
+      minLength: 1,
+      maxLength: 10,
+    });
+    fc.assert(
+      fc.property(stream, fc.array(fc.nat(400), { maxLength: 30 }), decoded, (packets, cuts, counts) => {
+        const bytes = Buffer.concat(packets.map((packet) => encode(packet, version)));
+        const decoder = receiverOf(version, sender);
+        const memory = Buffer.alloc(bytes.length);
+        const got: Packet[] = [];
+        const take = (count: number): void => {
+          for (let left = count; left > 0; left--) {
+            const packet = decoder.next();
+            if (packet === undefined) return;
+            got.push(packet);
+          }
+        };
+        for (const [i, chunk] of [...cut(bytes, cuts)].entries()) {
+          memory.set(chunk);
+          decoder.lend(memory.subarray(0, chunk.length));
+          take(counts[i % counts.length] as number);
+          decoder.reclaim();
+          memory.fill(0xa5);
+        }
+        take(Number.POSITIVE_INFINITY);
+        expect(got.map(plain)).toEqual(packets.map(plain));
+      }),
+      { seed: 14, numRuns: 250 },
+    );
+  });
+
   test('a writer gives the same bytes as encoding one by one, whatever it slices', () => {
     const turns = fc.array(fc.array(packetFrom(sender, version), { maxLength: 6 }), { maxLength: 4 });
     fc.assert(

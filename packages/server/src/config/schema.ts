@@ -307,9 +307,9 @@ const mqtt = {
   }),
   readInPlace: toggle({
     about:
-      'Whether the bytes of large packets are read from a plain TCP socket to where they belong, which uses internals of Node.js. Off: they are copied there, and nothing else changes.',
+      'Whether plain TCP sockets are read into memory that is there, large packets to where they belong, which uses internals of Node.js. Off: each read has memory of its own, and nothing else changes.',
     default: true,
-    why: 'Copying is half of the fresh memory of an image. To be switched off if reading is suspected, as on a version of Node.js that is newer than this Sluice.',
+    why: 'It is half of the fresh memory of an image, and a sixth of a delivery to one of a thousand consumers. To be switched off if reading is suspected, as on a version of Node.js that is newer than this Sluice.',
   }),
   sendBufferMax: size({
     about: 'Bytes a socket may hold for a slow reader before its QoS 0 messages are dropped and its deliveries wait.',
