@@ -9,7 +9,6 @@ import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { GroupMachine } from './group-machine.ts';
 import {
-  appliedKey,
   encodeApplied,
   encodeLogMark,
   encodeMembershipRow,
@@ -18,8 +17,11 @@ import {
   membershipKey,
 } from './keyspace.ts';
 import type { Replica } from './replica.ts';
-import { FetchList, type GroupRows, RowBatch, rowId } from './row-batch.ts';
+import { FetchList, type GroupRows, nameOf, RowBatch, rowId } from './row-batch.ts';
 import { RowCache } from './row-cache.ts';
+
+/** Every batch writes it. */
+const LOG_MARK_NAME = nameOf(logMarkKey);
 
 /**
  * Applies committed entries to their machines, all groups of a node in one batch.
@@ -398,21 +400,19 @@ export class ApplyLoop {
   }
 
   async #write(works: readonly Work[], rows: RowBatch): Promise<void> {
-    const writes: KeyValueWrite[] = rows.writes();
     let applied = false;
     for (const { replica, entries, membershipMoved } of works) {
       if (entries.length === 0 || replica.stopped !== undefined) continue;
       applied = true;
-      writes.push({
-        key: appliedKey(replica.groupId),
-        value: encodeApplied({ index: replica.appliedIndex, term: replica.appliedTerm }),
-      });
+      const { groupId, appliedIndex, appliedTerm } = replica;
+      rows.note(replica.appliedRowName, encodeApplied({ index: appliedIndex, term: appliedTerm }));
       if (!membershipMoved) continue;
       const { membership, membershipIndex: index } = replica;
-      writes.push({ key: membershipKey(replica.groupId), value: encodeMembershipRow({ index, membership }) });
+      rows.note(nameOf(membershipKey(groupId)), encodeMembershipRow({ index, membership }));
     }
+    if (applied) rows.note(LOG_MARK_NAME, encodeLogMark(this.#logMark()));
+    const writes: KeyValueWrite[] = rows.writes();
     if (!applied) return;
-    writes.push({ key: logMarkKey, value: encodeLogMark(this.#logMark()) });
     await this.#patiently(() => this.#engine.write(writes, { sync: false }));
   }
 

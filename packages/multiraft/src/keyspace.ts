@@ -15,6 +15,8 @@ export const HOST_GROUP = 0xfe00;
 const APPLIED = 0x41;
 const LOG_MARK = 0x4c;
 const MEMBERSHIP = 0x4d;
+/** Every group of a turn writes how far it is applied. */
+const scratch = new ByteWriter(16);
 
 /** Short-lived, hence from the runtime's pool: whoever keeps one copies it. */
 export function groupKey(groupId: number, key: Uint8Array): Buffer {
@@ -43,7 +45,7 @@ export function appliedKey(groupId: number): Uint8Array {
   return new ByteWriter(8).u16(HOST_GROUP).u8(APPLIED).u16(groupId).finish();
 }
 export function encodeApplied(row: AppliedRow): Uint8Array {
-  return new ByteWriter(16).u53(row.index).u53(row.term).finish();
+  return scratch.restart().u53(row.index).u53(row.term).finish();
 }
 export function decodeApplied(bytes: Uint8Array): AppliedRow {
   const reader = new ByteReader(bytes);
@@ -72,7 +74,7 @@ export interface LogMark {
   position: number;
 }
 export function encodeLogMark(mark: LogMark): Uint8Array {
-  return new ByteWriter(16).u53(mark.segmentId).u53(mark.position).finish();
+  return scratch.restart().u53(mark.segmentId).u53(mark.position).finish();
 }
 export function decodeLogMark(bytes: Uint8Array): LogMark {
   const reader = new ByteReader(bytes);

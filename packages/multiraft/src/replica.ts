@@ -1,10 +1,12 @@
 import type { Membership } from '@sluice/raft/entry';
 import type { RaftGroup } from '@sluice/raft/raft';
 import type { GroupListener, GroupMachine } from './group-machine.ts';
+import { appliedKey } from './keyspace.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import { ReadBarriers } from './read-barriers.ts';
 import { RecentEntries } from './recent-entries.ts';
 import { keepsPromise, type ReplicaPromise } from './replica-wipe.ts';
+import { nameOf } from './row-batch.ts';
 import type { HeldReady } from './snapshot-port.ts';
 
 /**
@@ -16,6 +18,8 @@ import type { HeldReady } from './snapshot-port.ts';
  */
 export class Replica {
   readonly groupId: number;
+  /** Of the row that says how far it is applied: written with every turn of the group. */
+  readonly appliedRowName: string;
   readonly raft: RaftGroup;
   /** Replaced when a snapshot is installed, between two batches of the apply loop. */
   machine: GroupMachine<unknown, unknown>;
@@ -83,6 +87,7 @@ export class Replica {
     membershipIndex: number;
   }) {
     this.groupId = parts.groupId;
+    this.appliedRowName = nameOf(appliedKey(parts.groupId));
     this.raft = parts.raft;
     this.machine = parts.machine;
     this.restore = parts.restore;

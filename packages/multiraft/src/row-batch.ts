@@ -61,6 +61,13 @@ export class RowBatch {
     this.#written.push(row);
   }
 
+  /** A row of the host's own, in whose group no machine has any. */
+  note(id: string, value: Uint8Array): void {
+    const row = new Row(id, value);
+    row.isSaved = true;
+    this.#written.push(row);
+  }
+
   /** The row of this key, whether or not it is known what is in it. */
   rowOf(groupId: number, key: Uint8Array): Row {
     const id = rowId(groupId, key);
@@ -220,6 +227,11 @@ function isNamed(id: string, key: Uint8Array): boolean {
   if (id.length !== key.length + 2) return false;
   for (let i = key.length - 1; i >= 0; i--) if (id.charCodeAt(i + 2) !== key[i]) return false;
   return true;
+}
+
+/** The name of a row whose full key this is. */
+export function nameOf(fullKey: Uint8Array): string {
+  return Buffer.from(fullKey).toString('latin1');
 }
 
 /** Longer keys are those of last-value queues whose publishers choose them. */

@@ -3,6 +3,7 @@ import { EntryReleases } from './entry-releases.ts';
 import { IndexRowBuilder } from './index-row-builder.ts';
 import { Producers } from './producers.ts';
 import type { QueueState } from './queue-state.ts';
+import type { NamedRow } from './rows.ts';
 import { SettleCursor } from './settle-cursor.ts';
 
 /** Everything of a partition that is resident, as the `apply-…` files share it. */
@@ -12,6 +13,8 @@ export class MachineState {
   /** The partition's time: the highest stamp seen. */
   nowMs = 0;
   isTimeDirty = false;
+  /** Every command moves the time. */
+  readonly timeRow: NamedRow = { rowName: undefined };
   /** Queues changed since the last flush; also those that are gone. */
   readonly dirty: QueueState[] = [];
   /** Live records over all queues, as of the last flush. */

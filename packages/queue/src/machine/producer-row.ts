@@ -15,12 +15,15 @@ export const PRODUCER_ROW_VERSION = 1;
 /** Numbers are never reused. */
 const REFUSAL_CODES: readonly RefusalCode[] = ['queue-full', 'queue-unknown', 'queue-removed'];
 
+/** Every batch that is stored writes one. */
+const scratch = new ByteWriter(32);
+
 interface Run extends Refusal {
   count: number;
 }
 
 export function encodeProducerRow(producer: Producer): Uint8Array {
-  const writer = new ByteWriter(32).u8(PRODUCER_ROW_VERSION);
+  const writer = scratch.restart().u8(PRODUCER_ROW_VERSION);
   writer.varint(producer.last).varint(producer.index).varint(producer.forgottenTo);
   for (const { sequence, refused } of producer.refusals) {
     const runs = runsOf(refused);
@@ -61,7 +64,8 @@ export function decodeProducerRow(key: Uint8Array, value: Uint8Array): Producer 
     refusals.push({ sequence, refused });
     refusalCount += refused.length;
   }
-  return { id: readU53(key, 1), last, index, forgottenTo, refusals, refusalCount };
+  const id = readU53(key, 1);
+  return { id, last, index, forgottenTo, refusals, refusalCount, rowName: undefined, isDirty: false };
 }
 
 function runsOf(refused: readonly Refusal[]): Run[] {

@@ -2,8 +2,8 @@ import { assert } from '@sluice/common/assert';
 import type { BatchOrigin } from '../record/batch-origin.ts';
 import { ANSWER_FORGOTTEN, type ApplyReply, OUT_OF_ORDER, REPEATED, type Refusal } from './apply-reply.ts';
 import { encodeProducerRow } from './producer-row.ts';
-import { producerRowKey } from './row-keys.ts';
-import type { Rows } from './rows.ts';
+import { producerRowKeyOnce } from './row-keys.ts';
+import type { NamedRow, Rows } from './rows.ts';
 
 /**
  * Which batches of whom are in the log. A batch whose answer was lost with a leader is sent again, perhaps to several
@@ -24,7 +24,8 @@ import type { Rows } from './rows.ts';
  */
 export class Producers {
   readonly #known = new Map<number, Producer>();
-  readonly #dirty = new Set<number>();
+  /** Changed since the last flush; also those that were forgotten. */
+  readonly #dirty: Producer[] = [];
 
   static readonly PRODUCERS_MAX = 1024;
   /** By producer. */
@@ -59,12 +60,19 @@ export class Producers {
   }
 
   flush(rows: Rows): void {
-    for (const id of this.#dirty) {
-      const producer = this.#known.get(id);
-      if (producer === undefined) rows.save(producerRowKey(id), undefined);
-      else rows.save(producerRowKey(id), encodeProducerRow(producer));
+    // Taken off one by one, so that the list keeps its memory.
+    for (let producer = this.#dirty.pop(); producer !== undefined; producer = this.#dirty.pop()) {
+      const { id } = producer;
+      producer.isDirty = false;
+      if (this.#known.get(id) === producer) rows.save(producerRowKeyOnce(id), encodeProducerRow(producer), producer);
+      else if (!this.#known.has(id)) rows.save(producerRowKeyOnce(id), undefined);
     }
-    this.#dirty.clear();
+  }
+
+  #markDirty(producer: Producer): void {
+    if (producer.isDirty) return;
+    producer.isDirty = true;
+    this.#dirty.push(producer);
   }
 
   #note(producer: Producer, origin: BatchOrigin, index: number): void {
@@ -78,12 +86,21 @@ export class Producers {
       refusals.shift();
     }
     producer.index = index;
-    this.#dirty.add(producer.id);
+    this.#markDirty(producer);
   }
 
   #admit(id: number): Producer {
     if (this.#known.size >= Producers.PRODUCERS_MAX) this.#forgetOne();
-    const producer = { id, last: 0, index: 0, forgottenTo: 0, refusals: [], refusalCount: 0 };
+    const producer: Producer = {
+      id,
+      last: 0,
+      index: 0,
+      forgottenTo: 0,
+      refusals: [],
+      refusalCount: 0,
+      rowName: undefined,
+      isDirty: false,
+    };
     this.#known.set(id, producer);
     return producer;
   }
@@ -96,7 +113,7 @@ export class Producers {
     }
     assert(silent !== undefined, 'a full table has rows');
     this.#known.delete(silent.id);
-    this.#dirty.add(silent.id);
+    this.#markDirty(silent);
   }
 }
 
@@ -110,7 +127,7 @@ function verdict(origin: BatchOrigin, producer: Producer | undefined): ApplyRepl
   return sequence <= producer.forgottenTo ? ANSWER_FORGOTTEN : REPEATED;
 }
 
-export interface Producer {
+export interface Producer extends NamedRow {
   readonly id: number;
   /** The highest number that was stored. */
   last: number;
@@ -122,6 +139,7 @@ export interface Producer {
   readonly refusals: RememberedRefusals[];
   /** In all of `refusals`. */
   refusalCount: number;
+  isDirty: boolean;
 }
 
 export interface RememberedRefusals {

@@ -118,7 +118,7 @@ export class QueueMachine {
     }
     state.dirty.length = 0;
     state.producers.flush(rows);
-    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.nowMs));
+    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.nowMs), state.timeRow);
     state.isTimeDirty = false;
   }
 

@@ -72,6 +72,10 @@ export function producerRowKey(producer: number): Uint8Array {
   return tableKey(RowTable.PRODUCER, producer);
 }
 
+export function producerRowKeyOnce(producer: number): Uint8Array {
+  return writeTableKey(tableKeyOnce, RowTable.PRODUCER, producer);
+}
+
 /** Of the client id, as UTF-8. */
 export function publisherRowKey(publisher: Uint8Array): Uint8Array {
   const key = new Uint8Array(1 + publisher.length);

@@ -41,6 +41,8 @@ const PRODUCER: Producer = {
     { sequence: 1000, refused: [{ slot: 1023, queueId: 1, code: 'queue-full' }] },
   ],
   refusalCount: 5,
+  rowName: undefined,
+  isDirty: false,
 };
 
 function builderOf(base: number, sizes: readonly number[]): IndexRowBuilder {
