@@ -24,8 +24,15 @@ export class GatheredRows {
         continue;
       }
       const kept = row.id === undefined ? copyOf(id, row) : row;
-      kept.isNew = isNew;
-      this.#put(table, id, kept, before);
+      if (before === undefined) {
+        kept.isNew = isNew;
+        this.#put(table, id, kept, undefined);
+        continue;
+      }
+      // Its place is known: most rows are written again, and looking for a place costs more than the rest.
+      this.bytes += (kept.value?.length ?? 0) - (before.value?.length ?? 0);
+      before.value = kept.value;
+      before.isNew = isNew;
     }
   }
 
@@ -103,6 +110,7 @@ export class GatheredRows {
     return writes;
   }
 
+  /** With these values, whatever is added from now on. */
   merge(): RowMerge {
     const rows: GatheredRow[] = [];
     for (const table of this.#tables.values()) for (const [id, { value }] of table) rows.push([id, value]);

@@ -183,8 +183,8 @@ export class GatheringEngine implements Engine {
     if (gathered.size === 0 || limit <= 0) return await this.#engine.scan(from, to, limit);
     // As many more as may turn out to be deleted: then what is left behind the last of a full answer is beyond the limit.
     const asked = Math.min(limit + gathered.deletions, Number.MAX_SAFE_INTEGER);
-    const stored = await this.#engine.scan(from, to, asked);
     const merge = gathered.merge();
+    const stored = await this.#engine.scan(from, to, asked);
     const rows: KeyValue[] = [];
     for (const row of stored) merge.next(row, rows);
     merge.rest(rows);
@@ -197,9 +197,9 @@ export class GatheringEngine implements Engine {
     const gathered = this.#gathered(from, to);
     if (gathered.size === 0) return stored;
     const assertOpen = (): void => this.#assertOpen();
+    const merge = gathered.merge();
     return (async function* chunks() {
       assertOpen();
-      const merge = gathered.merge();
       let rows: KeyValue[] = [];
       for await (const chunk of stored) {
         for (const row of chunk) merge.next(row, rows);

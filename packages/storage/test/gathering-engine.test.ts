@@ -156,6 +156,23 @@ describe('writes gathered in front of an engine', () => {
     expect(chunks).toEqual([[1, 2], [6]]);
   });
 
+  test('a scan and a snapshot show rows as they were when they were asked for', async () => {
+    await engine.write([put(1, 1), made(2, 1), put(3, 1)], UNSYNCED);
+    const scan = shown(engine);
+    const snapshot = engine.snapshotScan(FROM, TO, 10);
+    await engine.write([put(1, 2), put(2, 2), gone(3)], UNSYNCED);
+    const before = [1, 2, 3].map((n) => [n, 1]);
+    expect(await scan).toEqual(before);
+    const rows: number[][] = [];
+    for await (const chunk of snapshot)
+      for (const row of chunk) rows.push([row.key[2] as number, row.value[0] as number]);
+    expect(rows).toEqual(before);
+    expect(await shown(engine)).toEqual([
+      [1, 2],
+      [2, 2],
+    ]);
+  });
+
   test('a scan goes on behind rows that were deleted, and does not pass over stored ones', async () => {
     await below.write(
       [...Array(10).keys()].map((n) => put(n, n)),
