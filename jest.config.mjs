@@ -17,5 +17,6 @@ export default {
   testTimeout: 30_000,
   // By itself jest leaves one core of two to others; half of the tests wait for servers, clients or election timeouts.
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/harness/long-first-sequencer.mjs',
   reporters: ['default', '<rootDir>/test/harness/left-out-reporter.mjs'],
 };

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { JsonLinesProcess } from './json-lines-process.mjs';
 import { MKFS, testWith } from './left-out.ts';
+import { LONGEST } from './long-first-sequencer.mjs';
 import { parseReadyLine } from './server-process.ts';
 import { wholeNumber } from './whole-number.mjs';
 
@@ -85,4 +87,9 @@ test('a run of none, which would hold every bar, is refused; a seed may be 0', (
   for (const text of ['0', '', '-1', '1.5', '1e3', 'many', '9'.repeat(20)]) {
     expect(() => wholeNumber(text, 'rounds')).toThrow(`--rounds must be a whole number from 1 on, and is ${text}`);
   }
+});
+
+test('the suites that are to begin first are there, each once', () => {
+  expect(LONGEST.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  expect(new Set(LONGEST).size).toBe(LONGEST.length);
 });
