@@ -1,32 +1,24 @@
-import type { Clock } from '@sluice/common/clock';
-import { SluiceError, withHint } from '@sluice/common/errors';
-import type { Logger } from '@sluice/common/logger';
-import type { Metrics } from '@sluice/common/metrics';
-import type { Prng } from '@sluice/common/prng';
-import type { Topology } from '@sluice/meta/topology';
-import type { NodeStorage } from '@sluice/multiraft/node-storage';
-import type { RaftHost } from '@sluice/multiraft/raft-host';
+import { SluiceError } from '@sluice/common/errors';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { QueueState } from '@sluice/queue/machine/queue-state';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
-import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
-import { DiskGuard, type DiskSpace } from './disk-guard.ts';
-import { viewOf } from './group-view.ts';
+import type { ServiceRegistry } from '@sluice/rpc/transport';
+import { DiskGuard } from './disk-guard.ts';
+import { DispatchFailures } from './dispatch-failures.ts';
 import { HandOvers } from './hand-overs.ts';
 import { LeaderBalancer } from './leader-balancer.ts';
+import { LeadershipDrain } from './leadership-drain.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
-import { canDoWithoutSelf, heirsOf } from './membership-step.ts';
 import { dropFailures } from './metrics/drop-failures.ts';
 import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
 import { Partition, type PartitionEvents } from './partition.ts';
 import { PartitionSet } from './partition-set.ts';
 import { PublisherSweeper } from './publisher-sweeper.ts';
-import { QueueConfigurator, type RetainedLimits } from './queue-configurator.ts';
+import { QueueConfigurator } from './queue-configurator.ts';
 import { RecordReader } from './record-reader.ts';
 import { collectRetainedMetrics } from './retained/retained-metrics.ts';
 import { RetainedSweeper } from './retained/retained-sweeper.ts';
@@ -36,9 +28,11 @@ import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
 import { DeliveryBound } from './service/delivery-bound.ts';
 import { RetainedService } from './service/retained-service.ts';
-import { SessionService, type StreamLimits } from './service/session-service.ts';
+import { SessionService } from './service/session-service.ts';
 import type { WillStep } from './session/partition-wills.ts';
 import { SessionMetrics } from './session/session-metrics.ts';
+import { DEFAULT_LAG_OBJECTIVE_MS, DEFAULT_STREAM_LIMITS, type StoreOptions } from './store-options.ts';
+import { StoreReadiness } from './store-readiness.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -68,11 +62,11 @@ export class Store {
   readonly #handOvers: HandOvers;
   readonly #keeper: MembershipKeeper;
   readonly #balancer: LeaderBalancer;
+  readonly #leadershipDrain: LeadershipDrain;
+  readonly #readiness: StoreReadiness;
+  readonly #failures: DispatchFailures;
   readonly #report: StoreReport;
-  /** By queue id. */
-  readonly #dispatchFailures = new Map<number, { queue: string; cause: Error }>();
   readonly #movedListeners: (() => void)[] = [];
-  #whenReady: (() => void)[] = [];
   /** Of the image that was looked at last. */
   #epoch = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -86,81 +80,66 @@ export class Store {
   static readonly RECONCILE_TICKS = 4;
   /** So long after its start a store does not go by who is said to live: nobody may have told it yet. */
   static readonly YOUNG_MS = 10_000;
-  /** How often a drain looks for heirs. */
-  static readonly DRAIN_LOOK_MS = 50;
-  /** Nobody is fit to take any of the leaderships: the others are gone as well, and waiting would only delay the stop. */
-  static readonly DRAIN_HEIRLESS_MS = 1000;
-  /** Heirs are asked whether they agree for so much of a drain's time; then anybody who can must. */
-  static readonly DRAIN_ASK_SHARE = 0.2;
   /** Applied so far behind the log, a follower would serve only after a while. */
   static readonly APPLY_LAG_ENTRIES_MAX = 1024;
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    const { nodeId, host, storage, metrics, logger, clock, topology, transport } = options;
-    this.#records = new RecordReader({ entryLog: storage.entryLog, bytesMax: options.readCacheBytesMax, metrics });
+    const { host, storage, metrics, topology } = options;
+    const { directory, engine, entryLog } = storage;
+    this.#records = new RecordReader({ entryLog, bytesMax: options.readCacheBytesMax, metrics });
     this.#disk = new DiskGuard({
-      directory: storage.directory,
-      logger,
-      metrics,
+      ...options,
+      directory,
       reserveBytes: options.diskReserveBytes,
       space: options.diskSpace,
     });
     this.#partitions = new PartitionSet({
-      nodeId,
-      host,
-      topology,
-      transport,
-      clock,
-      logger,
-      metrics,
+      ...options,
       make: (groupId) => this.#makePartition(groupId),
       onMoved: () => this.#moved(),
     });
     const { partitions } = this.#partitions;
-    const { retained, streamLimits: limits = DEFAULT_STREAM_LIMITS } = options;
-    this.#configurator = new QueueConfigurator({ partitions, topology, retained, logger });
-    this.#sweeper = new RetentionSweeper({ partitions, topology, clock, logger });
-    const records = this.#records;
-    const events = {
-      failed: (groupId: number, cause: Error) => this.#dispatchFailed(groupId, RETAINED_QUEUE_ID, cause),
-      recovered: () => this.#dispatchRecovered(RETAINED_QUEUE_ID),
-    };
-    this.#retained = new RetainedService({ partitions, topology, records, clock, events, metrics });
-    this.#retainedSweeper = new RetainedSweeper({ partitions, clock, logger });
-    this.#publisherSweeper = new PublisherSweeper({ partitions, engine: storage.engine, clock, logger });
+    // What a part takes of these its options say.
+    const parts = { ...options, engine, partitions, records: this.#records, disk: this.#disk };
+    this.#readiness = new StoreReadiness({ ...parts, partitions: this.#partitions });
+    this.#report = new StoreReport(host, partitions);
+
+    this.#configurator = new QueueConfigurator(parts);
+    this.#sweeper = new RetentionSweeper(parts);
+    this.#retainedSweeper = new RetainedSweeper(parts);
+    this.#publisherSweeper = new PublisherSweeper(parts);
+    this.#failures = new DispatchFailures(parts);
+
+    const gateways = (): Iterable<number> => this.#gateways();
+    const { streamLimits: limits = DEFAULT_STREAM_LIMITS, lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } =
+      options;
+    this.#append = new AppendService({ ...parts, queueIdMax: () => this.#configurator.queueIdMax });
+    const bound = new DeliveryBound(options);
+    this.#consume = new ConsumeService(partitions, gateways, { ...parts, bound });
+    this.#sessions = new SessionService({ ...parts, gateways, limits, bound });
+    this.#retained = new RetainedService({
+      ...parts,
+      events: {
+        failed: (groupId, cause) => this.#failures.failed(groupId, RETAINED_QUEUE_ID, cause),
+        recovered: () => this.#failures.recovered(RETAINED_QUEUE_ID),
+      },
+    });
+    this.figures = new QueueGatherer({ ...parts, objectiveMs });
+    this.admin = new AdminService({
+      ...parts,
+      wouldLead: (partition) => this.#wouldLead(partition),
+      paceOf: (queue) => this.figures.paceOf(queue),
+    });
+    this.#sessionMetrics = new SessionMetrics(metrics, partitions);
     collectRetainedMetrics(metrics, partitions);
     collectReplicaMetrics(metrics, { host, partitions, topology });
-    this.#append = new AppendService({
-      partitions,
-      disk: this.#disk,
-      records: this.#records,
-      queueIdMax: () => this.#configurator.queueIdMax,
-      clock,
-      logger,
-      metrics,
-    });
-    const bound = new DeliveryBound({ metrics, logger });
-    this.#consume = new ConsumeService(partitions, () => this.#gateways(), { clock, bound });
-    this.#sessionMetrics = new SessionMetrics(metrics, partitions);
-    this.#sessions = new SessionService({ partitions, gateways: () => this.#gateways(), clock, limits, bound });
-    const wouldLead = (partition: Partition): boolean => this.#wouldLead(partition);
-    const { lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } = options;
-    this.figures = new QueueGatherer({ partitions, topology, clock, objectiveMs });
-    const paceOf = (queue: Readonly<QueueState>) => this.figures.paceOf(queue);
-    this.admin = new AdminService({ partitions, topology, records, wouldLead, paceOf, clock });
-    this.#handOvers = new HandOvers({ host, transport, clock, logger });
-    this.#keeper = new MembershipKeeper({ host, partitions, topology, handOvers: this.#handOvers, logger });
-    this.#balancer = new LeaderBalancer({
-      nodeId,
-      host,
-      partitions,
-      topology,
-      keeper: this.#keeper,
-      handOvers: this.#handOvers,
-      clock,
-    });
-    this.#report = new StoreReport(host, partitions);
+
+    this.#handOvers = new HandOvers(options);
+    const leading = { ...parts, handOvers: this.#handOvers };
+    this.#keeper = new MembershipKeeper(leading);
+    this.#balancer = new LeaderBalancer({ ...leading, keeper: this.#keeper });
+    this.#leadershipDrain = new LeadershipDrain(leading);
   }
 
   get partitions(): ReadonlyMap<number, Partition> {
@@ -194,23 +173,12 @@ export class Store {
 
   /** Resolves when every partition that the image places here is open and has a known leader, or cannot have one. */
   ready(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#whenReady.push(resolve);
-      this.#maybeReady();
-    });
+    return this.#readiness.reached();
   }
 
   /** What `ready` waits for, for people; undefined when it is so. */
   unready(): string | undefined {
-    if (!this.#partitions.isComplete) return 'its partitions are not placed or not opened yet';
-    const { host, topology } = this.#options;
-    const impaired = host.impaired();
-    const leaderless: number[] = [];
-    for (const { groupId, isStopped, leader } of this.#partitions.partitions.values()) {
-      if (isStopped || impaired.includes(groupId) || leader !== 0 || topology.leaderOf(groupId) !== 0) continue;
-      if (topology.replicasOf(groupId).includes(this.#options.nodeId)) leaderless.push(groupId);
-    }
-    return leaderless.length === 0 ? undefined : `no leader is known of partitions ${leaderless.join(', ')}`;
+    return this.#readiness.missing();
   }
 
   /** Resolves when the partitions led here act on the newest image. */
@@ -229,7 +197,7 @@ export class Store {
     }
     this.#partitions.reconcile();
     this.#lookSoon();
-    this.#maybeReady();
+    this.#readiness.look();
   }
 
   /** What the coordinator wants to know of this store every second. */
@@ -266,32 +234,24 @@ export class Store {
     void this.#disk.giveUpBallast();
   }
 
+  /** Publishes are refused, or soon will be. */
+  get isShortOfSpace(): boolean {
+    return this.#disk.low || this.#options.host.diskFull;
+  }
+
   /** Why this store cannot do all it should; empty while it can. */
   problems(): string[] {
-    const problems: string[] = [];
-    if (this.#disk.low) problems.push('the disk is almost full: publishes into queues are refused');
-    for (const { queue, cause } of this.#dispatchFailures.values()) problems.push(`queue ${queue}: ${withHint(cause)}`);
-    return problems;
+    const disk = this.#disk.low ? ['the disk is almost full: publishes into queues are refused'] : [];
+    return [...disk, ...this.#failures.problems()];
   }
 
   /**
    * Before a stop, while gateways still publish: hands every leadership to another store. True when this node leads
    * nothing any more but what nobody else has; false when the time was up before, or nobody is there to take the rest.
    */
-  async handOver(timeoutMs: number): Promise<boolean> {
+  handOver(timeoutMs: number): Promise<boolean> {
     this.#draining = true;
-    const { clock } = this.#options;
-    const startedMs = clock.monotonicMs();
-    let hopefulMs = startedMs;
-    for (;;) {
-      const nowMs = clock.monotonicMs();
-      const led = [...this.#partitions.partitions.values()].filter((one) => one.leads && !one.isAlone);
-      if (led.length === 0) return true;
-      const mustAgree = nowMs - startedMs < timeoutMs * Store.DRAIN_ASK_SHARE;
-      for (const partition of led) if (this.#handOverOne(partition, mustAgree)) hopefulMs = nowMs;
-      if (nowMs - startedMs >= timeoutMs || nowMs - hopefulMs >= Store.DRAIN_HEIRLESS_MS) return false;
-      await new Promise((resolve) => setTimeout(resolve, Store.DRAIN_LOOK_MS));
-    }
+    return this.#leadershipDrain.run(timeoutMs);
   }
 
   /** After the last gateway has left: what consumers settled or gave back is proposed. */
@@ -327,11 +287,6 @@ export class Store {
     }
   }
 
-  /** Publishes are refused, or soon will be. */
-  get isShortOfSpace(): boolean {
-    return this.#disk.low || this.#options.host.diskFull;
-  }
-
   #makePartition(groupId: number): Partition {
     const { host, storage, topology, clock, prng, logger, metrics } = this.#options;
     const failures = dropFailures(metrics);
@@ -346,8 +301,8 @@ export class Store {
         this.#sessions.serving(partition);
       },
       moved: (partition) => this.#partitionMoved(partition),
-      dispatchFailed: (group, queueId, cause) => this.#dispatchFailed(group, queueId, cause),
-      dispatchRecovered: (queueId) => this.#dispatchRecovered(queueId),
+      dispatchFailed: (group, queueId, cause) => this.#failures.failed(group, queueId, cause),
+      dispatchRecovered: (queueId) => this.#failures.recovered(queueId),
       dropFailed: (reason) => failures[reason].add(),
       streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
       streamsMoved: (partition, effects) => this.#sessions.streamsMoved(partition, effects),
@@ -370,7 +325,7 @@ export class Store {
 
   #moved(): void {
     for (const listener of this.#movedListeners) listener();
-    this.#maybeReady();
+    this.#readiness.look();
   }
 
   #tick(): void {
@@ -378,7 +333,7 @@ export class Store {
     if (this.#configurator.isBehind) void this.#configurator.settle();
     for (const partition of this.#partitions.partitions.values()) partition.tick();
     this.#look();
-    this.#maybeReady();
+    this.#readiness.look();
   }
 
   /** A step of a membership follows the one before at once, and once a turn. */
@@ -408,93 +363,7 @@ export class Store {
     const status = host.status(partition.groupId);
     return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;
   }
-
-  /** False when nobody could take it. */
-  #handOverOne(partition: Partition, mustAgree: boolean): boolean {
-    const { host, topology } = this.#options;
-    const { groupId } = partition;
-    if (this.#handOvers.isRunning(groupId)) return true;
-    const view = viewOf(host, groupId);
-    if (view === undefined) return false;
-    const place = topology.partition(groupId) ?? ANYWHERE;
-    const heirs = heirsOf(view, place);
-    // Later, whoever said no is asked no more, and must.
-    const heir = this.#handOvers.best(groupId, heirs) ?? (mustAgree ? undefined : heirs[0]);
-    if (heir !== undefined) void this.#handOvers.begin(partition, heir, 'drain', mustAgree);
-    return heirs.length > 0;
-  }
-
-  #maybeReady(): void {
-    if (this.#whenReady.length === 0 || this.unready() !== undefined) return;
-    const waiting = this.#whenReady;
-    this.#whenReady = [];
-    for (const resolve of waiting) resolve();
-  }
-
-  /** What is damaged here is whole elsewhere: where the others can, one of them leads, and this replica is made anew. */
-  #dispatchFailed(groupId: number, queueId: number, cause: Error): void {
-    const { host } = this.#options;
-    const view = viewOf(host, groupId);
-    if (isDamage(cause) && view !== undefined && canDoWithoutSelf(view)) {
-      this.#dispatchFailures.delete(queueId);
-      host.markImpaired(groupId, cause);
-      return;
-    }
-    const name = queueId === RETAINED_QUEUE_ID ? 'of retained messages' : String(queueId);
-    const queue = this.#options.topology.queue(queueId)?.name ?? name;
-    const known = this.#dispatchFailures.get(queueId);
-    this.#dispatchFailures.set(queueId, { queue, cause });
-    if (known?.cause.message === cause.message) return;
-    this.#options.logger.error(
-      { err: cause, partition: groupId, queue },
-      'a stored record cannot be read: this queue stands still rather than skip it, and tries again',
-    );
-  }
-
-  #dispatchRecovered(queueId: number): void {
-    const known = this.#dispatchFailures.get(queueId);
-    if (known === undefined) return;
-    this.#dispatchFailures.delete(queueId);
-    this.#options.logger.info({ queue: known.queue }, 'the stored record could be read: this queue goes on');
-  }
-}
-
-function isDamage(cause: Error): boolean {
-  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
 
 /** No node has this number. */
 const NOBODY_KNOWN = 0;
-
-export const DEFAULT_LAG_OBJECTIVE_MS = 300_000;
-
-/** Without an image, every member is as good as the other. */
-export const DEFAULT_STREAM_LIMITS: StreamLimits = { countMax: 100_000, bytesMax: 256 * 1024 * 1024 };
-
-const ANYWHERE = { replicas: [], preferredLeader: 0 };
-
-export interface StoreOptions {
-  nodeId: number;
-  storage: NodeStorage;
-  host: RaftHost;
-  topology: Topology;
-  /** How other stores are asked. */
-  transport: Pick<Transport, 'call'>;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-  prng: Prng;
-  readCacheBytesMax: number;
-  /** What the whole cluster may retain. */
-  retained: RetainedLimits;
-  /** How old a message may become before its consumers count as too slow, unless its queue says so itself. Absent: `DEFAULT_LAG_OBJECTIVE_MS`. */
-  lagObjectiveMs?: number;
-  /** Undefined: a share of the disk. */
-  diskReserveBytes: number | undefined;
-  /** Of each stream of sessions. Undefined: `DEFAULT_STREAM_LIMITS`. */
-  streamLimits?: StreamLimits;
-  /** Undefined: the real disk. */
-  diskSpace?: DiskSpace;
-  /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */
-  isImageCurrent?: () => boolean;
-}

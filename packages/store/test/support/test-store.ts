@@ -24,7 +24,8 @@ import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { Partition } from '../../src/partition.ts';
-import { Store, type StoreOptions } from '../../src/store.ts';
+import { Store } from '../../src/store.ts';
+import type { StoreOptions } from '../../src/store-options.ts';
 import { GatedEngine } from './gated-engine.ts';
 import { TestConsumer } from './test-consumer.ts';
 
