@@ -86,8 +86,8 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'machine/producers',
       'the row of a forgotten producer stays',
-      '      if (producer === undefined) rows.save(producerRowKey(id), undefined);\n      else rows',
-      '      if (producer !== undefined) rows',
+      '      else if (!this.#known.has(id)) rows.save(producerRowKeyOnce(id), undefined);\n',
+      '',
     ),
     bug(
       'machine/producers',
