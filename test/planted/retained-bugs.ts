@@ -87,7 +87,7 @@ export const RETAINED_BUGS: PlantedBugs = {
     bug(
       'connection/connection',
       'a connection turns without rest while a page of retained messages is on its way',
-      '    if (!this.#closing && !this.#reader.paused) this.#read();\n',
+      '    if (!this.#closing && this.#reader.isBehind && !this.#reader.paused) this.#read();\n',
       '    if (!this.#closing && !this.#reader.paused) this.#heard(0);\n',
     ),
     bug(

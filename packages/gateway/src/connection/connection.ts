@@ -76,6 +76,8 @@ export class Connection
   /** Bytes of answers since it was known that the client had taken everything. */
   #answerBytes = 0;
   #overBound = false;
+  /** The last write was not taken at once. */
+  #isBuffering = false;
   #pausedSinceMs = 0;
   readonly #hold: AnswerHold;
   #leaving = false;
@@ -242,7 +244,7 @@ export class Connection
       if (this.state.goOn()) this.unpause(ReadPause.UNFINISHED);
       else this.#services.flusher.request(this);
     }
-    if (!this.#closing && !this.#reader.paused) this.#read();
+    if (!this.#closing && this.#reader.isBehind && !this.#reader.paused) this.#read();
     const { session } = this;
     const waits = this.#hold.isHolding || this.state.unfinished !== undefined;
     if (session?.replaying === true && !waits && !this.#closing && session.connection === this.state) {
@@ -258,6 +260,7 @@ export class Connection
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
+    this.#isBuffering = bufferedBytes > 0;
     if (bufferedBytes === 0) this.#answersTaken();
     if (bufferedBytes > this.#services.limits.sendBufferBytesMax && !this.#overBound) {
       this.#overBound = true;
@@ -349,7 +352,8 @@ export class Connection
   }
 
   get #unsentBytes(): number {
-    return this.#writer.sizeBytes + this.#channel.bufferedBytes;
+    // Its socket is asked while a write has not been taken: it is three objects away, and each delivery asks.
+    return this.#writer.sizeBytes + (this.#isBuffering ? this.#channel.bufferedBytes : 0);
   }
 
   close(): void {

@@ -40,6 +40,7 @@ export class ReadLoop {
   #pauses = 0;
   #running = false;
   #stopped = false;
+  #isBehind = false;
 
   constructor(sink: PacketSink, limits: GatewayLimits) {
     this.#sink = sink;
@@ -54,6 +55,10 @@ export class ReadLoop {
   }
   get paused(): boolean {
     return this.#pauses !== 0;
+  }
+  /** Something that came may lie undecoded, since the loop ended for a pause. */
+  get isBehind(): boolean {
+    return this.#isBehind;
   }
   isPausedFor(pause: ReadPause): boolean {
     return (this.#pauses & pause) !== 0;
@@ -104,6 +109,7 @@ export class ReadLoop {
       }
     } finally {
       this.#running = false;
+      this.#isBehind = this.#pauses !== 0;
     }
   }
 

@@ -50,10 +50,9 @@ export class QueueConsumerLink implements QueueConsumer, QueueSettlement {
     const { request, subscriptionIdentifier, qos } = this.#subscription;
     // `$q/` is QoS 1 whatever was asked: stock consumers subscribe at 0 and rely on redelivery.
     const granted = request.kind === 'queue-by-filter' || qos > 0 ? 1 : 0;
-    const nowMs = session.nowMs();
     for (const delivery of deliveries) {
       const message = new QueuedMessage(this, delivery);
-      session.deliverFromQueue(message, granted, subscriptionIdentifier, message, nowMs);
+      session.deliverFromQueue(message, granted, subscriptionIdentifier, message, session.nowFor(message));
     }
   }
 

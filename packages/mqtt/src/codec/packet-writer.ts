@@ -121,26 +121,36 @@ export class PacketWriter {
 
   /** What to write, in order; the writer is empty afterwards. The chunks belong to the caller. */
   take(): Uint8Array[] {
-    this.#close();
-    const done = this.#done;
+    const last = this.#slice();
     this.#expectedBytes = this.#copiedBytes;
     this.#chunk = NO_CHUNK;
     this.#start = 0;
     this.#at = 0;
+    this.#copiedBytes = 0;
+    // Most turns: an array that is pushed to from nothing takes room for seventeen.
+    if (this.#doneBytes === 0) return last === undefined ? [] : [last];
+    const done = this.#done;
+    if (last !== undefined) done.push(last);
     this.#done = [];
     this.#doneBytes = 0;
-    this.#copiedBytes = 0;
     return done;
   }
 
   /** Ends the current slice; the rest of its buffer goes on to serve. */
   #close(): void {
-    const size = this.#at - this.#start;
-    if (size === 0) return;
-    this.#done.push(this.#chunk.subarray(this.#start, this.#at));
-    this.#doneBytes += size;
-    this.#copiedBytes += size;
+    const slice = this.#slice();
+    if (slice === undefined) return;
+    this.#done.push(slice);
+    this.#doneBytes += slice.length;
     this.#start = this.#at;
+  }
+
+  #slice(): Uint8Array | undefined {
+    const size = this.#at - this.#start;
+    if (size === 0) return undefined;
+    this.#copiedBytes += size;
+    const chunk = this.#chunk;
+    return size === chunk.length ? chunk : chunk.subarray(this.#start, this.#at);
   }
 
   /** Room for `count` bytes in the current chunk: where they start. */
@@ -155,7 +165,10 @@ export class PacketWriter {
       this.#close();
       return this.#renew(0, count, Math.max(count, CHUNK_BYTES_MAX));
     }
-    return this.#renew(open, count, Math.max(2 * (open + count), this.#expectedBytes, CHUNK_BYTES_MIN));
+    // Turns are often alike: one that needs what the last one needed has a buffer of exactly that, and no view of it.
+    const isFirst = open === 0 && count <= this.#expectedBytes;
+    const wanted = isFirst ? this.#expectedBytes : Math.max(2 * (open + count), this.#expectedBytes, CHUNK_BYTES_MIN);
+    return this.#renew(open, count, wanted);
   }
 
   /** A new chunk that starts with the `open` bytes of the slice at hand. */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { encode, encodedSizeBytes } from '../../src/codec/encoder.ts';
 import type { AckPacket, Packet, PublishPacket } from '../../src/codec/packet.ts';
 import { PacketType } from '../../src/codec/packet.ts';
@@ -21,6 +21,21 @@ describe('chunks', () => {
     expect(chunks).toHaveLength(1);
     expect(chunks[0]).toHaveLength(4000);
     expect(writer.sizeBytes).toBe(0);
+  });
+
+  test('a turn like the one before has a buffer of exactly its size', () => {
+    const writer = new PacketWriter({ version: 5 });
+    const packet = publishOf(new Uint8Array(100));
+    writer.append(packet);
+    const [first] = writer.take() as [Uint8Array];
+    const allocated = jest.spyOn(Buffer, 'allocUnsafe');
+    try {
+      writer.append(packet);
+      expect(writer.take()).toEqual([first]);
+      expect(allocated.mock.calls).toEqual([[first.length]]);
+    } finally {
+      allocated.mockRestore();
+    }
   });
 
   test('a large payload is passed on, not copied, and order is kept around it', () => {
