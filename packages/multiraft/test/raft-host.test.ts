@@ -2,7 +2,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { add } from './support/tally-machine.ts';
-import { TestNode, until } from './support/test-node.ts';
+import { everyEntry, TestNode, until } from './support/test-node.ts';
 
 let node: TestNode;
 beforeEach(async () => {
@@ -93,6 +93,7 @@ describe('the Raft host on one node', () => {
 
 test('an entry that is damaged and still to be applied stops its group, and no other', async () => {
   const segmentBytes = 16 * 1024;
+  node.live = everyEntry;
   await node.start(2, { segmentBytes });
   for (let i = 0; i < 20; i++) {
     await node.propose(1, add(1, 1, 4_000));
@@ -118,6 +119,7 @@ test('an entry that is damaged and still to be applied stops its group, and no o
 
 test('what stands before an entry that is damaged is applied, and nothing from it on', async () => {
   const segmentBytes = 64 * 1024;
+  node.live = everyEntry;
   await node.start(1, { segmentBytes });
   for (let i = 0; i < 40; i++) await node.propose(1, add(i === 7 ? 7 : 1, 1, 4_000));
   const [segment] = node.storage.entryLog.sealedSegments();
@@ -160,6 +162,7 @@ describe('giving space back', () => {
   });
 
   test('a group that stopped is not taken an image of: what it applied last has no rows', async () => {
+    node.live = everyEntry;
     await node.start(2, { segmentBytes: 64 * 1024 });
     for (let i = 0; i < 30; i++) await node.propose(2, add(1, 1, 10_000));
     for (let i = 0; i < 30; i++) await node.propose(1, add(1, 1, 10_000));
@@ -168,6 +171,7 @@ describe('giving space back', () => {
     await expect(node.propose(1, Uint8Array.of(99))).rejects.toThrow('unavailable');
     expect((await answered).value).toBe(31);
     const sealed = node.storage.entryLog.sealedSegments().length;
+    node.live = () => [];
     node.host.noteDeadBytes(600_000);
     await until(
       () => node.storage.entryLog.sealedSegments().length < sealed,

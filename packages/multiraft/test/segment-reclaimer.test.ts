@@ -4,14 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { SegmentReclaimer } from '../src/segment-reclaimer.ts';
 import { add } from './support/tally-machine.ts';
-import { TestNode, until } from './support/test-node.ts';
+import { everyEntry, TestNode, until } from './support/test-node.ts';
 
 const MB = 1024 * 1024;
 let node: TestNode;
-
-function everyEntry(_groupId: number, first: number, last: number): { index: number; bytes: number }[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => ({ index: first + i, bytes: MB }));
-}
 
 function spares(): string[] {
   return (readdirSync(node.directory, { recursive: true }) as string[]).filter((name) => name.includes('spare-'));
