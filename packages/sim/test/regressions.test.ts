@@ -1,6 +1,8 @@
 import { describe, expect, jest, test } from '@jest/globals';
+import { simulateCluster } from '../src/cluster/cluster-history.ts';
 import { simulateLog } from '../src/log/log-history.ts';
 import { simulateRaft } from '../src/raft/raft-history.ts';
+import { withSessions } from '../src/sessions/session-knobs.ts';
 
 // A function of the machine's load alone: what a seed does takes the same virtual time everywhere.
 jest.setTimeout(300_000);
@@ -58,5 +60,11 @@ describe('seeds that found something', () => {
   // Of the simulator: a node whose disk rotted before it had a group was given one, beside another that was lost.
   test.each([1_310_555, 1_310_570])('a group lost its majority for good: raft seed %i', async (seed) => {
     expect((await simulateRaft(seed)).failure).toBeUndefined();
+  });
+
+  // A store that stopped said so for good, while another led: the publishes behind stayed on their way and overtook it.
+  test('a publish at QoS 2 that was given up came behind those after it: sessions seed 2800039', async () => {
+    const options = { scenario: 'sessions', adjust: withSessions, safetyMs: 20_000 };
+    expect((await simulateCluster(2_800_039, options)).failure).toBeUndefined();
   });
 });
