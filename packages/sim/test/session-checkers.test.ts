@@ -45,7 +45,8 @@ describe('what a kept session promises', () => {
     expect(found(() => early.atTheEnd(false))).toBe('');
     for (const end of ['leaving', 'gone', 'doubtful'] as const) {
       const { check, id: over } = subscribed(1);
-      check[end](over, 40);
+      if (end === 'gone') check.gone(over, { connectSentMs: 35 }, 40);
+      else check[end](over, 40);
       expect(found(() => check.atTheEnd(false))).toBe('');
     }
   });
@@ -170,9 +171,17 @@ describe('what a kept session promises', () => {
     expect(found(() => left.delivered(connection, leaver, '1/d/p', false))).toBe('');
     expect(found(() => left.delivered(connection, leaver, '2/d/p', false))).toBe('unsubscribed');
     const { check: over, id: ended } = subscribed(1);
-    over.gone(ended, 15);
-    expect(found(() => over.delivered({ connectSentMs: 15 }, ended, '1/d/p', false))).toBe('session');
+    over.gone(ended, { connectSentMs: 15 }, 18);
+    expect(found(() => over.delivered({ connectSentMs: 18 }, ended, '1/d/p', false))).toBe('session');
     expect(found(() => over.delivered(connection, ended, '1/d/p', false))).toBe('');
+  });
+
+  test('of a session that was over for one of two connections made at once: the other one may have had it', () => {
+    const [former, clean] = [{ connectSentMs: 15 }, { connectSentMs: 15 }];
+    const { check, id } = subscribed(1);
+    check.gone(id, clean, 18);
+    expect(found(() => check.delivered(clean, id, '1/d/p', false))).toBe('session');
+    expect(found(() => check.delivered(former, id, '1/d/p', false))).toBe('');
   });
 
   test('a session that is gone too early, or there after a clean start', () => {

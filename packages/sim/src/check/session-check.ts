@@ -97,6 +97,7 @@ export class SessionCheck {
       leavingMs: Number.POSITIVE_INFINITY,
       leftMs: Number.POSITIVE_INFINITY,
       goneMs: Number.POSITIVE_INFINITY,
+      goneFor: undefined,
       isDoubtful: false,
       received: new Map(),
       newest: new Map(),
@@ -128,10 +129,12 @@ export class SessionCheck {
     subscription.leftMs = Math.min(subscription.leftMs, atMs);
   }
 
-  /** Its session was over when a connection that was asked for at `atMs` came. */
-  gone(id: number, atMs: number): void {
+  /** Its session was over when `connection` came, as that was told at `atMs`. */
+  gone(id: number, connection: SessionConnection, atMs: number): void {
     const subscription = this.#subscription(id);
-    subscription.goneMs = Math.min(subscription.goneMs, atMs);
+    if (atMs >= subscription.goneMs) return;
+    subscription.goneMs = atMs;
+    subscription.goneFor = connection;
   }
 
   doubtful(id: number): void {
@@ -187,16 +190,20 @@ export class SessionCheck {
   #inItsTime(
     subscription: CheckedSubscription,
     { id, sentAtMs, text }: SessionMessage,
-    { connectSentMs }: SessionConnection,
+    connection: SessionConnection,
     where: string,
   ): void {
-    const { askedMs, leftMs, goneMs, isDoubtful } = subscription;
+    const { askedMs, leftMs, goneMs, goneFor, isDoubtful } = subscription;
     if ((this.#acknowledgedMs.get(id) ?? Number.POSITIVE_INFINITY) < askedMs) {
       throw new Violation('before its time', `${where} got ${text}, acknowledged before it was subscribed to`);
     }
     if (isDoubtful) return;
     if (sentAtMs > leftMs) throw new Violation('unsubscribed', `${where} got ${text}, published after UNSUBACK`);
-    if (connectSentMs >= goneMs) throw new Violation('session', `${where} got ${text}, its session was over before`);
+    // Another connection, asked for before that was told, may have had the session until then: when two are made at once,
+    // nobody but the store knows which came first, and what it brought to the first is still on its way.
+    if (connection === goneFor || connection.connectSentMs >= goneMs) {
+      throw new Violation('session', `${where} got ${text}, its session was over before`);
+    }
   }
 
   #oncePerConnection(
@@ -306,8 +313,9 @@ interface CheckedSubscription {
   sinceMs: number;
   leavingMs: number;
   leftMs: number;
-  /** Its session was over when a connection asked for then came. */
+  /** Which connection was told that its session was over, and when. */
   goneMs: number;
+  goneFor: SessionConnection | undefined;
   isDoubtful: boolean;
   readonly received: Map<number, { isSettled: boolean }>;
   /** By publisher and topic: what came first last. */

@@ -197,13 +197,13 @@ export class KeptClient implements ConnectionListener {
 
   /** There was no session when it came. What another connection subscribed to meanwhile may be there or not. */
   #begunAnew(connection: MqttConnection): void {
-    const { check } = this.#parts;
+    const { check, world } = this.#parts;
     for (const wish of this.#wishes.values()) {
       if (wish.state === 'out') continue;
       wish.state = 'out';
       const isAskedElsewhere = connection !== this.#askedOver && [...this.#asked.values()].includes(wish);
       if (isAskedElsewhere || check.askedMs(wish.subscriptionId) >= connection.connectSentMs) this.#doubt(wish);
-      else check.gone(wish.subscriptionId, connection.connectSentMs);
+      else check.gone(wish.subscriptionId, connection, world.nowMs);
     }
     this.#asked.clear();
     this.#taken.clear();
