@@ -15,8 +15,8 @@ export default {
     '^fast-check$': '<rootDir>/test/harness/seeded-fast-check.mjs',
   },
   testTimeout: 30_000,
-  // By itself jest leaves one core of two to others; half of the tests wait for servers, clients or election timeouts.
-  maxWorkers: 2,
+  // One more than the two cores it is to run on: half of the tests wait for servers, clients or election timeouts.
+  maxWorkers: 3,
   testSequencer: '<rootDir>/test/harness/long-first-sequencer.mjs',
   reporters: ['default', '<rootDir>/test/harness/left-out-reporter.mjs'],
 };
