@@ -30,6 +30,19 @@ export const PRODUCER_BUGS: PlantedBugs = {
       '    batch.attempts++;\n    if (batch.attempts > 1) batch.number = ++this.#lastNumber;\n',
     ),
     bug(
+      lane,
+      'of a publisher at QoS 2 later ones are stored before what nobody knows of',
+      '    if (!batch.holdsExchange) return unknown;',
+      '    if (unknown.length > 0) return unknown;',
+    ),
+    bug(lane, 'and so is what gathers', '    this.isGatheringGivenUp ||= this.gathersExchange;\n', ''),
+    bug(
+      lane,
+      'what stays lets a copy of what was given up pass',
+      '      unknown.push(other);\n      if (other.holdsExchange) count = unknown.length;',
+      '      if (other.holdsExchange) count = unknown.push(other);',
+    ),
+    bug(
       sender,
       'what is sent again is sent out of order',
       '    lane.firstWaiting = from;\n',

@@ -21,7 +21,8 @@ import { WatchTimer } from './watch-timer.ts';
  * sent again; another leader gets everything.
  *
  * A batch that is given up (refused for good, or not answered by the deadline) leaves its place: those behind it do not
- * come after it any more. Who publishes it again has it behind them.
+ * come after it any more. Who publishes it again has it behind them. At QoS 2 nothing may pass what nobody knows of, since
+ * it is brought again: what is behind it is given up with it (`PartitionLane.unknownWith`).
  *
  * Bounds: a batch not answered within `deadlineMs` is given up as unknown, never as stored; a channel holds at most
  * `UNSENT_BYTES_MAX` and a batch.
@@ -103,6 +104,11 @@ export class BatchSender {
   /** Behind the others of its lane: at once, or when they have gone. */
   send(batch: UnansweredBatch): void {
     const { lane } = batch;
+    if (lane.isGatheringGivenUp) {
+      lane.isGatheringGivenUp = false;
+      this.#fates.failed(batch, 'unavailable');
+      return;
+    }
     lane.append(batch);
     this.#sweeping.watch();
     if (lane.state === 'flowing') this.#sendWaiting(lane);
@@ -168,10 +174,9 @@ export class BatchSender {
         if (lane.state !== 'held') this.#routes.confirmed(lane.partition, link.nodeId);
         break;
       case 'unavailable':
-        lane.remove(batch);
         lane.state = 'held';
         this.#routes.suspect(lane.partition, link.nodeId);
-        this.#fates.failed(batch, 'unavailable');
+        this.#giveUp(lane, batch);
         break;
       default:
         this.#takeBack(lane, batch);
@@ -303,18 +308,30 @@ export class BatchSender {
     if (lane.sent > 0 && nowMs - lane.heardMs > this.#deadlineMs) this.#unanswered(lane, nowMs);
     let records = 0;
     while (lane.head !== undefined && nowMs - lane.head.createdMs > this.#deadlineMs) {
-      const batch = lane.head;
+      records += this.#giveUp(lane, lane.head);
+    }
+    this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
+    if (lane.state === 'asking' && lane.sent === 0) lane.state = 'held';
+    this.#tryResume(lane);
+  }
+
+  /** Nobody knows whether it is stored, nor what must not be where it is not. Returns how many publishes that are. */
+  #giveUp(lane: PartitionLane, from: UnansweredBatch): number {
+    const unknown = lane.unknownWith(from);
+    for (const batch of unknown) {
       if (batch.sequence !== 0) {
         this.#inflight.delete(batch.sequence);
         lane.markAnswered(batch);
       }
       lane.remove(batch);
+    }
+    let records = 0;
+    // All have left their places before anybody hears of it: who is relieved publishes at once.
+    for (const batch of unknown) {
       records += batch.completions.length;
       this.#fates.failed(batch, 'unavailable');
     }
-    this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
-    if (lane.state === 'asking' && lane.sent === 0) lane.state = 'held';
-    this.#tryResume(lane);
+    return records;
   }
 
   /** A store that says nothing: others are asked. */

@@ -23,6 +23,10 @@ export class PartitionLane {
   readonly builder = new RecordBatchBuilder('numbered');
   /** Of the batch that gathers. */
   completions: RecordCompletion[] = [];
+  /** It has a publish at QoS 2 that is brought again under its number if nobody knows of it. */
+  gathersExchange = false;
+  /** It may not be stored: something that it must not pass was given up. */
+  isGatheringGivenUp = false;
   state: 'flowing' | 'asking' | 'held' = 'held';
   /** Where the sent ones went. */
   link: AppendLink | undefined = undefined;
@@ -71,6 +75,25 @@ export class PartitionLane {
     // As garbage it must not keep those behind it alive: what is old is looked through seldom.
     batch.before = undefined;
     batch.behind = undefined;
+  }
+
+  /**
+   * Of what nobody is to know when nobody knows of this one, in order. A publish at QoS 2 is brought again, and has the place
+   * that it is taken in then, so nothing that its publisher sent behind it may be taken before. All up to the last that holds such a
+   * publish is given up with it, and not only what is of its publishers: of that a copy may be on its way that says it comes after
+   * one that stays, and would be taken.
+   */
+  unknownWith(batch: UnansweredBatch): UnansweredBatch[] {
+    const unknown = [batch];
+    if (!batch.holdsExchange) return unknown;
+    let count = 1;
+    for (let other = batch.behind; other !== undefined; other = other.behind) {
+      unknown.push(other);
+      if (other.holdsExchange) count = unknown.length;
+    }
+    unknown.length = count;
+    this.isGatheringGivenUp ||= this.gathersExchange;
+    return unknown;
   }
 
   /**
@@ -134,6 +157,8 @@ export interface UnansweredBatch {
   readonly lane: PartitionLane;
   bytes: Uint8Array;
   completions: readonly RecordCompletion[];
+  /** It has a publish at QoS 2 that is brought again under its number if nobody knows of it. */
+  readonly holdsExchange: boolean;
   readonly createdMs: number;
   /** Its place among all batches of the lane, from 1 on; for ever. */
   number: number;

@@ -101,7 +101,7 @@ export class PartitionProducer {
       const batch = builder.around(record);
       if (batch !== undefined) {
         this.#buffered(batch.length);
-        this.#send(lane, batch, [completion]);
+        this.#send(lane, batch, [completion], record.exchange !== undefined);
         return;
       }
     }
@@ -109,6 +109,7 @@ export class PartitionProducer {
     builder.add(record);
     if (lane.completions.length === 0) this.#dirty.push(lane);
     lane.completions.push(completion);
+    if (record.exchange !== undefined) lane.gathersExchange = true;
     this.#buffered(builder.sizeBytes - before);
     if (isLarge || builder.isFull || builder.sizeBytes >= PartitionProducer.BATCH_BYTES_MAX) this.#finish(lane);
     else if (!this.#flushScheduled) {
@@ -145,17 +146,24 @@ export class PartitionProducer {
   /** The batch that gathers is complete. */
   #finish(lane: PartitionLane): void {
     if (lane.completions.length === 0) return;
-    const { completions } = lane;
+    const { completions, gathersExchange } = lane;
     lane.completions = [];
-    this.#send(lane, lane.builder.finish(), completions);
+    lane.gathersExchange = false;
+    this.#send(lane, lane.builder.finish(), completions, gathersExchange);
   }
 
-  #send(lane: PartitionLane, bytes: Uint8Array, completions: readonly RecordCompletion[]): void {
+  #send(
+    lane: PartitionLane,
+    bytes: Uint8Array,
+    completions: readonly RecordCompletion[],
+    holdsExchange: boolean,
+  ): void {
     this.#batchRecords.observe(completions.length);
     this.#sender.send({
       lane,
       bytes,
       completions,
+      holdsExchange,
       createdMs: this.#clock.monotonicMs(),
       number: 0,
       sequence: 0,

@@ -6,7 +6,17 @@ test('a batch that was answered does not know those behind it: as garbage it wou
   const batches = [1, 2, 3].map((number): UnansweredBatch => {
     const bytes = new Uint8Array(8);
     const links = { before: undefined, behind: undefined };
-    return { lane, bytes, completions: [], createdMs: 0, number, sequence: 0, attempts: 0, ...links };
+    return {
+      lane,
+      bytes,
+      completions: [],
+      holdsExchange: false,
+      createdMs: 0,
+      number,
+      sequence: 0,
+      attempts: 0,
+      ...links,
+    };
   });
   for (const batch of batches) lane.append(batch);
   const [first, second, third] = batches as [UnansweredBatch, UnansweredBatch, UnansweredBatch];
@@ -22,7 +32,16 @@ test('a batch whose publishers were told leads to nothing any more', () => {
   const completions = [{ recordStored: () => {}, recordFailed: () => {} }];
   const links = { before: undefined, behind: undefined };
   const batch: UnansweredBatch = {
-    ...{ lane, bytes: new Uint8Array(8), completions, createdMs: 0, number: 0, sequence: 0, attempts: 0 },
+    ...{
+      lane,
+      bytes: new Uint8Array(8),
+      completions,
+      holdsExchange: false,
+      createdMs: 0,
+      number: 0,
+      sequence: 0,
+      attempts: 0,
+    },
     ...links,
   };
   lane.append(batch);

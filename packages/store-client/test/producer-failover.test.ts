@@ -178,7 +178,8 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('kill' as const, 'cut' as const), node, few }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('take-late' as const), node, few }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('start' as const, 'pause' as const, 'go' as const), node }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('busy' as const, 'storage-full' as const, 'unavailable' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('busy' as const, 'storage-full' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('unavailable' as const) }) },
 );
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;

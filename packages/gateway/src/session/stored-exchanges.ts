@@ -36,6 +36,8 @@ export class StoredExchanges implements KeptExchanges {
   #isAsking = false;
   #isScheduled = false;
   #isOver = false;
+  /** One that was brought is brought again over the next connection: nothing behind it may be there before. */
+  #isHeld = false;
 
   /** Of one question. */
   static readonly STEPS_MAX = 1_024;
@@ -69,6 +71,10 @@ export class StoredExchanges implements KeptExchanges {
   }
 
   publish(publish: KeptPublish): void {
+    if (this.#isHeld) {
+      leaveOut(publish);
+      return;
+    }
     const taken = this.#taken.get(publish.packet.packetId);
     if (taken !== undefined) {
       this.#bring(publish, taken, true);
@@ -91,6 +97,7 @@ export class StoredExchanges implements KeptExchanges {
     const isRefused = reasonCode >= 0x80;
     const canBeTold = publisher.protocolVersion === 5;
     const isUnknown = reasonCode === ReasonCode.UNSPECIFIED_ERROR;
+    this.#isHeld ||= isUnknown || (isRefused && !canBeTold);
     // Otherwise it may be brought again under its number; of a refusal, until that is kept.
     if (!isRefused) this.#unstored.delete(taken.number);
     if (this.#takes.length > 0) this.#schedule();
@@ -220,6 +227,10 @@ export class StoredExchanges implements KeptExchanges {
   #tookUp(publish: KeptPublish, number: number): void {
     // A later question was answered first: its client was told nothing, and comes again.
     if (number === 0) return;
+    if (this.#isHeld) {
+      leaveOut(publish);
+      return;
+    }
     const taken = { number, isOpen: true };
     this.#taken.set(publish.packet.packetId, taken);
     this.#unstored.set(number, this.#takenCount++);
@@ -295,6 +306,11 @@ function bindStep({ packetId, qos, source }: OutboundMessage): ExchangeStep {
 function receiveStep({ packetId, source }: OutboundMessage): ExchangeStep {
   const { streamId, offset } = source instanceof StreamSource ? source : NOWHERE;
   return { type: 'receive', packetId, streamId, offset };
+}
+
+/** Its client brings it again. One of MQTT 3.1.1 is connected until the turn of its refusal, for which no place before may wait. */
+function leaveOut({ ack, publisher }: KeptPublish): void {
+  if (publisher.protocolVersion !== 5) ack.complete(ReasonCode.UNSPECIFIED_ERROR);
 }
 
 /** Of messages that the store does not have. */

@@ -308,19 +308,33 @@ test('each message is taken once by each store, whenever gateways die, and at mo
   );
 });
 
-test('what waits when its connection ends is not taken: what was asked before it may never be answered', async () => {
-  const turn = () => new Promise(setImmediate);
-  const asked: ((answer: SessionAnswer) => void)[] = [];
-  const client = { exchange: () => new Promise<SessionAnswer>((resolve) => asked.push(resolve)) };
-  const session = { nowMs: () => 0, cut: () => {}, inflight: { messages: () => [] } };
-  const brought: number[] = [];
-  const exchanges = new StoredExchanges(
-    session as unknown as GatewaySession,
-    client as unknown as SessionClient,
-    { partition: 1, clientId: 'c', epoch: 1 },
-    { publish: ({ packetId }: PublishPacket) => brought.push(packetId) } as unknown as PublishIngress,
-  );
-  const publish = (packetId: number): void => {
+/** One gateway's exchanges of a publisher, whose questions the test answers; what it brings has its completion here. */
+class OneConnection {
+  readonly asked: ((answer: SessionAnswer) => void)[] = [];
+  readonly brought: { packetId: number; pending: PendingPublish }[] = [];
+  readonly said: string[] = [];
+  readonly exchanges: StoredExchanges;
+  readonly #protocolVersion: number;
+
+  constructor(protocolVersion = 5) {
+    this.#protocolVersion = protocolVersion;
+    const client = { exchange: () => new Promise<SessionAnswer>((resolve) => this.asked.push(resolve)) };
+    const connection = { fail: (reasonCode: number) => this.said.push(`fails ${reasonCode}`) };
+    const session = { nowMs: () => 0, cut: () => {}, connection, inflight: { messages: () => [] } };
+    const ingress = {
+      publish: ({ packetId }: PublishPacket, _by: unknown, pending: PendingPublish) => {
+        this.brought.push({ packetId, pending });
+      },
+    };
+    this.exchanges = new StoredExchanges(
+      session as unknown as GatewaySession,
+      client as unknown as SessionClient,
+      { partition: 1, clientId: 'c', epoch: 1 },
+      ingress as unknown as PublishIngress,
+    );
+  }
+
+  publish(packetId: number): void {
     const payload = new Uint8Array(0);
     const packet = {
       type: PacketType.PUBLISH,
@@ -331,18 +345,65 @@ test('what waits when its connection ends is not taken: what was asked before it
       dup: false,
       packetId,
     } as const;
-    const publisher = { protocolVersion: 5 } as Parameters<StoredExchanges['begin']>[2];
-    const kept = exchanges.begin(packet, { complete: () => {} }, publisher);
-    if (kept !== undefined) exchanges.publish(kept);
-  };
-  publish(1);
+    const publisher = { protocolVersion: this.#protocolVersion } as Parameters<StoredExchanges['begin']>[2];
+    const ack = { complete: (reasonCode: number) => this.said.push(`${packetId} is answered ${reasonCode}`) };
+    const kept = this.exchanges.begin(packet, ack, publisher);
+    if (kept !== undefined) this.exchanges.publish(kept);
+  }
+}
+
+test('what waits when its connection ends is not taken: what was asked before it may never be answered', async () => {
+  const one = new OneConnection();
+  one.publish(1);
   await turn();
-  publish(2);
-  exchanges.close(true);
-  const [first, ...later] = asked;
+  one.publish(2);
+  one.exchanges.close(true);
+  const [first, ...later] = one.asked;
   first?.({ ...ANSWER, status: 'unavailable' });
   // Its number is 1 all the same; with 2 the stores would be told that what is below is over.
   for (const answer of later) answer({ ...ANSWER, numbers: [2] });
   await turn();
-  expect(brought).toEqual([]);
+  expect(one.brought.map(({ packetId }) => packetId)).toEqual([]);
+});
+
+test.each([
+  [5, 0x80, 'fails 128'],
+  [4, 0x80, '1 is answered 128'],
+  [4, 0x97, '1 is answered 151'],
+])('MQTT %i: behind one that is brought again for %i nothing is brought: it would be there before', async (...row) => {
+  const [protocolVersion, reasonCode, said] = row;
+  const one = new OneConnection(protocolVersion);
+  one.publish(1);
+  await turn();
+  one.asked[0]?.({ ...ANSWER, numbers: [1] });
+  await turn();
+  one.publish(2);
+  await turn();
+  one.brought[0]?.pending.complete(reasonCode);
+  expect(one.said).toEqual([said]);
+  one.asked[1]?.({ ...ANSWER, numbers: [2] });
+  await turn();
+  // The end of its connection may stand behind what else is read of it: of that nothing holds it up.
+  one.publish(1);
+  one.publish(3);
+  const leftOut = ['2 is answered 128', '1 is answered 128', '3 is answered 128'];
+  expect(one.said.slice(1)).toEqual(protocolVersion === 5 ? [] : leftOut);
+  await turn();
+  expect(one.asked).toHaveLength(2);
+  expect(one.brought.map(({ packetId }) => packetId)).toEqual([1]);
+});
+
+test('a refusal that its publisher is told of holds nothing up', async () => {
+  const one = new OneConnection();
+  one.publish(1);
+  one.publish(2);
+  await turn();
+  one.asked[0]?.({ ...ANSWER, numbers: [1, 2] });
+  await turn();
+  one.brought[0]?.pending.complete(0x97);
+  one.publish(3);
+  await turn();
+  one.asked[1]?.({ ...ANSWER, numbers: [3] });
+  await turn();
+  expect(one.brought.map(({ packetId }) => packetId)).toEqual([1, 2, 3]);
 });

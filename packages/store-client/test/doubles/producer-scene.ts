@@ -4,6 +4,7 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { BatchOrigin } from '@sluice/queue/record/batch-origin';
+import type { RecordExchange } from '@sluice/queue/record/record';
 import { checkRecordBatch, recordPositions } from '@sluice/queue/record/record-batch';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
@@ -101,6 +102,20 @@ afterEach(() => producer.close());
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 export function add(text: string | Uint8Array, partition = 1, ownsBuffer?: true): Outcome {
+  return addRecord(text, partition, ownsBuffer, undefined);
+}
+
+/** At QoS 2, under the number of its exchange. */
+export function addExchange(text: string | Uint8Array, number: number): Outcome {
+  return addRecord(text, 1, undefined, { number, floor: 1 });
+}
+
+function addRecord(
+  text: string | Uint8Array,
+  partition: number,
+  ownsBuffer: true | undefined,
+  exchange: RecordExchange | undefined,
+): Outcome {
   const outcome = new Outcome();
   const payload = typeof text === 'string' ? Buffer.from(text) : text;
   const record = {
@@ -108,12 +123,13 @@ export function add(text: string | Uint8Array, partition = 1, ownsBuffer?: true)
     topic: 't',
     payload,
     ownsBuffer,
-    qos: 1 as const,
+    qos: exchange === undefined ? (1 as const) : (2 as const),
     retain: false,
     publisher: 'p',
     publishedAtMs: 1,
     expiresAtMs: 0,
     properties: undefined,
+    exchange,
   };
   producer.add(partition, record, outcome);
   return outcome;
