@@ -18,7 +18,8 @@ import type { Connection } from './connection.ts';
 export class ConnectionAccess implements Expiring {
   readonly #services: GatewayServices;
   readonly #connection: Connection;
-  #access: ClientAccess = NO_ACCESS;
+  /** Undefined: nobody has asked yet what it may do. */
+  #access: ClientAccess | undefined = NO_ACCESS;
   #told = false;
   #user: string | undefined = undefined;
   #isSuperuser = false;
@@ -37,12 +38,12 @@ export class ConnectionAccess implements Expiring {
     this.#user = outcome.user === undefined ? outcome.identity : (outcome.user ?? undefined);
     this.#method = outcome.method;
     this.#isSuperuser = outcome.isSuperuser === true;
-    this.#access = this.#services.authorizer.admit(this.subject);
+    this.#access = undefined;
     if (outcome.expiresAtMs !== undefined) {
       this.#endsAtMs = outcome.expiresAtMs;
       this.#services.admissionEnds.add(this, outcome.expiresAtMs);
     }
-    if (will === undefined || this.#access.mayPublish(will.topic, will.qos, will.retain)) return true;
+    if (will === undefined || this.#permissions.mayPublish(will.topic, will.qos, will.retain)) return true;
     this.#deny('will', will.topic);
     return false;
   }
@@ -51,6 +52,11 @@ export class ConnectionAccess implements Expiring {
   get subject(): AccessSubject {
     const { clientId, peerHost } = this.#connection.publisher;
     return { user: this.#user, clientId, peerHost, isSuperuser: this.#isSuperuser };
+  }
+
+  get #permissions(): ClientAccess {
+    this.#access ??= this.#services.authorizer.admit(this.subject);
+    return this.#access;
   }
 
   admissionOver(): void {
@@ -67,7 +73,7 @@ export class ConnectionAccess implements Expiring {
   /** When it may not, the publish is answered here as far as it is answered at all. It counts against its rate either way. */
   mayPublish(packet: PublishPacket, ack: PendingPublish | undefined): boolean {
     this.#connection.channel.published?.();
-    if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
+    if (this.#permissions.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
     this.#deny('publish', packet.topic);
     const { state } = this.#connection;
     if (ack !== undefined && state.version === 5) ack.complete(ReasonCode.NOT_AUTHORIZED);
@@ -79,7 +85,7 @@ export class ConnectionAccess implements Expiring {
 
   /** Once more when it is due: permissions may have changed since it was left. */
   mayPublishWill(packet: PublishPacket): boolean {
-    if (this.#access.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
+    if (this.#permissions.mayPublish(packet.topic, packet.qos, packet.retain)) return true;
     this.#deny('will', packet.topic);
     return false;
   }
@@ -92,7 +98,7 @@ export class ConnectionAccess implements Expiring {
 
   /** From a queue that keeps what matches this filter. */
   mayConsume(topicFilter: string): boolean {
-    return this.#access.mayRead(topicFilter, QUEUE_QOS, 'consume');
+    return this.#permissions.mayRead(topicFilter, QUEUE_QOS, 'consume');
   }
 
   /** Permissions are other ones now, or the session was made over another connection: what is not allowed any more ends. */
@@ -106,7 +112,7 @@ export class ConnectionAccess implements Expiring {
     }
     if (this.#isSuperuser && !isSuperuserStill(this.#services.authenticator, this.subject)) {
       this.#isSuperuser = false;
-      this.#access = this.#services.authorizer.admit(this.subject);
+      this.#access = undefined;
     }
     for (const subscription of [...session.subscriptions.values()]) {
       if (this.#mayHave(subscription)) continue;
@@ -129,7 +135,7 @@ export class ConnectionAccess implements Expiring {
     switch (request.kind) {
       case 'plain':
       case 'shared':
-        return this.#access.mayRead(request.filter, qos, 'subscribe');
+        return this.#permissions.mayRead(request.filter, qos, 'subscribe');
       case 'queue-by-filter':
         return this.mayConsume(request.filter);
       case 'queue-by-name': {

@@ -59,8 +59,6 @@ export class Connection
   openedAtMs = 0;
   openedMonotonicMs = 0;
   turnRequested = false;
-  readonly isUtf8 = isUtf8;
-  readonly assignClientId = assignClientId;
   #admission: ConnectionAdmission | undefined;
   /** Monotonic time of the last bytes. */
   #lastHeardMs: number;
@@ -79,7 +77,8 @@ export class Connection
   /** The last write was not taken at once. */
   #isBuffering = false;
   #pausedSinceMs = 0;
-  readonly #hold: AnswerHold;
+  /** Made by the first SUBSCRIBE or UNSUBSCRIBE. */
+  #hold: AnswerHold | undefined = undefined;
   #leaving = false;
   #endReason = 'closed';
 
@@ -91,7 +90,6 @@ export class Connection
     this.state = new ConnectionState(this, services.limits);
     this.publisher = new ConnectionPublisher(channel);
     this.access = new ConnectionAccess(services, this);
-    this.#hold = new AnswerHold(services, this, this.#writer);
     this.connectedAtMs = services.clock.nowMs();
     this.#readAtMs = this.connectedAtMs;
     this.#lastHeardMs = services.clock.monotonicMs();
@@ -106,6 +104,16 @@ export class Connection
   }
   get session(): GatewaySession | undefined {
     return this.state.session as GatewaySession | undefined;
+  }
+  get isUtf8(): typeof isUtf8 {
+    return isUtf8;
+  }
+  get assignClientId(): typeof assignClientId {
+    return assignClientId;
+  }
+  get #answerHold(): AnswerHold {
+    this.#hold ??= new AnswerHold(this.#services, this, this.#writer);
+    return this.#hold;
   }
 
   // ---- bytes in
@@ -246,7 +254,7 @@ export class Connection
     }
     if (!this.#closing && this.#reader.isBehind && !this.#reader.paused) this.#read();
     const { session } = this;
-    const waits = this.#hold.isHolding || this.state.unfinished !== undefined;
+    const waits = this.#hold?.isHolding === true || this.state.unfinished !== undefined;
     if (session?.replaying === true && !waits && !this.#closing && session.connection === this.state) {
       if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
     }
@@ -256,7 +264,7 @@ export class Connection
 
   flush(): void {
     const sizeBytes = this.#writer.sizeBytes;
-    if (sizeBytes === 0 || this.#hold.isHolding) return;
+    if (sizeBytes === 0 || this.#hold?.isHolding === true) return;
     this.#services.metrics.bytesOut.add(sizeBytes);
     this.#channel.write(this.#writer.take());
     const bufferedBytes = this.#channel.bufferedBytes;
@@ -331,7 +339,8 @@ export class Connection
 
   send(packet: Packet): void {
     if (this.#gone) return;
-    this.#hold.before(packet, this.session);
+    const hold = packet.type === PacketType.UNSUBACK ? this.#answerHold : this.#hold;
+    hold?.before(packet, this.session);
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
@@ -419,7 +428,7 @@ export class Connection
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
     if (!this.access.maySubscribe(subscription)) return ReasonCode.NOT_AUTHORIZED;
     const reasonCode = session.route(subscription);
-    if (reasonCode === ReasonCode.SUCCESS) this.#hold.subscribed(session, subscription);
+    if (reasonCode === ReasonCode.SUCCESS) this.#answerHold.subscribed(session, subscription);
     return reasonCode;
   }
 
@@ -435,7 +444,7 @@ export class Connection
 
   unsubscribe(session: GatewaySession, subscription: SessionSubscription): void {
     session.unroute(subscription);
-    this.#hold.unsubscribed(session, subscription);
+    this.#answerHold.unsubscribed(session, subscription);
   }
 
   acknowledged(qos: 1 | 2, receivedAtMs: number): void {

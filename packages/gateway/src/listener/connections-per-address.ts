@@ -8,6 +8,11 @@ export class ConnectionsPerAddress {
     this.#max = max;
   }
 
+  /** Otherwise nobody is counted, and nobody need enter or leave. */
+  get isBounded(): boolean {
+    return this.#max !== 0;
+  }
+
   /** False when it has as many as it may. True is followed by one `leave`. */
   enter(host: string): boolean {
     if (this.#max === 0) return true;

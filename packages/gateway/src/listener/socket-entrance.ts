@@ -60,11 +60,10 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
     socket.destroy();
   };
   const enter = (socket: Socket, peer: Peer): void => {
-    if (!perAddress.enter(peer.host)) {
+    if (perAddress.isBounded && !enterCounted(socket, peer, perAddress)) {
       refuse(socket, 'address');
       return;
     }
-    socket.once('close', () => perAddress.leave(peer.host));
     if (secure === undefined) {
       options.accepted(socket, peer, socket);
       return;
@@ -114,6 +113,13 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
     stop: () => stopListening(server),
     renew: (tls) => secure?.setSecureContext(secureContextOptions(tls)),
   };
+}
+
+/** Where nothing is counted there is no such listener: with what Node.js keeps for it, it is a third of a kilobyte. */
+function enterCounted(socket: Socket, { host }: Peer, perAddress: ConnectionsPerAddress): boolean {
+  if (!perAddress.enter(host)) return false;
+  socket.once('close', () => perAddress.leave(host));
+  return true;
 }
 
 /** Between its first bytes and the end of its handshake. */

@@ -21,6 +21,8 @@ export const PAYLOAD_SLICE_BYTES_MIN = 8 * 1024;
 const CHUNK_BYTES_MIN = 64;
 
 const NO_CHUNK = Buffer.alloc(0) as unknown as TextBytes;
+/** Nobody pushes to it: a list is made by the first slice. */
+const NO_SLICES: Uint8Array[] = [];
 
 /**
  * Everything a connection sends in one turn, gathered: a write call costs more than encoding fifty packets, so packets
@@ -51,7 +53,7 @@ export class PacketWriter {
     this.#chunk = NO_CHUNK;
     this.#start = 0;
     this.#at = 0;
-    this.#done = [];
+    this.#done = NO_SLICES;
     this.#doneBytes = 0;
     this.#copiedBytes = 0;
     this.#expectedBytes = 0;
@@ -113,8 +115,7 @@ export class PacketWriter {
     const end = writePublishHead(packet, version, propertiesSize, chunk, head);
     if (sliced) {
       this.#close();
-      this.#done.push(payload);
-      this.#doneBytes += payload.length;
+      this.#push(payload);
     } else if (payload.length > 0) chunk.set(payload, end);
     return true;
   }
@@ -131,7 +132,7 @@ export class PacketWriter {
     if (this.#doneBytes === 0) return last === undefined ? [] : [last];
     const done = this.#done;
     if (last !== undefined) done.push(last);
-    this.#done = [];
+    this.#done = NO_SLICES;
     this.#doneBytes = 0;
     return done;
   }
@@ -140,9 +141,14 @@ export class PacketWriter {
   #close(): void {
     const slice = this.#slice();
     if (slice === undefined) return;
+    this.#push(slice);
+    this.#start = this.#at;
+  }
+
+  #push(slice: Uint8Array): void {
+    if (this.#done === NO_SLICES) this.#done = [];
     this.#done.push(slice);
     this.#doneBytes += slice.length;
-    this.#start = this.#at;
   }
 
   #slice(): Uint8Array | undefined {

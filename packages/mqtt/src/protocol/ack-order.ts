@@ -12,7 +12,7 @@ import { ReasonCode } from '../codec/reason-code.ts';
  */
 export class AckOrder {
   readonly #sink: AckSink;
-  readonly #line: InboundAck[] = [];
+  #line: InboundAck[] = NOBODY;
   #head = 0;
   #bytes = 0;
   #draining = false;
@@ -40,6 +40,7 @@ export class AckOrder {
   /** Also for an exchange that began on an earlier connection of the session: its answer goes out on this one. */
   enqueue(ack: InboundAck): void {
     ack.order = this;
+    if (this.#line === NOBODY) this.#line = [];
     this.#line.push(ack);
     this.#bytes += ack.sizeBytes;
   }
@@ -77,11 +78,14 @@ export class AckOrder {
   /** The connection is gone: nothing is sent any more, but exchanges still learn what became of them. */
   close(): void {
     this.#closed = true;
-    this.#line.length = 0;
+    this.#line = NOBODY;
     this.#head = 0;
     this.#bytes = 0;
   }
 }
+
+/** Nobody pushes to it: a line is made by the first publish. */
+const NOBODY: InboundAck[] = [];
 
 export interface AckSink {
   /** The publish is finished, its acknowledgement may have to wait. */

@@ -54,7 +54,8 @@ export class ConnectionState implements AckSink {
   clientMaximumPacketSizeBytes: number | undefined = undefined;
   /** The client's Receive Maximum, lowered to our own bound. */
   sendWindow: number;
-  readonly inboundAliases: InboundTopicAliases;
+  /** Made by the first publish with an alias. */
+  #inboundAliases: InboundTopicAliases | undefined = undefined;
   outboundAliases: OutboundTopicAliases | undefined = undefined;
   readonly acks: AckOrder;
   /** What `postponed` told of: packets wait until it is done. */
@@ -66,8 +67,12 @@ export class ConnectionState implements AckSink {
     this.effects = effects;
     this.limits = limits;
     this.sendWindow = limits.inflightMax;
-    this.inboundAliases = new InboundTopicAliases(limits.topicAliasMaximum);
     this.acks = new AckOrder(this);
+  }
+
+  get inboundAliases(): InboundTopicAliases {
+    this.#inboundAliases ??= new InboundTopicAliases(this.limits.topicAliasMaximum);
+    return this.#inboundAliases;
   }
 
   get protocolName(): ProtocolName {

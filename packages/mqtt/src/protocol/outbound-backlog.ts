@@ -8,7 +8,7 @@ import { type OutboundMessage, OutboundPhase } from './outbound-message.ts';
  * An array with a moving head: shifting an array moves everything behind, and a linked list allocates.
  */
 export class OutboundBacklog {
-  #items: (OutboundMessage | undefined)[] = [];
+  #items: (OutboundMessage | undefined)[] = NOTHING;
   #head = 0;
   #liveCount = 0;
 
@@ -20,6 +20,7 @@ export class OutboundBacklog {
   }
 
   push(outbound: OutboundMessage): void {
+    if (this.#items === NOTHING) this.#items = [];
     this.#items.push(outbound);
     if (outbound.live) this.#liveCount++;
   }
@@ -47,7 +48,7 @@ export class OutboundBacklog {
   /** Everything that waits, and forgets it. */
   takeAll(): OutboundMessage[] {
     const waiting = this.messages();
-    this.#items = [];
+    this.#items = NOTHING;
     this.#head = 0;
     this.#liveCount = 0;
     return waiting;
@@ -67,6 +68,9 @@ export class OutboundBacklog {
     }
   }
 }
+
+/** Nobody pushes to it: a list is made by the first message that waits. */
+const NOTHING: (OutboundMessage | undefined)[] = [];
 
 /** One that was sent on an earlier connection is finished in any case: the client may hold half of the exchange. */
 function isDue(outbound: OutboundMessage): boolean {

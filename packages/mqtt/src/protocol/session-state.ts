@@ -28,7 +28,8 @@ export class SessionState {
   #subscriptions: Map<string, SessionSubscription> | undefined = undefined;
   readonly inflight: InflightWindow;
   readonly backlog = new OutboundBacklog();
-  readonly received = new Qos2Dedup();
+  /** Made by the first publish at QoS 2. */
+  #received: Qos2Dedup | undefined = undefined;
   /** Length of all filters, and their levels. */
   subscriptionBytes = 0;
   subscriptionLevels = 0;
@@ -52,6 +53,11 @@ export class SessionState {
   /** By the text of the filter, as the client wrote it. */
   get subscriptions(): ReadonlyMap<string, SessionSubscription> {
     return this.#subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
+  get received(): Qos2Dedup {
+    this.#received ??= new Qos2Dedup();
+    return this.#received;
   }
 
   /** False when this session may not hold another filter of this length and depth. */
