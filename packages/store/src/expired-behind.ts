@@ -1,6 +1,8 @@
 import type { SettleRow } from '@sluice/queue/machine/commands';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import { isStream } from '@sluice/queue/session/stream-id';
+import { heldRecordsOf } from './held-records.ts';
 import type { Partition } from './partition.ts';
 import { toRanges } from './settle-batcher.ts';
 
@@ -27,7 +29,7 @@ export class ExpiredBehind {
   static readonly STRETCHES_MAX = 256;
   /** What consumers that keep up take is gone by then. */
   static readonly SETTLED_MS = 10_000;
-  /** From a walk to the next one of the same rows, for each read; and of what somebody holds, which may be settled. */
+  /** From a walk to the next one of the same rows, for each read. */
   static readonly AGAIN_MS = 1_000;
 
   constructor(partition: Partition) {
@@ -67,6 +69,13 @@ export class ExpiredBehind {
   forget(queueId: number): void {
     this.#walks.delete(queueId);
     this.#waiting.delete(queueId);
+  }
+
+  /** Streams end without a word; what is known of them is bounded by how many queues there are. */
+  forgetGone(): void {
+    const { queues } = this.#partition;
+    if (this.#walks.size <= queues.queueCount) return;
+    for (const queueId of this.#walks.keys()) if (queues.queue(queueId) === undefined) this.forget(queueId);
   }
 
   /** Once; false when there is nothing to be read for now. */
@@ -127,24 +136,23 @@ export class ExpiredBehind {
   /** What is dead in these rows. Returns when something else in them will be. */
   async #drop(queueId: number, rows: readonly IndexRow[], nowMs: number): Promise<number> {
     const partition = this.#partition;
-    const dispatch = partition.existingDispatch(queueId);
+    const held = await heldRecordsOf(partition, queueId);
     const rowBases: number[] = [];
     const parts: SettleRow[] = [];
     let dueMs = Number.POSITIVE_INFINITY;
     for (const row of rows) {
       const expired: number[] = [];
       let lives = false;
-      const mayBeHeld = partition.resumption?.mayBeHeld(row.entryIndex) === true;
       for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
         const expiresAtMs = row.expiresAtMsOf(offset);
         const isDead = expiresAtMs !== 0 && expiresAtMs <= nowMs;
-        const isHeld = isDead && (mayBeHeld || dispatch?.isHeld(offset) === true);
+        const isHeld = isDead && held.isHeld(row, offset);
         if (isDead && !isHeld) {
           expired.push(offset);
           continue;
         }
         lives = true;
-        if (expiresAtMs !== 0) dueMs = Math.min(dueMs, isHeld ? nowMs + ExpiredBehind.AGAIN_MS : expiresAtMs);
+        if (expiresAtMs !== 0) dueMs = Math.min(dueMs, isHeld ? nowMs + held.againMs : expiresAtMs);
       }
       if (expired.length === 0) continue;
       if (lives) parts.push({ queueId, rowBase: row.base, expired: toRanges(expired) });
@@ -157,7 +165,8 @@ export class ExpiredBehind {
     if (parts.length > 0) {
       const reply = await partition.execute({ type: 'settle', rows: parts });
       if (reply?.type !== 'settled') return nowMs;
-      dispatch?.rowsDropped();
+      if (isStream(queueId)) partition.sessions.rowsDropped(queueId);
+      else partition.existingDispatch(queueId)?.rowsDropped();
     }
     return dueMs;
   }

@@ -1,5 +1,6 @@
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import { type HeldRecords, heldRecordsOf } from './held-records.ts';
 import type { Partition } from './partition.ts';
 
 /**
@@ -9,8 +10,8 @@ import type { Partition } from './partition.ts';
  * time, and then the oldest die first: so the head is looked at, and what is dead there goes, row by row, up to the first
  * that is not.
  *
- * What is dead behind one that lives is looked for in another way (`expired-behind`). What a worker holds stays: its job may
- * be done yet.
+ * What is dead behind one that lives is looked for in another way (`expired-behind`). What somebody holds, or may hold as
+ * far as a new leader knows, stays (`held-records`).
  */
 export class ExpiredHeads {
   readonly #partition: Partition;
@@ -54,7 +55,10 @@ export class ExpiredHeads {
         this.#lives(queueId, first);
         return;
       }
-      if (await this.#drop(queueId, first.base, nowMs)) continue;
+      const againMs = await this.#drop(queueId, head, nowMs);
+      if (againMs === 0) continue;
+      // As soon as it is gone another one is the head, and looked at.
+      if (againMs !== undefined) this.#looked.set(queueId, { head, againMs });
       this.#lives(queueId, first);
       return;
     }
@@ -65,19 +69,28 @@ export class ExpiredHeads {
     this.#looked.delete(queueId);
   }
 
-  /** False when it is enough for now. */
-  async #drop(queueId: number, from: number, nowMs: number): Promise<boolean> {
+  /** Streams end without a word; what is known of them is bounded by how many queues there are. */
+  forgetGone(): void {
+    const { queues } = this.#partition;
+    if (this.#looked.size <= queues.queueCount) return;
+    for (const queueId of this.#looked.keys()) if (queues.queue(queueId) === undefined) this.#looked.delete(queueId);
+  }
+
+  /** 0: there may be more to be dropped; undefined: not for now. Otherwise the first of them is held, and until when to leave it. */
+  async #drop(queueId: number, from: number, nowMs: number): Promise<number | undefined> {
     const partition = this.#partition;
     const rows = await partition.index.rowsFrom(queueId, from, ExpiredHeads.STEP_ROWS);
-    const dispatch = partition.existingDispatch(queueId);
+    const held = await heldRecordsOf(partition, queueId);
     const rowBases: number[] = [];
     for (const row of rows) {
-      if (deadFrom(row) > nowMs || isAnyHeld(row, (offset) => dispatch?.isHeld(offset) === true)) break;
+      if (deadFrom(row) > nowMs || isAnyHeld(row, held)) break;
       rowBases.push(row.base);
     }
-    if (rowBases.length === 0 || !partition.leads) return false;
+    const [first] = rows;
+    if (first === undefined || !partition.leads) return undefined;
+    if (rowBases.length === 0) return isAnyHeld(first, held) ? nowMs + held.againMs : undefined;
     const reply = await partition.execute({ type: 'drop-rows', queueId, reason: 'expired', rowBases });
-    return reply?.type === 'dropped' && rowBases.length === rows.length;
+    return reply?.type === 'dropped' && rowBases.length === rows.length ? 0 : undefined;
   }
 }
 
@@ -99,9 +112,9 @@ function isAnyMortal(row: IndexRow): boolean {
   return false;
 }
 
-function isAnyHeld(row: IndexRow, isHeld: (offset: number) => boolean): boolean {
+function isAnyHeld(row: IndexRow, held: HeldRecords): boolean {
   for (let offset = row.nextLive(row.base); offset !== -1; offset = row.nextLive(offset + 1)) {
-    if (isHeld(offset)) return true;
+    if (held.isHeld(row, offset)) return true;
   }
   return false;
 }

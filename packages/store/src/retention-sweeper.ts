@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
+import { isStream } from '@sluice/queue/session/stream-id';
 import { ExpiredBehind } from './expired-behind.ts';
 import { ExpiredHeads } from './expired-heads.ts';
 import type { Partition } from './partition.ts';
@@ -10,6 +11,9 @@ import type { Partition } from './partition.ts';
  * queue's oldest row every second would read the disk for queues that have days to go; so for each queue the moment is
  * kept when its oldest record will be due. Queues without records are not looked at. Even asking a hundred thousand
  * others for that moment costs something: the more there are, the rarer it is done.
+ *
+ * The streams of sessions are looked at for what has expired, as queues are: a client that is away for weeks would keep
+ * everything that was meant for a minute.
  */
 export class RetentionSweeper {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -78,7 +82,7 @@ export class RetentionSweeper {
     this.#looked = 0;
     try {
       for (const partition of this.#partitions.values()) {
-        if (partition.leads) await this.#sweepPartition(partition);
+        if (partition.leads) await this.#sweepPartition(partition).finally(() => partition.sessions.sent.turnEnded());
         else {
           this.#nextLookMs.delete(partition);
           this.#expiries.delete(partition);
@@ -98,14 +102,18 @@ export class RetentionSweeper {
     const expiries = this.#expiries.get(partition) ?? expiriesOf(partition);
     this.#expiries.set(partition, expiries);
     const { heads, behind } = expiries;
+    heads.forgetGone();
+    behind.forgetGone();
     for (const queue of partition.queues.filledQueues()) {
       if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!partition.leads) return;
       if (queue.isRemoved) continue;
       const definition = this.#topology.queue(queue.queueId);
-      if (definition === undefined) continue;
+      // What is kept for sessions is bounded by its limits, and has no period.
+      if (definition === undefined && !isStream(queue.queueId)) continue;
       if (heads.isDue(queue, nowMs)) await heads.look(queue.queueId, nowMs);
       behind.ask(queue, nowMs);
+      if (definition === undefined) continue;
       if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
       const { dataRetentionMs } = definition;
       const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - dataRetentionMs);

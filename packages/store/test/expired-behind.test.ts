@@ -14,7 +14,7 @@ class FakePartition {
 
   tail = 1;
 
-  readonly queues = { queue: () => ({ queueId: 1, head: 0, tail: this.tail }) };
+  readonly queues = { queueCount: 1, queue: () => ({ queueId: 1, head: 0, tail: this.tail }) };
   readonly index = {
     rowsFrom: async (_queueId: number, from: number, limit: number): Promise<IndexRow[]> => {
       this.reads++;

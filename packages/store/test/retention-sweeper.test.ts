@@ -26,7 +26,9 @@ function setUp(dataRetentionMs: number) {
   };
   const partition = {
     leads: true,
+    sessions: { sent: { turnEnded: () => {} } },
     queues: {
+      queueCount: 1,
       filledQueues: () => (state.appended.length > 0 ? [{ queueId: 1, isRemoved: false }] : []),
       queue: () => undefined,
     },

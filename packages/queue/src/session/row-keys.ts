@@ -80,6 +80,9 @@ export function numbersRowKey(): Uint8Array {
 /** [from, to) of all sessions. */
 export const SESSION_RANGE = tableRange(SessionTable.SESSION);
 
+/** [from, to) of what sessions have unfinished. */
+export const EXCHANGE_RANGE = tableRange(SessionTable.EXCHANGES);
+
 /** [from, to) of everything `SessionMachine.restore` reads: not the sessions, their exchanges and cursors, or what wills say. */
 export const SESSION_RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Array }[] = [
   tableRange(SessionTable.CONNECTED),

@@ -12,6 +12,7 @@ import { SettleBacklog } from '../settle-backlog.ts';
 import type { Turnstile } from '../turnstile.ts';
 import { PartitionWills, type WillsParts } from './partition-wills.ts';
 import { PassBatcher } from './pass-batcher.ts';
+import { SentRecords } from './sent-records.ts';
 import { SessionFeed } from './session-feed.ts';
 import { SessionRowsReader } from './session-rows-reader.ts';
 
@@ -25,6 +26,7 @@ import { SessionRowsReader } from './session-rows-reader.ts';
  */
 export class PartitionSessions {
   readonly rows: SessionRowsReader;
+  readonly sent: SentRecords;
   readonly wills: PartitionWills;
   readonly #partition: Partition;
   readonly #parts: SessionsParts;
@@ -54,6 +56,13 @@ export class PartitionSessions {
     this.#partition = partition;
     this.#parts = parts;
     this.rows = new SessionRowsReader(parts.engine, partition.groupId);
+    this.sent = new SentRecords({
+      partition,
+      rows: this.rows,
+      clock: parts.clock,
+      unheardMs: PartitionSessions.ORPHAN_GRACE_MS,
+      feedsOf: (streamId) => this.#byStream.get(streamId) ?? [],
+    });
     this.wills = new PartitionWills(partition, this.rows, { ...parts.wills, clock: parts.clock, logger: parts.logger });
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => partition.propose(command, proposal),
@@ -78,6 +87,7 @@ export class PartitionSessions {
     for (const [clientId] of this.#machine.allConnected()) this.#orphans.set(clientId, dueMs);
     for (const { streamId } of this.#machine.streams()) this.#dirty.add(streamId);
     this.#expireAtMs = 0;
+    this.sent.unheard();
     this.wills.leadershipBegan();
   }
 
@@ -181,12 +191,14 @@ export class PartitionSessions {
     if (feed?.epoch !== epoch) return;
     this.#feeds.delete(clientId);
     this.#missed(clientId);
+    this.sent.left(feed);
     for (const streamId of feed.streamIds) this.#byStream.get(streamId)?.delete(feed);
     feed.close();
   }
 
   /** The way to their gateway is gone. */
   sinkGone(sink: FeedSink): void {
+    this.sent.unheard();
     for (const [clientId, attached] of [...this.#feeds]) {
       if (attached.sink === sink) this.detach(clientId, attached.feed.epoch);
     }

@@ -50,6 +50,11 @@ export class SessionFeed {
     return this.#readers.keys();
   }
 
+  /** Handed out and not passed. */
+  outstandingOf(streamId: number): ReadonlySet<number> {
+    return this.#readers.get(streamId)?.outstanding ?? NO_OFFSETS;
+  }
+
   add(streamId: number, cursor: Cursor): void {
     if (this.#readers.has(streamId)) return;
     const { index, tailOf } = this.#parts;
@@ -269,4 +274,5 @@ interface Place {
   position: number;
 }
 
+const NO_OFFSETS: ReadonlySet<number> = new Set();
 const NOTHING = (): undefined => undefined;

@@ -1,9 +1,12 @@
 import { groupKey } from '@sluice/multiraft/keyspace';
 import type { Cursor } from '@sluice/queue/session/cursor';
+import { decodeExchangeRow } from '@sluice/queue/session/exchange-row';
+import type { BoundId } from '@sluice/queue/session/exchanges';
 import {
   clientIdOf,
   cursorRange,
   cursorRowKey,
+  EXCHANGE_RANGE,
   SESSION_RANGE,
   sessionRowKey,
   willMessageRowKey,
@@ -53,6 +56,18 @@ export class SessionRowsReader {
       if (isOver()) return undefined;
       for (const { value } of rows) least = Math.min(least, decodeCursorRow(value).next);
       if (rows.length < PAGE_ROWS) return least;
+      from = behind((rows.at(-1) as { key: Uint8Array }).key);
+    }
+  }
+
+  /** What clients may have been sent and have not answered, of all sessions that left it in the log, a page of these at a time. */
+  async *boundIds(): AsyncIterable<BoundId[]> {
+    const to = groupKey(this.#groupId, EXCHANGE_RANGE.to);
+    let from: Uint8Array = groupKey(this.#groupId, EXCHANGE_RANGE.from);
+    for (;;) {
+      const rows = await this.#engine.scan(from, to, PAGE_ROWS);
+      yield rows.flatMap(({ value }) => [...decodeExchangeRow(value).bound.values()]);
+      if (rows.length < PAGE_ROWS) return;
       from = behind((rows.at(-1) as { key: Uint8Array }).key);
     }
   }
