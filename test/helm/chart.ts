@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../kubelet/pod.ts';
 
 export const CHART = join(import.meta.dirname, '../../helm/sluice');
-export const RELEASE = 'demo';
+const RELEASE = 'demo';
 export const NAMESPACE = 'mqtt';
 const KUBERNETES = '1.29.0';
 

@@ -67,7 +67,7 @@ class Client {
 }
 
 /** Publishes `count` messages of QoS 1, at most `window` of them without an answer. */
-export class Publisher extends Client {
+class Publisher extends Client {
   acknowledged = 0;
   #sent = 0;
   #first;

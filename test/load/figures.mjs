@@ -31,7 +31,7 @@ export const MB = 1024 * 1024;
 export const ROOM_MB = 128;
 /** Caches, of which each has this bound: messages lately written or read (64 MB), matches of topics (20), rows (8), and rows of
  * sealed segments (8). */
-export const CACHES_MB = 100;
+const CACHES_MB = 100;
 
 /** How memory grew from `before` on, in the largest process; `bytes` is what may be alive for what it holds. */
 export function memoryBelow(figures, cluster, what, { now, before, bytes }) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FOLDER = join(import.meta.dirname, '../../deploy/grafana');
-export const DASHBOARDS = ['sluice-lag', 'sluice-cluster', 'sluice-gateways', 'sluice-storage'];
+const DASHBOARDS = ['sluice-lag', 'sluice-cluster', 'sluice-gateways', 'sluice-storage'];
 
 export interface PanelQuery {
   dashboard: string;

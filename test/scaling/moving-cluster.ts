@@ -252,7 +252,7 @@ function shareOf({ partitions }: ClusterView, name: string): string {
 }
 
 /** What is not even, empty when all is. */
-export function unevenView(view: ClusterView, { stores, copies, leaderless = [] }: Shape): string {
+function unevenView(view: ClusterView, { stores, copies, leaderless = [] }: Shape): string {
   if (view.coordinator === null) return 'that no coordinator answers';
   const silent = stores.filter((name) => !view.nodes.some(({ node, alive }) => node === name && alive));
   if (silent.length > 0) return `that ${silent.join(', ')} is not there`;

@@ -16,7 +16,7 @@ export function registerCompletionCommand(program: Command, host: CliHost = proc
 }
 
 /** By the command words before: what may come next. */
-export function wordsOf(program: Command): Words {
+function wordsOf(program: Command): Words {
   const words = new Map<string, { word: string; about: string }[]>();
   const walk = (command: Command, path: string): void => {
     const next = [

@@ -3,7 +3,7 @@ import { checksum } from '@sluice/storage/checksum';
 import type { KeyValue } from '@sluice/storage/engine';
 
 /** The sizes of what travels, and the sums over it: lengths are summed too, so that no byte can change sides. */
-export const ROWS_BYTES_MAX = 512 * 1024;
+const ROWS_BYTES_MAX = 512 * 1024;
 /** One larger entry goes alone. */
 export const ENTRIES_BYTES_MAX = 1024 * 1024;
 

@@ -22,7 +22,7 @@ export function quorumVotes(membership: Membership, votes: ReadonlyMap<number, b
   return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending';
 }
 
-export function majorityIndex(voters: readonly number[], reached: (peer: number) => number): number {
+function majorityIndex(voters: readonly number[], reached: (peer: number) => number): number {
   const count = voters.length;
   if (count === 0) return Number.POSITIVE_INFINITY;
   // Insertion sort, highest first: groups are a handful of peers and this runs on every acknowledgement.
@@ -39,7 +39,7 @@ export function majorityIndex(voters: readonly number[], reached: (peer: number)
   return sorted[count >> 1] as number;
 }
 
-export function majorityVotes(voters: readonly number[], votes: ReadonlyMap<number, boolean>): VoteResult {
+function majorityVotes(voters: readonly number[], votes: ReadonlyMap<number, boolean>): VoteResult {
   if (voters.length === 0) return 'won';
   const majority = (voters.length >> 1) + 1;
   let granted = 0;

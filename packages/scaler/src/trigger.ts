@@ -15,7 +15,7 @@ export interface Trigger {
 /** So many messages each; or as many workers as finish what waits within so many seconds, at the pace they have shown. */
 export type Share = { readonly messages: number } | { readonly lagSeconds: number };
 
-export const MESSAGES_A_WORKER = 10;
+const MESSAGES_A_WORKER = 10;
 
 const KEYS = ['queue', 'target', 'targetLagSeconds', 'includeInflight', 'activation'];
 /** KEDA's own, in the same map. */

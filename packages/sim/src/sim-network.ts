@@ -290,7 +290,7 @@ interface Parcel {
 }
 
 /** One end of a channel, owned by one life. */
-export class SimChannel implements Channel<unknown, unknown> {
+class SimChannel implements Channel<unknown, unknown> {
   readonly network: SimNetwork;
   readonly nodeId: number;
   readonly peerId: number;

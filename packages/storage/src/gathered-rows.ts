@@ -121,7 +121,7 @@ export class GatheredRows {
 type GatheredRow = [id: string, value: Uint8Array | undefined];
 
 /** Puts gathered rows in place of, between and behind those that are stored, in their order. */
-export class RowMerge {
+class RowMerge {
   readonly #gathered: readonly GatheredRow[];
   #at = 0;
 

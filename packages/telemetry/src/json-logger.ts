@@ -4,8 +4,7 @@ import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctio
 import { readableLogLine } from './log-line.ts';
 import { LogSink } from './log-sink.ts';
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Standard error: standard output belongs to what a command answers. */
 const LOG_FD = 2;

@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, type Labels, type Metrics } from '@sluice/co
 import { familyHeader, isLabelName, isMetricName, labelsText, seriesText, valueText } from './exposition-text.ts';
 
 /** Series a page shows, and handles the registry keeps. A scraper that gets a page of this size answers within a second. */
-export const SERIES_MAX = 10_000;
+const SERIES_MAX = 10_000;
 /** How long the event loop may be held by one slice of a page. */
 const SLICE_MS_MAX = 5;
 /** Series between two looks at the clock. */

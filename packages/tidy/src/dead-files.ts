@@ -1,6 +1,6 @@
 import type { Finding } from './finding.ts';
 import { importsOf, separate } from './source-code.ts';
-import { isSource, packageOf, type SourceTree } from './source-tree.ts';
+import { isSource, packageOf, type SourceTree, targetOf } from './source-tree.ts';
 
 /** Started by name, not imported. A package's `bin` counts by itself. */
 const ENTRIES: readonly RegExp[] = [
@@ -12,8 +12,6 @@ const ENTRIES: readonly RegExp[] = [
   /^packages\/tidy\/src\//,
   // What a package offers to the tests of those who implement its ports.
   /^packages\/[^/]+\/src\/(.*\/)?[a-z-]+-contract\.ts$/,
-  // The consensus core could be published on its own: this port is part of what it says to its users.
-  /^packages\/raft\/src\/state-machine\.ts$/,
   // The engine of tests and of the simulator, held to the same contract as the real one.
   /^packages\/storage\/src\/memory\/memory-engine\.ts$/,
 ];
@@ -48,12 +46,6 @@ export function checkDeadFiles(tree: SourceTree): Finding[] {
 
 function isOwnTest(path: string): boolean {
   return /^packages\/[^/]+\/(test|bench)\//.test(path);
-}
-
-function targetOf(specifier: string, path: string): string | undefined {
-  if (specifier.startsWith('.')) return new URL(specifier, `file:///${path}`).pathname.slice(1);
-  const own = /^@sluice\/([^/]+)\/(.+)$/.exec(specifier);
-  return own === null ? undefined : `packages/${own[1]}/src/${own[2]}.ts`;
 }
 
 function isBin(path: string, tree: SourceTree): boolean {

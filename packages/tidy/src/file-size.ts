@@ -2,7 +2,7 @@ import type { Finding } from './finding.ts';
 import { isSource, type SourceTree } from './source-tree.ts';
 
 /** Every codebase we learned from let its central file grow without limit; a file that needs contents is two files. */
-export const LINES_MAX = 500;
+const LINES_MAX = 500;
 
 export function checkFileSize(tree: SourceTree): Finding[] {
   const findings: Finding[] = [];

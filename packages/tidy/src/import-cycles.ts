@@ -1,6 +1,6 @@
 import type { Finding } from './finding.ts';
 import { importsOf, separate } from './source-code.ts';
-import { isSource, type SourceTree } from './source-tree.ts';
+import { isSource, type SourceTree, targetOf } from './source-tree.ts';
 
 /**
  * Modules that import each other have no order in which they begin: what works depends on who was imported first, and
@@ -36,11 +36,8 @@ function evaluatedBefore(path: string, tree: SourceTree): string[] {
     if (/^import\s*\(/.test(source.code.slice(index))) continue;
     const statement = source.code.slice(0, index).match(/(?:^|\n)(?:import|export)\b[^;]*$/)?.[0] ?? '';
     if (/^\s*(?:import|export)\s+type\b/.test(statement)) continue;
-    const own = /^@sluice\/([^/]+)\/(.+)$/.exec(specifier);
-    let target = '';
-    if (specifier.startsWith('.')) target = new URL(specifier, `file:///${path}`).pathname.slice(1);
-    else if (own !== null) target = `packages/${own[1]}/src/${own[2]}.ts`;
-    if (tree.has(target)) targets.push(target);
+    const target = targetOf(specifier, path);
+    if (target !== undefined && tree.has(target)) targets.push(target);
   }
   return targets;
 }

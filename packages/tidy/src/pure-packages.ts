@@ -3,10 +3,10 @@ import { importsOf, separate } from './source-code.ts';
 import { isSource, lineAt, packageOf, type SourceTree } from './source-tree.ts';
 
 /** What decides without doing: it runs the same in production, in a test and in the simulator. */
-export const PURE_PACKAGES: readonly string[] = ['common', 'mqtt', 'raft', 'queue', 'session', 'group', 'meta'];
+const PURE_PACKAGES: readonly string[] = ['common', 'mqtt', 'raft', 'queue', 'group', 'meta'];
 
-/** What hosts implement or read for the pure: the clock, and the port by which a machine's image is streamed. */
-const PORTS: readonly string[] = ['packages/common/src/clock.ts', 'packages/raft/src/state-machine.ts'];
+/** What hosts read for the pure: the clock. */
+const PORTS: readonly string[] = ['packages/common/src/clock.ts'];
 
 /** What makes a second run differ from the first, or puts off work to a moment nobody chose. */
 const IMPURE: readonly { pattern: RegExp; message: string }[] = [

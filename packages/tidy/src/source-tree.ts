@@ -29,6 +29,13 @@ export function packageOf(path: string): string | undefined {
   return /^packages\/([^/]+)\//.exec(path)?.[1];
 }
 
+/** The file that an import means; undefined for what is not of this repository. */
+export function targetOf(specifier: string, path: string): string | undefined {
+  if (specifier.startsWith('.')) return new URL(specifier, `file:///${path}`).pathname.slice(1);
+  const own = /^@sluice\/([^/]+)\/(.+)$/.exec(specifier);
+  return own === null ? undefined : `packages/${own[1]}/src/${own[2]}.ts`;
+}
+
 export function isSource(path: string): boolean {
   return /^packages\/[^/]+\/src\/.*\.tsx?$/.test(path);
 }

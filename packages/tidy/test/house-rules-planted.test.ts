@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { checkBannedWords } from '@sluice/tidy/banned-words';
+import { checkDeadExports } from '@sluice/tidy/dead-exports';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
 import { checkDeadLinks } from '@sluice/tidy/dead-links';
 import { checkElapsedTime } from '@sluice/tidy/elapsed-time';
@@ -137,6 +138,28 @@ describe('dead files', () => {
       const tree = plant({ 'packages/common/src/other.ts': "import './bytes.ts';", [path]: '', [from]: text });
       expect(report(checkDeadFiles(tree))).not.toContain(path);
     }
+  });
+});
+
+describe('dead exports', () => {
+  const path = 'packages/gateway/src/other.ts';
+  const at = (declaration: string, importing = '') =>
+    report(checkDeadExports(plant({ [path]: `\n${declaration}\n`, 'packages/gateway/test/other.test.ts': importing })));
+
+  test.each(['const left = 1;', 'function left() {}', 'async function left() {}', 'class left {}'])(
+    '%s',
+    (declaration) => {
+      expect(at(`export ${declaration}`)).toBe(`${path}:2: nobody imports left: it is no export`);
+      expect(at(`export ${declaration}`, "import { right } from '../src/other.ts';")).toContain('nobody imports left');
+      expect(at(`export ${declaration}`, "import { right, left as l } from '../src/other.ts';")).toBe('');
+      expect(at(`export ${declaration}`, "import {\n  type right,\n  left,\n} from '@sluice/gateway/other';")).toBe('');
+      expect(at(`export ${declaration}`, "const all = await import('../src/other.ts');")).toBe('');
+      expect(at(declaration)).toBe('');
+    },
+  );
+
+  test('a type may be for who calls', () => {
+    expect(at('export interface Left {}\nexport type Also = Left;')).toBe('');
   });
 });
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { checkBannedWords } from '@sluice/tidy/banned-words';
+import { checkDeadExports } from '@sluice/tidy/dead-exports';
 import { checkDeadFiles } from '@sluice/tidy/dead-files';
 import { checkDeadLinks } from '@sluice/tidy/dead-links';
 import { checkDependencyDag } from '@sluice/tidy/dependency-dag';
@@ -26,6 +27,7 @@ describe('this repository keeps the house rules', () => {
     ['pure packages are pure', checkPurePackages],
     ['no banned words', checkBannedWords],
     ['no file is forgotten', checkDeadFiles],
+    ['no export is without somebody who imports it', checkDeadExports],
     ['documents point to what is there', checkDeadLinks],
     ['no file is too long', checkFileSize],
     ['no test is about how fast its machine is', checkElapsedTime],

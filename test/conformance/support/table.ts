@@ -11,7 +11,7 @@ export function standingOf(statement: Statement, citations: readonly Citation[])
   return statement.cannot === undefined ? 'missing' : 'cannot';
 }
 
-export function citationsFor(statement: Statement, citations: readonly Citation[]): Citation[] {
+function citationsFor(statement: Statement, citations: readonly Citation[]): Citation[] {
   return citations.filter(
     ({ specification, label }) => specification === statement.specification && label === statement.label,
   );

@@ -4,7 +4,7 @@ import { accept, type Field, type FieldProblem, readFields, reject, show } from 
 import { checkedTextField, choiceField } from '../field/scalar-fields.ts';
 
 /** A list that ran away costs every connection its time. */
-export const RULES_MAX = 100;
+const RULES_MAX = 100;
 const TOPIC_CHARACTERS_MAX = 1_024;
 
 const FIELDS = {

@@ -3,7 +3,7 @@
  * and no key of the file counts, because a file that half loads locks somebody out or, worse, lets somebody in who was
  * meant to be a viewer. Messages give the line's number and never anything of its content.
  */
-export const API_ROLES = ['administrator', 'viewer', 'publisher'] as const;
+const API_ROLES = ['administrator', 'viewer', 'publisher'] as const;
 export type ApiRole = (typeof API_ROLES)[number];
 
 export interface ApiKeyRecord {

@@ -1,7 +1,7 @@
 import { type OpenApiDocument, type Operation, resolveSchema } from './document-model.ts';
 
 /** Replaced by the page's script with where the page came from. */
-export const EXAMPLE_ORIGIN = 'http://127.0.0.1:18083';
+const EXAMPLE_ORIGIN = 'http://127.0.0.1:18083';
 
 /** A command that works as it stands once KEY and SECRET are set. */
 export function curlExample(document: OpenApiDocument, path: string, method: string, operation: Operation): string {

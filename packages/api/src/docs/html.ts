@@ -30,7 +30,7 @@ const ENTITIES = new Map([
   ["'", '&#39;'],
 ]);
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES.get(character) as string);
 }
 

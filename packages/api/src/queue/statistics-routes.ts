@@ -12,7 +12,7 @@ import { NAME_PARAMETER, ONE_QUEUE, PAGE_QUERY } from './queue-routes.ts';
 import { PAGE_META_SCHEMA } from './queue-view.ts';
 
 /** Each row asks the leaders of the queue's partitions: fewer fit a page than of definitions. */
-export const STATISTICS_LIMIT_MAX = 1_000;
+const STATISTICS_LIMIT_MAX = 1_000;
 
 /** `statistics` is null when no leader answered: unknown is not zero. */
 function statisticsView(

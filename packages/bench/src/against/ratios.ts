@@ -59,7 +59,7 @@ const COLUMNS: readonly TableColumn[] = [
   { title: '', align: 'left' },
 ];
 
-export function ratiosTable(ratios: readonly Ratio[]): string {
+function ratiosTable(ratios: readonly Ratio[]): string {
   const rows = ratios.map((ratio) => {
     const { what, before, now, times, least, most } = ratio;
     const told = isTold(ratio) ? (times > 1 ? 'more' : 'less') : '';

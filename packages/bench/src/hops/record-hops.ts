@@ -27,7 +27,7 @@ export function recordHops(): Hop[] {
   ];
 }
 
-export function recordOf(sizeBytes: number, queueId: number): RecordInput {
+function recordOf(sizeBytes: number, queueId: number): RecordInput {
   return {
     targets: [{ queueId, key: undefined }],
     topic: 'bench/task',

@@ -22,7 +22,7 @@ const TASKS = ['task-4x4', 'task-1x1'];
 const FLAT = ['flat-queues', 'flat-queues-paced', 'flat-backlog', 'flat-consumers', 'flat-consumers-paced'];
 const FEW = ['fan-1-qos0', 'fan-1-qos1', 'fan-10-qos0', 'fan-10-qos1'];
 
-export const BARS: readonly Bar[] = [
+const BARS: readonly Bar[] = [
   { workloads: TASKS, peers: THREE, figure: 'cpuUs', of: 'rabbitmq-3', atMost: 1 / 3 },
   { workloads: TASKS, peers: THREE, figure: 'cpuUs', of: 'nats-3', atMost: 0.5 },
   { workloads: TASKS, peers: THREE, figure: 'rate', of: 'rabbitmq-3', atLeast: 2 },

@@ -100,12 +100,12 @@ async function warmedUp(fleet: LoadFleet, messages: number): Promise<void> {
 const WARM_UP_MS_MAX = 60_000;
 const WARM_UP_LOOK_MS = 100;
 
-export function audiencesOf(flow: Flow): number {
+function audiencesOf(flow: Flow): number {
   return flow.channel === 'fan-out' ? flow.consumers : 1;
 }
 
 /** What is counted: deliveries; of a last-value queue what is published, since most of it is never delivered. */
-export function messagesBetween(flow: Flow, before: FleetLook, after: FleetLook): number {
+function messagesBetween(flow: Flow, before: FleetLook, after: FleetLook): number {
   if (flow.channel === 'last-value') return after.acknowledged - before.acknowledged;
   return after.received - before.received;
 }

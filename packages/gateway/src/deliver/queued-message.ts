@@ -58,7 +58,7 @@ export class QueuedMessage implements DeliverableMessage, DeliverySource {
 }
 
 /** User property that tells a worker that it may not be the first. */
-export const DELIVERY_COUNT = 'sluice-delivery-count';
+const DELIVERY_COUNT = 'sluice-delivery-count';
 
 export interface QueueSettlement {
   readonly detached: boolean;

@@ -80,7 +80,7 @@ function bucketOf(perSecond: number, nowMs: number): TokenBucket | undefined {
  * A channel whose bytes and messages are counted against rates. It pauses itself, beside what its connection asks: it is
  * read when neither minds.
  */
-export class PacedChannel implements ByteChannel, ByteSink {
+class PacedChannel implements ByteChannel, ByteSink {
   readonly #inner: ByteChannel;
   readonly #pacer: IngressPacer;
   readonly #messages: readonly TokenBucket[];

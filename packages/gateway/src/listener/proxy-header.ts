@@ -9,7 +9,7 @@ import type { PeerCertificate } from '../connection/byte-channel.ts';
  */
 export const PROXY_HEAD_BYTES = 16;
 /** Addresses and what is said beside them; HAProxy's own bound is of this size. */
-export const PROXY_BODY_BYTES_MAX = 4096;
+const PROXY_BODY_BYTES_MAX = 4096;
 
 const SIGNATURE = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
 const LOCAL = 0x20;

@@ -118,5 +118,5 @@ export class Outbox {
 }
 
 /** One message between gateways: this and one record at most. */
-export const BATCH_BYTES_MAX = 256 * 1024;
+const BATCH_BYTES_MAX = 256 * 1024;
 const NO_SHARES: readonly LiveRoute[] = [];

@@ -266,9 +266,9 @@ export class LiveRouter {
 }
 
 /** Far above what devices hold; one client cannot fill the gateway. */
-export const SUBSCRIPTIONS_PER_SUBSCRIBER_MAX = 10_000;
+const SUBSCRIPTIONS_PER_SUBSCRIBER_MAX = 10_000;
 /** Measured at 770 bytes each with a device's name in the filter: three quarters of a gigabyte. */
-export const SUBSCRIPTIONS_MAX = 1_000_000;
+const SUBSCRIPTIONS_MAX = 1_000_000;
 
 /** One session's side. `receive` is called once for each matching subscription of it. */
 export interface LiveSubscriber {

@@ -7,7 +7,7 @@ import type { DigestAlgorithm, KeyEnvironment } from '@sluice/queue/key-expressi
  * their names without it, and as they were when the gateway started: whoever may create queues is not to read secrets
  * by `getenv`, and a key does not change its meaning under way.
  */
-export const KEY_VARIABLE_PREFIX = 'SLUICEVAR_';
+const KEY_VARIABLE_PREFIX = 'SLUICEVAR_';
 
 export class NodeKeyEnvironment implements KeyEnvironment {
   readonly #clock: Clock;

@@ -251,7 +251,7 @@ export class StoredExchanges implements KeptExchanges {
 }
 
 /** A QoS 2 publish of a session that is kept, until its PUBREC. */
-export class KeptPublish implements PendingPublish {
+class KeptPublish implements PendingPublish {
   readonly packet: PublishPacket;
   readonly ack: PendingPublish;
   readonly publisher: Publisher;

@@ -35,7 +35,7 @@ export class Collector implements QueueConsumer {
   }
 }
 
-export class Nobody implements ConsumerSink {
+class Nobody implements ConsumerSink {
   delivered(): void {}
   waiting(): void {}
   lost(): void {}

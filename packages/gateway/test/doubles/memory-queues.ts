@@ -8,7 +8,7 @@ import type {
 } from '../../src/deliver/queue-subscriptions.ts';
 
 /** One consumer as the queue sees it. Everything it was told is written down. */
-export class MemoryAttachment implements QueueAttachment {
+class MemoryAttachment implements QueueAttachment {
   readonly reference: QueueReference;
   readonly consumer: QueueConsumer;
   readonly log: string[] = [];

@@ -4,7 +4,7 @@ import type { Channel, Transport } from '@sluice/rpc/transport';
 type Of<T extends ConsumeRequest['type']> = Extract<ConsumeRequest, { type: T }>;
 
 /** One store as consumers see it: writes down what it is asked, and says what the test wants. */
-export class ScriptedStore {
+class ScriptedStore {
   readonly requests: ConsumeRequest[] = [];
   /** What is said to a request, in the next microtask as over any transport. */
   answer: (request: ConsumeRequest) => ConsumeResponse | undefined = () => undefined;

@@ -16,7 +16,7 @@ import { MemoryRetained } from './memory-retained.ts';
 import { RawClient } from './raw-client.ts';
 
 /** Wall and monotonic time that a test may push forward; it runs with real time otherwise, unless it is told to stand. */
-export class ShiftedClock implements Clock {
+class ShiftedClock implements Clock {
   shiftMs = 0;
   #standing: { wallMs: number; monotonicMs: number } | undefined;
   nowMs(): number {

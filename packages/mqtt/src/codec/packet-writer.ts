@@ -17,7 +17,7 @@ export interface PacketWriterOptions {
 
 /** A chunk is closed when it would grow beyond this. */
 export const CHUNK_BYTES_MAX = 64 * 1024;
-export const PAYLOAD_SLICE_BYTES_MIN = 8 * 1024;
+const PAYLOAD_SLICE_BYTES_MIN = 8 * 1024;
 const CHUNK_BYTES_MIN = 64;
 
 const NO_CHUNK = Buffer.alloc(0) as unknown as TextBytes;

@@ -16,7 +16,7 @@ export interface TextBytes extends Buffer {
   utf8Write(value: string, at: number, lengthMax?: number): number;
 }
 
-export const STRING_BYTES_MAX = 0xffff;
+const STRING_BYTES_MAX = 0xffff;
 
 /** Strings up to this length are written by a loop, longer ones by a call into the runtime. Measured, not critical. */
 const LOOP_WRITE_CHARS_MAX = 48;
@@ -35,7 +35,7 @@ export function decodeUtf8(bytes: TextBytes, start: number, end: number): string
 }
 
 /** Well-formed as Unicode chapter 3, table 3-7 has it, and without U+0000. */
-export function isStrictUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+function isStrictUtf8(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start;
   while (at < end) {
     const lead = bytes[at++] as number;

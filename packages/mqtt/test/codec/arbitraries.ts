@@ -20,7 +20,7 @@ const subscriptionIdentifier = fc.oneof(
 );
 
 const level = text.map((each) => each.replace(/[+#/\0]/g, ''));
-export const topicName = fc
+const topicName = fc
   .array(level, { minLength: 1, maxLength: 5 })
   .map((levels) => levels.join('/'))
   .filter((topic) => topic !== '');
@@ -29,8 +29,8 @@ const plainFilter = fc
   .map(([levels, last]) => (last === undefined ? levels : [...levels, last]).join('/'))
   .filter((filter) => filter !== '' && !filter.startsWith('$share/'));
 const shareName = level.filter((name) => name !== '');
-export const sharedFilter = fc.tuple(shareName, plainFilter).map(([name, filter]) => `$share/${name}/${filter}`);
-export const topicFilter = fc.oneof(plainFilter, sharedFilter);
+const sharedFilter = fc.tuple(shareName, plainFilter).map(([name, filter]) => `$share/${name}/${filter}`);
+const topicFilter = fc.oneof(plainFilter, sharedFilter);
 
 const PROPERTIES: { [name in keyof Required<Properties>]: fc.Arbitrary<Required<Properties>[name]> } = {
   payloadFormatIndicator: bit,
@@ -158,7 +158,7 @@ function connack(version: ProtocolVersion): fc.Arbitrary<Packet> {
   return fc.tuple(outcome, some).map(([result, each]) => ({ type: PacketType.CONNACK, ...result, properties: each }));
 }
 
-export function publish(version: ProtocolVersion, sender: Sender, payload = bytes): fc.Arbitrary<Packet> {
+function publish(version: ProtocolVersion, sender: Sender, payload = bytes): fc.Arbitrary<Packet> {
   const names: (keyof Properties)[] = [
     'payloadFormatIndicator',
     'messageExpiryIntervalS',

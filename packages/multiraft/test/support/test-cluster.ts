@@ -99,7 +99,7 @@ export class TestCluster {
 }
 
 /** The real one, with a leap for all that live in the process. */
-export class TestClock {
+class TestClock {
   leapMs = 0;
   nowMs(): number {
     return systemClock.nowMs();
@@ -191,7 +191,7 @@ interface Token {
   reject(cause: Error): void;
 }
 
-export class ClusterListener implements GroupListener<TallyReply, TallyEffect, TallyMachine> {
+class ClusterListener implements GroupListener<TallyReply, TallyEffect, TallyMachine> {
   leads = false;
   leader = 0;
   readonly memberships: Membership[] = [];

@@ -10,7 +10,7 @@ import { Seating } from './seating.ts';
 export type { DeliveryRef, DispatchStrategyName, ReturnCause };
 
 /** Above what any sane set of consumers gives back at once; a record waiting costs some 300 bytes. */
-export const REDELIVERY_MAX = 4096;
+const REDELIVERY_MAX = 4096;
 
 export interface DispatcherOptions {
   strategy: DispatchStrategyName;

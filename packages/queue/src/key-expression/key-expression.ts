@@ -19,8 +19,6 @@ export type CompileOutcome = { ok: true; expression: KeyExpression } | { ok: fal
 
 export type KeyOutcome = { ok: true; key: string } | { ok: false; reason: string };
 
-export const DEFAULT_KEY_EXPRESSION = 'message.from';
-
 /** Never throws, whatever the source. */
 export function compileKeyExpression(source: string): CompileOutcome {
   try {

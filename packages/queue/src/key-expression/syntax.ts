@@ -28,10 +28,10 @@ export class SyntaxFault extends Error {
   }
 }
 
-export const SOURCE_LENGTH_MAX = 4_096;
-export const NESTING_MAX = 32;
+const SOURCE_LENGTH_MAX = 4_096;
+const NESTING_MAX = 32;
 /** Each call does bounded work, so their number bounds the whole. */
-export const CALLS_MAX = 64;
+const CALLS_MAX = 64;
 
 const IDENTIFIER = /[a-zA-Z][-a-zA-Z0-9_.]*/y;
 const NUMBER = /[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;

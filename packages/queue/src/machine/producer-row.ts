@@ -11,7 +11,7 @@ import type { Producer, RememberedRefusals } from './producers.ts';
  * sequence, count of runs, runs of (first slot, records, queue id, u8 code). A full queue refuses slot after slot, and
  * the row is written with each turn.
  */
-export const PRODUCER_ROW_VERSION = 1;
+const PRODUCER_ROW_VERSION = 1;
 /** Numbers are never reused. */
 const REFUSAL_CODES: readonly RefusalCode[] = ['queue-full', 'queue-unknown', 'queue-removed'];
 

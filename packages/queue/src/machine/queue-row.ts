@@ -8,9 +8,9 @@ import { QueueState } from './queue-state.ts';
  * bytes, keys, published, published bytes, accepted, expired, overwritten, dropped (expired, purged, overflow, removed),
  * refused, returned, stale.
  */
-export const QUEUE_ROW_VERSION = 1;
+const QUEUE_ROW_VERSION = 1;
 /** Of queues that an older release must not take for ordinary ones. */
-export const ERASING_QUEUE_ROW_VERSION = 2;
+const ERASING_QUEUE_ROW_VERSION = 2;
 /** Every queue of a turn writes its row. */
 const scratch = new ByteWriter(128);
 const IS_LAST_VALUE = 1;

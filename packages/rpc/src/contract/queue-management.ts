@@ -47,7 +47,7 @@ export interface Refusal {
   hint: string;
 }
 
-export const REFUSAL_CODES = [
+const REFUSAL_CODES = [
   'NOT_FOUND',
   'ALREADY_EXISTS',
   'MAX_QUEUE_COUNT_REACHED',

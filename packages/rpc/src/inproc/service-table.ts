@@ -30,7 +30,7 @@ export class ServiceTable implements ServiceRegistry {
   }
 }
 
-export function notServed(service: CallService): SluiceError {
+function notServed(service: CallService): SluiceError {
   return new SluiceError('PEER_UNAVAILABLE', `no role of this node serves ${service}`, {
     retriable: true,
     hint: 'start a node with the role that serves it',

@@ -35,13 +35,3 @@ export class Authority {
     execFileSync('openssl', args, { cwd: this.#directory, stdio: 'pipe' });
   }
 }
-
-/** An authority of its own, and a certificate of it for 127.0.0.1. */
-export function makeCertificates(): TlsFiles {
-  const authority = new Authority();
-  try {
-    return authority.issue();
-  } finally {
-    authority.close();
-  }
-}

@@ -2,11 +2,11 @@
 import { choice, claims, duration, file, text, toggle, triState, url, users } from './setting.ts';
 
 /** The settings that say who may come in, and what they may do there. */
-export const CERTIFICATE_AS = ['none', 'username', 'clientId'] as const;
-export const CERTIFICATE_NAMES = ['commonName', 'dns', 'email', 'uri'] as const;
-export const NO_MATCH = ['auto', 'allow', 'deny'] as const;
+const CERTIFICATE_AS = ['none', 'username', 'clientId'] as const;
+const CERTIFICATE_NAMES = ['commonName', 'dns', 'email', 'uri'] as const;
+const NO_MATCH = ['auto', 'allow', 'deny'] as const;
 export const DENY_ACTIONS = ['disconnect', 'ignore'] as const;
-export const JWT_PLACES = ['password', 'username'] as const;
+const JWT_PLACES = ['password', 'username'] as const;
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;

@@ -257,7 +257,7 @@ function clusterTls({ caFile, certificateFile, keyFile }: WrittenConfig['cluster
   return { caFile, certificateFile, keyFile };
 }
 
-export function toMs(text: string | number): number {
+function toMs(text: string | number): number {
   const parsed = parseDuration(String(text));
   return parsed.ok ? parsed.ms : 0;
 }

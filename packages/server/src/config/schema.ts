@@ -23,7 +23,7 @@ import {
  * `SLUICE_SECTION__KEY` with the key's words in capitals joined by `_`; on the command line: `--set section.key=value`,
  * and a flag of its own for the common ones.
  */
-export const ROLES = ['gateway', 'store', 'coordinator'] as const;
+const ROLES = ['gateway', 'store', 'coordinator'] as const;
 export type Role = (typeof ROLES)[number];
 export const MQTT_LISTENERS = ['mqtt', 'mqtts', 'ws', 'wss'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;

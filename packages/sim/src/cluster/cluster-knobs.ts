@@ -7,12 +7,12 @@ import type { NetworkKnobs } from '../sim-network.ts';
 import { STORE_FAULTS } from './store-moves.ts';
 
 /** `gateway`: one is killed, stopped or cut off. `workers`: one leaves, one comes. */
-export const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
+const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
 /**
  * Only where a scenario names them. `sever`: a gateway and a store are apart for so long that who asks gives up.
  * `gateway-wires`: those between two gateways are slow.
  */
-export const WIRE_FAULTS = ['sever', 'gateway-wires'] as const;
+const WIRE_FAULTS = ['sever', 'gateway-wires'] as const;
 export type ClusterFault = (typeof CLUSTER_FAULTS)[number] | (typeof WIRE_FAULTS)[number];
 
 /**

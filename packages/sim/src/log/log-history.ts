@@ -270,6 +270,6 @@ function copyOf(model: Model): Model {
 }
 
 /** For whoever reads a verdict: the code of a typed error. */
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   return error instanceof SluiceError ? error.code : '';
 }

@@ -89,6 +89,6 @@ export function entryKey(index: number): Uint8Array {
 export function indexOfEntryKey(key: Uint8Array): number {
   return new ByteReader(key, 1).u53();
 }
-export function idKey(id: number): Uint8Array {
+function idKey(id: number): Uint8Array {
   return new ByteWriter(8).u8(0x49).u53(id).finish();
 }

@@ -3,7 +3,7 @@ import { groupRange, machineKey } from '@sluice/multiraft/keyspace';
 import type { SimWorld } from '../sim-world.ts';
 import { driven, Violation } from '../simulation.ts';
 import type { LedgerGroup } from './ledger-group.ts';
-import { decodeCommand, entryKey, indexOfEntryKey } from './ledger-machine.ts';
+import { decodeCommand, indexOfEntryKey } from './ledger-machine.ts';
 import type { RaftNode } from './raft-node.ts';
 
 /**
@@ -84,11 +84,6 @@ async function checkLiveEntries(node: RaftNode, groupId: number, rows: ReadonlyM
       throw new Violation('live entries kept', `${node.name} group ${groupId}: entry ${index} is not what was booked`);
     }
   }
-}
-
-/** The key of a live booking, for tests. */
-export function liveKey(index: number): string {
-  return latin1(entryKey(index));
 }
 
 function latin1(value: Uint8Array): string {

@@ -5,7 +5,7 @@ import type { RowColumns } from './row-columns.ts';
  * run of appends, and with the nearest ranges joined where many single entries were moved in. It keeps the lookup of an
  * entry from loading the rows of every segment whose first and last index lie around it.
  */
-export const RANGES_MAX = 8;
+const RANGES_MAX = 8;
 
 export type IndexRanges = { first: number; last: number }[];
 

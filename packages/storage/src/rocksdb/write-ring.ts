@@ -10,7 +10,7 @@ import type { KeyValue } from '../engine.ts';
  * `RING_SLOTS` numbers must be there without a gap. They reach back further than what can still be in the log: a full
  * write buffer of 4 MiB holds at most 50,000 writes (measured with the smallest there are).
  */
-export const RING_SLOTS = 65_536;
+const RING_SLOTS = 65_536;
 /** First byte of the engine's own keys; no other key may start with it. */
 export const RESERVED_BYTE = 0xff;
 

@@ -1,7 +1,7 @@
 import type { FileOperations, OpenMode } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 
-export function systemError(code: string): Error {
+function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: injected`), { code });
 }
 

@@ -5,7 +5,7 @@ import { type EntryLogOptions, openEntryLog } from '@sluice/storage/entry-log/op
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
 
 /** Remembers warnings and errors. */
-export class RecordingLogger implements Logger {
+class RecordingLogger implements Logger {
   readonly lines: { level: string; fields: LogFields; message: string }[] = [];
   debug(): void {}
   info(): void {}

@@ -20,7 +20,7 @@ import { type ScriptedChannel, ScriptedTransport } from './scripted-transport.ts
  */
 
 /** A store that takes batches and answers when the test says so. */
-export class HeldStore {
+class HeldStore {
   readonly transport = new ScriptedTransport<AppendRequest, AppendResponse>();
   readonly requests: AppendRequest[] = [];
   readonly #askedOn: ScriptedChannel<AppendRequest, AppendResponse>[] = [];
@@ -56,7 +56,7 @@ export function originOf(batch: Uint8Array): BatchOrigin {
 
 export const PRODUCER = 2 ** 50 + 1;
 
-export const KNOWN: QueueDefinition = { ...PLAIN_QUEUE, queueId: 7, name: 'known', topicFilter: 'known' };
+const KNOWN: QueueDefinition = { ...PLAIN_QUEUE, queueId: 7, name: 'known', topicFilter: 'known' };
 
 export class Outcome implements RecordCompletion {
   readonly said: (RecordFailure | 'stored')[] = [];

@@ -4,7 +4,7 @@ import type { QueueFigures } from './queue-figures.ts';
 import type { QueueGatherer } from './queue-gatherer.ts';
 
 /** `coarse`: how deep and how late. `full`: everything but histograms. `latency`: these. */
-export const QUEUE_PAGE_FAMILIES = ['coarse', 'full', 'latency'] as const;
+const QUEUE_PAGE_FAMILIES = ['coarse', 'full', 'latency'] as const;
 export type QueuePageFamily = (typeof QUEUE_PAGE_FAMILIES)[number];
 
 /**

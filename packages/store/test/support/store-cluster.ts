@@ -180,7 +180,7 @@ function infoOf(nodeId: number, role: 'store' | 'gateway'): NodeInfo {
   };
 }
 
-export class StoreNode {
+class StoreNode {
   readonly nodeId: number;
   readonly topology = new Topology();
   store!: Store;

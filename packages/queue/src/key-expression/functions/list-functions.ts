@@ -11,7 +11,7 @@ export const LIST_FUNCTIONS: readonly KeyFunction[] = [
 ];
 
 /** Elements a list may have: a payload of separators would otherwise become a million objects. */
-export const LIST_LENGTH_MAX = 65_536;
+const LIST_LENGTH_MAX = 65_536;
 
 const TOO_MANY = new Failure(`a list of more than ${LIST_LENGTH_MAX} elements`);
 const SPLIT_OPTIONS = ['trim', 'notrim', 'leading', 'leading_notrim', 'trailing', 'trailing_notrim'];

@@ -39,7 +39,7 @@ export const TEXT_FUNCTIONS: readonly KeyFunction[] = [
   { ...scalarFunction('any_to_str', [1, 1], ([value]) => anyToText(value as Value)), takesList: true },
 ];
 
-export const PAD_LENGTH_MAX = 4_096;
+const PAD_LENGTH_MAX = 4_096;
 
 /** A function whose last, optional argument is one of a few words; the first of them when it is missing. */
 function withChoice(

@@ -115,7 +115,7 @@ export class RegexProgram {
 }
 
 /** For one call of a function, over all its searches: five to eight milliseconds at most. */
-export const REGEX_STEPS_MAX = 1 << 18;
+const REGEX_STEPS_MAX = 1 << 18;
 const PROGRAM_LENGTH_MAX = 2_000;
 
 interface Thread {

@@ -29,7 +29,7 @@ export interface RegexSyntax {
 
 export class RegexFault extends Error {}
 
-export const PATTERN_LENGTH_MAX = 512;
+const PATTERN_LENGTH_MAX = 512;
 const GROUPS_MAX = 32;
 const REPEAT_MAX = 1_000;
 const NESTING_MAX = 32;
