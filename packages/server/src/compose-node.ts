@@ -1,26 +1,22 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
-import { AccessAdministration } from '@sluice/coordinator/access-administration';
-import { BackupAdministration } from '@sluice/coordinator/backup-administration';
-import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
-import { ConnectionAdministration } from '@sluice/coordinator/connection-administration';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
-import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import type { ExportService } from '@sluice/multiraft/export-service';
+import type { NodeStorage } from '@sluice/multiraft/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
 import type { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
-import { RetainedAdministration } from '@sluice/store-client/retained-administration';
 import { RouteTable } from '@sluice/store-client/route-table';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
 import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
+import { type Administrations, administrationsOf } from './administrations.ts';
 import { BUILD } from './build.ts';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
@@ -29,11 +25,9 @@ import type { Member } from './identity/node-identity.ts';
 import { nodeName } from './identity/node-name.ts';
 import { answerHello, loneFounder, obtainMembership } from './identity/obtain-membership.ts';
 import { OwnPlace } from './identity/own-place.ts';
-import { keptSecret } from './kept-secret.ts';
 import type { ListenerCertificates } from './listener-certificates.ts';
 import type { NodeHealth } from './node-health.ts';
 import type { NodeLink } from './node-link.ts';
-import { ownView } from './own-view.ts';
 import { openCoordinator } from './roles/coordinator-role.ts';
 import { GatewayRole } from './roles/gateway-role.ts';
 import { openRaft } from './roles/raft-role.ts';
@@ -49,110 +43,108 @@ import { makeStore } from './roles/store-role.ts';
 export async function composeNode(around: Around): Promise<NodeParts> {
   const { config, clock, logger, metrics, health, ground, link } = around;
   const { transport } = link;
+  const roles: Roles = {
+    host: undefined,
+    exports: undefined,
+    coordinator: undefined,
+    store: undefined,
+    gateway: undefined,
+  };
   const registration = registrationOf(config, ground, link);
-  let coordinator: Coordinator | undefined;
-  transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) => {
-    if (request.type === 'register')
-      return (await coordinator?.register(request.node)) ?? { type: 'elsewhere', address: '' };
-    return answerHello(ground.identity, link.advertised, [...new Set(config.node.join.map(formatAddress))].sort());
-  });
+  serveCluster(around, roles);
   const member = await placeOf(around, registration);
   const { nodeId } = member;
-  link.setIdentity(member);
-  for (const other of member.coordinators) link.addresses.set(other.nodeId, other.address);
-  for (const other of member.nodes ?? []) link.addresses.set(other.nodeId, other.address, other.name);
+  introduce(link, member);
 
   const topology = new Topology();
   const routes = new RouteTable(topology);
+  const coordinators = member.coordinators.map((other) => other.nodeId);
+  const watcher = new TopologyWatcher({
+    ...{ topology, transport, clock, logger, coordinators },
+    addresses: link.addresses,
+    acted: () => roles.store?.settled(),
+    report: () => reportOf(roles),
+  });
+  const leading = (): number => watcher.coordinator;
+  const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
+  const { name } = registration;
+  if (ground.storage !== undefined) {
+    await openGroups(roles, ground.storage, { ...around, member, topology, metadata, watcher });
+  }
+  if (config.node.roles.has('gateway')) {
+    roles.gateway = new GatewayRole({ ...around, transport, nodeId, name, topology, routes, metadata });
+  }
+  const { host, store, gateway } = roles;
+  return {
+    ...{ nodeId, name, registration, ground, link, health, metrics, topology, routes, metadata, watcher },
+    ...roles,
+    ...administrationsOf({
+      ...{ config, nodeId, topology, metadata, leading, host, transport, clock, metrics },
+      routes: gateway === undefined ? undefined : routes,
+    }),
+    place: new OwnPlace({
+      ...{ topology, nodeId, leavesOnStop: config.node.leavesOnStop, keepsData: ground.storage !== undefined },
+      forget: () => ground.forget(),
+    }),
+    processMetrics: new ProcessMetrics(metrics, BUILD),
+    queueMetrics: store === undefined ? undefined : new QueueMetrics(store.figures, metrics),
+  };
+}
+
+/** What other nodes ask of the cluster: from the first moment, for a node that waits for its place is asked, too. */
+function serveCluster({ config, ground, link }: Around, roles: Roles): void {
+  link.transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) => {
+    if (request.type === 'register')
+      return (await roles.coordinator?.register(request.node)) ?? { type: 'elsewhere', address: '' };
+    return answerHello(ground.identity, link.advertised, [...new Set(config.node.join.map(formatAddress))].sort());
+  });
+}
+
+/** To the other nodes it says who it is; where they are it knows from before, until the topology says it. */
+function introduce(link: NodeLink, member: Member): void {
+  link.setIdentity(member);
+  for (const other of member.coordinators) link.addresses.set(other.nodeId, other.address);
+  for (const other of member.nodes ?? []) link.addresses.set(other.nodeId, other.address, other.name);
+}
+
+/** What is replicated here: the groups, and of them the metadata and the partitions. */
+async function openGroups(
+  roles: Roles,
+  storage: NodeStorage,
+  parts: Around & {
+    member: Member;
+    topology: Topology;
+    metadata: MetadataClient;
+    watcher: TopologyWatcher;
+  },
+): Promise<void> {
+  const { config, link, member, topology, metadata, watcher, clock, logger, metrics } = parts;
+  const { transport } = link;
+  const { nodeId } = member;
   const prng = new SeededPrng(Math.floor(Math.random() * 0x1_0000_0000));
-  let host: RaftHost | undefined;
-  let exports: ExportService | undefined;
-  let store: Store | undefined;
-  let gateway: GatewayRole | undefined;
-  const report = (): NodeReport => ({
+  const ports = { transport, clock, logger, metrics, prng };
+  const { host, exports } = openRaft({ ...ports, nodeId, storage, store: () => roles.store });
+  roles.host = host;
+  roles.exports = exports;
+  if (config.node.roles.has('coordinator')) {
+    const onLeads = (): void => watcher.coordinatorLeads(nodeId);
+    roles.coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger, onLeads });
+  }
+  if (config.node.roles.has('store')) {
+    roles.store = makeStore({ ...ports, config, nodeId, storage, host, topology, watcher });
+    await roles.store.open();
+    roles.store.serve(transport);
+    roles.store.onMoved(() => watcher.reportSoon());
+  }
+}
+
+function reportOf({ host, store, gateway }: Roles): NodeReport {
+  return {
     ...(store?.report() ?? { leads: [], replicas: [] }),
     // Of the metadata too.
     impaired: host?.impaired() ?? [],
     consumers: gateway?.report() ?? [],
     connections: gateway?.connections ?? 0,
-  });
-  const watcher = new TopologyWatcher({
-    topology,
-    transport,
-    clock,
-    logger,
-    coordinators: member.coordinators.map((other) => other.nodeId),
-    addresses: link.addresses,
-    acted: () => store?.settled(),
-    report,
-  });
-  const metadata = new MetadataClient({
-    topology,
-    transport,
-    clock,
-    coordinators: member.coordinators.map((other) => other.nodeId),
-    leading: () => watcher.coordinator,
-  });
-
-  if (ground.storage !== undefined) {
-    const { storage } = ground;
-    ({ host, exports } = openRaft({ nodeId, storage, store: () => store, prng, transport, clock, logger, metrics }));
-    if (config.node.roles.has('coordinator')) {
-      const onLeads = (): void => watcher.coordinatorLeads(nodeId);
-      coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger, onLeads });
-    }
-    if (config.node.roles.has('store')) {
-      const ports = { transport, clock, logger, metrics, prng };
-      store = makeStore({ ...ports, config, nodeId, storage, host, topology, watcher });
-      await store.open();
-      store.serve(transport);
-      store.onMoved(() => watcher.reportSoon());
-    }
-  }
-  if (config.node.roles.has('gateway')) {
-    const { name } = registration;
-    gateway = new GatewayRole({ ...around, transport, nodeId, name, topology, routes, metadata });
-  }
-  return {
-    nodeId,
-    name: registration.name,
-    registration,
-    ground,
-    place: new OwnPlace({
-      ...{ topology, nodeId, leavesOnStop: config.node.leavesOnStop, keepsData: ground.storage !== undefined },
-      forget: () => ground.forget(),
-    }),
-    link,
-    health,
-    metrics,
-    processMetrics: new ProcessMetrics(metrics, BUILD),
-    topology,
-    routes,
-    metadata,
-    watcher,
-    queues: new QueueAdministration({
-      metadata,
-      topology,
-      transport,
-      clock,
-      lagObjectiveMs: config.queues.lagObjectiveMs,
-    }),
-    backup: new BackupAdministration({ topology, transport, leading: () => watcher.coordinator }),
-    access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
-    retained: new RetainedAdministration({ topology, transport, clock, metrics }),
-    cluster: new ClusterAdministration({
-      topology,
-      metadata,
-      leading: () => watcher.coordinator,
-      ownView: ownView({ nodeId, host, routes: gateway === undefined ? undefined : routes }),
-    }),
-    connections: new ConnectionAdministration({ topology, transport }),
-    host,
-    exports,
-    coordinator,
-    store,
-    queueMetrics: store === undefined ? undefined : new QueueMetrics(store.figures, metrics),
-    gateway,
   };
 }
 
@@ -189,7 +181,7 @@ async function placeOf(around: Around, registration: NodeRegistration): Promise<
 }
 
 /** What a node is made of. */
-export interface NodeParts {
+export interface NodeParts extends Administrations, Roles {
   nodeId: number;
   name: string;
   registration: NodeRegistration;
@@ -203,18 +195,16 @@ export interface NodeParts {
   routes: RouteTable;
   metadata: MetadataClient;
   watcher: TopologyWatcher;
-  queues: QueueAdministration;
-  retained: RetainedAdministration;
-  cluster: ClusterAdministration;
-  connections: ConnectionAdministration;
-  access: AccessAdministration;
-  backup: BackupAdministration;
+  queueMetrics: QueueMetrics | undefined;
+}
+
+/** Those of this node, as soon as each is made. */
+interface Roles {
   /** Stores and coordinators only. */
   host: RaftHost | undefined;
   exports: ExportService | undefined;
   coordinator: Coordinator | undefined;
   store: Store | undefined;
-  queueMetrics: QueueMetrics | undefined;
   gateway: GatewayRole | undefined;
 }
 
