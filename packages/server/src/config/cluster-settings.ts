@@ -1,6 +1,6 @@
 import { formatAddress, isLoopback } from './address.ts';
-import { toAddress } from './config.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
+import { toAddress } from './resolve-config.ts';
 import type { WrittenConfig } from './schema.ts';
 
 /** What works, and not as its author may think. */

@@ -1,7 +1,7 @@
 import { type Address, formatAddress, isLoopback } from './address.ts';
-import { takesTokens, toAddress } from './config.ts';
 import { ALLOW_ANONYMOUS_FLAG } from './from-flags.ts';
 import type { ConfigProblem, Layer } from './layer.ts';
+import { takesTokens, toAddress } from './resolve-config.ts';
 import { MQTT_LISTENERS, type WrittenConfig } from './schema.ts';
 
 /**
