@@ -14,6 +14,16 @@ export interface CommonOptions {
   [option: string]: unknown;
 }
 
+/** A group of commands, `sluice queues …`: it writes where its host says, and ends with an exit code that scripts can tell. */
+export function addCommandGroup(program: Command, host: CliHost, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
+    .configureOutput({ writeOut: host.print, writeErr: host.printError })
+    .showHelpAfterError('(add --help for how it is used)');
+}
+
 export function addApiOptions(command: Command): Command {
   return command
     .option('--url <URL>', `REST API of the server; also SLUICE_URL (default: ${DEFAULT_URL})`)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
+import { addApiOptions, addCommandGroup, type CommonOptions, json, run } from './api-command.ts';
 import { EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { patiently, waitMsOf } from './patience.ts';
@@ -39,12 +39,12 @@ const VERBS = [
 
 /** `sluice cluster …`: the nodes, and what an operator does with them. Everything goes over the REST API. */
 export function registerClusterCommands(program: Command, host: CliHost = processHost): Command {
-  const cluster = program
-    .command('cluster')
-    .description('show the cluster, drain and decommission nodes, spread connections, change the number of copies')
-    .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
-    .configureOutput({ writeOut: host.print, writeErr: host.printError })
-    .showHelpAfterError('(add --help for how it is used)');
+  const cluster = addCommandGroup(
+    program,
+    host,
+    'cluster',
+    'show the cluster, drain and decommission nodes, spread connections, change the number of copies',
+  );
   const add = (signature: string, description: string) =>
     addApiOptions(cluster.command(signature).description(description));
 

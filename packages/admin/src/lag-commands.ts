@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { addApiOptions, json } from './api-command.ts';
-import { EXIT } from './cli-failure.ts';
+import { addApiOptions, addCommandGroup, json } from './api-command.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { consumersText, lagText } from './lag-text.ts';
 import { getAllStatistics, type StatisticsAnswer } from './queue-answers.ts';
@@ -14,13 +13,10 @@ const VIEWS = [
 /** `sluice lag` and `sluice consumers`: the same figures of all queues, the worst first, once or as they change. */
 export function registerLagCommands(program: Command, host: CliHost = processHost): Command {
   for (const [name, description, text] of VIEWS) {
-    const command = program
-      .command(name)
-      .description(description)
-      .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
-      .configureOutput({ writeOut: host.print, writeErr: host.printError })
-      .showHelpAfterError('(add --help for how it is used)')
-      .option('--match <TEXT>', 'only queues whose name contains it');
+    const command = addCommandGroup(program, host, name, description).option(
+      '--match <TEXT>',
+      'only queues whose name contains it',
+    );
     addWatchOptions(addApiOptions(command)).action((options: LagOptions) =>
       runWatching(host, options, async (connection, linesMax) => {
         const rows = (await getAllStatistics(connection)).filter((row) => row.name.includes(options.match ?? ''));

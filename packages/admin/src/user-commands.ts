@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addApiOptions, type CommonOptions, json, run } from './api-command.ts';
+import { addApiOptions, addCommandGroup, type CommonOptions, json, run } from './api-command.ts';
 import { CliFailure, EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { type Connection, callApi } from './rest-client.ts';
@@ -19,12 +19,12 @@ interface UserOptions extends CommonOptions {
 
 /** `sluice users …`: the MQTT users that the whole cluster shares. Everything goes over the REST API. */
 export function registerUserCommands(program: Command, host: CliHost = processHost): Command {
-  const users = program
-    .command('users')
-    .description('list, add and remove the MQTT users of the cluster (gateways let them in with auth.database)')
-    .exitOverride((error) => host.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
-    .configureOutput({ writeOut: host.print, writeErr: host.printError })
-    .showHelpAfterError('(add --help for how it is used)');
+  const users = addCommandGroup(
+    program,
+    host,
+    'users',
+    'list, add and remove the MQTT users of the cluster (gateways let them in with auth.database)',
+  );
   const add = (signature: string, description: string) =>
     addApiOptions(users.command(signature).description(description));
 
