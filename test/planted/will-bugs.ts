@@ -21,8 +21,8 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
       bug(
         'queue/src/session/session-machine',
         'a session that ends takes its will along',
-        '    this.wills.fire(clientId, rows, effects);\n    for (const',
-        '    this.wills.cancel(clientId, rows, effects);\n    for (const',
+        '    this.wills.fire(clientId, rows, effects);\n    const streamIds',
+        '    this.wills.cancel(clientId, rows, effects);\n    const streamIds',
       ),
       bug(
         'queue/src/session/session-machine',

@@ -12,5 +12,6 @@
  * | 6       | 2026-11-21 | sessions may remember refusals with packet ids; no row of before does |
  * | 7       | 2026-11-21 | opens have a ticket, and sessions remember it: asked again, one begins no session that was there before |
  * | 8       | 2026-11-21 | a close may leave it open what its session was sent; no session of before is left so |
+ * | 9       | 2026-11-21 | a session may end in portions; each of before ends in the entry that ends it, and those that say so |
  */
-export const MACHINE_VERSION = 8;
+export const MACHINE_VERSION = 9;

@@ -20,6 +20,7 @@ export const SessionCommandKind = {
   PASS: 35,
   CLOSE: 36,
   EXPIRE: 37,
+  END_PORTION: 38,
   EXCHANGE: 40,
   FIRE_WILLS: 48,
   CLAIM_WILLS: 49,
@@ -33,6 +34,9 @@ const VERSION_OF_WILLS = 2;
 const VERSION_OF_TICKETS = 3;
 /** Of a close that leaves it open what was sent. */
 const VERSION_OF_UNSURE = 3;
+/** Of an open and a close that end a session in portions, and of such an expire. */
+const VERSION_OF_PORTIONS = 4;
+const VERSION_OF_EXPIRE_IN_PORTIONS = 2;
 /** Flags of `open` and of a subscription, and whether a close says anything of the expiry. */
 const CLEAN_START = 1;
 const HAS_WILL = 2;
@@ -49,12 +53,13 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
  * Behind the header of every command; varints unless said otherwise, texts with their length.
  *
  *   open         u8 flags, client id, identity, gateway, expiry, [version 2: ticket, will delay, to the end: the will],
- *                [version 3: ticket, and with a will: its delay, to the end: the will]
+ *                [from version 3 on: ticket, and with a will: its delay, to the end: the will]
  *   subscribe    u8 flags, client id, epoch, [count max], [bytes max], then to the end: u8 flags, u8 options, id, filter
  *   unsubscribe  client id, epoch, then to the end: filter
  *   pass         then to the end: client id, epoch, stream id, count of ranges, (from, length) each
  *   close        u8 flags, client id, epoch, [expiry]
  *   expire       then to the end: client id
+ *   end portion  client id, epoch, part
  *   exchange     client id, epoch, serial, then to the end: u8 step, packet id,
  *                and of bind: u8 QoS, stream id, offset; of receive: stream id, offset; of refuse: u8 reason code
  *   fire wills   then to the end: client id
@@ -64,9 +69,10 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
 export function encodeSessionCommand(command: SessionCommand): Uint8Array {
   switch (command.type) {
     case 'open-session': {
-      const { ticket, will } = command;
+      const { ticket, will, endsInPortions = false } = command;
       const former = will === undefined ? VERSION : VERSION_OF_WILLS;
-      const writer = begin(SessionCommandKind.OPEN, ticket === undefined ? former : VERSION_OF_TICKETS);
+      const ofTicket = endsInPortions ? VERSION_OF_PORTIONS : VERSION_OF_TICKETS;
+      const writer = begin(SessionCommandKind.OPEN, ticket === undefined ? former : ofTicket);
       const hasWill = ticket !== undefined && will !== undefined;
       writer
         .u8((command.cleanStart ? CLEAN_START : 0) | (hasWill ? HAS_WILL : 0))
@@ -117,16 +123,22 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
     case 'close-session': {
       const { clientId, epoch, expiryS, takesWillBack = false, leavesUnsure = false } = command;
       const sure = takesWillBack ? VERSION_OF_WILLS : VERSION;
-      const writer = begin(SessionCommandKind.CLOSE, leavesUnsure ? VERSION_OF_UNSURE : sure);
+      const whole = leavesUnsure ? VERSION_OF_UNSURE : sure;
+      const writer = begin(SessionCommandKind.CLOSE, command.endsInPortions === true ? VERSION_OF_PORTIONS : whole);
       const ofWill = takesWillBack ? TAKES_WILL_BACK : 0;
       writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | ofWill | (leavesUnsure ? LEAVES_UNSURE : 0));
       writer.text(clientId).varint(epoch);
       return expiryS === undefined ? writer.finish() : writer.varint(expiryS).finish();
     }
     case 'expire-sessions': {
-      const writer = begin(SessionCommandKind.EXPIRE);
+      const isWhole = command.endsInPortions !== true;
+      const writer = begin(SessionCommandKind.EXPIRE, isWhole ? VERSION : VERSION_OF_EXPIRE_IN_PORTIONS);
       for (const clientId of command.clientIds) writer.text(clientId);
       return writer.finish();
+    }
+    case 'end-portion': {
+      const { clientId, number, part } = command;
+      return begin(SessionCommandKind.END_PORTION).text(clientId).varint(number).varint(part).finish();
     }
     case 'exchange-session': {
       const writer = begin(SessionCommandKind.EXCHANGE).text(command.clientId);
@@ -169,10 +181,11 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
         expiryS: reader.varint(),
       };
       if (version === VERSION_OF_WILLS) open.will = readWill(reader, reader.varint());
-      if (version === VERSION_OF_TICKETS) {
+      if (version >= VERSION_OF_TICKETS) {
         open.ticket = reader.varint();
         if (flags & HAS_WILL) open.will = readWill(reader, open.ticket);
       }
+      if (version === VERSION_OF_PORTIONS) open.endsInPortions = true;
       return open;
     }
     case SessionCommandKind.SUBSCRIBE: {
@@ -207,11 +220,19 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       const expiryS = flags & HAS_EXPIRY ? reader.varint() : undefined;
       const close: CloseCommand = { type: 'close-session', clientId, epoch, expiryS };
       if (version >= VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
-      if (version === VERSION_OF_UNSURE) close.leavesUnsure = (flags & LEAVES_UNSURE) !== 0;
+      if (version >= VERSION_OF_UNSURE) close.leavesUnsure = (flags & LEAVES_UNSURE) !== 0;
+      if (version === VERSION_OF_PORTIONS) close.endsInPortions = true;
       return close;
     }
-    case SessionCommandKind.EXPIRE:
-      return { type: 'expire-sessions', clientIds: readTexts(reader) };
+    case SessionCommandKind.EXPIRE: {
+      const expire = { type: 'expire-sessions' as const, clientIds: readTexts(reader) };
+      return version === VERSION_OF_EXPIRE_IN_PORTIONS ? { ...expire, endsInPortions: true } : expire;
+    }
+    case SessionCommandKind.END_PORTION: {
+      const clientId = reader.text();
+      const number = reader.varint();
+      return { type: 'end-portion', clientId, number, part: reader.varint() };
+    }
     case SessionCommandKind.FIRE_WILLS:
       return { type: 'fire-wills', clientIds: readTexts(reader) };
     case SessionCommandKind.CLAIM_WILLS: {
@@ -240,8 +261,8 @@ function begin(kind: number, version = VERSION): ByteWriter {
 }
 
 function newestOf(kind: number | undefined): number {
-  if (kind === SessionCommandKind.OPEN) return VERSION_OF_TICKETS;
-  return kind === SessionCommandKind.CLOSE ? VERSION_OF_UNSURE : VERSION;
+  if (kind === SessionCommandKind.OPEN || kind === SessionCommandKind.CLOSE) return VERSION_OF_PORTIONS;
+  return kind === SessionCommandKind.EXPIRE ? VERSION_OF_EXPIRE_IN_PORTIONS : VERSION;
 }
 
 function readTexts(reader: ByteReader): string[] {

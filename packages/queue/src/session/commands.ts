@@ -1,3 +1,5 @@
+import type { Portion } from './endings.ts';
+
 /** What happens to sessions, as the leader of their partition proposes it. What each means is said by `session-machine`. */
 export type SessionCommand =
   | OpenCommand
@@ -6,6 +8,7 @@ export type SessionCommand =
   | PassCommand
   | CloseCommand
   | ExpireCommand
+  | EndPortionCommand
   | ExchangeCommand
   | FireWillsCommand
   | ClaimWillsCommand
@@ -30,6 +33,8 @@ export interface OpenCommand {
    */
   ticket?: number;
   will?: LeftWill;
+  /** Of an open with a ticket. */
+  endsInPortions?: boolean;
 }
 
 export interface LeftWill {
@@ -93,12 +98,22 @@ export interface CloseCommand {
    * yet what the one before may have sent.
    */
   leavesUnsure?: boolean;
+  endsInPortions?: boolean;
 }
 
 /** Those whose time is over by the time of this command; the others are left alone. */
 export interface ExpireCommand {
   type: 'expire-sessions';
   clientIds: readonly string[];
+  endsInPortions?: boolean;
+}
+
+/**
+ * Of a session that was ended by one of the three above which said `endsInPortions`, if it was a large one: this part of
+ * what it left goes. Ended by one that did not say so, by a leader of an older release, all of it went at once.
+ */
+export interface EndPortionCommand extends Portion {
+  type: 'end-portion';
 }
 
 /** Those whose delay is over by the time of this command; the others are left alone. */

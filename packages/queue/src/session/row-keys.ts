@@ -13,6 +13,7 @@ import { writeU53 } from '../record/byte-cursor.ts';
  * 'Y' will number           what the will says
  * 'D' will number           due, and not known to be published
  * 'G'                       the wills that are being published, and by whom
+ * 'Z' epoch, part           of a session that is over: streams that it is still to be taken out of
  */
 export const SessionTable = {
   SESSION: 0x53,
@@ -25,6 +26,7 @@ export const SessionTable = {
   WILL_MESSAGE: 0x59,
   DUE_WILL: 0x44,
   WILL_GROUP: 0x47,
+  PORTION: 0x5a,
 } as const;
 
 export function sessionRowKey(clientId: string): Uint8Array {
@@ -73,6 +75,15 @@ export function willGroupRowKey(): Uint8Array {
   return Uint8Array.of(SessionTable.WILL_GROUP);
 }
 
+export function portionRowKey(number: number, part: number): Uint8Array {
+  const key = new Uint8Array(11);
+  key[0] = SessionTable.PORTION;
+  writeU53(key, 1, number);
+  key[9] = part >>> 8;
+  key[10] = part & 0xff;
+  return key;
+}
+
 export function numbersRowKey(): Uint8Array {
   return Uint8Array.of(SessionTable.NUMBERS);
 }
@@ -91,6 +102,7 @@ export const SESSION_RESIDENT_RANGES: readonly { from: Uint8Array; to: Uint8Arra
   tableRange(SessionTable.WILL),
   tableRange(SessionTable.DUE_WILL),
   tableRange(SessionTable.WILL_GROUP),
+  tableRange(SessionTable.PORTION),
 ];
 
 export function clientIdOf(key: Uint8Array): string {

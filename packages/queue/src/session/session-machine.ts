@@ -4,6 +4,7 @@ import { decodeSessionCommand, SessionCommandKind } from './command-codec.ts';
 import type {
   ClaimWillsCommand,
   CloseCommand,
+  EndPortionCommand,
   EndWillsCommand,
   ExchangeCommand,
   ExpireCommand,
@@ -14,7 +15,7 @@ import type {
   SubscribeCommand,
   UnsubscribeCommand,
 } from './commands.ts';
-import { Cursor } from './cursor.ts';
+import { Endings } from './endings.ts';
 import { decodeExchangeRow, encodeExchangeRow } from './exchange-row.ts';
 import { type BoundId, Exchanges, type RefusedId, type TakenId } from './exchanges.ts';
 import {
@@ -23,9 +24,9 @@ import {
   cursorRowKey,
   exchangeRowKey,
   numbersRowKey,
+  portionRowKey,
   SessionTable,
   sessionRowKey,
-  streamRowKey,
 } from './row-keys.ts';
 import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from './session-limits.ts';
 import type { SessionEffect, SessionReply } from './session-reply.ts';
@@ -40,12 +41,11 @@ import {
   encodeCursorRow,
   encodeNumbersRow,
   encodeSessionRow,
-  encodeStreamRow,
   isExpired,
   type NumbersRow,
   type SessionRow,
 } from './session-rows.ts';
-import { STREAM_ID_MIN } from './stream-id.ts';
+import { type StreamHost, type StreamState, Streams } from './streams.ts';
 import { Wills } from './wills.ts';
 
 /**
@@ -62,37 +62,30 @@ import { Wills } from './wills.ts';
  * Of a connection that ends with its session there is nothing here, unless it leaves a will: then it has a session as
  * well, without streams, for as long as it lives, and with it an epoch, a gateway, and somebody who notices their end.
  *
- * Resident are the filters, who is connected, what wills there are, and two numbers. Of a session that waits for its
- * client nothing else is.
+ * Resident are the filters, who is connected, what wills there are, who is being taken apart (`endings`), and two numbers.
+ * Of a session that waits for its client nothing else is.
  */
 export class SessionMachine {
   readonly wills = new Wills();
-  readonly #streams: StreamHost;
-  readonly #byFilter = new Map<string, StreamState>();
-  readonly #byId = new Map<number, StreamState>();
+  readonly endings = new Endings();
+  readonly #streams: Streams;
   readonly #connected = new Map<string, ConnectedRow>();
   readonly #numbers: NumbersRow = { last: 0, sessions: 0 };
-  readonly #dirty = new Set<StreamState>();
   #areNumbersDirty = false;
-  /** Counts the changes of its streams in this life of the machine. */
-  #version = 0;
 
-  /** Each is resident here and on every gateway. */
-  static readonly STREAMS_MAX = 250_000;
-
-  private constructor(streams: StreamHost) {
-    this.#streams = streams;
+  private constructor(host: StreamHost) {
+    this.#streams = new Streams(host, () => this.#number());
   }
 
   /** From the rows of `SESSION_RESIDENT_RANGES`; other rows are passed over. */
-  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>, streams: StreamHost): SessionMachine {
-    const machine = new SessionMachine(streams);
+  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>, host: StreamHost): SessionMachine {
+    const machine = new SessionMachine(host);
     for (const { key, value } of rows) {
       if (key[0] === SessionTable.CONNECTED) machine.#connected.set(clientIdOf(key), decodeConnectedRow(value));
       else if (key[0] === SessionTable.NUMBERS) Object.assign(machine.#numbers, decodeNumbersRow(value));
-      else if (key[0] === SessionTable.STREAM) {
-        machine.#keep({ streamId: readU53(key, 1), ...decodeStreamRow(value) });
-      } else machine.wills.restore(key, value);
+      else if (key[0] === SessionTable.STREAM) machine.#streams.restore(readU53(key, 1), decodeStreamRow(value));
+      else if (key[0] === SessionTable.PORTION) machine.endings.restore(key, value);
+      else machine.wills.restore(key, value);
     }
     return machine;
   }
@@ -116,6 +109,7 @@ export class SessionMachine {
         for (const step of steps) if (step.type === 'receive') want(cursorRowKey(step.streamId, clientId));
       } else if ('clientId' in command) {
         want(sessionRowKey(command.clientId));
+        if (command.type === 'end-portion') want(portionRowKey(command.number, command.part));
         if (ENDING.has(command.type)) want(exchangeRowKey(command.clientId));
       }
     }
@@ -137,6 +131,8 @@ export class SessionMachine {
         return this.#close(command, nowMs, rows, effects);
       case 'expire-sessions':
         return this.#expire(command, nowMs, rows, effects);
+      case 'end-portion':
+        return this.#endPortion(command, rows, effects);
       case 'exchange-session':
         return this.#exchange(command, rows, effects);
       case 'fire-wills':
@@ -149,29 +145,25 @@ export class SessionMachine {
   }
 
   flush(rows: Rows): void {
-    for (const stream of this.#dirty) {
-      if (stream.sessions > 0) rows.put(streamRowKey(stream.streamId), encodeStreamRow(stream));
-      else rows.delete(streamRowKey(stream.streamId));
-    }
-    this.#dirty.clear();
+    this.#streams.flush(rows);
     if (this.#areNumbersDirty) rows.put(numbersRowKey(), encodeNumbersRow(this.#numbers));
     this.#areNumbersDirty = false;
   }
 
   streams(): Iterable<Readonly<StreamState>> {
-    return this.#byId.values();
+    return this.#streams.all();
   }
 
   stream(streamId: number): Readonly<StreamState> | undefined {
-    return this.#byId.get(streamId);
+    return this.#streams.get(streamId);
   }
 
   get streamsVersion(): number {
-    return this.#version;
+    return this.#streams.version;
   }
 
   get streamCount(): number {
-    return this.#byId.size;
+    return this.#streams.count;
   }
 
   /** Of connected sessions: who has it. */
@@ -192,7 +184,7 @@ export class SessionMachine {
   }
 
   #open(command: OpenCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
-    const { clientId, identity, gateway, cleanStart, expiryS, ticket = 0, will } = command;
+    const { clientId, identity, gateway, cleanStart, expiryS, ticket = 0, will, endsInPortions } = command;
     const known = readSession(rows, clientId);
     const former = known !== undefined && isExpired(known, nowMs) ? undefined : known;
     if (former !== undefined && former.identity !== identity) return { type: 'session-denied' };
@@ -207,7 +199,7 @@ export class SessionMachine {
     const isOfConnection = former?.expiryS === 0 && this.wills.of(clientId) !== undefined;
     const session = cleanStart || isOfConnection ? undefined : former;
     if (session !== undefined) this.wills.resumed(clientId, nowMs, rows, effects);
-    else if (known !== undefined) this.#remove(clientId, known, rows, effects);
+    else if (known !== undefined) this.#remove(clientId, known, endsInPortions, rows, effects);
     const formerGateway = former?.gateway ?? 0;
     const formerEpoch = former?.epoch ?? 0;
     if (session === undefined && expiryS === 0 && will === undefined) {
@@ -246,14 +238,14 @@ export class SessionMachine {
       if (
         (at === -1 && subscriptions.length >= KEPT_SUBSCRIPTIONS_MAX) ||
         filterBytes + room > KEPT_FILTER_BYTES_MAX ||
-        (isStored && !this.#byFilter.has(filter) && this.#byId.size >= SessionMachine.STREAMS_MAX)
+        (isStored && !this.#streams.mayRead(filter))
       ) {
         streamIds.push(-1);
         continue;
       }
       filterBytes += room;
-      if (former !== 0 && !isStored) this.#leave(former, clientId, rows, effects);
-      const streamId = isStored ? former || this.#join(filter, clientId, command, rows, effects) : 0;
+      if (former !== 0 && !isStored) this.#streams.leave(former, clientId, rows, effects);
+      const streamId = isStored ? former || this.#streams.join(filter, clientId, command, rows, effects) : 0;
       const subscription = { filter, options, subscriptionId, streamId };
       if (at === -1) places.set(filter, subscriptions.push(subscription) - 1);
       else subscriptions[at] = subscription;
@@ -273,7 +265,7 @@ export class SessionMachine {
       const gone = held.get(filter);
       existed.push(gone !== undefined);
       held.delete(filter);
-      if (gone !== undefined && gone.streamId !== 0) this.#leave(gone.streamId, clientId, rows, effects);
+      if (gone !== undefined && gone.streamId !== 0) this.#streams.leave(gone.streamId, clientId, rows, effects);
     }
     const row = { ...session, subscriptions: [...held.values()] };
     rows.put(sessionRowKey(clientId), encodeSessionRow(row));
@@ -310,7 +302,7 @@ export class SessionMachine {
     if (session === undefined) return { type: 'session-closed', changed: false };
     const left = expiryS ?? session.expiryS;
     if (takesWillBack === true) this.wills.cancel(clientId, rows, effects);
-    if (left === 0) this.#remove(clientId, session, rows, effects);
+    if (left === 0) this.#remove(clientId, session, command.endsInPortions, rows, effects);
     else {
       this.#disconnect(clientId, rows);
       const row = { ...session, gateway: 0, sinceMs: nowMs, expiryS: left, isUnsure: leavesUnsure };
@@ -327,10 +319,23 @@ export class SessionMachine {
     for (const clientId of command.clientIds) {
       const session = readSession(rows, clientId);
       if (session === undefined || !isExpired(session, nowMs)) continue;
-      this.#remove(clientId, session, rows, effects);
+      this.#remove(clientId, session, command.endsInPortions, rows, effects);
       clientIds.push(clientId);
     }
     return { type: 'sessions-expired', clientIds };
+  }
+
+  #endPortion({ clientId, number, part }: EndPortionCommand, rows: Rows, effects: SessionEffect[]): SessionReply {
+    const streamIds = this.endings.take(number, part, rows);
+    if (streamIds === undefined) return { type: 'portion-ended', changed: false };
+    // Its client may be back, and its cursors are those of the session that it has now.
+    const { subscriptions = [] } = readSession(rows, clientId) ?? {};
+    const read = new Set(subscriptions.map(({ streamId }) => streamId));
+    for (const streamId of streamIds) {
+      if (read.has(streamId)) this.#streams.release(streamId, effects);
+      else this.#streams.leave(streamId, clientId, rows, effects);
+    }
+    return { type: 'portion-ended', changed: true };
   }
 
   #fireWills({ clientIds }: FireWillsCommand, nowMs: number, rows: Rows, effects: SessionEffect[]): SessionReply {
@@ -362,11 +367,18 @@ export class SessionMachine {
   }
 
   /** A will that is still there is due: nothing can hold it back for longer than its session. */
-  #remove(clientId: string, session: SessionRow, rows: Rows, effects: SessionEffect[]): void {
+  #remove(
+    clientId: string,
+    { epoch, subscriptions }: SessionRow,
+    inPortions: boolean | undefined,
+    rows: Rows,
+    effects: SessionEffect[],
+  ): void {
     this.wills.fire(clientId, rows, effects);
-    for (const { streamId } of session.subscriptions) {
-      if (streamId !== 0) this.#leave(streamId, clientId, rows, effects);
-    }
+    const streamIds = subscriptions.map(({ streamId }) => streamId).filter((streamId) => streamId !== 0);
+    if (inPortions === true && this.endings.takes(streamIds.length)) {
+      this.endings.begin(epoch, clientId, streamIds, rows, effects);
+    } else for (const streamId of streamIds) this.#streams.leave(streamId, clientId, rows, effects);
     rows.delete(sessionRowKey(clientId));
     if (rows.get(exchangeRowKey(clientId)) !== undefined) rows.delete(exchangeRowKey(clientId));
     this.#disconnect(clientId, rows);
@@ -378,70 +390,10 @@ export class SessionMachine {
     if (this.#connected.delete(clientId)) rows.delete(connectedRowKey(clientId));
   }
 
-  #join(
-    filter: string,
-    clientId: string,
-    limits: Pick<SubscribeCommand, 'countMax' | 'bytesMax'>,
-    rows: Rows,
-    effects: SessionEffect[],
-  ): number {
-    let stream = this.#byFilter.get(filter);
-    if (stream === undefined) {
-      stream = { streamId: STREAM_ID_MIN + this.#number(), filter, sessions: 0 };
-      this.#keep(stream);
-      this.#streams.begin(stream.streamId, filter, limits.countMax, limits.bytesMax);
-      effects.push({ type: 'stream-added', streamId: stream.streamId, filter });
-    }
-    stream.sessions++;
-    this.#dirty.add(stream);
-    const { streamId } = stream;
-    rows.put(cursorRowKey(streamId, clientId), encodeCursorRow(new Cursor(this.#streams.tailOf(streamId))));
-    return streamId;
-  }
-
-  #leave(streamId: number, clientId: string, rows: Rows, effects: SessionEffect[]): void {
-    rows.delete(cursorRowKey(streamId, clientId));
-    const stream = this.#byId.get(streamId);
-    if (stream === undefined) return;
-    stream.sessions--;
-    this.#dirty.add(stream);
-    if (stream.sessions > 0) {
-      effects.push({ type: 'stream-passed', streamId });
-      return;
-    }
-    this.#version++;
-    this.#byId.delete(streamId);
-    this.#byFilter.delete(stream.filter);
-    this.#streams.end(streamId);
-    effects.push({ type: 'stream-removed', streamId });
-  }
-
-  #keep(stream: StreamState): void {
-    this.#version++;
-    this.#byFilter.set(stream.filter, stream);
-    this.#byId.set(stream.streamId, stream);
-  }
-
   #number(): number {
     this.#areNumbersDirty = true;
     return ++this.#numbers.last;
   }
-}
-
-/** The queues that are streams, as the partition lets this machine act on them within one entry. */
-export interface StreamHost {
-  begin(streamId: number, filter: string, countMax: number | null, bytesMax: number | null): void;
-  /** Nothing is stored in it from here on; its records are dropped in steps. */
-  end(streamId: number): void;
-  /** The offset of the next record. */
-  tailOf(streamId: number): number;
-}
-
-export interface StreamState {
-  streamId: number;
-  filter: string;
-  /** How many read it. */
-  sessions: number;
 }
 
 const FENCED: SessionReply = Object.freeze({ type: 'session-fenced' });

@@ -32,6 +32,8 @@ export type SessionReply =
   /** False: it was not as the proposer believed. */
   | { type: 'session-closed'; changed: boolean }
   | { type: 'sessions-expired'; clientIds: readonly string[] }
+  /** False: it was before, or nothing is left of that session. */
+  | { type: 'portion-ended'; changed: boolean }
   | { type: 'session-passed' }
   /** The number of each `take`. */
   | { type: 'session-exchanged'; numbers: readonly number[] }
@@ -47,6 +49,8 @@ export type SessionEffect =
   | { type: 'stream-removed'; streamId: number }
   /** Its oldest records may have been received by all. Lost: the next one says it again. */
   | { type: 'stream-passed'; streamId: number }
+  /** It is over, and there is more of it than goes with one entry. Lost: a new leader looks at all of them. */
+  | { type: 'session-ending' }
   /** Lost, all three: a new leader looks at those that wait and those that are due. */
   | { type: 'will-waiting'; dueAtMs: number }
   | { type: 'will-due'; number: number }

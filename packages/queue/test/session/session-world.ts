@@ -2,9 +2,10 @@ import { deepEqual } from 'node:assert';
 import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { SessionCommand } from '../../src/session/commands.ts';
 import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey, willMessageRowKey } from '../../src/session/row-keys.ts';
-import { SessionMachine, type StreamHost } from '../../src/session/session-machine.ts';
+import { SessionMachine } from '../../src/session/session-machine.ts';
 import type { SessionEffect, SessionReply } from '../../src/session/session-reply.ts';
 import { decodeCursorRow, decodeSessionRow, type SessionRow } from '../../src/session/session-rows.ts';
+import type { StreamHost } from '../../src/session/streams.ts';
 
 /** One partition's sessions over rows in memory; streams are lists of numbers. */
 export class SessionWorld implements StreamHost {

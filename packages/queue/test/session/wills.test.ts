@@ -257,8 +257,8 @@ describe('rows and commands', () => {
 
   test('of a later release stop the partition', () => {
     const bytes = encodeSessionCommand({ ...CLOSE, takesWillBack: true });
-    bytes[1] = 4;
-    expect(() => decodeSessionCommand(bytes)).toThrow('version 4');
+    bytes[1] = 5;
+    expect(() => decodeSessionCommand(bytes)).toThrow('version 5');
   });
 });
 

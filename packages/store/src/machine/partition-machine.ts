@@ -17,11 +17,11 @@ import { StreamQueues } from './stream-queues.ts';
  * Whose a command is says its first byte, whose a row is the first byte of its key. Each tenant passes over the commands
  * of others when it is asked for rows, and sees none of them when they are applied. The numbers are given here, for ever:
  *
- * | tenant   | commands | tables              |
- * | -------- | -------- | ------------------- |
- * | queues   | 1-31     | B E K L M P Q       |
- * | sessions | 32-63    | C D F G N S U W X Y |
- * | retained | 64-95    | R T                 |
+ * | tenant   | commands | tables                |
+ * | -------- | -------- | --------------------- |
+ * | queues   | 1-31     | B E K L M P Q         |
+ * | sessions | 32-63    | C D F G N S U W X Y Z |
+ * | retained | 64-95    | R T                   |
  *
  * The partition's time is one as well: the queue machine keeps it (it has its row), and every command moves it.
  */

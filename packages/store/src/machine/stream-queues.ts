@@ -3,11 +3,12 @@ import type { RowAccess } from '@sluice/multiraft/group-machine';
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import type { Effect } from '@sluice/queue/machine/effects';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import type { StreamHost } from '@sluice/queue/session/session-machine';
+import type { StreamHost } from '@sluice/queue/session/streams';
 
 /**
  * What the sessions of a partition may do to its queues, within the entry that is being applied: begin and end those that
- * are their streams. They begin by the queue machine's own command, 64 with an entry at most; a thousand end with one.
+ * are their streams. They begin by the queue machine's own command, 64 with an entry at most. 128 end with one, or all that
+ * a session has, if its end does not say that it is to go in portions.
  */
 export class StreamQueues implements StreamHost {
   readonly #queues: QueueMachine;

@@ -182,7 +182,7 @@ export class SessionService implements WillGateways {
         const { clientId, epoch, expiryS, takesWillBack, leavesUnsure } = request;
         partition.sessions.detach(clientId, epoch);
         const ofClient = { clientId, epoch, expiryS, takesWillBack };
-        const command: PartitionCommand = { type: 'close-session', ...ofClient, leavesUnsure };
+        const command = partition.sessions.endings.of({ type: 'close-session', ...ofClient, leavesUnsure });
         this.#propose(gateway, partition, request.requestId, command, () => {
           partition.sessions.closed(clientId, epoch, expiryS);
           gateway.answer(request.requestId, 'done', 0);
@@ -207,7 +207,7 @@ export class SessionService implements WillGateways {
     };
     if (ticket !== 0) command.ticket = ticket;
     if (will !== undefined) command.will = will;
-    this.#propose(gateway, partition, requestId, command, (reply) => {
+    this.#propose(gateway, partition, requestId, partition.sessions.endings.of(command), (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
       const { epoch, present, subscriptions, taken, bound, refused, isUnsure, formerGateway, formerEpoch } = reply;
       if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);

@@ -13,6 +13,7 @@ import type { Turnstile } from '../turnstile.ts';
 import { PartitionWills, type WillsParts } from './partition-wills.ts';
 import { PassBatcher } from './pass-batcher.ts';
 import { SentRecords } from './sent-records.ts';
+import { SessionEndings } from './session-endings.ts';
 import { SessionFeed } from './session-feed.ts';
 import { SessionRowsReader } from './session-rows-reader.ts';
 
@@ -28,6 +29,7 @@ export class PartitionSessions {
   readonly rows: SessionRowsReader;
   readonly sent: SentRecords;
   readonly wills: PartitionWills;
+  readonly endings: SessionEndings;
   readonly #partition: Partition;
   readonly #parts: SessionsParts;
   readonly #feeds = new Map<string, AttachedFeed>();
@@ -49,6 +51,8 @@ export class PartitionSessions {
   static readonly TRIM_INTERVAL_MS = 1_000;
   /** Of the rows that one command ends, which say how many streams may end with them; one session always fits. */
   static readonly EXPIRED_BYTES_MAX = 16 * 1024;
+  /** Asked for at once, of one session. */
+  static readonly CURSORS_MAX = 256;
   /** Closed with one tick: a gateway may have had ten thousand, and each is an entry. */
   static readonly ORPHANS_MAX = 256;
 
@@ -64,6 +68,7 @@ export class PartitionSessions {
       feedsOf: (streamId) => this.#byStream.get(streamId) ?? [],
     });
     this.wills = new PartitionWills(partition, this.rows, { ...parts.wills, clock: parts.clock, logger: parts.logger });
+    this.endings = new SessionEndings(partition, parts.expiries, parts.logger);
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => partition.propose(command, proposal),
       leads: () => partition.leads,
@@ -89,6 +94,7 @@ export class PartitionSessions {
     this.#expireAtMs = 0;
     this.sent.unheard();
     this.wills.leadershipBegan();
+    this.endings.wake();
   }
 
   leadershipEnded(): void {
@@ -125,8 +131,13 @@ export class PartitionSessions {
     await partition.written();
     const session = await this.rows.session(clientId);
     const streamIds = (session?.subscriptions ?? []).map(({ streamId }) => streamId).filter((id) => id !== 0);
-    const cursors = await this.rows.cursors(clientId, streamIds);
-    if (this.#feeds.get(clientId) !== attached) return true;
+    const cursors: (Cursor | undefined)[] = [];
+    // They are asked for in turns of their own; read from all at once, for they are merged by the log.
+    for (let from = 0; from < streamIds.length; from += PartitionSessions.CURSORS_MAX) {
+      const some = streamIds.slice(from, from + PartitionSessions.CURSORS_MAX);
+      for (const cursor of await this.rows.cursors(clientId, some)) cursors.push(cursor);
+      if (this.#feeds.get(clientId) !== attached) return true;
+    }
     for (const [i, streamId] of streamIds.entries()) {
       const cursor = cursors[i];
       // Left meanwhile: the row that says so was read before the one that is gone.
@@ -226,6 +237,7 @@ export class PartitionSessions {
   effect(effect: SessionEffect): void {
     if (effect.type === 'stream-removed') this.#byStream.delete(effect.streamId);
     else if (effect.type === 'stream-passed' && this.#partition.leads) this.#dirty.add(effect.streamId);
+    else if (effect.type === 'session-ending') this.endings.wake();
     else this.wills.effect(effect);
   }
 
@@ -252,6 +264,7 @@ export class PartitionSessions {
     const nowMs = this.#parts.clock.monotonicMs();
     this.#closeOrphans(nowMs);
     this.wills.tick();
+    this.endings.wake();
     if (nowMs >= this.#trimAtMs && this.#dirty.size > 0) void this.#trim();
     if (this.#parts.clock.nowMs() >= this.#expireAtMs) void this.#expire();
   }
@@ -282,7 +295,7 @@ export class PartitionSessions {
       client = clientId;
       // Its expiry and the delay of its will begin with this, and are in its rows.
       void this.#partition
-        .execute({ type: 'close-session', clientId, epoch, expiryS: undefined, leavesUnsure: true })
+        .execute(this.endings.of({ type: 'close-session', clientId, epoch, expiryS: undefined, leavesUnsure: true }))
         .then(() => this.closed(clientId, epoch, 0));
       if (++closed === PartitionSessions.ORPHANS_MAX) break;
     }
@@ -351,7 +364,8 @@ export class PartitionSessions {
   }
 
   async #end(clientIds: readonly string[]): Promise<void> {
-    await this.#parts.expiries.pass(() => this.#partition.execute({ type: 'expire-sessions', clientIds }));
+    const expire = this.endings.of({ type: 'expire-sessions', clientIds });
+    await this.#parts.expiries.pass(() => this.#partition.execute(expire));
   }
 }
 
@@ -361,7 +375,10 @@ export interface SessionsParts {
   clock: Clock;
   logger: Logger;
   wills: Pick<WillsParts, 'gateways' | 'counted'>;
-  /** For all partitions of the node: they look at the same moment, and what they end is ended in one turn otherwise. */
+  /**
+   * For all partitions of the node, which look at the same moment: what they end, and what they take apart, would be done
+   * in one turn otherwise.
+   */
   expiries: Turnstile;
 }
 

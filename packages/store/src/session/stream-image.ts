@@ -1,4 +1,5 @@
-import type { SessionMachine, StreamState } from '@sluice/queue/session/session-machine';
+import type { SessionMachine } from '@sluice/queue/session/session-machine';
+import type { StreamState } from '@sluice/queue/session/streams';
 
 /**
  * All streams of a partition, a page at a time. It walks the living table and keeps no copy: what begins meanwhile comes

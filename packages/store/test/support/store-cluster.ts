@@ -13,6 +13,7 @@ import { openNodeStorage } from '@sluice/multiraft/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
+import type { Transport } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { Store } from '../../src/store.ts';
 import { GatedEngine } from './gated-engine.ts';
@@ -62,6 +63,10 @@ export class StoreCluster {
   image(): TopologyImageInfo {
     const nodes = [...this.nodes.keys()].map((nodeId) => infoOf(nodeId, 'store'));
     return { ...imageOf(this.#partitions, this.#queues), nodes };
+  }
+
+  transportOf(nodeId: number): Transport {
+    return this.network.node(nodeId);
   }
 
   /** The coordinator says that these gateways live. */

@@ -1,7 +1,7 @@
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { SessionsRequest, SessionsResponse, StreamDelivery, WillToLeave } from '@sluice/rpc/contract/sessions';
-import type { Channel } from '@sluice/rpc/transport';
-import { type TestStore, until } from './test-store.ts';
+import type { Channel, Transport } from '@sluice/rpc/transport';
+import { until } from './test-store.ts';
 
 type Answer = Extract<SessionsResponse, { type: 'answer' }>;
 type Asked = SessionsRequest extends infer R ? (R extends { requestId: number } ? Omit<R, 'requestId'> : never) : never;
@@ -32,8 +32,8 @@ export class TestSessions {
   readonly #answers = new Map<number, (answer: Answer) => void>();
   #requestId = 0;
 
-  constructor(store: TestStore, nodeId = 1) {
-    this.#channel = store.transportOf(nodeId).open(1, 'sessions');
+  constructor(store: { transportOf(nodeId: number): Transport }, nodeId = 1, storeId = 1) {
+    this.#channel = store.transportOf(nodeId).open(storeId, 'sessions');
     this.#channel.onMessage((response) => this.#received(response));
   }
 
