@@ -9,33 +9,32 @@ import type { ConnectionBalance } from '@sluice/rpc/contract/gateway-load';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { RetainedManagement } from '@sluice/rpc/contract/retained-management';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { addBanRoutes, BAN_PAGE_SCHEMA, BAN_SCHEMA } from './access/ban-routes.ts';
-import { RULE_SCHEMA } from './access/rule-fields.ts';
-import { addRuleRoutes, RULE_LIST_SCHEMA, RULE_PAGE_SCHEMA } from './access/rule-routes.ts';
-import { addUserRoutes, USER_PAGE_SCHEMA, USER_SCHEMA } from './access/user-routes.ts';
-import { badRequest, ERROR_SCHEMA } from './api-error.ts';
+import { addBanRoutes } from './access/ban-routes.ts';
+import { addRuleRoutes } from './access/rule-routes.ts';
+import { addUserRoutes } from './access/user-routes.ts';
+import { badRequest } from './api-error.ts';
+import { apiSchemas } from './api-schemas.ts';
 import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
 import { guardAgainstBrowsers } from './auth/browser-guard.ts';
-import { addBackupRoutes, BACKUP_SCHEMA } from './backup/backup-routes.ts';
-import { addClusterRoutes, CLUSTER_NODE_SCHEMA, CLUSTER_SCHEMA } from './cluster/cluster-routes.ts';
-import { addRebalanceRoutes, REBALANCE_SCHEMA } from './cluster/rebalance-routes.ts';
-import { addConfigRoutes, configSchema } from './config/config-routes.ts';
+import { addBackupRoutes } from './backup/backup-routes.ts';
+import { addClusterRoutes } from './cluster/cluster-routes.ts';
+import { addRebalanceRoutes } from './cluster/rebalance-routes.ts';
+import { addConfigRoutes } from './config/config-routes.ts';
 import { addDocsRoutes } from './docs/docs-routes.ts';
 import { documentHead } from './docs/document-head.ts';
 import { addErrorHandlers, addJsonParser, BODY_BYTES_MAX, errorAnswer } from './errors.ts';
 import { addMethodFallbacks, addNotFoundHandler, collectMethods } from './fallbacks.ts';
-import { addHealthRoutes, HEALTH_SCHEMA } from './ops/health-routes.ts';
+import { addHealthRoutes } from './ops/health-routes.ts';
 import type { HealthSource } from './ops/health-view.ts';
 import { addMetricsDetailRoutes, addMetricsRoute, type MetricsDetail } from './ops/metrics-routes.ts';
-import { type ApiNode, addNodeRoutes, NODES_SCHEMA } from './ops/node-routes.ts';
-import { addMessageRoutes, MESSAGE_PAGE_SCHEMA, PURGE_SCHEMA } from './queue/message-routes.ts';
+import { type ApiNode, addNodeRoutes } from './ops/node-routes.ts';
+import { addMessageRoutes } from './queue/message-routes.ts';
 import type { ValidateKeyExpression } from './queue/queue-fields.ts';
-import { createQueueInput } from './queue/queue-input.ts';
+import { QueueInput } from './queue/queue-input.ts';
 import { addQueueRoutes } from './queue/queue-routes.ts';
-import { QUEUE_PAGE_SCHEMA, QUEUE_SCHEMA } from './queue/queue-view.ts';
-import { addStatisticsRoutes, QUEUE_STATISTICS_SCHEMA, STATISTICS_PAGE_SCHEMA } from './queue/statistics-routes.ts';
-import { addRetainedRoutes, RETAINED_MESSAGE_SCHEMA, RETAINED_PAGE_SCHEMA } from './retained/retained-routes.ts';
+import { addStatisticsRoutes } from './queue/statistics-routes.ts';
+import { addRetainedRoutes } from './retained/retained-routes.ts';
 
 export interface ApiOptions {
   queues: QueueManagement;
@@ -96,54 +95,13 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
 
-  app.decorateRequest('identity', null);
   addJsonParser(app);
   addErrorHandlers(app, logger);
   const methodsByPath = collectMethods(app);
+  admit(app, options);
 
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-content-type-options', 'nosniff');
-    const { access = 'public', scope } = request.routeOptions.config;
-    if (access === 'public') return;
-    reply.header('cache-control', 'no-store');
-    request.identity = authenticate(request.headers, options.apiKeys, options.anonymous);
-    if (request.identity.key === 'anonymous') guardAgainstBrowsers(request.headers, request.socket.localAddress);
-    authorize(request.identity, access, scope);
-  });
-
-  const input = createQueueInput({ validateKeyExpression: options.validateKeyExpression });
-  const schemas = [
-    ERROR_SCHEMA,
-    QUEUE_SCHEMA,
-    QUEUE_PAGE_SCHEMA,
-    input.createSchema,
-    input.updateSchema,
-    configSchema(input),
-  ];
-  const moreSchemas = [
-    QUEUE_STATISTICS_SCHEMA,
-    STATISTICS_PAGE_SCHEMA,
-    MESSAGE_PAGE_SCHEMA,
-    PURGE_SCHEMA,
-    RETAINED_PAGE_SCHEMA,
-    RETAINED_MESSAGE_SCHEMA,
-    HEALTH_SCHEMA,
-    NODES_SCHEMA,
-    CLUSTER_NODE_SCHEMA,
-    CLUSTER_SCHEMA,
-    REBALANCE_SCHEMA,
-    BACKUP_SCHEMA,
-  ];
-  const accessSchemas = [
-    RULE_SCHEMA,
-    RULE_LIST_SCHEMA,
-    RULE_PAGE_SCHEMA,
-    USER_SCHEMA,
-    USER_PAGE_SCHEMA,
-    BAN_SCHEMA,
-    BAN_PAGE_SCHEMA,
-  ];
-  for (const schema of [...schemas, ...moreSchemas, ...accessSchemas]) app.addSchema(schema);
+  const input = new QueueInput({ validateKeyExpression: options.validateKeyExpression });
+  for (const schema of apiSchemas(input)) app.addSchema(schema);
 
   app.register(swagger, documentHead(options.version));
   app.register(async (scope) => {
@@ -174,4 +132,18 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     close: () => app.close(),
     inject: app.inject.bind(app) as FastifyInstance['inject'],
   };
+}
+
+/** Before any handler: who asks, and whether they may. What is public asks for neither. */
+function admit(app: FastifyInstance, { apiKeys, anonymous }: ApiOptions): void {
+  app.decorateRequest('identity', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
+    const { access = 'public', scope } = request.routeOptions.config;
+    if (access === 'public') return;
+    reply.header('cache-control', 'no-store');
+    request.identity = authenticate(request.headers, apiKeys, anonymous);
+    if (request.identity.key === 'anonymous') guardAgainstBrowsers(request.headers, request.socket.localAddress);
+    authorize(request.identity, access, scope);
+  });
 }
