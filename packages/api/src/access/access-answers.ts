@@ -91,9 +91,8 @@ const ACCESS_SCOPE = 'access_control';
 const ACCESS_TAG = 'Access';
 
 /** A route of users, rules or bans: for keys that may handle these, and documented beside the others. */
-export function addAccessRoute(
-  app: FastifyInstance,
-  route: Omit<Route, 'scope' | 'schema'> & { schema: Omit<Route['schema'], 'tags'> },
-): void {
+export type AccessRoute = Omit<Route, 'scope' | 'schema'> & { schema: Omit<Route['schema'], 'tags'> };
+
+export function addAccessRoute(app: FastifyInstance, route: AccessRoute): void {
   addRoute(app, { ...route, scope: ACCESS_SCOPE, schema: { ...route.schema, tags: [ACCESS_TAG] } as Route['schema'] });
 }

@@ -6,6 +6,7 @@ import { textField } from '../field/scalar-fields.ts';
 import { answers } from '../route.ts';
 import {
   ACCESS_PAGE_QUERY,
+  type AccessRoute,
   addAccessRoute,
   granted,
   pageOf,
@@ -20,10 +21,13 @@ const LISTS_MAX = 100;
 
 /** The same routes for users and for clients, as in EMQX. */
 const KINDS = [
-  { kind: 'username', path: 'users', operation: 'User', what: 'user' },
-  { kind: 'clientid', path: 'clients', operation: 'Client', what: 'client id' },
+  { of: 'username', path: 'users', operation: 'User', what: 'user' },
+  { of: 'clientid', path: 'clients', operation: 'Client', what: 'client id' },
 ] as const;
+type Kind = (typeof KINDS)[number];
 
+const ALL: RuleOwner = { kind: 'all' };
+const PATHS_OF_ALL = [`${BASE}/all`] as const;
 const ALL_FIELDS = { rules: rulesField };
 
 const rulesProperty = { type: 'array', items: { $ref: 'Rule#' } };
@@ -37,124 +41,139 @@ export const RULE_LIST_SCHEMA = {
 };
 export const RULE_PAGE_SCHEMA = pageSchema('RuleListPage', 'A page of lists of rules', 'RuleList');
 
-export function addRuleRoutes(
-  app: FastifyInstance,
-  { access, logger }: { access: AccessManagement; logger: Logger },
-): void {
-  for (const one of KINDS) addKind(app, one, access, logger);
-  addAll(app, access, logger);
+interface RuleRoutesOptions {
+  access: AccessManagement;
+  logger: Logger;
 }
 
-function addKind(
-  app: FastifyInstance,
-  { kind, path, operation, what }: (typeof KINDS)[number],
-  access: AccessManagement,
-  logger: Logger,
-): void {
-  const nameField = textField({ description: `The ${what} that the rules concern.`, charactersMax: 1_024 });
-  const fields = { [kind]: nameField, rules: rulesField };
-  const one = `${BASE}/${path}/:name`;
-  const params = { type: 'object', properties: { name: { type: 'string', description: `The ${what}, URL-encoded.` } } };
-  const list = (name: string, rules: AccessRuleList['rules']): AccessRuleList => ({ of: { kind, name }, rules });
+export function addRuleRoutes(app: FastifyInstance, options: RuleRoutesOptions): void {
+  for (const kind of KINDS) {
+    for (const route of [listRules, addRules, getRules, setRules, deleteRules])
+      addAccessRoute(app, route(kind, options));
+  }
+  for (const route of [getRulesOfAll, setRulesOfAll, deleteRulesOfAll]) addAccessRoute(app, route(options));
+}
 
-  addAccessRoute(app, {
+function listRules(kind: Kind, { access }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'GET',
-    paths: [`${BASE}/${path}`],
+    paths: [pathOf(kind)],
     access: 'read',
     schema: {
-      operationId: `list${operation}Rules`,
-      summary: `List the rules of each ${what}`,
+      operationId: `list${kind.operation}Rules`,
+      summary: `List the rules of each ${kind.what}`,
       querystring: ACCESS_PAGE_QUERY,
       response: answers({ 200: { description: 'A page', $ref: 'RuleListPage#' } }, 400, 401, 403, 503),
     },
     handle: async ({ query }) =>
       pageOf(
-        granted(access.ruleLists()).filter(({ of }) => of.kind === kind),
+        granted(access.ruleLists()).filter(({ of }) => of.kind === kind.of),
         query,
         listView,
       ),
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function addRules(kind: Kind, { access, logger }: RuleRoutesOptions): AccessRoute {
+  const fields = fieldsOf(kind);
+  return {
     method: 'POST',
-    paths: [`${BASE}/${path}`],
+    paths: [pathOf(kind)],
     access: 'write',
     schema: {
-      operationId: `add${operation}Rules`,
-      summary: `Give rules to a ${what} that has none`,
+      operationId: `add${kind.operation}Rules`,
+      summary: `Give rules to a ${kind.what} that has none`,
       description: 'One after the other: those before one that is refused stay.',
-      body: { type: 'array', items: objectSchema(fields, [kind, 'rules'], {}) },
+      body: { type: 'array', items: objectSchema(fields, [kind.of, 'rules'], {}) },
       response: answers({ 204: { description: 'Added', type: 'null' } }, 400, 401, 403, 409, 503),
     },
     handle: async ({ body, identity }, reply) => {
-      const lists = readBodies(body, LISTS_MAX, (item) => {
-        const values = readBody(fields, [kind, 'rules'], item) as { [kind]: string; rules: AccessRuleList['rules'] };
-        return list(String((values as Record<string, unknown>)[kind]), values.rules);
+      const lists = readBodies<AccessRuleList>(body, LISTS_MAX, (item) => {
+        const values = readBody(fields, [kind.of, 'rules'], item) as Record<string, unknown> &
+          Pick<AccessRuleList, 'rules'>;
+        return { of: { kind: kind.of, name: String(values[kind.of]) }, rules: values.rules };
       });
       for (const rules of lists) granted(await access.setRules(rules, { isNew: true }));
-      logger.info({ [kind]: lists.map(({ of }) => nameOf(of)), apiKey: identity?.key }, 'rules added');
+      logger.info({ [kind.of]: lists.map(({ of }) => nameOf(of)), apiKey: identity?.key }, 'rules added');
       return reply.code(204).send();
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function getRules(kind: Kind, { access }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'GET',
-    paths: [one],
+    paths: [`${pathOf(kind)}/:name`],
     access: 'read',
     schema: {
-      operationId: `get${operation}Rules`,
-      summary: `Read the rules of a ${what}`,
-      params,
+      operationId: `get${kind.operation}Rules`,
+      summary: `Read the rules of a ${kind.what}`,
+      params: nameParameter(kind),
       response: answers({ 200: { description: 'The rules', $ref: 'RuleList#' } }, 401, 403, 404, 503),
     },
-    handle: async ({ params: { name = '' } }) => listView(granted(access.rules({ kind, name }))),
-  });
+    handle: async ({ params: { name = '' } }) => listView(granted(access.rules({ kind: kind.of, name }))),
+  };
+}
 
-  addAccessRoute(app, {
+function setRules(kind: Kind, { access, logger }: RuleRoutesOptions): AccessRoute {
+  const fields = fieldsOf(kind);
+  return {
     method: 'PUT',
-    paths: [one],
+    paths: [`${pathOf(kind)}/:name`],
     access: 'write',
     schema: {
-      operationId: `set${operation}Rules`,
-      summary: `Replace the rules of a ${what}`,
+      operationId: `set${kind.operation}Rules`,
+      summary: `Replace the rules of a ${kind.what}`,
       description: 'Subscriptions that are not allowed any more end.',
-      params,
+      params: nameParameter(kind),
       body: objectSchema(fields, ['rules'], {}),
       response: answers({ 204: { description: 'Replaced', type: 'null' } }, 400, 401, 403, 503),
     },
     handle: async ({ params: { name = '' }, body, identity }, reply) => {
-      const { rules } = readBody(fields, ['rules'], body) as { rules: AccessRuleList['rules'] };
-      granted(await access.setRules(list(name, rules), { isNew: false }));
-      logger.info({ [kind]: name, apiKey: identity?.key }, 'rules replaced');
+      const { rules } = readBody(fields, ['rules'], body) as Pick<AccessRuleList, 'rules'>;
+      granted(await access.setRules({ of: { kind: kind.of, name }, rules }, { isNew: false }));
+      logger.info({ [kind.of]: name, apiKey: identity?.key }, 'rules replaced');
       return reply.code(204).send();
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function deleteRules(kind: Kind, { access, logger }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'DELETE',
-    paths: [one],
+    paths: [`${pathOf(kind)}/:name`],
     access: 'write',
     schema: {
-      operationId: `delete${operation}Rules`,
-      summary: `Remove the rules of a ${what}`,
-      params,
+      operationId: `delete${kind.operation}Rules`,
+      summary: `Remove the rules of a ${kind.what}`,
+      params: nameParameter(kind),
       response: answers({ 204: { description: 'Removed', type: 'null' } }, 401, 403, 404, 503),
     },
     handle: async ({ params: { name = '' }, identity }, reply) => {
-      granted(await access.removeRules({ kind, name }));
-      logger.info({ [kind]: name, apiKey: identity?.key }, 'rules removed');
+      granted(await access.removeRules({ kind: kind.of, name }));
+      logger.info({ [kind.of]: name, apiKey: identity?.key }, 'rules removed');
       return reply.code(204).send();
     },
-  });
+  };
 }
 
-function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger): void {
-  const of: RuleOwner = { kind: 'all' };
-  const paths = [`${BASE}/all`] as const;
+function pathOf({ path }: Kind): string {
+  return `${BASE}/${path}`;
+}
 
-  addAccessRoute(app, {
+function fieldsOf({ of, what }: Kind) {
+  const nameField = textField({ description: `The ${what} that the rules concern.`, charactersMax: 1_024 });
+  return { [of]: nameField, rules: rulesField };
+}
+
+function nameParameter({ what }: Kind): object {
+  return { type: 'object', properties: { name: { type: 'string', description: `The ${what}, URL-encoded.` } } };
+}
+
+function getRulesOfAll({ access }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'GET',
-    paths,
+    paths: PATHS_OF_ALL,
     access: 'read',
     schema: {
       operationId: 'getRulesOfAll',
@@ -163,14 +182,16 @@ function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger):
       response: answers({ 200: { description: 'The rules', $ref: 'RuleList#' } }, 401, 403, 503),
     },
     handle: async () => {
-      const found = access.rules(of);
+      const found = access.rules(ALL);
       return !found.ok && found.code === 'NOT_FOUND' ? { rules: [] } : listView(granted(found));
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function setRulesOfAll({ access, logger }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'POST',
-    paths,
+    paths: PATHS_OF_ALL,
     access: 'write',
     schema: {
       operationId: 'setRulesOfAll',
@@ -182,15 +203,17 @@ function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger):
     },
     handle: async ({ body, identity }, reply) => {
       const { rules } = readBody(ALL_FIELDS, ['rules'], body);
-      granted(await access.setRules({ of, rules }, { isNew: false }));
+      granted(await access.setRules({ of: ALL, rules }, { isNew: false }));
       logger.info({ rules: rules.length, apiKey: identity?.key }, 'rules of all replaced');
       return reply.code(204).send();
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function deleteRulesOfAll({ access, logger }: RuleRoutesOptions): AccessRoute {
+  return {
     method: 'DELETE',
-    paths,
+    paths: PATHS_OF_ALL,
     access: 'write',
     schema: {
       operationId: 'deleteRulesOfAll',
@@ -198,11 +221,11 @@ function addAll(app: FastifyInstance, access: AccessManagement, logger: Logger):
       response: answers({ 204: { description: 'Removed', type: 'null' } }, 401, 403, 404, 503),
     },
     handle: async ({ identity }, reply) => {
-      granted(await access.removeRules(of));
+      granted(await access.removeRules(ALL));
       logger.info({ apiKey: identity?.key }, 'rules of all removed');
       return reply.code(204).send();
     },
-  });
+  };
 }
 
 function listView({ of, rules }: AccessRuleList): Record<string, unknown> {

@@ -5,7 +5,15 @@ import { badRequest } from '../api-error.ts';
 import { objectSchema } from '../field/field.ts';
 import { booleanField, textField } from '../field/scalar-fields.ts';
 import { answers } from '../route.ts';
-import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
+import {
+  ACCESS_PAGE_QUERY,
+  type AccessRoute,
+  addAccessRoute,
+  granted,
+  pageOf,
+  pageSchema,
+  readBody,
+} from './access-answers.ts';
 
 /** As EMQX calls it: users in its built-in database, known by user name. */
 const AUTHENTICATOR = 'password_based:built_in_database';
@@ -32,11 +40,17 @@ export const USER_SCHEMA = {
 };
 export const USER_PAGE_SCHEMA = pageSchema('UserPage', 'A page of users', 'User');
 
-export function addUserRoutes(
-  app: FastifyInstance,
-  { access, logger }: { access: AccessManagement; logger: Logger },
-): void {
-  addAccessRoute(app, {
+interface UserRoutesOptions {
+  access: AccessManagement;
+  logger: Logger;
+}
+
+export function addUserRoutes(app: FastifyInstance, options: UserRoutesOptions): void {
+  for (const route of [listUsers, createUser, getUser, updateUser, deleteUser]) addAccessRoute(app, route(options));
+}
+
+function listUsers({ access }: UserRoutesOptions): AccessRoute {
+  return {
     method: 'GET',
     paths: [COLLECTION],
     access: 'read',
@@ -51,9 +65,11 @@ export function addUserRoutes(
       requireAuthenticator(params.id);
       return pageOf(granted(access.users()), query, userView);
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function createUser({ access, logger }: UserRoutesOptions): AccessRoute {
+  return {
     method: 'POST',
     paths: [COLLECTION],
     access: 'write',
@@ -77,9 +93,11 @@ export function addUserRoutes(
       reply.code(201);
       return userView(user);
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function getUser({ access }: UserRoutesOptions): AccessRoute {
+  return {
     method: 'GET',
     paths: [ONE],
     access: 'read',
@@ -93,9 +111,11 @@ export function addUserRoutes(
       requireAuthenticator(params.id);
       return userView(granted(access.user(params.user_id ?? '')));
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function updateUser({ access, logger }: UserRoutesOptions): AccessRoute {
+  return {
     method: 'PUT',
     paths: [ONE],
     access: 'write',
@@ -119,9 +139,11 @@ export function addUserRoutes(
       logger.info({ user: user.username, apiKey: identity?.key }, 'MQTT user changed');
       return userView(user);
     },
-  });
+  };
+}
 
-  addAccessRoute(app, {
+function deleteUser({ access, logger }: UserRoutesOptions): AccessRoute {
+  return {
     method: 'DELETE',
     paths: [ONE],
     access: 'write',
@@ -138,7 +160,7 @@ export function addUserRoutes(
       logger.info({ user: params.user_id, apiKey: identity?.key }, 'MQTT user removed');
       return reply.code(204).send();
     },
-  });
+  };
 }
 
 function userView({ username, isSuperuser }: AccessUser): Record<string, unknown> {

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { badFields } from '../api-error.ts';
 import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, pageOfQueues } from '../page-cursor.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
-import { addRoute, answers } from '../route.ts';
+import { addRoute, answers, type Route } from '../route.ts';
 import { findQueue, requireEnabled, unwrap } from './queue-access.ts';
 import type { QueueInput } from './queue-input.ts';
 import { queueView } from './queue-view.ts';
@@ -49,16 +49,20 @@ export interface QueueRoutesOptions {
   logger: Logger;
 }
 
-export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: QueueRoutesOptions): void {
-  const tags = ['Queues'];
+const TAGS = ['Queues'];
 
-  addRoute(app, {
+export function addQueueRoutes(app: FastifyInstance, options: QueueRoutesOptions): void {
+  for (const route of [listQueues, createQueue, getQueue, updateQueue, deleteQueue]) addRoute(app, route(options));
+}
+
+function listQueues({ queues }: QueueRoutesOptions): Route {
+  return {
     method: 'GET',
     paths: COLLECTION,
     access: 'read',
     schema: {
       operationId: 'listQueues',
-      tags,
+      tags: TAGS,
       summary: 'List queues',
       description: 'Ordered by topic filter, then name. Page through with `limit` and `cursor`.',
       querystring: PAGE_QUERY,
@@ -70,15 +74,17 @@ export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: 
       const page = pageOfQueues(unwrap(await queues.list()), limit, textFromQuery(query, 'cursor'));
       return { data: page.data.map(queueView), meta: page.meta };
     },
-  });
+  };
+}
 
-  addRoute(app, {
+function createQueue({ queues, input, logger }: QueueRoutesOptions): Route {
+  return {
     method: 'POST',
     paths: COLLECTION,
     access: 'write',
     schema: {
       operationId: 'createQueue',
-      tags,
+      tags: TAGS,
       summary: 'Create a queue',
       description:
         'Messages published from now on enter the queue. Consumers that subscribed before it existed start to receive.',
@@ -96,29 +102,33 @@ export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: 
       logger.info({ queue: queue.name, topicFilter: queue.topicFilter, apiKey: identity?.key }, 'queue created');
       return queueView(queue);
     },
-  });
+  };
+}
 
-  addRoute(app, {
+function getQueue({ queues }: QueueRoutesOptions): Route {
+  return {
     method: 'GET',
     paths: ONE_QUEUE,
     access: 'read',
     schema: {
       operationId: 'getQueue',
-      tags,
+      tags: TAGS,
       summary: 'Read a queue',
       params: NAME_PARAMETER,
       response: answers({ 200: { description: 'The queue', $ref: 'Queue#' } }, 401, 403, 404, 503),
     },
     handle: async ({ params }) => queueView(await findQueue(queues, params.name ?? '')),
-  });
+  };
+}
 
-  addRoute(app, {
+function updateQueue({ queues, input, logger }: QueueRoutesOptions): Route {
+  return {
     method: 'PUT',
     paths: ONE_QUEUE,
     access: 'write',
     schema: {
       operationId: 'updateQueue',
-      tags,
+      tags: TAGS,
       summary: 'Change a queue',
       description:
         'Fields that are left out keep their values (EMQX resets them to defaults). Changes act on running consumers at once.',
@@ -135,15 +145,17 @@ export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: 
       logger.info({ queue: queue.name, changes: Object.keys(read.value), apiKey: identity?.key }, 'queue changed');
       return queueView(queue);
     },
-  });
+  };
+}
 
-  addRoute(app, {
+function deleteQueue({ queues, logger }: QueueRoutesOptions): Route {
+  return {
     method: 'DELETE',
     paths: ONE_QUEUE,
     access: 'write',
     schema: {
       operationId: 'deleteQueue',
-      tags,
+      tags: TAGS,
       summary: 'Delete a queue',
       description: 'Its messages are lost. Consumers stay subscribed and wait for a queue of that name.',
       params: NAME_PARAMETER,
@@ -155,5 +167,5 @@ export function addQueueRoutes(app: FastifyInstance, { queues, input, logger }: 
       logger.info({ queue: name, apiKey: identity?.key }, 'queue deleted');
       return reply.code(204).send();
     },
-  });
+  };
 }

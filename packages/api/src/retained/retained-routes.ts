@@ -7,7 +7,7 @@ import { ApiError, badRequest } from '../api-error.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
 import { textOf } from '../queue/message-routes.ts';
 import { unwrap } from '../queue/queue-access.ts';
-import { addRoute, answers } from '../route.ts';
+import { addRoute, answers, type Route } from '../route.ts';
 
 /** What API keys with scopes need: who handles queues need not see what devices retain. */
 const SCOPE = 'retained_messages';
@@ -69,21 +69,27 @@ export const RETAINED_MESSAGE_SCHEMA = {
   },
 };
 
-/** EMQX's paths for what is retained. Reading disturbs nobody; removing tells no subscriber. */
-export function addRetainedRoutes(
-  app: FastifyInstance,
-  { retained, logger }: { retained: RetainedManagement; logger: Logger },
-): void {
-  const tags = ['Retained messages'];
+interface RetainedRoutesOptions {
+  retained: RetainedManagement;
+  logger: Logger;
+}
 
-  addRoute(app, {
+const TAGS = ['Retained messages'];
+
+/** EMQX's paths for what is retained. Reading disturbs nobody; removing tells no subscriber. */
+export function addRetainedRoutes(app: FastifyInstance, options: RetainedRoutesOptions): void {
+  for (const route of [listRetainedMessages, getRetainedMessage, deleteRetainedMessage]) addRoute(app, route(options));
+}
+
+function listRetainedMessages({ retained }: RetainedRoutesOptions): Route {
+  return {
     method: 'GET',
     paths: [ALL],
     access: 'read',
     scope: SCOPE,
     schema: {
       operationId: 'listRetainedMessages',
-      tags,
+      tags: TAGS,
       summary: 'List retained messages',
       description: 'In an order that holds as long as nothing changes.',
       querystring: {
@@ -111,16 +117,18 @@ export function addRetainedRoutes(
       const { messages, hasMore } = unwrap(await retained.list(filter, (page - 1) * limit, limit));
       return { data: messages.map(summaryView), meta: { page, limit, hasnext: hasMore } };
     },
-  });
+  };
+}
 
-  addRoute(app, {
+function getRetainedMessage({ retained }: RetainedRoutesOptions): Route {
+  return {
     method: 'GET',
     paths: [ONE],
     access: 'read',
     scope: SCOPE,
     schema: {
       operationId: 'getRetainedMessage',
-      tags,
+      tags: TAGS,
       summary: 'Get a retained message',
       params: TOPIC_PARAMETER,
       response: answers({ 200: { description: 'The message', $ref: 'RetainedMessage#' } }, 401, 403, 404, 503),
@@ -131,16 +139,18 @@ export function addRetainedRoutes(
       const base64 = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64');
       return { ...summaryView(message), payload: base64, payload_text: textOf(payload, false) };
     },
-  });
+  };
+}
 
-  addRoute(app, {
+function deleteRetainedMessage({ retained, logger }: RetainedRoutesOptions): Route {
+  return {
     method: 'DELETE',
     paths: [ONE],
     access: 'write',
     scope: SCOPE,
     schema: {
       operationId: 'deleteRetainedMessage',
-      tags,
+      tags: TAGS,
       summary: 'Delete a retained message',
       description: 'Later subscribers do not get it. Nobody is told: publish an empty retained message for that.',
       params: TOPIC_PARAMETER,
@@ -152,7 +162,7 @@ export function addRetainedRoutes(
       logger.info({ topic, apiKey: identity?.key }, 'retained message deleted');
       return reply.code(204).send();
     },
-  });
+  };
 }
 
 function found<T>(outcome: Outcome<T>): T {
