@@ -294,14 +294,14 @@ test('a stopped replica sends to the leader, unless nobody else can ever lead', 
   expect(await gateway.statuses()).toEqual({ 1: 'not-leader', 2: 'unavailable' });
 });
 
-test('a node that stops, or cannot go on, sends to others who may lead, whom it takes for the leader or not', async () => {
+test('a node that stops, or cannot go on, sends to others who may lead, or to itself when it is back: it is asked again', async () => {
   partition.outcome = 'unavailable';
   gateway.send(1);
   await rest(1);
   expect(gateway.responses.at(-1)).toMatchObject({ sequence: 1, status: 'not-leader', leader: 0 });
   partition.isAlone = true;
   gateway.send(2, { after: 0 });
-  expect(await gateway.statuses()).toEqual({ 1: 'not-leader', 2: 'unavailable' });
+  expect(await gateway.statuses()).toEqual({ 1: 'not-leader', 2: 'not-leader' });
 });
 
 test('who leads is told to channels that are open, and to those that open', async () => {

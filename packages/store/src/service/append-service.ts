@@ -118,8 +118,8 @@ export class AppendService {
       return 'out-of-order';
     if (this.#shallWait(partition, request.batch, queueIdMax)) return 'busy';
     const outcome = partition.propose(request.batch, pending);
-    if (outcome === 'unavailable' && !partition.isAlone) {
-      // It stops, or has failed, and may take itself for the leader all the same: a gateway would ask it again.
+    if (outcome === 'unavailable') {
+      // It stops, or has failed, and may take itself for the leader all the same. Another one leads soon, or this one again.
       publisher.answer(request.sequence, 'not-leader', NONE, 0);
       return undefined;
     }
