@@ -272,6 +272,7 @@ export class SessionClient {
         if (attached?.epoch !== response.epoch) return;
         this.#attached.delete(response.clientId);
         attached.sink.lost();
+        this.#letGo(link, response);
         return;
       }
       case 'publish-wills':
@@ -286,6 +287,11 @@ export class SessionClient {
         this.#streams.streams(response);
         this.#told(link, response);
     }
+  }
+
+  /** The connection that has the session now is answered when this one is over [MQTT-3.1.4-3]. */
+  #letGo({ channel }: SessionLink, { partition, clientId, epoch }: Extract<SessionsResponse, { type: 'lost' }>): void {
+    channel.send({ type: 'pass', partition, items: [{ clientId, epoch, streamId: 0, offset: 0 }] });
   }
 
   /** Before all streams are known, this node does not store by them, whatever it was told of those that came since. */

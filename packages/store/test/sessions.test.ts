@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { LONE_FOUNDER, type NodeInfo } from '@sluice/meta/node-info';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
+import { LettingGo } from '../src/service/letting-go.ts';
 import { SessionService } from '../src/service/session-service.ts';
 import { GatewayReturns } from '../src/session/gateway-returns.ts';
 import { PartitionSessions } from '../src/session/partition-sessions.ts';
@@ -102,6 +103,44 @@ describe('a session', () => {
     expect(await other.received('c', 1)).toEqual(['1']);
     expect([gateway.textsOf('c'), (await gateway.close('c', epoch, 0)).status]).toEqual([[], 'done']);
     expect(store.partition(1).machine.sessions.sessionCount).toBe(1);
+  });
+
+  test('that another gateway has is answered when that has let it go, or is gone, or says nothing for long', async () => {
+    const others = [2, 3, 4].map((nodeId) => new TestSessions(store, nodeId));
+    const [second, third, fourth] = others as [TestSessions, TestSessions, TestSessions];
+    for (const other of [gateway, ...others]) other.letsGo = false;
+    const { epoch } = await begin('c');
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'queueMicrotask', 'nextTick', 'performance', 'Date'] });
+    const answered: number[] = [];
+    const open = (other: TestSessions, number: number): void => {
+      void other.open('c').then(() => answered.push(number));
+    };
+    const lost = async (other: TestSessions): Promise<void> => {
+      while (other.lost.length === 0) await turn();
+      for (let i = 0; i < 10; i++) await turn();
+    };
+    try {
+      open(second, 2);
+      await lost(gateway);
+      expect(answered).toEqual([]);
+      gateway.letGo('c', epoch);
+      while (answered.length < 1) await turn();
+      open(third, 3);
+      await lost(second);
+      expect(answered).toEqual([2]);
+      second.end();
+      while (answered.length < 2) await turn();
+      open(fourth, 4);
+      await lost(third);
+      jest.advanceTimersByTime(LettingGo.MS_MAX - 1);
+      await turn();
+      expect(answered).toEqual([2, 3]);
+      jest.advanceTimersByTime(1);
+      while (answered.length < 3) await turn();
+    } finally {
+      jest.useRealTimers();
+    }
+    expect(answered).toEqual([2, 3, 4]);
   });
 
   test('whose gateway is gone is disconnected after the grace, and its time begins', async () => {
@@ -350,6 +389,8 @@ describe('a stream', () => {
     await until(() => queues.queue(streamIds[0] as number) === undefined, 'its rows are dropped');
   });
 });
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function gatewayNode(nodeId: number): NodeInfo {
   return { ...LONE_FOUNDER, nodeId, name: `n${nodeId}`, roles: ['gateway'] };

@@ -98,6 +98,7 @@ export interface StoredFilter {
 export interface PassedItem {
   clientId: string;
   epoch: number;
+  /** 0: everything, since its connection is over; said when the session was lost. A store of before passes it over. */
   streamId: number;
   offset: number;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import { EXPIRY_NEVER_S, type OpenCommand } from '@sluice/queue/session/commands';
 import type { SessionReply } from '@sluice/queue/session/session-reply';
 import { isExpired } from '@sluice/queue/session/session-rows';
-import type { DueWillView, SessionsRequest, StoredSubscriptionView } from '@sluice/rpc/contract/sessions';
+import type { DueWillView, SessionsRequest, StoredSubscriptionView, UnsureStream } from '@sluice/rpc/contract/sessions';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionReply } from '../machine/partition-machine.ts';
 import type { DropReason, Partition, Proposal } from '../partition.ts';
@@ -10,6 +10,7 @@ import { GatewayReturns } from '../session/gateway-returns.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
 import { type StreamEffect, streamChanges } from '../session/stream-changes.ts';
 import type { DeliveryBound } from './delivery-bound.ts';
+import { LettingGo } from './letting-go.ts';
 import { type SessionChannel, SessionGateway } from './session-gateway.ts';
 
 /**
@@ -28,6 +29,7 @@ export class SessionService implements WillGateways {
   readonly #bound: DeliveryBound;
   readonly #gateways = new Set<SessionGateway>();
   readonly #returns: GatewayReturns;
+  readonly #lettingGo = new LettingGo();
   #waiting: SeenWaiter[] = [];
   #looksSoon = false;
   #isStopped = false;
@@ -72,6 +74,7 @@ export class SessionService implements WillGateways {
       for (const [number, sink] of gateway.sinks) this.#partitions.get(number)?.sessions.sinkGone(sink);
       if (!this.isReached(from)) {
         this.#returns.left(from);
+        this.#lettingGo.gatewayGone(from);
         this.#awaitReturn(gateway);
       }
       this.#lookSoon();
@@ -111,6 +114,7 @@ export class SessionService implements WillGateways {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#waiting = [];
+    this.#lettingGo.stop();
     this.#isStopped = true;
   }
 
@@ -122,7 +126,8 @@ export class SessionService implements WillGateways {
         return;
       case 'pass':
         for (const { clientId, epoch, streamId, offset } of request.items) {
-          partition?.sessions.pass(clientId, epoch, streamId, offset);
+          if (streamId === 0) this.#lettingGo.done({ partition: request.partition, clientId, epoch });
+          else partition?.sessions.pass(clientId, epoch, streamId, offset);
         }
         return;
       case 'wills-published':
@@ -185,6 +190,7 @@ export class SessionService implements WillGateways {
         const command = partition.sessions.endings.of({ type: 'close-session', ...ofClient, leavesUnsure });
         this.#propose(gateway, partition, request.requestId, command, () => {
           partition.sessions.closed(clientId, epoch, expiryS);
+          this.#lettingGo.done({ partition: partition.groupId, clientId, epoch });
           gateway.answer(request.requestId, 'done', 0);
         });
       }
@@ -210,13 +216,15 @@ export class SessionService implements WillGateways {
     this.#propose(gateway, partition, requestId, partition.sessions.endings.of(command), (reply) => {
       if (reply.type !== 'session-opened') return gateway.answer(requestId, 'denied', 0);
       const { epoch, present, subscriptions, taken, bound, refused, isUnsure, formerGateway, formerEpoch } = reply;
-      if (formerGateway !== 0) this.#takenOver(partition, clientId, formerGateway, formerEpoch);
+      let letGo: Promise<void> | undefined;
+      if (formerGateway !== 0) letGo = this.#takenOver(gateway, partition, clientId, formerGateway, formerEpoch);
       if (epoch > 0) partition.sessions.opened(clientId);
       const answer = { epoch, present, views: subscriptions, taken, bound, refused };
-      if (!isUnsure) return gateway.answer(requestId, 'done', 0, answer);
+      if (!isUnsure && letGo === undefined) return gateway.answer(requestId, 'done', 0, answer);
       const streamIds = subscriptions.map(({ streamId }) => streamId).filter((id) => id !== 0);
-      partition.sessions.unpassed(clientId, streamIds).then(
-        (unsure) => gateway.answer(requestId, 'done', 0, { ...answer, unsure }),
+      const unpassed = isUnsure ? partition.sessions.unpassed(clientId, streamIds) : NOTHING_UNSURE;
+      Promise.all([unpassed, letGo]).then(
+        ([unsure]) => gateway.answer(requestId, 'done', 0, { ...answer, unsure }),
         // Asked again, it is the same CONNECT.
         () => gateway.answer(requestId, 'unavailable', partition.leader),
       );
@@ -254,11 +262,23 @@ export class SessionService implements WillGateways {
     if (!isHeld && partition.serves) gateway.lost(partition.groupId, clientId, epoch);
   }
 
-  #takenOver(partition: Partition, clientId: string, formerGateway: number, formerEpoch: number): void {
+  /** Its former gateway is told. Returns what is to be waited for: undefined when that is nothing. */
+  #takenOver(
+    by: SessionGateway,
+    partition: Partition,
+    clientId: string,
+    formerGateway: number,
+    formerEpoch: number,
+  ): Promise<void> | undefined {
+    const { groupId } = partition;
+    const isElsewhere = formerGateway !== by.from && this.isReached(formerGateway);
+    const former = { partition: groupId, clientId, epoch: formerEpoch };
+    const letGo = isElsewhere ? this.#lettingGo.by(formerGateway, former) : undefined;
     partition.sessions.detach(clientId, formerEpoch);
     for (const gateway of this.#gateways) {
-      if (gateway.from === formerGateway) gateway.lost(partition.groupId, clientId, formerEpoch);
+      if (gateway.from === formerGateway) gateway.lost(groupId, clientId, formerEpoch);
     }
+    return letGo;
   }
 
   #propose(
@@ -356,6 +376,8 @@ interface SeenWaiter {
   isExtended: boolean;
   then: () => void;
 }
+
+const NOTHING_UNSURE: readonly UnsureStream[] = [];
 
 /** Whether anything is kept for the client, by what is applied here. */
 async function isKnown(partition: Partition, clientId: string): Promise<boolean> {

@@ -26,6 +26,8 @@ export class TestSessions {
   readonly seen: number[] = [];
   /** Whether it asks for more of an image. */
   takesPages = true;
+  /** Whether it says at once that the connection of a lost session is over. */
+  letsGo = true;
   /** Whether it says that it stores by the streams it was told of. */
   sees = true;
   readonly #channel: Channel<SessionsRequest, SessionsResponse>;
@@ -101,6 +103,11 @@ export class TestSessions {
     this.#channel.send({ type: 'next-page', partition: this.partition });
   }
 
+  letGo(clientId: string, epoch: number): void {
+    const items = [{ clientId, epoch, streamId: 0, offset: 0 }];
+    this.#channel.send({ type: 'pass', partition: this.partition, items });
+  }
+
   /** The gateway dies. */
   end(): void {
     this.#channel.close();
@@ -119,6 +126,7 @@ export class TestSessions {
         return;
       case 'lost':
         this.lost.push(response.clientId);
+        if (this.letsGo) this.letGo(response.clientId, response.epoch);
         return;
       case 'publish-wills':
         this.willGroups.push(response);
