@@ -32,15 +32,15 @@ export const PRODUCER_BUGS: PlantedBugs = {
     bug(
       lane,
       'of a publisher at QoS 2 later ones are stored before what nobody knows of',
-      '    if (!batch.holdsExchange) return unknown;',
-      '    if (unknown.length > 0) return unknown;',
+      '    if (!batch.holdsExchange) return givenUp;',
+      '    if (givenUp.length > 0) return givenUp;',
     ),
-    bug(lane, 'and so is what gathers', '    this.isGatheringGivenUp ||= this.gathersExchange;\n', ''),
+    bug(lane, 'and so is what gathers', '    if (this.gathersExchange) this.gatheringFailure ??= failure;\n', ''),
     bug(
       lane,
       'what stays lets a copy of what was given up pass',
-      '      unknown.push(other);\n      if (other.holdsExchange) count = unknown.length;',
-      '      if (other.holdsExchange) count = unknown.push(other);',
+      '      givenUp.push(other);\n      if (other.holdsExchange) count = givenUp.length;',
+      '      if (other.holdsExchange) count = givenUp.push(other);',
     ),
     bug(
       sender,

@@ -21,8 +21,8 @@ import { WatchTimer } from './watch-timer.ts';
  * sent again; another leader gets everything.
  *
  * A batch that is given up (refused for good, or not answered by the deadline) leaves its place: those behind it do not
- * come after it any more. Who publishes it again has it behind them. At QoS 2 nothing may pass what nobody knows of, since
- * it is brought again: what is behind it is given up with it (`PartitionLane.unknownWith`).
+ * come after it any more. Who publishes it again has it behind them. At QoS 2 nothing may pass what nobody knows of, or
+ * what a full disk refused, since it is brought again: what is behind it is given up with it (`PartitionLane.givenUpWith`).
  *
  * Bounds: a batch not answered within `deadlineMs` is given up as unknown, never as stored; a channel holds at most
  * `UNSENT_BYTES_MAX` and a batch.
@@ -104,9 +104,10 @@ export class BatchSender {
   /** Behind the others of its lane: at once, or when they have gone. */
   send(batch: UnansweredBatch): void {
     const { lane } = batch;
-    if (lane.isGatheringGivenUp) {
-      lane.isGatheringGivenUp = false;
-      this.#fates.failed(batch, 'unavailable');
+    const { gatheringFailure } = lane;
+    if (gatheringFailure !== undefined) {
+      lane.gatheringFailure = undefined;
+      this.#fates.failed(batch, gatheringFailure);
       return;
     }
     lane.append(batch);
@@ -169,14 +170,13 @@ export class BatchSender {
         break;
       case 'storage-full':
         // Those behind it are told the same, or that they have come before their turn.
-        lane.remove(batch);
-        this.#fates.failed(batch, 'storage-full');
+        this.#giveUp(lane, batch, 'storage-full');
         if (lane.state !== 'held') this.#routes.confirmed(lane.partition, link.nodeId);
         break;
       case 'unavailable':
         lane.state = 'held';
         this.#routes.suspect(lane.partition, link.nodeId);
-        this.#giveUp(lane, batch);
+        this.#giveUp(lane, batch, 'unavailable');
         break;
       default:
         this.#takeBack(lane, batch);
@@ -308,17 +308,17 @@ export class BatchSender {
     if (lane.sent > 0 && nowMs - lane.heardMs > this.#deadlineMs) this.#unanswered(lane, nowMs);
     let records = 0;
     while (lane.head !== undefined && nowMs - lane.head.createdMs > this.#deadlineMs) {
-      records += this.#giveUp(lane, lane.head);
+      records += this.#giveUp(lane, lane.head, 'unavailable');
     }
     this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
     if (lane.state === 'asking' && lane.sent === 0) lane.state = 'held';
     this.#tryResume(lane);
   }
 
-  /** Nobody knows whether it is stored, nor what must not be where it is not. Returns how many publishes that are. */
-  #giveUp(lane: PartitionLane, from: UnansweredBatch): number {
-    const unknown = lane.unknownWith(from);
-    for (const batch of unknown) {
+  /** With what must not be stored where it is not. Returns how many publishes that are. */
+  #giveUp(lane: PartitionLane, from: UnansweredBatch, failure: RecordFailure): number {
+    const givenUp = lane.givenUpWith(from, failure);
+    for (const batch of givenUp) {
       if (batch.sequence !== 0) {
         this.#inflight.delete(batch.sequence);
         lane.markAnswered(batch);
@@ -327,9 +327,9 @@ export class BatchSender {
     }
     let records = 0;
     // All have left their places before anybody hears of it: who is relieved publishes at once.
-    for (const batch of unknown) {
+    for (const batch of givenUp) {
       records += batch.completions.length;
-      this.#fates.failed(batch, 'unavailable');
+      this.#fates.failed(batch, failure);
     }
     return records;
   }

@@ -25,8 +25,8 @@ export class PartitionLane {
   completions: RecordCompletion[] = [];
   /** It has a publish at QoS 2 that is brought again under its number if nobody knows of it. */
   gathersExchange = false;
-  /** It may not be stored: something that it must not pass was given up. */
-  isGatheringGivenUp = false;
+  /** It may not be stored: something that it must not pass was given up, and this is what its publishers hear. */
+  gatheringFailure: RecordFailure | undefined = undefined;
   state: 'flowing' | 'asking' | 'held' = 'held';
   /** Where the sent ones went. */
   link: AppendLink | undefined = undefined;
@@ -78,22 +78,22 @@ export class PartitionLane {
   }
 
   /**
-   * Of what nobody is to know when nobody knows of this one, in order. A publish at QoS 2 is brought again, and has the place
+   * What leaves the lane with this one, of which nobody knows or for which there is no space, in order. A publish at QoS 2 is brought again, and has the place
    * that it is taken in then, so nothing that its publisher sent behind it may be taken before. All up to the last that holds such a
    * publish is given up with it, and not only what is of its publishers: of that a copy may be on its way that says it comes after
    * one that stays, and would be taken.
    */
-  unknownWith(batch: UnansweredBatch): UnansweredBatch[] {
-    const unknown = [batch];
-    if (!batch.holdsExchange) return unknown;
+  givenUpWith(batch: UnansweredBatch, failure: RecordFailure): UnansweredBatch[] {
+    const givenUp = [batch];
+    if (!batch.holdsExchange) return givenUp;
     let count = 1;
     for (let other = batch.behind; other !== undefined; other = other.behind) {
-      unknown.push(other);
-      if (other.holdsExchange) count = unknown.length;
+      givenUp.push(other);
+      if (other.holdsExchange) count = givenUp.length;
     }
-    unknown.length = count;
-    this.isGatheringGivenUp ||= this.gathersExchange;
-    return unknown;
+    givenUp.length = count;
+    if (this.gathersExchange) this.gatheringFailure ??= failure;
+    return givenUp;
   }
 
   /**

@@ -106,3 +106,14 @@ test('nobody hears of it before all have left their places: who publishes at onc
   expect(second.said).toEqual(['unavailable']);
   expect(store.requests.slice(2).map(({ batch }) => originOf(batch).sequence)).toEqual([3]);
 });
+
+test('what a full disk refused is brought again by who cannot be told: what is behind it is refused with it, room or not', async () => {
+  const outcomes = await publish('QoS 1', 'QoS 2', 'QoS 1', 'QoS 2', 'QoS 1');
+  const gathering = addExchange('6', 6);
+  store.answer(1, 'storage-full');
+  // There is room again.
+  store.answer(2, 'out-of-order', [], 1);
+  await turn();
+  const full = 'storage-full';
+  expect(said([...outcomes, gathering])).toEqual(['', full, full, full, '', full]);
+});
