@@ -13,6 +13,12 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
   tests: 'packages/sim/test/retained',
   bugs: [
     {
+      name: 'simulated: what cleared a topic and comes again clears what was retained since',
+      file: 'packages/queue/src/machine/apply-append.ts',
+      find: 'if (isTaken(publisher, number, queueId)) {',
+      put: 'if (isTaken(publisher, number, queueId) && !records.isPayloadEmpty) {',
+    },
+    {
       name: 'simulated: retained messages are read before other gateways have stored theirs',
       file: 'packages/gateway/src/deliver/gateway-session.ts',
       find: 'this.#awaitsOthers ||= mesh.waitForRetained(this, replay.askedVersion);',

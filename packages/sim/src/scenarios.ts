@@ -3,7 +3,7 @@ import { withJobs } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
-import { withSessions, withWills } from './sessions/session-knobs.ts';
+import { withClears, withSessions, withWills } from './sessions/session-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
 export interface ScenarioOptions {
@@ -36,6 +36,11 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
     'wills',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
       simulateCluster(seed, { safetyMs, onLine, scenario: 'wills', adjust: withWills }),
+  ],
+  [
+    'clears',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'clears', adjust: withClears }),
   ],
   [
     'retained',

@@ -1,7 +1,11 @@
 import { describe, expect, jest, test } from '@jest/globals';
-import { type ClusterSimulationOptions, simulateCluster } from '../src/cluster/cluster-history.ts';
-import type { ClusterKnobs } from '../src/cluster/cluster-knobs.ts';
+import { SeededPrng } from '@sluice/common/prng';
+import { ClusterHistory, type ClusterSimulationOptions, simulateCluster } from '../src/cluster/cluster-history.ts';
+import { type ClusterKnobs, drawClusterKnobs } from '../src/cluster/cluster-knobs.ts';
+import { Draw } from '../src/draw.ts';
+import { ReachCheck } from '../src/retained/reach-check.ts';
 import { withRetained } from '../src/retained/retained-knobs.ts';
+import { withClears } from '../src/sessions/session-knobs.ts';
 import type { Verdict } from '../src/simulation.ts';
 
 const SAFETY_MS = 5_000;
@@ -37,6 +41,22 @@ describe('retained messages under faults', () => {
     const verdict = await simulateCluster(seed, retained());
     expectHeld(verdict);
     expect(verdict.summary).toMatch(/[1-9]\d* readers/);
+  });
+
+  // Seed 2931012: who is given up is forgotten by the others, with what was on its way, and its process would have ended.
+  test('are read and published at gateways that nobody gives up', () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const draw = new Draw(new SeededPrng(seed));
+      const { placement } = withRetained(drawClusterKnobs(draw, SAFETY_MS), draw);
+      expect(placement.replaceAfterMs).toBeGreaterThan(ClusterHistory.SEVERED_MS_MAX + ReachCheck.WAIT_MS_MAX);
+    }
+  });
+
+  // What was stored and not answered comes again over the next connection: behind the value that was published since.
+  test.each([1])('are not cleared again by what cleared their topic before they came: seed %i', async (seed) => {
+    const verdict = await simulateCluster(seed, { scenario: 'clears', safetyMs: SAFETY_MS, adjust: withClears });
+    expectHeld(verdict);
+    expect(verdict.summary).toMatch(/[1-9]\d* topics cleared and retained/);
   });
 
   // A store that answered nobody was asked again and again, and what the others hold had to wait for that.

@@ -33,7 +33,7 @@ export function simulateCluster(seed: number, options: ClusterSimulationOptions 
   return simulate(options.scenario ?? 'cluster', seed, options, (world) => new ClusterHistory(world, options).run());
 }
 
-class ClusterHistory {
+export class ClusterHistory {
   readonly world: SimWorld;
   readonly knobs: ClusterKnobs;
   readonly fleet: Fleet;

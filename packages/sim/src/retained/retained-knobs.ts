@@ -41,6 +41,9 @@ const FAULTS: readonly Faults[] = [
 /** Those under which something live may be lost: a gateway dies, or stands still. */
 export const LOSES_LIVE: Faults = ['gateway'];
 
+/** Five minutes, as the broker has it unless it is told otherwise; longer than any fault here. */
+const GIVEN_UP_AFTER_MS = 300_000;
+
 /** Little else but what is retained and who reads it, at several gateways, over several partitions. */
 export function withRetained(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const { sessions, ...others } = withSessions(knobs, draw);
@@ -50,6 +53,8 @@ export function withRetained(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const syncMsMin = draw.oneOf([0.5, 4, 20]);
   return {
     ...others,
+    // A gateway that is given up loses what is live, and restarts: one that is severed for as long as this does not last.
+    placement: { ...others.placement, replaceAfterMs: GIVEN_UP_AFTER_MS },
     stores: 3,
     gateways: draw.oneOf([2, 3, 3, 4]),
     partitions: topics > 100 ? 1 : draw.oneOf([1, 3, 4]),

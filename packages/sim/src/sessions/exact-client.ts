@@ -1,6 +1,7 @@
 import { Decoder } from '@sluice/mqtt/codec/decoder';
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
+import type { RetainedCheck } from '../check/retained-check.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -20,7 +21,7 @@ export class ExactClient implements SocketClient {
   /** Whether they are stored nobody said. */
   readonly refused = new Set<string>();
   readonly #parts: ExactClientParts;
-  readonly #outbox = new Map<number, { text: string; isReceived: boolean }>();
+  readonly #outbox = new Map<number, Sent>();
   readonly #inbox = new Map<number, { text: string; socket: SimSocket }>();
   #socket: SimSocket | undefined;
   #decoder = new Decoder({ maximumPacketSizeBytes: 1024 * 1024, role: 'client' });
@@ -29,12 +30,14 @@ export class ExactClient implements SocketClient {
   #wasOpen = false;
   #heardMs = 0;
   #published = 0;
+  #retained = 0;
   #lastId = 0;
   #isOver = false;
 
   static readonly SILENCE_MS_MAX = 6_000;
   static readonly WINDOW = 5;
   static readonly TOPIC = '$exact';
+  static readonly RETAINED_TOPIC = '$cleared';
 
   constructor(clientId: string, parts: ExactClientParts) {
     this.clientId = clientId;
@@ -58,14 +61,32 @@ export class ExactClient implements SocketClient {
     return this.#outbox.size + this.#inbox.size;
   }
 
-  /** Room for another one, and its text. */
+  /** Another one, if there is room for it. */
   publish(): void {
     if (!this.#isOpen || this.#outbox.size >= ExactClient.WINDOW) return;
+    const text = `${this.clientId}:${++this.#published}`;
+    this.#give({ topic: `${ExactClient.TOPIC}/${this.clientId}`, text, retainedId: 0, isReceived: false });
+  }
+
+  /**
+   * Clears a topic and publishes its value behind that, both before either is answered. Each topic has one value, so what
+   * comes again after a connection was lost and clears once more leaves nothing, and no later value makes that good.
+   */
+  clearAndRetain(): void {
+    if (!this.#isOpen || this.#outbox.size + 2 > ExactClient.WINDOW) return;
+    const topic = `${ExactClient.RETAINED_TOPIC}/${this.clientId}/${++this.#retained}`;
+    for (const text of ['', topic]) {
+      const retainedId = this.#retained * 2 + (text === '' ? 0 : 1);
+      this.#parts.retained.published(topic, retainedId, text);
+      this.#give({ topic, text, retainedId, isReceived: false });
+    }
+  }
+
+  #give(sent: Sent): void {
     do this.#lastId = (this.#lastId % 20) + 1;
     while (this.#outbox.has(this.#lastId));
-    const text = `${this.clientId}:${++this.#published}`;
-    this.#outbox.set(this.#lastId, { text, isReceived: false });
-    this.#sendPublish(this.#lastId, text, false);
+    this.#outbox.set(this.#lastId, sent);
+    this.#sendPublish(this.#lastId, sent, false);
   }
 
   /** For good. */
@@ -165,7 +186,7 @@ export class ExactClient implements SocketClient {
         const publish = this.#outbox.get(packet.packetId);
         if (publish === undefined) return;
         this.#outbox.delete(packet.packetId);
-        this.completed.add(publish.text);
+        if (publish.retainedId === 0) this.completed.add(publish.text);
       }
     }
   }
@@ -179,9 +200,9 @@ export class ExactClient implements SocketClient {
       const subscriptions = [{ filter: `${ExactClient.TOPIC}/#`, ...options }];
       this.#send({ type: PacketType.SUBSCRIBE, packetId: 60_000, subscriptions });
     }
-    for (const [packetId, { text, isReceived }] of this.#outbox) {
-      if (isReceived) this.#send({ type: PacketType.PUBREL, packetId, reasonCode: 0 });
-      else this.#sendPublish(packetId, text, true);
+    for (const [packetId, sent] of this.#outbox) {
+      if (sent.isReceived) this.#send({ type: PacketType.PUBREL, packetId, reasonCode: 0 });
+      else this.#sendPublish(packetId, sent, true);
     }
   }
 
@@ -205,12 +226,14 @@ export class ExactClient implements SocketClient {
       return;
     }
     publish.isReceived = true;
+    const { topic, retainedId } = publish;
+    if (retainedId > 0) this.#parts.retained.acknowledged(topic, retainedId, this.#parts.world.nowMs);
     this.#send({ type: PacketType.PUBREL, packetId, reasonCode: 0 });
   }
 
-  #sendPublish(packetId: number, text: string, dup: boolean): void {
-    const topic = `${ExactClient.TOPIC}/${this.clientId}`;
-    this.#send({ type: PacketType.PUBLISH, topic, payload: Buffer.from(text), qos: 2, retain: false, dup, packetId });
+  #sendPublish(packetId: number, { topic, text, retainedId }: Sent, dup: boolean): void {
+    const [payload, retain] = [Buffer.from(text), retainedId > 0];
+    this.#send({ type: PacketType.PUBLISH, topic, payload, qos: 2, retain, dup, packetId });
   }
 
   #send(packet: Packet): void {
@@ -222,12 +245,21 @@ export class ExactClient implements SocketClient {
   }
 }
 
+interface Sent {
+  readonly topic: string;
+  readonly text: string;
+  /** Of what is retained, ascending in its topic; 0: it is not. */
+  readonly retainedId: number;
+  isReceived: boolean;
+}
+
 export interface ExactClientParts {
   world: SimWorld;
   draw: Draw;
   gateways: readonly GatewayNode[];
   actEveryMs: number;
   subscribes: boolean;
+  retained: RetainedCheck;
   /** Its connections may be lost. */
   mayHarm: () => boolean;
 }

@@ -1,3 +1,4 @@
+import { RetainedCheck } from '../check/retained-check.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -14,11 +15,14 @@ export class ExactLoad {
   readonly #publishers: ExactClient[];
   readonly #subscribers: ExactClient[];
   #isOver = false;
+  /** Topics that are cleared and have a value behind that. */
+  readonly retained = new RetainedCheck();
 
   constructor(parts: ExactLoadParts) {
     this.#parts = parts;
     const { world, draw, gateways, knobs } = parts;
-    const options = { world, draw, gateways, actEveryMs: knobs.actEveryMs, mayHarm: () => !this.#isOver };
+    const { retained } = this;
+    const options = { world, draw, gateways, retained, actEveryMs: knobs.actEveryMs, mayHarm: () => !this.#isOver };
     const clients = (name: string, count: number, subscribes: boolean): ExactClient[] =>
       Array.from({ length: count }, (_, i) => new ExactClient(`${name}${i}`, { ...options, subscribes }));
     this.#publishers = clients('once', knobs.exactPublishers, false);
@@ -43,7 +47,8 @@ export class ExactLoad {
   get summary(): string {
     const published = this.#publishers.reduce((sum, { completed }) => sum + completed.size, 0);
     const received = this.#subscribers.reduce((sum, each) => sum + each.received.length, 0);
-    return `${published} at QoS 2, ${received} received`;
+    const cleared = this.retained.topics === 0 ? '' : `, ${this.retained.topics} topics cleared and retained`;
+    return `${published} at QoS 2, ${received} received${cleared}`;
   }
 
   leave(): void {
@@ -89,7 +94,9 @@ export class ExactLoad {
       if (this.#isOver) return;
       this.#next(publisher);
       // Before they are subscribed nobody is owed anything.
-      if (this.#subscribers.every(({ isSubscribed }) => isSubscribed)) publisher.publish();
+      if (!this.#subscribers.every(({ isSubscribed }) => isSubscribed)) return;
+      if (knobs.clearsOnce === true && draw.onceIn(2)) publisher.clearAndRetain();
+      else publisher.publish();
     });
   }
 }

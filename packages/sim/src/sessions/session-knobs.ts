@@ -16,6 +16,8 @@ export interface SessionKnobs {
   retainedTopics: number;
   /** At QoS 2, with sessions of their own. */
   exactPublishers: number;
+  /** Those clear topics, too, and publish the value behind that without waiting for an answer. */
+  clearsOnce?: boolean;
   /** Clients that leave wills, and how often each does something. */
   willClients: number;
   willEveryMs: number;
@@ -48,6 +50,34 @@ export function withWills(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
       exactPublishers: 0,
       willClients: 5,
       willEveryMs: 300,
+    },
+  };
+}
+
+/** Publishers at QoS 2 that lose their connections, and bring again what nobody answered: also what clears a topic. */
+export function withClears(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const { sessions, ...others } = withSessions(knobs, draw);
+  return {
+    ...others,
+    spreadQueues: 0,
+    lastValueQueues: 0,
+    publishEveryMs: 1_000,
+    // What is stored and not answered is what comes again.
+    faults: draw.oneOf([
+      ['gateway', 'gateway', 'transfer'],
+      ['kill', 'stop', 'transfer', 'gateway'],
+      ['power', 'power-all', 'hung-disk', 'gateway'],
+      ['isolate', 'cut-one-way', 'pause', 'slow-link', 'gateway'],
+    ]),
+    sessions: {
+      ...(sessions as SessionKnobs),
+      clients: 1,
+      publishers: 1,
+      publishEveryMs: 60,
+      actEveryMs: 100,
+      exactPublishers: 3,
+      clearsOnce: true,
+      willClients: 0,
     },
   };
 }

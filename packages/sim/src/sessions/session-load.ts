@@ -16,6 +16,7 @@ import type { StoreNode } from '../cluster/store-node.ts';
 import type { Draw } from '../draw.ts';
 import { RetainedLoad } from '../retained/retained-load.ts';
 import { Violation } from '../simulation.ts';
+import { ExactClient } from './exact-client.ts';
 import { ExactLoad } from './exact-load.ts';
 import { KeptClient } from './kept-client.ts';
 import type { MqttWatch } from './mqtt-gateway.ts';
@@ -190,11 +191,18 @@ export class SessionLoad implements MqttWatch {
   }
 
   async #isRetained(): Promise<void> {
+    await this.#isRead(this.retained, 'r/#');
+    const { retained } = this.#exact;
+    if (retained.topics > 0) await this.#isRead(retained, `${ExactClient.RETAINED_TOPIC}/#`);
+  }
+
+  /** At every gateway. */
+  async #isRead(check: RetainedCheck, filter: string): Promise<void> {
     for (const gateway of this.#parts.fleet.gateways) {
       const { world } = this.#parts.fleet;
       const clientId = `probe${++this.#probed}`;
-      const probe = new RetainedProbe({ world, gateway, check: this.retained, clientId, filter: 'r/#' });
-      const missing = (): string[] => this.retained.due(probe.askedMs).filter((topic) => !probe.topics.has(topic));
+      const probe = new RetainedProbe({ world, gateway, check, clientId, filter });
+      const missing = (): string[] => check.due(probe.askedMs).filter((topic) => !probe.topics.has(topic));
       const hasAll = (): boolean => probe.askedMs > 0 && missing().length === 0;
       if (!(await this.#within(SessionLoad.SETTLE_MS_MAX, hasAll))) {
         const who = `${probe.describe()} at ${gateway.name} (${gateway.state})`;
@@ -231,7 +239,7 @@ export class SessionLoad implements MqttWatch {
   }
 
   get #topicsRetained(): number {
-    return this.retained.topics + (this.readers?.values.topics ?? 0);
+    return this.retained.topics + this.#exact.retained.topics + (this.readers?.values.topics ?? 0);
   }
 
   /** What is left on any replica, at once or this long after the last message that came. */
