@@ -3,6 +3,7 @@ import { EpochCheck } from '../src/check/epoch-check.ts';
 import { PacketIdCheck } from '../src/check/packet-id-check.ts';
 import { RetainedCheck } from '../src/check/retained-check.ts';
 import { covers, SessionCheck, type SessionMessage } from '../src/check/session-check.ts';
+import { TakenIds } from '../src/check/taken-ids.ts';
 import { found } from './support/checker-that-finds.ts';
 
 describe('what a kept session promises', () => {
@@ -220,14 +221,64 @@ describe('what a client has not answered', () => {
     expect([again(3, true), again(4, true), again(3, false)]).toEqual(['', 'packet id kept', 'packet id kept']);
   });
 
-  test('shares its id with another one; answered, or late over its former connection, it is another matter', () => {
+  test('shares its id with another one; answered it is another matter', () => {
     const check = new PacketIdCheck();
     check.sent(second, 3, false, 'a');
     expect(found(() => check.sent(second, 3, false, undefined))).toBe('packet id in use');
-    expect(found(() => check.sent(first, 4, false, 'a'))).toBe('');
+    expect(found(() => check.sent(second, 4, true, 'a'))).toBe('sent again');
     check.answered(second, 3);
     expect(found(() => check.sent(second, 3, false, 'b'))).toBe('');
     expect(found(() => check.sent({ connectSentMs: 90 }, 9, false, 'a'))).toBe('');
+  });
+
+  test('has one id over two connections, also where the former one is late or both were made at once', () => {
+    const over = (former: SessionConnection, packetId: number, isAgain: boolean): string => {
+      const check = new PacketIdCheck();
+      check.sent(second, 3, false, 'a');
+      return found(() => check.sent(former, packetId, isAgain, 'a'));
+    };
+    expect([over(first, 3, false), over(first, 4, false)]).toEqual(['', 'packet id kept']);
+    const atOnce = { connectSentMs: 50 };
+    expect([over(atOnce, 3, true), over(atOnce, 4, true), over(atOnce, 3, false)]).toEqual([
+      '',
+      'packet id kept',
+      'packet id kept',
+    ]);
+  });
+});
+
+describe('what a client has, and the broker has not released', () => {
+  const [first, second] = [{ connectSentMs: 0 }, { connectSentMs: 50 }];
+  const came = (
+    ids: TakenIds,
+    connection: SessionConnection,
+    what: string,
+    { atMs = 60, isAgain = true, isNewest = true } = {},
+  ): boolean => ids.came({ connection, packetId: 3, what, isAgain, isNewest }, atMs);
+
+  test('comes again over another connection, with DUP, and once', () => {
+    const ids = new TakenIds();
+    expect(came(ids, first, 'a', { atMs: 10, isAgain: false })).toBe(false);
+    expect(found(() => came(ids, first, 'a', { atMs: 20 }))).toBe('sent again');
+    expect(found(() => came(ids, second, 'a', { isAgain: false }))).toBe('packet id kept');
+    expect(came(ids, second, 'a')).toBe(true);
+  });
+
+  test('is no other message until it is released', () => {
+    const ids = new TakenIds();
+    came(ids, first, 'a', { atMs: 10, isAgain: false });
+    expect(found(() => came(ids, second, 'b'))).toBe('packet id in use');
+    expect(found(() => came(ids, first, 'b', { atMs: 20 }))).toBe('packet id in use');
+    ids.released(3);
+    expect(came(ids, second, 'b', { isAgain: false })).toBe(false);
+  });
+
+  test('or it was late, over a connection that had been overtaken', () => {
+    const ids = new TakenIds();
+    came(ids, first, 'a', { atMs: 55, isAgain: false, isNewest: false });
+    expect(came(ids, second, 'b', { isAgain: false })).toBe(false);
+    expect(came(ids, first, 'c', { isNewest: false })).toBe(false);
+    expect(found(() => came(ids, second, 'c', { atMs: 70 }))).toBe('packet id in use');
   });
 });
 

@@ -10,7 +10,7 @@ export class PacketIdCheck {
   /** By connection: what each id means, as long as it is not answered. */
   readonly #open = new WeakMap<SessionConnection, Map<number, string>>();
   /** Unanswered, by what it is. */
-  readonly #sent = new Map<string, { packetId: number; connectSentMs: number }>();
+  readonly #sent = new Map<string, Unanswered>();
   /** Came again so. */
   kept = 0;
 
@@ -24,16 +24,21 @@ export class PacketIdCheck {
     open.set(packetId, what ?? 'another one');
     if (what === undefined) return;
     const before = this.#sent.get(what);
-    // Over a connection that is not over yet it may be late.
-    if (before !== undefined && before.connectSentMs > connectSentMs) return;
-    if (before !== undefined && before.connectSentMs < connectSentMs) {
-      if (before.packetId !== packetId || !isAgain) {
+    if (before !== undefined && before.connection !== connection) {
+      // Whichever of two connections is the later one, also where one is late or both were made at once: it has one id, and
+      // over one of them it comes again.
+      const isBehind = before.connectSentMs < connectSentMs;
+      const isTie = before.connectSentMs === connectSentMs;
+      if (before.packetId !== packetId || (isBehind && !isAgain) || (isTie && !isAgain && !before.isAgain)) {
         const now = `${packetId}${isAgain ? ' with' : ' without'} DUP`;
         throw new Violation('packet id kept', `${what} was ${before.packetId}, not answered, and came as ${now}`);
       }
-      this.kept++;
+      if (isBehind) this.kept++;
+      else if (!isTie) return;
+    } else if (before !== undefined) {
+      throw new Violation('sent again', `${what} came as ${before.packetId} and as ${packetId} over one connection`);
     }
-    this.#sent.set(what, { packetId, connectSentMs });
+    this.#sent.set(what, { packetId, connection, connectSentMs, isAgain });
   }
 
   answered(connection: SessionConnection, packetId: number): void {
@@ -42,4 +47,11 @@ export class PacketIdCheck {
     open?.delete(packetId);
     if (what !== undefined) this.#sent.delete(what);
   }
+}
+
+interface Unanswered {
+  readonly packetId: number;
+  readonly connection: SessionConnection;
+  readonly connectSentMs: number;
+  readonly isAgain: boolean;
 }

@@ -3,6 +3,7 @@ import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { PacketIdCheck } from '../check/packet-id-check.ts';
 import type { RetainedCheck } from '../check/retained-check.ts';
 import type { SessionCheck } from '../check/session-check.ts';
+import { TakenIds } from '../check/taken-ids.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -29,7 +30,7 @@ export class KeptClient implements ConnectionListener {
   #asked = new Map<number, Wish>();
   #askedOver: MqttConnection | undefined;
   /** Of messages at QoS 2 that it has, and the broker has not released. */
-  readonly #taken = new Set<number>();
+  readonly #taken = new TakenIds();
   #awayUntilMs = 0;
   #isOver = false;
   /** When something came that shows that the session was there; undefined: it need not be. */
@@ -242,8 +243,14 @@ export class KeptClient implements ConnectionListener {
     const { world, draw, knobs, check, packetIds, retained, wills } = this.#parts;
     const { packetId, qos, retain, dup, topic } = packet;
     // What it has of an exchange that is not over is not another message [MQTT-4.3.3-10].
-    const isTaken = qos === 2 && this.#taken.has(packetId);
-    if (qos === 2) this.#taken.add(packetId);
+    let isTaken = false;
+    if (qos === 2) {
+      const isNewest = connection === this.#connections.at(-1);
+      const what = `${topic} ${Buffer.from(packet.payload).toString().trimEnd()}`;
+      this.#guarded(() => {
+        isTaken = this.#taken.came({ connection, packetId, what, isAgain: dup, isNewest }, world.nowMs);
+      });
+    }
     const text = isTaken ? '' : Buffer.from(packet.payload).toString().trimEnd();
     const subscriptionIds = packet.properties?.subscriptionIdentifiers ?? [];
     const ids: { subscriptionId: number; id: number }[] = [];
@@ -277,7 +284,7 @@ export class KeptClient implements ConnectionListener {
   }
 
   released(connection: MqttConnection, packetId: number): void {
-    this.#taken.delete(packetId);
+    this.#taken.released(packetId);
     connection.answer(PacketType.PUBCOMP, packetId);
   }
 
