@@ -1,26 +1,12 @@
-import type { Clock } from '@sluice/common/clock';
-import type { Logger } from '@sluice/common/logger';
-import type { Metrics } from '@sluice/common/metrics';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
-import { type Authenticator, anonymousAuthenticator } from './auth/authenticator.ts';
-import { type Authorizer, openAuthorizer } from './auth/authorizer.ts';
-import type { EnhancedMethod } from './auth/enhanced-method.ts';
-import { Backpressure } from './backpressure.ts';
+import type { ServiceRegistry } from '@sluice/rpc/transport';
+import { anonymousAuthenticator } from './auth/authenticator.ts';
+import { composeServices, type GatewayOptions, willPublisherOf } from './compose-services.ts';
 import { AccessReview } from './connection/access-review.ts';
-import { AdmissionEnds } from './connection/admission-ends.ts';
 import type { ByteChannel } from './connection/byte-channel.ts';
 import { Connection } from './connection/connection.ts';
 import type { ConnectionSummary } from './connection/connection-summary.ts';
-import { ConnectionTable } from './connection/connection-table.ts';
-import { DeadlineWheel } from './connection/deadline-wheel.ts';
-import { PublishShare } from './connection/publish-share.ts';
-import { connectedElsewhere } from './connection/takeover.ts';
-import { TurnFlusher } from './connection/turn-flusher.ts';
-import type { QueueSubscriptions } from './deliver/queue-subscriptions.ts';
-import { type DrainOptions, GatewayDrain } from './gateway-drain.ts';
-import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits, withinHearing } from './gateway-limits.ts';
-import { GatewayMetrics } from './gateway-metrics.ts';
+import type { DrainOptions } from './gateway-drain.ts';
 import type { GatewayServices } from './gateway-services.ts';
 import { GatewayShedding, type SheddingWish } from './gateway-shedding.ts';
 import { ConnectionsPerAddress } from './listener/connections-per-address.ts';
@@ -30,43 +16,7 @@ import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
 import type { TlsMaterial } from './listener/tls-material.ts';
 import { listenWebSocket, type WebSocketOptions } from './listener/websocket-listener.ts';
-import { LeftRoutesRemoval } from './live/left-routes-removal.ts';
-import { LiveMesh } from './live/live-mesh.ts';
-import { LiveMeshMetrics } from './live/live-mesh-metrics.ts';
-import { LiveRouter } from './live/live-router.ts';
-import type { DurablePublish } from './publish/durable-publish.ts';
-import { PublishIngress } from './publish/publish-ingress.ts';
-import { RetainedInFlight } from './retained/retained-in-flight.ts';
-import type { RetainedMessages } from './retained/retained-messages.ts';
-import type { StoredSessions } from './session/stored-sessions.ts';
-import { type WillGroups, WillPublisher } from './session/will-publisher.ts';
-import { type SystemName, systemFacts } from './system/system-facts.ts';
-import { SystemTopics } from './system/system-topics.ts';
-
-export interface GatewayOptions {
-  /** Of this node: other gateways know it by that. */
-  nodeId: number;
-  /** How other gateways are reached. */
-  transport: Transport;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-  authenticator: Authenticator;
-  /** Methods of several steps, MQTT 5's AUTH. Without them such a CONNECT is refused. */
-  enhanced?: readonly EnhancedMethod[];
-  /** Without it everybody who was let in may do everything. */
-  authorizer?: Authorizer;
-  durable: DurablePublish;
-  queues: QueueSubscriptions;
-  retained: RetainedMessages;
-  /** What this node is called under `$SYS/`. */
-  system?: SystemName;
-  /** Undefined: no session outlives its connection, and no will. */
-  sessions?: StoredSessions;
-  /** How wills that the stores ask for are stored. Undefined: this gateway publishes none. */
-  wills?: { durable: DurablePublish; groups: WillGroups };
-  limits?: Partial<GatewayLimits>;
-}
+import type { WillPublisher } from './session/will-publisher.ts';
 
 export interface ListenOptions {
   /** Undefined: nothing is encrypted. */
@@ -94,69 +44,11 @@ export class Gateway {
   #closing: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
-    const limits = withinHearing({ ...DEFAULT_GATEWAY_LIMITS, ...options.limits });
-    const { nodeId, transport, clock, logger, authenticator, durable, queues, retained } = options;
-    const { authorizer = openAuthorizer } = options;
-    const live = new LiveRouter({ perSubscriberMax: limits.subscriptionsMax });
-    const retainedInFlight = new RetainedInFlight();
-    const metrics = new GatewayMetrics(options.metrics);
-    const table = new ConnectionTable(limits.connectionsMax);
-    const flusher = new TurnFlusher();
-    const mesh = new LiveMesh({
-      nodeId,
-      transport,
-      live,
-      retainedInFlight,
-      flusher,
-      clock,
-      logger,
-      metrics: new LiveMeshMetrics(options.metrics),
-      connectedElsewhere: (elsewhere) => connectedElsewhere(this.#services, nodeId, elsewhere),
-    });
-    const system = options.system ?? { node: `${nodeId}`, version: 'unknown', nodes: () => [`${nodeId}`] };
-    this.#services = {
-      clock,
-      logger,
-      limits,
-      metrics,
-      authenticator,
-      enhanced: options.enhanced ?? [],
-      authorizer,
-      admissionEnds: new AdmissionEnds(),
-      live,
-      leftRoutes: new LeftRoutesRemoval(live, flusher),
-      mesh,
-      retained,
-      retainedInFlight,
-      ingress: new PublishIngress({ live, mesh, inFlight: retainedInFlight, durable, limits }),
-      queues,
-      system: new SystemTopics({
-        live,
-        mesh,
-        facts: systemFacts(system, { clock, table, live, metrics }),
-        intervalMs: limits.systemIntervalMs,
-        nowMs: clock.monotonicMs(),
-      }),
-      sessions: options.sessions,
-      backpressure: new Backpressure(durable),
-      table,
-      drain: new GatewayDrain({ table, clock, logger, metrics }),
-      flusher,
-      publishShare: new PublishShare(),
-      wheel: new DeadlineWheel(limits.tickMs, clock.monotonicMs()),
-    };
-    this.#shedding = new GatewayShedding({ table, clock, logger, drain: this.#services.drain });
-    if (options.wills !== undefined) {
-      const { groups } = options.wills;
-      const ingress = new PublishIngress({
-        live,
-        mesh,
-        inFlight: retainedInFlight,
-        durable: options.wills.durable,
-        limits,
-      });
-      this.#wills = new WillPublisher({ groups, ingress, authenticator, authorizer, clock, logger, metrics });
-    }
+    const services = composeServices(options);
+    const { limits, table, metrics, clock, authorizer } = services;
+    this.#services = services;
+    this.#shedding = new GatewayShedding({ table, clock, logger: options.logger, drain: services.drain });
+    this.#wills = options.wills && willPublisherOf(options.wills, services);
     const review = new AccessReview(table);
     authorizer.onChange(() => review.begin());
     metrics.connectionsLimit.set(limits.connectionsMax);
