@@ -33,22 +33,25 @@ export class LocalCluster {
   #hostOf;
   #dataOf;
   #prefixOf;
+  #binOf;
 
   /**
    * `flags` are given to every node. By the name of a node: `hostOf`, the address it binds; `dataOf`, where its data is
-   * (a disk of its own); `prefixOf`, the words before its command (a network of its own).
+   * (a disk of its own); `prefixOf`, the words before its command (a network of its own); `binOf`, asked at each start, the
+   * build that it runs.
    */
-  constructor({ directory, flags = [], hostOf = () => HOST, dataOf, prefixOf = () => [] }) {
+  constructor({ directory, flags = [], hostOf = () => HOST, dataOf, prefixOf = () => [], binOf = () => BIN }) {
     this.#directory = directory;
     this.#flags = flags;
     this.#hostOf = hostOf;
     this.#dataOf = dataOf ?? ((name) => join(directory, name, 'data'));
     this.#prefixOf = prefixOf;
+    this.#binOf = binOf;
   }
 
   /** Starts all nodes of a layout; resolves when each has printed its `ready` line. */
   async start(layout, { onReady = () => {} } = {}) {
-    if (!existsSync(BIN)) throw new Error(`${BIN} is not built: npm run build`);
+    if (this.#binOf('') === BIN && !existsSync(BIN)) throw new Error(`${BIN} is not built: npm run build`);
     for (const { name, roles, count } of layout) {
       for (let i = 1; i <= count; i++) await this.#define(`${name}-${i}`, roles.split(','));
     }
@@ -106,6 +109,7 @@ export class LocalCluster {
       mqtt: speaksMqtt ? `${host}:${ports.mqtt}` : 'none',
       flags: [...this.#flags, ...flags],
       prefix: this.#prefixOf(name),
+      bin: () => this.#binOf(name),
       join: () => this.join,
     });
     this.nodes.set(name, node);
@@ -117,6 +121,7 @@ const STOP_MS_MAX = 40_000;
 
 class LocalNode {
   #flags;
+  #bin;
   #prefix;
   #join;
   #process;
@@ -125,7 +130,7 @@ class LocalNode {
   /** How it ended when nobody had asked it to: an exit code or a signal. */
   unaskedEnd;
 
-  constructor({ name, roles, directory, data, grpc, http, mqtt, flags, prefix, join: founders }) {
+  constructor({ name, roles, directory, data, grpc, http, mqtt, flags, prefix, bin, join: founders }) {
     this.name = name;
     this.roles = roles;
     this.directory = directory;
@@ -135,6 +140,7 @@ class LocalNode {
     this.mqtt = mqtt;
     this.#flags = flags;
     this.#prefix = prefix;
+    this.#bin = bin;
     this.#join = founders;
   }
 
@@ -153,7 +159,7 @@ class LocalNode {
 
   /** The command of this node, for whoever wants to start it by hand or in a network of its own. */
   get command() {
-    const args = [BIN, 'server', '--name', this.name, '--roles', this.roles.join(','), '--data', this.data];
+    const args = [this.#bin(), 'server', '--name', this.name, '--roles', this.roles.join(','), '--data', this.data];
     args.push('--grpc', this.grpc, '--http', this.http, '--mqtt', this.mqtt, '--ws', 'none');
     const founders = this.#join();
     // A node that founds by itself is started as anybody starts one.

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   hostOf?: (name: string) => string;
   /** More variables of a node's environment. */
   environmentOf?: (name: string) => Record<string, string>;
+  /** Which build a node runs, asked at each of its starts; the one of this tree by default. */
+  binOf?: (name: string) => string;
 }
 
 /** A node as the cluster's launcher has it. */
@@ -55,6 +57,8 @@ export interface ClusterProcess {
 
 export interface ClusterView {
   self: string;
+  /** Missing when a build says it that knows of none. */
+  feature_level?: number;
   nodes: {
     node: string;
     node_id: number;
@@ -102,6 +106,7 @@ export class ClusterUnderTest {
       ],
       hostOf: (name: string) => this.networks?.addressOf(name) ?? hostOf(name),
       dataOf: (name: string) => this.#dataOf(name),
+      ...(options.binOf === undefined ? {} : { binOf: options.binOf }),
       prefixOf: (name: string) => [
         ...(this.networks?.prefixOf(name) ?? []),
         ...DIES_WITH_US,

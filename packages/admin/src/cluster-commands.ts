@@ -14,6 +14,8 @@ interface NodeAnswer {
   roles: string[];
   rack: string;
   version: string;
+  /** Missing when a node of an older build answers. */
+  feature_levels?: { min: number; max: number } | null;
   state: string;
   alive: boolean;
   leads: number;
@@ -25,6 +27,8 @@ interface ClusterAnswer {
   self: string;
   epoch: number;
   replication_factor: number;
+  feature_level?: number;
+  feature_level_held?: boolean;
   coordinator: string | null;
   nodes: NodeAnswer[];
   partitions: { partition: number; leader: string | null; replicas: string[] }[];
@@ -35,6 +39,11 @@ const VERBS = [
   ['drain', '', 'let others lead its partitions and take its clients; its copies stay (before a restart)'],
   ['undrain', '', 'take it back into service'],
   ['leave', 'decommission', 'its copies are made on other stores; stop it for good when it has none left'],
+] as const;
+
+const HOLDS = [
+  ['hold', true, 'keep the feature level where it is, so that nodes can go back to a former build (before an upgrade)'],
+  ['release', false, 'let the feature level rise when all nodes are upgraded; a former build cannot come back then'],
 ] as const;
 
 /** `sluice cluster …`: the nodes, and what an operator does with them. Everything goes over the REST API. */
@@ -80,6 +89,15 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
         return options.json ? json(answer) : `Partitions go to ${answer.replication_factor} copies each\n`;
       }),
   );
+  for (const [verb, isHeld, description] of HOLDS) {
+    add(verb, description).action((options: CommonOptions) =>
+      run(host, options, async (connection) => {
+        const body = { feature_level_held: isHeld };
+        const answer = (await callApi(connection, 'PUT', '/api/v5/cluster', body)) as ClusterAnswer;
+        return options.json ? json(answer) : `The feature level is ${levelText(answer)}\n`;
+      }),
+    );
+  }
   addRebalanceCommand(cluster, host);
   return cluster;
 }
@@ -91,17 +109,19 @@ function isWrong({ severity }: ClusterAnswer['problems'][number]): boolean {
 
 /** What is wrong stands last, above the prompt. */
 function statusText(answer: ClusterAnswer, columns: number): string {
-  const { name, epoch, replication_factor, coordinator, nodes, partitions, problems } = answer;
+  const { name, epoch, replication_factor, feature_level, coordinator, nodes, partitions, problems } = answer;
   const leaderless = partitions.filter(({ leader }) => leader === null).length;
   const versions = [...new Set(nodes.map(({ version }) => version))];
   const head = formatPairs([
     ['Cluster', name],
     ['Epoch', String(epoch)],
     ['Copies', String(replication_factor)],
+    ...(feature_level === undefined ? [] : [['Feature level', levelText(answer)] as const]),
     ['Metadata', coordinator === null ? 'NO COORDINATOR ANSWERS' : `led by ${coordinator}`],
     ['Partitions', `${partitions.length}, ${leaderless === 0 ? 'all led' : `${leaderless} of them NOT LED`}`],
     ...(versions.length === 1 ? [['Version', versions[0] as string] as const] : []),
   ]);
+  const hasLevels = nodes.some(({ feature_levels }) => feature_levels?.max !== feature_level);
   const hasRacks = nodes.some(({ rack }) => rack !== '');
   const cells: { column: Column; cell: (node: NodeAnswer) => string }[] = [
     { column: { title: 'NODE', align: 'left' }, cell: ({ node }) => node },
@@ -111,6 +131,7 @@ function statusText(answer: ClusterAnswer, columns: number): string {
     { column: { title: 'STATE', align: 'left' }, cell: stateText },
     { column: { title: 'LEADS', align: 'right' }, cell: ({ leads }) => String(leads) },
     { column: { title: 'COPIES', align: 'right' }, cell: ({ replicas }) => String(replicas) },
+    ...(hasLevels ? [{ column: { title: 'LEVELS', align: 'left' } as const, cell: supportedText }] : []),
     { column: { title: 'ADDRESS', align: 'left' }, cell: ({ address }) => address },
     ...(versions.length === 1
       ? []
@@ -127,6 +148,16 @@ function statusText(answer: ClusterAnswer, columns: number): string {
   });
   const verdict = problems.some(isWrong) ? [] : ['All is well.\n'];
   return [head, table, [...said, ...verdict].join('')].join('\n');
+}
+
+function levelText({ feature_level, feature_level_held }: ClusterAnswer): string {
+  return `${feature_level}${feature_level_held === true ? ', held' : ''}`;
+}
+
+function supportedText({ feature_levels }: NodeAnswer): string {
+  if (feature_levels === undefined || feature_levels === null) return '?';
+  const { min, max } = feature_levels;
+  return min === max ? String(min) : `${min}-${max}`;
 }
 
 const ROLES = 3;

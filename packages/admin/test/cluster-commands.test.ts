@@ -27,12 +27,13 @@ describe('sluice cluster', () => {
   it('shows nodes and who leads, within eighty columns', async () => {
     const { out, code } = await sluice('status');
     expect(code).toBe(0);
-    expect(out).toBe(`Cluster:     c
-Epoch:       7
-Copies:      3
-Metadata:    led by n1
-Partitions:  1, all led
-Version:     1.2.3
+    expect(out).toBe(`Cluster:        c
+Epoch:          7
+Copies:         3
+Feature level:  2
+Metadata:       led by n1
+Partitions:     1, all led
+Version:        1.2.3
 
 NODE  ID  ROLES  STATE   LEADS  COPIES  ADDRESS
 n1     1  all    active      1       1  10.0.0.1:5370
@@ -41,6 +42,18 @@ n3     3  all    active      0       1  10.0.0.3:5370
 
 All is well.
 `);
+  });
+
+  it('shows what each node supports while they are of several builds, and holds the level', async () => {
+    cluster.nodes = cluster.nodes.map((node, i) => ({
+      ...node,
+      featureLevels: [{ min: 1, max: 3 }, { min: 2, max: 2 }, null][i] as (typeof node)['featureLevels'],
+    }));
+    expect((await sluice('hold')).out).toBe('The feature level is 2, held\n');
+    const { out } = await sluice('status');
+    expect(out).toContain('Feature level:  2, held\n');
+    expect(out).toMatch(/^n1 .* 1-3 .*\nn2 .* 2 .*\nn3 .* \? /m);
+    expect((await sluice('release')).out).toBe('The feature level is 2\n');
   });
 
   it('says in words what is wrong and what to do, and fails so that a script stops', async () => {
@@ -56,7 +69,7 @@ All is well.
     ];
     const { out, code } = await sluice('status');
     expect(code).toBe(6);
-    expect(out).toContain('Metadata:    NO COORDINATOR ANSWERS\n');
+    expect(out).toContain('Metadata:       NO COORDINATOR ANSWERS\n');
     expect(out).toMatch(/^n3 +3 +all +NOT HEARD OF /m);
     expect(out).toMatch(
       /\nFAILING {3}n3 is not heard of: so many copies are away so many copies are away so\n {10}many copies are away\n {10}Start it.\nNOTICE {4}There are 2 coordinators.\n {10}Have 3.\n$/,

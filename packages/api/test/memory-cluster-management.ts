@@ -1,3 +1,4 @@
+import type { FeatureLevel } from '@sluice/meta/feature-levels';
 import type {
   ClusterManagement,
   ClusterNode,
@@ -16,21 +17,23 @@ export class MemoryClusterManagement implements ClusterManagement {
     roles: ['gateway', 'store', 'coordinator'],
     rack: '',
     version: '1.2.3',
+    featureLevels: { min: 1, max: 2 },
     state: 'active',
     alive: true,
     leads: i === 0 ? 1 : 0,
     replicas: 1,
   }));
   replicationFactor = 3;
+  featureLevel: FeatureLevel = { level: 2, isHeld: false };
   coordinator: string | null = 'n1';
   ready = true;
   problems: ClusterProblem[] = [];
 
   status(): Outcome<ClusterStatus> {
     if (!this.ready) return refuse('NOT_READY', 'Not ready');
-    const { nodes, replicationFactor, coordinator, problems } = this;
+    const { nodes, replicationFactor, featureLevel, coordinator, problems } = this;
     const partitions = [{ partition: 1, leader: 'n1', replicas: ['n1', 'n2', 'n3'] }];
-    const cluster = { clusterId: 'c', epoch: 7, replicationFactor, coordinator };
+    const cluster = { clusterId: 'c', epoch: 7, replicationFactor, featureLevel, coordinator };
     return { ok: true, value: { ...cluster, nodes, partitions, problems } };
   }
 
@@ -46,5 +49,10 @@ export class MemoryClusterManagement implements ClusterManagement {
     if (copies > this.nodes.length) return refuse('BAD_REQUEST', `${copies} copies need as many stores`);
     this.replicationFactor = copies;
     return { ok: true, value: copies };
+  }
+
+  async holdFeatureLevel(isHeld: boolean): Promise<Outcome<FeatureLevel>> {
+    this.featureLevel = { ...this.featureLevel, isHeld };
+    return { ok: true, value: this.featureLevel };
   }
 }

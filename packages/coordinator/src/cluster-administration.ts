@@ -1,3 +1,4 @@
+import { allows, type FeatureLevel } from '@sluice/meta/feature-levels';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
@@ -57,10 +58,10 @@ export class ClusterAdministration implements ClusterManagement {
       .nodes()
       .filter(({ state }) => state !== 'gone')
       .map((node) => this.#view(node, leads.get(node.nodeId) ?? 0, replicas.get(node.nodeId) ?? 0));
-    const { clusterId, epoch, replicationFactor } = topology;
+    const { clusterId, epoch, replicationFactor, featureLevel } = topology;
     const leading = this.#leading();
     const coordinator = leading === 0 ? null : this.#nameOf(leading);
-    const status = { clusterId, epoch, replicationFactor, coordinator, nodes, partitions };
+    const status = { clusterId, epoch, replicationFactor, featureLevel, coordinator, nodes, partitions };
     const troubles = topology.troubles.map(({ nodeId, ...rest }) => ({ ...rest, node: this.#nameOf(nodeId) }));
     return { ok: true, value: { ...status, problems: clusterProblems(status, troubles) } };
   }
@@ -97,6 +98,22 @@ export class ClusterAdministration implements ClusterManagement {
     }
     const refusal = await this.#change({ kind: 'set-replication-factor', replicationFactor: copies });
     return refusal ?? { ok: true, value: copies };
+  }
+
+  async holdFeatureLevel(isHeld: boolean): Promise<Outcome<FeatureLevel>> {
+    const notReady = refuseUnlessReady(this.#topology);
+    if (notReady !== undefined) return notReady;
+    const { featureLevel } = this.#topology;
+    // A coordinator that does not know the command would write down what stops all of them.
+    if (!allows(featureLevel, 'hold-feature-level')) {
+      return refuse(
+        'BAD_REQUEST',
+        `The feature level cannot be held at ${featureLevel.level}: there are nodes that do not know of holding it`,
+        'it stays where it is for as long as one node is not upgraded',
+      );
+    }
+    const refusal = await this.#change({ kind: 'hold-feature-level', isHeld });
+    return refusal ?? { ok: true, value: { ...this.#topology.featureLevel, isHeld } };
   }
 
   #refuseLeaving({ nodeId, roles }: NodeInfo): Refusal | undefined {
@@ -149,7 +166,8 @@ export class ClusterAdministration implements ClusterManagement {
   #view(node: NodeInfo, leads: number, replicas: number): ClusterNode {
     const { nodeId, name, address, roles, rack, version, state } = node;
     const alive = this.#isAlive(nodeId);
-    return { nodeId, name, address, roles, rack, version, state: wishOf(state), alive, leads, replicas };
+    const featureLevels = this.#topology.levelsOf(nodeId) ?? null;
+    return { nodeId, name, address, roles, rack, version, featureLevels, state: wishOf(state), alive, leads, replicas };
   }
 }
 

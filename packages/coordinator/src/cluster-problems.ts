@@ -1,3 +1,4 @@
+import { includes, type LevelRange, levelUnsupported } from '@sluice/meta/feature-levels';
 import type {
   ClusterNode,
   ClusterPartition,
@@ -27,7 +28,9 @@ export function clusterProblems(
     ...withoutLeader(status),
     ...silent(status),
     ...withTroubles(troubles),
+    ...tooOld(status),
     ...onTheirWay(status),
+    ...levelNotices(status),
     ...notices(status),
   ].sort((a, b) => RANK[a.severity] - RANK[b.severity]);
 }
@@ -113,6 +116,41 @@ function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {
       hint: 'Wait, and stop no other store until this line is gone.',
     };
   });
+}
+
+/** Of another build than the cluster is for by now. */
+function tooOld({ nodes, featureLevel: { level } }: Known): ClusterProblem[] {
+  return nodes
+    .filter(({ featureLevels }) => featureLevels !== null && !includes(featureLevels, level))
+    .map(({ name, featureLevels }) => {
+      const { message, hint } = levelUnsupported(level, featureLevels as LevelRange);
+      return { severity: 'failing', message: `${name} cannot take part: ${message}.`, hint: `On ${name}: ${hint}.` };
+    });
+}
+
+/** What keeps the level from rising, where some node could do more: in the midst of an upgrade that is as it should be. */
+function levelNotices({ nodes, featureLevel: { level, isHeld } }: Known): ClusterProblem[] {
+  const highest = Math.max(level, ...nodes.map(({ featureLevels }) => featureLevels?.max ?? 0));
+  if (isHeld) {
+    const more = highest > level ? `; there are nodes that support ${highest}` : '';
+    return [
+      {
+        severity: 'notice',
+        message: `The feature level is held at ${level}${more}.`,
+        hint: 'When no node is to go back to a former build: sluice cluster release',
+      },
+    ];
+  }
+  if (highest === level) return [];
+  const behind = nodes.filter(({ featureLevels }) => (featureLevels?.max ?? 0) <= level).map(({ name }) => name);
+  if (behind.length === 0) return [];
+  return [
+    {
+      severity: 'notice',
+      message: `The feature level stays at ${level} because of ${list(behind, 'and')}: others support ${highest}.`,
+      hint: 'It rises by itself when every node is upgraded and heard of.',
+    },
+  ];
 }
 
 /** Nodes that an operator has sent away. */

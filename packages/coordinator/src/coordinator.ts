@@ -1,9 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
+import type { LevelRange } from '@sluice/meta/feature-levels';
 import { encodeMetaCommand, type MetaCommand } from '@sluice/meta/meta-commands';
 import { META_GROUP_ID } from '@sluice/meta/meta-group';
-import { MetaMachine, type MetaReply } from '@sluice/meta/meta-machine';
+import { MetaMachine } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 import { hasRole, type NodeInfo, type NodeRegistration } from '@sluice/meta/node-info';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
@@ -15,6 +17,7 @@ import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { AssignmentLoop } from './assignment-loop.ts';
 import { MetadataService } from './metadata-service.ts';
 import { isCaughtUp, nextMetadataStep } from './metadata-voters.ts';
+import { nextFeatureLevel } from './next-feature-level.ts';
 import { NodeLiveness } from './node-liveness.ts';
 import { DEFAULT_PLACEMENT_SETTINGS, PlacementLoop, type PlacementSettings } from './placement-loop.ts';
 import { TopologyFeed } from './topology-feed.ts';
@@ -86,7 +89,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       groupId: META_GROUP_ID,
       bootstrapVoters: this.#wiped ? undefined : this.#options.bootstrapVoters,
       residentRanges: [{ from: Uint8Array.of(0), to: Uint8Array.of(0xff) }],
-      restore: (rows) => MetaMachine.restore(rows),
+      restore: (rows) => MetaMachine.restore(rows, this.#options.levels),
       listener: this,
     });
   }
@@ -188,6 +191,9 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     this.#feed.applied(reply);
     (token as Token | undefined)?.(reply);
     this.#maybeFormed();
+    const { featureLevel } = reply;
+    if (featureLevel !== undefined)
+      this.#options.logger.info({ ...featureLevel }, 'the cluster has another feature level');
     // Where partitions may live depends on who there is: the first node that registers has waited for nothing else.
     if (this.#leads && (reply.nodes?.length ?? 0) > 0) this.#defer(() => this.#decide());
   }
@@ -252,17 +258,27 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       // Every founder that comes to lead says the same, and the first one counts.
       return formation === undefined ? [] : [{ kind: 'form-cluster', ...formation }];
     }
-    return this.#placement.decide(
+    const nowMs = this.#options.clock.monotonicMs();
+    const nodes = machine.nodes();
+    const level = nextFeatureLevel({
+      featureLevel: machine.featureLevel,
+      nodes,
+      levelsOf: (nodeId) => this.#liveness.levels(nodeId, nowMs),
+    });
+    const placing = this.#placement.decide(
       {
         epoch: machine.epoch,
         layoutEpoch: machine.layoutEpoch,
-        nodes: machine.nodes(),
+        nodes,
         partitions: machine.partitions(),
         replicationFactor: machine.replicationFactor,
         metadataMembers: this.#metadataMembers(),
       },
-      this.#options.clock.monotonicMs(),
+      nowMs,
     );
+    if (level === undefined) return placing;
+    // First: what is placed with it would look to it as if nodes had come.
+    return [{ kind: 'raise-feature-level', level, expectedEpoch: machine.epoch }, ...placing];
   }
 
   #stepVoters(): void {
@@ -336,7 +352,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   #image(): TopologyImage | undefined {
     const { machine } = this;
     if (machine.clusterId === '') return undefined;
-    const { epoch, clusterId, partitionCount, replicationFactor, config } = machine;
+    const { epoch, clusterId, partitionCount, replicationFactor, config, featureLevel } = machine;
     return {
       epoch,
       clusterId,
@@ -345,6 +361,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       nodes: machine.nodes(),
       partitions: machine.partitions(),
       config,
+      featureLevel,
       queues: [...machine.queues()],
       access: [...machine.access.rows()],
     };
@@ -395,6 +412,8 @@ export interface CoordinatorOptions {
   /** After which a node that does not report is not alive. */
   silenceMs?: number;
   placement?: Partial<PlacementSettings>;
+  /** Under which feature levels this node can take part; of this build unless given. */
+  levels?: LevelRange;
   /** Runs a task at the end of this turn; `setImmediate` unless given. */
   defer?: (task: () => void) => void;
 }

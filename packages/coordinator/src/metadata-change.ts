@@ -1,5 +1,5 @@
 import type { MetaCommand } from '@sluice/meta/meta-commands';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { Topology } from '@sluice/meta/topology';
 import { type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
 

@@ -1,4 +1,5 @@
-import type { QueueDraft } from '@sluice/meta/meta-commands';
+import { FIRST_LEVEL, levelUnsupported, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
+import type { MetaCommand, QueueDraft } from '@sluice/meta/meta-commands';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import {
   DEFAULT_KEY_EXPRESSION,
@@ -20,6 +21,7 @@ export class MetadataService {
   async answer(request: MetadataRequest): Promise<MetadataResponse> {
     switch (request.type) {
       case 'execute': {
+        this.#refuseTooOld(request.command);
         const outcome = await this.#coordinator.execute(request.command);
         if (outcome === 'not-leader') return this.#notLeader();
         if (outcome === 'unknown') return { type: 'unknown' };
@@ -64,6 +66,11 @@ export class MetadataService {
           `the name ${node.name} belongs to node ${nodeId}`,
           'give every node a name of its own (node.name)',
         );
+      case 'level-unsupported': {
+        const { level } = coordinator.machine.featureLevel;
+        const { code, message, hint } = levelUnsupported(level, node.levels ?? UNTOLD_LEVELS);
+        return refused(code, message, hint);
+      }
       default:
         return refused('NODE_REFUSED', `the cluster does not take this node: ${result}`, '');
     }
@@ -83,6 +90,16 @@ export class MetadataService {
     if (reply.result !== 'done') return { type: 'wanted', created: false };
     await this.#coordinator.reached(reply.epoch);
     return { type: 'wanted', created: true };
+  }
+
+  /**
+   * A node from before there were levels that starts again takes every refusal for the loss of its place, and tells its
+   * operator to empty its data directory. It gets no answer, and waits until it is upgraded.
+   */
+  #refuseTooOld(command: MetaCommand): void {
+    if (command.kind !== 'register-node' || command.node.levels !== undefined) return;
+    const { level } = this.#coordinator.machine.featureLevel;
+    if (level > FIRST_LEVEL.level) throw levelUnsupported(level, UNTOLD_LEVELS);
   }
 
   #notLeader(): MetadataResponse {

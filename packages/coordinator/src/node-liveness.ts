@@ -1,4 +1,5 @@
-import type { LeaderInfo, NodeReport } from '@sluice/rpc/contract/topology-feed';
+import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
+import type { LeaderInfo, NodeLevels, NodeReport } from '@sluice/rpc/contract/topology-feed';
 
 /**
  * Which nodes live and what they lead, as their reports say. Soft: nothing is replicated, a new leading coordinator hears
@@ -32,7 +33,10 @@ export class NodeLiveness {
   }
 
   opened(nodeId: number): void {
-    this.#of(nodeId).channels++;
+    const heard = this.#of(nodeId);
+    heard.channels++;
+    // Whoever comes back may be another build: it says anew what it supports.
+    heard.levels = undefined;
   }
 
   closed(nodeId: number, nowMs: number): void {
@@ -52,11 +56,28 @@ export class NodeLiveness {
     const former = heard.report;
     if (former === undefined) heard.steadySinceMs = nowMs;
     heard.report = report;
-    return former === undefined || !isSameState(former, report);
+    const levels = report.levels ?? UNTOLD_LEVELS;
+    const isNews = heard.levels?.min !== levels.min || heard.levels.max !== levels.max;
+    heard.levels = levels;
+    return isNews || former === undefined || !isSameState(former, report);
   }
 
   report(nodeId: number): NodeReport | undefined {
     return this.#nodes.get(nodeId)?.report;
+  }
+
+  /** What it supports, as it said on the connection it has now; undefined while it has none. */
+  levels(nodeId: number, nowMs: number): LevelRange | undefined {
+    const heard = this.#nodes.get(nodeId);
+    return heard === undefined || heard.channels === 0 || !this.isAlive(nodeId, nowMs) ? undefined : heard.levels;
+  }
+
+  /** Of those that are connected. */
+  levelsOf(nodeIds: readonly number[], nowMs: number): NodeLevels[] {
+    return nodeIds.flatMap((nodeId) => {
+      const levels = this.levels(nodeId, nowMs);
+      return levels === undefined ? [] : { nodeId, min: levels.min, max: levels.max };
+    });
   }
 
   isAlive(nodeId: number, nowMs: number): boolean {
@@ -122,7 +143,7 @@ export class NodeLiveness {
   #of(nodeId: number): Heard {
     let heard = this.#nodes.get(nodeId);
     if (heard === undefined) {
-      heard = { heardMs: 0, steadySinceMs: 0, brokenMs: 0, channels: 0, report: undefined };
+      heard = { heardMs: 0, steadySinceMs: 0, brokenMs: 0, channels: 0, report: undefined, levels: undefined };
       this.#nodes.set(nodeId, heard);
     }
     return heard;
@@ -135,6 +156,7 @@ interface Heard {
   brokenMs: number;
   channels: number;
   report: NodeReport | undefined;
+  levels: LevelRange | undefined;
 }
 
 function isSameState(a: NodeReport, b: NodeReport): boolean {

@@ -1,11 +1,12 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { AccessRow } from '@sluice/meta/access/access-table';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type {
   LeaderInfo,
+  NodeLevels,
   NodeReport,
   QueueAssignment,
   ReplicaTrouble,
@@ -96,6 +97,7 @@ export class TopologyFeed {
       partitions: reply.partitions ?? [],
       config: reply.config,
       access: reply.access,
+      featureLevel: reply.featureLevel,
     };
     this.#recent.push(delta);
     if (this.#recent.length > TopologyFeed.RECENT_MAX) this.#recent.splice(0, TopologyFeed.RECENT_MAX / 2);
@@ -218,7 +220,8 @@ export class TopologyFeed {
     const { liveness, clock, nodes, partitions } = this.#options;
     const nowMs = clock.monotonicMs();
     const alive = nodes().filter((nodeId) => liveness.isAlive(nodeId, nowMs));
-    return { leaders: liveness.leaders(nowMs), alive, troubles: replicaTroubles(partitions(), liveness, nowMs) };
+    const troubles = replicaTroubles(partitions(), liveness, nowMs);
+    return { leaders: liveness.leaders(nowMs), alive, troubles, levels: liveness.levelsOf(alive, nowMs) };
   }
 
   #tellLiveness(): void {
@@ -330,13 +333,19 @@ interface LivenessNews {
   leaders: readonly LeaderInfo[];
   alive: readonly number[];
   troubles: readonly ReplicaTrouble[];
+  levels: readonly NodeLevels[];
 }
 
-const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [] };
+const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [], levels: [] };
 
 function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
   return (
     a.alive.join() === b.alive.join() &&
+    a.levels.length === b.levels.length &&
+    a.levels.every(({ nodeId, min, max }, i) => {
+      const other = b.levels[i];
+      return other?.nodeId === nodeId && other.min === min && other.max === max;
+    }) &&
     a.troubles.length === b.troubles.length &&
     a.troubles.every(({ partition, nodeId, kind }, i) => {
       const other = b.troubles[i];

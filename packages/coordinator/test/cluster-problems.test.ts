@@ -6,7 +6,15 @@ type Status = Omit<ClusterStatus, 'problems'>;
 
 function node(name: string, over: Partial<ClusterNode> = {}): ClusterNode {
   const roles = ['gateway', 'store', 'coordinator'];
-  const more = { nodeId: 1, address: `${name}:1`, rack: '', version: '1', leads: 2, replicas: 4 };
+  const more = {
+    nodeId: 1,
+    address: `${name}:1`,
+    rack: '',
+    version: '1',
+    featureLevels: { min: 1, max: 2 },
+    leads: 2,
+    replicas: 4,
+  };
   return { name, roles, state: 'active', alive: true, ...more, ...over };
 }
 
@@ -17,7 +25,8 @@ function partition(number: number, over: Partial<ClusterPartition> = {}): Cluste
 function status(over: Partial<Status> = {}): Status {
   const nodes = ['a', 'b', 'c'].map((name) => node(name));
   const partitions = [1, 2, 3, 4].map((number) => partition(number));
-  return { clusterId: 'x', epoch: 1, replicationFactor: 3, coordinator: 'a', nodes, partitions, ...over };
+  const featureLevel = { level: 2, isHeld: false };
+  return { clusterId: 'x', epoch: 1, replicationFactor: 3, featureLevel, coordinator: 'a', nodes, partitions, ...over };
 }
 
 /** As lines: severity, message, what to do. */
@@ -39,6 +48,21 @@ describe('what an operator is told of a cluster', () => {
     ]);
     expect(told({ nodes: [...status().nodes, node('g', { roles: ['gateway'], alive: false, replicas: 0 })] })).toEqual([
       'failing: g is not heard of. | Start it again, or see why it cannot reach the coordinators. If it never comes back: sluice cluster leave g',
+    ]);
+  });
+
+  it('what holds the feature level back, that somebody holds it, and who is too old for it', () => {
+    const levels = (min: number, max: number) => ({ featureLevels: { min, max } });
+    const mixed = [node('a', levels(1, 3)), node('b', levels(1, 2)), node('c', { featureLevels: null })];
+    expect(told({ nodes: mixed })).toEqual([
+      'notice: The feature level stays at 2 because of b and c: others support 3. | It rises by itself when every node is upgraded and heard of.',
+    ]);
+    expect(told({ nodes: mixed, featureLevel: { level: 2, isHeld: true } })).toEqual([
+      'notice: The feature level is held at 2; there are nodes that support 3. | When no node is to go back to a former build: sluice cluster release',
+    ]);
+    expect(told({ featureLevel: { level: 2, isHeld: true } })[0]).toMatch(/^notice: The feature level is held at 2\. /);
+    expect(told({ nodes: [node('a'), node('b'), node('c', levels(1, 1))] })).toEqual([
+      'failing: c cannot take part: the cluster is at feature level 2, and this build supports level 1. | On c: start a build that supports it, on the same data: the level of a cluster never goes down.',
     ]);
   });
 

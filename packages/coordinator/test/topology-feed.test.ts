@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';

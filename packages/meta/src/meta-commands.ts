@@ -45,7 +45,14 @@ export type MetaCommand =
    * after it; part of the command, since every replica must decide alike whatever its version takes for enough.
    */
   | { kind: 'put-access'; row: AccessRow; expect: 'new' | 'existing' | 'any'; rowsMax: number }
-  | { kind: 'remove-access'; table: AccessRow['table']; key: string };
+  | { kind: 'remove-access'; table: AccessRow['table']; key: string }
+  /**
+   * Every node said that it supports the level. Refused when nodes came after `expectedEpoch`: whoever counted them has not
+   * counted those. Never written before all nodes are of a build that knows this command.
+   */
+  | { kind: 'raise-feature-level'; level: number; expectedEpoch: number }
+  /** While it is held it does not rise. */
+  | { kind: 'hold-feature-level'; isHeld: boolean };
 
 /** A definition before the machine has given it identity, place and time. */
 export type QueueDraft = Omit<QueueDefinition, 'queueId' | 'partitions' | 'version' | 'createdAtMs'> & {
@@ -67,15 +74,24 @@ const KINDS = [
   'set-replication-factor',
   'put-access',
   'remove-access',
+  'raise-feature-level',
+  'hold-feature-level',
 ] as const satisfies readonly MetaCommand['kind'][];
 
 /** What is written today; every version from 1 on is read for ever. */
 const VERSIONS: Partial<Record<MetaCommand['kind'], number>> = { 'form-cluster': 2 };
 
+/** @throws SluiceError `META_COMMAND_UNKNOWN` when a newer build asks for it: written down, it would stop every replica. */
 export function encodeMetaCommand(command: MetaCommand, stampMs: number): Uint8Array {
   const { kind, ...body } = command;
+  const at = KINDS.indexOf(kind);
+  if (at < 0) {
+    throw new SluiceError('META_COMMAND_UNKNOWN', `the metadata has no command ${kind}`, {
+      hint: 'a node of a newer build asked for it: upgrade the coordinators as well',
+    });
+  }
   return new ByteWriter()
-    .u8(KINDS.indexOf(kind) + 1)
+    .u8(at + 1)
     .u8(VERSIONS[kind] ?? 1)
     .u53(stampMs)
     .text(JSON.stringify(body))

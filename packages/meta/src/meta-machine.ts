@@ -1,6 +1,16 @@
 import { type AccessChange, type AccessKey, type AccessRow, AccessTable } from './access/access-table.ts';
 import { compactDefinition } from './compact-definition.ts';
+import {
+  type FeatureLevel,
+  FIRST_LEVEL,
+  includes,
+  type LevelRange,
+  levelUnsupported,
+  SUPPORTED_LEVELS,
+  UNTOLD_LEVELS,
+} from './feature-levels.ts';
 import { decodeMetaCommand, type MetaCommand, type QueueDraft } from './meta-commands.ts';
+import type { MetaChange, MetaReply, MetaResult } from './meta-reply.ts';
 import {
   decodeMetaRow,
   encodeMetaRow,
@@ -31,6 +41,7 @@ export class MetaMachine {
   partitionCount = 0;
   replicationFactor = 1;
   config: QueueSubsystemConfig = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
+  featureLevel: FeatureLevel = FIRST_LEVEL;
   /** When nodes, places or the factor changed last: what a placement was computed from. */
   layoutEpoch = 0;
   /** Users, rules and bans. */
@@ -46,9 +57,15 @@ export class MetaMachine {
   readonly #dirtyNodes = new Set<number>();
   readonly #dirtyPartitions = new Set<number>();
   #dirtyAccess: AccessKey[] = [];
+  readonly #supported: LevelRange;
 
-  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): MetaMachine {
-    const machine = new MetaMachine();
+  constructor(supported: LevelRange = SUPPORTED_LEVELS) {
+    this.#supported = supported;
+  }
+
+  /** @throws SluiceError `FEATURE_LEVEL_UNSUPPORTED` when the cluster is at a level that is not among them */
+  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>, supported?: LevelRange): MetaMachine {
+    const machine = new MetaMachine(supported);
     let head: HeadRow | undefined;
     for (const { key, value } of rows) {
       const decoded = decodeMetaRow(key, value);
@@ -134,6 +151,10 @@ export class MetaMachine {
         return this.#putAccess(command);
       case 'remove-access':
         return this.#removeAccess(command);
+      case 'raise-feature-level':
+        return this.#raiseFeatureLevel(command);
+      case 'hold-feature-level':
+        return this.#holdFeatureLevel(command.isHeld);
     }
   }
 
@@ -227,6 +248,11 @@ export class MetaMachine {
 
   #registerNode(command: Extract<MetaCommand, { kind: 'register-node' }>): MetaReply {
     if (this.clusterId === '') return this.#unchanged('not-formed');
+    const { level } = this.featureLevel;
+    // At the first level there may be replicas of builds that let everybody in.
+    if (level > FIRST_LEVEL.level && !includes(command.node.levels ?? UNTOLD_LEVELS, level)) {
+      return this.#unchanged('level-unsupported');
+    }
     const { result, nodeId, changed } = this.#nodes.register(command.node, command.nodeId);
     if (result !== 'done') return { ...this.#unchanged(result), nodeId };
     if (changed.length === 0) return { ...this.#unchanged('unchanged'), nodeId };
@@ -319,6 +345,30 @@ export class MetaMachine {
     return this.#changed('done', { access });
   }
 
+  #raiseFeatureLevel({ level, expectedEpoch }: Extract<MetaCommand, { kind: 'raise-feature-level' }>): MetaReply {
+    if (this.clusterId === '') return this.#unchanged('not-formed');
+    if (level <= this.featureLevel.level) return this.#unchanged('unchanged');
+    if (this.featureLevel.isHeld) return this.#unchanged('level-held');
+    if (this.layoutEpoch > expectedEpoch) return this.#unchanged('changed-meanwhile');
+    this.#mustSupport(level);
+    return this.#featureLevelChanged({ level, isHeld: false });
+  }
+
+  #holdFeatureLevel(isHeld: boolean): MetaReply {
+    if (this.featureLevel.isHeld === isHeld) return this.#unchanged('unchanged');
+    return this.#featureLevelChanged({ ...this.featureLevel, isHeld });
+  }
+
+  /** What comes after it may be of a form that is not known here. */
+  #mustSupport(level: number): void {
+    if (!includes(this.#supported, level)) throw levelUnsupported(level, this.#supported);
+  }
+
+  #featureLevelChanged(featureLevel: FeatureLevel): MetaReply {
+    this.featureLevel = featureLevel;
+    return this.#changed('done', { featureLevel });
+  }
+
   #forgetNodes(): readonly number[] {
     const named = new Set<number>();
     for (const { replicas } of this.#partitions.values()) for (const nodeId of replicas) named.add(nodeId);
@@ -374,8 +424,10 @@ export class MetaMachine {
   }
 
   #headRow(): HeadRow {
+    const { featureLevel } = this;
     return {
-      format: 2,
+      // At the first level as builds read it that know of none.
+      ...(featureLevel === FIRST_LEVEL ? { format: 2 } : { format: 3, featureLevel }),
       epoch: this.epoch,
       clusterId: this.clusterId,
       partitionCount: this.partitionCount,
@@ -398,54 +450,14 @@ export class MetaMachine {
     this.replicationFactor = row.replicationFactor ?? 1;
     this.#nodes.nextNodeId = Math.max(this.#nodes.nextNodeId, row.nextNodeId ?? 1);
     this.layoutEpoch = row.layoutEpoch ?? row.epoch;
+    this.featureLevel = row.featureLevel ?? FIRST_LEVEL;
+    this.#mustSupport(this.featureLevel.level);
     if (row.format > 1 || row.clusterId === '') return;
     this.#putNode(LONE_FOUNDER);
     this.#placeOnLoneFounder();
     this.#headDirty = true;
   }
 }
-
-/** `done` and `formed` moved the epoch; every other result changed nothing. */
-export interface MetaReply extends MetaChange {
-  result: MetaResult;
-  epoch: number;
-  /** Of `register-node`: the node's id; with `name-taken`, whose name it is; with `node-gone`, the id it had. */
-  nodeId?: number | undefined;
-}
-
-/** What moved, for the deltas that every node gets. */
-export interface MetaChange {
-  changed?: QueueDefinition | undefined;
-  removed?: number | undefined;
-  nodes?: readonly NodeInfo[] | undefined;
-  removedNodes?: readonly number[] | undefined;
-  partitions?: readonly PartitionInfo[] | undefined;
-  config?: QueueSubsystemConfig | undefined;
-  replicationFactor?: number | undefined;
-  access?: AccessChange | undefined;
-}
-
-export type MetaResult =
-  | 'done'
-  | 'formed'
-  /** It already is as it was asked to be. */
-  | 'unchanged'
-  | 'already-formed'
-  | 'not-formed'
-  | 'already-exists'
-  | 'too-many-queues'
-  | 'too-many-rows'
-  | 'too-many-partitions'
-  | 'not-found'
-  | 'changed-meanwhile'
-  | 'queues-exist'
-  /** Replaced or left: its id is not given back to it. */
-  | 'node-gone'
-  /** A live node of another incarnation has the name a known node wants to take. */
-  | 'name-taken'
-  /** It claims an id that this cluster has not given. */
-  | 'node-unknown'
-  | 'bad-placement';
 
 function isLone(founders: readonly NodeInfo[]): boolean {
   return founders.length === 1 && founders[0]?.incarnation === LONE_FOUNDER.incarnation;

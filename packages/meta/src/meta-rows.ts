@@ -1,6 +1,7 @@
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
 import type { AccessKey, AccessRow } from './access/access-table.ts';
+import type { FeatureLevel } from './feature-levels.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
@@ -16,9 +17,9 @@ const NODE_TABLE = 0x4e; // N
 const PARTITION_TABLE = 0x50; // P
 const ACCESS_TABLE = 0x41; // A
 
-/** 1: a cluster of one node, without rows of nodes and partitions. */
+/** 1: a cluster of one node, without rows of nodes and partitions. 3: a cluster beyond its first feature level. */
 export interface HeadRow {
-  format: 1 | 2;
+  format: 1 | 2 | 3;
   epoch: number;
   clusterId: string;
   partitionCount: number;
@@ -29,6 +30,8 @@ export interface HeadRow {
   replicationFactor?: number;
   nextNodeId?: number;
   layoutEpoch?: number;
+  /** From format 3 on. */
+  featureLevel?: FeatureLevel;
 }
 
 export type MetaRow =
@@ -56,7 +59,7 @@ export function decodeMetaRow(key: Uint8Array, value: Uint8Array): MetaRow {
   switch (key[0]) {
     case HEAD_KEY[0]: {
       const head = row as HeadRow;
-      if (head.format > 2) break;
+      if (head.format > 3) break;
       return { table: 'head', row: head };
     }
     case QUEUE_TABLE:

@@ -1,3 +1,5 @@
+import type { LevelRange } from './feature-levels.ts';
+
 /** What a node says of itself when it registers, each time it starts. */
 export interface NodeRegistration {
   /** Made once by its data directory: identifies the node until it has an id. */
@@ -12,6 +14,11 @@ export interface NodeRegistration {
   version: string;
   /** Where MQTT clients reach it, for MQTT 5's Server Reference; empty when it has no listener or nobody said. */
   mqttAddress: string;
+  /**
+   * Under which feature levels it can take part. Said and not kept: a replica of a build from before there were levels
+   * would keep something else. Undefined when such a build says it.
+   */
+  levels?: LevelRange | undefined;
 }
 
 export type NodeRole = 'gateway' | 'store' | 'coordinator';

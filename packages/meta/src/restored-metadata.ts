@@ -34,7 +34,7 @@ export function restoredMetadata(
   }
   put(HEAD_KEY, {
     ...head,
-    format: 2,
+    format: head.format === 1 ? 2 : head.format,
     epoch,
     layoutEpoch: epoch,
     clusterId: cluster.clusterId,

@@ -2,6 +2,7 @@ import { assert } from '@sluice/common/assert';
 import { MatchCache } from '@sluice/mqtt/topic/match-cache';
 import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import { type AccessChange, type AccessRow, AccessTable } from './access/access-table.ts';
+import { type FeatureLevel, FIRST_LEVEL, type LevelRange } from './feature-levels.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
@@ -26,6 +27,8 @@ export class Topology {
   partitionCount = 0;
   replicationFactor = 1;
   config: QueueSubsystemConfig = DEFAULT_QUEUE_SUBSYSTEM_CONFIG;
+  /** Whoever writes a form that came with a later level asks this first (`feature-levels`). */
+  featureLevel: FeatureLevel = FIRST_LEVEL;
   /** Users, rules and bans. */
   readonly access = new AccessTable();
   readonly #nodes = new Map<number, NodeInfo>();
@@ -36,6 +39,7 @@ export class Topology {
   #alive: ReadonlySet<number> = new Set();
   /** Copies that do not count yet, or no more, as the coordinator last said. */
   troubles: readonly ReplicaTroubleInfo[] = [];
+  #levels: ReadonlyMap<number, LevelRange> = new Map();
   readonly #assignments = new Map<number, QueueAssignmentInfo>();
 
   readonly #byId = new Map<number, QueueDefinition>();
@@ -62,6 +66,7 @@ export class Topology {
     this.partitionCount = image.partitionCount;
     this.replicationFactor = image.replicationFactor;
     this.config = image.config;
+    this.featureLevel = image.featureLevel ?? FIRST_LEVEL;
     this.#nodes.clear();
     for (const node of image.nodes) this.#nodes.set(node.nodeId, node);
     this.#nodeList = undefined;
@@ -90,6 +95,7 @@ export class Topology {
     for (const partition of delta.partitions) this.#partitions[partition.partition - 1] = partition;
     if (delta.config !== undefined) this.config = delta.config;
     if (delta.access !== undefined) this.access.apply(delta.access);
+    if (delta.featureLevel !== undefined) this.featureLevel = delta.featureLevel;
     this.#remember(delta.epoch, touched);
     this.epoch = delta.epoch;
   }
@@ -102,8 +108,10 @@ export class Topology {
     leaders: readonly PartitionLeader[];
     alive: readonly number[];
     troubles?: readonly ReplicaTroubleInfo[];
+    levels?: readonly NodeLevelsInfo[] | undefined;
   }): boolean {
     this.troubles = liveness.troubles ?? [];
+    this.#levels = new Map((liveness.levels ?? []).map(({ nodeId, min, max }) => [nodeId, { min, max }]));
     const { alive } = liveness;
     let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
     if (moved) this.#alive = new Set(alive);
@@ -176,6 +184,11 @@ export class Topology {
   /** As the coordinator last said. Soft: a node that it takes for dead may answer all the same. */
   isAlive(nodeId: number): boolean {
     return this.#alive.has(nodeId);
+  }
+
+  /** What a node supports, as the coordinator last said; undefined while that does not hear from it. */
+  levelsOf(nodeId: number): LevelRange | undefined {
+    return this.#levels.get(nodeId);
   }
 
   /** Undefined: every consumer draws from every partition of the queue. */
@@ -333,6 +346,10 @@ export interface ReplicaTroubleInfo {
   kind: 'catching-up' | 'impaired';
 }
 
+export interface NodeLevelsInfo extends LevelRange {
+  nodeId: number;
+}
+
 export interface PartitionLeader {
   partition: number;
   nodeId: number;
@@ -357,6 +374,8 @@ export interface TopologyImageInfo {
   queues: Iterable<QueueDefinition>;
   /** Undefined: none. */
   access?: readonly AccessRow[] | undefined;
+  /** Undefined: the first. */
+  featureLevel?: FeatureLevel | undefined;
 }
 
 export interface TopologyDeltaInfo {
@@ -368,6 +387,7 @@ export interface TopologyDeltaInfo {
   partitions: readonly PartitionInfo[];
   config: QueueSubsystemConfig | undefined;
   access?: AccessChange | undefined;
+  featureLevel?: FeatureLevel | undefined;
 }
 
 const NO_NODES: readonly number[] = [];

@@ -119,6 +119,13 @@ const OBJECTIVE_COMMANDS: readonly MetaCommand[] = [30_000, null].map((lagObject
   },
 }));
 
+/** Came with feature levels. */
+const LEVEL_COMMANDS: readonly MetaCommand[] = [
+  { kind: 'raise-feature-level', level: 2, expectedEpoch: 9 },
+  { kind: 'hold-feature-level', isHeld: true },
+  { kind: 'register-node', node: { ...NODE, levels: { min: 1, max: 2 } }, nodeId: 0 },
+];
+
 const linesOf = (file: string): string[] =>
   readFileSync(join(import.meta.dirname, 'testdata', file), 'utf8')
     .trimEnd()
@@ -127,6 +134,7 @@ const golden = linesOf('commands-v1.txt');
 const clusterGolden = linesOf('commands-cluster.txt');
 const accessGolden = linesOf('commands-access.txt');
 const objectiveGolden = linesOf('commands-objective.txt');
+const levelGolden = linesOf('commands-level.txt');
 
 const STAMP_MS = 1_700_000_000_123;
 
@@ -148,6 +156,14 @@ describe('the format of metadata entries', () => {
 
   test.each(OBJECTIVE_COMMANDS.map((command, i) => [command.kind, command, objectiveGolden[i]] as const))(
     '%s, with an objective',
+    (_, command, line) => {
+      expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
+      expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
+    },
+  );
+
+  test.each(LEVEL_COMMANDS.map((command, i) => [command.kind, command, levelGolden[i]] as const))(
+    '%s, with feature levels',
     (_, command, line) => {
       expect(Buffer.from(encodeMetaCommand(command, STAMP_MS)).toString('hex')).toBe(line);
       expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });

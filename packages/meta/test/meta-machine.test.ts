@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { encodeMetaCommand, type MetaCommand, type QueueDraft } from '../src/meta-commands.ts';
-import { MetaMachine, type MetaReply } from '../src/meta-machine.ts';
+import { MetaMachine } from '../src/meta-machine.ts';
+import type { MetaReply } from '../src/meta-reply.ts';
 import type { NodeInfo, NodeRegistration } from '../src/node-info.ts';
 import { NodeTable, successorOf } from '../src/node-table.ts';
 import type { PartitionInfo } from '../src/partition-info.ts';
@@ -28,8 +29,10 @@ class Rows {
   }
 }
 
+const LEVELS = { min: 1, max: 9 };
+
 class Fixture {
-  machine = new MetaMachine();
+  machine = new MetaMachine(LEVELS);
   readonly rows = new Rows();
   #index = 0;
   apply(command: MetaCommand, stampMs = 1000): MetaReply {
@@ -38,7 +41,7 @@ class Fixture {
     return reply;
   }
   restart(): void {
-    this.machine = MetaMachine.restore(this.rows.map.values());
+    this.machine = MetaMachine.restore(this.rows.map.values(), LEVELS);
   }
 }
 
@@ -395,8 +398,94 @@ describe('a cluster that was formed when clusters were one node', () => {
   });
 
   test('rows of a newer version stop it', () => {
-    const rows = [{ key: Uint8Array.of(0x4d), value: Buffer.from(JSON.stringify({ ...HEAD_V1, format: 3 })) }];
+    const rows = [{ key: Uint8Array.of(0x4d), value: Buffer.from(JSON.stringify({ ...HEAD_V1, format: 4 })) }];
     expect(() => MetaMachine.restore(rows)).toThrow(/not known/);
     expect(() => MetaMachine.restore([{ key: Uint8Array.of(1), value: Buffer.from('{}') }])).toThrow(/not known/);
   });
+});
+
+describe('the feature level', () => {
+  const raise = (level: number, expectedEpoch: number): MetaCommand => ({
+    kind: 'raise-feature-level',
+    level,
+    expectedEpoch,
+  });
+  const register = (name: string, levels?: { min: number; max: number }): MetaCommand => ({
+    kind: 'register-node',
+    node: { ...registration(name), levels },
+    nodeId: 0,
+  });
+
+  test('rises and never falls; the rise says so to every node', () => {
+    const fixture = formed();
+    const { machine } = fixture;
+    expect(machine.featureLevel).toEqual({ level: 1, isHeld: false });
+    const { layoutEpoch } = machine;
+    expect(fixture.apply(raise(3, machine.epoch))).toMatchObject({
+      result: 'done',
+      epoch: 2,
+      featureLevel: { level: 3, isHeld: false },
+    });
+    expect(machine.layoutEpoch).toBe(layoutEpoch);
+    for (const level of [3, 2]) expect(fixture.apply(raise(level, machine.epoch)).result).toBe('unchanged');
+    expect(machine.featureLevel.level).toBe(3);
+    expect(new Fixture().apply(raise(2, 0)).result).toBe('not-formed');
+  });
+
+  test('does not rise past a node that came after they were counted, nor while it is held', () => {
+    const fixture = formed();
+    const { machine } = fixture;
+    const counted = machine.epoch;
+    expect(fixture.apply(register('n9')).result).toBe('done');
+    expect(fixture.apply(raise(2, counted)).result).toBe('changed-meanwhile');
+    expect(fixture.apply({ kind: 'hold-feature-level', isHeld: true }).featureLevel?.isHeld).toBe(true);
+    expect(fixture.apply({ kind: 'hold-feature-level', isHeld: true }).result).toBe('unchanged');
+    expect(fixture.apply(raise(2, machine.epoch)).result).toBe('level-held');
+    fixture.apply({ kind: 'hold-feature-level', isHeld: false });
+    expect(fixture.apply(raise(2, machine.epoch)).result).toBe('done');
+  });
+
+  test('lets nobody in who cannot take part; what they support is said and not kept', () => {
+    const fixture = formed();
+    const { machine } = fixture;
+    // A replica of a build from before there were levels keeps the node as it knows nodes.
+    expect(fixture.apply(register('early', { min: 1, max: 9 })).result).toBe('done');
+    expect(machine.nodes().some((node) => 'levels' in node)).toBe(false);
+    fixture.apply(raise(3, machine.epoch));
+    const nodes = machine.nodes().length;
+    expect(fixture.apply(register('untold')).result).toBe('level-unsupported');
+    expect(fixture.apply(register('old', { min: 1, max: 2 })).result).toBe('level-unsupported');
+    expect(fixture.apply(register('new', { min: 4, max: 5 })).result).toBe('level-unsupported');
+    expect(machine.nodes()).toHaveLength(nodes);
+    expect(fixture.apply(register('fit', { min: 2, max: 5 })).result).toBe('done');
+  });
+
+  test('is in the rows, which are of the former format until there is one', () => {
+    const fixture = formed();
+    const head = (): { format: number } => {
+      const row = fixture.rows.map.get(Buffer.from('M').toString('hex'))?.value as Uint8Array;
+      return JSON.parse(Buffer.from(row).toString());
+    };
+    expect(head().format).toBe(2);
+    expect(head()).not.toHaveProperty('featureLevel');
+    fixture.apply(raise(2, fixture.machine.epoch));
+    fixture.apply({ kind: 'hold-feature-level', isHeld: true });
+    expect(head().format).toBe(3);
+    fixture.restart();
+    expect(fixture.machine.featureLevel).toEqual({ level: 2, isHeld: true });
+    expect(fixture.apply(raise(3, fixture.machine.epoch)).result).toBe('level-held');
+  });
+
+  test('stops a replica of a build that does not support it, whether it comes as an entry or as rows', () => {
+    const fixture = formed();
+    expect(() => fixture.apply(raise(10, fixture.machine.epoch))).toThrow('this build supports levels 1 to 9');
+    fixture.apply(raise(9, fixture.machine.epoch));
+    const rows = [...fixture.rows.map.values()];
+    expect(() => MetaMachine.restore(rows, { min: 1, max: 8 })).toThrow('the cluster is at feature level 9');
+  });
+});
+
+test('a command of a newer build is refused before it is written down, where it would stop every replica', () => {
+  const command = { kind: 'of-tomorrow' } as unknown as MetaCommand;
+  expect(() => encodeMetaCommand(command, 1)).toThrow('the metadata has no command of-tomorrow');
 });

@@ -1,7 +1,9 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import type { Coordinator } from '@sluice/coordinator/coordinator';
+import { SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import type { ExportService } from '@sluice/multiraft/export-service';
@@ -57,6 +59,7 @@ export async function composeNode(around: Around): Promise<NodeParts> {
   introduce(link, member);
 
   const topology = new Topology();
+  describeLevels(metrics, topology);
   const routes = new RouteTable(topology);
   const coordinators = member.coordinators.map((other) => other.nodeId);
   const watcher = new TopologyWatcher({
@@ -83,12 +86,25 @@ export async function composeNode(around: Around): Promise<NodeParts> {
       routes: gateway === undefined ? undefined : routes,
     }),
     place: new OwnPlace({
+      supported: SUPPORTED_LEVELS,
       ...{ topology, nodeId, leavesOnStop: config.node.leavesOnStop, keepsData: ground.storage !== undefined },
       forget: () => ground.forget(),
     }),
     processMetrics: new ProcessMetrics(metrics, BUILD),
     queueMetrics: store === undefined ? undefined : new QueueMetrics(store.figures, metrics),
   };
+}
+
+function describeLevels(metrics: Metrics, topology: Topology): void {
+  metrics.collect(
+    'sluice_cluster_feature_level',
+    'Feature level of the cluster as this node knows it: what all nodes can read may be written.',
+    'gauge',
+    () => [[{}, topology.featureLevel.level]],
+  );
+  metrics
+    .gauge('sluice_node_feature_level_max', 'The highest feature level that the build of this node supports.')
+    .set(SUPPORTED_LEVELS.max);
 }
 
 /** What other nodes ask of the cluster: from the first moment, for a node that waits for its place is asked, too. */
@@ -145,6 +161,7 @@ function reportOf({ host, store, gateway }: Roles): NodeReport {
     impaired: host?.impaired() ?? [],
     consumers: gateway?.report() ?? [],
     connections: gateway?.connections ?? 0,
+    levels: SUPPORTED_LEVELS,
   };
 }
 
@@ -156,6 +173,7 @@ function registrationOf(config: ServerConfig, ground: Ground, link: NodeLink): N
     roles: [...config.node.roles],
     rack: config.node.rack,
     version: BUILD.version,
+    levels: SUPPORTED_LEVELS,
     mqttAddress: config.node.advertiseMqtt === null ? '' : formatAddress(config.node.advertiseMqtt),
   };
 }

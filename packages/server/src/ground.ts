@@ -1,6 +1,7 @@
 import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
+import { FIRST_LEVEL, includes, levelUnsupported, SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import { makeDirectory, type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
 import { lockDirectory, pidOfDeadOwner } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
@@ -61,6 +62,7 @@ export async function openGround(config: ServerConfig, logger: Logger, metrics: 
   // Before anything here is believed: half set aside, it would be an identity without its log.
   await finishSetAside(directory);
   let identity = await readIdentity(directory);
+  mustSupportLevel(identity);
   const hasOtherCopies = (identity?.member?.copies ?? 1) > 1;
   let storage: NodeStorage;
   try {
@@ -82,6 +84,12 @@ export async function openGround(config: ServerConfig, logger: Logger, metrics: 
     );
   }
   return ground(directory, identity ?? (await makeIdentity(directory)), storage, () => storage.close());
+}
+
+/** Before anything is read that may be of a form this build does not know. */
+function mustSupportLevel(identity: NodeIdentity | undefined): void {
+  const level = identity?.member?.featureLevel ?? FIRST_LEVEL.level;
+  if (!includes(SUPPORTED_LEVELS, level)) throw levelUnsupported(level, SUPPORTED_LEVELS);
 }
 
 /** What says that the log as a whole cannot be believed, rather than one replica in it. */

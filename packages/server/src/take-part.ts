@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@sluice/common/logger';
+import { levelUnsupported, SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { NodeParts } from './compose-node.ts';
 import { formatAddress } from './config/address.ts';
@@ -21,6 +22,7 @@ export async function takePart(parts: NodeParts, config: ServerConfig, logger: L
   host?.start();
   coordinator?.start();
   let nodes: readonly NodeInfo[] = [];
+  let level = 0;
   watcher.onChange((_topology, what) => {
     // The same list while no node changed: most news are of queues, and cost nothing here.
     const isOfNodes = topology.nodes() !== nodes;
@@ -35,7 +37,9 @@ export async function takePart(parts: NodeParts, config: ServerConfig, logger: L
     }
     store?.topologyChanged();
     gateway?.topologyChanged();
-    if (isOfNodes || what !== 'delta') void rememberCluster(parts, logger);
+    const isOfLevel = topology.featureLevel.level !== level;
+    level = topology.featureLevel.level;
+    if (isOfNodes || isOfLevel || what !== 'delta') void rememberCluster(parts, logger);
   });
   watcher.start();
   // A node that fails now would never serve, and the wait would have no end.
@@ -63,11 +67,12 @@ function followClusterId({ ground, topology, link, nodeId }: NodeParts): void {
 }
 
 /** The metadata knows where this node is now, and that it is back. Asked until somebody who leads has said so. */
-async function register({ metadata, registration, nodeId, place }: NodeParts): Promise<void> {
+async function register({ metadata, registration, nodeId, place, topology }: NodeParts): Promise<void> {
   for (;;) {
     const outcome = await metadata.execute({ kind: 'register-node', node: registration, nodeId });
     const result = outcome?.reply.result;
     if (result === 'done' || result === 'unchanged') return;
+    if (result === 'level-unsupported') throw levelUnsupported(topology.featureLevel.level, SUPPORTED_LEVELS);
     if (result !== undefined && result !== 'not-formed') {
       throw await place.refused(`the cluster refused this node, ${GIVEN_UP}: ${result}`);
     }

@@ -1,5 +1,5 @@
 import { simulateCluster } from './cluster/cluster-history.ts';
-import { withJobs } from './cluster/cluster-knobs.ts';
+import { withJobs, withUpgrade } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
@@ -26,6 +26,11 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
     'jobs',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
       simulateCluster(seed, { safetyMs, onLine, scenario: 'jobs', adjust: withJobs }),
+  ],
+  [
+    'upgrade',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'upgrade', adjust: withUpgrade }),
   ],
   [
     'sessions',

@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { Topology } from '@sluice/meta/topology';
 import type { MetadataRequest, MetadataResponse } from '@sluice/rpc/contract/metadata';
 import type { Transport } from '@sluice/rpc/transport';

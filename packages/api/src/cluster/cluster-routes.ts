@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { granted } from '../access/access-answers.ts';
 import { badFields, badRequest } from '../api-error.ts';
 import { objectSchema, readFields } from '../field/field.ts';
-import { integerField } from '../field/scalar-fields.ts';
+import { booleanField, integerField } from '../field/scalar-fields.ts';
 import { addRoute, answers } from '../route.ts';
 
 const FIELDS = {
@@ -13,6 +13,10 @@ const FIELDS = {
     default: 3,
     min: 1,
     max: 7,
+  }),
+  feature_level_held: booleanField({
+    description: 'Whether the feature level stays where it is, so that nodes of a former build may come back.',
+    default: false,
   }),
 };
 
@@ -23,6 +27,13 @@ const NODE_PROPERTIES = {
   roles: { type: 'array', items: { type: 'string', enum: ['gateway', 'store', 'coordinator'] } },
   rack: { type: 'string', description: 'Failure domain; empty when none was given.' },
   version: { type: 'string' },
+  feature_levels: {
+    type: ['object', 'null'],
+    description: 'Which feature levels its build supports; null while the leading coordinator does not hear from it.',
+    required: ['min', 'max'],
+    additionalProperties: false,
+    properties: { min: { type: 'integer' }, max: { type: 'integer' } },
+  },
   state: {
     type: 'string',
     enum: ['active', 'draining', 'leaving'],
@@ -46,13 +57,29 @@ export const CLUSTER_SCHEMA = {
   $id: 'Cluster',
   title: 'The cluster as this node knows it',
   type: 'object',
-  required: ['name', 'epoch', 'replication_factor', 'coordinator', 'nodes', 'partitions', 'problems'],
+  required: [
+    'name',
+    'epoch',
+    'replication_factor',
+    'feature_level',
+    'feature_level_held',
+    'coordinator',
+    'nodes',
+    'partitions',
+    'problems',
+  ],
   additionalProperties: false,
   properties: {
     name: { type: 'string', description: 'The identity of the cluster.' },
     self: { type: 'string', description: 'The node that answers.' },
     epoch: { type: 'integer', description: 'Grows with every change of the metadata.' },
     replication_factor: { type: 'integer' },
+    feature_level: {
+      type: 'integer',
+      description:
+        'What every node can read may be written. Rises by itself when all nodes are upgraded, and never falls.',
+    },
+    feature_level_held: { type: 'boolean', description: 'It does not rise while that is so.' },
     coordinator: {
       type: ['string', 'null'],
       description:
@@ -140,17 +167,29 @@ export function addClusterRoutes(
     schema: {
       operationId: 'updateCluster',
       tags: ['Operations'],
-      summary: 'Change how many copies are kept',
-      body: objectSchema(FIELDS, ['replication_factor'], { example: { replication_factor: 3 } }),
+      summary: 'Change how many copies are kept, or hold the feature level',
+      body: objectSchema(FIELDS, [], { example: { replication_factor: 3 } }),
       response: answers({ 200: { description: 'The cluster', $ref: 'Cluster#' } }, 400, 401, 403, 503),
     },
     handle: async ({ body, identity }) => {
       const { values, problems } = readFields(FIELDS, body, () => undefined);
       if (problems.length > 0) throw badFields(problems);
-      if (values.replication_factor === undefined) throw badRequest('replication_factor is missing');
-      const copies = granted(await cluster.setReplicationFactor(values.replication_factor));
-      logger.info({ key: identity?.key, copies }, 'number of copies changed');
-      return clusterView({ ...granted(cluster.status()), replicationFactor: copies }, nodeName);
+      const { replication_factor, feature_level_held } = values;
+      if (replication_factor === undefined && feature_level_held === undefined) {
+        throw badRequest('replication_factor is missing');
+      }
+      let changed: Partial<ClusterStatus> = {};
+      if (replication_factor !== undefined) {
+        const replicationFactor = granted(await cluster.setReplicationFactor(replication_factor));
+        logger.info({ key: identity?.key, copies: replicationFactor }, 'number of copies changed');
+        changed = { replicationFactor };
+      }
+      if (feature_level_held !== undefined) {
+        const featureLevel = granted(await cluster.holdFeatureLevel(feature_level_held));
+        logger.info({ key: identity?.key, ...featureLevel }, 'whether the feature level is held changed');
+        changed = { ...changed, featureLevel };
+      }
+      return clusterView({ ...granted(cluster.status()), ...changed }, nodeName);
     },
   });
 
@@ -182,6 +221,8 @@ function clusterView(status: ClusterStatus, nodeName: string): Record<string, un
     self: nodeName,
     epoch: status.epoch,
     replication_factor: status.replicationFactor,
+    feature_level: status.featureLevel.level,
+    feature_level_held: status.featureLevel.isHeld,
     coordinator: status.coordinator,
     nodes: status.nodes.map(nodeView),
     partitions: status.partitions,
@@ -189,6 +230,6 @@ function clusterView(status: ClusterStatus, nodeName: string): Record<string, un
   };
 }
 
-function nodeView({ nodeId, name, ...rest }: ClusterNode): Record<string, unknown> {
-  return { node: name, node_id: nodeId, ...rest };
+function nodeView({ nodeId, name, featureLevels, ...rest }: ClusterNode): Record<string, unknown> {
+  return { node: name, node_id: nodeId, feature_levels: featureLevels, ...rest };
 }

@@ -15,11 +15,13 @@ describe('the cluster over REST', () => {
       roles: ['gateway', 'store', 'coordinator'],
       rack: '',
       version: '1.2.3',
+      feature_levels: { min: 1, max: 2 },
       state: 'active',
       alive: true,
       leads: 1,
       replicas: 1,
     });
+    expect(body).toMatchObject({ feature_level: 2, feature_level_held: false });
     expect(body.partitions).toEqual([{ partition: 1, leader: 'n1', replicas: ['n1', 'n2', 'n3'] }]);
   });
 
@@ -45,6 +47,16 @@ describe('the cluster over REST', () => {
     expect((await call('PUT', '/api/v5/cluster', { replication_factor: '3' })).status).toBe(400);
     expect((await call('PUT', '/api/v5/cluster', {})).status).toBe(400);
     expect((await call('PUT', '/api/v5/cluster', { replication_factor: 1 })).body.replication_factor).toBe(1);
+  });
+
+  it('holds the feature level, and lets it rise again', async () => {
+    const cluster = new MemoryClusterManagement();
+    const { call } = createFixture({ cluster });
+    const held = await call('PUT', '/api/v5/cluster', { feature_level_held: true });
+    expect(held).toMatchObject({ status: 200, body: { feature_level: 2, feature_level_held: true } });
+    expect((await call('PUT', '/api/v5/cluster', { feature_level_held: 'yes' })).status).toBe(400);
+    await call('PUT', '/api/v5/cluster', { feature_level_held: false, replication_factor: 1 });
+    expect([cluster.featureLevel.isHeld, cluster.replicationFactor]).toEqual([false, 1]);
   });
 
   it('answers 503 while the node knows no cluster', async () => {

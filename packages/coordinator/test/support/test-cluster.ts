@@ -5,6 +5,7 @@ import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
+import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
@@ -47,8 +48,9 @@ export class TestCluster {
     for (const { nodeId } of this.founders) await this.boot(nodeId);
   }
 
-  async boot(nodeId: number): Promise<TestNode> {
-    const node = new TestNode(this, nodeId, join(this.#root, String(nodeId)));
+  /** `levels`: what its build supports; undefined, as that of a build from before there were any. */
+  async boot(nodeId: number, levels?: LevelRange): Promise<TestNode> {
+    const node = new TestNode(this, nodeId, join(this.#root, String(nodeId)), levels);
     this.nodes.set(nodeId, node);
     await node.start();
     return node;
@@ -99,6 +101,7 @@ export class TestNode {
   /** Replicas that this node has; follows the places it is given unless `held`. */
   replicas = new Set<number>();
   held = false;
+  readonly levels: LevelRange | undefined;
   consumers: NodeReport['consumers'] = [];
   store: (request: StoreAdminRequest) => StoreAdminResponse = () => ({
     type: 'statistics',
@@ -108,7 +111,8 @@ export class TestNode {
   readonly #cluster: TestCluster;
   readonly #directory: string;
 
-  constructor(cluster: TestCluster, nodeId: number, directory: string) {
+  constructor(cluster: TestCluster, nodeId: number, directory: string, levels: LevelRange | undefined) {
+    this.levels = levels;
     this.#cluster = cluster;
     this.nodeId = nodeId;
     this.#directory = directory;
@@ -206,6 +210,7 @@ export class TestNode {
       logger: silentLogger,
       reachedTimeoutMs: 2_000,
       silenceMs: 1_500,
+      levels: this.levels ?? UNTOLD_LEVELS,
       askMembers: () => this.metadata.members(),
       placement: { firstPatienceMs: 500, pairPatienceMs: 0, steadyMs: 0, replaceAfterMs: 60_000 },
     });
@@ -244,6 +249,7 @@ export class TestNode {
       impaired: [...this.impaired, ...(this.host?.impaired() ?? [])],
       replicas: [...this.replicas],
       consumers: this.consumers,
+      levels: this.levels,
     };
   }
 }

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { AccessRow } from '../../src/access/access-table.ts';
 import { encodeMetaCommand, type MetaCommand } from '../../src/meta-commands.ts';
-import { MetaMachine, type MetaReply } from '../../src/meta-machine.ts';
+import { MetaMachine } from '../../src/meta-machine.ts';
+import type { MetaReply } from '../../src/meta-reply.ts';
 import { LONE_FOUNDER } from '../../src/node-info.ts';
 import { Topology, type TopologyImageInfo } from '../../src/topology.ts';
 

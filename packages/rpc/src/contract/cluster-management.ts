@@ -1,3 +1,4 @@
+import type { FeatureLevel, LevelRange } from '@sluice/meta/feature-levels';
 import type { Outcome } from './queue-management.ts';
 
 /**
@@ -13,6 +14,8 @@ export interface ClusterManagement {
   setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>>;
   /** Copies of every message; the partitions follow while traffic goes on. BAD_REQUEST when there are fewer stores. */
   setReplicationFactor(copies: number): Promise<Outcome<number>>;
+  /** While the feature level is held it does not rise. BAD_REQUEST before every node knows of levels. */
+  holdFeatureLevel(isHeld: boolean): Promise<Outcome<FeatureLevel>>;
 }
 
 export type NodeWish = 'active' | 'draining' | 'leaving';
@@ -22,6 +25,7 @@ export interface ClusterStatus {
   /** Grows with every change of the metadata. */
   epoch: number;
   replicationFactor: number;
+  featureLevel: FeatureLevel;
   /** Name of the coordinator that leads the metadata, as far as this node follows one; null while none answers it. */
   coordinator: string | null;
   nodes: readonly ClusterNode[];
@@ -49,6 +53,8 @@ export interface ClusterNode {
   roles: readonly string[];
   rack: string;
   version: string;
+  /** Which feature levels it supports; null while the leading coordinator does not hear from it. */
+  featureLevels: LevelRange | null;
   state: NodeWish;
   /** Whether the leading coordinator hears from it. */
   alive: boolean;

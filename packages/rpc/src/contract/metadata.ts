@@ -1,5 +1,5 @@
 import type { MetaCommand } from '@sluice/meta/meta-commands';
-import type { MetaReply } from '@sluice/meta/meta-machine';
+import type { MetaReply } from '@sluice/meta/meta-reply';
 
 /**
  * Any node to a coordinator: changes of the metadata. Whoever does not lead says who does; `executed` comes when the

@@ -1,4 +1,5 @@
 import type { AccessChange, AccessRow } from '@sluice/meta/access/access-table';
+import type { FeatureLevel, LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
@@ -29,7 +30,13 @@ export type TopologyUpdate =
   | { type: 'access-part'; epoch: number; rows: readonly AccessRow[] }
   | ({ type: 'delta' } & TopologyDelta)
   /** Soft: newest knowledge as a whole, sent when it changed. */
-  | { type: 'liveness'; leaders: readonly LeaderInfo[]; alive: readonly number[]; troubles?: readonly ReplicaTrouble[] }
+  | {
+      type: 'liveness';
+      leaders: readonly LeaderInfo[];
+      alive: readonly number[];
+      troubles?: readonly ReplicaTrouble[];
+      levels?: readonly NodeLevels[] | undefined;
+    }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
   /**
    * This coordinator does not lead: watch that one; when it does not know who does, another one it knows of, each time the
@@ -50,6 +57,8 @@ export interface TopologyImage {
   queues: readonly QueueDefinition[];
   /** Of an image on its way: those that did not come before it, which are none. */
   access?: readonly AccessRow[] | undefined;
+  /** Undefined: the first, or an older coordinator says it. */
+  featureLevel?: FeatureLevel | undefined;
 }
 
 export interface TopologyDelta {
@@ -62,6 +71,8 @@ export interface TopologyDelta {
   /** Undefined: as before. */
   config: QueueSubsystemConfig | undefined;
   access?: AccessChange | undefined;
+  /** Undefined: as before. */
+  featureLevel?: FeatureLevel | undefined;
 }
 
 export interface LeaderInfo {
@@ -78,6 +89,11 @@ export interface ReplicaTrouble {
   kind: 'catching-up' | 'impaired';
 }
 
+/** Which feature levels a node supports, as it says itself. */
+export interface NodeLevels extends LevelRange {
+  nodeId: number;
+}
+
 export interface NodeReport {
   leads: readonly PartitionReport[];
   /** Groups whose replica here cannot be trusted or read any more and must be made anew from its peers. */
@@ -88,6 +104,8 @@ export interface NodeReport {
   consumers: readonly { queueId: number; consumers: number; windowTotal: number }[];
   /** Gateways: how many clients are connected; a node that leaves has left when the last of them went elsewhere. */
   connections?: number | undefined;
+  /** Under which feature levels it can take part; undefined when a build says it that knows of none. */
+  levels?: LevelRange | undefined;
 }
 
 export interface PartitionReport {

@@ -1,4 +1,7 @@
-import { anyFlag, anyInteger, anyText, listOf, objectOf, oneOf } from './shape.ts';
+import { anyFlag, anyInteger, anyText, listOf, maybe, objectOf, oneOf } from './shape.ts';
+
+export const levelRangeShape = objectOf({ min: anyInteger, max: anyInteger });
+export const featureLevelShape = objectOf({ level: anyInteger, isHeld: anyFlag });
 
 const registration = {
   incarnation: anyText,
@@ -8,6 +11,7 @@ const registration = {
   rack: anyText,
   version: anyText,
   mqttAddress: anyText,
+  levels: maybe(levelRangeShape),
 };
 
 export const nodeRegistrationShape = objectOf(registration);

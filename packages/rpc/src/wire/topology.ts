@@ -3,7 +3,7 @@ import type { TopologyDelta, TopologyFeedRequest, TopologyImage, TopologyUpdate 
 import { v1 } from '../gen/v1.ts';
 import { type Codec, readerOf, reading, type WireWriter, wireInvalid } from './codec.ts';
 import { jsonBytes, parseJson } from './json.ts';
-import { nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
+import { featureLevelShape, levelRangeShape, nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
 import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definitions.ts';
 import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
 
@@ -27,6 +27,7 @@ const requestShape = typed<TopologyFeedRequest>({
       replicas: listOf(anyInteger),
       consumers: listOf(objectOf({ queueId: anyInteger, consumers: anyInteger, windowTotal: anyInteger })),
       connections: maybe(anyInteger),
+      levels: maybe(levelRangeShape),
     }),
   },
 });
@@ -46,6 +47,7 @@ const updateShape = typed<WithoutQueues>({
     ahead: maybe(anyInteger),
     accessAhead: maybe(anyInteger),
     access: maybe(listOf(accessRowShape)),
+    featureLevel: maybe(featureLevelShape),
   },
   'image-part': { epoch: anyInteger },
   'access-part': { epoch: anyInteger, rows: listOf(accessRowShape) },
@@ -59,11 +61,13 @@ const updateShape = typed<WithoutQueues>({
     access: maybe(
       objectOf({ put: listOf(accessRowShape), removed: listOf(objectOf({ table: accessTable, key: anyText })) }),
     ),
+    featureLevel: maybe(featureLevelShape),
   },
   liveness: {
     leaders: listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, term: anyInteger })),
     alive: listOf(anyInteger),
     troubles: maybe(listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, kind: anyText }))),
+    levels: maybe(listOf(objectOf({ nodeId: anyInteger, min: anyInteger, max: anyInteger }))),
   },
   assignments: {
     assignments: listOf(

@@ -25,6 +25,8 @@ export interface Member {
   copies: number;
   /** As last known: where to ask first after a start. */
   coordinators: readonly { nodeId: number; address: string }[];
+  /** Feature level of the cluster, as last known; undefined: the first. A build that does not support it does not start. */
+  featureLevel?: number;
   /** All other nodes, as last known: peers are reached while no coordinator says where they are. */
   nodes?: readonly { nodeId: number; address: string; name?: string }[];
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '@sluice/common/errors';
+import { includes, type LevelRange, levelUnsupported } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { Topology } from '@sluice/meta/topology';
 
@@ -33,7 +34,12 @@ export class OwnPlace {
 
   /** After each change of the image. */
   look(): void {
-    const { topology, nodeId, keepsData } = this.#options;
+    const { topology, nodeId, keepsData, supported } = this.#options;
+    const { level } = topology.featureLevel;
+    if (topology.epoch > 0 && !includes(supported, level)) {
+      this.#lose(levelUnsupported(level, supported));
+      return;
+    }
     const former = this.#state;
     // Of those that are gone the metadata forgets the oldest.
     this.#state = topology.node(nodeId)?.state ?? (former === undefined ? undefined : 'gone');
@@ -64,6 +70,7 @@ export class OwnPlace {
 export interface OwnPlaceOptions {
   topology: Topology;
   nodeId: number;
+  supported: LevelRange;
   /** Whether messages or definitions are here, and a promise about them goes with the id. */
   keepsData: boolean;
   leavesOnStop: boolean;

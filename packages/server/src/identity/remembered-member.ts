@@ -1,4 +1,5 @@
 import type { Logger } from '@sluice/common/logger';
+import { FIRST_LEVEL } from '@sluice/meta/feature-levels';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Membership } from '@sluice/raft/entry';
@@ -17,7 +18,9 @@ export function rememberedMember(member: Member, topology: Topology, copies: num
     .nodes()
     .filter(({ nodeId, address, state }) => state !== 'gone' && address !== '' && nodeId !== member.nodeId)
     .map(({ nodeId, address, name }) => ({ nodeId, address, name }));
-  const known = { ...member, coordinators, nodes, copies, clusterId: topology.clusterId };
+  const { level } = topology.featureLevel;
+  const featureLevel = level === FIRST_LEVEL.level ? {} : { featureLevel: level };
+  const known = { ...member, coordinators, nodes, copies, clusterId: topology.clusterId, ...featureLevel };
   return JSON.stringify(known) === JSON.stringify(member) ? undefined : known;
 }
 

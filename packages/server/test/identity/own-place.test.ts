@@ -17,7 +17,7 @@ beforeEach(() => {
 
 function placeOf(keepsData: boolean, leavesOnStop = false): OwnPlace {
   const forget = async () => void forgotten++;
-  return new OwnPlace({ topology, nodeId: NODE_ID, keepsData, leavesOnStop, forget });
+  return new OwnPlace({ topology, supported: { min: 1, max: 2 }, nodeId: NODE_ID, keepsData, leavesOnStop, forget });
 }
 
 function becomes(state: NodeInfo['state'] | undefined): void {
@@ -36,6 +36,23 @@ function becomes(state: NodeInfo['state'] | undefined): void {
 /** The words, or undefined while the place is there. */
 const lost = () => Promise.race([place.lost.then(({ message, hint }) => `${message}; ${hint}`), settled()]);
 const settled = () => new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
+
+it('a build that does not support the level of its cluster ends, and is told what to do', async () => {
+  place = placeOf(true);
+  becomes('active');
+  const level = (to: number): void => {
+    const delta = { changed: [], removed: [], nodes: [], removedNodes: [], partitions: [], config: undefined };
+    topology.applyDelta({ ...delta, epoch: topology.epoch + 1, featureLevel: { level: to, isHeld: false } });
+    place.look();
+  };
+  level(2);
+  expect(await lost()).toBeUndefined();
+  level(3);
+  expect(await lost()).toBe(
+    'the cluster is at feature level 3, and this build supports levels 1 to 2; start a build that supports it, on the same data: the level of a cluster never goes down',
+  );
+  expect(forgotten).toBe(0);
+});
 
 describe('the place of a node that keeps nothing', () => {
   it('is lost when the cluster gave it up, and the directory is nobody’s then', async () => {

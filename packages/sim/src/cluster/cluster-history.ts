@@ -20,6 +20,7 @@ import { QueueMoves } from './queue-moves.ts';
 import { Quiescence } from './quiescence.ts';
 import { SimWorker, type WorkerKnobs } from './sim-worker.ts';
 import { STORE_FAULTS, StoreMoves } from './store-moves.ts';
+import { Upgrade } from './upgrade.ts';
 
 export interface ClusterSimulationOptions extends SimulationOptions {
   safetyMs?: number;
@@ -119,6 +120,8 @@ export class ClusterHistory {
     this.#publishers.begin();
     this.#queueMoves.begin();
     this.#sessions?.begin(this.#lasting);
+    const upgrade = knobs.upgrade === undefined ? undefined : new Upgrade({ world, fleet, knobs: knobs.upgrade });
+    upgrade?.begin();
     await world.run(world.nowMs + knobs.safetyMs);
     this.#queueMoves.end();
     nemesis.end();
@@ -126,7 +129,9 @@ export class ClusterHistory {
       gateway.life.resume();
       gateway.start();
     }
+    await upgrade?.end();
     await this.#heals();
+    upgrade?.atTheEnd();
     return this.#summary(nemesis.counts);
   }
 

@@ -5,6 +5,7 @@ import type { SessionKnobs } from '../sessions/session-knobs.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
 import { STORE_FAULTS } from './store-moves.ts';
+import type { UpgradeKnobs } from './upgrade.ts';
 
 /** `gateway`: one is killed, stopped or cut off. `workers`: one leaves, one comes. */
 const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
@@ -59,6 +60,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   network: NetworkKnobs;
   segmentBytes: number;
   safetyMs: number;
+  /** Machines begin as nodes of a former build, and are upgraded one by one; undefined: all are of one that knows of no levels. */
+  upgrade?: UpgradeKnobs;
   /** Clients that speak MQTT; undefined: there are none. */
   sessions?: SessionKnobs;
 }
@@ -133,4 +136,14 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
 export function withJobs(knobs: ClusterKnobs): ClusterKnobs {
   const faults: ClusterKnobs['faults'] = ['kill', 'power', 'transfer', 'transfer', 'stop', 'drain'];
   return { ...knobs, stores: Math.max(3, knobs.stores), faults, thinkMsMax: 4_000, window: Math.max(3, knobs.window) };
+}
+
+/**
+ * Nodes of two builds in one cluster, and messages that flow. Nobody comes who was not there, and nobody goes: who is to
+ * be counted is known at any moment.
+ */
+export function withUpgrade(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const faults: ClusterKnobs['faults'] = ['kill', 'power', 'transfer', 'stop', 'drain', 'gateway'];
+  const [former, newer] = [draw.onceIn(2) ? undefined : { min: 1, max: 1 }, { min: 1, max: draw.oneOf([2, 3]) }];
+  return { ...knobs, faults, upgrade: { former, newer, everyMs: draw.oneOf([300, 1_000]) } };
 }

@@ -181,7 +181,8 @@ export class Fleet {
 
   #options(nodeId: number) {
     const { world, network, knobs } = this;
-    return { world, network, nodeId, diskKnobs: knobs.disk, segmentBytes: knobs.segmentBytes };
+    const { disk: diskKnobs, segmentBytes, upgrade } = knobs;
+    return { world, network, nodeId, diskKnobs, segmentBytes, levels: upgrade?.former };
   }
 
   #storeOptions(nodeId: number) {

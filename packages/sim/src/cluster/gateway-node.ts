@@ -2,6 +2,7 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
+import type { LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
@@ -32,6 +33,8 @@ export class GatewayNode extends SimMachine {
   queues: QueueAdministration | undefined;
   cluster: ClusterAdministration | undefined;
   mqtt: MqttGateway | undefined;
+  /** As a store's. */
+  levels: LevelRange | undefined;
 
   static readonly BUFFER_BYTES_MAX = 4 * 1024 * 1024;
   static readonly DEADLINE_MS = 15_000;
@@ -43,10 +46,11 @@ export class GatewayNode extends SimMachine {
     this.#coordinatorIds = options.coordinatorIds;
     this.#onUp = options.onUp;
     this.#watch = options.mqtt;
+    this.levels = options.levels;
   }
 
   protected async boot(life: Life): Promise<void> {
-    const { world, nodeId, clock } = this;
+    const { world, nodeId, clock, levels } = this;
     const metrics = new PlainMetrics();
     const logger = this.logger();
     const transport = this.network.join(nodeId, life);
@@ -64,7 +68,7 @@ export class GatewayNode extends SimMachine {
       logger,
       coordinators,
       acted: () => undefined,
-      report: () => ({ leads: [], impaired: [], replicas: [], consumers: attachments.consumersReport() }),
+      report: () => ({ leads: [], impaired: [], replicas: [], consumers: attachments.consumersReport(), levels }),
     });
     const leading = (): number => watcher.coordinator;
     const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
@@ -116,7 +120,7 @@ export class GatewayNode extends SimMachine {
       mqtt?.topologyChanged();
     });
     watcher.start();
-    await Promise.all([watcher.imaged(), register(metadata, this, this.registration)]);
+    await Promise.all([watcher.imaged(), register(metadata, this, { ...this.registration, levels })]);
     await mqtt?.listen();
     this.#onUp(this);
   }
@@ -135,6 +139,7 @@ export class GatewayNode extends SimMachine {
 
 export interface GatewayNodeOptions extends MachineOptions {
   registration: NodeRegistration;
+  levels: LevelRange | undefined;
   coordinatorIds: readonly number[];
   check: QueueCheck;
   onUp: (gateway: GatewayNode) => void;

@@ -2,6 +2,7 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import { Coordinator, type Formation } from '@sluice/coordinator/coordinator';
 import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
+import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import { hasRole, type NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
@@ -25,6 +26,8 @@ export class StoreNode extends SimMachine {
   topology: Topology | undefined;
   coordinator: Coordinator | undefined;
   store: Store | undefined;
+  /** What the build supports that it starts with next; undefined: one from before there were levels. */
+  levels: LevelRange | undefined;
   #watcher: TopologyWatcher | undefined;
 
   static readonly STOP_MS = 2_000;
@@ -35,6 +38,7 @@ export class StoreNode extends SimMachine {
     this.#founding = options.founding;
     this.#placement = options.placement;
     this.#coordinatorIds = options.coordinatorIds;
+    this.levels = options.levels;
   }
 
   get isCoordinator(): boolean {
@@ -42,7 +46,7 @@ export class StoreNode extends SimMachine {
   }
 
   protected async boot(life: Life): Promise<void> {
-    const { world, nodeId, clock } = this;
+    const { world, nodeId, clock, levels } = this;
     const metrics = new PlainMetrics();
     const logger = this.logger();
     const prng = new SeededPrng(world.prng.next());
@@ -78,6 +82,7 @@ export class StoreNode extends SimMachine {
         ...(store?.report() ?? { leads: [], replicas: [] }),
         impaired: host.impaired(),
         consumers: [],
+        levels,
       }),
     });
     const leading = (): number => watcher.coordinator;
@@ -91,6 +96,7 @@ export class StoreNode extends SimMachine {
         formation: this.#founding?.formation,
         askMembers: () => metadata.members(),
         placement: this.#placement,
+        levels: levels ?? UNTOLD_LEVELS,
         clock,
         logger,
       });
@@ -139,7 +145,7 @@ export class StoreNode extends SimMachine {
       opened.topologyChanged();
     });
     watcher.start();
-    await Promise.all([watcher.imaged(), register(metadata, this, this.registration)]);
+    await Promise.all([watcher.imaged(), register(metadata, this, { ...this.registration, levels })]);
   }
 
   /** SIGTERM: leaderships first, then what consumers settled, then the storage. Calls back when the process is gone. */
@@ -183,6 +189,7 @@ export interface Founding {
 }
 
 export interface StoreNodeOptions extends MachineOptions {
+  levels: LevelRange | undefined;
   registration: NodeRegistration;
   founding: Founding | undefined;
   coordinatorIds: readonly number[];
