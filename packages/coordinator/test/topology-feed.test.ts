@@ -232,13 +232,19 @@ describe('a node that watches', () => {
     await turn();
     a.updates = [];
     const leads = (term: number) => [{ partition: 1, term, membershipIndex: 1, voters: [2], learners: [], depth: 0 }];
-    a.report({ leads: leads(4) });
-    b.report({ leads: leads(5) });
+    a.report({ leads: leads(4), levels: { min: 1, max: 2 } });
+    b.report({ leads: leads(5), levels: { min: 1, max: 3 } });
     await turn();
     expect(a.of('liveness')).toEqual([
-      { type: 'liveness', leaders: [{ partition: 1, nodeId: 3, term: 5 }], alive: [2, 3], troubles: [] },
+      {
+        type: 'liveness',
+        leaders: [{ partition: 1, nodeId: 3, term: 5 }],
+        alive: [2, 3],
+        troubles: [],
+        levels: [2, 3].map((nodeId) => ({ nodeId, min: 1, max: nodeId })),
+      },
     ]);
-    a.report({ leads: leads(4) });
+    a.report({ leads: leads(4), levels: { min: 1, max: 2 } });
     feed.tick();
     await turn();
     expect(a.of('liveness')).toHaveLength(1);
@@ -247,10 +253,12 @@ describe('a node that watches', () => {
     await turn();
     expect(a.of('liveness')).toHaveLength(2);
     pass(SILENCE_MS);
+    // Of a build that knows of no levels.
     a.report();
     feed.tick();
     await turn();
-    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2], troubles: [] });
+    const levels = [{ nodeId: 2, min: 1, max: 1 }];
+    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2], troubles: [], levels });
   });
 });
 

@@ -176,7 +176,7 @@ export function addClusterRoutes(
       if (problems.length > 0) throw badFields(problems);
       const { replication_factor, feature_level_held } = values;
       if (replication_factor === undefined && feature_level_held === undefined) {
-        throw badRequest('replication_factor is missing');
+        throw badRequest('say replication_factor or feature_level_held');
       }
       let changed: Partial<ClusterStatus> = {};
       if (replication_factor !== undefined) {
