@@ -173,8 +173,12 @@ class SegmentScan {
     return sum;
   }
 
+  #keep({ groupId, index, term, dataBytes, dataCrc, chain, kind }: RecordHeader, position: number): void {
+    rowsOf(this.#rows, groupId).set(index, term, position, dataBytes, dataCrc, chain, kind);
+  }
+
   async #apply(record: RecordHeader, position: number, headerAt: number): Promise<void> {
-    const { groupId, index, term } = record;
+    const { groupId, index } = record;
     switch (record.type) {
       case RecordType.BASE:
         await this.#applyBase(position, record.dataBytes);
@@ -182,26 +186,10 @@ class SegmentScan {
       case RecordType.ENTRY:
         this.#checkChain(record, headerAt);
         if (record.flags & SUPERSEDES) this.#rows.get(groupId)?.cutFrom(index);
-        rowsOf(this.#rows, groupId).set(
-          index,
-          term,
-          position,
-          record.dataBytes,
-          record.dataCrc,
-          record.chain,
-          record.kind,
-        );
+        this.#keep(record, position);
         break;
       case RecordType.MOVED:
-        rowsOf(this.#rows, groupId).set(
-          index,
-          term,
-          position,
-          record.dataBytes,
-          record.dataCrc,
-          record.chain,
-          record.kind,
-        );
+        this.#keep(record, position);
         break;
       case RecordType.MARK:
         if (record.flags & RESETS) {
