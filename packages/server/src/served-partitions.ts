@@ -42,16 +42,22 @@ export async function servedPartitions(parts: Serving, logger: Logger): Promise<
 }
 
 /** Which partitions publishers and consumers would wait for; undefined when none. */
-function unrouted({ routes, topology, host, nodeId }: Serving): string | undefined {
-  if (topology.partitionCount === 0) return 'the number of partitions is not known';
-  const stopped = new Set(host?.stoppedGroups().map(({ groupId }) => groupId));
-  for (const partition of leaderlessPartitions({ routes, topology })) {
-    const replicas = topology.replicasOf(partition);
-    // Its only replica is here and cannot serve: nobody will lead it in this life.
-    if (stopped.has(partition) && replicas.length === 1 && replicas[0] === nodeId) continue;
-    return `nobody is known to lead partition ${partition}`;
+function unrouted(parts: Serving): string | undefined {
+  if (parts.topology.partitionCount === 0) return 'the number of partitions is not known';
+  for (const partition of leaderlessPartitions(parts)) {
+    if (!isLost(parts, partition)) return `nobody is known to lead partition ${partition}`;
   }
   return undefined;
+}
+
+/** Its only replica is here and cannot serve: nobody will lead it in this life. */
+export function isLost(
+  { topology, host, nodeId }: Pick<Serving, 'topology' | 'host' | 'nodeId'>,
+  partition: number,
+): boolean {
+  const replicas = topology.replicasOf(partition);
+  if (replicas.length !== 1 || replicas[0] !== nodeId) return false;
+  return host?.stoppedGroups().some(({ groupId }) => groupId === partition) === true;
 }
 
 export function leaderlessPartitions({ routes, topology }: Pick<Serving, 'routes' | 'topology'>): number[] {

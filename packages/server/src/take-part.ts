@@ -8,7 +8,7 @@ import type { ServerConfig } from './config/config.ts';
 import { confirmCluster } from './identity/confirm-cluster.ts';
 import { GIVEN_UP } from './identity/own-place.ts';
 import { rememberCluster } from './identity/remembered-member.ts';
-import { servedPartitions } from './served-partitions.ts';
+import { isLost, servedPartitions } from './served-partitions.ts';
 
 /**
  * From here on the node takes part in its cluster; resolves when it serves.
@@ -51,7 +51,7 @@ export async function takePart(parts: NodeParts, config: ServerConfig, logger: L
   await Promise.race([registered, failing, foreign]).finally(() => clearInterval(telling));
   await Promise.race([servedPartitions(parts, logger), failing]);
   await Promise.race([Promise.resolve(store?.settled()), failing]);
-  await gateway?.listen();
+  await gateway?.listen((partition) => isLost(parts, partition));
   if (config.node.roles.has('store') && topology.replicationFactor > 1) {
     logger.info({ node: parts.name, nodeId: parts.nodeId, cluster: topology.clusterId }, 'this node is in its cluster');
   }

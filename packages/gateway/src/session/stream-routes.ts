@@ -17,11 +17,12 @@ export class StreamRoutes implements StreamListener {
     return this.#routes.size;
   }
 
-  /** Every partition has told of its streams: until then a publish might miss some. */
-  isComplete(partitionCount: number): boolean {
-    if (partitionCount === 0 || this.#byPartition.size < partitionCount) return false;
-    for (const { wasComplete } of this.#byPartition.values()) if (!wasComplete) return false;
-    return true;
+  /** Every partition has told of its streams, but for those that never will: until then a publish might miss some. */
+  isComplete(partitionCount: number, neverTells: (partition: number) => boolean = NOBODY): boolean {
+    for (let partition = 1; partition <= partitionCount; partition++) {
+      if (this.#byPartition.get(partition)?.wasComplete !== true && !neverTells(partition)) return false;
+    }
+    return partitionCount > 0;
   }
 
   match(topic: string): readonly StreamRoute[] {
@@ -72,6 +73,7 @@ export interface StreamRoute {
 }
 
 const NONE: readonly StreamRoute[] = [];
+const NOBODY = (): boolean => false;
 
 /** Of one partition. */
 class KnownStreams {

@@ -102,9 +102,9 @@ export class GatewayRole {
     );
   }
 
-  /** Lets clients in. */
-  async listen(): Promise<void> {
-    await this.#stores.ready();
+  /** Lets clients in. `isLost`: a partition that nobody can lead. */
+  async listen(isLost: (partition: number) => boolean): Promise<void> {
+    await this.#stores.ready(isLost);
     this.gateway.publishWills();
     const { listeners } = this.#config;
     const { proxyProtocol, readsInPlace } = this.#config.mqtt;

@@ -93,8 +93,8 @@ export class GatewayStores {
   }
 
   /** Until every session's filter that the stores keep messages for is known: what came before would miss them. */
-  async ready(): Promise<void> {
-    await streamsKnown(this.#streams, this.#topology, this.#clock);
+  async ready(neverTells: (partition: number) => boolean): Promise<void> {
+    await streamsKnown(this.#streams, this.#topology, this.#clock, neverTells);
   }
 
   topologyChanged(): void {
