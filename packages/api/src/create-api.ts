@@ -23,7 +23,7 @@ import { addRebalanceRoutes } from './cluster/rebalance-routes.ts';
 import { addConfigRoutes } from './config/config-routes.ts';
 import { addDocsRoutes } from './docs/docs-routes.ts';
 import { documentHead } from './docs/document-head.ts';
-import { addErrorHandlers, addJsonParser, BODY_BYTES_MAX, errorAnswer } from './errors.ts';
+import { addErrorHandlers, errorAnswer } from './error-answers.ts';
 import { addMethodFallbacks, addNotFoundHandler, collectMethods } from './fallbacks.ts';
 import { addHealthRoutes } from './ops/health-routes.ts';
 import type { HealthSource } from './ops/health-view.ts';
@@ -34,6 +34,7 @@ import type { ValidateKeyExpression } from './queue/queue-fields.ts';
 import { QueueInput } from './queue/queue-input.ts';
 import { addQueueRoutes } from './queue/queue-routes.ts';
 import { addStatisticsRoutes } from './queue/statistics-routes.ts';
+import { addJsonParser, BODY_BYTES_MAX } from './request-body.ts';
 import { addRetainedRoutes } from './retained/retained-routes.ts';
 
 export interface ApiOptions {

@@ -27,7 +27,7 @@ import { WatchTimer } from './watch-timer.ts';
  * answered or their time is over, the sessions attached here, and the streams that partitions tell of.
  *
  * A store that begins to lead says so; every session of that partition is attached there again, and what nobody has
- * passed comes anew: whoever has it already passes it without another look (`AttachedSession`).
+ * passed comes anew: whoever has it already passes it without another look (`gateway/session/stored-session`).
  */
 export class SessionClient {
   readonly #routes: RouteTable;

@@ -1,7 +1,6 @@
 import { suggestName } from '@sluice/common/suggest-name';
-import type { Outcome } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
-import { ApiError, badFields, badRequest, ownRefusalError } from '../api-error.ts';
+import { ApiError, badFields, badRequest } from '../api-error.ts';
 import { type FieldTable, type FieldValues, readFields } from '../field/field.ts';
 import { integerFromQuery, type Query } from '../query.ts';
 import { addRoute, type Route } from '../route.ts';
@@ -50,12 +49,6 @@ export function pageSchema(id: string, title: string, row: string): Record<strin
       },
     },
   };
-}
-
-/** The value, or the refusal in its own words. @throws ApiError */
-export function granted<T>(outcome: Outcome<T>): T {
-  if (!outcome.ok) throw ownRefusalError(outcome);
-  return outcome.value;
 }
 
 /** The fields of a body, those of `required` among them. @throws ApiError 400 */

@@ -11,8 +11,9 @@ import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../api-error.ts';
 import { accept, type Field, objectSchema, reject, show } from '../field/field.ts';
 import { choiceField, textField } from '../field/scalar-fields.ts';
+import { granted } from '../outcome.ts';
 import { answers } from '../route.ts';
-import { ACCESS_PAGE_QUERY, addAccessRoute, granted, pageOf, pageSchema, readBody } from './access-answers.ts';
+import { ACCESS_PAGE_QUERY, addAccessRoute, pageOf, pageSchema, readBody } from './access-answers.ts';
 
 const COLLECTION = '/api/v5/banned';
 const FOREVER = 'infinity';
@@ -43,6 +44,7 @@ export const BAN_SCHEMA = {
 };
 export const BAN_PAGE_SCHEMA = pageSchema('BanPage', 'A page of bans', 'Ban');
 
+/** Who may not connect, under EMQX's paths: a client, a user or an address, for a while or for good. */
 export function addBanRoutes(
   app: FastifyInstance,
   { access, logger, clock }: { access: AccessManagement; logger: Logger; clock: Clock },

@@ -3,12 +3,12 @@ import type { AccessManagement, AccessRuleList, RuleOwner } from '@sluice/rpc/co
 import type { FastifyInstance } from 'fastify';
 import { objectSchema } from '../field/field.ts';
 import { textField } from '../field/scalar-fields.ts';
+import { granted } from '../outcome.ts';
 import { answers } from '../route.ts';
 import {
   ACCESS_PAGE_QUERY,
   type AccessRoute,
   addAccessRoute,
-  granted,
   pageOf,
   pageSchema,
   readBodies,
@@ -46,6 +46,10 @@ interface RuleRoutesOptions {
   logger: Logger;
 }
 
+/**
+ * What clients may publish and subscribe to, as EMQX's built-in database has it: a list for a client id, one for a
+ * user, and one behind both for all.
+ */
 export function addRuleRoutes(app: FastifyInstance, options: RuleRoutesOptions): void {
   for (const kind of KINDS) {
     for (const route of [listRules, addRules, getRules, setRules, deleteRules])

@@ -4,16 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../api-error.ts';
 import { objectSchema } from '../field/field.ts';
 import { booleanField, textField } from '../field/scalar-fields.ts';
+import { granted } from '../outcome.ts';
 import { answers } from '../route.ts';
-import {
-  ACCESS_PAGE_QUERY,
-  type AccessRoute,
-  addAccessRoute,
-  granted,
-  pageOf,
-  pageSchema,
-  readBody,
-} from './access-answers.ts';
+import { ACCESS_PAGE_QUERY, type AccessRoute, addAccessRoute, pageOf, pageSchema, readBody } from './access-answers.ts';
 
 /** As EMQX calls it: users in its built-in database, known by user name. */
 const AUTHENTICATOR = 'password_based:built_in_database';
@@ -45,6 +38,7 @@ interface UserRoutesOptions {
   logger: Logger;
 }
 
+/** The MQTT users that the cluster shares. A password goes in and never comes out. */
 export function addUserRoutes(app: FastifyInstance, options: UserRoutesOptions): void {
   for (const route of [listUsers, createUser, getUser, updateUser, deleteUser]) addAccessRoute(app, route(options));
 }

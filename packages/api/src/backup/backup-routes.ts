@@ -2,9 +2,9 @@ import { Readable } from 'node:stream';
 import type { Logger } from '@sluice/common/logger';
 import type { BackupManagement } from '@sluice/rpc/contract/backup-management';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { granted } from '../access/access-answers.ts';
 import { ApiError } from '../api-error.ts';
 import { show } from '../field/field.ts';
+import { granted } from '../outcome.ts';
 import { addRoute, answers } from '../route.ts';
 
 const BYTES = 'application/octet-stream';

@@ -1,10 +1,10 @@
 import type { Logger } from '@sluice/common/logger';
 import type { ClusterManagement, ClusterNode, ClusterStatus, NodeWish } from '@sluice/rpc/contract/cluster-management';
 import type { FastifyInstance } from 'fastify';
-import { granted } from '../access/access-answers.ts';
 import { badFields, badRequest } from '../api-error.ts';
 import { objectSchema, readFields } from '../field/field.ts';
 import { booleanField, integerField } from '../field/scalar-fields.ts';
+import { granted } from '../outcome.ts';
 import { addRoute, answers } from '../route.ts';
 
 const FIELDS = {

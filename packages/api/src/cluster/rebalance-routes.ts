@@ -1,10 +1,10 @@
 import type { Logger } from '@sluice/common/logger';
 import type { BalanceStatus, ConnectionBalance } from '@sluice/rpc/contract/gateway-load';
 import type { FastifyInstance } from 'fastify';
-import { granted } from '../access/access-answers.ts';
 import { badFields } from '../api-error.ts';
 import { objectSchema, readFields } from '../field/field.ts';
 import { integerField } from '../field/scalar-fields.ts';
+import { granted } from '../outcome.ts';
 import { addRoute, answers } from '../route.ts';
 
 const PATHS = ['/api/v5/cluster/rebalance'] as const;
@@ -55,6 +55,7 @@ export const REBALANCE_SCHEMA = {
   properties: PROPERTIES,
 };
 
+/** Connections stay where they are when a gateway is added; here they are spread anew. */
 export function addRebalanceRoutes(
   app: FastifyInstance,
   { connections, logger }: { connections: ConnectionBalance; logger: Logger },

@@ -11,7 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import { badFields, badRequest } from '../api-error.ts';
 import { accept, type Field, type FieldResult, objectSchema, readFields, reject, show } from '../field/field.ts';
 import { durationField, INFINITY, integerField } from '../field/scalar-fields.ts';
-import { unwrap } from '../queue/queue-access.ts';
+import { unwrap } from '../outcome.ts';
 import type { QueueInput } from '../queue/queue-input.ts';
 import { addRoute, answers } from '../route.ts';
 

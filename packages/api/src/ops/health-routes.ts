@@ -27,6 +27,7 @@ export const HEALTH_SCHEMA = {
   },
 };
 
+/** For probes of whatever runs this process: open without a key, and answered from memory. */
 export function addHealthRoutes(app: FastifyInstance, health: HealthSource): void {
   const rows = [
     {

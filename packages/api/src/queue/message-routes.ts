@@ -6,9 +6,10 @@ import {
   type QueueManagement,
 } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
+import { unwrap } from '../outcome.ts';
 import { integerFromQuery } from '../query.ts';
 import { addRoute, answers } from '../route.ts';
-import { findQueue, unwrap } from './queue-access.ts';
+import { findQueue } from './find-queue.ts';
 import { NAME_PARAMETER, ONE_QUEUE } from './queue-routes.ts';
 
 const PEEK_LIMIT_DEFAULT = 10;
@@ -170,6 +171,7 @@ export const PURGE_SCHEMA = {
   properties: { purged: { type: 'integer', minimum: 0, description: 'Messages removed.' } },
 };
 
+/** What lies in a queue: looked at while nobody loses it, or removed altogether. */
 export function addMessageRoutes(
   app: FastifyInstance,
   { queues, logger }: { queues: QueueManagement; logger: Logger },

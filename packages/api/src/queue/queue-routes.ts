@@ -2,10 +2,11 @@ import type { Logger } from '@sluice/common/logger';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
 import { badFields } from '../api-error.ts';
+import { unwrap } from '../outcome.ts';
 import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, pageOfQueues } from '../page-cursor.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
 import { addRoute, answers, type Route } from '../route.ts';
-import { findQueue, requireEnabled, unwrap } from './queue-access.ts';
+import { findQueue, requireEnabled } from './find-queue.ts';
 import type { QueueInput } from './queue-input.ts';
 import { queueView } from './queue-view.ts';
 
@@ -51,6 +52,7 @@ export interface QueueRoutesOptions {
 
 const TAGS = ['Queues'];
 
+/** Queues under EMQX's paths: what each is. What lies in it is `message-routes`, how it does is `statistics-routes`. */
 export function addQueueRoutes(app: FastifyInstance, options: QueueRoutesOptions): void {
   for (const route of [listQueues, createQueue, getQueue, updateQueue, deleteQueue]) addRoute(app, route(options));
 }

@@ -4,10 +4,11 @@ import { CONSUMER_STATUSES } from '@sluice/queue/dispatch/consumer-status';
 import type { QueueManagement, QueueStatistics } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../api-error.ts';
+import { unwrap } from '../outcome.ts';
 import { PAGE_LIMIT_DEFAULT, pageOfQueues } from '../page-cursor.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
 import { addRoute, answers } from '../route.ts';
-import { findQueue, requireEnabled, unwrap } from './queue-access.ts';
+import { findQueue, requireEnabled } from './find-queue.ts';
 import { NAME_PARAMETER, ONE_QUEUE, PAGE_QUERY } from './queue-routes.ts';
 import { PAGE_META_SCHEMA } from './queue-view.ts';
 
@@ -163,6 +164,7 @@ export const STATISTICS_PAGE_SCHEMA = {
   properties: { data: { type: 'array', items: { $ref: 'QueueStatistics#' } }, meta: PAGE_META_SCHEMA },
 };
 
+/** How queues do. The leaders are asked at the time of the call: nothing is kept here that could be old. */
 export function addStatisticsRoutes(
   app: FastifyInstance,
   { queues, clock }: { queues: QueueManagement; clock: Clock },

@@ -4,9 +4,9 @@ import type { Outcome } from '@sluice/rpc/contract/queue-management';
 import type { RetainedManagement, RetainedSummary } from '@sluice/rpc/contract/retained-management';
 import type { FastifyInstance } from 'fastify';
 import { ApiError, badRequest } from '../api-error.ts';
+import { unwrap } from '../outcome.ts';
 import { integerFromQuery, textFromQuery } from '../query.ts';
 import { textOf } from '../queue/message-routes.ts';
-import { unwrap } from '../queue/queue-access.ts';
 import { addRoute, answers, type Route } from '../route.ts';
 
 /** What API keys with scopes need: who handles queues need not see what devices retain. */

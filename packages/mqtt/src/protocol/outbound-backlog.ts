@@ -3,7 +3,7 @@ import { type OutboundMessage, OutboundPhase } from './outbound-message.ts';
 
 /**
  * Messages that wait for room in the inflight window or in the socket, first in first out. It decides nothing about its
- * bounds (`OutboundPublish` does); it counts what live traffic holds so that the bound costs no walk.
+ * bounds (`outbound-publish` does); it counts what live traffic holds so that the bound costs no walk.
  *
  * An array with a moving head: shifting an array moves everything behind, and a linked list allocates.
  */

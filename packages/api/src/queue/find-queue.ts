@@ -1,12 +1,7 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { type Outcome, type QueueManagement, refuse } from '@sluice/rpc/contract/queue-management';
+import { type QueueManagement, refuse } from '@sluice/rpc/contract/queue-management';
 import { refusalError } from '../api-error.ts';
-
-/** The value, or the refusal as the answer it becomes. @throws ApiError */
-export function unwrap<T>(outcome: Outcome<T>): T {
-  if (!outcome.ok) throw refusalError(outcome);
-  return outcome.value;
-}
+import { unwrap } from '../outcome.ts';
 
 /** Every queue call is refused while the subsystem is switched off. @throws ApiError 503 */
 export async function requireEnabled(queues: QueueManagement): Promise<void> {
