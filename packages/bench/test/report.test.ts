@@ -5,7 +5,7 @@ import { resultsOf } from '@sluice/bench/report/peer-results';
 import { reportOf } from '@sluice/bench/report/report';
 import type { DiskCount, Measurement } from '@sluice/bench/run/measurement';
 import type { Peer } from '@sluice/bench/run/peer';
-import { isSynced } from '@sluice/bench/run/sync-probe';
+import { isSynced } from '@sluice/bench/run/sync-trace';
 import { allWorkloads, quickWorkloads, shortened } from '@sluice/bench/run/workloads';
 import fc from 'fast-check';
 

@@ -7,9 +7,9 @@ import { measureFlat } from './measure-flat.ts';
 import { measureFlow } from './measure-flow.ts';
 import { measureIdle, measureStart } from './measure-start.ts';
 import { measureSurge } from './measure-surge.ts';
+import { measureSyncs } from './measure-syncs.ts';
 import type { Measurement, SyncFinding } from './measurement.ts';
 import type { Channel, ChannelNeed, Peer, RunningPeer } from './peer.ts';
-import { probeSync } from './probe-sync.ts';
 import type { StartedProcesses } from './started-processes.ts';
 import type { Workload } from './workload.ts';
 
@@ -158,7 +158,7 @@ export class BenchRun {
     const known = this.#syncs.get(peer.name);
     if (known !== undefined) return known;
     const run = ++this.#runs;
-    const finding = await probeSync(peer, running, `sync-${run}`, run, directory);
+    const finding = await measureSyncs(peer, running, `sync-${run}`, run, directory);
     this.#syncs.set(peer.name, finding);
     return finding;
   }

@@ -3,7 +3,7 @@ import { LoadFleet } from '../load/load-fleet.ts';
 import { consumersOf, needOf, publishersOf } from './fleet-plans.ts';
 import type { SyncFinding } from './measurement.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { isSynced, SyncProbe } from './sync-probe.ts';
+import { isSynced, SyncTrace } from './sync-trace.ts';
 import type { Flow } from './workload.ts';
 
 /** One after the other, so that no two share a sync. */
@@ -22,10 +22,10 @@ const FLOW: Flow = {
 const MESSAGES = 20;
 const PER_SECOND = 40;
 const LOOK_MS = 50;
-const PROBE_MS_MAX = 20_000;
+const TRACE_MS_MAX = 20_000;
 
 /** Whether what a broker acknowledges has been synced: looked at where it can be, else what is documented. */
-export async function probeSync(
+export async function measureSyncs(
   peer: Peer,
   running: RunningPeer,
   name: string,
@@ -38,13 +38,13 @@ export async function probeSync(
   const options = { run, perSecond: PER_SECOND, messagesMax: MESSAGES };
   const fleet = await LoadFleet.start(publishersOf(FLOW, channel, options), consumersOf(FLOW, channel, run));
   try {
-    const probe = await SyncProbe.attach(running.pids, directory);
-    if (probe === undefined) return documented;
+    const trace = await SyncTrace.attach(running.pids, directory);
+    if (trace === undefined) return documented;
     fleet.open();
-    const endMs = performance.now() + PROBE_MS_MAX;
+    const endMs = performance.now() + TRACE_MS_MAX;
     while (!(await fleet.look()).isDone && performance.now() < endMs) await wait(LOOK_MS);
     const { acknowledged } = await fleet.look();
-    const counts = await probe.detach();
+    const counts = await trace.detach();
     if (acknowledged < MESSAGES) return documented;
     return { answer: isSynced(counts, MESSAGES, peer.copies) ? 'yes' : 'no', by: 'seen' };
   } finally {

@@ -15,13 +15,13 @@ const ATTACH_MS_MAX = 10_000;
  * was meant, the system calls say what is. A tracer slows a process down, so this is a run of its own, before the
  * measured ones.
  */
-export class SyncProbe {
+export class SyncTrace {
   readonly #tracers: { pid: number; child: ChildProcess; file: string; synced: ReadonlySet<string> }[] = [];
 
   /** Undefined when processes cannot be traced here. */
-  static async attach(pids: readonly number[], directory: string): Promise<SyncProbe | undefined> {
+  static async attach(pids: readonly number[], directory: string): Promise<SyncTrace | undefined> {
     if (spawnSync('strace', ['-V'], { stdio: 'ignore' }).status !== 0) return undefined;
-    const probe = new SyncProbe();
+    const trace = new SyncTrace();
     for (const pid of pids) {
       const file = join(directory, `syncs-${pid}`);
       const args = [
@@ -36,13 +36,13 @@ export class SyncProbe {
         String(pid),
       ];
       const child = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-      probe.#tracers.push({ pid, child, file, synced: syncedDescriptors(pid) });
+      trace.#tracers.push({ pid, child, file, synced: syncedDescriptors(pid) });
       if (!(await isAttached(child))) {
-        await probe.detach();
+        await trace.detach();
         return undefined;
       }
     }
-    return probe;
+    return trace;
   }
 
   /** By process: how many syncs were called. */
