@@ -10,7 +10,7 @@ import type {
 export interface CopyTrouble {
   partition: number;
   node: string;
-  kind: 'catching-up' | 'impaired';
+  kind: 'catching-up' | 'impaired' | 'parted';
 }
 
 const RANK = { failing: 0, degraded: 1, notice: 2 } as const;
@@ -109,6 +109,12 @@ function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {
         severity: 'degraded',
         message: `The copy on ${node} of ${which} cannot be trusted: it is made anew from the others.`,
         hint: `Stop no other store until this line is gone. If it stays, look at the log of ${node}; a disk that damages data is to be replaced.`,
+      };
+    if (kind === 'parted')
+      return {
+        severity: 'degraded',
+        message: `${node} has no connection to the coordinators since a moment: its ${group.length === 1 ? 'copy' : 'copies'} of ${which} may be away.`,
+        hint: 'Stop no other store until this line is gone: it is back within seconds, or is said to be not heard of.',
       };
     return {
       severity: 'degraded',

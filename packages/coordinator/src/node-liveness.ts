@@ -95,6 +95,11 @@ export class NodeLiveness {
     return heard.channels > 0 || nowMs - heard.brokenMs <= NodeLiveness.BROKEN_MS;
   }
 
+  /** No connection of it to this coordinator stands, whether or not it counts as alive. */
+  isParted(nodeId: number): boolean {
+    return (this.#nodes.get(nodeId)?.channels ?? 0) === 0;
+  }
+
   silentMs(nodeId: number, nowMs: number): number {
     this.#look(nowMs);
     return nowMs - Math.max(this.#sinceMs, this.#nodes.get(nodeId)?.heardMs ?? 0);

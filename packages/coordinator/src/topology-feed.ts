@@ -75,7 +75,9 @@ export class TopologyFeed {
       const watcher = this.#watchers.get(channel);
       this.#watchers.delete(channel);
       if (watcher !== undefined && this.#watcherOf.get(nodeId) === watcher) this.#watcherOf.delete(nodeId);
-      if (counted && this.#leads) liveness.closed(nodeId, clock.monotonicMs());
+      if (!counted || !this.#leads) return;
+      liveness.closed(nodeId, clock.monotonicMs());
+      this.livenessMoved();
     });
   }
 

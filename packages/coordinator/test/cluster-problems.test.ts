@@ -93,10 +93,12 @@ describe('what an operator is told of a cluster', () => {
       { partition: 2, node: 'b', kind: 'catching-up' },
       { partition: 3, node: 'b', kind: 'catching-up' },
       { partition: 1, node: 'c', kind: 'impaired' },
+      { partition: 2, node: 'c', kind: 'parted' },
     ];
     expect(told({}, troubles)).toEqual([
       'degraded: b is catching up with partitions 2-4. | Wait, and stop no other store until this line is gone.',
       'degraded: The copy on c of partition 1 cannot be trusted: it is made anew from the others. | Stop no other store until this line is gone. If it stays, look at the log of c; a disk that damages data is to be replaced.',
+      'degraded: c has no connection to the coordinators since a moment: its copy of partition 2 may be away. | Stop no other store until this line is gone: it is back within seconds, or is said to be not heard of.',
     ]);
   });
 

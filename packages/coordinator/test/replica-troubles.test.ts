@@ -23,6 +23,7 @@ const led = (partition: number, voters: number[], behind?: number[]): PartitionR
 it('copies that do not count: learners, voters that are behind, those that cannot be trusted; of nodes that live', () => {
   const liveness = new NodeLiveness();
   liveness.begin(0);
+  for (const nodeId of [1, 2, 3, 4]) liveness.opened(nodeId);
   const report = { impaired: [], replicas: [], consumers: [] };
   liveness.reported(4, { ...report, leads: [] }, 0);
   // Looked at all the time, as a coordinator does: else the silence would be its own.
@@ -36,4 +37,27 @@ it('copies that do not count: learners, voters that are behind, those that canno
     { partition: 2, nodeId: 2, kind: 'catching-up' },
     { partition: 4, nodeId: 2, kind: 'impaired' },
   ]);
+});
+
+it('copies on a node that stopped a moment ago, before its silence says so, until it is back', () => {
+  const liveness = new NodeLiveness();
+  liveness.begin(NOW_MS);
+  const report = { impaired: [], replicas: [], consumers: [] };
+  for (const nodeId of [1, 2, 3]) {
+    liveness.opened(nodeId);
+    liveness.reported(nodeId, { ...report, leads: nodeId === 1 ? [led(1, [1, 2, 3])] : [] }, NOW_MS);
+  }
+  const troubles = () => replicaTroubles([place(1, [1, 2, 3])], liveness, NOW_MS + 1);
+  expect(troubles()).toEqual([]);
+  liveness.closed(3, NOW_MS + 1);
+  expect(troubles()).toEqual([{ partition: 1, nodeId: 3, kind: 'parted' }]);
+  liveness.opened(3);
+  expect(troubles()).toEqual([]);
+  // Another coordinator leads: who has not come to it yet may be the one that was killed.
+  liveness.begin(NOW_MS + 1);
+  for (const nodeId of [1, 2]) {
+    liveness.opened(nodeId);
+    liveness.reported(nodeId, { ...report, leads: nodeId === 1 ? [led(1, [1, 2, 3])] : [] }, NOW_MS + 1);
+  }
+  expect(troubles()).toEqual([{ partition: 1, nodeId: 3, kind: 'parted' }]);
 });

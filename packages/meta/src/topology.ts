@@ -343,7 +343,7 @@ interface Leader {
 export interface ReplicaTroubleInfo {
   partition: number;
   nodeId: number;
-  kind: 'catching-up' | 'impaired';
+  kind: 'catching-up' | 'impaired' | 'parted';
 }
 
 export interface NodeLevelsInfo extends LevelRange {

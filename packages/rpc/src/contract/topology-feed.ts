@@ -85,8 +85,8 @@ export interface LeaderInfo {
 export interface ReplicaTrouble {
   partition: number;
   nodeId: number;
-  /** `impaired`: it cannot be trusted and is made anew. */
-  kind: 'catching-up' | 'impaired';
+  /** `impaired`: it cannot be trusted and is made anew. `parted`: its node has no connection to the coordinator. */
+  kind: 'catching-up' | 'impaired' | 'parted';
 }
 
 /** Which feature levels a node supports, as it says itself. */
