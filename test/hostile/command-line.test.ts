@@ -205,7 +205,13 @@ describe('what this machine does not let it do', () => {
   test.each(['--mqtt', '--http'])('the port of %s is taken', async (flag) => {
     const data = join(folder, `taken${flag}`);
     const args = ['server', ...OFF, '--data', data, flag, `127.0.0.1:${port}`];
-    expectSentence(await sluice(args), EXIT_FAILED, `127.0.0.1:${port}`, /EADDRINUSE|in use/, /another address/);
+    expectSentence(
+      await sluice(args),
+      EXIT_FAILED,
+      `127.0.0.1:${port}`,
+      /EADDRINUSE|in use/,
+      `another address, for example ${flag} `,
+    );
   });
 
   test('an address this machine does not have', async () => {

@@ -90,7 +90,7 @@ export async function serve(config: ServerConfig, warnings: readonly string[]): 
       lastWords.leave(stopCode);
     }
     logger.flush();
-    process.stderr.write(`${startFailure(cause)}\n`);
+    process.stderr.write(`${startFailure(cause, config.listeners)}\n`);
     lastWords.leave(EXIT_FAILED);
   }
   if (stopping) return;
@@ -116,14 +116,22 @@ function addresses(
 }
 
 /** For people: what went wrong and what to do. The stack is for bugs only. */
-function startFailure(cause: unknown): string {
+function startFailure(failure: unknown, listeners: ServerConfig['listeners']): string {
+  const cause = failure instanceof SluiceError && isPortTaken(failure.cause) ? failure.cause : failure;
   if (cause instanceof SluiceError) {
     return `sluice: ${cause.message} (${cause.code})${cause.hint === '' ? '' : `\n  ${cause.hint}`}`;
   }
-  const error = cause as NodeJS.ErrnoException;
-  if (error.code === 'EADDRINUSE') {
-    return `sluice: ${error.message}\n  another program listens there: stop it, or choose another address, for example --mqtt 127.0.0.1:2883`;
+  if (isPortTaken(cause)) {
+    const { port } = cause;
+    const [name, address] = Object.entries(listeners).find(([, listener]) => listener?.port === port) ?? ['mqtt', null];
+    const other = `--${name} ${address?.host ?? '127.0.0.1'}:${(port % 64_000) + 1_000}`;
+    return `sluice: ${cause.message}\n  another program listens there: stop it, or choose another address, for example ${other}`;
   }
+  const error = cause as NodeJS.ErrnoException;
   if (error.code === 'EACCES' || error.code === 'EPERM') return `sluice: ${error.message}\n  this user may not do that`;
   return `sluice: ${error.stack ?? String(cause)}`;
+}
+
+function isPortTaken(cause: unknown): cause is NodeJS.ErrnoException & { port: number } {
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE';
 }

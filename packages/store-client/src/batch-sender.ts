@@ -311,6 +311,7 @@ export class BatchSender {
       records += this.#giveUp(lane, lane.head, 'unavailable');
     }
     this.#logger.warn({ partition: lane.partition, records }, 'record batches were not answered in time');
+    this.#stalls.gaveUp(lane);
     if (lane.state === 'asking' && lane.sent === 0) lane.state = 'held';
     this.#tryResume(lane);
   }

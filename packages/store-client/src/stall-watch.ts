@@ -33,6 +33,11 @@ export class StallWatch {
     else if (this.#stalls.size > 0) this.#flows(lane, nowMs);
   }
 
+  /** What waited was given up. Whoever reads of an answer at night must not take silence for one. */
+  gaveUp(lane: PartitionLane): void {
+    if (lane.head === undefined) this.#stalls.delete(lane);
+  }
+
   #waits(lane: PartitionLane, sinceMs: number, nowMs: number): void {
     const stall = this.#stalls.get(lane);
     if (stall !== undefined && nowMs - stall.toldMs < StallWatch.REPEAT_MS) return;

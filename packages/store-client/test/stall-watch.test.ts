@@ -8,6 +8,23 @@ function batch(lane: PartitionLane, createdMs: number): UnansweredBatch {
   return { ...made, sequence: 0, attempts: 0, before: undefined, behind: undefined };
 }
 
+test('a partition whose publishers were all told that nobody knows answers nobody: its next wait is told as a new one', () => {
+  const told: string[] = [];
+  const note = (_: LogFields, message: string): number => told.push(message);
+  const watch = new StallWatch({ ...silentLogger, warn: note, info: note }, () => 0);
+  const lane = new PartitionLane(7);
+  lane.append(batch(lane, 1_000));
+  watch.look(lane, 6_000);
+  lane.remove(lane.head as UnansweredBatch);
+  watch.gaveUp(lane);
+  watch.look(lane, 16_000);
+  expect(told).toEqual(['publishers wait for a partition']);
+  expect(watch.stalled).toBe(0);
+  lane.append(batch(lane, 17_000));
+  watch.look(lane, 22_000);
+  expect(told.slice(1)).toEqual(['publishers wait for a partition']);
+});
+
 test('a partition that keeps publishers waiting is told of once it takes too long, then now and then, and when it is over', () => {
   const told: string[] = [];
   const fields: LogFields[] = [];

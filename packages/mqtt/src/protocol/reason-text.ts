@@ -10,7 +10,7 @@ export function reasonText(reasonCode: number): string | undefined {
 
 const TEXTS: ReadonlyMap<number, string> = new Map([
   [ReasonCode.NO_SUBSCRIPTION_EXISTED, 'there was no subscription with this filter'],
-  [ReasonCode.UNSPECIFIED_ERROR, 'it was not stored, for a reason that only the log of the server has'],
+  [ReasonCode.UNSPECIFIED_ERROR, 'it may not be stored, its partition gave no answer in time: publish it again'],
   [ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, 'the queue is being made, changed or deleted: try again'],
   [ReasonCode.NOT_AUTHORIZED, 'this client may not publish to this topic'],
   [ReasonCode.TOPIC_NAME_INVALID, 'a subscription prefix is no topic'],
