@@ -188,6 +188,9 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   }
 
   applied(_index: number, reply: MetaReply, token: unknown): void {
+    for (const { nodeId, state } of reply.nodes ?? []) {
+      if (state !== 'gone') this.#liveness.met(nodeId, this.#options.clock.monotonicMs());
+    }
     this.#feed.applied(reply);
     (token as Token | undefined)?.(reply);
     this.#maybeFormed();

@@ -32,6 +32,17 @@ export class NodeLiveness {
     this.#lookedMs = nowMs;
   }
 
+  /**
+   * It belongs to the cluster. One that joined a moment ago has not had the time to find this coordinator: without this its
+   * silence would be as old as the coordinator's term, and a gateway be given up before its first word.
+   */
+  met(nodeId: number, nowMs: number): void {
+    if (this.#nodes.has(nodeId)) return;
+    const heard = this.#of(nodeId);
+    heard.heardMs = nowMs;
+    heard.brokenMs = nowMs;
+  }
+
   opened(nodeId: number): void {
     const heard = this.#of(nodeId);
     heard.channels++;

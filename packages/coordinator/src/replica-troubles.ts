@@ -22,7 +22,8 @@ export function replicaTroubles(
     for (const nodeId of replicas) {
       if (!liveness.isAlive(nodeId, nowMs)) continue;
       if (liveness.isParted(nodeId)) troubles.push({ partition, nodeId, kind: 'parted' });
-      else if (liveness.report(nodeId)?.impaired.includes(partition)) troubles.push({ partition, nodeId, kind: 'impaired' });
+      else if (liveness.report(nodeId)?.impaired.includes(partition))
+        troubles.push({ partition, nodeId, kind: 'impaired' });
       else if (group !== undefined && (!group.voters.includes(nodeId) || group.behind?.includes(nodeId)))
         troubles.push({ partition, nodeId, kind: 'catching-up' });
     }

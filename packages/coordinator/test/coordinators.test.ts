@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
 import type { NodeInfo, NodeRegistration, NodeRole } from '@sluice/meta/node-info';
 import type { TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import { codeOf, nodeInfo, ok, PARTITIONS, spec, TestCluster, type TestNode, until } from './support/test-cluster.ts';
@@ -43,6 +44,19 @@ test('the first store has its partitions when it registers: nothing waits until 
     () => coordinator?.machine.partitions().every(({ replicas }) => replicas.join() === '1') === true,
     'every partition is placed',
   );
+});
+
+test('a gateway that joins a coordinator of long standing is not missed before it could say a word', async () => {
+  cluster.replaceAfterMs = 3_000;
+  await cluster.found([['store', 'coordinator']]);
+  const { coordinator, metadata } = await cluster.leader();
+  const sinceMs = systemClock.monotonicMs();
+  await until(() => systemClock.monotonicMs() - sinceMs > cluster.replaceAfterMs, 'it has led for long');
+  expect(await coordinator?.register(registration('g', { roles: ['gateway'] }))).toMatchObject({ nodeId: 2 });
+  // Behind whatever the coordinator decided because of it.
+  const { nodeId: _id, state: _state, ...known } = cluster.founders[0] as NodeInfo;
+  for (const rack of ['a', 'b']) await metadata.execute({ kind: 'register-node', node: { ...known, rack }, nodeId: 1 });
+  expect(coordinator?.machine.nodes().find(({ nodeId }) => nodeId === 2)?.state).toBe('active');
 });
 
 describe('three coordinators', () => {

@@ -33,6 +33,7 @@ export class TestCluster {
   readonly nodes = new Map<number, TestNode>();
   readonly #root: string;
   founders: readonly NodeInfo[] = [];
+  replaceAfterMs = 60_000;
 
   private constructor(root: string) {
     this.#root = root;
@@ -212,7 +213,7 @@ export class TestNode {
       silenceMs: 1_500,
       levels: this.levels ?? UNTOLD_LEVELS,
       askMembers: () => this.metadata.members(),
-      placement: { firstPatienceMs: 500, pairPatienceMs: 0, steadyMs: 0, replaceAfterMs: 60_000 },
+      placement: { firstPatienceMs: 500, pairPatienceMs: 0, steadyMs: 0, replaceAfterMs: this.#cluster.replaceAfterMs },
     });
     this.coordinator.serve(transport);
     this.host.serve(transport);
