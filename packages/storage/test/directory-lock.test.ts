@@ -37,6 +37,15 @@ describe('directory lock', () => {
     expect((await readdir(directory)).filter((name) => name.startsWith('LOCK'))).toEqual([]);
   });
 
+  test('a directory that cannot be written is told with what to do', async () => {
+    const missing = join(await temporaryDirectory(), 'missing');
+    await expect(lockDirectory(missing)).rejects.toMatchObject({
+      code: 'DATA_DIRECTORY',
+      message: expect.stringContaining(missing),
+      hint: expect.stringContaining('--data'),
+    });
+  });
+
   test('another living process is named; when it is dead its lock is taken over', async () => {
     const directory = await temporaryDirectory();
     const { child, pid, lockFile } = await bystander();

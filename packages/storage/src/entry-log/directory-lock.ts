@@ -30,7 +30,7 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   try {
     await (await open(path, 'wx')).close();
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
+    if (errorCode(error) !== 'EEXIST') throw notWritable(error as Error);
     if (heldHere.has(path)) throw held(directory, process.pid);
   }
   heldHere.add(path);
@@ -110,4 +110,13 @@ async function bootId(): Promise<string> {
   } catch {
     return '0';
   }
+}
+
+/** A volume that was mounted read-only after a fault of its disk is met here first: what is there need not be made. */
+function notWritable(cause: Error): SluiceError {
+  const hint =
+    errorCode(cause) === 'EROFS'
+      ? 'the file system is read-only: mount it for writing (after a fault the system log says why it is not), or choose another directory'
+      : 'give the directory to this user, or choose another one, for example --data ./data';
+  return new SluiceError('DATA_DIRECTORY', `the data directory cannot be written: ${cause.message}`, { hint, cause });
 }
