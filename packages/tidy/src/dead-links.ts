@@ -4,7 +4,8 @@ import { lineAt, type SourceTree } from './source-tree.ts';
 
 /**
  * What documents point to is there: files and folders by relative links, headings by what follows `#`, and the scripts
- * they tell people to type. Addresses elsewhere are not looked at: a test that needs the network fails for nothing.
+ * they tell people to type; and the modules that the walks through the packages pass by. Addresses elsewhere are not looked
+ * at: a test that needs the network fails for nothing. Decisions name what there was when they were made.
  */
 export function checkDeadLinks(tree: SourceTree): Finding[] {
   const findings: Finding[] = [];
@@ -24,12 +25,23 @@ export function checkDeadLinks(tree: SourceTree): Finding[] {
         report(index, `${link}: there is no such heading`);
       }
     }
+    if (path === WALKS) {
+      for (const { index, 1: name = '', 2: rest = '' } of text.matchAll(/`([a-z-]+)\/([a-z/-]+)`/g)) {
+        const module = `packages/${name}/src/${rest}`;
+        if (folders.has(`packages/${name}/src`) && !tree.has(`${module}.ts`) && !folders.has(module)) {
+          report(index, `${name}/${rest}: there is no such module`);
+        }
+      }
+    }
     for (const { index, 1: script = '' } of text.matchAll(/\bnpm run ([a-z][a-z0-9:-]*)/g)) {
       if (!scripts.has(script)) report(index, `npm run ${script}: there is no such script`);
     }
   }
   return findings;
 }
+
+/** How a message goes: a package, and a module or a folder of its sources. */
+const WALKS = 'packages/README.md';
 
 function foldersOf(tree: SourceTree): ReadonlySet<string> {
   const folders = new Set(['.']);

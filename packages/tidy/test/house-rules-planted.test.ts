@@ -78,6 +78,14 @@ describe('dead links', () => {
     },
   );
 
+  test('a walk past a module that is gone', () => {
+    const walk = (line: string): string => report(checkDeadLinks(plant({ 'packages/README.md': `1. ${line}\n` })));
+    expect(walk('`gateway/gateway` takes it')).toBe('');
+    expect(walk('`gateway/deliver/gone` takes it')).toBe(
+      'packages/README.md:1: gateway/deliver/gone: there is no such module',
+    );
+  });
+
   test('what is there, and addresses elsewhere', () => {
     const links =
       '[b](b.md) [h](b.md#what-is-there-and-how) [self](#a-page) [folder](../docs) [web](https://example.org/x)';
