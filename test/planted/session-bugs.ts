@@ -100,4 +100,29 @@ const OF_UNSURE: PlantedBugs = {
   ],
 };
 
-export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS, OF_PACKET_IDS, OF_UNSURE];
+/** Sessions that are over and not gone. */
+const OF_PORTIONS: PlantedBugs = {
+  tests: 'packages/queue/test/session/endings',
+  bugs: [
+    {
+      name: 'a portion takes the cursors of whoever came back',
+      file: 'packages/queue/src/session/session-machine.ts',
+      find: 'if (read.has(streamId)) this.#streams.release(streamId, effects);',
+      put: 'if (read.has(-1)) this.#streams.release(streamId, effects);',
+    },
+    {
+      name: 'what is being taken apart is forgotten with a restart',
+      file: 'packages/queue/src/session/session-machine.ts',
+      find: 'else if (key[0] === SessionTable.PORTION) machine.endings.restore(key, value);',
+      put: 'else if (key[0] === SessionTable.PORTION) continue;',
+    },
+    {
+      name: 'as many as come are taken apart',
+      file: 'packages/queue/src/session/endings.ts',
+      find: 'this.#byNumber.size < Endings.ENDINGS_MAX;',
+      put: 'this.#byNumber.size < 2 * Endings.ENDINGS_MAX;',
+    },
+  ],
+};
+
+export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS, OF_PACKET_IDS, OF_UNSURE, OF_PORTIONS];
