@@ -8,7 +8,7 @@ export class ReachCheck {
   /** By gateway and partition: times in which it could not. */
   readonly #lost = new Map<string, { fromMs: number; untilMs: number }[]>();
 
-  /** One partition that does not answer costs the time of a question; the others have answered by then. */
+  /** One store that does not answer costs the time of a question; the others have answered by then. */
   static readonly WAIT_MS_MAX = 7_000;
   /** Questions that are under way when it begins, or answered late, are lost as well. */
   static readonly LOST_MS_MIN = RetainedLookups.DEADLINE_MS / 2;
@@ -47,6 +47,16 @@ export class ReachCheck {
   isReached(gateway: GatewayNode, partition: number, sinceMs: number): boolean {
     const last = this.#lost.get(keyOf(gateway, partition))?.at(-1);
     return last === undefined || last.untilMs < sinceMs;
+  }
+
+  /** Stores are asked one after the other: each that is lost when it is asked costs the time of a question once more. */
+  waitMsMax(gateway: GatewayNode, nowMs: number): number {
+    const { knobs, network } = this.#fleet;
+    let lost = 0;
+    for (let partition = 1; partition <= knobs.partitions; partition++) {
+      if (!this.isReached(gateway, partition, nowMs - RetainedLookups.DEADLINE_MS)) lost++;
+    }
+    return ReachCheck.WAIT_MS_MAX + Math.max(0, lost - 1) * network.knobs.callTimeoutMs;
   }
 
   /** For as long, since then, that who read may have been given up. */

@@ -128,12 +128,13 @@ export class RetainedLoad {
     const { nowMs } = fleet.world;
     // Of several filters one that waits holds up the others (`sim/DESIGN`).
     if (reader.reads.length !== 1) return;
+    const waitMs = this.#reach.waitMsMax(reader.gateway, nowMs);
     for (const read of reader.reads) {
-      if (read.mayBind || nowMs - read.heardMs < ReachCheck.WAIT_MS_MAX) continue;
+      if (read.mayBind || nowMs - read.heardMs < waitMs) continue;
       if (this.values.isHeldUpAt(read.process, read.subscribedMs, nowMs)) continue;
       for (const { topic, isRead } of read.missing(nowMs)) {
         const partition = partitionOfTopic(Buffer.from(topic), fleet.knobs.partitions);
-        if (!isRead || !this.#reach.isReached(reader.gateway, partition, nowMs - ReachCheck.WAIT_MS_MAX)) continue;
+        if (!isRead || !this.#reach.isReached(reader.gateway, partition, nowMs - waitMs)) continue;
         const said = `${reader.describe()}; ${partition} could be asked for ${topic}`;
         fleet.world.fail(new Violation('left waiting', said));
         return;
