@@ -1,5 +1,5 @@
 import { simulateCluster } from './cluster/cluster-history.ts';
-import { withJobs, withUpgrade } from './cluster/cluster-knobs.ts';
+import { withClocks, withJobs, withLimits, withUpgrade } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
@@ -31,6 +31,16 @@ export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOpti
     'upgrade',
     (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
       simulateCluster(seed, { safetyMs, onLine, scenario: 'upgrade', adjust: withUpgrade }),
+  ],
+  [
+    'clocks',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'clocks', adjust: withClocks }),
+  ],
+  [
+    'limits',
+    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
+      simulateCluster(seed, { safetyMs, onLine, scenario: 'limits', adjust: withLimits }),
   ],
   [
     'sessions',

@@ -53,6 +53,8 @@ export class QueueCheck {
   readonly #returned = new Set<string>();
   readonly #lastOffset = new Map<string, number>();
   readonly #newestOfKey = new Map<string, number>();
+  /** Their limits change: what was accepted may be dropped for newer ones, and is counted. */
+  readonly #limited = new Set<number>();
   /** Somebody asked for their removal: what they held may be gone. */
   readonly #doomed = new Set<number>();
   /** When a queue was certainly removed, as far as anybody may still hand out of it. */
@@ -61,6 +63,8 @@ export class QueueCheck {
   #attachments = 0;
   duplicates = 0;
   deliveries = 0;
+  /** In the end, of queues whose limits change: accepted, and never delivered. */
+  readonly missing = new Map<number, number>();
 
   constructor(strict: () => boolean, keepsHolders: () => boolean = strict) {
     this.#strict = strict;
@@ -96,6 +100,14 @@ export class QueueCheck {
   /** Somebody asks for the queue's removal. */
   doomed(queueId: number): void {
     this.#doomed.add(queueId);
+  }
+
+  isLimited(queueId: number): boolean {
+    return this.#limited.has(queueId);
+  }
+
+  limited(queueId: number): void {
+    this.#limited.add(queueId);
   }
 
   /** From now on nothing of it is handed out by anybody. */
@@ -255,6 +267,10 @@ export class QueueCheck {
       if (this.#doomed.has(queueId) || (expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) continue;
       // A newer value of its key stands for it.
       if (key !== undefined && (newest.get(`${queueId}:${publisher}:${key}`) ?? 0) > sequence) continue;
+      if (this.#limited.has(queueId)) {
+        this.missing.set(queueId, (this.missing.get(queueId) ?? 0) + 1);
+        continue;
+      }
       throw new Violation('acknowledged and lost', `${id} of queue ${queueId} (${publisher} ${sequence})`);
     }
   }

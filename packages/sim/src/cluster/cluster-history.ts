@@ -2,7 +2,9 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { groupKey } from '@sluice/multiraft/keyspace';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { RowTable } from '@sluice/queue/machine/row-keys';
+import { LimitCheck } from '../check/limit-check.ts';
 import { QueueCheck } from '../check/queue-check.ts';
 import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
@@ -15,6 +17,7 @@ import { type SimulationOptions, simulate, type Verdict, Violation } from '../si
 import { type ClusterFault, type ClusterKnobs, drawClusterKnobs, GENTLE_FAULTS } from './cluster-knobs.ts';
 import { Fleet } from './fleet.ts';
 import type { GatewayNode } from './gateway-node.ts';
+import { LimitMoves } from './limit-moves.ts';
 import { Publishers } from './publishers.ts';
 import { QueueMoves } from './queue-moves.ts';
 import { Quiescence } from './quiescence.ts';
@@ -44,6 +47,8 @@ export class ClusterHistory {
   readonly #queueMoves: QueueMoves;
   readonly #storeMoves: StoreMoves;
   readonly #publishers: Publishers;
+  readonly #limitMoves: LimitMoves | undefined;
+  readonly #limitCheck = new LimitCheck(() => this.#isCalm);
   readonly #sessions: SessionLoad | undefined;
   /** The queues that are there from beginning to end. */
   readonly #lasting: QueueDefinition[] = [];
@@ -69,7 +74,7 @@ export class ClusterHistory {
     this.knobs = knobs;
     const { window, thinkMsMax, returnOneIn } = knobs;
     this.#workerKnobs = { window, thinkMsMax, returnOneIn };
-    const keepsHolders = knobs.faults.every((fault) => GENTLE_FAULTS.includes(fault));
+    const keepsHolders = knobs.faults.every((fault) => fault === 'clock' || GENTLE_FAULTS.includes(fault));
     const check = new QueueCheck(
       () => this.#isCalm,
       () => keepsHolders,
@@ -82,6 +87,9 @@ export class ClusterHistory {
     const isDoomed = (queueId: number): boolean => this.#queueMoves.doomed.has(queueId);
     const isUnheardOf = (queueId: number): boolean => this.fleet.isUnheardOf(queueId);
     this.#publishers = new Publishers({ world, draw, knobs, check, gateways, isDoomed, isUnheardOf });
+    const everyMs = knobs.limitMoveEveryMs;
+    if (everyMs !== undefined)
+      this.#limitMoves = new LimitMoves({ world, draw, gateways, everyMs, payloadBytes: knobs.payloadBytes });
     if (knobs.sessions !== undefined) {
       this.#sessions = new SessionLoad({
         fleet: this.fleet,
@@ -95,9 +103,9 @@ export class ClusterHistory {
     }
   }
 
-  /** Nothing is done to anybody. */
+  /** Nothing is done to anybody; what time of day a machine has is nothing. */
   get #isCalm(): boolean {
-    return this.knobs.faults.length === 0;
+    return this.knobs.faults.every((fault) => fault === 'clock');
   }
 
   async run(): Promise<string> {
@@ -119,11 +127,16 @@ export class ClusterHistory {
     this.#sample();
     this.#publishers.begin();
     this.#queueMoves.begin();
+    if (this.#limitMoves !== undefined) {
+      for (const { queueId } of this.#lasting) check.limited(queueId);
+      this.#limitMoves.begin(this.#lasting);
+    }
     this.#sessions?.begin(this.#lasting);
     const upgrade = knobs.upgrade === undefined ? undefined : new Upgrade({ world, fleet, knobs: knobs.upgrade });
     upgrade?.begin();
     await world.run(world.nowMs + knobs.safetyMs);
     this.#queueMoves.end();
+    this.#limitMoves?.end();
     nemesis.end();
     for (const gateway of fleet.gateways) {
       gateway.life.resume();
@@ -154,6 +167,7 @@ export class ClusterHistory {
     await this.#sessions?.comesToRest();
     await quiescence.drains(queues);
     check.atTheEnd(world.nowMs);
+    await quiescence.hasCountedWhatIsMissing(check.missing);
     await quiescence.isBalanced();
     await quiescence.converges();
   }
@@ -168,9 +182,15 @@ export class ClusterHistory {
       `${knobs.stores} stores (${fleet.stores.size} in the end), ${knobs.gateways} gateways, ${knobs.partitions} partitions`,
       `${this.#lasting.length} queues and ${done} changes of others (${refused} refused, ${unknown} unknown)`,
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} duplicates)`,
+      ...(this.#limitMoves === undefined ? [] : [this.#limitsSummary(this.#limitMoves)]),
       ...(this.#sessions === undefined ? [] : [this.#sessions.summary]),
       `${this.#leaderChanges} changes of leaders; ${[...faults].map(([fault, count]) => `${fault} ${count}`).join(', ')}`,
     ].join(', ');
+  }
+
+  #limitsSummary({ changes }: LimitMoves): string {
+    const dropped = [...this.check.missing.values()].reduce((sum, count) => sum + count, 0);
+    return `${changes} changes of limits, ${this.#limitCheck.looks} looks, ${dropped} dropped unseen`;
   }
 
   async #forms(): Promise<void> {
@@ -243,6 +263,8 @@ export class ClusterHistory {
     else if (fault === 'transfer') this.#transfer();
     else if (fault === 'sever') this.#sever(gateway);
     else if (fault === 'gateway-wires') this.#slowWires(gateway);
+    else if (fault === 'clock') this.#jump();
+    else if (fault === 'stop-all') for (const store of fleet.stores.values()) this.#storeMoves.do('stop', store);
     else if (fault === 'workers') {
       this.#workers = this.#workers.filter((worker) => worker.isThere);
       const leaver = this.#workers.length === 0 ? undefined : this.#draw.oneOf(this.#workers);
@@ -260,6 +282,19 @@ export class ClusterHistory {
       if (host === undefined || life.paused || !host.leads(groupId)) continue;
       this.world.after(0, life, () => void host.transferLeadership(groupId, heir));
     }
+  }
+
+  /** And stays so, or is put right again. */
+  #jump(): void {
+    const { world, fleet, knobs } = this;
+    const { name, clock } = this.#draw.oneOf([...fleet.machines()]);
+    const byMs = this.#draw.oneOf([50, 3_000, 60_000, 3_600_000]) * this.#draw.oneOf([1, -1]);
+    clock.offsetMs += byMs;
+    world.trace.add(world.nowMs, 'nemesis', `the clock of ${name} jumps by ${byMs}`);
+    if (this.#draw.onceIn(2)) return;
+    world.after(this.#draw.between(50, knobs.faultMsMax), world.outside, () => {
+      clock.offsetMs -= byMs;
+    });
   }
 
   /** It dies, stands still for a while, or is cut off from one store. */
@@ -351,12 +386,22 @@ export class ClusterHistory {
       storage.engine.scan(from, to, 100).then(
         (rows) => {
           for (const { value } of rows) {
-            const { queueId, head } = decodeQueueRow(value);
-            this.check.floor(queueId, groupId, head, nowMs);
+            const queue = decodeQueueRow(value);
+            this.check.floor(queue.queueId, groupId, queue.head, nowMs);
+            this.#looksAtLimits(queue, groupId, nowMs);
           }
         },
         () => {},
       );
+    }
+  }
+
+  #looksAtLimits(queue: QueueState, partition: number, nowMs: number): void {
+    if (!this.check.isLimited(queue.queueId)) return;
+    try {
+      this.#limitCheck.look(queue, partition, nowMs);
+    } catch (cause) {
+      this.world.fail(cause);
     }
   }
 }

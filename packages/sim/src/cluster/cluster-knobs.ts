@@ -11,10 +11,11 @@ import type { UpgradeKnobs } from './upgrade.ts';
 const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as const;
 /**
  * Only where a scenario names them. `sever`: a gateway and a store are apart for so long that who asks gives up.
- * `gateway-wires`: those between two gateways are slow.
+ * `gateway-wires`: those between two gateways are slow. `clock`: the time of day of a machine jumps. `stop-all`: all stores are
+ * stopped at once, as by an operator, and start again.
  */
-const WIRE_FAULTS = ['sever', 'gateway-wires'] as const;
-export type ClusterFault = (typeof CLUSTER_FAULTS)[number] | (typeof WIRE_FAULTS)[number];
+const NAMED_FAULTS = ['sever', 'gateway-wires', 'clock', 'stop-all'] as const;
+export type ClusterFault = (typeof CLUSTER_FAULTS)[number] | (typeof NAMED_FAULTS)[number];
 
 /**
  * Leaders and replicas move, and every gateway hears of it at once: whoever works on a message keeps it. Under the others a
@@ -42,6 +43,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   /** Names of queues that are made, changed and removed all the time. */
   movingQueues: number;
   queueMoveEveryMs: number;
+  /** How often the limits of a queue change; undefined: there are none. */
+  limitMoveEveryMs?: number;
   /** All stores are coordinators too, or only the first three. */
   allCoordinate: boolean;
   placement: Partial<PlacementSettings>;
@@ -146,4 +149,28 @@ export function withUpgrade(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const faults: ClusterKnobs['faults'] = ['kill', 'power', 'transfer', 'stop', 'drain', 'gateway'];
   const [former, newer] = [draw.onceIn(2) ? undefined : { min: 1, max: 1 }, { min: 1, max: draw.oneOf([2, 3]) }];
   return { ...knobs, faults, upgrade: { former, newer, everyMs: draw.oneOf([300, 1_000]) } };
+}
+
+/** Queues whose limits change while they are longer than these, while their messages expire and workers are slow. */
+export function withLimits(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  return {
+    ...knobs,
+    regularQueues: 2,
+    lastValueQueues: 0,
+    movingQueues: 0,
+    limitMoveEveryMs: draw.oneOf([300, 1_000]),
+    expiringOneIn: draw.oneOf([0, 2, 5]),
+    thinkMsMax: draw.oneOf([100, 400]),
+    workersPerQueue: 1,
+    window: draw.oneOf([1, 3]),
+  };
+}
+
+/**
+ * The time of day jumps, by anything up to an hour, and stores are stopped all at once. Nothing that a queue promises is a
+ * matter of the time of day but expiry, so nothing expires here and all else must hold: also that nothing comes twice.
+ */
+export function withClocks(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const others = draw.oneOf<ClusterKnobs['faults']>([[], ['stop-all'], knobs.faults]);
+  return { ...knobs, expiringOneIn: 0, faultEveryMs: draw.oneOf([300, 1_000]), faults: ['clock', 'clock', ...others] };
 }

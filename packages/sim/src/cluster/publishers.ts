@@ -121,7 +121,8 @@ export class Publishers {
           // Nobody knows: also a refusal may follow an attempt that was stored and not answered.
           if (failure !== 'unavailable' && this.#knobs.faults.length === 0) this.#check.refused(message.id);
           const isNews = this.#world.nowMs - (this.#unheardMs.get(queueId) ?? -Infinity) < Publishers.ANSWER_MS_MAX;
-          const isExcused = this.#isDoomed(queueId) || (failure === 'queue-unknown' && isNews);
+          const isFull = failure === 'queue-full' && this.#check.isLimited(queueId);
+          const isExcused = this.#isDoomed(queueId) || isFull || (failure === 'queue-unknown' && isNews);
           if (failure.startsWith('queue-') && !isExcused) {
             this.#world.fail(new Violation('queues known', `${message.id} for queue ${queue.name}: ${failure}`));
           }

@@ -75,6 +75,21 @@ export class Quiescence {
     throw new Violation('liveness', `nothing is acknowledged for ${names}: ${this.#fleet.describe()}`);
   }
 
+  /** What was accepted and delivered to nobody was dropped for newer messages, and every replica counts that. */
+  async hasCountedWhatIsMissing(missing: ReadonlyMap<number, number>): Promise<void> {
+    for (const [queueId, count] of missing) {
+      let counted = 0;
+      for (let partition = 1; partition <= this.#fleet.knobs.partitions; partition++) {
+        const store = this.#fleet.leaderOf(partition);
+        const rows = store === undefined ? [] : await this.#rows(store, partition, RowTable.QUEUE);
+        const row = rows.map(({ value }) => decodeQueueRow(value)).find((each) => each.queueId === queueId);
+        counted += row?.droppedOverflow ?? 0;
+      }
+      if (count <= counted) continue;
+      throw new Violation('acknowledged and lost', `${count} of queue ${queueId}, of which ${counted} were dropped`);
+    }
+  }
+
   /** Every queue, on every replica, is empty, and no other queue is there any more. */
   async drains(queues: readonly QueueDefinition[]): Promise<void> {
     const { world, gateways } = this.#fleet;
