@@ -45,13 +45,18 @@ export function addNotFoundHandler(
   app.setNotFoundHandler((request, reply) => {
     const path = (request.url.split('?', 1)[0] as string).slice(0, PATH_SHOWN_MAX);
     const documented = [...methodsByPath.keys()].filter((url) => !url.includes(':'));
-    const meant = suggestName(path, documented);
+    // What all begin with says nothing of what was meant.
+    const meant = suggestName(
+      path.replace(BASE, ''),
+      documented.map((url) => url.replace(BASE, '')),
+    );
     const hint =
       meant === undefined
         ? 'All paths are listed at /api/v5/docs'
-        : `Did you mean ${meant}? All paths are listed at /api/v5/docs`;
+        : `Did you mean ${documented.find((url) => url.replace(BASE, '') === meant)}? All paths are listed at /api/v5/docs`;
     return reply.code(404).send(new ApiError(404, 'NOT_FOUND', `There is nothing at ${path}`, hint).body());
   });
 }
 
 const PATH_SHOWN_MAX = 200;
+const BASE = '/api/v5';

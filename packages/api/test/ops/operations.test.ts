@@ -69,6 +69,11 @@ describe('what is not there', () => {
     if (meant !== undefined) expect(answer.body.hint).toContain(`Did you mean ${meant}?`);
   });
 
+  it.each(['publish', 'login'])('nothing is like %s, though all paths begin alike', async (path) => {
+    const { hint } = (await call('GET', `/api/v5/${path}`)).body;
+    expect(hint).toBe('All paths are listed at /api/v5/docs');
+  });
+
   it.each([
     ['PATCH', '/api/v5/queue/q', 'GET, HEAD, PUT, DELETE'],
     ['DELETE', '/api/v5/queues', 'GET, HEAD, POST'],
