@@ -33,6 +33,7 @@ export interface Member {
 
 const FILE = 'node.json';
 const FORMAT = 1;
+const NEWER_HINT = 'start the version that wrote it, or a newer one; the data is whole';
 const ABSENT: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
 
 /** Undefined for a directory that is nobody yet. */
@@ -48,9 +49,15 @@ export async function readIdentity(directory: string): Promise<NodeIdentity | un
   }
   try {
     const { format, incarnation, member } = JSON.parse(text) as { format: number } & NodeIdentity;
+    // Nothing is damaged, and an empty directory would be the wrong cure.
+    if (format > FORMAT)
+      throw new SluiceError('NEWER_FORMAT', `${path} was written by a newer version (format ${format})`, {
+        hint: NEWER_HINT,
+      });
     if (format !== FORMAT || typeof incarnation !== 'string') throw new Error(`format ${format}`);
     return { incarnation, member: member ?? undefined };
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
     throw new SluiceError('IDENTITY_DAMAGED', `${path} does not say who this node is: ${(cause as Error).message}`, {
       hint: 'restore the file from a backup, or give the node an empty data directory: it then joins as a new one and gets its data from its peers',
       cause,
