@@ -96,6 +96,7 @@ export class PeerLinks implements PeerSender {
   }
 
   flush(): void {
+    if (this.#dirty.size === 0) return;
     for (const link of this.#dirty) {
       const counters = this.#countersOf(link.nodeId);
       if (link.appends.messages.length > 0) this.#flushAppends(link, counters);

@@ -4,9 +4,11 @@
  *
  * The tables that a map has outgrown name what was in it, and each names the next. What is taken is therefore emptied:
  * when such a table is old garbage, which is looked for seldom, all proposals ever after would stay in memory with it.
+ * The tables themselves would, too: a map that is emptied by nearly each proposal makes one each time. So whoever is alone
+ * goes with his map.
  */
 export class PendingProposals {
-  readonly #byIndex = new Map<number, Pending>();
+  #byIndex = new Map<number, Pending>();
 
   get size(): number {
     return this.#byIndex.size;
@@ -21,7 +23,8 @@ export class PendingProposals {
   take(index: number, term: number): { token: unknown; lost: boolean; proposedMs: number } | undefined {
     const pending = this.#byIndex.get(index);
     if (pending === undefined) return undefined;
-    this.#byIndex.delete(index);
+    if (this.#byIndex.size === 1) this.#byIndex = new Map();
+    else this.#byIndex.delete(index);
     return { token: takeToken(pending), lost: pending.term !== term, proposedMs: pending.proposedMs };
   }
 

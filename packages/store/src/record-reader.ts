@@ -135,7 +135,10 @@ export class RecordReader {
 
   #drop(kept: KeptEntry): void {
     const { groupId, index, data } = kept.entry;
-    this.#groups.get(groupId)?.delete(index);
+    const entries = this.#groups.get(groupId);
+    // An old map that is emptied makes a table each time, and keeps all of them until the next full collection.
+    if (entries?.size === 1) this.#groups.set(groupId, new Map());
+    else entries?.delete(index);
     this.#unlink(kept);
     kept.older = undefined;
     kept.newer = undefined;

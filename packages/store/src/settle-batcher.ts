@@ -18,7 +18,7 @@ export class SettleBatcher {
   /** To be settled in this order. */
   #rows: PendingRow[] = [];
   /** The newest of each queue: the only one, where many queues have little each. */
-  readonly #newest = new Map<number, PendingRow>();
+  #newest = new Map<number, PendingRow>();
   readonly #others = new Map<string, PendingRow>();
   #records = 0;
   #lingering: NodeJS.Timeout | undefined;
@@ -94,8 +94,9 @@ export class SettleBatcher {
       if (row.returned !== undefined) row.returned = toRanges(row.returned);
     }
     this.#rows = [];
-    this.#newest.clear();
-    this.#others.clear();
+    // An old map that is emptied makes a table each time, and keeps all of them until the next full collection.
+    this.#newest = new Map();
+    if (this.#others.size > 0) this.#others.clear();
     this.#propose(encodeCommand({ type: 'settle', rows, heads: [] }), receipts);
   }
 

@@ -16,7 +16,7 @@ export function* iterateRecords(batch: Uint8Array): Generator<EncodedRecord, voi
  * (ascending, from that row) target the queue but were refused by it. For readers of many records of one batch.
  */
 export function recordPositions(batch: Uint8Array, queueId: number, rejectedSlots: readonly number[]): number[] {
-  const positions: number[] = [];
+  let positions: number[] = [];
   const cursor = new RecordCursor();
   cursor.reset(batch);
   let rejected = 0;
@@ -27,7 +27,10 @@ export function recordPositions(batch: Uint8Array, queueId: number, rejectedSlot
     }
     while (cursor.nextTarget()) {
       if (cursor.queueId < queueId) continue;
-      if (cursor.queueId === queueId) positions.push(cursor.start);
+      if (cursor.queueId !== queueId) break;
+      // Kept for as long as the queue has nothing newer: an array that is pushed to from nothing takes room for seventeen.
+      if (positions.length === 0) positions = [cursor.start];
+      else positions.push(cursor.start);
       break;
     }
   }

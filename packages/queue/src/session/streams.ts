@@ -93,7 +93,8 @@ export class Streams {
       if (stream.sessions > 0) rows.put(streamRowKey(stream.streamId), encodeStreamRow(stream));
       else rows.delete(streamRowKey(stream.streamId));
     }
-    this.#dirty.clear();
+    // An old set that is emptied makes a table each time, empty or not, and keeps all of them until the next full collection.
+    if (this.#dirty.size > 0) this.#dirty.clear();
   }
 
   #keep(stream: StreamState): void {
