@@ -51,7 +51,7 @@ export class ApplyLoop {
   readonly #leaderChanges: Counter;
   readonly #cache = new RowCache();
   #waiting: Replica[] = [];
-  readonly #listed = new Set<Replica>();
+  #listed = new Set<Replica>();
   #running = false;
   #failed: Error | undefined;
   /** Set while a batch waits for space; called to try again. */
@@ -248,7 +248,7 @@ export class ApplyLoop {
         for (const { act } of tasks) act();
         const replicas = this.#waiting;
         this.#waiting = [];
-        this.#listed.clear();
+        this.#listed = new Set();
         if (replicas.length > 0) await this.#batch(replicas);
       }
     } catch (cause) {
@@ -269,8 +269,9 @@ export class ApplyLoop {
     const rows = new RowBatch(this.#cache);
     for (const replica of replicas) {
       if (isAtRest(replica)) continue;
-      const work = await this.#entriesFor(replica, rows);
-      if (work !== undefined) works.push(work);
+      const work = workOf(replica, rows);
+      // Nearly always all of it is in memory, and nothing is waited for.
+      if (takeRecent(work) || (await this.#readRest(work))) works.push(work);
     }
     await this.#fetchRows(works, rows);
     for (const work of works) this.#apply(work, rows);
@@ -279,50 +280,27 @@ export class ApplyLoop {
     this.#applySeconds.observe((this.#clock.monotonicMs() - startedMs) / 1000);
   }
 
-  /** What is to be applied next; undefined when it cannot be read: its group stops, the others go on. */
-  async #entriesFor(replica: Replica, rows: RowBatch): Promise<Work | undefined> {
+  /** False when what is to be applied next cannot be read: its group stops, the others go on. */
+  async #readRest(work: Work): Promise<boolean> {
+    const { replica } = work;
     try {
-      return await this.#readEntries(replica, rows);
+      while (!takeRecent(work)) {
+        const entries = await this.#readUpToDamage(work);
+        if (entries.length === 0) break;
+        for (const entry of entries) take(work, entry);
+      }
+      return true;
     } catch (cause) {
       if (!isDamage(cause)) throw cause;
       this.#stop(replica, replica.appliedIndex + 1, cause);
-      return undefined;
+      return false;
     }
-  }
-
-  async #readEntries(replica: Replica, rows: RowBatch): Promise<Work> {
-    const view = rows.view(replica.groupId);
-    const work: Work = { replica, rows: view, entries: [], commands: [], effects: [], membershipMoved: false };
-    let bytes = 0;
-    let next = replica.appliedIndex + 1;
-    while (
-      next <= replica.committedIndex &&
-      work.entries.length < ApplyLoop.BATCH_ENTRIES_MAX &&
-      bytes < ApplyLoop.BATCH_BYTES_MAX
-    ) {
-      const recent = replica.recent.get(next);
-      const entries =
-        recent === undefined
-          ? await this.#readUpToDamage(replica, next, ApplyLoop.BATCH_BYTES_MAX - bytes, work.entries.length)
-          : [recent];
-      if (entries.length === 0) break;
-      for (const entry of entries) {
-        work.entries.push(entry);
-        if (entry.kind === EntryKind.NORMAL) work.commands.push(entry.data);
-        bytes += entry.data.length;
-      }
-      next += entries.length;
-    }
-    return work;
   }
 
   /** What stands before an entry that is damaged is applied: nothing when that is the next one, and others came before it. */
-  async #readUpToDamage(
-    { groupId, committedIndex }: Replica,
-    first: number,
-    bytesMax: number,
-    readBefore: number,
-  ): Promise<Entry[]> {
+  async #readUpToDamage({ replica, entries, bytes }: Work): Promise<Entry[]> {
+    const { groupId, appliedIndex, committedIndex } = replica;
+    const [first, bytesMax] = [appliedIndex + 1 + entries.length, ApplyLoop.BATCH_BYTES_MAX - bytes];
     try {
       return await this.#entryLog.read(groupId, first, committedIndex, bytesMax);
     } catch (cause) {
@@ -331,7 +309,7 @@ export class ApplyLoop {
     try {
       return await this.#entryLog.readNear(groupId, first, committedIndex, bytesMax);
     } catch (cause) {
-      if (!isDamage(cause) || readBefore === 0) throw cause;
+      if (!isDamage(cause) || entries.length === 0) throw cause;
       return [];
     }
   }
@@ -342,13 +320,13 @@ export class ApplyLoop {
       if (commands.length === 0) continue;
       replica.machine.neededRows(commands, (key) => wanted.add(rows, view, key));
     }
-    await this.#patiently(() => wanted.run(this.#engine, rows));
+    if (wanted.size > 0) await this.#patiently(() => wanted.run(this.#engine, rows));
     for (const { replica, commands, rows: view } of works) {
       if (commands.length === 0) continue;
       view.rewind();
       replica.machine.furtherRows(commands, view, (key) => wanted.add(rows, view, key));
     }
-    await this.#patiently(() => wanted.run(this.#engine, rows));
+    if (wanted.size > 0) await this.#patiently(() => wanted.run(this.#engine, rows));
   }
 
   #apply(work: Work, rows: RowBatch): void {
@@ -480,5 +458,42 @@ interface Work {
   /** Data of the normal entries, in order: what machines are asked about. */
   commands: Uint8Array[];
   effects: unknown[];
+  /** Of the entries. */
+  bytes: number;
   membershipMoved: boolean;
+}
+
+function workOf(replica: Replica, rows: RowBatch): Work {
+  const view = rows.view(replica.groupId);
+  return { replica, rows: view, entries: [], commands: [], effects: [], bytes: 0, membershipMoved: false };
+}
+
+/** Takes what is in memory. False: what follows it has to be read. */
+function takeRecent(work: Work): boolean {
+  const { replica } = work;
+  while (!isComplete(work)) {
+    const entry = replica.recent.get(replica.appliedIndex + 1 + work.entries.length);
+    if (entry === undefined) return false;
+    take(work, entry);
+  }
+  return true;
+}
+
+/** All that is committed, or as much as a batch takes. */
+function isComplete({ replica, entries, bytes }: Work): boolean {
+  if (replica.appliedIndex + entries.length >= replica.committedIndex) return true;
+  return entries.length >= ApplyLoop.BATCH_ENTRIES_MAX || bytes >= ApplyLoop.BATCH_BYTES_MAX;
+}
+
+function take(work: Work, entry: Entry): void {
+  work.entries = pushed(work.entries, entry);
+  if (entry.kind === EntryKind.NORMAL) work.commands = pushed(work.commands, entry.data);
+  work.bytes += entry.data.length;
+}
+
+/** A group has nearly always one entry in a batch, and an array that is pushed to from nothing takes room for seventeen. */
+function pushed<T>(list: T[], item: T): T[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
 }

@@ -134,6 +134,10 @@ export class FetchList {
   #ids: string[] = [];
   readonly #wanted = new Set<string>();
 
+  get size(): number {
+    return this.#keys.length;
+  }
+
   add(batch: RowBatch, rows: GroupRows, key: Uint8Array): void {
     const id = rowId(rows.groupId, key);
     const row = batch.bring(id);

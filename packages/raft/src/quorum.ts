@@ -26,7 +26,7 @@ function majorityIndex(voters: readonly number[], reached: (peer: number) => num
   const count = voters.length;
   if (count === 0) return Number.POSITIVE_INFINITY;
   // Insertion sort, highest first: groups are a handful of peers and this runs on every acknowledgement.
-  const sorted: number[] = [];
+  const sorted = new Array<number>(count);
   for (let i = 0; i < count; i++) {
     const index = reached(voters[i] as number);
     let at = i;

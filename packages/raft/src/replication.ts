@@ -11,12 +11,8 @@ import type { Progress } from './progress.ts';
 export function appendOwn(group: GroupState, kind: EntryKind, data: readonly Uint8Array[]): number {
   const { log, term } = group;
   const first = log.lastIndex + 1;
-  const entries: Entry[] = [];
-  for (let i = 0; i < data.length; i++) {
-    const payload = data[i] as Uint8Array;
-    entries.push({ term, index: first + i, kind, data: payload });
-    group.uncommittedBytes += payload.length;
-  }
+  const entries = data.map((payload, i): Entry => ({ term, index: first + i, kind, data: payload }));
+  for (const payload of data) group.uncommittedBytes += payload.length;
   group.appendToLog(entries);
   group.appendsWanted = true;
   return first;

@@ -22,8 +22,10 @@ interface Write {
 export class UnstableLog {
   /** Index of `#terms[0]`: everything below is durable. */
   #offset: number;
-  #terms: number[] = [];
-  #sizes: number[] = [];
+  /** The tail's, `#count` of each. What lies behind them is room: an array that is cut to nothing gives its memory away. */
+  readonly #terms: number[] = [];
+  readonly #sizes: number[] = [];
+  #count = 0;
   /** Not yet handed to the host: the entries from `#offset + #handed` on. */
   #fresh: Entry[] = [];
   #handed = 0;
@@ -31,6 +33,9 @@ export class UnstableLog {
   /** Accepted and not yet durable; while present it stands in for the reader's log. */
   #snapshot: SnapshotMeta | undefined;
   #snapshotHanded = false;
+
+  /** Entries for which room is kept while there is none. */
+  static readonly ROOM_MAX = 64;
 
   constructor(offset: number) {
     this.#offset = offset;
@@ -40,7 +45,7 @@ export class UnstableLog {
     return this.#offset;
   }
   get lastIndex(): number {
-    return this.#offset + this.#terms.length - 1;
+    return this.#offset + this.#count - 1;
   }
   get snapshot(): SnapshotMeta | undefined {
     return this.#snapshot;
@@ -51,10 +56,10 @@ export class UnstableLog {
   }
 
   term(index: number): number | undefined {
-    return this.#terms[index - this.#offset];
+    return index > this.lastIndex ? undefined : this.#terms[index - this.#offset];
   }
   sizeBytes(index: number): number | undefined {
-    return this.#sizes[index - this.#offset];
+    return index > this.lastIndex ? undefined : this.#sizes[index - this.#offset];
   }
 
   /** The first entry may lie inside the log: everything from there on is replaced. */
@@ -64,31 +69,26 @@ export class UnstableLog {
     assert(first.index <= this.lastIndex + 1, 'a log has no holes');
     if (first.index <= this.#offset) {
       this.#offset = first.index;
-      this.#terms.length = 0;
-      this.#sizes.length = 0;
-      this.#fresh.length = 0;
-      this.#handed = 0;
+      this.#empty();
     } else if (first.index <= this.lastIndex) {
       const kept = first.index - this.#offset;
-      this.#terms.length = kept;
-      this.#sizes.length = kept;
+      this.#count = kept;
       this.#handed = Math.min(this.#handed, kept);
       this.#fresh.length = kept - this.#handed;
     }
     for (const entry of entries) {
-      this.#terms.push(entry.term);
-      this.#sizes.push(entry.data.length);
-      this.#fresh.push(entry);
+      this.#terms[this.#count] = entry.term;
+      this.#sizes[this.#count] = entry.data.length;
+      this.#count++;
     }
+    if (this.#fresh.length === 0) this.#fresh = entries.slice();
+    else for (const entry of entries) this.#fresh.push(entry);
   }
 
   /** Replaces the log. Writes under way stay listed: their reports must not be taken for later ones. */
   restore(snapshot: SnapshotMeta): void {
     this.#offset = snapshot.index + 1;
-    this.#terms.length = 0;
-    this.#sizes.length = 0;
-    this.#fresh.length = 0;
-    this.#handed = 0;
+    this.#empty();
     this.#snapshot = snapshot;
     this.#snapshotHanded = false;
   }
@@ -108,8 +108,11 @@ export class UnstableLog {
     const last = entries[entries.length - 1];
     if (first === undefined || last === undefined) return [];
     this.#fresh = [];
-    this.#handed = this.#terms.length;
-    this.#writes.push({ first: first.index, last: last.index, lastTerm: last.term, snapshot: false });
+    this.#handed = this.#count;
+    const write = { first: first.index, last: last.index, lastTerm: last.term, snapshot: false };
+    // Mostly the one under way: an array that is pushed to from nothing takes room for seventeen.
+    if (this.#writes.length === 0) this.#writes = [write];
+    else this.#writes.push(write);
     return entries;
   }
 
@@ -140,10 +143,26 @@ export class UnstableLog {
     }
     const count = durable - this.#offset + 1;
     if (count <= 0) return changed;
-    this.#terms.splice(0, count);
-    this.#sizes.splice(0, count);
+    this.#dropFirst(count);
     this.#handed -= count;
     this.#offset += count;
     return true;
+  }
+
+  #dropFirst(count: number): void {
+    this.#count -= count;
+    if (this.#count > 0) {
+      this.#terms.splice(0, count);
+      this.#sizes.splice(0, count);
+    } else if (this.#terms.length > UnstableLog.ROOM_MAX) {
+      this.#terms.length = 0;
+      this.#sizes.length = 0;
+    }
+  }
+
+  #empty(): void {
+    this.#dropFirst(this.#count);
+    this.#fresh.length = 0;
+    this.#handed = 0;
   }
 }

@@ -52,8 +52,11 @@ export function encodeCommand(command: Command): Uint8Array {
   }
 }
 
+/** What is written here is copied by `finish`. */
+const scratch = new ByteWriter(64);
+
 function header(kind: CommandKind): ByteWriter {
-  return new ByteWriter(64).u8(kind).u8(COMMAND_VERSION).u53(0);
+  return scratch.restart().u8(kind).u8(COMMAND_VERSION).u53(0);
 }
 
 function encodeSettle(command: SettleCommand): Uint8Array {

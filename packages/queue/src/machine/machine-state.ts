@@ -76,15 +76,13 @@ export class MachineState {
   }
 
   closeAll(): void {
-    for (let i = 0; i < this.touched.length; i++) {
-      const queue = this.touched[i] as QueueState;
+    for (let queue = this.touched.pop(); queue !== undefined; queue = this.touched.pop()) {
       const builder = queue.open;
       queue.open = undefined;
       if (builder === undefined || this.#spareBuilders.length >= SPARE_BUILDERS_MAX) continue;
       builder.reset(0);
       this.#spareBuilders.push(builder);
     }
-    this.touched.length = 0;
   }
 }
 

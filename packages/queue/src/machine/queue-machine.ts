@@ -109,14 +109,13 @@ export class QueueMachine {
   /** Writes the queues and producers that changed and the time, once a batch of entries. */
   flush(rows: Rows): void {
     const state = this.#state;
-    for (const queue of state.dirty) {
+    for (let queue = state.dirty.pop(); queue !== undefined; queue = state.dirty.pop()) {
       queue.isDirty = false;
       state.account(queue);
       const key = queueRowKeyOnce(queue.queueId);
       if (state.queues.get(queue.queueId) === queue) rows.save(key, encodeQueueRow(queue), queue);
       else if (!state.queues.has(queue.queueId)) rows.save(key, undefined);
     }
-    state.dirty.length = 0;
     state.producers.flush(rows);
     if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.nowMs), state.timeRow);
     state.isTimeDirty = false;

@@ -88,8 +88,10 @@ export function publisherRowKey(publisher: Uint8Array): Uint8Array {
 export const PUBLISHER_RANGE = { from: Uint8Array.of(RowTable.PUBLISHER), to: Uint8Array.of(RowTable.PUBLISHER + 1) };
 
 export function machineRowKey(): Uint8Array {
-  return Uint8Array.of(RowTable.MACHINE);
+  return MACHINE_ROW_KEY;
 }
+
+const MACHINE_ROW_KEY = Uint8Array.of(RowTable.MACHINE);
 
 /** [from, to) of a queue's index rows whose base is at least `fromOffset`: seek at the known head, never before it. */
 export function indexRange(queueId: number, fromOffset: number): { from: Uint8Array; to: Uint8Array } {

@@ -147,7 +147,14 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     const group = known ?? new GroupState(groupId);
     const { builder } = this.#writer;
     assert(!group.writing, 'a turn gathers all writes of a group into one');
-    const plan: PlannedWrite = { group, hardState, entries, dataCrcs: [], chains: [], offsets: [] };
+    const { length } = entries;
+    // Nearly always one entry: an array that is pushed to from nothing takes room for seventeen.
+    const [dataCrcs, chains, offsets] = [
+      new Array<number>(length),
+      new Array<number>(length),
+      new Array<number>(length),
+    ];
+    const plan: PlannedWrite = { group, hardState, entries, dataCrcs, chains, offsets };
     const [first] = entries;
     if (first !== undefined) {
       assert(first.index >= group.firstIndex, 'what an image covers is committed and cannot be superseded');
@@ -162,11 +169,10 @@ export class SegmentLog implements EntryLog, SegmentSealer {
         term = entry.term;
         const dataCrc = checksum(entry.data);
         chain = chainOf(chain, term, entry.index, dataCrc);
-        plan.dataCrcs.push(dataCrc);
-        plan.chains.push(chain);
-        plan.offsets.push(
-          builder.data(RecordType.ENTRY, entry.kind, flags, groupId, term, entry.index, entry.data, dataCrc, chain),
-        );
+        dataCrcs[i] = dataCrc;
+        chains[i] = chain;
+        const { kind, index, data } = entry;
+        offsets[i] = builder.data(RecordType.ENTRY, kind, flags, groupId, term, index, data, dataCrc, chain);
         flags = 0;
       }
     }
