@@ -15,8 +15,11 @@ import { SluiceError } from '@sluice/common/errors';
 const LEVELS = [
   /** Everything that was written before clusters had a level. */
   { level: 1, forms: [] },
-  /** The metadata keeps a level: rows of its head in format 3, and the command that holds it. */
-  { level: 2, forms: ['hold-feature-level'] },
+  /**
+   * The metadata keeps a level: rows of its head in format 3, and the command that holds it. Sessions end in portions: an
+   * open, a close and an expire that say so, and machine version 9 of the partition.
+   */
+  { level: 2, forms: ['hold-feature-level', 'session-ends-in-portions'] },
 ] as const satisfies readonly { level: number; forms: readonly string[] }[];
 
 /** What is only written from a level on. */

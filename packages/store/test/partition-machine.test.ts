@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { RowAccess } from '@sluice/multiraft/group-machine';
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import { stampCommand } from '@sluice/queue/machine/command-header';
+import { decodeMachineRow } from '@sluice/queue/machine/machine-row';
+import { machineRowKey } from '@sluice/queue/machine/row-keys';
 import { encodeSessionCommand } from '@sluice/queue/session/command-codec';
 import type { SessionCommand } from '@sluice/queue/session/commands';
 import { type PartitionEffect, PartitionMachine, RESIDENT_RANGES } from '../src/machine/partition-machine.ts';
@@ -83,6 +85,31 @@ describe('sessions of a partition', () => {
     stampCommand(bytes, stampMs);
     return bytes;
   };
+
+  test('need a newer build from the first command on that a former one does not know, and not before', () => {
+    const machine = PartitionMachine.restore([]);
+    const rows = new Table();
+    const version = (): number => {
+      machine.flush(rows);
+      return decodeMachineRow(rows.get(machineRowKey()) as Uint8Array).version;
+    };
+    const expire = { type: 'expire-sessions', clientIds: ['c'] } as const;
+    machine.apply(1, at(expire, 7000), rows, []);
+    machine.apply(
+      2,
+      at({ type: 'close-session', clientId: 'c', epoch: 1, expiryS: 0, leavesUnsure: true }, 7000),
+      rows,
+      [],
+    );
+    expect(version()).toBe(8);
+    // At the same time, which does not move the row by itself.
+    machine.apply(3, at({ ...expire, endsInPortions: true }, 7000), rows, []);
+    expect(version()).toBe(9);
+    const again = PartitionMachine.restore(rows.all());
+    again.apply(4, at(expire, 8000), rows, []);
+    again.flush(rows);
+    expect(version()).toBe(9);
+  });
 
   test('begin and end their streams among its queues, and move its time', () => {
     const machine = PartitionMachine.restore([]);

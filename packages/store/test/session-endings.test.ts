@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { FIRST_LEVEL } from '@sluice/meta/feature-levels';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { Endings } from '@sluice/queue/session/endings';
 import type { SessionMachine } from '@sluice/queue/session/session-machine';
@@ -75,6 +76,20 @@ describe('on one store', () => {
     expect(machine().streamCount).toBe(0);
     await until(() => store.partition(1).queues.depth === 0, 'its records are gone');
     expect(gateway.streams.size).toBe(0);
+  });
+
+  test('none ends in portions while a node may not know of them', async () => {
+    const { featureLevel } = store.topology;
+    store.topology.featureLevel = FIRST_LEVEL;
+    allowed = 0;
+    const first = await keep(gateway, 'c');
+    await gateway.close('c', first.epoch, 0);
+    expect([machine().sessionCount, machine().streamCount, refused]).toEqual([0, 0, 0]);
+
+    store.topology.featureLevel = featureLevel;
+    const { epoch } = await keep(gateway, 'c');
+    await gateway.close('c', epoch, 0);
+    await until(() => refused > 0, 'a portion was asked for');
   });
 
   test('one that is taken apart when the store stops is taken apart further when it is back', async () => {

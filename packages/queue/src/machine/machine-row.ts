@@ -3,8 +3,8 @@ import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
 import { MACHINE_VERSION } from './versions.ts';
 
-/** varint machine version, u53 time. Returns the time of the partition. */
-export function decodeMachineRow(value: Uint8Array): number {
+/** varint machine version, u53 time of the partition. */
+export function decodeMachineRow(value: Uint8Array): { version: number; nowMs: number } {
   const reader = new ByteReader(value);
   const version = reader.varint();
   if (version === 0 || version > MACHINE_VERSION) {
@@ -12,12 +12,12 @@ export function decodeMachineRow(value: Uint8Array): number {
       hint: `this release knows versions up to ${MACHINE_VERSION}: upgrade this node`,
     });
   }
-  return reader.u53();
+  return { version, nowMs: reader.u53() };
 }
 
 /** Every turn of a partition moves its time. */
 const scratch = new ByteWriter(12);
 
-export function encodeMachineRow(nowMs: number): Uint8Array {
-  return scratch.restart().varint(MACHINE_VERSION).u53(nowMs).finish();
+export function encodeMachineRow(version: number, nowMs: number): Uint8Array {
+  return scratch.restart().varint(version).u53(nowMs).finish();
 }

@@ -5,6 +5,7 @@ import { Producers } from './producers.ts';
 import type { QueueState } from './queue-state.ts';
 import type { NamedRow } from './rows.ts';
 import { SettleCursor } from './settle-cursor.ts';
+import { MACHINE_VERSION_FIRST } from './versions.ts';
 
 /** Everything of a partition that is resident, as the `apply-…` files share it. */
 export class MachineState {
@@ -12,6 +13,8 @@ export class MachineState {
   readonly producers = new Producers();
   /** The partition's time: the highest stamp seen. */
   nowMs = 0;
+  /** What it takes to go on with the rows. */
+  version = MACHINE_VERSION_FIRST;
   isTimeDirty = false;
   /** Every command moves the time. */
   readonly timeRow: NamedRow = { rowName: undefined };

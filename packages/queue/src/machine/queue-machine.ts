@@ -39,7 +39,9 @@ export class QueueMachine {
     for (const { key, value } of rows) {
       const table = tableOf(key);
       if (table === RowTable.MACHINE) {
-        state.nowMs = decodeMachineRow(value);
+        const { version, nowMs } = decodeMachineRow(value);
+        state.nowMs = nowMs;
+        state.version = Math.max(state.version, version);
       } else if (table === RowTable.QUEUE) {
         const queue = decodeQueueRow(value);
         state.queues.set(queue.queueId, queue);
@@ -106,6 +108,13 @@ export class QueueMachine {
     this.#state.isTimeDirty = true;
   }
 
+  /** A command was applied that a build of a machine version before this does not know. */
+  need(version: number): void {
+    if (version <= this.#state.version) return;
+    this.#state.version = version;
+    this.#state.isTimeDirty = true;
+  }
+
   /** Writes the queues and producers that changed and the time, once a batch of entries. */
   flush(rows: Rows): void {
     const state = this.#state;
@@ -117,7 +126,7 @@ export class QueueMachine {
       else if (!state.queues.has(queue.queueId)) rows.save(key, undefined);
     }
     state.producers.flush(rows);
-    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.nowMs), state.timeRow);
+    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.version, state.nowMs), state.timeRow);
     state.isTimeDirty = false;
   }
 

@@ -15,3 +15,10 @@
  * | 9       | 2026-11-21 | a session may end in portions; each of before ends in the entry that ends it, and those that say so |
  */
 export const MACHINE_VERSION = 9;
+
+/**
+ * What a partition's row says until a command of a later version was applied: it is what it takes to go on with the rows,
+ * and not who wrote them. A build of before may so go on with what a newer one kept, and be sent an image of it, for as
+ * long as nothing new is in it. Releases of before clusters had feature levels wrote their own.
+ */
+export const MACHINE_VERSION_FIRST = 8;

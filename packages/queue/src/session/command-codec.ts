@@ -37,6 +37,7 @@ const VERSION_OF_UNSURE = 3;
 /** Of an open and a close that end a session in portions, and of such an expire. */
 const VERSION_OF_PORTIONS = 4;
 const VERSION_OF_EXPIRE_IN_PORTIONS = 2;
+const MACHINE_VERSION_OF_PORTIONS = 9;
 /** Flags of `open` and of a subscription, and whether a close says anything of the expiry. */
 const CLEAN_START = 1;
 const HAS_WILL = 2;
@@ -253,6 +254,22 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       return { type: 'end-wills', group: reader.varint() };
     default:
       throw unknown(bytes);
+  }
+}
+
+/** Of the partition that applies the command: 0 where each that has sessions may. */
+export function machineVersionOf(command: Uint8Array): number {
+  const [kind, version = 0] = command;
+  switch (kind) {
+    case SessionCommandKind.END_PORTION:
+      return MACHINE_VERSION_OF_PORTIONS;
+    case SessionCommandKind.OPEN:
+    case SessionCommandKind.CLOSE:
+      return version >= VERSION_OF_PORTIONS ? MACHINE_VERSION_OF_PORTIONS : 0;
+    case SessionCommandKind.EXPIRE:
+      return version >= VERSION_OF_EXPIRE_IN_PORTIONS ? MACHINE_VERSION_OF_PORTIONS : 0;
+    default:
+      return 0;
   }
 }
 

@@ -63,7 +63,7 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   network: NetworkKnobs;
   segmentBytes: number;
   safetyMs: number;
-  /** Machines begin as nodes of a former build, and are upgraded one by one; undefined: all are of one that knows of no levels. */
+  /** Machines begin as nodes of a former build, and are upgraded one by one; undefined: all are of this build. */
   upgrade?: UpgradeKnobs;
   /** Clients that speak MQTT; undefined: there are none. */
   sessions?: SessionKnobs;

@@ -1,3 +1,4 @@
+import { SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { MetaMachine } from '@sluice/meta/meta-machine';
 import type { NodeRole } from '@sluice/meta/node-info';
 import type { QueueCheck } from '../check/queue-check.ts';
@@ -78,7 +79,9 @@ export class Fleet {
     const registration = registrationOf(name, `disk ${name}.${number}`, roles);
     const coordinators = (): number[] =>
       [...this.stores.values()].filter(({ coordinator }) => coordinator !== undefined).map(({ nodeId }) => nodeId);
-    obtainPlace(this.network, Fleet.WIRE_IDS_FROM + number, registration, coordinators, (nodeId, coordinatorIds) => {
+    const { levels } = this.#options(0);
+    const asking = { ...registration, levels };
+    obtainPlace(this.network, Fleet.WIRE_IDS_FROM + number, asking, coordinators, (nodeId, coordinatorIds) => {
       this.joining--;
       if (this.#everIds.has(nodeId)) {
         this.world.fail(new Violation('ids', `${name} is given ${nodeId}, which somebody had before`));
@@ -182,7 +185,14 @@ export class Fleet {
   #options(nodeId: number) {
     const { world, network, knobs } = this;
     const { disk: diskKnobs, segmentBytes, upgrade } = knobs;
-    return { world, network, nodeId, diskKnobs, segmentBytes, levels: upgrade?.former };
+    return {
+      world,
+      network,
+      nodeId,
+      diskKnobs,
+      segmentBytes,
+      levels: upgrade === undefined ? SUPPORTED_LEVELS : upgrade.former,
+    };
   }
 
   #storeOptions(nodeId: number) {

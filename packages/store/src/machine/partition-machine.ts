@@ -4,6 +4,7 @@ import { stampOf } from '@sluice/queue/machine/command-header';
 import type { Effect } from '@sluice/queue/machine/effects';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice/queue/machine/row-keys';
+import { machineVersionOf } from '@sluice/queue/session/command-codec';
 import { SESSION_RESIDENT_RANGES, SessionTable } from '@sluice/queue/session/row-keys';
 import { SessionMachine } from '@sluice/queue/session/session-machine';
 import type { SessionEffect, SessionReply } from '@sluice/queue/session/session-reply';
@@ -65,6 +66,7 @@ export class PartitionMachine implements GroupMachine<PartitionReply, PartitionE
     const ofQueues = effects as Effect[];
     if (kind < SESSION_KIND_MIN || kind > SESSION_KIND_MAX) return queues.apply(index, command, rows, ofQueues);
     queues.advance(stampOf(command));
+    queues.need(machineVersionOf(command));
     return this.#streams.within(index, rows, ofQueues, () =>
       sessions.apply(command, queues.nowMs, rows, effects as SessionEffect[]),
     );

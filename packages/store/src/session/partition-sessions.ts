@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { Topology } from '@sluice/meta/topology';
 import { EXPIRY_NEVER_S, type ExchangeStep } from '@sluice/queue/session/commands';
 import { Cursor } from '@sluice/queue/session/cursor';
 import type { SessionMachine } from '@sluice/queue/session/session-machine';
@@ -68,7 +69,7 @@ export class PartitionSessions {
       feedsOf: (streamId) => this.#byStream.get(streamId) ?? [],
     });
     this.wills = new PartitionWills(partition, this.rows, { ...parts.wills, clock: parts.clock, logger: parts.logger });
-    this.endings = new SessionEndings(partition, parts.expiries, parts.logger);
+    this.endings = new SessionEndings(partition, parts.expiries, parts.logger, parts.topology);
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => partition.propose(command, proposal),
       leads: () => partition.leads,
@@ -372,6 +373,7 @@ export class PartitionSessions {
 export interface SessionsParts {
   engine: Engine;
   records: RecordReader;
+  topology: Pick<Topology, 'featureLevel'>;
   clock: Clock;
   logger: Logger;
   wills: Pick<WillsParts, 'gateways' | 'counted'>;

@@ -1,4 +1,6 @@
 import type { Logger } from '@sluice/common/logger';
+import { allows } from '@sluice/meta/feature-levels';
+import type { Topology } from '@sluice/meta/topology';
 import type { CloseCommand, ExpireCommand, OpenCommand } from '@sluice/queue/session/commands';
 import type { Partition } from '../partition.ts';
 import type { Turnstile } from '../turnstile.ts';
@@ -12,25 +14,25 @@ export class SessionEndings {
   readonly #partition: Partition;
   readonly #turnstile: Turnstile;
   readonly #logger: Logger;
+  readonly #topology: Pick<Topology, 'featureLevel'>;
   #isUnderWay = false;
 
-  /** Whether sessions end in portions, which machines know from version 9 on; else with the entry that ends them. */
-  static readonly IN_PORTIONS: boolean = true;
-
-  constructor(partition: Partition, turnstile: Turnstile, logger: Logger) {
+  constructor(partition: Partition, turnstile: Turnstile, logger: Logger, topology: Pick<Topology, 'featureLevel'>) {
     this.#partition = partition;
     this.#turnstile = turnstile;
     this.#logger = logger;
+    this.#topology = topology;
   }
 
   /**
-   * The command as this leader proposes it, of all those that may end a session: nobody else decides how. An open without a
-   * ticket, of a gateway of an older release, has no form that says so. What was begun in portions is brought to its end
+   * The command as this leader proposes it, of all those that may end a session: nobody else decides how. Until
+   * every node knows of portions a session ends with the entry that ends it, and so does one of an open without a ticket,
+   * of a gateway of an older release, which has no form that says otherwise. What was begun in portions is brought to its end
    * either way.
    */
   of<T extends OpenCommand | CloseCommand | ExpireCommand>(command: T): T {
     const isKnown = command.type !== 'open-session' || command.ticket !== undefined;
-    if (SessionEndings.IN_PORTIONS && isKnown) command.endsInPortions = true;
+    if (isKnown && allows(this.#topology.featureLevel, 'session-ends-in-portions')) command.endsInPortions = true;
     return command;
   }
 

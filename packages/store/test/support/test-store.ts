@@ -5,6 +5,7 @@ import type { Clock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { type Labels, PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
+import { SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG } from '@sluice/meta/queue-subsystem-config';
@@ -326,6 +327,7 @@ export function imageOf(
     partitions,
     config,
     queues,
+    featureLevel: { level: SUPPORTED_LEVELS.max, isHeld: false },
   };
 }
 
