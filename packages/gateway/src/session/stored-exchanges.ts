@@ -32,6 +32,8 @@ export class StoredExchanges implements KeptExchanges {
   #takenCount = 0;
   #steps: PendingStep[] = [];
   #takes: KeptPublish[] = [];
+  /** Freed by the client, and not in the log yet; by packet id, of which a client has 65,535. */
+  readonly #releases = new Map<number, PendingStep>();
   #serial = 0;
   #isAsking = false;
   #isScheduled = false;
@@ -111,11 +113,19 @@ export class StoredExchanges implements KeptExchanges {
   }
 
   release(packetId: number, connection: ConnectionState): boolean {
+    const underWay = this.#releases.get(packetId);
+    if (underWay !== undefined) {
+      // Its client is here again. Answered now, it would use the id for another message, which would have the number of this one.
+      underWay.connection = connection;
+      return true;
+    }
     const taken = this.#taken.get(packetId);
     if (taken === undefined || taken.isOpen) return false;
     this.#taken.delete(packetId);
     this.#unstored.delete(taken.number);
-    this.#add({ step: { type: 'release', packetId }, connection });
+    const release: PendingStep = { step: { type: 'release', packetId }, connection };
+    this.#releases.set(packetId, release);
+    this.#add(release);
     return true;
   }
 
@@ -242,8 +252,10 @@ export class StoredExchanges implements KeptExchanges {
     else if (step.type === 'receive' && outbound !== undefined) {
       if (outbound.source instanceof StreamSource) outbound.source.isPassed = true;
       this.#session.receiptKept(outbound);
-    } else if (step.type === 'release') connection?.released(step.packetId);
-    else if (step.type === 'refuse') {
+    } else if (step.type === 'release') {
+      this.#releases.delete(step.packetId);
+      connection?.released(step.packetId);
+    } else if (step.type === 'refuse') {
       this.#unstored.delete(number);
       publish?.ack.complete(step.reasonCode);
     }
@@ -292,7 +304,8 @@ interface TakenExchange {
 interface PendingStep {
   readonly step: ExchangeStep;
   readonly outbound?: OutboundMessage;
-  readonly connection?: ConnectionState;
+  /** The one that is to hear of it. */
+  connection?: ConnectionState;
   readonly publish?: KeptPublish;
   /** Of what is refused. */
   readonly number?: number;

@@ -220,6 +220,11 @@ class NaivePublisher {
     }
   }
 
+  /** Its connection broke, and the gateway still has its session. */
+  connectsAgain(gateway: NaiveGateway | undefined): void {
+    if (gateway?.isAlive === true) this.connected(gateway);
+  }
+
   received(by: NaiveGateway, packetId: number): void {
     const publish = this.#ids.get(packetId);
     if (by !== this.#gateway || publish === undefined) return;
@@ -259,6 +264,11 @@ test('each message is taken once by each store, whenever gateways die, and at mo
     { weight: 1, arbitrary: fc.constant({ do: 'refuse' as const, at: 0 }) },
     { weight: 1, arbitrary: fc.constant({ do: 'give-up' as const, at: 0 }) },
     { weight: 1, arbitrary: fc.constant({ do: 'deaf' as const, at: 0 }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'again' as const, at: 0 }) },
+  );
+  // Its PUBREL comes again over the next connection, which has its next message under the same id; then the gateway is gone.
+  const RELEASED_TWICE = (['publish', 'question', 'one', 'other', 'again', 'publish', 'lose', 'question'] as const).map(
+    (what) => ({ do: what, at: 0 }) as const,
   );
   // What came behind it told the stores that its number was over, before its refusal was kept.
   const REFUSAL_LOST = (['publish', 'publish', 'question', 'refuse', 'question', 'deaf'] as const).map((what) => {
@@ -276,6 +286,7 @@ test('each message is taken once by each store, whenever gateways die, and at mo
         else if (what === 'refuse') world.stores[1]?.refuse();
         else if (what === 'give-up') world.stores[1]?.giveUp();
         else if (what === 'deaf') world.publisher.hearsNothing();
+        else if (what === 'again') world.publisher.connectsAgain(world.gateway);
         else {
           // With a gateway, some of what it had under way; never of one that lives.
           world.gateway?.die();
@@ -304,7 +315,7 @@ test('each message is taken once by each store, whenever gateways die, and at mo
       for (const reasonCode of world.publisher.told.values()) expect(reasonCode).toBe(0x97);
       expect(world.exchanges.taken.size).toBe(0);
     }),
-    { numRuns: 300, examples: [[REFUSAL_LOST]] },
+    { numRuns: 300, examples: [[REFUSAL_LOST], [RELEASED_TWICE]] },
   );
 });
 
@@ -406,4 +417,35 @@ test('a refusal that its publisher is told of holds nothing up', async () => {
   one.asked[1]?.({ ...ANSWER, numbers: [3] });
   await turn();
   expect(one.brought.map(({ packetId }) => packetId)).toEqual([1, 2, 3]);
+});
+
+test('PUBREL again over the next connection waits for the first to be kept: answered before, the id would come again and have its number', async () => {
+  const one = new OneConnection();
+  const over = (name: string) => ({ released: (id: number) => one.said.push(`${id} is completed over the ${name}`) });
+  one.publish(1);
+  await turn();
+  one.asked[0]?.({ ...ANSWER, numbers: [1] });
+  await turn();
+  one.brought[0]?.pending.complete(0);
+  one.said.splice(0);
+  expect(one.exchanges.release(1, over('first') as never)).toBe(true);
+  await turn();
+  expect(one.exchanges.release(1, over('second') as never)).toBe(true);
+  await turn();
+  expect([one.said, one.asked.length]).toEqual([[], 2]);
+  one.asked[1]?.(ANSWER);
+  await turn();
+  expect(one.said).toEqual(['1 is completed over the second']);
+  // Once it is kept nothing is left to wait for, and the id may be used again.
+  expect(one.exchanges.release(1, over('third') as never)).toBe(false);
+  one.publish(1);
+  await turn();
+  one.asked[2]?.({ ...ANSWER, numbers: [2] });
+  await turn();
+  one.brought[1]?.pending.complete(0);
+  expect(one.exchanges.release(1, over('third') as never)).toBe(true);
+  await turn();
+  one.asked[3]?.(ANSWER);
+  await turn();
+  expect(one.said.at(-1)).toBe('1 is completed over the third');
 });
