@@ -17,6 +17,7 @@ import type {
   WillToLeave,
 } from '@sluice/rpc/contract/sessions';
 import type { Transport } from '@sluice/rpc/transport';
+import { LateOpens } from './late-opens.ts';
 import type { RouteTable } from './route-table.ts';
 import { type StoreLink, StoreLinks } from './store-links.ts';
 import { UnansweredQuestions } from './unanswered-questions.ts';
@@ -51,12 +52,15 @@ export class SessionClient {
   #isClosed = false;
   readonly #patience: WatchTimer;
   readonly #unanswered: UnansweredQuestions;
+  readonly #lateOpens = new LateOpens();
 
   /** How often lost channels, and questions that wait, are looked at. */
   static readonly TICK_MS = 50;
   static readonly STOP_LOOK_MS = 5;
   /** A store that does not answer at all is asked anew, or another one is. */
   static readonly ANSWER_MS_MAX = 2_000;
+  /** What a late answer began is closed within that, or by its leader when nobody has come to it. */
+  static readonly CLOSE_LATE_MS_MAX = 10_000;
   /** Questions under way; beyond it who asks is told that nobody is there. */
   static readonly QUESTIONS_MAX = 100_000;
 
@@ -252,7 +256,9 @@ export class SessionClient {
   }
 
   #resolve(question: Question, answer: SessionAnswer): void {
-    this.#questions.delete(question.requestId);
+    const { request, attempts, requestId } = question;
+    this.#questions.delete(requestId);
+    if (request.type === 'open' && (attempts > 1 || answer === NOBODY)) this.#lateOpens.remember(request, answer.epoch);
     question.resolve(answer);
   }
 
@@ -302,7 +308,10 @@ export class SessionClient {
 
   #answered(link: SessionLink, answer: Extract<SessionsResponse, { type: 'answer' }>): void {
     const question = this.#questions.get(answer.requestId);
-    if (question === undefined) return;
+    if (question === undefined) {
+      this.#answeredLate(answer);
+      return;
+    }
     const { status, leader, epoch, present, subscriptions, taken, bound, numbers, refused, unsure } = answer;
     if (status === 'not-leader') {
       this.#routes.suspect(question.partition, link.nodeId);
@@ -317,6 +326,13 @@ export class SessionClient {
       this.#routes.confirmed(question.partition, link.nodeId);
       this.#resolve(question, { status, epoch, present, subscriptions, taken, bound, numbers, refused, unsure });
     }
+  }
+
+  /** What it began is nobody's: closed as what came to nothing, its will not left. */
+  #answeredLate({ requestId, status, epoch, unsure }: Extract<SessionsResponse, { type: 'answer' }>): void {
+    const begun = status === 'done' ? this.#lateOpens.begunBy(requestId, epoch) : undefined;
+    if (begun === undefined) return;
+    void this.close(begun, begun.expiryS, true, unsure.length > 0, SessionClient.CLOSE_LATE_MS_MAX);
   }
 
   /** To whoever leads by now; nobody known does: the next one asks again. */

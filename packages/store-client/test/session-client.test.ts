@@ -1,6 +1,7 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
+import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
 import type { RouteTable } from '../src/route-table.ts';
 import { SessionClient } from '../src/session-client.ts';
 import { ScriptedTransport } from './doubles/scripted-transport.ts';
@@ -13,7 +14,10 @@ const letGo: SessionsRequest = {
 };
 
 let sessions: SessionClient | undefined;
-afterEach(() => sessions?.stop(0));
+afterEach(() => {
+  jest.useRealTimers();
+  void sessions?.stop(0);
+});
 
 test('a store is told that a lost session has been let go when its connection is over, and only by who had it', () => {
   const transport = new ScriptedTransport<SessionsRequest, SessionsResponse>();
@@ -34,4 +38,65 @@ test('a store is told that a lost session has been let go when its connection is
   expect(told).toEqual(['attach']);
   for (let i = 0; i < 2; i++) store.say({ type: 'lost', partition: 7, clientId: 'c', epoch: 5 });
   expect([told, store.requests.at(-1)]).toEqual([['attach', 'over', 'pass'], letGo]);
+});
+
+describe('an open whose copy is on its way when it is over', () => {
+  const client = { clientId: 'c', identity: '', cleanStart: false, expiryS: 60, ticket: 3, will: undefined };
+  const transport = new ScriptedTransport<SessionsRequest, SessionsResponse>();
+  let node = 2;
+  let nowMs = 0;
+
+  function start(): SessionClient {
+    jest.useFakeTimers();
+    nowMs = 0;
+    node = 2;
+    const routes = { candidate: () => node, leaderOf: () => node, suspect: () => {}, confirmed: () => {} };
+    sessions = new SessionClient({
+      topology: { nodes: () => [] },
+      routes: routes as unknown as RouteTable,
+      transport,
+      clock: { nowMs: () => 0, monotonicMs: () => nowMs },
+      logger: silentLogger,
+      streams: { streams: () => {} },
+    });
+    return sessions;
+  }
+
+  function pass(ms: number): void {
+    nowMs += ms;
+    jest.advanceTimersByTime(SessionClient.TICK_MS);
+  }
+
+  const answerTo = (request: SessionsRequest | undefined, epoch: number): SessionsResponse => {
+    const { requestId } = request as Extract<SessionsRequest, { type: 'open' }>;
+    return { ...plainSessionAnswer({ epoch }), type: 'answer', requestId, status: 'done', leader: 0 };
+  };
+  const closed = (): unknown[] =>
+    transport.channels.flatMap(({ requests }) => requests).filter(({ type }) => type === 'close');
+
+  test('answered by another store: what the first one begins later is closed, and its will not left', async () => {
+    const opened = start().open(7, client, 5_000);
+    const first = transport.to(2);
+    node = 3;
+    pass(SessionClient.ANSWER_MS_MAX);
+    const [asked] = first.requests;
+    transport.to(3).say(answerTo(asked, 9));
+    expect(await opened).toMatchObject({ status: 'done', epoch: 9 });
+    // The same connection, if it still is one.
+    first.say(answerTo(asked, 9));
+    expect(closed()).toEqual([]);
+    first.say(answerTo(asked, 12));
+    const ofNobody = { partition: 7, clientId: 'c', epoch: 12, expiryS: 60 };
+    expect(closed()).toMatchObject([{ ...ofNobody, takesWillBack: true, leavesUnsure: false }]);
+  });
+
+  test('given up: what it begins later is closed', async () => {
+    const opened = start().open(7, client, 1_000);
+    const [asked] = transport.to(2).requests.slice(-1);
+    pass(1_000);
+    expect(await opened).toMatchObject({ status: 'unavailable' });
+    const before = closed().length;
+    transport.to(2).say(answerTo(asked, 4));
+    expect(closed().slice(before)).toMatchObject([{ epoch: 4, takesWillBack: true }]);
+  });
 });
