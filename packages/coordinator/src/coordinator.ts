@@ -195,8 +195,11 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     (token as Token | undefined)?.(reply);
     this.#maybeFormed();
     const { featureLevel } = reply;
-    if (featureLevel !== undefined)
-      this.#options.logger.info({ ...featureLevel }, 'the cluster has another feature level');
+    if (featureLevel !== undefined) {
+      const { level, isHeld } = featureLevel;
+      // `level` is the line's own.
+      this.#options.logger.info({ featureLevel: level, isHeld }, 'the cluster has another feature level');
+    }
     // Where partitions may live depends on who there is: the first node that registers has waited for nothing else.
     if (this.#leads && (reply.nodes?.length ?? 0) > 0) this.#defer(() => this.#decide());
   }

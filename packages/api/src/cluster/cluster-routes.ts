@@ -186,7 +186,10 @@ export function addClusterRoutes(
       }
       if (feature_level_held !== undefined) {
         const featureLevel = granted(await cluster.holdFeatureLevel(feature_level_held));
-        logger.info({ key: identity?.key, ...featureLevel }, 'whether the feature level is held changed');
+        logger.info(
+          { key: identity?.key, featureLevel: featureLevel.level, isHeld: featureLevel.isHeld },
+          'whether the feature level is held changed',
+        );
         changed = { ...changed, featureLevel };
       }
       return clusterView({ ...granted(cluster.status()), ...changed }, nodeName);
