@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { levelUnsupported, SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
@@ -49,9 +50,11 @@ export async function takePart(parts: NodeParts, config: ServerConfig, logger: L
   const telling = setInterval(() => parts.health.waitsFor(takingPart(parts)), LOOK_AT_WAIT_MS);
   const foreign = foreignData(parts, config);
   await Promise.race([registered, failing, foreign]).finally(() => clearInterval(telling));
-  await Promise.race([servedPartitions(parts, logger), failing]);
-  await Promise.race([Promise.resolve(store?.settled()), failing]);
+  await Promise.race([servedPartitions(parts, logger), failing, foreign]);
+  await Promise.race([Promise.resolve(store?.settled()), failing, foreign]);
   await gateway?.listen((partition) => isLost(parts, partition));
+  // Who was asked may answer when this node serves already: a cluster of one is ready before anybody can.
+  foreign.catch((cause: SluiceError) => place.isForeign(cause));
   if (config.node.roles.has('store') && topology.replicationFactor > 1) {
     logger.info({ node: parts.name, nodeId: parts.nodeId, cluster: topology.clusterId }, 'this node is in its cluster');
   }

@@ -47,6 +47,11 @@ export class OwnPlace {
     void this.refused(`the cluster goes on without this node: ${GIVEN_UP} while it was not heard of`).then(this.#lose);
   }
 
+  /** Its data is of another cluster than the one it was told to join. */
+  isForeign(cause: SluiceError): void {
+    this.#lose(cause);
+  }
+
   /** A stop of a node that shall not be missed. What the cluster does not hear now it sees after a while. */
   async leave(tell: () => Promise<unknown>): Promise<void> {
     if (!this.#options.leavesOnStop) return;

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { SluiceError } from '@sluice/common/errors';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { OwnPlace } from '../../src/identity/own-place.ts';
@@ -101,6 +102,14 @@ describe('a stop', () => {
 });
 
 describe('the place of a node that keeps data', () => {
+  it('is lost when a node that it was told to join turns out to be of another cluster', async () => {
+    place = placeOf(true);
+    becomes('active');
+    place.isForeign(new SluiceError('DATA_OF_ANOTHER_CLUSTER', 'of another', { hint: 'correct node.join' }));
+    expect(await lost()).toBe('of another; correct node.join');
+    expect(forgotten).toBe(0);
+  });
+
   it('is never forgotten by itself: what it promised stands in its log', async () => {
     place = placeOf(true);
     becomes('active');
