@@ -39,6 +39,15 @@ export class LocalCluster {
    * `flags` are given to every node. By the name of a node: `hostOf`, the address it binds; `dataOf`, where its data is
    * (a disk of its own); `prefixOf`, the words before its command (a network of its own); `binOf`, asked at each start, the
    * build that it runs.
+   *
+   * @param {{
+   *   directory: string,
+   *   flags?: readonly string[],
+   *   hostOf?: (name: string) => string,
+   *   dataOf?: (name: string) => string,
+   *   prefixOf?: (name: string) => readonly string[],
+   *   binOf?: (name: string) => string,
+   * }} options
    */
   constructor({ directory, flags = [], hostOf = () => HOST, dataOf, prefixOf = () => [], binOf = () => BIN }) {
     this.#directory = directory;
@@ -59,7 +68,13 @@ export class LocalCluster {
     await Promise.all([...this.nodes.values()].map((node) => node.start().then(() => onReady(node))));
   }
 
-  /** Adds a node to the running cluster; `flags` are given to it alone, and win. */
+  /**
+   * Adds a node to the running cluster; `flags` are given to it alone, and win.
+   *
+   * @param {string} name
+   * @param {string} roles
+   * @param {readonly string[]} flags
+   */
   async add(name, roles, flags = []) {
     const node = await this.#define(name, roles.split(','), flags);
     await node.start();
@@ -93,6 +108,11 @@ export class LocalCluster {
     return Promise.all([...this.nodes.values()].filter(({ isRunning }) => isRunning).map((node) => node.kill()));
   }
 
+  /**
+   * @param {string} name
+   * @param {string[]} roles
+   * @param {readonly string[]} flags
+   */
   async #define(name, roles, flags = []) {
     const directory = join(this.#directory, name);
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -173,7 +193,11 @@ class LocalNode {
     return join(this.directory, 'node.log');
   }
 
-  /** Resolves with its `ready` line; rejects when it ends before. */
+  /**
+   * Resolves with its `ready` line; rejects when it ends before.
+   *
+   * @param {readonly string[]} prefix
+   */
   async start(prefix = []) {
     const [program, ...args] = [...prefix, ...this.command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });

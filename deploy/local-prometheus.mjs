@@ -23,6 +23,14 @@ export class LocalPrometheus {
   /**
    * Resolves when it answers. `targets` are the HTTP addresses of nodes; `port` is taken when it is free, else any is;
    * `prefix` are the words before its command.
+   *
+   * @param {{
+   *   directory: string,
+   *   targets: readonly string[],
+   *   port?: number,
+   *   intervals?: { scrape: string, evaluation: string },
+   *   prefix?: readonly string[],
+   * }} options
    */
   static async start({ directory, targets, port = 0, intervals = INTERVALS, prefix = [] }) {
     await mkdir(directory, { recursive: true });

@@ -39,8 +39,9 @@ export class Keda {
     const [spec] = (await this.#call('GetMetricSpec', this.#trigger)).metricSpecs ?? [];
     const metricName = spec?.metricName;
     const [value] = (await this.#call('GetMetrics', { scaledObjectRef: this.#trigger, metricName })).metricValues ?? [];
-    if (spec === undefined || value?.metricName !== metricName)
+    if (spec === undefined || value === undefined || value.metricName !== metricName) {
       throw new Error('no value of the metric it was told of');
+    }
     const wanted = Math.ceil(value.metricValueFloat / spec.targetSizeFloat);
     return Math.min(this.#replicasMax, Math.max(1, wanted));
   }

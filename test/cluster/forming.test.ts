@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { API, connect, until } from '../faults/load.ts';
 import { testWith } from '../harness/left-out.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { addressOf } from '../harness/server-process.ts';
 import { type ClusterOptions, ClusterUnderTest } from './cluster-under-test.ts';
 import { NETWORKS } from './node-networks.ts';
@@ -24,7 +24,7 @@ async function client(gateway: number): Promise<MqttClient> {
   const { mqtt } = (cluster as ClusterUnderTest).gateways()[gateway] as { mqtt: string };
   const made = connect(`c${clients.length}`, 5, addressOf(mqtt));
   clients.push(made);
-  await once(made, 'connect');
+  await mqttEvent(made, 'connect');
   return made;
 }
 

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { LocalCluster } from '../../deploy/local-cluster.mjs';
 import { API, connect, until } from '../faults/load.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
 import { type Address, addressOf } from '../harness/server-process.ts';
@@ -44,7 +44,7 @@ function gateways(): Address[] {
 async function client(clientId: string): Promise<MqttClient> {
   const made = connect(clientId, 5, gateways());
   clients.push(made);
-  await once(made, 'connect');
+  await mqttEvent(made, 'connect');
   return made;
 }
 

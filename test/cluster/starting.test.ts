@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { afterAll, afterEach, expect, test } from '@jest/globals';
 import { LAYOUTS, LocalCluster } from '../../deploy/local-cluster.mjs';
 import { Authority } from '../../packages/rpc/test/support/certificates.ts';
 import { API, connect } from '../faults/load.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { DIES_WITH_US, endOfLog } from '../harness/node-lifetime.ts';
 import { RestClient } from '../harness/rest.ts';
 import { addressOf } from '../harness/server-process.ts';
@@ -100,7 +100,7 @@ test('three nodes with certificates: quiet, and closed to whoever has none of th
     .slice(0, 2)
     .map(({ mqtt }, i) => connect(`c${i}`, 5, addressOf(mqtt)));
   if (publisher === undefined || consumer === undefined) throw new Error('the cluster has no gateways');
-  await Promise.all([publisher, consumer].map((client) => once(client, 'connect')));
+  await Promise.all([publisher, consumer].map((client) => mqttEvent(client, 'connect')));
   await cluster.rest('node-3').post(API, { topic_filter: 'work/+', is_lastvalue: false });
   const received: string[] = [];
   consumer.on('message', (_, payload) => received.push(payload.toString()));

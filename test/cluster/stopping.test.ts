@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { API, connect, until } from '../faults/load.ts';
 import { MOSQUITTO, PAHO, testWith } from '../harness/left-out.ts';
 import { MosquittoSub } from '../harness/mosquitto.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { PahoClient } from '../harness/paho.ts';
 import { type Address, addressOf } from '../harness/server-process.ts';
 import { subscribing } from '../hostile/broker-under-attack.ts';
@@ -51,7 +51,7 @@ function at({ mqtt }: ClusterProcess): Address {
 async function client(target: Address, clientId: string): Promise<MqttClient> {
   const made = connect(clientId, 5, target);
   cleanups.push(() => made.end(true));
-  await once(made, 'connect');
+  await mqttEvent(made, 'connect');
   return made;
 }
 

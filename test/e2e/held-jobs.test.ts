@@ -79,7 +79,10 @@ test.each(GOINGS.map((going, i) => ({ ...going, queue: `held-${i}` })))(
     await until(
       () => {
         for (const [i, worker] of workers.entries()) {
-          if ((answered[i] as number) < worker.deliveries.length) worker.ack(answered[i]++ as number);
+          const next = answered[i] as number;
+          if (next >= worker.deliveries.length) continue;
+          answered[i] = next + 1;
+          worker.ack(next);
         }
         return texts().length >= ALL && workers.every(({ deliveries }, i) => answered[i] === deliveries.length);
       },

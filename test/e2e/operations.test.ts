@@ -199,7 +199,7 @@ describe('sluice queues', () => {
     expect((await call('describe', 'cli')).out).toContain('$queue/cli');
     const peeked = JSON.parse((await call('peek', 'cli', '--limit', '2', '--json')).out) as { data: object[] };
     expect(peeked.data).toMatchObject([{ payload_text: '1' }, { payload_text: '2' }]);
-    expect(await call('purge', 'cli')).toMatchObject({ code: 2, errors: expect.stringContaining('--yes') as string });
+    expect(await call('purge', 'cli')).toMatchObject({ code: 2, errors: expect.stringContaining('--yes') });
     expect((await call('purge', 'cli', '--yes')).out).toBe('Removed 3 messages from cli\n');
     expect((await call('delete', 'cli', '--yes')).code).toBe(0);
     expect((await call('describe', 'cli')).code).toBe(3);

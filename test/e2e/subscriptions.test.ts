@@ -219,9 +219,8 @@ describe('a delivery carries', () => {
 describe('others who want the topic', () => {
   test('ordinary and shared subscribers get everything live, whatever the queue does', async () => {
     await queues.create({ topic_filter: 'crowd/#' });
-    const [ordinary, shareA, shareB, worker] = await Promise.all(
-      Array.from({ length: 4 }, () => Client.connect(server.mqtt)),
-    );
+    const connect = () => Client.connect(server.mqtt);
+    const [ordinary, shareA, shareB, worker] = await Promise.all([connect(), connect(), connect(), connect()]);
     await ordinary.subscribe('crowd/+', 1);
     await shareA.subscribe('$share/g/crowd/#', 1);
     await shareB.subscribe('$share/g/crowd/#', 1);

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, expect } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { testWith } from '../harness/left-out.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { History } from './history.ts';
 import { API, Consumer, connect, until } from './load.ts';
@@ -139,8 +139,8 @@ scenario('a full disk refuses publishes, keeps what it has, and recovers when co
 
   // MQTT 3.1.1 has no such code: no acknowledgement, and the connection ends.
   const old = client(4);
-  await once(old, 'connect');
-  const closed = once(old, 'close').then(() => 'closed');
+  await mqttEvent(old, 'connect');
+  const closed = mqttEvent(old, 'close').then(() => 'closed');
   expect(await Promise.race([closed, scene.publish(old)])).toBe('closed');
   old.end(true);
 

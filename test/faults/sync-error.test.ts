@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { afterEach, expect } from '@jest/globals';
 import type { MqttClient } from 'mqtt';
 import { testWith } from '../harness/left-out.ts';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { History } from './history.ts';
 import { API, Consumer, connect, until } from './load.ts';
@@ -49,7 +49,7 @@ testWith(
     const client = async (version: 4 | 5) => {
       const made = connect(`p${version}-${clients.length}`, version, broker.mqtt);
       clients.push(made);
-      await once(made, 'connect');
+      await mqttEvent(made, 'connect');
       return made;
     };
     const publisher = await client(5);

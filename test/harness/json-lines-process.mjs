@@ -41,6 +41,12 @@ export class JsonLinesProcess {
   /**
    * Waits until `condition` holds for the events so far, and returns what it returned. Throws with the events and the
    * child's errors when the time is up or the child ended without it.
+   *
+   * @template T
+   * @param {string} what
+   * @param {(events: Record<string, any>[]) => T | undefined} condition
+   * @param {number} withinMs
+   * @returns {Promise<T>}
    */
   async until(what, condition, withinMs = 10_000) {
     return await new Promise((resolve, reject) => {

@@ -19,7 +19,12 @@ export class BrokerCluster {
   #balancer;
   #balanced;
 
-  /** `collects`: what is alive on the heaps may be asked for. */
+  /**
+   * `collects`: what is alive on the heaps may be asked for.
+   *
+   * @param {string} directory
+   * @param {{ flags?: readonly string[], collects?: boolean, profileFolder?: string }} options
+   */
   constructor(directory, { flags = [], collects = false, profileFolder } = {}) {
     const prefixOf = (name) => {
       const words = collects ? ['--expose-gc', `--import=${COLLECTED}`] : [];

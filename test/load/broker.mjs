@@ -18,6 +18,10 @@ export class Broker {
   #http = '';
   #errors = '';
 
+  /**
+   * @param {string} data
+   * @param {{ flags?: readonly string[], nodeFlags?: readonly string[] }} options
+   */
   constructor(data, { flags = [], nodeFlags = [] } = {}) {
     this.#data = data;
     this.#flags = flags;

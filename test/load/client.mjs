@@ -192,6 +192,16 @@ export class Consumer extends Client {
   #ackBytes = 0;
   #subscribedMs = 0;
 
+  /**
+   * @param {{ host: string, port: number }} address
+   * @param {{
+   *   clientId: string,
+   *   filter: string,
+   *   ledger: Ledger,
+   *   acknowledges?: boolean,
+   *   receiveBufferBytes?: number,
+   * }} options
+   */
   async subscribe(address, { clientId, filter, ledger, acknowledges = true, receiveBufferBytes }) {
     this.ledger = ledger;
     this.#acknowledges = acknowledges;
@@ -349,7 +359,19 @@ export class Ledger {
   }
 }
 
-/** `count` messages from `connections` publishers side by side, which take turns at `addresses`: one, or a list. */
+/**
+ * `count` messages from `connections` publishers side by side, which take turns at `addresses`: one, or a list.
+ *
+ * @param {{ host: string, port: number } | { host: string, port: number }[]} addresses
+ * @param {{
+ *   topic: string,
+ *   payloadBytes: number,
+ *   count: number,
+ *   connections: number,
+ *   window: number,
+ *   onProgress?: (acknowledged: number) => unknown,
+ * }} options
+ */
 export async function publish(addresses, { topic, payloadBytes, count, connections, window, onProgress }) {
   const publishers = [];
   const runs = [];

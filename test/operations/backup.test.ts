@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import mqtt, { type MqttClient } from 'mqtt';
+import { mqttEvent } from '../harness/mqtt-event.ts';
 import type { RestClient } from '../harness/rest.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 
@@ -57,7 +58,7 @@ async function connect(server: ServerProcess, clientId: string, clean = true): P
   // A session that is there sends behind its CONNACK, whoever listens by then.
   arrived.set(clientId, []);
   client.on('message', (topic, payload) => arrived.get(clientId)?.push(`${topic} ${payload}`));
-  const [connack] = await once(client, 'connect');
+  const [connack] = await mqttEvent(client, 'connect');
   if (!clean) sessions.set(clientId, connack.sessionPresent);
   return client;
 }

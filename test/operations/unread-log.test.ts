@@ -67,6 +67,7 @@ function makePipe(): [reader: number, writer: number] {
 async function ended(args: readonly string[], log: number, by: NodeJS.Signals): Promise<unknown> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log] });
   closeSync(log);
+  if (child.stdout === null) throw new Error('its standard output is no pipe');
   const timer = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
   const exit = once(child, 'exit');
   createInterface({ input: child.stdout }).on('line', (line) => {
