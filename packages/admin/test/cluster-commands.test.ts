@@ -164,7 +164,9 @@ describe('sluice cluster rebalance', () => {
   });
 
   it('waits until it is done', async () => {
-    const { out, code } = await sluice('rebalance --wait 10s', { pausing: () => connections.stop() });
+    const { out, code } = await sluice('rebalance --wait 10s', {
+      pausing: async () => void (await connections.stop()),
+    });
     expect([code, out]).toEqual([0, expect.stringContaining('Nothing is under way')]);
   });
 });

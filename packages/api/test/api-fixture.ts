@@ -76,7 +76,7 @@ export function createFixture(
     async call(method, url, body, headers = {}) {
       port ??= listen(api);
       const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
-      const type = body === undefined ? {} : { 'content-type': 'application/json' };
+      const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
       return exchange(await port, method, url, payload, { ...type, ...headers });
     },
   };

@@ -19,7 +19,7 @@ function process(deliveries: [consumer: number, sequence: number][], audienceOf 
     const audience = audienceOf(consumer);
     const ledger = ledgers.get(audience) ?? new AudienceLedger(audience);
     ledgers.set(audience, ledger);
-    const order = orders.get(consumer) ?? new OrderWatch();
+    const order = orders.get(consumer) ?? new OrderWatch(1);
     orders.set(consumer, order);
     if (order.isOutOfOrder(0, sequence, ledger.note(0, sequence))) ledger.noteOutOfOrder();
   }

@@ -121,7 +121,7 @@ test('for a kept session others are asked what they have given to the stores whe
   const network = new InprocNetwork({ codecs: true });
   const other = network.node(2);
   const told: LiveRequest[] = [];
-  other.serveChannel<LiveResponse, LiveRequest>('live', (channel) =>
+  other.serveChannel<LiveRequest, LiveResponse>('live', (channel) =>
     channel.onMessage((message) => {
       told.push(message);
       if ('version' in message) channel.send({ type: 'seen', version: message.version });

@@ -99,7 +99,16 @@ test('a channel is read when neither its connection nor its rate minds', () => {
   const rates = { ...NO_RATES, clientBytes: 10 };
   const pacer = new IngressPacer({ rates, nowMs: () => nowMs, paused: () => {} });
   const paced = pacer.forListener()?.(channel) as ReturnType<NonNullable<ReturnType<IngressPacer['forListener']>>>;
-  const sink = { pieceBytesMax: 5, bytes: () => {}, misused: () => {}, drained: () => {}, closed: () => {} };
+  const sink: ByteSink = {
+    pieceBytesMax: 5,
+    bytes: () => {},
+    lent: () => {},
+    room: undefined,
+    filled: () => {},
+    misused: () => {},
+    drained: () => {},
+    closed: () => {},
+  };
   paced.open(sink);
   inner?.bytes(new Uint8Array(20));
   expect(calls).toEqual(['pause']);

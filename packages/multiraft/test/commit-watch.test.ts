@@ -24,7 +24,7 @@ test('a leader whose proposals wait says what it knows of its followers, and beg
   tick(3 * CommitWatch.STALL_TICKS);
   expect(told).toEqual([]);
 
-  pending.add(10, 3, {});
+  pending.add(10, 3, {}, 0);
   tick(CommitWatch.STALL_TICKS - 1);
   replica.appliedIndex = 10;
   tick(CommitWatch.STALL_TICKS);

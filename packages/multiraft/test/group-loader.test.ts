@@ -79,7 +79,8 @@ describe('who belongs to the group, where an entry that was not applied cannot b
       kind: async (_groupId: number, index: number) => entries[index - 1]?.kind,
     } as unknown as EntryLog;
     const imageDirectory = '/nonexistent';
-    return await readStoredGroup({ engine, entryLog, imageDirectory, files: nodeFileOperations } as NodeStorage, 7);
+    const storage = { engine, entryLog, imageDirectory, files: nodeFileOperations } as unknown as NodeStorage;
+    return await readStoredGroup(storage, 7);
   }
 
   test('a node that began alone does not take itself for the group when its joining cannot be read: raft seed 2730289', async () => {

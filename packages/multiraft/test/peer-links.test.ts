@@ -15,11 +15,15 @@ import { until } from './support/test-node.ts';
 
 /** A way that keeps what is sent, and is closed by the test. */
 class Wire {
+  readonly service: ChannelService;
   readonly frames: RaftFrame[] = [];
   unsentBytes = 0;
   onClosed: (() => void) | undefined;
   closed = false;
-  constructor(readonly service: ChannelService) {}
+
+  constructor(service: ChannelService) {
+    this.service = service;
+  }
   send(frame: RaftFrame): void {
     this.frames.push(frame);
   }

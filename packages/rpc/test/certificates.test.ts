@@ -101,9 +101,9 @@ describe('a port with certificates', () => {
   });
 
   test.each([
-    ['of another authority', () => ({ ...strange, ca: good.ca }), 'certificate', 'HANDSHAKE_CLOSED'],
+    ['of another authority', (): TlsFiles => ({ ...strange, ca: good.ca }), 'certificate', 'HANDSHAKE_CLOSED'],
     ['that has expired', () => authority.issue({ days: -1 }), 'certificate', 'HANDSHAKE_CLOSED'],
-    ['with none, and no TLS at all', () => undefined, 'tls', 'PEER_UNAVAILABLE'],
+    ['with none, and no TLS at all', (): undefined => undefined, 'tls', 'PEER_UNAVAILABLE'],
   ] as const)(
     'a peer with a certificate %s is refused before anything is read of it',
     async (_, make, reason, code) => {

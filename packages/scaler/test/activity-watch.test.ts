@@ -7,8 +7,8 @@ import { scalerHandlers } from '../src/scaler-service.ts';
 const TRIGGER = { queue: 'jobs', share: { messages: 10 }, includeInflight: true, activation: 0 };
 
 describe('who looks after those that wait for the first message', () => {
-  beforeEach(() => jest.useFakeTimers());
-  afterEach(() => jest.useRealTimers());
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
 
   test('nobody, once the last of them is gone', () => {
     const watch = new ActivityWatch({ statistics: async () => ({ ok: true, value: new Map() }) });

@@ -5,61 +5,99 @@ import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { refuse } from '@sluice/rpc/contract/queue-management';
-import { ScalerListener } from '../src/scaler-listener.ts';
+import { Counter, Gauge, Histogram, type Labels, type Metrics } from '@sluice/common/metrics';
+import { type QueueManagement, type Refusal, refuse } from '@sluice/rpc/contract/queue-management';
+import type { Workload } from '../src/demand.ts';
+import { ScalerListener, type ScalerTls } from '../src/scaler-listener.ts';
+
+interface Answers {
+  GetMetricSpec: { metricSpecs: { metricName: string; targetSize: number; targetSizeFloat: number }[] };
+  GetMetrics: { metricValues: { metricName: string; metricValue: number; metricValueFloat: number }[] };
+  IsActive: { result: boolean };
+}
+
+type Questions = {
+  [method in keyof Answers]: (
+    request: object,
+    options: grpc.CallOptions,
+    done: (error: grpc.ServiceError | null, answer: Answers[method]) => void,
+  ) => void;
+};
+
+interface ScalerClient extends grpc.Client, Questions {
+  StreamIsActive(request: object): grpc.ClientReadableStream<Answers['IsActive']>;
+}
 
 /** KEDA's side, made from the published contract and not from our code for it. */
 const { externalscaler } = grpc.loadPackageDefinition(
   loadSync(new URL('../../../proto/keda/external-scaler.proto', import.meta.url).pathname, { longs: Number }),
-);
+) as unknown as {
+  externalscaler: { ExternalScaler: new (address: string, credentials: grpc.ChannelCredentials) => ScalerClient };
+};
 
 class Queues {
-  figures = new Map([
+  figures = new Map<string, Workload>([
     ['jobs', { lagMessages: 0, readyMessages: 0, inflightMessages: 0, consumers: 0, acceptedTotal: 0 }],
   ]);
   led = true;
   asked = 0;
 
-  async get(name) {
+  async get(name: string): Promise<{ ok: true; value: { name: string } } | Refusal> {
     return this.figures.has(name) ? { ok: true, value: { name } } : refuse('NOT_FOUND', `there is no queue ${name}`);
   }
 
-  async statistics(names) {
+  async statistics(names: readonly string[]) {
     this.asked++;
     const known = names.filter((name) => this.led && this.figures.has(name));
     return { ok: true, value: new Map(known.map((name) => [name, this.figures.get(name)])) };
   }
 
-  set(figures) {
-    this.figures.set('jobs', { ...this.figures.get('jobs'), ...figures });
+  set(figures: Partial<Workload>) {
+    this.figures.set('jobs', { ...(this.figures.get('jobs') as Workload), ...figures });
   }
 }
 
-class Counted {
-  readonly counts = new Map<string, number>();
-  collected = new Map<string, () => unknown[]>();
-  collect(name, _help, _type, read) {
+class Counted implements Metrics {
+  readonly #counters = new Map<string, Counter>();
+  readonly collected = new Map<string, () => Iterable<[Labels, number]>>();
+
+  get counts(): Map<string, number> {
+    return new Map([...this.#counters].map(([asked, { value }]) => [asked, value]));
+  }
+  collect(name: string, _help: string, _type: string, read: () => Iterable<[Labels, number]>): void {
     this.collected.set(name, read);
   }
-  counter(_name, _help, { method, outcome }) {
-    return { add: () => this.counts.set(`${method} ${outcome}`, (this.counts.get(`${method} ${outcome}`) ?? 0) + 1) };
+  counter(_name: string, _help: string, { method, outcome }: Labels = {}): Counter {
+    const asked = `${method} ${outcome}`;
+    const counter = this.#counters.get(asked) ?? new Counter();
+    this.#counters.set(asked, counter);
+    return counter;
   }
+  gauge(): Gauge {
+    return new Gauge();
+  }
+  histogram(_name: string, _help: string, bounds: readonly number[]): Histogram {
+    return new Histogram(bounds);
+  }
+  collectHistograms(): void {}
 }
 
-let opened = [];
+let opened: { listener: Pick<ScalerListener, 'close'>; client: ScalerClient }[] = [];
 
-async function open(tls?, credentials = grpc.credentials.createInsecure()) {
+async function open(tls?: ScalerTls, credentials = grpc.credentials.createInsecure()) {
   const queues = new Queues();
   const metrics = new Counted();
   let nowMs = 0;
   const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs };
-  const listener = new ScalerListener({ queues, clock, metrics, tls });
+  const management = queues as unknown as QueueManagement;
+  const listener = new ScalerListener({ queues: management, clock, metrics, tls });
   const port = await listener.listen('127.0.0.1', 0);
   const client = new externalscaler.ExternalScaler(`localhost:${port}`, credentials);
   opened.push({ listener, client });
-  const call = (method: string, request) =>
+  const questions: Questions = client;
+  const call = <Method extends keyof Answers>(method: Method, request: object): Promise<Answers[Method]> =>
     new Promise((resolve, reject) => {
-      client[method](request, { deadline: Date.now() + 10_000 }, (error, answer) =>
+      questions[method](request, { deadline: Date.now() + 10_000 }, (error, answer) =>
         error ? reject(error) : resolve(answer),
       );
     });
@@ -106,7 +144,7 @@ describe('the port of the autoscaler', () => {
   test('counts workers by the time their jobs take', async () => {
     const { queues, call, advance } = await open();
     const request = { scaledObjectRef: ref({ queue: 'jobs', targetLagSeconds: '60' }), metricName: 'workers' };
-    const asked = async () => (await call('GetMetrics', request)).metricValues[0].metricValueFloat;
+    const asked = async () => (await call('GetMetrics', request)).metricValues[0]?.metricValueFloat;
     queues.set({ lagMessages: 104, readyMessages: 100, inflightMessages: 4, consumers: 4 });
     expect(await asked()).toBe(4);
     for (let round = 1; round <= 8; round++) {
@@ -197,10 +235,10 @@ describe('the port of the autoscaler', () => {
       };
       const first = make('first');
       const second = make('second');
-      const { listener, call } = await open(first, grpc.credentials.createSsl(first.cert));
+      const { listener, client, call } = await open(first, grpc.credentials.createSsl(first.cert));
       expect(await call('IsActive', ref({ queue: 'jobs' }))).toMatchObject({ result: false });
       listener.setTls(second);
-      const port = opened[0].client.getChannel().getTarget().split(':').at(-1);
+      const port = client.getChannel().getTarget().split(':').at(-1);
       const again = new externalscaler.ExternalScaler(`localhost:${port}`, grpc.credentials.createSsl(second.cert));
       opened.push({ client: again, listener: { close: async () => {} } });
       const answer = await new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { EpochCheck } from '../src/check/epoch-check.ts';
 import { PacketIdCheck } from '../src/check/packet-id-check.ts';
 import { RetainedCheck } from '../src/check/retained-check.ts';
-import { covers, SessionCheck, type SessionMessage } from '../src/check/session-check.ts';
+import { covers, SessionCheck, type SessionConnection, type SessionMessage } from '../src/check/session-check.ts';
 import { TakenIds } from '../src/check/taken-ids.ts';
 import { found } from './support/checker-that-finds.ts';
 

@@ -43,7 +43,7 @@ describe('writes gathered in front of an engine', () => {
     engine = new GatheringEngine(below);
   });
 
-  afterEach(() => jest.useRealTimers());
+  afterEach(() => void jest.useRealTimers());
 
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -4,8 +4,8 @@ import { PartitionLane, type UnansweredBatch } from '../src/partition-lane.ts';
 import { StallWatch } from '../src/stall-watch.ts';
 
 function batch(lane: PartitionLane, createdMs: number): UnansweredBatch {
-  const made = { lane, bytes: new Uint8Array(1), completions: [], createdMs };
-  return { ...made, sequence: 0, attempts: 0, before: undefined, behind: undefined };
+  const made = { lane, bytes: new Uint8Array(1), completions: [], holdsExchange: false, createdMs };
+  return { ...made, number: 0, sequence: 0, attempts: 0, before: undefined, behind: undefined };
 }
 
 test('a partition whose publishers were all told that nobody knows answers nobody: its next wait is told as a new one', () => {

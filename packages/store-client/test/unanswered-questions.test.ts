@@ -8,7 +8,7 @@ import { UnansweredQuestions } from '../src/unanswered-questions.ts';
 import { ScriptedTransport } from './doubles/scripted-transport.ts';
 
 const PATIENCE_MS = 5_000;
-const client = { clientId: 'c', identity: '', cleanStart: false, expiryS: 60, will: undefined };
+const client = { clientId: 'c', identity: '', cleanStart: false, expiryS: 60, ticket: 3, will: undefined };
 
 let sessions: SessionClient | undefined;
 afterEach(() => sessions?.stop(0));

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { WatchTimer } from '../src/watch-timer.ts';
 
 describe('a watch timer', () => {
-  beforeEach(() => jest.useFakeTimers());
-  afterEach(() => jest.useRealTimers());
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
 
   test('wakes nobody until there is something to look after', () => {
     const timer = new WatchTimer(50, () => true);

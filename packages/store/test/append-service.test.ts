@@ -120,7 +120,7 @@ describe('behind a refused batch nothing is proposed that would come after it', 
       (refuse) => (partition.outcome = refuse ? 'not-leader' : 'proposed'),
       'not-leader',
     ],
-  ].map(([name, set, status]) => [name, set, status] as [string, (refuse: boolean) => void, string]);
+  ];
 
   test.each(refusals)('%s', async (_name, set, status) => {
     gateway.send(1);

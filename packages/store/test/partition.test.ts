@@ -168,13 +168,13 @@ describe('the backlog of settlements', () => {
       leads: () => leads,
       onCaughtUp: () => caughtUp++,
     });
-    for (let n = 0; n < SettleBacklog.COMMANDS_MAX; n++) backlog.add(Uint8Array.of(n));
+    for (let n = 0; n < SettleBacklog.COMMANDS_MAX; n++) backlog.add(Uint8Array.of(n), []);
     expect([backlog.isBehind, backlog.isEmpty]).toEqual([true, false]);
     outcome = 'proposed';
     await until(() => caughtUp === 1, 'caught up');
     expect(taken).toEqual(Array.from({ length: SettleBacklog.COMMANDS_MAX }, (_, n) => n));
     outcome = 'busy';
-    backlog.add(Uint8Array.of(1));
+    backlog.add(Uint8Array.of(1), []);
     leads = false;
     backlog.clear();
     outcome = 'proposed';

@@ -50,7 +50,7 @@ describe('what was settled', () => {
     );
   });
 
-  afterEach(() => jest.useRealTimers());
+  afterEach(() => void jest.useRealTimers());
 
   const receipt = (): SettleReceipt => ({ isTaken: false, confirmed: () => {} });
 

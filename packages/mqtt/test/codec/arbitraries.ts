@@ -249,7 +249,7 @@ function unsuback(version: ProtocolVersion): fc.Arbitrary<Packet> {
   return fc.record({
     type: fc.constant(PacketType.UNSUBACK),
     packetId: u16AtLeast1,
-    reasonCodes: version === 4 ? fc.constant([]) : codes,
+    reasonCodes: version === 4 ? fc.constant<number[]>([]) : codes,
     properties: properties(version, 'reasonString', 'userProperties'),
   });
 }

@@ -5,7 +5,7 @@ import { type Packet, PacketType, type PublishPacket, type QoS } from '../../src
 import { AckOrder, type InboundAck } from '../../src/protocol/ack-order.ts';
 import { ConnectionState } from '../../src/protocol/connection-state.ts';
 import { PublishedMessage } from '../../src/protocol/deliverable-message.ts';
-import { type ConnectionEffects, DEFAULT_PROTOCOL_LIMITS } from '../../src/protocol/effects.ts';
+import { type ConnectionEffects, DEFAULT_PROTOCOL_LIMITS, type OpenedSession } from '../../src/protocol/effects.ts';
 import { Qos2Dedup } from '../../src/protocol/qos2-dedup.ts';
 import { SessionState } from '../../src/protocol/session-state.ts';
 

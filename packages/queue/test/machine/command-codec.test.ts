@@ -6,6 +6,7 @@ import { stampCommand, stampOf } from '../../src/machine/command-header.ts';
 import type { Command, QueueConfig, SettleCommand } from '../../src/machine/commands.ts';
 import { SettleCursor } from '../../src/machine/settle-cursor.ts';
 import { goldenLines, hexOf } from '../golden.ts';
+import { ROWS_OF_NOTHING } from '../rows-of-nothing.ts';
 import { batchOf, MachineHarness, record, target } from './machine-harness.ts';
 
 const limited: QueueConfig = {
@@ -129,10 +130,9 @@ describe('a command that cannot be applied stops the partition', () => {
   function codeOf(bytes: Uint8Array): string {
     try {
       const { machine } = new MachineHarness();
-      const rows = { get: () => undefined, put: () => {}, delete: () => {} };
       machine.neededRows([bytes], () => {});
-      machine.furtherRows([bytes], rows, () => {});
-      machine.apply(1, bytes, rows, []);
+      machine.furtherRows([bytes], ROWS_OF_NOTHING, () => {});
+      machine.apply(1, bytes, ROWS_OF_NOTHING, []);
     } catch (error) {
       if (error instanceof SluiceError) return error.code;
       throw error;

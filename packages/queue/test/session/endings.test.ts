@@ -3,6 +3,7 @@ import { encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { CloseCommand, EndPortionCommand, OpenCommand } from '../../src/session/commands.ts';
 import { Endings } from '../../src/session/endings.ts';
 import type { SessionReply } from '../../src/session/session-reply.ts';
+import { ROWS_OF_NOTHING } from '../rows-of-nothing.ts';
 import { SessionWorld } from './session-world.ts';
 
 let world: SessionWorld;
@@ -120,7 +121,8 @@ describe('a session that ends', () => {
   });
 
   test('when as many are being taken apart as may be ends with its entry', () => {
-    for (let i = 0; i < Endings.ENDINGS_MAX; i++) world.machine.endings.begin(1_000_000 + i, 'x', [1], worldRows, []);
+    for (let i = 0; i < Endings.ENDINGS_MAX; i++)
+      world.machine.endings.begin(1_000_000 + i, 'x', [1], ROWS_OF_NOTHING, []);
     const epoch = open();
     subscribe(epoch, FILTERS);
     world.run({ ...closing(epoch), ...INTO_PORTIONS });
@@ -135,15 +137,6 @@ describe('a session that ends', () => {
     expect([world.machine.wills.dueCount, world.rowsOf('Z')]).toEqual([1, 3]);
   });
 });
-
-const worldRows = {
-  get: () => undefined,
-  put: () => {},
-  delete: () => {},
-  create: () => {},
-  save: () => {},
-  end: () => {},
-};
 
 describe('rows and commands of machine version 9', () => {
   test('stay what they were', () => {

@@ -3,6 +3,7 @@ import { EXPIRY_NEVER_S, type OpenCommand, type SubscribeCommand } from '../../s
 import { KEPT_FILTER_BYTES_MAX, KEPT_SUBSCRIPTIONS_MAX } from '../../src/session/session-limits.ts';
 import { decodeSessionRow, encodeSessionRow } from '../../src/session/session-rows.ts';
 import { isStream } from '../../src/session/stream-id.ts';
+import { ROWS_OF_NOTHING } from '../rows-of-nothing.ts';
 import { SessionWorld } from './session-world.ts';
 
 let world: SessionWorld;
@@ -269,7 +270,8 @@ describe('rows and commands', () => {
     const bytes = new Uint8Array(10);
     bytes[0] = 63;
     bytes[1] = 1;
-    const rows = { get: () => undefined, put: () => {}, delete: () => {} };
-    expect(() => world.machine.apply(bytes, 0, rows, [])).toThrow(expect.objectContaining({ code: 'COMMAND_UNKNOWN' }));
+    expect(() => world.machine.apply(bytes, 0, ROWS_OF_NOTHING, [])).toThrow(
+      expect.objectContaining({ code: 'COMMAND_UNKNOWN' }),
+    );
   });
 });

@@ -1,4 +1,5 @@
 import { deepEqual } from 'node:assert';
+import type { Rows } from '../../src/machine/rows.ts';
 import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { SessionCommand } from '../../src/session/commands.ts';
 import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey, willMessageRowKey } from '../../src/session/row-keys.ts';
@@ -35,30 +36,27 @@ export class SessionWorld implements StreamHost {
     const asked = new Set<string>();
     this.machine.neededRows([bytes], (key) => asked.add(text(key)));
     const written = new Set<string>();
-    const reply = this.machine.apply(
-      bytes,
-      this.nowMs,
-      {
-        get: (key) => {
-          if (!asked.has(text(key)) && !written.has(text(key))) throw new Error(`not asked for: ${text(key)}`);
-          return this.rows.get(text(key));
-        },
-        put: (key, value) => {
-          written.add(text(key));
-          this.rows.set(text(key), value);
-        },
-        delete: (key) => {
-          written.add(text(key));
-          this.rows.delete(text(key));
-        },
+    const put = (key: Uint8Array, value: Uint8Array): void => {
+      written.add(text(key));
+      this.rows.set(text(key), value);
+    };
+    const remove = (key: Uint8Array): void => {
+      written.add(text(key));
+      this.rows.delete(text(key));
+    };
+    const rows: Rows = {
+      get: (key) => {
+        if (!asked.has(text(key)) && !written.has(text(key))) throw new Error(`not asked for: ${text(key)}`);
+        return this.rows.get(text(key));
       },
-      this.effects,
-    );
-    this.machine.flush({
-      get: () => undefined,
-      put: (key, value) => this.rows.set(text(key), value),
-      delete: (key) => this.rows.delete(text(key)),
-    });
+      put,
+      create: put,
+      save: (key, value) => (value === undefined ? remove(key) : put(key, value)),
+      delete: remove,
+      end: remove,
+    };
+    const reply = this.machine.apply(bytes, this.nowMs, rows, this.effects);
+    this.machine.flush({ ...rows, get: () => undefined });
     return reply;
   }
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
-import type { LeftWill, OpenCommand } from '../../src/session/commands.ts';
+import type { LeftWill, OpenCommand, SessionCommand } from '../../src/session/commands.ts';
 import { Wills } from '../../src/session/wills.ts';
 import { SessionWorld } from './session-world.ts';
 

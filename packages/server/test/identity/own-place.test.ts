@@ -30,6 +30,7 @@ function becomes(state: NodeInfo['state'] | undefined): void {
     nodes: state === undefined ? [] : [{ ...node, mqttAddress: '', state }],
     removedNodes: state === undefined ? [NODE_ID] : [],
     partitions: [],
+    config: undefined,
   });
   place.look();
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
-import { type Labels, PlainMetrics } from '@sluice/common/metrics';
+import { type Labels, type Metrics, PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
 import { SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
@@ -73,7 +73,8 @@ export class TestStore {
   private constructor(directory: string, over: Partial<StoreOptions>) {
     this.#over = over;
     this.directory = directory;
-    this.metrics.collect = (name: string, _help: string, _type: string, read: () => Iterable<[Labels, number]>) => {
+    const metrics: Metrics = this.metrics;
+    metrics.collect = (name, _help, _type, read) => {
       this.collected.set(name, read);
     };
   }
