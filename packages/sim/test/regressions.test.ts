@@ -2,7 +2,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { simulateCluster } from '../src/cluster/cluster-history.ts';
 import { simulateLog } from '../src/log/log-history.ts';
 import { simulateRaft } from '../src/raft/raft-history.ts';
-import { withSessions } from '../src/sessions/session-knobs.ts';
+import { withClears, withSessions } from '../src/sessions/session-knobs.ts';
 
 // A function of the machine's load alone: what a seed does takes the same virtual time everywhere.
 jest.setTimeout(300_000);
@@ -66,5 +66,11 @@ describe('seeds that found something', () => {
   test('a publish at QoS 2 that was given up came behind those after it: sessions seed 2800039', async () => {
     const options = { scenario: 'sessions', adjust: withSessions, safetyMs: 20_000 };
     expect((await simulateCluster(2_800_039, options)).failure).toBeUndefined();
+  });
+
+  // A store that was paused said in the next leader's term that it leads: who turned to it was given nothing any more.
+  test('a kept session was attached to a leader of before, and starved: clears seed 3500006', async () => {
+    const options = { scenario: 'clears', adjust: withClears, safetyMs: 20_000 };
+    expect((await simulateCluster(3_500_006, options)).failure).toBeUndefined();
   });
 });

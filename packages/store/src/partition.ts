@@ -62,6 +62,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /** The host does not vouch for this leadership: the process stood still, and another may lead by now. */
   #isInDoubt = false;
   #leadsSinceMs = 0;
+  #leadsTerm = 0;
   #resumption: Resumption | undefined;
 
   /** How soon something is proposed again that the log did not take. */
@@ -128,8 +129,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.#parts.host.leaderOf(this.groupId);
   }
 
+  /** While it leads, of that: the group may be in the next term, led elsewhere, a moment before this node hears that its own is over. */
   get term(): number {
-    return this.#parts.host.termOf(this.groupId);
+    return this.#leads ? this.#leadsTerm : this.#parts.host.termOf(this.groupId);
   }
 
   /** Undefined while this replica knows of none. */
@@ -286,6 +288,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.#leads = leads;
     if (leads) {
       this.#leadsSinceMs = this.#parts.clock.monotonicMs();
+      this.#leadsTerm = this.#parts.host.termOf(this.groupId);
       // The first entry of its term is applied, and nothing was proposed behind it yet.
       const lastIndex = this.#parts.host.status(this.groupId)?.applied ?? Number.POSITIVE_INFINITY;
       this.#resumption = new Resumption(lastIndex, () => this.#wakeAll());

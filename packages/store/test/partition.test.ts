@@ -30,8 +30,9 @@ class FakeHost {
   leaderOf(): number {
     return this.leader;
   }
+  term = 1;
   termOf(): number {
-    return 1;
+    return this.term;
   }
   status(): undefined {}
 }
@@ -81,6 +82,15 @@ beforeEach(() => {
 });
 
 afterEach(() => partition.close());
+
+test('its term is that in which it leads until that is over: nobody is told that it leads in the next one', () => {
+  host.term = 4;
+  partition.leadership(true);
+  host.term = 5;
+  expect([partition.leads, partition.term]).toEqual([true, 4]);
+  partition.leadership(false);
+  expect([partition.leads, partition.term]).toEqual([false, 5]);
+});
 
 describe('leadership', () => {
   test('serves publishes from when its queues are known until it ends', () => {
