@@ -1,3 +1,4 @@
+import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { FIRST_LEVEL, type LevelRange } from '@sluice/meta/feature-levels';
 import type { SimWorld } from '../sim-world.ts';
 import { Violation } from '../simulation.ts';
@@ -49,7 +50,7 @@ export class Upgrade {
   /** What the metadata says, every replica of it says. */
   atTheEnd(): void {
     for (const { name, coordinator } of this.#fleet.stores.values()) {
-      const level = coordinator?.machine.featureLevel.level ?? this.#knobs.newer.max;
+      const level = levelOf(coordinator) ?? this.#knobs.newer.max;
       if (level !== this.#knobs.newer.max) throw new Violation('level', `${name} is at level ${level} in the end`);
     }
   }
@@ -87,7 +88,8 @@ export class Upgrade {
       if (topology !== undefined && topology.epoch > 0) levels.push(topology.featureLevel.level);
     }
     for (const { coordinator } of this.#fleet.stores.values()) {
-      if (coordinator !== undefined) levels.push(coordinator.machine.featureLevel.level);
+      const level = levelOf(coordinator);
+      if (level !== undefined) levels.push(level);
     }
     return levels;
   }
@@ -96,4 +98,11 @@ export class Upgrade {
     if (await this.#world.runUntil(this.#world.nowMs + Upgrade.RISE_MS_MAX, Upgrade.LOOK_MS, holds)) return;
     throw new Violation('liveness', `not so: ${what}; levels ${this.#levels()}; ${this.#fleet.describe()}`);
   }
+}
+
+/** Undefined: it has no metadata. There may be more coordinators than the metadata has copies. */
+function levelOf(coordinator: Coordinator | undefined): number | undefined {
+  return coordinator === undefined || coordinator.machine.epoch === 0
+    ? undefined
+    : coordinator.machine.featureLevel.level;
 }
