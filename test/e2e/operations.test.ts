@@ -10,7 +10,7 @@ import { HandClient } from './support/hand-client.ts';
 import { type Page, parsePage, seriesValue, sumPages } from './support/prometheus-text.ts';
 import { Queues } from './support/queues.ts';
 import { type Run, sluice } from './support/sluice.ts';
-import { numbered } from './support/until.ts';
+import { numbered, until } from './support/until.ts';
 
 let folder: string;
 let server: Broker;
@@ -91,6 +91,8 @@ describe('looking at a queue', () => {
     worker.ack(13, 0x83);
     await worker.received(15);
     await queues.depth('truth', 36);
+    // What was given back is in the log some milliseconds after it was given to somebody again.
+    await until(async () => (await queues.statistics('truth')).returned_total === 1, 'the return is counted');
     const figures = await queues.statistics('truth');
     expect(figures).toMatchObject({
       depth_messages: 36,

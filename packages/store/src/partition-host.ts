@@ -13,4 +13,5 @@ export type PartitionHost = Pick<
   | 'termOf'
   | 'status'
   | 'readBarrier'
+  | 'failure'
 >;

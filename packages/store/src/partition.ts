@@ -146,9 +146,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.#parts.host.status(this.groupId)?.membership;
   }
 
-  /** An entry of it cannot be applied: this replica serves nothing more until a restart. */
+  /** An entry of it cannot be applied, or the storage failed: this replica serves nothing more until a restart. */
   get isStopped(): boolean {
-    return this.#isStopped;
+    return this.#isStopped || this.#parts.host.failure !== undefined;
   }
 
   /** No other node is known to have the partition. By its log: one that is stopped may not have applied who belongs to it. */

@@ -359,7 +359,7 @@ export class Store {
     const { host, topology, nodeId } = this.#options;
     const state = topology.node(nodeId)?.state ?? 'active';
     if (this.#draining || this.isShortOfSpace || state !== 'active') return false;
-    if (partition.isStopped || host.failure !== undefined || host.impaired().includes(partition.groupId)) return false;
+    if (partition.isStopped || host.impaired().includes(partition.groupId)) return false;
     const status = host.status(partition.groupId);
     return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;
   }

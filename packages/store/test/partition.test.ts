@@ -34,6 +34,7 @@ class FakeHost {
   termOf(): number {
     return this.term;
   }
+  failure: Error | undefined;
   status(): undefined {}
 }
 
@@ -82,6 +83,12 @@ beforeEach(() => {
 });
 
 afterEach(() => partition.close());
+
+test('it serves nothing more once the storage failed, as when an entry cannot be applied', () => {
+  expect(partition.isStopped).toBe(false);
+  host.failure = new Error('EIO');
+  expect(partition.isStopped).toBe(true);
+});
 
 test('its term is that in which it leads until that is over: nobody is told that it leads in the next one', () => {
   host.term = 4;

@@ -119,7 +119,7 @@ export class AppendService {
     if (this.#shallWait(partition, request.batch, queueIdMax)) return 'busy';
     const outcome = partition.propose(request.batch, pending);
     if (outcome === 'unavailable') {
-      // It stops, or has failed, and may take itself for the leader all the same. Another one leads soon, or this one again.
+      // It stops, and may take itself for the leader all the same. Another one leads soon, or this one again.
       publisher.answer(request.sequence, 'not-leader', NONE, 0);
       return undefined;
     }
