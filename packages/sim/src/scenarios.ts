@@ -1,4 +1,4 @@
-import { simulateCluster } from './cluster/cluster-history.ts';
+import { type ClusterSimulationOptions, simulateCluster } from './cluster/cluster-history.ts';
 import { withClocks, withJobs, withLimits, withUpgrade } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
@@ -11,56 +11,24 @@ export interface ScenarioOptions {
   onLine?: ((line: string) => void) | undefined;
 }
 
+type Scenario = (seed: number, options: ScenarioOptions) => Promise<Verdict>;
+
 /** What a seed can be run through; each is a function of the seed alone. */
-export const SCENARIOS: ReadonlyMap<string, (seed: number, options: ScenarioOptions) => Promise<Verdict>> = new Map([
-  [
-    'raft',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateRaft(seed, {
-        safetyMs,
-        onLine,
-      }),
-  ],
-  ['cluster', (seed: number, { safetyMs, onLine }: ScenarioOptions) => simulateCluster(seed, { safetyMs, onLine })],
-  [
-    'jobs',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'jobs', adjust: withJobs }),
-  ],
-  [
-    'upgrade',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'upgrade', adjust: withUpgrade }),
-  ],
-  [
-    'clocks',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'clocks', adjust: withClocks }),
-  ],
-  [
-    'limits',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'limits', adjust: withLimits }),
-  ],
-  [
-    'sessions',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'sessions', adjust: withSessions }),
-  ],
-  [
-    'wills',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'wills', adjust: withWills }),
-  ],
-  [
-    'clears',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'clears', adjust: withClears }),
-  ],
-  [
-    'retained',
-    (seed: number, { safetyMs, onLine }: ScenarioOptions) =>
-      simulateCluster(seed, { safetyMs, onLine, scenario: 'retained', adjust: withRetained }),
-  ],
-  ['log', (seed: number, { onLine }: ScenarioOptions) => simulateLog(seed, { onLine })],
+export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario>([
+  ['raft', (seed, { safetyMs, onLine }) => simulateRaft(seed, { safetyMs, onLine })],
+  ['cluster', (seed, { safetyMs, onLine }) => simulateCluster(seed, { safetyMs, onLine })],
+  ofCluster('jobs', withJobs),
+  ofCluster('upgrade', withUpgrade),
+  ofCluster('clocks', withClocks),
+  ofCluster('limits', withLimits),
+  ofCluster('sessions', withSessions),
+  ofCluster('wills', withWills),
+  ofCluster('clears', withClears),
+  ofCluster('retained', withRetained),
+  ['log', (seed, { onLine }) => simulateLog(seed, { onLine })],
 ]);
+
+/** The cluster's, with other knobs. */
+function ofCluster(scenario: string, adjust: ClusterSimulationOptions['adjust']): [string, Scenario] {
+  return [scenario, (seed, { safetyMs, onLine }) => simulateCluster(seed, { safetyMs, onLine, scenario, adjust })];
+}
