@@ -168,7 +168,10 @@ test('connections that stayed elsewhere come back to it when they are asked to s
     }
     sent += now.gateways.reduce((sum, one) => sum + one.sent, 0);
     // Who was sent away is let in by the balancer's next, which may be the one it came from; and some are on their way.
-    if (isSpread && here(now) > 0 && all(now) >= all(before)) break;
+    // And who comes back between two looks is in the second alone.
+    const most = Math.ceil(now.mean_connections * 1.1);
+    const areFew = now.gateways.every(({ connections }) => connections <= most);
+    if (isSpread && areFew && here(now) > 0 && all(now) >= all(before)) break;
     await flowing();
   }
   await flowing();
@@ -176,8 +179,6 @@ test('connections that stayed elsewhere come back to it when they are asked to s
   if (drain !== undefined) drain.toMs = performance.now();
   seen.push(`${LAYOUT}: ${sent} sent away until connections were spread`);
   expect(sent).toBeGreaterThan(0);
-  for (const { connections } of now.gateways)
-    expect(connections).toBeLessThanOrEqual(Math.ceil(now.mean_connections * 1.1));
 }, 100_000);
 
 // Takes a minute: left to the runs on a cluster (npm run e2e:cluster).
