@@ -3,13 +3,13 @@ import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
 /** A queue with a backlog: mistakes that lose or repeat records that are read ahead, or hold publishers up for no reason. */
 const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({
   name,
-  file: `packages/store/src/${file}.ts`,
+  file: `packages/store/src/dispatch/${file}.ts`,
   find,
   put,
 });
 
 export const BACKLOG_BUGS: PlantedBugs = {
-  tests: 'packages/store/test/(intake-balance|row-cursor|dispatch-step)',
+  tests: 'packages/store/test/dispatch/(intake-balance|row-cursor|dispatch-step)',
   bugs: [
     bug(
       'intake-balance',

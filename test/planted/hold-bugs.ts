@@ -10,40 +10,41 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 
 export const HOLD_BUGS: readonly PlantedBugs[] = [
   {
-    tests: 'packages/store/test/(held-jobs|consume-service|delivery-bound|resumption|settle-backlog)',
+    tests:
+      'packages/store/test/(partition/held-jobs|service/consume-service|service/delivery-bound|partition/resumption|settle/settle-backlog)',
     bugs: [
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'a new leader hands out what may be held elsewhere',
         '      if (this.#mayBeHeld(row.entryIndex)) return true;\n',
         '',
       ),
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'the cursor does not pass over what is held since a former leader',
         '      this.#passed = including(this.#passed, offset);\n    } else if (holderId !== 0) {',
         '    } else if (holderId !== 0) {',
       ),
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'what was accepted late is handed out before that is committed',
         '    if (!isKnown && offset >= this.#cursor.offset) this.#passed = including(this.#passed, offset);\n    this.#settles',
         '    this.#settles',
       ),
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'what was accepted late goes to the next when its holder leaves',
         '    this.supersede(offset);\n    if (!isKnown',
         '    if (!isKnown',
       ),
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'a claim takes a record from another gateway',
         'if (holder === undefined || !consumer.succeeds(holder)) return false;',
         'if (holder === undefined) return false;',
       ),
       bug(
-        'store/src/queue-dispatch',
+        'store/src/dispatch/queue-dispatch',
         'who claims what others hold gets as much on top of it',
         'if (lost.length > 0) this.#dispatcher.setWindow(',
         'if (lost.length < 0) this.#dispatcher.setWindow(',
@@ -110,19 +111,19 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
         ' || upTo === 0',
       ),
       bug(
-        'store/src/resumption',
+        'store/src/partition/resumption',
         'the first answer ends the wait for all',
         '&& this.#awaited.size === 0) this.#end();\n  }\n\n  /** The leadership ended.',
         ') this.#end();\n  }\n\n  /** The leadership ended.',
       ),
       bug(
-        'store/src/resumption',
+        'store/src/partition/resumption',
         'a gateway that says nothing is waited for for ever',
         '    this.#timer = setTimeout(() => this.#end(), ms);\n',
         '',
       ),
       bug(
-        'store/src/resumption',
+        'store/src/partition/resumption',
         'a leader that has not asked yet waits no longer than one that has',
         '    this.#arm(Resumption.UNASKED_MS_MAX);',
         '    this.#arm(Resumption.GRACE_MS);',
@@ -134,13 +135,13 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
         '',
       ),
       bug(
-        'store/src/settle-backlog',
+        'store/src/settle/settle-backlog',
         'what follows a settlement that was lost is confirmed',
         '    if (this.#hasLost) return;\n',
         '',
       ),
       bug(
-        'store/src/settle-backlog',
+        'store/src/settle/settle-backlog',
         'a receipt is given before what is under way is committed',
         'if (this.#newest !== undefined) this.#newest.receipts.push(...receipts);\n      else this.#confirm(receipts);',
         'this.#confirm(receipts);',

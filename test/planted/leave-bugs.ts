@@ -9,22 +9,22 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 });
 
 export const LEAVE_BUGS: PlantedBugs = {
-  tests: '(packages/store/test/partition-set|packages/multiraft/test/(cluster-membership|group-loader))',
+  tests: '(packages/store/test/placement/partition-set|packages/multiraft/test/(cluster-membership|group-loader))',
   bugs: [
     bug(
-      'store/src/partition-set',
+      'store/src/placement/partition-set',
       'a replica goes on hearing while it asks whether it has left',
       '    host.deafen(groupId, true);\n',
       '',
     ),
     bug(
-      'store/src/partition-set',
+      'store/src/placement/partition-set',
       'a replica that stays is left deaf',
       '      if (!goes) host.deafen(groupId, false);\n',
       '',
     ),
     bug(
-      'store/src/partition-set',
+      'store/src/placement/partition-set',
       'a leader that knows less than the replica is believed',
       'return answer.index >= (host.status(groupId)?.membershipIndex ?? 0);',
       'return answer.index >= 0;',

@@ -66,7 +66,7 @@ export const PRODUCER_BUGS: PlantedBugs = {
 
 /** A store's. */
 export const APPEND_BUGS: PlantedBugs = {
-  tests: 'packages/store/test/append-service',
+  tests: 'packages/store/test/service/append-service',
   bugs: [
     bug(
       service,

@@ -27,7 +27,7 @@ const OF_CONNECTS: PlantedBugs = {
 
 /** Subscriptions that are answered before everybody stores by them. */
 const OF_SUBACKS: PlantedBugs = {
-  tests: 'packages/store/test/sessions',
+  tests: 'packages/store/test/session/sessions',
   bugs: [
     {
       name: 'SUBACK waits for those alone who are here',

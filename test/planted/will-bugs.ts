@@ -81,7 +81,7 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
     ],
   },
   {
-    tests: 'packages/store/test/wills',
+    tests: 'packages/store/test/session/wills',
     bugs: [
       bug(
         'store/src/session/partition-wills',

@@ -7,7 +7,7 @@ import type { NodeStorage } from '@sluice/multiraft/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Transport } from '@sluice/rpc/transport';
 import type { DiskSpace } from './disk-guard.ts';
-import type { RetainedLimits } from './queue-configurator.ts';
+import type { RetainedLimits } from './partition/queue-configurator.ts';
 import type { StreamLimits } from './service/session-service.ts';
 
 export const DEFAULT_LAG_OBJECTIVE_MS = 300_000;

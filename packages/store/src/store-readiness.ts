@@ -1,6 +1,6 @@
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { PartitionSet } from './partition-set.ts';
+import type { PartitionSet } from './placement/partition-set.ts';
 
 /**
  * Whether a store may be given work, and why not.

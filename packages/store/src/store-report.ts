@@ -2,7 +2,7 @@ import type { GroupStatus } from '@sluice/multiraft/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
-import type { Partition } from './partition.ts';
+import type { Partition } from './partition/partition.ts';
 
 /** A voter that misses more than this many entries is told of: with less it is up to date in a moment. */
 const BEHIND_ENTRIES = 1_024;

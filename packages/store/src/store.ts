@@ -7,22 +7,21 @@ import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/ses
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { DiskGuard } from './disk-guard.ts';
-import { DispatchFailures } from './dispatch-failures.ts';
-import { HandOvers } from './hand-overs.ts';
-import { LeaderBalancer } from './leader-balancer.ts';
-import { LeadershipDrain } from './leadership-drain.ts';
-import { MembershipKeeper } from './membership-keeper.ts';
+import { DispatchFailures } from './dispatch/dispatch-failures.ts';
 import { dropFailures } from './metrics/drop-failures.ts';
 import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
-import { Partition, type PartitionEvents } from './partition.ts';
-import { PartitionSet } from './partition-set.ts';
-import { PublisherSweeper } from './publisher-sweeper.ts';
-import { QueueConfigurator } from './queue-configurator.ts';
-import { RecordReader } from './record-reader.ts';
+import { Partition, type PartitionEvents } from './partition/partition.ts';
+import { QueueConfigurator } from './partition/queue-configurator.ts';
+import { HandOvers } from './placement/hand-overs.ts';
+import { LeaderBalancer } from './placement/leader-balancer.ts';
+import { LeadershipDrain } from './placement/leadership-drain.ts';
+import { MembershipKeeper } from './placement/membership-keeper.ts';
+import { PartitionSet } from './placement/partition-set.ts';
+import { RecordReader } from './read/record-reader.ts';
+import { Turnstile } from './read/turnstile.ts';
 import { collectRetainedMetrics } from './retained/retained-metrics.ts';
 import { RetainedSweeper } from './retained/retained-sweeper.ts';
-import { RetentionSweeper } from './retention-sweeper.ts';
 import { AdminService } from './service/admin-service.ts';
 import { AppendService } from './service/append-service.ts';
 import { ConsumeService } from './service/consume-service.ts';
@@ -34,7 +33,8 @@ import { SessionMetrics } from './session/session-metrics.ts';
 import { DEFAULT_LAG_OBJECTIVE_MS, DEFAULT_STREAM_LIMITS, type StoreOptions } from './store-options.ts';
 import { StoreReadiness } from './store-readiness.ts';
 import { type StoreNodeReport, StoreReport } from './store-report.ts';
-import { Turnstile } from './turnstile.ts';
+import { PublisherSweeper } from './sweep/publisher-sweeper.ts';
+import { RetentionSweeper } from './sweep/retention-sweeper.ts';
 
 /**
  * The storage tier of one node: its replicas of partitions on the node's Raft host, and the services gateways, operators

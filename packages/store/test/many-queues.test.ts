@@ -3,7 +3,7 @@ import type { Labels } from '@sluice/common/metrics';
 import { Topology } from '@sluice/meta/topology';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { QueueMetrics } from '../src/metrics/queue-metrics.ts';
-import { RetentionSweeper } from '../src/retention-sweeper.ts';
+import { RetentionSweeper } from '../src/sweep/retention-sweeper.ts';
 import { DEFINITION, NO_CHANGE, TestStore, until } from './support/test-store.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Counter, Metrics } from '@sluice/common/metrics';
-import type { BegunOnce } from '../row-dropper.ts';
+import type { BegunOnce } from '../sweep/row-dropper.ts';
 
 /** What a queue should have lost and still has. */
 export function dropFailures(metrics: Metrics): Readonly<Record<BegunOnce, Counter>> {

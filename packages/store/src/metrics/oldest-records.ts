@@ -1,5 +1,5 @@
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 
 /** A queue in one of its partitions. */
 export interface QueuePart {

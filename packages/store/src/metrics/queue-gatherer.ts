@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Topology } from '@sluice/meta/topology';
 import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import { OldestRecords, type QueuePart } from './oldest-records.ts';
 import { QueueFigures } from './queue-figures.ts';
 import type { QueuePace } from './queue-pace.ts';

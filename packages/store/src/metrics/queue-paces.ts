@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import { QueuePace } from './queue-pace.ts';
 
 /**

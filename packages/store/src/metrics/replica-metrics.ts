@@ -1,7 +1,7 @@
 import type { Metrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import { behindOf } from '../store-report.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Metrics } from '@sluice/common/metrics';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 
 /** What the partitions led here retain: summed over stores it is what the cluster does. */
 export function collectRetainedMetrics(metrics: Metrics, partitions: ReadonlyMap<number, Partition>): void {

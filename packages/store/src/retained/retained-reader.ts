@@ -2,9 +2,9 @@ import { SluiceError } from '@sluice/common/errors';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import { encodedRecordAt } from '@sluice/queue/record/record-view';
-import type { KeyedPlace } from '../index-reader.ts';
-import type { Partition } from '../partition.ts';
-import type { RecordReader } from '../record-reader.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { KeyedPlace } from '../read/index-reader.ts';
+import type { RecordReader } from '../read/record-reader.ts';
 import { decodePlace, encodePlace, type RetainedPlace } from './retained-place.ts';
 import type { TopicPattern } from './topic-pattern.ts';
 

@@ -3,8 +3,8 @@ import type { Logger } from '@sluice/common/logger';
 import type { QueueHead, SettleRow } from '@sluice/queue/machine/commands';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { Partition } from '../partition.ts';
-import { PartitionWalks } from '../partition-walks.ts';
+import type { Partition } from '../partition/partition.ts';
+import { PartitionWalks } from '../sweep/partition-walks.ts';
 
 /**
  * Removes retained messages that have expired. Readers pass over them anyhow, but nobody consumes them as a queue's

@@ -13,9 +13,9 @@ import type {
 } from '@sluice/rpc/contract/store-admin';
 import { meanOf } from '../metrics/queue-figures.ts';
 import type { QueuePace } from '../metrics/queue-pace.ts';
-import type { Partition } from '../partition.ts';
-import { membersOf } from '../partition-set.ts';
-import type { RecordReader } from '../record-reader.ts';
+import type { Partition } from '../partition/partition.ts';
+import { membersOf } from '../placement/partition-set.ts';
+import type { RecordReader } from '../read/record-reader.ts';
 
 /**
  * Answers what operators ask of the queues this node leads, and what other stores ask of its groups. Nothing here is on a

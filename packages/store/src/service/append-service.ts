@@ -9,8 +9,8 @@ import { RecordCursor } from '@sluice/queue/record/record-cursor';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Channel } from '@sluice/rpc/transport';
 import type { DiskGuard } from '../disk-guard.ts';
-import type { DropReason, Partition, Proposal } from '../partition.ts';
-import type { RecordReader } from '../record-reader.ts';
+import type { DropReason, Partition, Proposal } from '../partition/partition.ts';
+import type { RecordReader } from '../read/record-reader.ts';
 
 /**
  * Takes record batches from gateways: checks what a committed entry must never contain, asks the disk guard, proposes.

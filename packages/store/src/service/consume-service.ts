@@ -7,10 +7,10 @@ import type {
   SettleMark,
 } from '@sluice/rpc/contract/consume';
 import type { Channel } from '@sluice/rpc/transport';
-import type { DispatchConsumer } from '../dispatch-consumer.ts';
-import type { Partition } from '../partition.ts';
-import type { QueueDispatch } from '../queue-dispatch.ts';
-import type { SettleReceipt } from '../settle-batcher.ts';
+import type { DispatchConsumer } from '../dispatch/dispatch-consumer.ts';
+import type { QueueDispatch } from '../dispatch/queue-dispatch.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { SettleReceipt } from '../settle/settle-batcher.ts';
 import type { BoundedGateway, DeliveryBound } from './delivery-bound.ts';
 
 /**

@@ -9,8 +9,8 @@ import type {
   RetainedRequest,
   RetainedResponse,
 } from '@sluice/rpc/contract/retained';
-import type { Partition } from '../partition.ts';
-import type { RecordReader } from '../record-reader.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { RecordReader } from '../read/record-reader.ts';
 import { RetainedPage, RetainedReader } from '../retained/retained-reader.ts';
 import { TopicPattern } from '../retained/topic-pattern.ts';
 

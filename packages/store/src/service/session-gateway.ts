@@ -6,7 +6,7 @@ import type {
   StoredSubscriptionView,
 } from '@sluice/rpc/contract/sessions';
 import type { Channel } from '@sluice/rpc/transport';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import type { FeedSink } from '../session/partition-sessions.ts';
 import type { StreamChange } from '../session/stream-changes.ts';
 import { StreamImage } from '../session/stream-image.ts';

@@ -5,7 +5,7 @@ import { isExpired } from '@sluice/queue/session/session-rows';
 import type { DueWillView, SessionsRequest, StoredSubscriptionView, UnsureStream } from '@sluice/rpc/contract/sessions';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionReply } from '../machine/partition-machine.ts';
-import type { DropReason, Partition, Proposal } from '../partition.ts';
+import type { DropReason, Partition, Proposal } from '../partition/partition.ts';
 import { GatewayReturns } from '../session/gateway-returns.ts';
 import type { WillGateways } from '../session/partition-wills.ts';
 import { type StreamEffect, streamChanges } from '../session/stream-changes.ts';

@@ -3,7 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { SessionEffect } from '@sluice/queue/session/session-reply';
 import type { Wills } from '@sluice/queue/session/wills';
 import type { DueWillView } from '@sluice/rpc/contract/sessions';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import type { SessionRowsReader } from './session-rows-reader.ts';
 
 /**

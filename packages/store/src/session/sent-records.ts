@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
-import type { HeldRecords } from '../held-records.ts';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { HeldRecords } from '../sweep/held-records.ts';
 import type { SessionFeed } from './session-feed.ts';
 import type { SessionRowsReader } from './session-rows-reader.ts';
 

@@ -2,8 +2,8 @@ import type { Logger } from '@sluice/common/logger';
 import { allows } from '@sluice/meta/feature-levels';
 import type { Topology } from '@sluice/meta/topology';
 import type { CloseCommand, ExpireCommand, OpenCommand } from '@sluice/queue/session/commands';
-import type { Partition } from '../partition.ts';
-import type { Turnstile } from '../turnstile.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { Turnstile } from '../read/turnstile.ts';
 
 /**
  * Sessions of one partition that are over and not taken apart yet, on its leader: a portion an entry, until none is left.

@@ -3,9 +3,9 @@ import { BATCH_RECORDS_MAX } from '@sluice/queue/record/record-format';
 import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { Cursor } from '@sluice/queue/session/cursor';
 import type { StreamDelivery } from '@sluice/rpc/contract/sessions';
-import type { IndexReader } from '../index-reader.ts';
-import type { ReadEntry, RecordReader } from '../record-reader.ts';
-import { RowCursor } from '../row-cursor.ts';
+import { RowCursor } from '../dispatch/row-cursor.ts';
+import type { IndexReader } from '../read/index-reader.ts';
+import type { ReadEntry, RecordReader } from '../read/record-reader.ts';
 
 /**
  * Brings one connected session what its streams hold for it, on the leader of its partition.

@@ -1,5 +1,5 @@
 import type { Counter, Metrics } from '@sluice/common/metrics';
-import type { Partition } from '../partition.ts';
+import type { Partition } from '../partition/partition.ts';
 import type { WillStep } from './partition-wills.ts';
 
 /** Sessions of the partitions led here. Two numbers a partition at each look, whatever the number of sessions. */

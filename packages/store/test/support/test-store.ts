@@ -24,7 +24,7 @@ import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import type { Partition } from '../../src/partition.ts';
+import type { Partition } from '../../src/partition/partition.ts';
 import { Store } from '../../src/store.ts';
 import type { StoreOptions } from '../../src/store-options.ts';
 import { GatedEngine } from './gated-engine.ts';

@@ -1,0 +1,497 @@
+import { assert } from '@sluice/common/assert';
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Prng } from '@sluice/common/prng';
+import type { QueueDefinition } from '@sluice/meta/queue-definition';
+import type { Topology } from '@sluice/meta/topology';
+import type { GroupListener } from '@sluice/multiraft/group-machine';
+import type { RaftHost } from '@sluice/multiraft/raft-host';
+import { stampCommand } from '@sluice/queue/machine/command-header';
+import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
+import { isStream } from '@sluice/queue/session/stream-id';
+import type { Membership } from '@sluice/raft/entry';
+import type { LateItem } from '@sluice/rpc/contract/consume';
+import type { Engine } from '@sluice/storage/engine';
+import { IntakeBalance } from '../dispatch/intake-balance.ts';
+import { PumpTurn } from '../dispatch/pump-turn.ts';
+import { QueueDispatch } from '../dispatch/queue-dispatch.ts';
+import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
+import type { PartitionEffect, PartitionMachine, PartitionReply } from '../machine/partition-machine.ts';
+import { DispatchCounts } from '../metrics/dispatch-counts.ts';
+import { IndexReader } from '../read/index-reader.ts';
+import type { RecordReader } from '../read/record-reader.ts';
+import type { Turnstile } from '../read/turnstile.ts';
+import { PartitionSessions } from '../session/partition-sessions.ts';
+import type { WillsParts } from '../session/partition-wills.ts';
+import type { StreamEffect } from '../session/stream-changes.ts';
+import { SettleBacklog } from '../settle/settle-backlog.ts';
+import { SettleBatcher } from '../settle/settle-batcher.ts';
+import { type BegunOnce, RowDropper } from '../sweep/row-dropper.ts';
+import type { PartitionHost } from './partition-host.ts';
+import { RemovedQueues } from './removed-queues.ts';
+import { Resumption } from './resumption.ts';
+
+/**
+ * One partition on this node: its machine, and, while this node leads it, the dispatch of its queues. Followers keep
+ * the machine only; what dispatch knows (who holds what) is soft, and told by the gateways to each new leader
+ * (`resumption`).
+ *
+ * A new leader takes publishes only once it knows the queues of its image (`serves`): a queue that was just created may
+ * be known to the former leader alone, and who was told that it exists must not be told that it does not.
+ */
+export class Partition implements GroupListener<PartitionReply, PartitionEffect, PartitionMachine> {
+  readonly groupId: number;
+  readonly index: IndexReader;
+  readonly settles: SettleBatcher;
+  readonly removedQueues = new RemovedQueues();
+  readonly dropper: RowDropper;
+  readonly sessions: PartitionSessions;
+  readonly balance = new IntakeBalance();
+  readonly #parts: PartitionParts;
+  readonly #dispatches = new Map<number, QueueDispatch>();
+  /** Of the queues that were dispatched from here in the life of this process. */
+  readonly #counts = new Map<number, DispatchCounts>();
+  readonly #backlog: SettleBacklog;
+  readonly #turn: PumpTurn;
+  #machine: PartitionMachine | undefined;
+  #leads = false;
+  #serves = false;
+  #isStopped = false;
+  /** Leadership is being handed over: nothing new is handed out. */
+  #isPaused = false;
+  /** The host does not vouch for this leadership: the process stood still, and another may lead by now. */
+  #isInDoubt = false;
+  #leadsSinceMs = 0;
+  #leadsTerm = 0;
+  #resumption: Resumption | undefined;
+
+  /** How soon something is proposed again that the log did not take. */
+  static readonly BUSY_RETRY_MS = 20;
+  static readonly WRITTEN_MS_MAX = 1000;
+  /** How often it is looked whether what was settled is committed, before leadership is handed over. */
+  static readonly PAUSE_LOOK_MS = 5;
+
+  constructor(parts: PartitionParts) {
+    this.groupId = parts.groupId;
+    this.#parts = parts;
+    this.#turn = new PumpTurn(parts.clock);
+    this.index = new IndexReader(parts.engine, parts.groupId, (key) => parts.host.recentRow(parts.groupId, key));
+    this.#backlog = new SettleBacklog({
+      propose: (command, proposal) => this.propose(command, proposal),
+      leads: () => this.#leads,
+      onCaughtUp: () => this.#wakeAll(),
+    });
+    this.settles = new SettleBatcher(
+      (command, receipts) => {
+        if (this.#leads) this.#backlog.add(command, receipts);
+      },
+      (propose) => parts.host.withNextTurn(propose),
+    );
+    this.dropper = new RowDropper(this, parts);
+    this.sessions = new PartitionSessions(this, parts);
+  }
+
+  get machine(): PartitionMachine {
+    assert(this.#machine !== undefined, 'a partition has its machine before anything reaches it');
+    return this.#machine;
+  }
+
+  set machine(machine: PartitionMachine) {
+    this.#machine = machine;
+  }
+
+  /** Of its tenants the one whose records are dispatched from here. */
+  get queues(): QueueMachine {
+    return this.machine.queues;
+  }
+
+  get leads(): boolean {
+    return this.#leads;
+  }
+
+  /** It leads, and knows the queues that its image knows: publishes are taken. */
+  get serves(): boolean {
+    return this.#serves;
+  }
+
+  /** Of the present leadership: what may be with workers of whom nobody has told yet. */
+  get resumption(): Resumption | undefined {
+    return this.#resumption;
+  }
+
+  /** By the monotonic clock; of the present leadership. */
+  get leadsSinceMs(): number {
+    return this.#leadsSinceMs;
+  }
+
+  /** Who leads as far as this node knows; 0 when it does not. */
+  get leader(): number {
+    return this.#parts.host.leaderOf(this.groupId);
+  }
+
+  /** While it leads, of that: the group may be in the next term, led elsewhere, a moment before this node hears that its own is over. */
+  get term(): number {
+    return this.#leads ? this.#leadsTerm : this.#parts.host.termOf(this.groupId);
+  }
+
+  /** Undefined while this replica knows of none. */
+  get committedMembership(): { membership: Membership; index: number } | undefined {
+    const status = this.#parts.host.status(this.groupId);
+    if (status === undefined || status.committedMembership.voters.length === 0) return undefined;
+    return { membership: status.committedMembership, index: status.committedMembershipIndex };
+  }
+
+  /** By the newest entry of its log, committed or not. */
+  get membershipInForce(): Membership | undefined {
+    return this.#parts.host.status(this.groupId)?.membership;
+  }
+
+  /** An entry of it cannot be applied, or the storage failed: this replica serves nothing more until a restart. */
+  get isStopped(): boolean {
+    return this.#isStopped || this.#parts.host.failure !== undefined;
+  }
+
+  /** No other node is known to have the partition. By its log: one that is stopped may not have applied who belongs to it. */
+  get isAlone(): boolean {
+    const membership = this.membershipInForce;
+    return membership !== undefined && membership.voters.length + membership.votersOutgoing.length === 1;
+  }
+
+  /** Stamps the command with the leader's time and proposes it; `proposal` hears of its fate. */
+  propose(command: Uint8Array, proposal: Proposal): ProposeOutcome {
+    stampCommand(command, this.#parts.clock.nowMs());
+    return this.#parts.host.propose(this.groupId, command, proposal);
+  }
+
+  /**
+   * For what is rare: definitions and drops. Resolves with the reply once applied; undefined when this node does not
+   * lead any more. While the log takes nothing it waits: nobody else would configure the queue, or drop what is due.
+   * While leadership is being handed over it waits too, because it may stay here.
+   */
+  execute(command: PartitionCommand): Promise<PartitionReply | undefined> {
+    const bytes = encodePartitionCommand(command);
+    return new Promise((resolve) => {
+      const proposal: Proposal = {
+        applied: (_index, reply) => resolve(reply),
+        dropped: () => resolve(undefined),
+      };
+      const attempt = (): void => {
+        const outcome = this.#leads ? this.propose(bytes, proposal) : 'unavailable';
+        if (outcome === 'busy' || outcome === 'not-leader') setTimeout(attempt, Partition.BUSY_RETRY_MS);
+        else if (outcome !== 'proposed') resolve(undefined);
+      };
+      attempt();
+    });
+  }
+
+  /** True when this node still led the partition at some moment after the call, as confirmed by a majority. */
+  async confirmsLeadership(): Promise<boolean> {
+    return this.#leads && (await this.#parts.host.readBarrier(this.groupId)) && this.#leads;
+  }
+
+  /**
+   * Waits until the rows of everything acknowledged by now can be read, so that whoever publishes and then looks sees
+   * it. Not longer than a moment: on a full disk the rows wait for space, and a look must not wait with them. False when
+   * they still do.
+   */
+  async written(withinMs: number = Partition.WRITTEN_MS_MAX): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), withinMs);
+    });
+    // A node that failed writes no more rows: what is there is there.
+    const written = this.#parts.host.written().then(
+      () => true,
+      () => true,
+    );
+    const isWritten = await Promise.race([written, patience]);
+    clearTimeout(timer);
+    return isWritten;
+  }
+
+  /**
+   * Before leadership is handed over: hands out nothing more and waits, at most so long, until what was settled is in
+   * the log, so that it need not be told again. What consumers hold they go on holding under the next leader.
+   */
+  async pause(withinMs: number): Promise<void> {
+    this.#isPaused = true;
+    const { clock } = this.#parts;
+    const deadlineMs = clock.monotonicMs() + withinMs;
+    while (this.#leads && !this.#isQuiet() && clock.monotonicMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, Partition.PAUSE_LOOK_MS));
+    }
+  }
+
+  /** Leadership stayed, or came back. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#wakeAll();
+  }
+
+  applied(index: number, reply: PartitionReply, token: unknown): void {
+    (token as Proposal | undefined)?.applied(index, reply);
+  }
+
+  dropped(token: unknown, reason: DropReason): void {
+    (token as Proposal).dropped(reason);
+  }
+
+  effects(effects: readonly PartitionEffect[]): void {
+    const moved: StreamEffect[] = [];
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'appended':
+          if (isStream(effect.queueId)) this.sessions.appended(effect.queueId);
+          else this.#appended(effect.queueId, effect.tail);
+          break;
+        case 'superseded':
+          this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
+          break;
+        case 'dropped':
+          if (isStream(effect.queueId)) this.sessions.rowsDropped(effect.queueId);
+          else this.#dispatches.get(effect.queueId)?.rowsDropped();
+          break;
+        case 'entry-dead':
+          this.#parts.host.noteDeadBytes(effect.bytes);
+          this.#parts.records.forget(this.groupId, effect.index);
+          break;
+        case 'over-limit':
+          if (this.#leads) this.dropper.trim(effect.queueId);
+          break;
+        case 'queue-removed':
+          this.#dismissAll(effect.queueId, 'queue-removed');
+          this.#counts.delete(effect.queueId);
+          if (!isStream(effect.queueId)) this.removedQueues.add(effect.queueId);
+          // An empty one is gone with its entry: there is nothing to look for.
+          if (this.#leads && this.queues.queue(effect.queueId) !== undefined) this.dropper.sweepRemoved(effect.queueId);
+          break;
+        case 'entry-live':
+          break;
+        default:
+          this.sessions.effect(effect);
+          if (effect.type === 'stream-added' || effect.type === 'stream-removed') moved.push(effect);
+      }
+    }
+    if (moved.length > 0) this.#parts.events.streamsMoved(this, moved);
+  }
+
+  #appended(queueId: number, tail: number): void {
+    const dispatch = this.#dispatches.get(queueId);
+    if (dispatch === undefined) return;
+    dispatch.appended(tail);
+    this.balance.look(dispatch);
+  }
+
+  leadership(leads: boolean): void {
+    if (leads === this.#leads) return;
+    this.#leads = leads;
+    if (leads) {
+      this.#leadsSinceMs = this.#parts.clock.monotonicMs();
+      this.#leadsTerm = this.#parts.host.termOf(this.groupId);
+      // The first entry of its term is applied, and nothing was proposed behind it yet.
+      const lastIndex = this.#parts.host.status(this.groupId)?.applied ?? Number.POSITIVE_INFINITY;
+      this.#resumption = new Resumption(lastIndex, () => this.#wakeAll());
+      // What the former leader had begun and not ended: its effects were told to it alone.
+      for (const queue of this.queues.queues()) {
+        if (queue.isRemoved) this.dropper.sweepRemoved(queue.queueId);
+        else if (queue.overflow === 'drop_oldest' && queue.isOverLimit) this.dropper.trim(queue.queueId);
+      }
+      this.sessions.leadershipBegan();
+    } else this.#endLeadership();
+    this.#parts.events.leadershipMoved(this);
+  }
+
+  /** The queues of the newest image are known here. */
+  configured(): void {
+    if (!this.#leads || this.#serves) return;
+    this.#serves = true;
+    this.#parts.events.serving(this);
+  }
+
+  leaderMoved(): void {
+    this.#parts.events.moved(this);
+  }
+
+  membershipMoved(): void {
+    this.#parts.events.moved(this);
+  }
+
+  /** A snapshot replaced the machine: what was read by the former one's rows means nothing any more. */
+  restored(machine: PartitionMachine): void {
+    this.#machine = machine;
+    this.#endLeadership();
+    this.#parts.records.forgetGroup(this.groupId);
+  }
+
+  stopped(): void {
+    this.#isStopped = true;
+    this.#parts.events.moved(this);
+  }
+
+  /** This node has given its replica up, or stops. */
+  close(): void {
+    this.leadership(false);
+    this.#parts.records.forgetGroup(this.groupId);
+  }
+
+  /** The dispatch of a queue, made when its first consumer comes. Undefined while this node does not lead. */
+  dispatchFor(queueId: number): QueueDispatch | undefined {
+    if (!this.#leads) return undefined;
+    let dispatch = this.#dispatches.get(queueId);
+    if (dispatch === undefined) {
+      const definition = this.#parts.topology.queue(queueId);
+      const queue = this.queues.queue(queueId);
+      dispatch = new QueueDispatch({
+        queueId,
+        groupId: this.groupId,
+        head: queue?.head ?? 0,
+        tail: queue?.tail ?? 0,
+        strategy: definition?.dispatchStrategy ?? 'random',
+        redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
+        tellsWaiting: isSpread(definition),
+        index: this.index,
+        records: this.#parts.records,
+        settles: this.settles,
+        turn: this.#turn,
+        isHeldUp: () => this.isHeldUp,
+        mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
+        clock: this.#parts.clock,
+        prng: this.#parts.prng,
+        counts: this.#countsFor(queueId),
+        onTrouble: (cause) => this.#parts.events.dispatchFailed(this.groupId, queueId, cause),
+        onRecovered: () => this.#parts.events.dispatchRecovered(queueId),
+      });
+      this.#dispatches.set(queueId, dispatch);
+    }
+    return dispatch;
+  }
+
+  /** What was delivered of a queue from here; undefined when nothing ever was. */
+  counts(queueId: number): DispatchCounts | undefined {
+    return this.#counts.get(queueId);
+  }
+
+  existingDispatch(queueId: number): QueueDispatch | undefined {
+    return this.#dispatches.get(queueId);
+  }
+
+  /** Queues that hold records or have had a consumer in this leadership. Some twice. */
+  *busyQueueIds(): Iterable<number> {
+    for (const { queueId } of this.queues.filledQueues()) yield queueId;
+    yield* this.#dispatches.keys();
+  }
+
+  /** Accepted by somebody whom this leader does not know as its holder. */
+  acceptLate({ queueId, rowBase, offset }: LateItem): void {
+    const queue = this.queues.queue(queueId);
+    if (queue !== undefined && !queue.isRemoved) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
+  }
+
+  /** A definition changed: dispatch follows at once. */
+  redefined(definition: QueueDefinition): void {
+    const { dispatchStrategy, redispatchIntervalMs } = definition;
+    this.#dispatches.get(definition.queueId)?.redefine(dispatchStrategy, redispatchIntervalMs, isSpread(definition));
+  }
+
+  /** A majority confirmed that this node leads after all, after it stood still: called now and then. */
+  tick(): void {
+    this.sessions.tick();
+    this.dropper.tick();
+    if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId)) return;
+    this.#isInDoubt = false;
+    this.#wakeAll();
+  }
+
+  get isHeldUp(): boolean {
+    if (this.#isPaused || this.#backlog.isBehind) return true;
+    this.#isInDoubt = !this.#parts.host.leads(this.groupId);
+    return this.#isInDoubt;
+  }
+
+  #countsFor(queueId: number): DispatchCounts {
+    const counts = this.#counts.get(queueId) ?? new DispatchCounts();
+    this.#counts.set(queueId, counts);
+    return counts;
+  }
+
+  #isQuiet(): boolean {
+    this.settles.flush();
+    for (const dispatch of this.#dispatches.values()) if (dispatch.isPumping) return false;
+    return this.#backlog.isEmpty;
+  }
+
+  #endLeadership(): void {
+    this.#serves = false;
+    this.dropper.stop();
+    this.#resumption?.stop();
+    this.#resumption = undefined;
+    this.settles.clear();
+    this.#backlog.clear();
+    this.sessions.leadershipEnded();
+    for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
+  }
+
+  #wakeAll(): void {
+    this.sessions.wakeAll();
+    for (const dispatch of this.#dispatches.values()) dispatch.wake();
+  }
+
+  #dismissAll(queueId: number, reason: 'queue-removed' | 'not-leader'): void {
+    const dispatch = this.#dispatches.get(queueId);
+    if (dispatch === undefined) return;
+    this.#dispatches.delete(queueId);
+    this.balance.forget(queueId);
+    dispatch.close();
+    const { leader } = this;
+    for (const consumer of dispatch.consumers()) consumer.dismissed(reason, leader);
+  }
+}
+
+/** Over more than one partition: only then has a gateway credit to move between them. */
+function isSpread(definition: QueueDefinition | undefined): boolean {
+  return definition !== undefined && definition.partitions.length > 1;
+}
+
+export type ProposeOutcome = ReturnType<RaftHost['propose']>;
+
+/** `not-leader`: certainly not stored. The others: it may be. */
+export type DropReason = 'not-leader' | 'unknown' | 'unavailable';
+
+/** What a proposer gives along and hears back through. One a batch. */
+export interface Proposal {
+  applied(index: number, reply: PartitionReply): void;
+  dropped(reason: DropReason): void;
+}
+
+export interface PartitionEvents {
+  /** Leadership of this node began or ended. */
+  leadershipMoved(partition: Partition): void;
+  /** Publishes are taken from now on. */
+  serving(partition: Partition): void;
+  /** Its leader, its membership or its state is another. */
+  moved(partition: Partition): void;
+  /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
+  dispatchFailed(groupId: number, queueId: number, cause: Error): void;
+  dispatchRecovered(queueId: number): void;
+  /** So many messages were dropped from a stream at its bounds. */
+  streamOverflowed(count: number): void;
+  /** Records that should go could not be looked at; it is tried again. */
+  dropFailed(reason: BegunOnce): void;
+  /** Streams came or went. */
+  streamsMoved(partition: Partition, effects: readonly StreamEffect[]): void;
+}
+
+export interface PartitionParts {
+  groupId: number;
+  host: PartitionHost;
+  engine: Engine;
+  records: RecordReader;
+  topology: Topology;
+  clock: Clock;
+  prng: Prng;
+  logger: Logger;
+  wills: Pick<WillsParts, 'gateways' | 'counted'>;
+  expiries: Turnstile;
+  events: PartitionEvents;
+}

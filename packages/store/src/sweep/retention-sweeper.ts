@@ -1,0 +1,137 @@
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import type { Topology } from '@sluice/meta/topology';
+import { isStream } from '@sluice/queue/session/stream-id';
+import type { Partition } from '../partition/partition.ts';
+import { ExpiredBehind } from './expired-behind.ts';
+import { ExpiredHeads } from './expired-heads.ts';
+
+/**
+ * Drops what a queue's retention period no longer covers, and what has expired by itself. Looking at every
+ * queue's oldest row every second would read the disk for queues that have days to go; so for each queue the moment is
+ * kept when its oldest record will be due. Queues without records are not looked at. Even asking a hundred thousand
+ * others for that moment costs something: the more there are, the rarer it is done.
+ *
+ * The streams of sessions are looked at for what has expired, as queues are: a client that is away for weeks would keep
+ * everything that was meant for a minute.
+ */
+export class RetentionSweeper {
+  readonly #partitions: ReadonlyMap<number, Partition>;
+  readonly #topology: Topology;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  /** By queue id, of the partitions led here. */
+  readonly #nextLookMs = new Map<Partition, Map<number, number>>();
+  readonly #expiries = new Map<Partition, Expiries>();
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping = false;
+  /** By the last sweep. */
+  #looked = 0;
+  #intervalsToSkip = 0;
+
+  static readonly INTERVAL_MS = 1000;
+  /** Queues looked at before others have their turn: a hundred thousand must not hold up the loop. */
+  static readonly SLICE_QUEUES = 2048;
+  /** Looked at in every interval; of twice as many every second one is skipped, and so on. */
+  static readonly QUEUES_AN_INTERVAL = 10_000;
+
+  constructor(options: {
+    partitions: ReadonlyMap<number, Partition>;
+    topology: Topology;
+    clock: Clock;
+    logger: Logger;
+  }) {
+    this.#partitions = options.partitions;
+    this.#topology = options.topology;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#interval(), RetentionSweeper.INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** A definition may have shortened a period: nothing is known any more of these queues; undefined: of none. */
+  definitionsChanged(queueIds: readonly number[] | undefined): void {
+    if (queueIds === undefined) this.#expiries.clear();
+    for (const [partition, nextLookMs] of this.#nextLookMs) {
+      if (queueIds === undefined) nextLookMs.clear();
+      for (const queueId of queueIds ?? []) {
+        nextLookMs.delete(queueId);
+        const { heads, behind } = this.#expiries.get(partition) ?? {};
+        heads?.forget(queueId);
+        behind?.forget(queueId);
+      }
+    }
+  }
+
+  #interval(): void {
+    if (this.#intervalsToSkip-- > 0) return;
+    void this.sweep().then(() => {
+      this.#intervalsToSkip = Math.floor(this.#looked / RetentionSweeper.QUEUES_AN_INTERVAL);
+    });
+  }
+
+  async sweep(): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#looked = 0;
+    try {
+      for (const partition of this.#partitions.values()) {
+        if (partition.leads) await this.#sweepPartition(partition).finally(() => partition.sessions.sent.turnEnded());
+        else {
+          this.#nextLookMs.delete(partition);
+          this.#expiries.delete(partition);
+        }
+      }
+    } catch (cause) {
+      this.#logger.error({ err: cause }, 'expiring records failed; it is tried again');
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  async #sweepPartition(partition: Partition): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
+    this.#nextLookMs.set(partition, nextLookMs);
+    const expiries = this.#expiries.get(partition) ?? expiriesOf(partition);
+    this.#expiries.set(partition, expiries);
+    const { heads, behind } = expiries;
+    heads.forgetGone();
+    behind.forgetGone();
+    for (const queue of partition.queues.filledQueues()) {
+      if (++this.#looked % RetentionSweeper.SLICE_QUEUES === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (!partition.leads) return;
+      if (queue.isRemoved) continue;
+      const definition = this.#topology.queue(queue.queueId);
+      // What is kept for sessions is bounded by its limits, and has no period.
+      if (definition === undefined && !isStream(queue.queueId)) continue;
+      if (heads.isDue(queue, nowMs)) await heads.look(queue.queueId, nowMs);
+      behind.ask(queue, nowMs);
+      if (definition === undefined) continue;
+      if (nowMs < (nextLookMs.get(queue.queueId) ?? 0)) continue;
+      const { dataRetentionMs } = definition;
+      const oldestMs = await partition.dropper.expire(queue.queueId, nowMs - dataRetentionMs);
+      // Not found out, or by a definition that is another by now: it is looked at again.
+      if (oldestMs === undefined || this.#topology.queue(queue.queueId) !== definition) continue;
+      nextLookMs.set(queue.queueId, (oldestMs === 0 ? nowMs : oldestMs) + dataRetentionMs);
+    }
+    await behind.turn(nowMs);
+  }
+}
+
+/** What is looked for in a partition that is led here. */
+interface Expiries {
+  readonly heads: ExpiredHeads;
+  readonly behind: ExpiredBehind;
+}
+
+function expiriesOf(partition: Partition): Expiries {
+  const behind = new ExpiredBehind(partition);
+  return { heads: new ExpiredHeads(partition, (queueId, head) => behind.begin(queueId, head)), behind };
+}
