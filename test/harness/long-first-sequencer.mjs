@@ -11,7 +11,7 @@ export const LONGEST = [
   'packages/sim/test/retained.test.ts',
   'test/e2e/wills-cluster.test.ts',
   'packages/sim/test/regressions.test.ts',
-  'packages/multiraft/test/segment-reclaimer.test.ts',
+  'packages/multiraft/test/disk/segment-reclaimer.test.ts',
   'test/e2e/sessions-cluster.test.ts',
   'packages/sim/test/raft-history.test.ts',
   'packages/bench/test/peers.test.ts',

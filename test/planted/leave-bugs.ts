@@ -9,7 +9,8 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 });
 
 export const LEAVE_BUGS: PlantedBugs = {
-  tests: '(packages/store/test/placement/partition-set|packages/multiraft/test/(cluster-membership|group-loader))',
+  tests:
+    '(packages/store/test/placement/partition-set|packages/multiraft/test/(cluster-membership|replica/group-loader))',
   bugs: [
     bug(
       'store/src/placement/partition-set',
@@ -30,13 +31,13 @@ export const LEAVE_BUGS: PlantedBugs = {
       'return answer.index >= 0;',
     ),
     bug(
-      'multiraft/src/group-driver',
+      'multiraft/src/group/group-driver',
       'a deaf replica takes messages',
       'if (replica.removed || replica.deaf || replica.impaired !== undefined) return;',
       'if (replica.removed || replica.impaired !== undefined) return;',
     ),
     bug(
-      'multiraft/src/group-loader',
+      'multiraft/src/replica/group-loader',
       'who cannot read that others joined takes itself for the whole group',
       'if (stored.hidesMembership) return false;',
       '',

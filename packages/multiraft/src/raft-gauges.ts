@@ -1,5 +1,5 @@
 import type { Labels, Metrics } from '@sluice/common/metrics';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/replica.ts';
 
 /** What an operator sees of the groups of a node, read when the metrics are. */
 export class RaftGauges {

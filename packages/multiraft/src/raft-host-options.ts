@@ -3,7 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
 import type { Transport } from '@sluice/rpc/transport';
-import type { SnapshotHost, SnapshotPort } from './snapshot-port.ts';
+import type { SnapshotHost, SnapshotPort } from './snapshot/snapshot-port.ts';
 
 /** What a Raft host is composed with. */
 export interface RaftHostOptions {

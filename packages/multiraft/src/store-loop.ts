@@ -6,9 +6,9 @@ import type { SnapshotMeta } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { Ready } from '@sluice/raft/ready';
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
-import type { ApplyLoop } from './apply-loop.ts';
-import type { Replica } from './replica.ts';
-import type { HeldReady, SnapshotMessage, SnapshotPort } from './snapshot-port.ts';
+import type { ApplyLoop } from './apply/apply-loop.ts';
+import type { Replica } from './replica/replica.ts';
+import type { HeldReady, SnapshotMessage, SnapshotPort } from './snapshot/snapshot-port.ts';
 
 /**
  * One turn of a node: gather the `ready` of every group with something to do, write all of it in ONE synced frame, send

@@ -2,7 +2,7 @@ import { SluiceError, withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { FIRST_LEVEL, includes, levelUnsupported, SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
-import { makeDirectory, type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
+import { makeDirectory, type NodeStorage, openNodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { lockDirectory, pidOfDeadOwner } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import type { EntryLog, LogMark } from '@sluice/storage/entry-log-contract';

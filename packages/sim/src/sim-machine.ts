@@ -1,7 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
-import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/node-storage';
+import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/disk/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { type DiskKnobs, SimDisk } from './sim-disk.ts';

@@ -1,4 +1,4 @@
-import type { GroupStatus } from '@sluice/multiraft/group-status';
+import type { GroupStatus } from '@sluice/multiraft/group/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';

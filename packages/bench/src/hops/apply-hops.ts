@@ -1,6 +1,6 @@
 import { assert } from '@sluice/common/assert';
-import { FetchList, RowBatch } from '@sluice/multiraft/row-batch';
-import { RowCache } from '@sluice/multiraft/row-cache';
+import { FetchList, RowBatch } from '@sluice/multiraft/apply/row-batch';
+import { RowCache } from '@sluice/multiraft/apply/row-cache';
 import { encodeCommand } from '@sluice/queue/machine/command-codec';
 import { stampCommand } from '@sluice/queue/machine/command-header';
 import type { SettleRow } from '@sluice/queue/machine/commands';

@@ -9,7 +9,7 @@ import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { Topology } from '@sluice/meta/topology';
-import { openNodeStorage } from '@sluice/multiraft/node-storage';
+import { openNodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Outcome, QueueSpec } from '@sluice/rpc/contract/queue-management';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';

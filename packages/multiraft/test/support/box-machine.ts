@@ -1,8 +1,8 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import type { Engine } from '@sluice/storage/engine';
+import { groupKey } from '../../src/disk/keyspace.ts';
 import type { GroupMachine, RowAccess } from '../../src/group-machine.ts';
-import { groupKey } from '../../src/keyspace.ts';
 
 /**
  * The least machine whose log is its queue: `put` keeps its entry alive until `drop` names its index. A row a live entry,

@@ -1,4 +1,4 @@
-import type { SnapshotHost, SnapshotPort } from '../../src/snapshot-port.ts';
+import type { SnapshotHost, SnapshotPort } from '../../src/snapshot/snapshot-port.ts';
 
 /** For groups whose logs reach back to their beginning. */
 export function noSnapshots(host: SnapshotHost): SnapshotPort {

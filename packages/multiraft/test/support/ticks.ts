@@ -1,6 +1,6 @@
 import { jest } from '@jest/globals';
-import { GroupTicker } from '../../src/group-ticker.ts';
-import { PeerWatch } from '../../src/peer-watch.ts';
+import { PeerWatch } from '../../src/peers/peer-watch.ts';
+import { GroupTicker } from '../../src/tick/group-ticker.ts';
 
 /**
  * Elections count ticks, and a busy machine makes fewer of them in a second: what is a matter of election timeouts is

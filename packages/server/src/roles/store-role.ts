@@ -3,7 +3,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
-import type { NodeStorage } from '@sluice/multiraft/node-storage';
+import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';

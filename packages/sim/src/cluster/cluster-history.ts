@@ -1,6 +1,6 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { RowTable } from '@sluice/queue/machine/row-keys';

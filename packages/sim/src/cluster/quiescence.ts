@@ -1,6 +1,6 @@
 import { hasRole } from '@sluice/meta/node-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { groupKey, groupRange, machineKey } from '@sluice/multiraft/keyspace';
+import { groupKey, groupRange, machineKey } from '@sluice/multiraft/disk/keyspace';
 import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import { RowTable } from '@sluice/queue/machine/row-keys';

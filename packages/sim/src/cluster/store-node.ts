@@ -6,7 +6,7 @@ import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import { hasRole, type NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
 import { RaftHost } from '@sluice/multiraft/raft-host';
-import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { Store } from '@sluice/store/store';

@@ -1,9 +1,9 @@
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
-import { groupKey, machineKey } from '@sluice/multiraft/keyspace';
-import type { NodeStorage } from '@sluice/multiraft/node-storage';
+import { groupKey, machineKey } from '@sluice/multiraft/disk/keyspace';
+import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
-import { SnapshotExchange } from '@sluice/multiraft/snapshot-exchange';
+import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
 import { entryKey, indexOfEntryKey } from './ledger-machine.ts';

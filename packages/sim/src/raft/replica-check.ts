@@ -1,5 +1,5 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
-import { groupRange, machineKey } from '@sluice/multiraft/keyspace';
+import { groupRange, machineKey } from '@sluice/multiraft/disk/keyspace';
 import type { SimWorld } from '../sim-world.ts';
 import { driven, Violation } from '../simulation.ts';
 import type { LedgerGroup } from './ledger-group.ts';

@@ -1,5 +1,5 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import { RowTable } from '@sluice/queue/machine/row-keys';

@@ -1,4 +1,4 @@
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
 import { appendedAtMsOf, type IndexRow } from '@sluice/queue/machine/index-row';
 import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/key-row';

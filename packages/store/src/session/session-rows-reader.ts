@@ -1,4 +1,4 @@
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import type { Cursor } from '@sluice/queue/session/cursor';
 import { decodeExchangeRow } from '@sluice/queue/session/exchange-row';
 import type { BoundId } from '@sluice/queue/session/exchanges';

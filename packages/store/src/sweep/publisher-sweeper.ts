@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { decodePublisherRow } from '@sluice/queue/machine/publisher-row';
 import { PUBLISHER_RANGE } from '@sluice/queue/machine/row-keys';
 import { clientIdOf } from '@sluice/queue/session/row-keys';

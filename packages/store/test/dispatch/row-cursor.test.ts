@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
 import { decodeIndexRow } from '@sluice/queue/machine/offset-index';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { GroupStatus } from '@sluice/multiraft/group-status';
+import type { GroupStatus } from '@sluice/multiraft/group/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { viewOf } from '../../src/placement/group-view.ts';
 

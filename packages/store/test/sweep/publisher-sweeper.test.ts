@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
-import { groupKey } from '@sluice/multiraft/keyspace';
+import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { PUBLISHER_RANGE } from '@sluice/queue/machine/row-keys';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { PublisherSweeper } from '../../src/sweep/publisher-sweeper.ts';
