@@ -1,10 +1,9 @@
 import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
-import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import { decodeMembership } from '@sluice/raft/conf-change';
-import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
+import { EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import {
@@ -17,8 +16,10 @@ import {
 } from '../disk/keyspace.ts';
 import type { GroupMachine } from '../group-machine.ts';
 import type { Replica } from '../replica/replica.ts';
-import { FetchList, type GroupRows, nameOf, RowBatch, rowId } from './row-batch.ts';
+import { GroupWork, isDamage } from './group-work.ts';
+import { FetchList, nameOf, RowBatch, rowId } from './row-batch.ts';
 import { RowCache } from './row-cache.ts';
+import { SpaceWait } from './space-wait.ts';
 
 /** Every batch writes it. */
 const LOG_MARK_NAME = nameOf(logMarkKey);
@@ -33,8 +34,8 @@ const LOG_MARK_NAME = nameOf(logMarkKey);
  *
  * The answers need not wait for the write: the entries are durable in the log, the rows can be made again from them.
  *
- * So a full disk (`STATE_FULL`) is no reason to give up either: the batch keeps its rows and asks the engine again with
- * every `retry`. Machines are then ahead of the engine, which only this loop could notice, and it stands still.
+ * So a full disk is no reason to give up either: the batch keeps its rows and asks the engine again (`space-wait`).
+ * Machines are then ahead of the engine, which only this loop could notice, and it stands still.
  */
 export class ApplyLoop {
   readonly #engine: Engine;
@@ -50,25 +51,18 @@ export class ApplyLoop {
   readonly #elections: Counter;
   readonly #leaderChanges: Counter;
   readonly #cache = new RowCache();
+  readonly #space: SpaceWait;
   #waiting: Replica[] = [];
   #listed = new Set<Replica>();
   #running = false;
   #failed: Error | undefined;
-  /** Set while a batch waits for space; called to try again. */
-  #held: (() => void) | undefined;
   /** Run between two batches, when engine and machines agree. */
   #betweenBatches: { act: () => void; reject: (cause: Error) => void }[] = [];
-  /** A full disk is waited for no longer. */
-  #closing = false;
 
   /** Behind all that came with the same frame. */
   readonly #begin = (): void => {
     void this.#run();
   };
-
-  /** Entries and bytes of one batch: long enough to share the fetch and the write, short enough to answer soon. */
-  static readonly BATCH_ENTRIES_MAX = 1024;
-  static readonly BATCH_BYTES_MAX = 8 * 1024 * 1024;
 
   constructor(options: {
     engine: Engine;
@@ -85,6 +79,7 @@ export class ApplyLoop {
     this.#entryLog = options.entryLog;
     this.#logger = options.logger;
     this.#clock = options.clock;
+    this.#space = new SpaceWait(options.logger);
     this.#logMark = options.logMark;
     this.#wake = options.wake;
     this.#onFailed = options.onFailed;
@@ -209,18 +204,17 @@ export class ApplyLoop {
 
   /** True while a full disk holds a batch back. */
   get full(): boolean {
-    return this.#held !== undefined;
+    return this.#space.holds;
   }
 
   /** Tries a held batch again; called on the host's tick. */
   retry(): void {
-    this.#held?.();
+    this.#space.retry();
   }
 
   /** The node stops: a batch that waits for space gets one more try, then is given up; the log has it for the next start. */
   stopWaiting(): void {
-    this.#closing = true;
-    this.#held?.();
+    this.#space.end();
   }
 
   async idle(): Promise<void> {
@@ -255,7 +249,7 @@ export class ApplyLoop {
       this.#failed = cause as Error;
       for (const { reject } of this.#betweenBatches) reject(this.#failed);
       this.#betweenBatches = [];
-      if (this.#closing && isFull(cause)) return;
+      if (this.#space.gaveUp(cause)) return;
       this.#logger.error({ err: cause }, 'applying failed: this node serves nothing more');
       this.#onFailed(this.#failed);
     } finally {
@@ -265,13 +259,13 @@ export class ApplyLoop {
 
   async #batch(replicas: readonly Replica[]): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
-    const works: Work[] = [];
+    const works: GroupWork[] = [];
     const rows = new RowBatch(this.#cache);
     for (const replica of replicas) {
       if (isAtRest(replica)) continue;
-      const work = workOf(replica, rows);
+      const work = new GroupWork(replica, rows);
       // Nearly always all of it is in memory, and nothing is waited for.
-      if (takeRecent(work) || (await this.#readRest(work))) works.push(work);
+      if (work.takeRecent() || (await this.#readRest(work))) works.push(work);
     }
     await this.#fetchRows(works, rows);
     for (const work of works) this.#apply(work, rows);
@@ -281,55 +275,33 @@ export class ApplyLoop {
   }
 
   /** False when what is to be applied next cannot be read: its group stops, the others go on. */
-  async #readRest(work: Work): Promise<boolean> {
-    const { replica } = work;
+  async #readRest(work: GroupWork): Promise<boolean> {
     try {
-      while (!takeRecent(work)) {
-        const entries = await this.#readUpToDamage(work);
-        if (entries.length === 0) break;
-        for (const entry of entries) take(work, entry);
-      }
+      await work.readRest(this.#entryLog);
       return true;
     } catch (cause) {
       if (!isDamage(cause)) throw cause;
-      this.#stop(replica, replica.appliedIndex + 1, cause);
+      this.#stop(work.replica, work.replica.appliedIndex + 1, cause);
       return false;
     }
   }
 
-  /** What stands before an entry that is damaged is applied: nothing when that is the next one, and others came before it. */
-  async #readUpToDamage({ replica, entries, bytes }: Work): Promise<Entry[]> {
-    const { groupId, appliedIndex, committedIndex } = replica;
-    const [first, bytesMax] = [appliedIndex + 1 + entries.length, ApplyLoop.BATCH_BYTES_MAX - bytes];
-    try {
-      return await this.#entryLog.read(groupId, first, committedIndex, bytesMax);
-    } catch (cause) {
-      if (!isDamage(cause)) throw cause;
-    }
-    try {
-      return await this.#entryLog.readNear(groupId, first, committedIndex, bytesMax);
-    } catch (cause) {
-      if (!isDamage(cause) || entries.length === 0) throw cause;
-      return [];
-    }
-  }
-
-  async #fetchRows(works: readonly Work[], rows: RowBatch): Promise<void> {
+  async #fetchRows(works: readonly GroupWork[], rows: RowBatch): Promise<void> {
     const wanted = new FetchList();
     for (const { replica, commands, rows: view } of works) {
       if (commands.length === 0) continue;
       replica.machine.neededRows(commands, (key) => wanted.add(rows, view, key));
     }
-    if (wanted.size > 0) await this.#patiently(() => wanted.run(this.#engine, rows));
+    if (wanted.size > 0) await this.#space.patiently(() => wanted.run(this.#engine, rows));
     for (const { replica, commands, rows: view } of works) {
       if (commands.length === 0) continue;
       view.rewind();
       replica.machine.furtherRows(commands, view, (key) => wanted.add(rows, view, key));
     }
-    if (wanted.size > 0) await this.#patiently(() => wanted.run(this.#engine, rows));
+    if (wanted.size > 0) await this.#space.patiently(() => wanted.run(this.#engine, rows));
   }
 
-  #apply(work: Work, rows: RowBatch): void {
+  #apply(work: GroupWork, rows: RowBatch): void {
     const { replica, rows: view } = work;
     view.rewind();
     const nowMs = this.#clock.monotonicMs();
@@ -377,7 +349,7 @@ export class ApplyLoop {
     this.#onStopped(replica, cause);
   }
 
-  async #write(works: readonly Work[], rows: RowBatch): Promise<void> {
+  async #write(works: readonly GroupWork[], rows: RowBatch): Promise<void> {
     let applied = false;
     for (const { replica, entries, membershipMoved } of works) {
       if (entries.length === 0 || replica.stopped !== undefined) continue;
@@ -391,30 +363,10 @@ export class ApplyLoop {
     if (applied) rows.note(LOG_MARK_NAME, encodeLogMark(this.#logMark()));
     const writes: KeyValueWrite[] = rows.writes();
     if (!applied) return;
-    await this.#patiently(() => this.#engine.write(writes, { sync: false }));
+    await this.#space.patiently(() => this.#engine.write(writes, { sync: false }));
   }
 
-  /** Asks the engine until it has space. Each batch does this a few times, whatever the number of its entries. */
-  async #patiently(ask: () => Promise<void>): Promise<void> {
-    let waited = false;
-    for (;;) {
-      try {
-        await ask();
-        if (waited) this.#logger.info({}, 'the disk has space again for the derived state: applying goes on');
-        return;
-      } catch (cause) {
-        if (!isFull(cause) || this.#closing) throw cause;
-        if (!waited) this.#logger.error({ err: cause }, 'the disk is full: applying waits until space returns');
-        waited = true;
-        await new Promise<void>((resolve) => {
-          this.#held = resolve;
-        });
-        this.#held = undefined;
-      }
-    }
-  }
-
-  #finish(work: Work): void {
+  #finish(work: GroupWork): void {
     const { replica } = work;
     if (replica.stopped !== undefined || replica.removed) return;
     if (work.entries.length > 0) {
@@ -441,59 +393,4 @@ function isAtRest(replica: Replica): boolean {
   return (
     stopped !== undefined || removed || installing !== undefined || installed !== undefined || impaired !== undefined
   );
-}
-
-function isDamage(cause: unknown): cause is SluiceError {
-  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
-}
-
-function isFull(cause: unknown): boolean {
-  return cause instanceof SluiceError && cause.code === 'STATE_FULL';
-}
-
-interface Work {
-  replica: Replica;
-  rows: GroupRows;
-  entries: Entry[];
-  /** Data of the normal entries, in order: what machines are asked about. */
-  commands: Uint8Array[];
-  effects: unknown[];
-  /** Of the entries. */
-  bytes: number;
-  membershipMoved: boolean;
-}
-
-function workOf(replica: Replica, rows: RowBatch): Work {
-  const view = rows.view(replica.groupId);
-  return { replica, rows: view, entries: [], commands: [], effects: [], bytes: 0, membershipMoved: false };
-}
-
-/** Takes what is in memory. False: what follows it has to be read. */
-function takeRecent(work: Work): boolean {
-  const { replica } = work;
-  while (!isComplete(work)) {
-    const entry = replica.recent.get(replica.appliedIndex + 1 + work.entries.length);
-    if (entry === undefined) return false;
-    take(work, entry);
-  }
-  return true;
-}
-
-/** All that is committed, or as much as a batch takes. */
-function isComplete({ replica, entries, bytes }: Work): boolean {
-  if (replica.appliedIndex + entries.length >= replica.committedIndex) return true;
-  return entries.length >= ApplyLoop.BATCH_ENTRIES_MAX || bytes >= ApplyLoop.BATCH_BYTES_MAX;
-}
-
-function take(work: Work, entry: Entry): void {
-  work.entries = pushed(work.entries, entry);
-  if (entry.kind === EntryKind.NORMAL) work.commands = pushed(work.commands, entry.data);
-  work.bytes += entry.data.length;
-}
-
-/** A group has nearly always one entry in a batch, and an array that is pushed to from nothing takes room for seventeen. */
-function pushed<T>(list: T[], item: T): T[] {
-  if (list.length === 0) return [item];
-  list.push(item);
-  return list;
 }

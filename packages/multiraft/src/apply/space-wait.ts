@@ -1,0 +1,65 @@
+import { SluiceError } from '@sluice/common/errors';
+import type { Logger } from '@sluice/common/logger';
+
+/**
+ * Asks the engine until the disk has space for what it is asked for.
+ *
+ * A node that gave up on a full disk (`STATE_FULL`) would take its groups with it, and what gives space back is settling,
+ * which has to be applied as well. Going on with the next batch is no answer either: machines are ahead of the engine by
+ * the one that waits. So the question stands, and is asked again with every `retry`; who asked stands still meanwhile. A
+ * node that stops does not wait: what it gives up the log has for the next start.
+ */
+export class SpaceWait {
+  readonly #logger: Logger;
+  /** Set while a question waits for space; called to ask it again. */
+  #held: (() => void) | undefined;
+  #isOver = false;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** True while a full disk holds a question back. */
+  get holds(): boolean {
+    return this.#held !== undefined;
+  }
+
+  retry(): void {
+    this.#held?.();
+  }
+
+  /** What waits is asked once more, then given up. */
+  end(): void {
+    this.#isOver = true;
+    this.#held?.();
+  }
+
+  /** The question was given up because the node stops: no failure of it. */
+  gaveUp(cause: unknown): boolean {
+    return this.#isOver && isFull(cause);
+  }
+
+  /** Each batch asks a few times, whatever the number of its entries. */
+  async patiently(ask: () => Promise<void>): Promise<void> {
+    let waited = false;
+    for (;;) {
+      try {
+        await ask();
+        if (waited) this.#logger.info({}, 'the disk has space again for the derived state: applying goes on');
+        return;
+      } catch (cause) {
+        if (!isFull(cause) || this.#isOver) throw cause;
+        if (!waited) this.#logger.error({ err: cause }, 'the disk is full: applying waits until space returns');
+        waited = true;
+        await new Promise<void>((resolve) => {
+          this.#held = resolve;
+        });
+        this.#held = undefined;
+      }
+    }
+  }
+}
+
+function isFull(cause: unknown): boolean {
+  return cause instanceof SluiceError && cause.code === 'STATE_FULL';
+}
