@@ -75,7 +75,7 @@ export class QueueFigures {
     this.#gonePace = sumOf(this.#gonePace, pace?.gone);
     this.#acceptedMs = Math.max(this.#acceptedMs, pace?.acceptedMs ?? 0);
     this.#quietSinceMs = Math.max(this.#quietSinceMs, pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
-    const dispatch = partition.existingDispatch(queue.queueId);
+    const dispatch = partition.dispatches.get(queue.queueId);
     if (dispatch !== undefined) {
       const { load } = dispatch;
       const sinceMs = this.#monotonicMs - QueueFigures.ACTIVE_MS;
@@ -90,7 +90,7 @@ export class QueueFigures {
       this.stuck += load.countDeliveredOften(QueueFigures.STUCK_DELIVERIES);
       this.#oldestHeldSinceMs = Math.min(this.#oldestHeldSinceMs, load.oldestHeldSinceMs);
     }
-    const counts = partition.counts(queue.queueId);
+    const counts = partition.dispatches.counts(queue.queueId);
     if (counts === undefined) return;
     this.delivered += counts.delivered;
     this.rebalances += counts.rebalances;

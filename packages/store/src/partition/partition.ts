@@ -2,7 +2,6 @@ import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Prng } from '@sluice/common/prng';
-import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
@@ -12,12 +11,10 @@ import { isStream } from '@sluice/queue/session/stream-id';
 import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
 import type { Engine } from '@sluice/storage/engine';
-import { IntakeBalance } from '../dispatch/intake-balance.ts';
-import { PumpTurn } from '../dispatch/pump-turn.ts';
-import { QueueDispatch } from '../dispatch/queue-dispatch.ts';
+import { type DispatchEvents, PartitionDispatches } from '../dispatch/partition-dispatches.ts';
+import type { QueueDispatch } from '../dispatch/queue-dispatch.ts';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from '../machine/partition-machine.ts';
-import { DispatchCounts } from '../metrics/dispatch-counts.ts';
 import { IndexReader } from '../read/index-reader.ts';
 import type { RecordReader } from '../read/record-reader.ts';
 import type { Turnstile } from '../read/turnstile.ts';
@@ -46,13 +43,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly removedQueues = new RemovedQueues();
   readonly dropper: RowDropper;
   readonly sessions: PartitionSessions;
-  readonly balance = new IntakeBalance();
+  readonly dispatches: PartitionDispatches;
   readonly #parts: PartitionParts;
-  readonly #dispatches = new Map<number, QueueDispatch>();
-  /** Of the queues that were dispatched from here in the life of this process. */
-  readonly #counts = new Map<number, DispatchCounts>();
   readonly #backlog: SettleBacklog;
-  readonly #turn: PumpTurn;
   #machine: PartitionMachine | undefined;
   #leads = false;
   #serves = false;
@@ -74,7 +67,6 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   constructor(parts: PartitionParts) {
     this.groupId = parts.groupId;
     this.#parts = parts;
-    this.#turn = new PumpTurn(parts.clock);
     this.index = new IndexReader(parts.engine, parts.groupId, (key) => parts.host.recentRow(parts.groupId, key));
     this.#backlog = new SettleBacklog({
       propose: (command, proposal) => this.propose(command, proposal),
@@ -87,6 +79,13 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       },
       (propose) => parts.host.withNextTurn(propose),
     );
+    this.dispatches = new PartitionDispatches({
+      ...parts,
+      index: this.index,
+      settles: this.settles,
+      isHeldUp: () => this.isHeldUp,
+      mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
+    });
     this.dropper = new RowDropper(this, parts);
     this.sessions = new PartitionSessions(this, parts);
   }
@@ -243,14 +242,14 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       switch (effect.type) {
         case 'appended':
           if (isStream(effect.queueId)) this.sessions.appended(effect.queueId);
-          else this.#appended(effect.queueId, effect.tail);
+          else this.dispatches.appended(effect.queueId, effect.tail);
           break;
         case 'superseded':
-          this.#dispatches.get(effect.queueId)?.supersede(effect.offset);
+          this.dispatches.get(effect.queueId)?.supersede(effect.offset);
           break;
         case 'dropped':
           if (isStream(effect.queueId)) this.sessions.rowsDropped(effect.queueId);
-          else this.#dispatches.get(effect.queueId)?.rowsDropped();
+          else this.dispatches.get(effect.queueId)?.rowsDropped();
           break;
         case 'entry-dead':
           this.#parts.host.noteDeadBytes(effect.bytes);
@@ -260,8 +259,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
           if (this.#leads) this.dropper.trim(effect.queueId);
           break;
         case 'queue-removed':
-          this.#dismissAll(effect.queueId, 'queue-removed');
-          this.#counts.delete(effect.queueId);
+          this.dispatches.queueRemoved(effect.queueId, this.leader);
           if (!isStream(effect.queueId)) this.removedQueues.add(effect.queueId);
           // An empty one is gone with its entry: there is nothing to look for.
           if (this.#leads && this.queues.queue(effect.queueId) !== undefined) this.dropper.sweepRemoved(effect.queueId);
@@ -274,13 +272,6 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       }
     }
     if (moved.length > 0) this.#parts.events.streamsMoved(this, moved);
-  }
-
-  #appended(queueId: number, tail: number): void {
-    const dispatch = this.#dispatches.get(queueId);
-    if (dispatch === undefined) return;
-    dispatch.appended(tail);
-    this.balance.look(dispatch);
   }
 
   leadership(leads: boolean): void {
@@ -338,60 +329,19 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /** The dispatch of a queue, made when its first consumer comes. Undefined while this node does not lead. */
   dispatchFor(queueId: number): QueueDispatch | undefined {
     if (!this.#leads) return undefined;
-    let dispatch = this.#dispatches.get(queueId);
-    if (dispatch === undefined) {
-      const definition = this.#parts.topology.queue(queueId);
-      const queue = this.queues.queue(queueId);
-      dispatch = new QueueDispatch({
-        queueId,
-        groupId: this.groupId,
-        head: queue?.head ?? 0,
-        tail: queue?.tail ?? 0,
-        strategy: definition?.dispatchStrategy ?? 'random',
-        redispatchIntervalMs: definition?.redispatchIntervalMs ?? 100,
-        tellsWaiting: isSpread(definition),
-        index: this.index,
-        records: this.#parts.records,
-        settles: this.settles,
-        turn: this.#turn,
-        isHeldUp: () => this.isHeldUp,
-        mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
-        clock: this.#parts.clock,
-        prng: this.#parts.prng,
-        counts: this.#countsFor(queueId),
-        onTrouble: (cause) => this.#parts.events.dispatchFailed(this.groupId, queueId, cause),
-        onRecovered: () => this.#parts.events.dispatchRecovered(queueId),
-      });
-      this.#dispatches.set(queueId, dispatch);
-    }
-    return dispatch;
-  }
-
-  /** What was delivered of a queue from here; undefined when nothing ever was. */
-  counts(queueId: number): DispatchCounts | undefined {
-    return this.#counts.get(queueId);
-  }
-
-  existingDispatch(queueId: number): QueueDispatch | undefined {
-    return this.#dispatches.get(queueId);
+    return this.dispatches.get(queueId) ?? this.dispatches.begin(queueId, this.queues.queue(queueId));
   }
 
   /** Queues that hold records or have had a consumer in this leadership. Some twice. */
   *busyQueueIds(): Iterable<number> {
     for (const { queueId } of this.queues.filledQueues()) yield queueId;
-    yield* this.#dispatches.keys();
+    yield* this.dispatches.queueIds();
   }
 
   /** Accepted by somebody whom this leader does not know as its holder. */
   acceptLate({ queueId, rowBase, offset }: LateItem): void {
     const queue = this.queues.queue(queueId);
     if (queue !== undefined && !queue.isRemoved) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
-  }
-
-  /** A definition changed: dispatch follows at once. */
-  redefined(definition: QueueDefinition): void {
-    const { dispatchStrategy, redispatchIntervalMs } = definition;
-    this.#dispatches.get(definition.queueId)?.redefine(dispatchStrategy, redispatchIntervalMs, isSpread(definition));
   }
 
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */
@@ -409,16 +359,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.#isInDoubt;
   }
 
-  #countsFor(queueId: number): DispatchCounts {
-    const counts = this.#counts.get(queueId) ?? new DispatchCounts();
-    this.#counts.set(queueId, counts);
-    return counts;
-  }
-
   #isQuiet(): boolean {
     this.settles.flush();
-    for (const dispatch of this.#dispatches.values()) if (dispatch.isPumping) return false;
-    return this.#backlog.isEmpty;
+    return !this.dispatches.isAnyPumping && this.#backlog.isEmpty;
   }
 
   #endLeadership(): void {
@@ -429,28 +372,13 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.settles.clear();
     this.#backlog.clear();
     this.sessions.leadershipEnded();
-    for (const queueId of [...this.#dispatches.keys()]) this.#dismissAll(queueId, 'not-leader');
+    this.dispatches.leadershipEnded(this.leader);
   }
 
   #wakeAll(): void {
     this.sessions.wakeAll();
-    for (const dispatch of this.#dispatches.values()) dispatch.wake();
+    this.dispatches.wakeAll();
   }
-
-  #dismissAll(queueId: number, reason: 'queue-removed' | 'not-leader'): void {
-    const dispatch = this.#dispatches.get(queueId);
-    if (dispatch === undefined) return;
-    this.#dispatches.delete(queueId);
-    this.balance.forget(queueId);
-    dispatch.close();
-    const { leader } = this;
-    for (const consumer of dispatch.consumers()) consumer.dismissed(reason, leader);
-  }
-}
-
-/** Over more than one partition: only then has a gateway credit to move between them. */
-function isSpread(definition: QueueDefinition | undefined): boolean {
-  return definition !== undefined && definition.partitions.length > 1;
 }
 
 export type ProposeOutcome = ReturnType<RaftHost['propose']>;
@@ -464,16 +392,13 @@ export interface Proposal {
   dropped(reason: DropReason): void;
 }
 
-export interface PartitionEvents {
+export interface PartitionEvents extends DispatchEvents {
   /** Leadership of this node began or ended. */
   leadershipMoved(partition: Partition): void;
   /** Publishes are taken from now on. */
   serving(partition: Partition): void;
   /** Its leader, its membership or its state is another. */
   moved(partition: Partition): void;
-  /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
-  dispatchFailed(groupId: number, queueId: number, cause: Error): void;
-  dispatchRecovered(queueId: number): void;
   /** So many messages were dropped from a stream at its bounds. */
   streamOverflowed(count: number): void;
   /** Records that should go could not be looked at; it is tried again. */

@@ -165,7 +165,7 @@ export class QueueConfigurator {
   #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
     // The log knows of a removal that this image does not.
     if (partition === undefined || !partition.leads || partition.removedQueues.has(definition.queueId)) return;
-    partition.redefined(definition);
+    partition.dispatches.redefined(definition);
     const known = partition.queues.queue(definition.queueId);
     if (known !== undefined && known.version >= definition.version) return;
     proposals.add(partition, partition.execute({ type: 'configure-queue', config: configOf(definition) }));

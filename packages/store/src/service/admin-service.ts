@@ -115,8 +115,8 @@ export class AdminService {
   }
 
   async #figures(partition: Partition, queue: Readonly<QueueState>): Promise<StoreQueueStatistics> {
-    const load = partition.existingDispatch(queue.queueId)?.load;
-    const counts = partition.counts(queue.queueId);
+    const load = partition.dispatches.get(queue.queueId)?.load;
+    const counts = partition.dispatches.counts(queue.queueId);
     const pace = this.#paceOf(queue);
     const quietSinceMs = Math.max(pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
     const first = queue.depth === 0 ? undefined : await this.#firstLive(partition, queue);
@@ -234,7 +234,7 @@ export class AdminService {
       publishedAtMs: record.publishedAtMs,
       expiresAtMs: record.expiresAtMs,
       deliveryCount: row.returnCountOf(offset),
-      inflight: partition.existingDispatch(queueId)?.isHeld(offset) ?? false,
+      inflight: partition.dispatches.get(queueId)?.isHeld(offset) ?? false,
       key: row.keyOf(offset)?.slice(),
       qos: record.qos,
       retain: record.retain,

@@ -230,7 +230,7 @@ class PendingAppend implements Proposal {
       case 'repeated': {
         const { refused } = reply;
         const told = refused.length === 0 ? refused : refused.map((record) => this.#told(record));
-        this.#partition.balance.committed(this.#request.batch, () => this.#answer('committed', told));
+        this.#partition.dispatches.balance.committed(this.#request.batch, () => this.#answer('committed', told));
         break;
       }
       case 'out-of-order':

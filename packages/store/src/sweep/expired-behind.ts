@@ -166,7 +166,7 @@ export class ExpiredBehind {
       const reply = await partition.execute({ type: 'settle', rows: parts });
       if (reply?.type !== 'settled') return nowMs;
       if (isStream(queueId)) partition.sessions.rowsDropped(queueId);
-      else partition.existingDispatch(queueId)?.rowsDropped();
+      else partition.dispatches.get(queueId)?.rowsDropped();
     }
     return dueMs;
   }

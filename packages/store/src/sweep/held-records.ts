@@ -13,7 +13,7 @@ export interface HeldRecords {
 export async function heldRecordsOf(partition: Partition, queueId: number): Promise<HeldRecords> {
   if (isStream(queueId)) return await partition.sessions.sent.of(queueId);
   const { resumption } = partition;
-  const dispatch = partition.existingDispatch(queueId);
+  const dispatch = partition.dispatches.get(queueId);
   return {
     isHeld: (row, offset) => resumption?.mayBeHeld(row.entryIndex) === true || dispatch?.isHeld(offset) === true,
     againMs: JOB_AGAIN_MS,

@@ -130,7 +130,7 @@ describe('leadership', () => {
     const machine = PartitionMachine.restore([]);
     partition.restored(machine);
     expect([partition.machine === machine, forgotten, dismissed.length]).toEqual([true, 1, 1]);
-    expect(partition.existingDispatch(1)).toBeUndefined();
+    expect(partition.dispatches.get(1)).toBeUndefined();
   });
 });
 

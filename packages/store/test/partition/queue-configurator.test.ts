@@ -75,7 +75,7 @@ class FakePartition {
     queues: () => [...this.versions.keys()].map((queueId) => ({ queueId })),
   };
   readonly removedQueues = new Set<number>();
-  redefined(): void {}
+  readonly dispatches = { redefined: () => {} };
   configured(): void {
     this.serves = true;
   }

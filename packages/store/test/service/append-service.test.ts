@@ -24,7 +24,7 @@ class FakePartition {
   leader = 7;
   outcome: ProposeOutcome = 'proposed';
   readonly proposed: Proposal[] = [];
-  readonly balance = new IntakeBalance();
+  readonly dispatches = { balance: new IntakeBalance() };
   readonly known = new Set([1]);
   /** Up to which number batches are in the log, and the answers to those. */
   applied = 0;

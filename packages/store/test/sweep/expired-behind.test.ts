@@ -26,9 +26,7 @@ class FakePartition {
       return found;
     },
   };
-  existingDispatch(): undefined {
-    return undefined;
-  }
+  readonly dispatches = { get: () => undefined };
 
   async execute(command: Command): Promise<{ type: 'dropped'; count: number }> {
     if (command.type !== 'drop-rows') throw new Error(command.type);

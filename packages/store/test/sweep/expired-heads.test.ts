@@ -17,7 +17,7 @@ function setUp() {
   const partition = {
     leads: true,
     resumption,
-    existingDispatch: () => undefined,
+    dispatches: { get: () => undefined },
     queues: { queueCount: 1, queue: () => (rows[0] === undefined ? undefined : { head: rows[0].base }) },
     index: {
       recent: () => undefined,
