@@ -94,6 +94,12 @@ class Scene {
     return (body as { statistics: QueueFigures }).statistics;
   }
 
+  /** What `sluice cluster status` says is wrong. */
+  async problems(): Promise<string> {
+    const { body } = await (server as ServerProcess).rest().get('/api/v5/cluster');
+    return (body as { problems: { message: string }[] }).problems.map(({ message }) => message).join('\n');
+  }
+
   async readiness(): Promise<{ status: number; text: string }> {
     const { status, body } = await (server as ServerProcess).rest().get('/readyz');
     return { status, text: JSON.stringify(body) };
@@ -145,6 +151,9 @@ scenario('a full disk refuses publishes, keeps what it has, and recovers when co
   old.end(true);
 
   expect((await scene.readiness()).text).toMatch(/disk is almost full/);
+  await until('the cluster to say so', performance.now() + WAIT_MS, async () =>
+    /^The disk of .* is almost full: it refuses publishes/m.test(await scene.problems()),
+  );
   const before = (await scene.figures()).depth_messages;
   await scene.consume(100);
   await until('the space of what was consumed', performance.now() + RECOVERY_MS_MAX, async () => {

@@ -65,6 +65,15 @@ testWith(
       /the storage failed: the entry log takes no writes since one failed: EIO.*restart the process/,
     );
 
+    const problems = await until('the cluster to say so', performance.now() + WAIT_MS, async () => {
+      const { body } = await broker.rest().get('/api/v5/cluster');
+      const messages = (body as { problems: { message: string }[] }).problems.map(({ message }) => message);
+      return messages.some((message) => message.startsWith('The disk of')) && messages;
+    });
+    expect(problems).toContainEqual(
+      expect.stringMatching(/^The disk of .* failed: it acknowledges nothing more until it is started again\.$/),
+    );
+
     // The disk seems well again, which proves nothing: what failed may have been dropped.
     await stopFailing();
     for (let n = 0; n < 5; n++) expect(await publish(publisher)).toBe(false);

@@ -1,7 +1,7 @@
 import { allows, type FeatureLevel } from '@sluice/meta/feature-levels';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
-import type { Topology } from '@sluice/meta/topology';
+import type { NodeTroubleInfo, Topology } from '@sluice/meta/topology';
 import type {
   ClusterManagement,
   ClusterNode,
@@ -62,8 +62,10 @@ export class ClusterAdministration implements ClusterManagement {
     const leading = this.#leading();
     const coordinator = leading === 0 ? null : this.#nameOf(leading);
     const status = { clusterId, epoch, replicationFactor, featureLevel, coordinator, nodes, partitions };
-    const troubles = topology.troubles.map(({ nodeId, ...rest }) => ({ ...rest, node: this.#nameOf(nodeId) }));
-    return { ok: true, value: { ...status, problems: clusterProblems(status, troubles) } };
+    const named = <T extends { nodeId: number }>({ nodeId, ...rest }: T) => ({ ...rest, node: this.#nameOf(nodeId) });
+    const ofNodes = (leading === 0 ? this.#ownView?.troubles() : undefined) ?? topology.nodeTroubles;
+    const problems = clusterProblems(status, topology.troubles.map(named), ofNodes.map(named));
+    return { ok: true, value: { ...status, problems } };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {
@@ -179,6 +181,8 @@ export interface OwnView {
   /** 0: nobody. */
   leaderOf(partition: number): number | undefined;
   hears(nodeId: number): boolean | undefined;
+  /** Of nodes; other than its own it knows none. */
+  troubles(): readonly NodeTroubleInfo[];
 }
 
 function isStaying(state: NodeInfo['state']): boolean {

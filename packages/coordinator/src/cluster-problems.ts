@@ -5,12 +5,19 @@ import type {
   ClusterProblem,
   ClusterStatus,
 } from '@sluice/rpc/contract/cluster-management';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 
 /** A copy that does not count, by the name of its node. */
 export interface CopyTrouble {
   partition: number;
   node: string;
   kind: 'catching-up' | 'impaired' | 'parted';
+}
+
+/** A node that lives and cannot do all it should, by its name. */
+export interface NodeTroubleNamed {
+  node: string;
+  kind: 'parted' | DiskTrouble;
 }
 
 const RANK = { failing: 0, degraded: 1, notice: 2 } as const;
@@ -22,12 +29,15 @@ const RANK = { failing: 0, degraded: 1, notice: 2 } as const;
 export function clusterProblems(
   status: Omit<ClusterStatus, 'problems'>,
   troubles: readonly CopyTrouble[],
+  nodeTroubles: readonly NodeTroubleNamed[] = [],
 ): ClusterProblem[] {
   return [
     ...withoutCoordinator(status),
     ...withoutLeader(status),
     ...silent(status),
+    ...withDiskTroubles(status, nodeTroubles),
     ...withTroubles(troubles),
+    ...partedAlone(troubles, nodeTroubles),
     ...tooOld(status),
     ...onTheirWay(status),
     ...levelNotices(status),
@@ -93,6 +103,70 @@ function silent({ nodes }: Known): ClusterProblem[] {
         hint: `Start it again, or see why it cannot reach the coordinators.${more ? ' Away for longer than cluster.replaceAfter, its copies are made anew on other stores if there are any.' : ''} If it never comes back: sluice cluster leave ${name}`,
       } as const;
     });
+}
+
+/** Each says what the disk does, what that does to messages, and what to type. */
+function withDiskTroubles({ nodes }: Known, troubles: readonly NodeTroubleNamed[]): ClusterProblem[] {
+  return troubles.flatMap(({ node: name, kind }): ClusterProblem[] => {
+    if (kind === 'parted') return [];
+    const leads = nodes.find((node) => node.name === name)?.leads ?? 0;
+    const stillLeads = leads === 0 ? '' : ` It leads ${count(leads, 'partition', 'partitions')}.`;
+    const room = `On ${name}: df -h. Give space back: sluice queues list shows what is large, sluice queues purge NAME empties one; or delete other files there, or make the disk larger. It goes on by itself.`;
+    switch (kind) {
+      case 'disk-low':
+        return [
+          {
+            severity: leads === 0 ? 'degraded' : 'failing',
+            message: `The disk of ${name} is almost full: it refuses publishes, and settling goes on.${stillLeads}`,
+            hint: room,
+          },
+        ];
+      case 'disk-full':
+        return [
+          {
+            severity: 'failing',
+            message: `The disk of ${name} is full: it refuses publishes, and its writes wait for space.${stillLeads}`,
+            hint: room,
+          },
+        ];
+      case 'disk-hangs':
+        return [
+          {
+            severity: 'failing',
+            message: `The disk of ${name} hangs: a write has been under way for seconds.${stillLeads}`,
+            hint: `On ${name}: iostat -x 1, dmesg. Until the write ends its copies do not count: stop no other store.`,
+          },
+        ];
+      case 'disk-failed':
+        return [
+          {
+            severity: 'failing',
+            message: `The disk of ${name} failed: it acknowledges nothing more until it is started again.`,
+            hint: `On ${name}: look for "the entry log failed" or "the storage failed" in its log, and at dmesg and sluice doctor. Disk well again: restart it. Disk broken: start it with the same node.name and an empty directory, and it gets everything from the others. Stop no other store until then.`,
+          },
+        ];
+      default:
+        return [
+          {
+            severity: 'failing',
+            message: `${name} says that its disk does not do what it should: ${kind satisfies never}.`,
+            hint: `This node is of an older build and knows no more: look at the log of ${name}.`,
+          },
+        ];
+    }
+  });
+}
+
+/** Who has copies is told of with them. */
+function partedAlone(copies: readonly CopyTrouble[], troubles: readonly NodeTroubleNamed[]): ClusterProblem[] {
+  const told = new Set(copies.filter(({ kind }) => kind === 'parted').map(({ node }) => node));
+  return troubles
+    .filter(({ kind, node }) => kind === 'parted' && !told.has(node))
+    .map(({ node }) => ({
+      severity: 'degraded',
+      message: `${node} has no connection to the coordinators since a moment.`,
+      hint: 'It is back within seconds, or is said to be not heard of.',
+    }));
 }
 
 function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {

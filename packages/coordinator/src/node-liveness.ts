@@ -176,6 +176,7 @@ interface Heard {
 }
 
 function isSameState(a: NodeReport, b: NodeReport): boolean {
+  if (a.disk !== b.disk) return false;
   if (a.impaired.join() !== b.impaired.join() || a.replicas.join() !== b.replicas.join()) return false;
   if (a.leads.length !== b.leads.length) return false;
   return a.leads.every((was, i) => {

@@ -8,6 +8,7 @@ import type {
   LeaderInfo,
   NodeLevels,
   NodeReport,
+  NodeTrouble,
   QueueAssignment,
   ReplicaTrouble,
   TopologyDelta,
@@ -17,6 +18,7 @@ import type {
 } from '@sluice/rpc/contract/topology-feed';
 import type { Channel } from '@sluice/rpc/transport';
 import type { NodeLiveness } from './node-liveness.ts';
+import { nodeTroubles } from './node-troubles.ts';
 import { replicaTroubles } from './replica-troubles.ts';
 
 type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
@@ -222,8 +224,13 @@ export class TopologyFeed {
     const { liveness, clock, nodes, partitions } = this.#options;
     const nowMs = clock.monotonicMs();
     const alive = nodes().filter((nodeId) => liveness.isAlive(nodeId, nowMs));
-    const troubles = replicaTroubles(partitions(), liveness, nowMs);
-    return { leaders: liveness.leaders(nowMs), alive, troubles, levels: liveness.levelsOf(alive, nowMs) };
+    return {
+      leaders: liveness.leaders(nowMs),
+      alive,
+      troubles: replicaTroubles(partitions(), liveness, nowMs),
+      nodeTroubles: nodeTroubles(alive, liveness),
+      levels: liveness.levelsOf(alive, nowMs),
+    };
   }
 
   #tellLiveness(): void {
@@ -335,10 +342,11 @@ interface LivenessNews {
   leaders: readonly LeaderInfo[];
   alive: readonly number[];
   troubles: readonly ReplicaTrouble[];
+  nodeTroubles: readonly NodeTrouble[];
   levels: readonly NodeLevels[];
 }
 
-const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [], levels: [] };
+const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [], nodeTroubles: [], levels: [] };
 
 function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
   return (
@@ -352,6 +360,11 @@ function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
     a.troubles.every(({ partition, nodeId, kind }, i) => {
       const other = b.troubles[i];
       return other?.partition === partition && other.nodeId === nodeId && other.kind === kind;
+    }) &&
+    a.nodeTroubles.length === b.nodeTroubles.length &&
+    a.nodeTroubles.every(({ nodeId, kind }, i) => {
+      const other = b.nodeTroubles[i];
+      return other?.nodeId === nodeId && other.kind === kind;
     }) &&
     a.leaders.length === b.leaders.length &&
     a.leaders.every(({ partition, nodeId, term }, i) => {

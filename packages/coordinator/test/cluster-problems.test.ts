@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ClusterNode, ClusterPartition, ClusterStatus } from '@sluice/rpc/contract/cluster-management';
-import { type CopyTrouble, clusterProblems } from '../src/cluster-problems.ts';
+import { type CopyTrouble, clusterProblems, type NodeTroubleNamed } from '../src/cluster-problems.ts';
 
 type Status = Omit<ClusterStatus, 'problems'>;
 
@@ -30,8 +30,12 @@ function status(over: Partial<Status> = {}): Status {
 }
 
 /** As lines: severity, message, what to do. */
-function told(over: Partial<Status>, troubles: readonly CopyTrouble[] = []): string[] {
-  return clusterProblems(status(over), troubles).map(
+function told(
+  over: Partial<Status>,
+  troubles: readonly CopyTrouble[] = [],
+  nodeTroubles: readonly NodeTroubleNamed[] = [],
+): string[] {
+  return clusterProblems(status(over), troubles, nodeTroubles).map(
     ({ severity, message, hint }) => `${severity}: ${message} | ${hint}`,
   );
 }
@@ -100,6 +104,40 @@ describe('what an operator is told of a cluster', () => {
       'degraded: The copy on c of partition 1 cannot be trusted: it is made anew from the others. | Stop no other store until this line is gone. If it stays, look at the log of c; a disk that damages data is to be replaced.',
       'degraded: c has no connection to the coordinators since a moment: its copy of partition 2 may be away. | Stop no other store until this line is gone: it is back within seconds, or is said to be not heard of.',
     ]);
+  });
+
+  it('a node whose disk refuses publishes: which one, how bad it is, and what to type there', () => {
+    const disk = (kind: NodeTroubleNamed['kind'], over: Partial<Status> = {}) =>
+      told(over, [], [{ node: 'b', kind }])[0]?.split(' | ') ?? [];
+    const [low, room] = disk('disk-low');
+    expect(low).toBe(
+      'failing: The disk of b is almost full: it refuses publishes, and settling goes on. It leads 2 partitions.',
+    );
+    expect(room).toMatch(/^On b: df -h\..* sluice queues purge NAME/);
+    // Others with room lead in its place: publishes are taken.
+    const nodes = [node('a'), node('b', { leads: 0 }), node('c')];
+    expect(disk('disk-low', { nodes })[0]).toBe(
+      'degraded: The disk of b is almost full: it refuses publishes, and settling goes on.',
+    );
+    expect(disk('disk-full', { nodes })[0]).toBe(
+      'failing: The disk of b is full: it refuses publishes, and its writes wait for space.',
+    );
+    expect(disk('disk-hangs', { nodes })[0]).toMatch(/^failing: The disk of b hangs/);
+    const [failed, again] = disk('disk-failed');
+    expect(failed).toBe('failing: The disk of b failed: it acknowledges nothing more until it is started again.');
+    expect(again).toMatch(/same node\.name and an empty directory/);
+    // A later build says what this one has no words for.
+    expect(disk('disk-melts' as never)[0]).toBe(
+      'failing: b says that its disk does not do what it should: disk-melts.',
+    );
+  });
+
+  it('a node without copies whose connection broke just now', () => {
+    const nodes = [...status().nodes, node('g', { roles: ['gateway'], replicas: 0 })];
+    expect(told({ nodes }, [], [{ node: 'g', kind: 'parted' }])).toEqual([
+      'degraded: g has no connection to the coordinators since a moment. | It is back within seconds, or is said to be not heard of.',
+    ]);
+    expect(told({}, [{ partition: 2, node: 'c', kind: 'parted' }], [{ node: 'c', kind: 'parted' }])).toHaveLength(1);
   });
 
   it('what somebody wanted so, last', () => {

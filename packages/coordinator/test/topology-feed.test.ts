@@ -241,6 +241,7 @@ describe('a node that watches', () => {
         leaders: [{ partition: 1, nodeId: 3, term: 5 }],
         alive: [2, 3],
         troubles: [],
+        nodeTroubles: [],
         levels: [2, 3].map((nodeId) => ({ nodeId, min: 1, max: nodeId })),
       },
     ]);
@@ -258,7 +259,44 @@ describe('a node that watches', () => {
     feed.tick();
     await turn();
     const levels = [{ nodeId: 2, min: 1, max: 1 }];
-    expect(a.of('liveness').at(-1)).toEqual({ type: 'liveness', leaders: [], alive: [2], troubles: [], levels });
+    const alone = { type: 'liveness', leaders: [], alive: [2], troubles: [], nodeTroubles: [], levels };
+    expect(a.of('liveness').at(-1)).toEqual(alone);
+  });
+});
+
+describe('a node that lives and cannot do all it should', () => {
+  const troubles = (watcher: Watcher) => watcher.of('liveness').at(-1)?.nodeTroubles;
+
+  test('its disk refuses publishes: everybody hears of it at once, and that it is over', async () => {
+    const [a, b] = [new Watcher(2), new Watcher(3)];
+    a.report();
+    b.report();
+    await turn();
+    expect(troubles(a)).toEqual([]);
+    b.report({ disk: 'disk-low' });
+    await turn();
+    expect(troubles(a)).toEqual([{ nodeId: 3, kind: 'disk-low' }]);
+    b.report({ disk: 'disk-failed' });
+    await turn();
+    expect(troubles(a)).toEqual([{ nodeId: 3, kind: 'disk-failed' }]);
+    b.report();
+    await turn();
+    expect(troubles(a)).toEqual([]);
+  });
+
+  test('it was killed a moment ago, whatever its role', async () => {
+    const [a, b] = [new Watcher(2), new Watcher(3)];
+    a.report();
+    b.report();
+    await turn();
+    b.channel.close();
+    await turn();
+    expect(troubles(a)).toEqual([{ nodeId: 3, kind: 'parted' }]);
+    pass(SILENCE_MS + 1);
+    a.report();
+    feed.tick();
+    await turn();
+    expect(troubles(a)).toEqual([]);
   });
 });
 

@@ -39,6 +39,8 @@ export class Topology {
   #alive: ReadonlySet<number> = new Set();
   /** Copies that do not count yet, or no more, as the coordinator last said. */
   troubles: readonly ReplicaTroubleInfo[] = [];
+  /** Nodes that live and cannot do all they should. */
+  nodeTroubles: readonly NodeTroubleInfo[] = [];
   #levels: ReadonlyMap<number, LevelRange> = new Map();
   readonly #assignments = new Map<number, QueueAssignmentInfo>();
 
@@ -108,9 +110,11 @@ export class Topology {
     leaders: readonly PartitionLeader[];
     alive: readonly number[];
     troubles?: readonly ReplicaTroubleInfo[];
+    nodeTroubles?: readonly NodeTroubleInfo[] | undefined;
     levels?: readonly NodeLevelsInfo[] | undefined;
   }): boolean {
     this.troubles = liveness.troubles ?? [];
+    this.nodeTroubles = liveness.nodeTroubles ?? [];
     this.#levels = new Map((liveness.levels ?? []).map(({ nodeId, min, max }) => [nodeId, { min, max }]));
     const { alive } = liveness;
     let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
@@ -344,6 +348,11 @@ export interface ReplicaTroubleInfo {
   partition: number;
   nodeId: number;
   kind: 'catching-up' | 'impaired' | 'parted';
+}
+
+export interface NodeTroubleInfo {
+  nodeId: number;
+  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed';
 }
 
 export interface NodeLevelsInfo extends LevelRange {

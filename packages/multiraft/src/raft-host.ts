@@ -287,6 +287,13 @@ export class RaftHost {
     return this.#storeLoop.full || this.#applyLoop.full || this.#storage.engine.isFull;
   }
 
+  /** What the disk does not do for this node, the worst of it; undefined while it does what it should. */
+  get diskTrouble(): 'disk-full' | 'disk-hangs' | 'disk-failed' | undefined {
+    if (this.#failed !== undefined) return 'disk-failed';
+    if (this.diskFull) return 'disk-full';
+    return this.#storeLoop.hangs ? 'disk-hangs' : undefined;
+  }
+
   /** Groups that stopped because an entry could not be applied. */
   stoppedGroups(): { groupId: number; cause: Error }[] {
     return [...this.#replicas.values()].flatMap(({ groupId, stopped }) =>

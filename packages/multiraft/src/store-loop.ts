@@ -112,6 +112,11 @@ export class StoreLoop {
     return this.#held !== undefined;
   }
 
+  /** True while a write has been under way for so long that this node was to lead nothing more. */
+  get hangs(): boolean {
+    return this.#writing?.silentAtMs !== undefined;
+  }
+
   /** The group has something to do. Called any number of times a turn. */
   wake(replica: Replica): void {
     if (!replica.queued) {

@@ -139,7 +139,9 @@ describe('a disk that hangs', () => {
     const own = holdWrites(leader.files);
     const waiting = leader.propose(1, 1);
     await until(() => own.held, 'its disk hangs');
+    expect(leader.host.diskTrouble).toBeUndefined();
     await givesUp(leader);
+    expect(leader.host.diskTrouble).toBe('disk-hangs');
     const rest = others(leader);
     const next = await cluster.leader(1, rest);
     expect((await next.propose(1, 1)).value).toBe(3);
@@ -148,6 +150,7 @@ describe('a disk that hangs', () => {
     // It was among what the heir had.
     expect((await waiting).value).toBe(2);
     await cluster.agree(1, 3);
+    expect(leader.host.diskTrouble).toBeUndefined();
   });
 
   test('with no better one elsewhere moves nobody', async () => {

@@ -31,12 +31,12 @@ describe('a disk too full for the derived state', () => {
     const proposed = [1, 2, 3].map((amount) => node.propose(1, add(1, amount)));
     const other = node.propose(2, add(1, 5));
     await until(() => disk.tries > 2, 'it is tried again');
-    expect(node.host.diskFull).toBe(true);
+    expect(node.host.diskTrouble).toBe('disk-full');
     expect(node.host.failure).toBeUndefined();
     disk.free();
     expect((await Promise.all(proposed)).map(({ value }) => value)).toEqual([2, 4, 7]);
     expect((await other).value).toBe(5);
-    await until(() => !node.host.diskFull, 'nothing is held back');
+    await until(() => node.host.diskTrouble === undefined, 'nothing is held back');
     expect(node.machines.get(1)?.total).toBe(7);
     await node.stop();
     await node.start(2);
@@ -66,6 +66,7 @@ test('any other failure of the engine fails the node, and whoever waits for it h
   });
   await node.propose(1, add(1, 1));
   await expect(failing).rejects.toThrow('the disk is gone');
+  expect(node.host.diskTrouble).toBe('disk-failed');
   expect(node.host.propose(1, add(1, 1), undefined)).toBe('unavailable');
   await node.stop();
 });

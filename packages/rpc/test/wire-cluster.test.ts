@@ -131,6 +131,7 @@ const CASES: CodecCase[] = [
         troubles: list(
           fc.record({ partition: integer, nodeId: integer, kind: fc.constantFrom('catching-up', 'impaired') }),
         ),
+        nodeTroubles: list(fc.record({ nodeId: integer, kind: fc.constantFrom('parted', 'disk-low', 'disk-failed') })),
       }),
       message('assignments', {
         assignments: list(

@@ -7,6 +7,7 @@ import { ConnectionAdministration } from '@sluice/coordinator/connection-adminis
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { Transport } from '@sluice/rpc/transport';
 import type { MetadataClient } from '@sluice/store-client/metadata-client';
 import { RetainedAdministration } from '@sluice/store-client/retained-administration';
@@ -35,17 +36,24 @@ export function administrationsOf(parts: {
   host: RaftHost | undefined;
   /** Of a gateway. */
   routes: RouteTable | undefined;
+  /** What is wrong with the disk of this node. */
+  disk: () => DiskTrouble | undefined;
   transport: Transport;
   clock: Clock;
   metrics: Metrics;
 }): Administrations {
-  const { config, nodeId, topology, metadata, leading, host, routes, transport, clock, metrics } = parts;
+  const { config, nodeId, topology, metadata, leading, host, routes, disk, transport, clock, metrics } = parts;
   const { lagObjectiveMs } = config.queues;
   return {
     queues: new QueueAdministration({ metadata, topology, transport, clock, lagObjectiveMs }),
     retained: new RetainedAdministration({ topology, transport, clock, metrics }),
     access: new AccessAdministration({ metadata, topology, clock, hash: keptSecret }),
-    cluster: new ClusterAdministration({ topology, metadata, leading, ownView: ownView({ nodeId, host, routes }) }),
+    cluster: new ClusterAdministration({
+      topology,
+      metadata,
+      leading,
+      ownView: ownView({ nodeId, host, routes, disk }),
+    }),
     connections: new ConnectionAdministration({ topology, transport }),
     backup: new BackupAdministration({ topology, transport, leading }),
   };

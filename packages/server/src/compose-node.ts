@@ -84,6 +84,7 @@ export async function composeNode(around: Around): Promise<NodeParts> {
     ...administrationsOf({
       ...{ config, nodeId, topology, metadata, leading, host, transport, clock, metrics },
       routes: gateway === undefined ? undefined : routes,
+      disk: () => reportOf(roles).disk,
     }),
     place: new OwnPlace({
       supported: SUPPORTED_LEVELS,
@@ -156,7 +157,7 @@ async function openGroups(
 
 function reportOf({ host, store, gateway }: Roles): NodeReport {
   return {
-    ...(store?.report() ?? { leads: [], replicas: [] }),
+    ...(store?.report() ?? { leads: [], replicas: [], disk: host?.diskTrouble }),
     // Of the metadata too.
     impaired: host?.impaired() ?? [],
     consumers: gateway?.report() ?? [],

@@ -1,5 +1,6 @@
 import type { OwnView } from '@sluice/coordinator/cluster-administration';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { RouteTable } from '@sluice/store-client/route-table';
 
 /** Who leads and who is there, as this node's own connections show it: by its groups, else by where a gateway sends. */
@@ -7,8 +8,9 @@ export function ownView(parts: {
   nodeId: number;
   host: RaftHost | undefined;
   routes: RouteTable | undefined;
+  disk: () => DiskTrouble | undefined;
 }): OwnView {
-  const { nodeId: own, host, routes } = parts;
+  const { nodeId: own, host, routes, disk } = parts;
   return {
     leaderOf: (partition) => host?.status(partition)?.leader ?? routes?.leaderOf(partition),
     hears(nodeId) {
@@ -20,6 +22,10 @@ export function ownView(parts: {
         if (membership?.voters.includes(nodeId) || membership?.learners.includes(nodeId)) return host.peerAlive(nodeId);
       }
       return undefined;
+    },
+    troubles() {
+      const kind = disk();
+      return kind === undefined ? [] : [{ nodeId: own, kind }];
     },
   };
 }

@@ -2,6 +2,7 @@ import type { GroupStatus } from '@sluice/multiraft/group/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
+import type { DiskGuard } from './disk-guard.ts';
 import type { Partition } from './partition/partition.ts';
 
 /** A voter that misses more than this many entries is told of: with less it is up to date in a moment. */
@@ -9,18 +10,26 @@ const BEHIND_ENTRIES = 1_024;
 
 /** What a store tells the coordinator every second. Nothing of it is found by walking queues. */
 export class StoreReport {
-  readonly #host: Pick<RaftHost, 'status' | 'impaired'>;
+  readonly #host: Pick<RaftHost, 'status' | 'impaired' | 'diskTrouble'>;
   readonly #partitions: ReadonlyMap<number, Partition>;
+  readonly #disk: Pick<DiskGuard, 'low'>;
 
-  constructor(host: Pick<RaftHost, 'status' | 'impaired'>, partitions: ReadonlyMap<number, Partition>) {
+  constructor(
+    host: Pick<RaftHost, 'status' | 'impaired' | 'diskTrouble'>,
+    partitions: ReadonlyMap<number, Partition>,
+    disk: Pick<DiskGuard, 'low'>,
+  ) {
     this.#host = host;
     this.#partitions = partitions;
+    this.#disk = disk;
   }
 
   now(): StoreNodeReport {
     const leads: PartitionReport[] = [];
     for (const partition of this.#partitions.values()) if (partition.leads) leads.push(this.#partition(partition));
-    return { leads, impaired: this.#host.impaired().filter(isPartition), replicas: [...this.#partitions.keys()] };
+    const impaired = this.#host.impaired().filter(isPartition);
+    const disk = this.#host.diskTrouble ?? (this.#disk.low ? 'disk-low' : undefined);
+    return { leads, impaired, replicas: [...this.#partitions.keys()], disk };
   }
 
   #partition(partition: Partition): PartitionReport {
@@ -63,4 +72,4 @@ function union(a: readonly number[] = [], b: readonly number[] = []): number[] {
   return [...new Set([...a, ...b])].sort((one, other) => one - other);
 }
 
-export type StoreNodeReport = Pick<NodeReport, 'leads' | 'impaired' | 'replicas'>;
+export type StoreNodeReport = Pick<NodeReport, 'leads' | 'impaired' | 'replicas' | 'disk'>;

@@ -103,7 +103,7 @@ export class Store {
     // What a part takes of these its options say.
     const parts = { ...options, engine, partitions, records: this.#records, disk: this.#disk };
     this.#readiness = new StoreReadiness({ ...parts, partitions: this.#partitions });
-    this.#report = new StoreReport(host, partitions);
+    this.#report = new StoreReport(host, partitions, this.#disk);
 
     this.#configurator = new QueueConfigurator(parts);
     this.#sweeper = new RetentionSweeper(parts);

@@ -35,6 +35,8 @@ export type TopologyUpdate =
       leaders: readonly LeaderInfo[];
       alive: readonly number[];
       troubles?: readonly ReplicaTrouble[];
+      /** Missing when an older coordinator says it; who is older itself does not look at it. */
+      nodeTroubles?: readonly NodeTrouble[] | undefined;
       levels?: readonly NodeLevels[] | undefined;
     }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
@@ -89,6 +91,18 @@ export interface ReplicaTrouble {
   kind: 'catching-up' | 'impaired' | 'parted';
 }
 
+/**
+ * Why a node's disk takes no publishes. `disk-low`: less is free than is kept for settling, which goes on. `disk-full`: a write
+ * waits for space. `disk-hangs`: a write has been under way for seconds. `disk-failed`: the node answers nothing more.
+ */
+export type DiskTrouble = 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed';
+
+/** A node that lives and cannot do all it should. `parted`: it has no connection to the coordinator. */
+export interface NodeTrouble {
+  nodeId: number;
+  kind: 'parted' | DiskTrouble;
+}
+
 /** Which feature levels a node supports, as it says itself. */
 export interface NodeLevels extends LevelRange {
   nodeId: number;
@@ -104,6 +118,8 @@ export interface NodeReport {
   consumers: readonly { queueId: number; consumers: number; windowTotal: number }[];
   /** Gateways: how many clients are connected; a node that leaves has left when the last of them went elsewhere. */
   connections?: number | undefined;
+  /** Undefined while its disk does what it should, or when an older build says it. */
+  disk?: DiskTrouble | undefined;
   /** Under which feature levels it can take part; undefined when a build says it that knows of none. */
   levels?: LevelRange | undefined;
 }

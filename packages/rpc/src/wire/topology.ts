@@ -27,6 +27,7 @@ const requestShape = typed<TopologyFeedRequest>({
       replicas: listOf(anyInteger),
       consumers: listOf(objectOf({ queueId: anyInteger, consumers: anyInteger, windowTotal: anyInteger })),
       connections: maybe(anyInteger),
+      disk: maybe(anyText),
       levels: maybe(levelRangeShape),
     }),
   },
@@ -67,6 +68,7 @@ const updateShape = typed<WithoutQueues>({
     leaders: listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, term: anyInteger })),
     alive: listOf(anyInteger),
     troubles: maybe(listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, kind: anyText }))),
+    nodeTroubles: maybe(listOf(objectOf({ nodeId: anyInteger, kind: anyText }))),
     levels: maybe(listOf(objectOf({ nodeId: anyInteger, min: anyInteger, max: anyInteger }))),
   },
   assignments: {
