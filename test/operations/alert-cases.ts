@@ -225,6 +225,12 @@ export const ALERT_CASES: readonly AlertCase[] = [
     firesAt: [20, 55],
   },
   {
+    alert: 'SluiceDiskHangs',
+    series: { [`sluice_storage_hanging{${NODE}}`]: ill(1) },
+    silentAt: [9, 61],
+    firesAt: [12, 55],
+  },
+  {
     alert: 'SluiceDiskRefusing',
     series: { [`sluice_storage_low{${NODE}}`]: ill(1) },
     silentAt: [9, 10, 61],

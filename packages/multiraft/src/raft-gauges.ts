@@ -1,11 +1,12 @@
 import type { Labels, Metrics } from '@sluice/common/metrics';
+import type { RaftHost } from './raft-host.ts';
 import type { Replica } from './replica/replica.ts';
 
 /** What an operator sees of the groups of a node, read when the metrics are. */
 export class RaftGauges {
   readonly #replicas: ReadonlyMap<number, Replica>;
 
-  constructor(metrics: Metrics, replicas: ReadonlyMap<number, Replica>, fenced: () => boolean) {
+  constructor(metrics: Metrics, replicas: ReadonlyMap<number, Replica>, trouble: () => RaftHost['diskTrouble']) {
     this.#replicas = replicas;
     const gauge = (name: string, help: string, read: () => number): void =>
       metrics.collect(name, help, 'gauge', () => [[{}, read()]]);
@@ -22,7 +23,10 @@ export class RaftGauges {
     gauge('sluice_raft_stopped_groups', 'Groups that met an entry they cannot apply, and serve nothing here', () =>
       count(replicas, ({ stopped }) => stopped !== undefined),
     );
-    gauge('sluice_raft_fenced', '1 when a failed write stopped this node', () => (fenced() ? 1 : 0));
+    gauge('sluice_raft_fenced', '1 when a failed write stopped this node', () => (trouble() === 'disk-failed' ? 1 : 0));
+    gauge('sluice_storage_hanging', '1 while a write has been under way for seconds, without an end', () =>
+      trouble() === 'disk-hangs' ? 1 : 0,
+    );
     gauge('sluice_raft_max_follower_lag_entries', 'Most entries that a voter misses of a group led here', () =>
       max(replicas, followerLag),
     );

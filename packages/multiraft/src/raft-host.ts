@@ -116,7 +116,7 @@ export class RaftHost {
     });
     this.#imageCheck = new ImageCheck({ ...loops, delayMs: options.imageCheckDelayMs ?? ImageCheck.DELAY_MS });
     this.#reclaimer = new SegmentReclaimer(loops);
-    this.gauges = new RaftGauges(metrics, replicas, () => this.#failed !== undefined);
+    this.gauges = new RaftGauges(metrics, replicas, () => this.diskTrouble);
   }
 
   /**

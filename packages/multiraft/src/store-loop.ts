@@ -47,6 +47,9 @@ export class StoreLoop {
   #held: Turn | undefined;
   /** The turn whose write is in flight. */
   #writing: Turn | undefined;
+  #writingSinceMs = 0;
+  /** Said of the write in flight, and taken back when it ends. */
+  #hangs = false;
   /** What was gathered while that write stalls; the next turn goes on with it. */
   #ahead: Turn | undefined;
   #fenced: Error | undefined;
@@ -114,7 +117,7 @@ export class StoreLoop {
 
   /** True while a write has been under way for so long that this node was to lead nothing more. */
   get hangs(): boolean {
-    return this.#writing?.silentAtMs !== undefined;
+    return this.#hangs;
   }
 
   /** The group has something to do. Called any number of times a turn. */
@@ -209,7 +212,12 @@ export class StoreLoop {
     const nowMs = this.#clock.monotonicMs();
     if (turn.silentAtMs === undefined && nowMs - turn.startedMs > StoreLoop.STALL_MAX_MS) {
       turn.silentAtMs = nowMs + StoreLoop.LAST_WORDS_MS;
-      this.#logger.warn({ ageMs: nowMs - turn.startedMs }, 'the disk hangs: what this node leads is handed over');
+    }
+    // A turn that a full disk held back, or one gathered behind a write that hung, is old before its write begins.
+    const ageMs = nowMs - this.#writingSinceMs;
+    if (!this.#hangs && ageMs > StoreLoop.STALL_MAX_MS) {
+      this.#hangs = true;
+      this.#logger.warn({ ageMs }, 'the disk hangs: what this node leads is handed over');
     }
     // Again on each tick: who was not heard for a moment may be the one.
     if (turn.silentAtMs !== undefined && nowMs <= turn.silentAtMs) this.#onStalled();
@@ -368,7 +376,12 @@ export class StoreLoop {
     if (turn.writes.length > 0) {
       try {
         this.#writing = turn;
+        this.#writingSinceMs = this.#clock.monotonicMs();
         await this.#entryLog.append(turn.writes);
+        if (this.#hangs) {
+          const ageMs = this.#clock.monotonicMs() - this.#writingSinceMs;
+          this.#logger.info({ ageMs }, 'the disk writes again');
+        }
       } catch (cause) {
         if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_FULL') throw cause;
         if (this.#held === undefined) {
@@ -378,6 +391,7 @@ export class StoreLoop {
         return false;
       } finally {
         this.#writing = undefined;
+        this.#hangs = false;
       }
       if (this.#held === turn) this.#logger.info({}, 'the disk has space again: what was held back is written');
       this.#held = undefined;

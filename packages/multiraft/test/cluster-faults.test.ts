@@ -151,6 +151,8 @@ describe('a disk that hangs', () => {
     expect((await waiting).value).toBe(2);
     await cluster.agree(1, 3);
     expect(leader.host.diskTrouble).toBeUndefined();
+    // Once, whatever was gathered behind it meanwhile.
+    expect(leader.warnings.filter((said) => said.startsWith('the disk hangs'))).toHaveLength(1);
   });
 
   test('with no better one elsewhere moves nobody', async () => {
