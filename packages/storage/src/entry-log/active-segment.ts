@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { checksum } from '../checksum.ts';
-import type { FileOperations } from '../files/file-operations.ts';
+import { type FileOperations, isOutOfFiles } from '../files/file-operations.ts';
 import { type BaseState, encodeBaseState } from './base-state.ts';
 import { FrameBuilder } from './frame-builder.ts';
 import { RecordType } from './frame-format.ts';
@@ -34,10 +34,21 @@ export class ShortWrite extends Error {
   }
 }
 
+/** The new segment has its name; for want of a descriptor it is not known to keep it. Until it is, nothing may be written. */
+export class NameUnsynced extends Error {
+  readonly segment: ActiveSegment;
+  constructor(segment: ActiveSegment, cause: unknown) {
+    super('the name of a new segment could not be synced', { cause });
+    this.segment = segment;
+  }
+}
+
 /**
  * Makes a segment with its base frame under a temporary name and renames it only when it is durable: a segment file is
  * complete from its first moment, so whatever is wrong with its start is damage and never a crash. With a `spare` it is
  * that file, written again from its start.
+ *
+ * @throws NameUnsynced
  */
 export async function createSegment(
   files: FileOperations,
@@ -72,15 +83,17 @@ export async function createSegment(
     await discard(files, fd, temporary);
     throw error;
   }
+  const segment: ActiveSegment = { segmentId, fd, seed, end, foundBytes, frames: 0, rows: new Map() };
   try {
     await files.rename(temporary, path);
     if (sync) await files.syncDirectory(directory);
   } catch (error) {
+    if (isOutOfFiles(error)) throw new NameUnsynced(segment, error);
     await discard(files, fd, temporary);
     // Whether the new name counts is unknown. Even for want of space, the old segment must not be written on.
     throw new Error(`could not name ${path}: ${String(error)}`, { cause: error });
   }
-  return { segmentId, fd, seed, end, foundBytes, frames: 0, rows: new Map() };
+  return segment;
 }
 
 /** A spare file that is not there any more is no reason to write nothing. */

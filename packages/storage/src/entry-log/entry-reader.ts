@@ -1,8 +1,9 @@
 import type { Metrics } from '@sluice/common/metrics';
 import type { Entry } from '@sluice/raft/entry';
 import { checksum } from '../checksum.ts';
-import { errorCode } from '../files/file-operations.ts';
-import { countCorruption, damaged } from './log-errors.ts';
+import { errorCode, isOutOfFiles } from '../files/file-operations.ts';
+import { countCorruption, damaged, outOfFiles } from './log-errors.ts';
+import { outOfFilesCounter } from './log-metrics.ts';
 import type { Row, RowColumns } from './row-columns.ts';
 import type { SegmentFiles } from './segment-files.ts';
 
@@ -93,6 +94,10 @@ async function readSpan(
     count = await segmentFiles.read(segmentId, bytes, start);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
+    if (isOutOfFiles(error)) {
+      outOfFilesCounter(metrics).add();
+      throw outOfFiles(path, error);
+    }
     // One of them cannot be read, and nobody knows which.
     if (to - from > 1) return await readSpan(segmentFiles, metrics, segmentId, run, from, (from + to) >>> 1);
     countCorruption(metrics, path);

@@ -29,6 +29,15 @@ export function full(directory: string, cause?: unknown): SluiceError {
   });
 }
 
+/** What was wanted of the disk was not even asked for: says nothing about what is there. */
+export function outOfFiles(file: string, cause: unknown): SluiceError {
+  return new SluiceError('FILES_EXHAUSTED', `no file descriptor was free for ${file}`, {
+    hint: 'It is tried again. Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower mqtt.connectionsMax.',
+    retriable: true,
+    cause,
+  });
+}
+
 export function missing(groupId: number, index: number): SluiceError {
   return new SluiceError('ENTRY_MISSING', `entry ${index} of group ${groupId} is not in the log`, {
     hint: 'It was released, superseded or never written here.',

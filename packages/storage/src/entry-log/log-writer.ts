@@ -1,11 +1,12 @@
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
-import { type FileOperations, isFullDisk } from '../files/file-operations.ts';
-import { type ActiveSegment, createSegment, type MakeSalt, ShortWrite } from './active-segment.ts';
+import { type FileOperations, isFullDisk, isOutOfFiles } from '../files/file-operations.ts';
+import { type ActiveSegment, createSegment, type MakeSalt, NameUnsynced, ShortWrite } from './active-segment.ts';
 import type { BaseState } from './base-state.ts';
 import { FrameBuilder } from './frame-builder.ts';
-import { fenced, full } from './log-errors.ts';
+import { FRAME_BYTES_MAX } from './frame-format.ts';
+import { fenced, full, outOfFiles } from './log-errors.ts';
 import type { LogMetrics } from './log-metrics.ts';
 import { Runway } from './runway.ts';
 import type { SegmentFiles } from './segment-files.ts';
@@ -43,6 +44,10 @@ export class LogWriter {
   readonly #segmentFiles: SegmentFiles;
   readonly #runway: Runway;
   readonly #spares: SpareSegments;
+  /** The next one, whose name could not be synced: the active one is not written on, and it comes first. */
+  #unsynced: ActiveSegment | undefined = undefined;
+  /** The last segment that went on beyond its size for want of a descriptor: said once of each. */
+  #longId = 0;
   #fence: SluiceError | undefined = undefined;
 
   constructor(
@@ -74,7 +79,8 @@ export class LogWriter {
     this.assertWritable();
     const { builder } = this;
     const { frameBytes } = builder;
-    if (this.active.frames > 0 && this.active.end + frameBytes > this.#settings.segmentBytes) await this.roll(sealer);
+    const isOver = this.active.frames > 0 && this.active.end + frameBytes > this.#settings.segmentBytes;
+    if (isOver || this.#unsynced !== undefined) await this.#rollIfItCan(sealer);
     const { active } = this;
     const { files, metrics, clock, sync } = this.#settings;
     const buffers = builder.finish(this.sequence + 1, active.seed);
@@ -100,27 +106,36 @@ export class LogWriter {
     return payloadsAt;
   }
 
+  /**
+   * Without a descriptor for the next segment the present one goes on beyond its size: what connections take must not stop
+   * the log. Not for ever, since positions in it are bounded; and not once the next one has its name.
+   */
+  async #rollIfItCan(sealer: SegmentSealer): Promise<void> {
+    try {
+      await this.roll(sealer);
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== 'FILES_EXHAUSTED') throw error;
+      if (this.#unsynced !== undefined || this.active.end >= FRAME_BYTES_MAX)
+        throw full(this.#settings.directory, error);
+      if (this.#longId === this.active.segmentId) return;
+      this.#longId = this.active.segmentId;
+      this.#settings.logger.error({ err: error }, 'a segment of the entry log goes on beyond its size');
+    }
+  }
+
   /** Every frame of the old segment is durable by now; the new one is before its first frame counts. */
   async roll(sealer: SegmentSealer): Promise<void> {
     this.assertWritable();
-    const { files, directory, sync, salt, metrics, logger } = this.#settings;
+    const { directory, metrics, logger } = this.#settings;
     const old = this.active;
     let next: ActiveSegment;
     // The next segment will say where this one ends.
     if (this.#runway.isLaid) await this.#cutBack(old);
     try {
-      const spare = this.#spares.take();
-      next = await createSegment(
-        files,
-        directory,
-        old.segmentId + 1,
-        this.sequence + 1,
-        sealer.base(),
-        sync,
-        salt,
-        spare,
-      );
+      next = this.#unsynced === undefined ? await this.#create(sealer) : await this.#named(this.#unsynced);
     } catch (error) {
+      if (isOutOfFiles(error)) metrics.outOfFiles.add();
+      if (isOutOfFiles(error)) throw outOfFiles(this.#segmentFiles.path(old.segmentId + 1), error);
       if (!isFullDisk(error)) throw this.#endWriting(error);
       await this.#spares.giveUp();
       throw full(directory, error);
@@ -135,6 +150,34 @@ export class LogWriter {
     metrics.writtenBytes.add(next.end);
     metrics.diskBytes.add(next.end);
     logger.debug({ segmentId: next.segmentId, sealedBytes: old.end }, 'started an entry log segment');
+  }
+
+  async #create(sealer: SegmentSealer): Promise<ActiveSegment> {
+    const { files, directory, sync, salt } = this.#settings;
+    const { segmentId } = this.active;
+    const spare = this.#spares.take();
+    try {
+      return await createSegment(files, directory, segmentId + 1, this.sequence + 1, sealer.base(), sync, salt, spare);
+    } catch (error) {
+      if (!(error instanceof NameUnsynced)) throw error;
+      this.#unsynced = error.segment;
+      throw error.cause;
+    }
+  }
+
+  /** What it says of the others is still so: nothing was written meanwhile. */
+  async #named(segment: ActiveSegment): Promise<ActiveSegment> {
+    const { files, directory } = this.#settings;
+    try {
+      await files.syncDirectory(directory);
+    } catch (error) {
+      if (isOutOfFiles(error)) throw error;
+      throw new Error(`could not name ${this.#segmentFiles.path(segment.segmentId)}: ${String(error)}`, {
+        cause: error,
+      });
+    }
+    this.#unsynced = undefined;
+    return segment;
   }
 
   /** Gives back what a file that was written before has behind its frames. Zeros laid for small ones may stay: they are few. */
@@ -180,6 +223,8 @@ export class LogWriter {
   /** After this nothing is written any more. */
   async close(): Promise<void> {
     const isUsable = this.#fence === undefined;
+    if (this.#unsynced !== undefined) await this.#settings.files.close(this.#unsynced.fd);
+    this.#unsynced = undefined;
     this.#fence ??= new SluiceError('ENTRY_LOG_CLOSED', 'the entry log is closed');
     // For tidiness: the next start would find the end as well, and take longer.
     if (isUsable && this.#runway.isLaid) await this.#runway.cut(this.active).catch(() => {});

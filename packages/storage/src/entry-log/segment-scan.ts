@@ -1,5 +1,5 @@
 import { checksum } from '../checksum.ts';
-import type { FileOperations } from '../files/file-operations.ts';
+import { type FileOperations, isOutOfFiles } from '../files/file-operations.ts';
 import { type BaseState, decodeBaseState } from './base-state.ts';
 import {
   chainOf,
@@ -15,7 +15,7 @@ import {
   recordDataBytes,
   SUPERSEDES,
 } from './frame-format.ts';
-import { damaged } from './log-errors.ts';
+import { damaged, outOfFiles } from './log-errors.ts';
 import { rowsOf, type SegmentRows } from './row-columns.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
 import { SequentialReader } from './sequential-reader.ts';
@@ -66,7 +66,9 @@ export async function scanSegment(
   segmentId: number,
   observer: ScanObserver = {},
 ): Promise<ScanResult> {
-  const fd = await files.open(path, 'read');
+  const fd = await files.open(path, 'read').catch((error: unknown) => {
+    throw isOutOfFiles(error) ? outOfFiles(path, error) : error;
+  });
   try {
     const reader = new SequentialReader(files, fd, path, await files.sizeBytes(fd));
     return await new SegmentScan(reader, path, observer).run(segmentId);

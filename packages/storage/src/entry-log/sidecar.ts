@@ -1,8 +1,9 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { checksum } from '../checksum.ts';
-import { errorCode, type FileOperations } from '../files/file-operations.ts';
+import { errorCode, type FileOperations, isOutOfFiles } from '../files/file-operations.ts';
 import { type IndexRanges, rangesOf } from './index-ranges.ts';
+import { outOfFiles } from './log-errors.ts';
 import { ROW_BYTES, RowColumns, type SegmentRows } from './row-columns.ts';
 
 /**
@@ -110,7 +111,11 @@ export async function readSidecar(
   }
 }
 
-/** The rows of one group; undefined when they are not what was written. */
+/**
+ * The rows of one group; undefined when they are not what was written.
+ *
+ * @throws SluiceError `FILES_EXHAUSTED`
+ */
 export async function readSidecarRows(
   files: FileOperations,
   path: string,
@@ -125,7 +130,8 @@ export async function readSidecarRows(
     } finally {
       await files.close(fd);
     }
-  } catch {
+  } catch (error) {
+    if (isOutOfFiles(error)) throw outOfFiles(path, error);
     return undefined;
   }
 }

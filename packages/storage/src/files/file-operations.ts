@@ -40,3 +40,9 @@ export function isFullDisk(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
 }
+
+/** No descriptor was free, of this process or of the machine: nothing was begun, nothing is broken, and it may go in a moment. */
+export function isOutOfFiles(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}

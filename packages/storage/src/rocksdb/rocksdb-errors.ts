@@ -26,6 +26,15 @@ export function stateLost(directory: string, written: number, found: number): Sl
   );
 }
 
+/** As with a full disk: it takes no more writes until it is opened anew, and then all goes on. */
+function stateOutOfFiles(directory: string, cause: unknown): SluiceError {
+  return new SluiceError('STATE_FULL', `no file descriptor was free for the state in ${directory}`, {
+    hint: 'Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower mqtt.connectionsMax. What waits goes on by itself.',
+    retriable: true,
+    cause,
+  });
+}
+
 /** What is wrong with the machine rather than with the files. */
 const ENVIRONMENT =
   /Permission denied|Operation not permitted|Read-only file system|Too many open files|Input\/output error|Cannot allocate memory/;
@@ -52,6 +61,7 @@ export function rocksDbError(directory: string, error: Error): SluiceError {
     });
   }
   if (message.includes('No space left') || message.includes('quota exceeded')) return stateFull(directory, error);
+  if (message.includes('Too many open files')) return stateOutOfFiles(directory, error);
   return new SluiceError('STATE_FAILED', `the state in ${directory} failed: ${message}`, {
     hint: 'Check the disk and the permissions of the directory.',
     cause: error,

@@ -16,6 +16,8 @@ export class FaultyFiles implements FileOperations {
   onTruncate: () => string | undefined = () => undefined;
   onUnlink: (path: string) => string | undefined = () => undefined;
   onRename: () => string | undefined = () => undefined;
+  onOpen: (path: string) => string | undefined = () => undefined;
+  onSyncDirectory: () => string | undefined = () => undefined;
   onRead: (position: number, sizeBytes: number) => string | undefined = () => undefined;
   readonly #synced = new Set<number>();
 
@@ -57,6 +59,7 @@ export class FaultyFiles implements FileOperations {
     return nodeFileOperations.rename(from, to);
   }
   async open(path: string, mode: OpenMode, writes?: 'synced'): Promise<number> {
+    raise(this.onOpen(path));
     const fd = await nodeFileOperations.open(path, mode, writes);
     if (writes === 'synced') this.#synced.add(fd);
     this.opened++;
@@ -70,7 +73,10 @@ export class FaultyFiles implements FileOperations {
   sizeBytes = nodeFileOperations.sizeBytes;
   list = nodeFileOperations.list;
   makeDirectory = nodeFileOperations.makeDirectory;
-  syncDirectory = nodeFileOperations.syncDirectory;
+  async syncDirectory(directory: string): Promise<void> {
+    raise(this.onSyncDirectory());
+    return nodeFileOperations.syncDirectory(directory);
+  }
 }
 
 function raise(code: string | undefined): void {
