@@ -56,6 +56,35 @@ describe('a disk too full for the derived state', () => {
   });
 });
 
+describe('no file descriptor to read with', () => {
+  test('holds applying back, and stops neither a group nor the node', async () => {
+    await node.start(2);
+    const disk = fillDisk('getMany');
+    const proposed: Promise<unknown>[] = [node.propose(1, add(1, 1))];
+    await until(() => disk.tries > 0, 'applying is held');
+    // More than is kept in memory for applying it: what is left of it is in the log alone.
+    for (let i = 0; i < 4; i++) {
+      proposed.push(node.propose(1, add(1, 1, 12 * 1024 * 1024)));
+      const last = node.host.status(1)?.lastIndex;
+      await until(() => node.host.status(1)?.persistedIndex === last, 'it is in the log');
+    }
+    const { entryLog } = node.storage;
+    const read = entryLog.read.bind(entryLog);
+    let tries = 0;
+    entryLog.read = async () => {
+      tries++;
+      throw new SluiceError('FILES_EXHAUSTED', 'no file descriptor was free', { retriable: true });
+    };
+    disk.free();
+    await until(() => tries > 2, 'it is tried again');
+    expect([node.host.failure, node.host.stoppedGroups(), node.host.impaired()]).toEqual([undefined, [], []]);
+    entryLog.read = read;
+    await Promise.all(proposed);
+    expect(node.machines.get(1)?.total).toBe(5);
+    await node.stop();
+  });
+});
+
 test('any other failure of the engine fails the node, and whoever waits for it hears why', async () => {
   await node.start(1);
   const failing = node.host.failing();

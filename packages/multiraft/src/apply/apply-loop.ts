@@ -34,8 +34,8 @@ const LOG_MARK_NAME = nameOf(logMarkKey);
  *
  * The answers need not wait for the write: the entries are durable in the log, the rows can be made again from them.
  *
- * So a full disk is no reason to give up either: the batch keeps its rows and asks the engine again (`space-wait`).
- * Machines are then ahead of the engine, which only this loop could notice, and it stands still.
+ * So a full disk, or no file descriptor to read with, is no reason to give up either: the batch keeps its rows and asks
+ * again (`space-wait`). Machines are then ahead of the engine, which only this loop could notice, and it stands still.
  */
 export class ApplyLoop {
   readonly #engine: Engine;
@@ -277,7 +277,7 @@ export class ApplyLoop {
   /** False when what is to be applied next cannot be read: its group stops, the others go on. */
   async #readRest(work: GroupWork): Promise<boolean> {
     try {
-      await work.readRest(this.#entryLog);
+      await this.#space.patiently(() => work.readRest(this.#entryLog));
       return true;
     } catch (cause) {
       if (!isDamage(cause)) throw cause;

@@ -41,7 +41,10 @@ export class GroupWork {
     return true;
   }
 
-  /** Takes the rest from the log. Throws damage (`isDamage`) when the very first entry that is to be applied has it. */
+  /**
+   * Takes the rest from the log; after an error it may be asked to go on. Throws damage (`isDamage`) when the very first
+   * entry that is to be applied has it.
+   */
   async readRest(log: EntryLog): Promise<void> {
     while (!this.takeRecent()) {
       const entries = await this.#readUpToDamage(log);

@@ -1,8 +1,8 @@
-import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
+import { isFull } from '../snapshot/snapshot-files.ts';
 
 /**
- * Asks the engine until the disk has space for what it is asked for.
+ * Asks the engine until the disk has space for what it is asked for, and the log until there is a file descriptor to read it.
  *
  * A node that gave up on a full disk (`STATE_FULL`) would take its groups with it, and what gives space back is settling,
  * which has to be applied as well. Going on with the next batch is no answer either: machines are ahead of the engine by
@@ -45,11 +45,11 @@ export class SpaceWait {
     for (;;) {
       try {
         await ask();
-        if (waited) this.#logger.info({}, 'the disk has space again for the derived state: applying goes on');
+        if (waited) this.#logger.info({}, 'what applying waited for is there: it goes on');
         return;
       } catch (cause) {
         if (!isFull(cause) || this.#isOver) throw cause;
-        if (!waited) this.#logger.error({ err: cause }, 'the disk is full: applying waits until space returns');
+        if (!waited) this.#logger.error({ err: cause }, 'applying waits until there is space, and a file descriptor');
         waited = true;
         await new Promise<void>((resolve) => {
           this.#held = resolve;
@@ -58,8 +58,4 @@ export class SpaceWait {
       }
     }
   }
-}
-
-function isFull(cause: unknown): boolean {
-  return cause instanceof SluiceError && cause.code === 'STATE_FULL';
 }

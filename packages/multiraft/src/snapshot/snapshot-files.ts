@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
-import { isFullDisk } from '@sluice/storage/files/file-operations';
+import { isFullDisk, isOutOfFiles } from '@sluice/storage/files/file-operations';
 import { TICK_MS } from '../raft-timing.ts';
 
 /**
@@ -43,11 +43,11 @@ export function isLeftover(name: string): boolean {
   return LEFTOVER.test(name);
 }
 
-const FULL_CODES: ReadonlySet<string> = new Set(['ENTRY_LOG_FULL', 'STATE_FULL', 'IMAGE_FULL']);
+const FULL_CODES: ReadonlySet<string> = new Set(['ENTRY_LOG_FULL', 'STATE_FULL', 'IMAGE_FULL', 'FILES_EXHAUSTED']);
 
-/** No room: the same step may succeed later. */
+/** No room, or no file descriptor: the same step may succeed later. */
 export function isFull(cause: unknown): boolean {
-  return cause instanceof SluiceError ? FULL_CODES.has(cause.code) : isFullDisk(cause);
+  return cause instanceof SluiceError ? FULL_CODES.has(cause.code) : isFullDisk(cause) || isOutOfFiles(cause);
 }
 
 /** On a full disk it waits, as everything does, and tries again: nobody could do better with the error. `ends`: not any more. */

@@ -156,19 +156,14 @@ export class SnapshotReceiver {
     const installation: Installation = { groupId, index, term, membership, hardState, incoming, spool };
     const waitForSpace = (): Promise<void> => this.#waitForSpace(groupId);
     try {
-      for (let noted = false; !noted; ) {
-        try {
-          await noteInstallation(storage, installation);
-          noted = true;
-        } catch (cause) {
-          if (!isFull(cause)) throw cause;
-          await waitForSpace();
-        }
-      }
+      await this.#patiently(groupId, () => noteInstallation(storage, installation));
       await applyLoop.betweenBatches(() => {});
-      await carryOut(storage, installation, waitForSpace);
+      // Also as a whole, of which every step may be done twice: a list of files wants a descriptor as well.
+      await this.#patiently(groupId, () => carryOut(storage, installation, waitForSpace));
       imageKeeper.forget(groupId);
-      const machine = replica.restore(await readResidentRows(storage, groupId, replica.residentRanges));
+      const { residentRanges } = replica;
+      const rows = await this.#patiently(groupId, () => readResidentRows(storage, groupId, residentRanges));
+      const machine = replica.restore(rows);
       await applyLoop.betweenBatches(() => {
         if (!replica.removed) applyLoop.replaceState(replica, machine, { index, term }, { membership, index });
       });
@@ -183,6 +178,17 @@ export class SnapshotReceiver {
   #hardStateFor({ groupId, raft }: Replica, { index }: SnapshotMeta): HardState {
     const { vote } = this.#host.storage.entryLog.groups.get(groupId)?.hardState ?? { vote: 0 };
     return { term: raft.term, vote, commit: index };
+  }
+
+  async #patiently<T>(groupId: number, step: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await step();
+      } catch (cause) {
+        if (!isFull(cause)) throw cause;
+      }
+      await this.#waitForSpace(groupId);
+    }
   }
 
   async #waitForSpace(groupId: number): Promise<void> {
