@@ -125,4 +125,24 @@ const OF_PORTIONS: PlantedBugs = {
   ],
 };
 
-export const SESSION_BUGS: readonly PlantedBugs[] = [OF_CONNECTS, OF_SUBACKS, OF_PACKET_IDS, OF_UNSURE, OF_PORTIONS];
+/** The same, in whole clusters whose sessions end in portions of a few streams. */
+const OF_SIMULATED_PORTIONS: PlantedBugs = {
+  tests: 'packages/sim/test/endings',
+  bugs: [
+    {
+      name: 'simulated: a portion takes the cursors of whoever came back',
+      file: 'packages/queue/src/session/session-machine.ts',
+      find: 'if (read.has(streamId)) this.#streams.release(streamId, effects);',
+      put: 'if (read.has(-1)) this.#streams.release(streamId, effects);',
+    },
+  ],
+};
+
+export const SESSION_BUGS: readonly PlantedBugs[] = [
+  OF_CONNECTS,
+  OF_SUBACKS,
+  OF_PACKET_IDS,
+  OF_UNSURE,
+  OF_PORTIONS,
+  OF_SIMULATED_PORTIONS,
+];

@@ -3,7 +3,7 @@ import { withClocks, withJobs, withLimits, withUpgrade } from './cluster/cluster
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
-import { withClears, withSessions, withWills } from './sessions/session-knobs.ts';
+import { withClears, withEndings, withSessions, withWills } from './sessions/session-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
 export interface ScenarioOptions {
@@ -22,6 +22,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario
   ofCluster('clocks', withClocks),
   ofCluster('limits', withLimits),
   ofCluster('sessions', withSessions),
+  ofCluster('endings', withEndings),
   ofCluster('wills', withWills),
   ofCluster('clears', withClears),
   ofCluster('retained', withRetained),

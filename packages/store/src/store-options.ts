@@ -35,6 +35,8 @@ export interface StoreOptions {
   diskReserveBytes: number | undefined;
   /** Of each stream of sessions. Undefined: `DEFAULT_STREAM_LIMITS`. */
   streamLimits?: StreamLimits;
+  /** Streams of a portion in which a session ends, on every replica of the cluster. Absent: as the machine has it (`Endings.PORTION_STREAMS`). */
+  portionStreams?: number | undefined;
   /** Undefined: the real disk. */
   diskSpace?: DiskSpace;
   /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */

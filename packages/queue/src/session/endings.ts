@@ -16,10 +16,16 @@ import type { SessionEffect } from './session-reply.ts';
 export class Endings {
   /** Parts that are left, by the epoch of the session. */
   readonly #byNumber = new Map<number, Ending>();
+  readonly #portionStreams: number;
 
   /** What an entry says depends on both: others are another version of the machine. */
   static readonly PORTION_STREAMS = 128;
   static readonly ENDINGS_MAX = 1_024;
+
+  /** `portionStreams`: fewer than `PORTION_STREAMS` where a whole cluster of small sessions is to end in portions, by all its replicas. */
+  constructor(portionStreams: number) {
+    this.#portionStreams = portionStreams;
+  }
 
   restore(key: Uint8Array, value: Uint8Array): void {
     const { number, part } = portionOf(key);
@@ -44,13 +50,13 @@ export class Endings {
 
   /** A session of so many streams is worth it, and there is room. */
   takes(streams: number): boolean {
-    return streams > Endings.PORTION_STREAMS && this.#byNumber.size < Endings.ENDINGS_MAX;
+    return streams > this.#portionStreams && this.#byNumber.size < Endings.ENDINGS_MAX;
   }
 
   begin(number: number, clientId: string, streamIds: readonly number[], rows: Rows, effects: SessionEffect[]): void {
     const parts = new Set<number>();
-    for (let from = 0; from < streamIds.length; from += Endings.PORTION_STREAMS) {
-      const row = { clientId, streamIds: streamIds.slice(from, from + Endings.PORTION_STREAMS) };
+    for (let from = 0; from < streamIds.length; from += this.#portionStreams) {
+      const row = { clientId, streamIds: streamIds.slice(from, from + this.#portionStreams) };
       rows.put(portionRowKey(number, parts.size), encodePortionRow(row));
       parts.add(parts.size);
     }

@@ -67,19 +67,24 @@ import { Wills } from './wills.ts';
  */
 export class SessionMachine {
   readonly wills = new Wills();
-  readonly endings = new Endings();
+  readonly endings: Endings;
   readonly #streams: Streams;
   readonly #connected = new Map<string, ConnectedRow>();
   readonly #numbers: NumbersRow = { last: 0, sessions: 0 };
   #areNumbersDirty = false;
 
-  private constructor(host: StreamHost) {
+  private constructor(host: StreamHost, portionStreams: number) {
+    this.endings = new Endings(portionStreams);
     this.#streams = new Streams(host, () => this.#number());
   }
 
   /** From the rows of `SESSION_RESIDENT_RANGES`; other rows are passed over. */
-  static restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>, host: StreamHost): SessionMachine {
-    const machine = new SessionMachine(host);
+  static restore(
+    rows: Iterable<{ key: Uint8Array; value: Uint8Array }>,
+    host: StreamHost,
+    portionStreams = Endings.PORTION_STREAMS,
+  ): SessionMachine {
+    const machine = new SessionMachine(host, portionStreams);
     for (const { key, value } of rows) {
       if (key[0] === SessionTable.CONNECTED) machine.#connected.set(clientIdOf(key), decodeConnectedRow(value));
       else if (key[0] === SessionTable.NUMBERS) Object.assign(machine.#numbers, decodeNumbersRow(value));

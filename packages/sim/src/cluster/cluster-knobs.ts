@@ -65,6 +65,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   safetyMs: number;
   /** Machines begin as nodes of a former build, and are upgraded one by one; undefined: all are of this build. */
   upgrade?: UpgradeKnobs;
+  /** Streams of a portion in which sessions end; undefined: more than any session here has. */
+  portionStreams?: number;
   /** Clients that speak MQTT; undefined: there are none. */
   sessions?: SessionKnobs;
 }

@@ -196,6 +196,7 @@ export class Fleet {
   }
 
   #storeOptions(nodeId: number) {
-    return { ...this.#options(nodeId), placement: this.knobs.placement };
+    const { placement, portionStreams } = this.knobs;
+    return { ...this.#options(nodeId), placement, portionStreams };
   }
 }

@@ -21,6 +21,7 @@ export class StoreNode extends SimMachine {
   readonly registration: NodeRegistration;
   readonly #founding: Founding | undefined;
   readonly #placement: Partial<PlacementSettings>;
+  readonly #portionStreams: number | undefined;
   /** As its directory remembers them. */
   #coordinatorIds: readonly number[];
   topology: Topology | undefined;
@@ -37,6 +38,7 @@ export class StoreNode extends SimMachine {
     this.registration = options.registration;
     this.#founding = options.founding;
     this.#placement = options.placement;
+    this.#portionStreams = options.portionStreams;
     this.#coordinatorIds = options.coordinatorIds;
     this.levels = options.levels;
   }
@@ -126,6 +128,7 @@ export class StoreNode extends SimMachine {
         layBallast: async () => {},
         dropBallast: async () => {},
       },
+      portionStreams: this.#portionStreams,
       isImageCurrent: () => watcher.coordinator !== 0,
     });
     await store.open();
@@ -194,4 +197,5 @@ export interface StoreNodeOptions extends MachineOptions {
   founding: Founding | undefined;
   coordinatorIds: readonly number[];
   placement: Partial<PlacementSettings>;
+  portionStreams: number | undefined;
 }

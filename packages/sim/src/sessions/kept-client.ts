@@ -94,7 +94,7 @@ export class KeptClient implements ConnectionListener {
     const newest = this.#connections.at(-1);
     if (newest === undefined) {
       if (world.nowMs < this.#awayUntilMs) return;
-      this.#connect(this.#anyGateway(), draw.onceIn(20));
+      this.#connect(this.#anyGateway(), draw.onceIn(knobs.cleanOneIn ?? 20));
       if (draw.onceIn(8)) this.#connect(this.#anyGateway(), false);
       return;
     }
@@ -105,12 +105,20 @@ export class KeptClient implements ConnectionListener {
     else if (what <= 12) this.#connect(this.#anyGateway(), false);
     else if (what <= 17) {
       this.#awayUntilMs = world.nowMs + draw.between(0, knobs.awayMsMax);
+      if (what <= 14 && knobs.endsOneIn !== undefined && draw.onceIn(knobs.endsOneIn)) this.#end();
       for (const connection of [...this.#connections]) {
         if (what <= 14) connection.leave();
         else if (what <= 16) connection.reset();
         else connection.vanish();
       }
     }
+  }
+
+  /** It leaves, and its session with it, unless nobody hears that. */
+  #end(): void {
+    for (const wish of this.#wishes.values()) if (wish.state !== 'out') this.#doubt(wish);
+    this.#provenMs = undefined;
+    for (const connection of [...this.#connections]) connection.leave(0);
   }
 
   #anyGateway(): GatewayNode | undefined {
@@ -138,17 +146,23 @@ export class KeptClient implements ConnectionListener {
     const { world, draw, check, filters } = this.#parts;
     const filter = draw.oneOf(filters);
     const wish = this.#wishes.get(filter);
-    if (wish === undefined || wish.state === 'out') {
-      // One that may be there all the same goes on, under the new identifier.
-      const former = wish?.isUnsure === true ? wish.subscriptionId : undefined;
-      const sinceMs = former === undefined ? world.nowMs : 0;
-      const subscriptionId = check.asked(this.clientId, this.#partition, filter, sinceMs, former);
-      this.#wishes.set(filter, { filter, subscriptionId, state: 'asking', isUnsure: false });
-    } else if (wish.state === 'in' && draw.onceIn(3)) {
+    if (wish === undefined || wish.state === 'out') this.#ask(filter);
+    else if (wish.state === 'in' && draw.onceIn(3)) {
       wish.state = 'leaving';
+      wish.isWanted = false;
       check.leaving(wish.subscriptionId, world.nowMs);
     }
     this.#reconcile(connection);
+  }
+
+  #ask(filter: string): void {
+    const { world, check } = this.#parts;
+    const wish = this.#wishes.get(filter);
+    // One that may be there all the same goes on, under the new identifier.
+    const former = wish?.isUnsure === true ? wish.subscriptionId : undefined;
+    const sinceMs = former === undefined ? world.nowMs : 0;
+    const subscriptionId = check.asked(this.clientId, this.#partition, filter, sinceMs, former);
+    this.#wishes.set(filter, { filter, subscriptionId, state: 'asking', isUnsure: false, isWanted: true });
   }
 
   /** What is not answered yet is asked over this connection, once. */
@@ -208,6 +222,8 @@ export class KeptClient implements ConnectionListener {
     }
     this.#asked.clear();
     this.#taken.clear();
+    if (this.#parts.knobs.subscribesAnew !== true) return;
+    for (const { filter, isWanted } of [...this.#wishes.values()]) if (isWanted) this.#ask(filter);
   }
 
   subscribed(connection: MqttConnection, packetId: number, reasonCode: number): void {
@@ -343,6 +359,8 @@ interface Wish {
   state: 'asking' | 'in' | 'leaving' | 'out';
   /** Out, as the client takes it, and perhaps there. */
   isUnsure: boolean;
+  /** Asked for and not left since, in this session or a former one. */
+  isWanted: boolean;
 }
 
 export interface KeptClientParts {

@@ -1,4 +1,5 @@
-import type { ClusterKnobs } from '../cluster/cluster-knobs.ts';
+import { SUPPORTED_LEVELS, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
+import { type ClusterKnobs, withUpgrade } from '../cluster/cluster-knobs.ts';
 import type { Draw } from '../draw.ts';
 import type { RetainedKnobs } from '../retained/retained-knobs.ts';
 
@@ -9,6 +10,12 @@ export interface SessionKnobs {
   publishEveryMs: number;
   actEveryMs: number;
   awayMsMax: number;
+  /** One connection in so many begins a session anew; undefined: one in 20. */
+  cleanOneIn?: number;
+  /** One departure in so many ends its session; undefined: none does. */
+  endsOneIn?: number;
+  /** Who begins a session anew subscribes at once to what it had in the former one. */
+  subscribesAnew?: boolean;
   thinkMsMax: number;
   receiveMaximum: number;
   /** Topics that only sessions want; the queues' are wanted by both. */
@@ -29,6 +36,42 @@ export interface SessionKnobs {
 
 /** Seconds; the last one: never. */
 export const EXPIRIES_S = [2, 8, 0xffff_ffff] as const;
+
+/**
+ * Sessions that end all the time, by a clean start, by a DISCONNECT, by their expiry, each in portions of a few streams, while
+ * their clients come back and others read the same streams. In half of the seeds the nodes of a former build, of which each
+ * session ends at once, are upgraded meanwhile.
+ */
+export function withEndings(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const { sessions, ...others } = withSessions(knobs, draw);
+  const isUpgraded = draw.onceIn(2);
+  const { faults } = isUpgraded ? withUpgrade(knobs, draw) : knobs;
+  const newer = SUPPORTED_LEVELS;
+  const former = draw.onceIn(2) ? undefined : UNTOLD_LEVELS;
+  const syncMsMin = draw.oneOf([0.5, 4, 20]);
+  return {
+    ...others,
+    // Each portion is an entry, and whoever comes back in the meantime is what there is to see.
+    disk: { ...others.disk, syncMsMin, syncMsMax: syncMsMin * draw.oneOf([1, 4]) },
+    spreadQueues: 0,
+    lastValueQueues: 0,
+    publishEveryMs: 1_000,
+    portionStreams: draw.oneOf([1, 1, 2, 4]),
+    faults,
+    ...(isUpgraded ? { upgrade: { former, newer, everyMs: draw.oneOf([300, 1_000]) } } : {}),
+    sessions: {
+      ...(sessions as SessionKnobs),
+      clients: draw.between(3, 5),
+      actEveryMs: draw.oneOf([50, 150]),
+      awayMsMax: draw.oneOf([20, 400, 3_000]),
+      topics: 4,
+      cleanOneIn: draw.oneOf([2, 5]),
+      endsOneIn: 2,
+      subscribesAnew: true,
+      exactPublishers: draw.between(0, 1),
+    },
+  };
+}
 
 /** Little else but wills, while gateways die and leaders change all the time. */
 export function withWills(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {

@@ -45,8 +45,11 @@ export class SessionLoad implements MqttWatch {
   #probes: RetainedProbe[] = [];
   #probed = 0;
   #isOver = false;
+  /** Of sessions that were being taken apart, those that were seen, each by its partition and key. */
+  readonly #portions = new Set<string>();
 
   static readonly LOOK_MS = 500;
+  static readonly PORTIONS_EVERY_MS = 50;
   static readonly SETTLE_MS_MAX = 60_000;
   /** A gateway that is gone is waited for, then a delay or a session, and whoever was to publish it. */
   static readonly FIRE_MS_MAX = 60_000;
@@ -115,6 +118,7 @@ export class SessionLoad implements MqttWatch {
     this.#willLoad.begin();
     this.readers?.begin();
     this.#probeNext();
+    if (fleet.knobs.portionStreams !== undefined) this.#countPortions();
   }
 
   routed({ payload }: PublishPacket, streams: ReadonlySet<string>): void {
@@ -131,6 +135,7 @@ export class SessionLoad implements MqttWatch {
       this.#exact.summary,
       this.#willLoad.summary,
       ...(this.readers === undefined ? [] : [this.readers.summary]),
+      ...(this.#portions.size === 0 ? [] : [`${this.#portions.size} portions seen`]),
     ].join(', ');
   }
 
@@ -277,6 +282,26 @@ export class SessionLoad implements MqttWatch {
     if (storage === undefined) return Promise.resolve([]);
     const [from, to] = [groupKey(groupId, Uint8Array.of(table)), groupKey(groupId, Uint8Array.of(table + 1))];
     return this.#parts.fleet.inLife(store, () => storage.engine.scan(from, to, 1_000));
+  }
+
+  #countPortions(): void {
+    const { fleet } = this.#parts;
+    const { world, knobs } = fleet;
+    world.after(SessionLoad.PORTIONS_EVERY_MS, world.outside, () => {
+      if (!this.#isOver) this.#countPortions();
+      for (let partition = 1; partition <= knobs.partitions; partition++) {
+        const store = fleet.leaderOf(partition);
+        if (store?.state !== 'up' || store.life.paused) continue;
+        const from = groupKey(partition, Uint8Array.of(SessionTable.PORTION));
+        const to = groupKey(partition, Uint8Array.of(SessionTable.PORTION + 1));
+        store.storage?.engine.scan(from, to, 100).then(
+          (rows) => {
+            for (const { key } of rows) this.#portions.add(Buffer.from(key).toString('hex'));
+          },
+          () => {},
+        );
+      }
+    });
   }
 
   #within(withinMs: number, isSo: () => boolean): Promise<boolean> {

@@ -31,14 +31,14 @@ export class PartitionMachine implements GroupMachine<PartitionReply, PartitionE
   readonly sessions: SessionMachine;
   readonly #streams: StreamQueues;
 
-  private constructor(queues: QueueMachine, ofSessions: readonly ResidentRow[]) {
+  private constructor(queues: QueueMachine, ofSessions: readonly ResidentRow[], portionStreams: number | undefined) {
     this.queues = queues;
     this.#streams = new StreamQueues(queues);
-    this.sessions = SessionMachine.restore(ofSessions, this.#streams);
+    this.sessions = SessionMachine.restore(ofSessions, this.#streams, portionStreams);
   }
 
-  /** From the rows of `RESIDENT_RANGES`, in any order. */
-  static restore(rows: Iterable<ResidentRow>): PartitionMachine {
+  /** From the rows of `RESIDENT_RANGES`, in any order. `portionStreams`: as all replicas have it. */
+  static restore(rows: Iterable<ResidentRow>, portionStreams?: number): PartitionMachine {
     const ofQueues: ResidentRow[] = [];
     const ofSessions: ResidentRow[] = [];
     for (const row of rows) {
@@ -46,7 +46,7 @@ export class PartitionMachine implements GroupMachine<PartitionReply, PartitionE
       if (QUEUE_TABLES.has(table)) ofQueues.push(row);
       else if (SESSION_TABLES.has(table)) ofSessions.push(row);
     }
-    return new PartitionMachine(QueueMachine.restore(ofQueues), ofSessions);
+    return new PartitionMachine(QueueMachine.restore(ofQueues), ofSessions, portionStreams);
   }
 
   neededRows(commands: readonly Uint8Array[], want: WantRow): void {

@@ -116,7 +116,7 @@ export class PartitionSet {
       groupId,
       bootstrapVoters,
       residentRanges: RESIDENT_RANGES,
-      restore: (rows) => PartitionMachine.restore(rows),
+      restore: (rows) => PartitionMachine.restore(rows, this.#options.portionStreams),
       listener: partition,
     });
     this.#partitions.set(groupId, partition);
@@ -214,6 +214,8 @@ export interface PartitionSetOptions {
   logger: Logger;
   metrics: Metrics;
   make: (groupId: number) => Partition;
+  /** Absent: as the machine has it. */
+  portionStreams?: number | undefined;
   /** A replica came or went. */
   onMoved: () => void;
 }
