@@ -2,7 +2,7 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
-import type { SnapshotMeta } from '@sluice/raft/entry';
+import type { Entry, SnapshotMeta } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { Ready } from '@sluice/raft/ready';
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
@@ -68,6 +68,11 @@ export class StoreLoop {
   static readonly STALL_MAX_MS = 2500;
   /** What a hand-over may take; then the node falls silent, and its groups miss it. */
   static readonly LAST_WORDS_MS = 500;
+  /**
+   * Groups are gathered until their entries are this large; the others have the next turn. Each brings what it may have
+   * uncommitted at most, and a frame holds a gigabyte: behind a disk that stalls, a node that leads many groups has more.
+   */
+  static readonly TURN_BYTES_MAX = 512 * 1024 * 1024;
   /** What waits for company is alone by then. */
   static readonly COMPANY_MS = 5;
 
@@ -278,7 +283,12 @@ export class StoreLoop {
       if (extra.write !== undefined) turn.writes.push(extra.write);
     }
     this.#extra = [];
-    for (const replica of replicas) {
+    for (let i = 0; i < replicas.length; i++) {
+      if (turn.bytes >= StoreLoop.TURN_BYTES_MAX) {
+        this.#dirty = [...replicas.slice(i), ...this.#dirty];
+        break;
+      }
+      const replica = replicas[i] as Replica;
       replica.queued = false;
       if (replica.removed) continue;
       this.#collect(replica, turn);
@@ -296,6 +306,7 @@ export class StoreLoop {
       startedMs: this.#clock.monotonicMs(),
       silentAtMs: undefined,
       entries: 0,
+      bytes: 0,
     };
   }
 
@@ -331,6 +342,7 @@ export class StoreLoop {
       }
       addWrite(turn.writes, { groupId: replica.groupId, hardState, entries }, turn === this.#ahead);
       turn.entries += entries.length;
+      for (let i = 0; i < entries.length; i++) turn.bytes += (entries[i] as Entry).data.length;
       if (last !== undefined) turn.persisted.push({ replica, term: last.term, index: last.index });
     }
     if (messagesAfterPersist.length > 0) turn.afterPersist.push({ replica, messages: messagesAfterPersist });
@@ -437,6 +449,8 @@ interface Turn {
   /** Its write hangs: from then on nothing is gathered ahead of it. */
   silentAtMs: number | undefined;
   entries: number;
+  /** Of their data. */
+  bytes: number;
 }
 
 interface ExtraWrite {

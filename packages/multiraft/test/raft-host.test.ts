@@ -34,6 +34,24 @@ describe('the Raft host on one node', () => {
     await node.stop();
   });
 
+  test('more than a frame holds takes several turns, and ends nothing', async () => {
+    const { writev } = node.files;
+    // Of what is that large the bytes are not looked at: only what is asked of the disk.
+    node.files.writev = async (fd, buffers, position) => {
+      const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
+      return bytes > 1024 * 1024 ? bytes : await writev(fd, buffers, position);
+    };
+    await node.start(9);
+    const turns = node.metrics.counter('sluice_raft_turns_total', '');
+    const before = turns.value;
+    const large = add(1, 1, 120 * 1024 * 1024);
+    const proposed = Array.from({ length: 9 }, (_, i) => node.propose(i + 1, large));
+    expect((await Promise.all(proposed)).map(({ value }) => value)).toEqual(Array(9).fill(1));
+    expect(turns.value - before).toBe(2);
+    expect(node.host.failure).toBeUndefined();
+    await node.stop();
+  });
+
   test('what may wait for company goes with the next turn that writes, and alone after a while', async () => {
     await node.start(2);
     const turns = node.metrics.counter('sluice_raft_turns_total', '');
