@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { cp, readdir } from 'node:fs/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
@@ -69,6 +69,43 @@ describe('releasing segments', () => {
     expect(await readdir(directory)).toContain('0000000000000001.log');
     const { log: reopened } = await openTestLog(directory, { sync: false });
     expect(await readdir(directory)).not.toContain('0000000000000001.log');
+    expect(await readTexts(reopened, 1, 2, 2)).toEqual(['b']);
+    await reopened.close();
+  });
+
+  test('so is one behind the start of the next segment, which names no segment that was given back', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
+    await log.append([write(1, [entry(1, 1, 'a'), entry(2, 1, 'b')])]);
+    await log.seal();
+    log.compact(1, 1, 1);
+    await log.append([]);
+    let removing = (): void => {};
+    const isRemoving = new Promise<void>((resolve) => {
+      removing = resolve;
+    });
+    let remove = (): void => {};
+    const isRemoved = new Promise<void>((resolve) => {
+      remove = resolve;
+    });
+    const unlink = files.unlink.bind(files);
+    files.unlink = async (path) => {
+      removing();
+      await isRemoved;
+      await unlink(path);
+    };
+    const released = log.release(1, []);
+    await isRemoving;
+    await log.seal();
+    const crashed = await temporaryDirectory();
+    await cp(directory, crashed, { recursive: true, filter: (path) => !path.includes('LOCK') });
+    remove();
+    await released;
+    await log.close();
+    const { log: reopened, logger } = await openTestLog(crashed);
+    expect(await readdir(crashed)).not.toContain('0000000000000001.log');
+    expect(logger.has('not part of the entry log')).toBe(false);
     expect(await readTexts(reopened, 1, 2, 2)).toEqual(['b']);
     await reopened.close();
   });

@@ -9,7 +9,7 @@ import type { GroupScalars } from './group-state.ts';
 export interface BaseState {
   groups: GroupScalars[];
   sealed: SealedFacts[];
-  /** Released segments whose files could not be removed. */
+  /** Released segments whose files are not removed yet, or could not be. */
   leftovers: number[];
 }
 

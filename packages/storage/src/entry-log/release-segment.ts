@@ -40,6 +40,8 @@ export async function releaseSegment(
       await writer.writeFrame(log);
       log.settleMarks(marks);
       sealed.remove(segment.segmentId);
+      // The next segment may begin before its files are gone, and names what is left to be removed.
+      log.parts.leftovers.push(segment.segmentId);
     });
   const { reserve } = log.parts;
   try {
@@ -177,8 +179,8 @@ async function removeFiles(
     }
     await files.unlink(join(directory, sidecarFile(segmentId)));
     await files.syncDirectory(directory);
+    leftovers.splice(leftovers.indexOf(segmentId), 1);
   } catch (err) {
-    leftovers.push(segmentId);
     logger.warn(
       { err, file: segmentFiles.path(segmentId) },
       'could not remove a released segment; the next start tries again',

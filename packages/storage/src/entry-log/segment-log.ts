@@ -32,7 +32,7 @@ export interface SegmentLogParts {
   segmentFiles: SegmentFiles;
   sealed: SealedSegments;
   groups: Map<number, GroupState>;
-  /** Released segments whose files could not be removed. */
+  /** Released segments whose files are not removed yet, or could not be. */
   leftovers: number[];
   reserve: SpaceReserve;
   spares: SpareSegments;
