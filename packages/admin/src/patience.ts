@@ -1,4 +1,4 @@
-import { DURATION_FORM, parseDuration } from '@sluice/common/human-duration';
+import { parseDuration } from '@sluice/common/human-duration';
 import { CliFailure, EXIT } from './cli-failure.ts';
 import type { CliHost } from './cli-host.ts';
 
@@ -9,7 +9,7 @@ export function waitMsOf(text: string | undefined): number {
   if (text === undefined) return 0;
   const parsed = parseDuration(text);
   if (parsed.ok) return parsed.ms;
-  throw new CliFailure(EXIT.usage, `--wait ${JSON.stringify(text)} ${parsed.message}`, `It is ${DURATION_FORM}`);
+  throw new CliFailure(EXIT.usage, `--wait ${JSON.stringify(text)} ${parsed.message}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { allows, type FeatureLevel } from '@sluice/meta/feature-levels';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
-import type { NodeTroubleInfo, Topology } from '@sluice/meta/topology';
+import type { NodeTroubleInfo, ReplicaTroubleInfo, Topology } from '@sluice/meta/topology';
 import type {
   ClusterManagement,
   ClusterNode,
@@ -63,9 +63,17 @@ export class ClusterAdministration implements ClusterManagement {
     const coordinator = leading === 0 ? null : this.#nameOf(leading);
     const status = { clusterId, epoch, replicationFactor, featureLevel, coordinator, nodes, partitions };
     const named = <T extends { nodeId: number }>({ nodeId, ...rest }: T) => ({ ...rest, node: this.#nameOf(nodeId) });
-    const ofNodes = (leading === 0 ? this.#ownView?.troubles() : undefined) ?? topology.nodeTroubles;
-    const problems = clusterProblems(status, topology.troubles.map(named), ofNodes.map(named));
+    const { copies, ofNodes } = this.#troubles(leading);
+    const problems = clusterProblems(status, copies.map(named), ofNodes.map(named));
     return { ok: true, value: { ...status, problems } };
+  }
+
+  /** Of what a coordinator said last, what it knew by its own connections is over when none answers. */
+  #troubles(leading: number): { copies: readonly ReplicaTroubleInfo[]; ofNodes: readonly NodeTroubleInfo[] } {
+    const { troubles: copies, nodeTroubles: ofNodes } = this.#topology;
+    if (leading !== 0) return { copies, ofNodes };
+    const isKnown = ({ nodeId, kind }: ReplicaTroubleInfo) => kind !== 'parted' && this.#isAlive(nodeId);
+    return { copies: copies.filter(isKnown), ofNodes: this.#ownView?.troubles() ?? [] };
   }
 
   async setNodeState(name: string, state: NodeWish): Promise<Outcome<ClusterNode>> {

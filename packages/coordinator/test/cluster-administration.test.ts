@@ -7,11 +7,13 @@ import { nodeInfo } from './support/test-cluster.ts';
 
 let topology: Topology;
 let executed: string[];
+let leading: number;
 let cluster: ClusterAdministration;
 
 beforeEach(() => {
   topology = new Topology();
   executed = [];
+  leading = 1;
   cluster = new ClusterAdministration({
     topology,
     metadata: {
@@ -20,7 +22,12 @@ beforeEach(() => {
         return { reply: { result: 'done' } } as never;
       },
     },
-    leading: () => 1,
+    leading: () => leading,
+    ownView: {
+      leaderOf: () => undefined,
+      hears: (nodeId) => nodeId !== 2,
+      troubles: () => [{ nodeId: 1, kind: 'disk-failed' }],
+    },
   });
 });
 
@@ -41,6 +48,34 @@ async function leave(name: string): Promise<string> {
   const outcome = await cluster.setNodeState(name, 'leaving');
   return outcome.ok ? 'done' : outcome.message;
 }
+
+describe('what is wrong', () => {
+  const all = ['gateway', 'store', 'coordinator'] as const;
+  const messages = () => {
+    const status = cluster.status();
+    return status.ok ? status.value.problems.map(({ message }) => message) : [status.message];
+  };
+
+  test('as the coordinator said last; when none answers, only what this node sees by itself', () => {
+    know(1, [nodeInfo(1, all), nodeInfo(2, all), nodeInfo(3, all)]);
+    const troubles = [{ partition: 4, nodeId: 2, kind: 'parted' as const }];
+    const nodeTroubles = [
+      { nodeId: 2, kind: 'parted' as const },
+      { nodeId: 3, kind: 'disk-low' as const },
+    ];
+    topology.applyLiveness({ leaders: [], alive: [1, 2, 3], troubles, nodeTroubles });
+    expect(messages()).toEqual([
+      expect.stringMatching(/^The disk of n3 is almost full/),
+      expect.stringMatching(/^n2 has no connection to the coordinators since a moment/),
+    ]);
+    leading = 0;
+    expect(messages()).toEqual([
+      expect.stringMatching(/^No coordinator answers/),
+      expect.stringMatching(/^n2 is not heard of/),
+      expect.stringMatching(/^The disk of n1 failed/),
+    ]);
+  });
+});
 
 describe('who may leave', () => {
   const all = ['gateway', 'store', 'coordinator'] as const;

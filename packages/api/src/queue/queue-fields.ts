@@ -191,7 +191,7 @@ export const queueIdentityFields = {
   }),
   partitions: integerField({
     description:
-      'Over how many partitions of the cluster the queue spreads. 1 keeps one order over all messages; more keep it per key or publisher. This version takes 1.',
+      'Over how many partitions of the cluster the queue spreads. 1 keeps one order over all messages; more keep it per key or publisher.',
     default: 1,
     min: 1,
     max: PARTITIONS_MAX,
