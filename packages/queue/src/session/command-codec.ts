@@ -9,6 +9,7 @@ import type {
   OpenCommand,
   Pass,
   SessionCommand,
+  SubscribeCommand,
   SubscriptionRequest,
 } from './commands.ts';
 
@@ -69,73 +70,25 @@ const STEPS: readonly ExchangeStep['type'][] = ['take', 'release', 'bind', 'rece
  */
 export function encodeSessionCommand(command: SessionCommand): Uint8Array {
   switch (command.type) {
-    case 'open-session': {
-      const { ticket, will, endsInPortions = false } = command;
-      const former = will === undefined ? VERSION : VERSION_OF_WILLS;
-      const ofTicket = endsInPortions ? VERSION_OF_PORTIONS : VERSION_OF_TICKETS;
-      const writer = begin(SessionCommandKind.OPEN, ticket === undefined ? former : ofTicket);
-      const hasWill = ticket !== undefined && will !== undefined;
-      writer
-        .u8((command.cleanStart ? CLEAN_START : 0) | (hasWill ? HAS_WILL : 0))
-        .text(command.clientId)
-        .text(command.identity);
-      writer.varint(command.gateway).varint(command.expiryS);
-      if (ticket !== undefined) writer.varint(ticket);
-      else if (will !== undefined) writer.varint(will.ticket);
-      if (will !== undefined) writer.varint(will.delayS).raw(will.message);
-      return writer.finish();
-    }
-    case 'subscribe-session': {
-      const { countMax, bytesMax } = command;
-      const writer = begin(SessionCommandKind.SUBSCRIBE);
-      writer.u8((countMax === null ? 0 : HAS_COUNT_MAX) | (bytesMax === null ? 0 : HAS_BYTES_MAX));
-      writer.text(command.clientId).varint(command.epoch);
-      if (countMax !== null) writer.varint(countMax);
-      if (bytesMax !== null) writer.varint(bytesMax);
-      for (const { filter, options, subscriptionId, isStored } of command.subscriptions) {
-        writer
-          .u8(isStored ? IS_STORED : 0)
-          .u8(options)
-          .varint(subscriptionId)
-          .text(filter);
-      }
-      return writer.finish();
-    }
+    case 'open-session':
+      return encodeOpen(command);
+    case 'subscribe-session':
+      return encodeSubscribe(command);
     case 'unsubscribe-session': {
       const writer = begin(SessionCommandKind.UNSUBSCRIBE).text(command.clientId).varint(command.epoch);
-      for (const filter of command.filters) writer.text(filter);
-      return writer.finish();
+      return writeTexts(writer, command.filters).finish();
     }
     case 'pass-session': {
       const writer = begin(SessionCommandKind.PASS);
-      for (const { clientId, epoch, streamId, ranges } of command.passes) {
-        writer
-          .text(clientId)
-          .varint(epoch)
-          .varint(streamId)
-          .varint(ranges.length / 2);
-        for (let i = 0; i < ranges.length; i += 2) {
-          const from = ranges[i] as number;
-          writer.varint(from).varint((ranges[i + 1] as number) - from);
-        }
-      }
+      for (const pass of command.passes) writePass(writer, pass);
       return writer.finish();
     }
-    case 'close-session': {
-      const { clientId, epoch, expiryS, takesWillBack = false, leavesUnsure = false } = command;
-      const sure = takesWillBack ? VERSION_OF_WILLS : VERSION;
-      const whole = leavesUnsure ? VERSION_OF_UNSURE : sure;
-      const writer = begin(SessionCommandKind.CLOSE, command.endsInPortions === true ? VERSION_OF_PORTIONS : whole);
-      const ofWill = takesWillBack ? TAKES_WILL_BACK : 0;
-      writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | ofWill | (leavesUnsure ? LEAVES_UNSURE : 0));
-      writer.text(clientId).varint(epoch);
-      return expiryS === undefined ? writer.finish() : writer.varint(expiryS).finish();
-    }
+    case 'close-session':
+      return encodeClose(command);
     case 'expire-sessions': {
       const isWhole = command.endsInPortions !== true;
       const writer = begin(SessionCommandKind.EXPIRE, isWhole ? VERSION : VERSION_OF_EXPIRE_IN_PORTIONS);
-      for (const clientId of command.clientIds) writer.text(clientId);
-      return writer.finish();
+      return writeTexts(writer, command.clientIds).finish();
     }
     case 'end-portion': {
       const { clientId, number, part } = command;
@@ -147,11 +100,8 @@ export function encodeSessionCommand(command: SessionCommand): Uint8Array {
       for (const step of command.steps) writeStep(writer, step);
       return writer.finish();
     }
-    case 'fire-wills': {
-      const writer = begin(SessionCommandKind.FIRE_WILLS);
-      for (const clientId of command.clientIds) writer.text(clientId);
-      return writer.finish();
-    }
+    case 'fire-wills':
+      return writeTexts(begin(SessionCommandKind.FIRE_WILLS), command.clientIds).finish();
     case 'claim-wills': {
       const writer = begin(SessionCommandKind.CLAIM_WILLS).varint(command.gateway);
       for (const number of command.numbers) writer.varint(number);
@@ -168,42 +118,10 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
   if (version === undefined || version < VERSION || version > newestOf(kind)) throw unknown(bytes);
   const reader = new ByteReader(bytes, COMMAND_HEADER_BYTES);
   switch (kind) {
-    case SessionCommandKind.OPEN: {
-      const flags = reader.u8();
-      const clientId = reader.text();
-      const identity = reader.text();
-      const gateway = reader.varint();
-      const open: OpenCommand = {
-        type: 'open-session',
-        clientId,
-        identity,
-        gateway,
-        cleanStart: (flags & CLEAN_START) !== 0,
-        expiryS: reader.varint(),
-      };
-      if (version === VERSION_OF_WILLS) open.will = readWill(reader, reader.varint());
-      if (version >= VERSION_OF_TICKETS) {
-        open.ticket = reader.varint();
-        if (flags & HAS_WILL) open.will = readWill(reader, open.ticket);
-      }
-      if (version === VERSION_OF_PORTIONS) open.endsInPortions = true;
-      return open;
-    }
-    case SessionCommandKind.SUBSCRIBE: {
-      const flags = reader.u8();
-      const clientId = reader.text();
-      const epoch = reader.varint();
-      const countMax = flags & HAS_COUNT_MAX ? reader.varint() : null;
-      const bytesMax = flags & HAS_BYTES_MAX ? reader.varint() : null;
-      const subscriptions: SubscriptionRequest[] = [];
-      while (reader.remaining > 0) {
-        const isStored = (reader.u8() & IS_STORED) !== 0;
-        const options = reader.u8();
-        const subscriptionId = reader.varint();
-        subscriptions.push({ filter: reader.text(), options, subscriptionId, isStored });
-      }
-      return { type: 'subscribe-session', clientId, epoch, countMax, bytesMax, subscriptions };
-    }
+    case SessionCommandKind.OPEN:
+      return decodeOpen(reader, version);
+    case SessionCommandKind.SUBSCRIBE:
+      return decodeSubscribe(reader);
     case SessionCommandKind.UNSUBSCRIBE: {
       const clientId = reader.text();
       const epoch = reader.varint();
@@ -214,17 +132,8 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       while (reader.remaining > 0) passes.push(readPass(reader));
       return { type: 'pass-session', passes };
     }
-    case SessionCommandKind.CLOSE: {
-      const flags = reader.u8();
-      const clientId = reader.text();
-      const epoch = reader.varint();
-      const expiryS = flags & HAS_EXPIRY ? reader.varint() : undefined;
-      const close: CloseCommand = { type: 'close-session', clientId, epoch, expiryS };
-      if (version >= VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
-      if (version >= VERSION_OF_UNSURE) close.leavesUnsure = (flags & LEAVES_UNSURE) !== 0;
-      if (version === VERSION_OF_PORTIONS) close.endsInPortions = true;
-      return close;
-    }
+    case SessionCommandKind.CLOSE:
+      return decodeClose(reader, version);
     case SessionCommandKind.EXPIRE: {
       const expire = { type: 'expire-sessions' as const, clientIds: readTexts(reader) };
       return version === VERSION_OF_EXPIRE_IN_PORTIONS ? { ...expire, endsInPortions: true } : expire;
@@ -234,14 +143,6 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       const number = reader.varint();
       return { type: 'end-portion', clientId, number, part: reader.varint() };
     }
-    case SessionCommandKind.FIRE_WILLS:
-      return { type: 'fire-wills', clientIds: readTexts(reader) };
-    case SessionCommandKind.CLAIM_WILLS: {
-      const gateway = reader.varint();
-      const numbers: number[] = [];
-      while (reader.remaining > 0) numbers.push(reader.varint());
-      return { type: 'claim-wills', gateway, numbers };
-    }
     case SessionCommandKind.EXCHANGE: {
       const clientId = reader.text();
       const epoch = reader.varint();
@@ -249,6 +150,14 @@ export function decodeSessionCommand(bytes: Uint8Array): SessionCommand {
       const steps: ExchangeStep[] = [];
       while (reader.remaining > 0) steps.push(readStep(reader, bytes));
       return { type: 'exchange-session', clientId, epoch, serial, steps };
+    }
+    case SessionCommandKind.FIRE_WILLS:
+      return { type: 'fire-wills', clientIds: readTexts(reader) };
+    case SessionCommandKind.CLAIM_WILLS: {
+      const gateway = reader.varint();
+      const numbers: number[] = [];
+      while (reader.remaining > 0) numbers.push(reader.varint());
+      return { type: 'claim-wills', gateway, numbers };
     }
     case SessionCommandKind.END_WILLS:
       return { type: 'end-wills', group: reader.varint() };
@@ -282,16 +191,140 @@ function newestOf(kind: number | undefined): number {
   return kind === SessionCommandKind.EXPIRE ? VERSION_OF_EXPIRE_IN_PORTIONS : VERSION;
 }
 
+function writeTexts(writer: ByteWriter, texts: readonly string[]): ByteWriter {
+  for (const text of texts) writer.text(text);
+  return writer;
+}
+
 function readTexts(reader: ByteReader): string[] {
   const texts: string[] = [];
   while (reader.remaining > 0) texts.push(reader.text());
   return texts;
 }
 
+function encodeOpen(command: OpenCommand): Uint8Array {
+  const { ticket, will, endsInPortions = false } = command;
+  const former = will === undefined ? VERSION : VERSION_OF_WILLS;
+  const ofTicket = endsInPortions ? VERSION_OF_PORTIONS : VERSION_OF_TICKETS;
+  const writer = begin(SessionCommandKind.OPEN, ticket === undefined ? former : ofTicket);
+  const hasWill = ticket !== undefined && will !== undefined;
+  writer
+    .u8((command.cleanStart ? CLEAN_START : 0) | (hasWill ? HAS_WILL : 0))
+    .text(command.clientId)
+    .text(command.identity);
+  writer.varint(command.gateway).varint(command.expiryS);
+  if (ticket !== undefined) writer.varint(ticket);
+  else if (will !== undefined) writer.varint(will.ticket);
+  if (will !== undefined) writer.varint(will.delayS).raw(will.message);
+  return writer.finish();
+}
+
+function decodeOpen(reader: ByteReader, version: number): OpenCommand {
+  const flags = reader.u8();
+  const clientId = reader.text();
+  const identity = reader.text();
+  const gateway = reader.varint();
+  const open: OpenCommand = {
+    type: 'open-session',
+    clientId,
+    identity,
+    gateway,
+    cleanStart: (flags & CLEAN_START) !== 0,
+    expiryS: reader.varint(),
+  };
+  if (version === VERSION_OF_WILLS) open.will = readWill(reader, reader.varint());
+  if (version >= VERSION_OF_TICKETS) {
+    open.ticket = reader.varint();
+    if (flags & HAS_WILL) open.will = readWill(reader, open.ticket);
+  }
+  if (version === VERSION_OF_PORTIONS) open.endsInPortions = true;
+  return open;
+}
+
 /** A copy: its row may be kept for longer than the entry. */
 function readWill(reader: ByteReader, ticket: number): LeftWill {
   const delayS = reader.varint();
   return { ticket, delayS, message: reader.raw(reader.remaining).slice() };
+}
+
+function encodeSubscribe(command: SubscribeCommand): Uint8Array {
+  const { countMax, bytesMax } = command;
+  const writer = begin(SessionCommandKind.SUBSCRIBE);
+  writer.u8((countMax === null ? 0 : HAS_COUNT_MAX) | (bytesMax === null ? 0 : HAS_BYTES_MAX));
+  writer.text(command.clientId).varint(command.epoch);
+  if (countMax !== null) writer.varint(countMax);
+  if (bytesMax !== null) writer.varint(bytesMax);
+  for (const { filter, options, subscriptionId, isStored } of command.subscriptions) {
+    writer
+      .u8(isStored ? IS_STORED : 0)
+      .u8(options)
+      .varint(subscriptionId)
+      .text(filter);
+  }
+  return writer.finish();
+}
+
+function decodeSubscribe(reader: ByteReader): SubscribeCommand {
+  const flags = reader.u8();
+  const clientId = reader.text();
+  const epoch = reader.varint();
+  const countMax = flags & HAS_COUNT_MAX ? reader.varint() : null;
+  const bytesMax = flags & HAS_BYTES_MAX ? reader.varint() : null;
+  const subscriptions: SubscriptionRequest[] = [];
+  while (reader.remaining > 0) {
+    const isStored = (reader.u8() & IS_STORED) !== 0;
+    const options = reader.u8();
+    const subscriptionId = reader.varint();
+    subscriptions.push({ filter: reader.text(), options, subscriptionId, isStored });
+  }
+  return { type: 'subscribe-session', clientId, epoch, countMax, bytesMax, subscriptions };
+}
+
+function encodeClose(command: CloseCommand): Uint8Array {
+  const { clientId, epoch, expiryS, takesWillBack = false, leavesUnsure = false } = command;
+  const sure = takesWillBack ? VERSION_OF_WILLS : VERSION;
+  const whole = leavesUnsure ? VERSION_OF_UNSURE : sure;
+  const writer = begin(SessionCommandKind.CLOSE, command.endsInPortions === true ? VERSION_OF_PORTIONS : whole);
+  const ofWill = takesWillBack ? TAKES_WILL_BACK : 0;
+  writer.u8((expiryS === undefined ? 0 : HAS_EXPIRY) | ofWill | (leavesUnsure ? LEAVES_UNSURE : 0));
+  writer.text(clientId).varint(epoch);
+  return expiryS === undefined ? writer.finish() : writer.varint(expiryS).finish();
+}
+
+function decodeClose(reader: ByteReader, version: number): CloseCommand {
+  const flags = reader.u8();
+  const clientId = reader.text();
+  const epoch = reader.varint();
+  const expiryS = flags & HAS_EXPIRY ? reader.varint() : undefined;
+  const close: CloseCommand = { type: 'close-session', clientId, epoch, expiryS };
+  if (version >= VERSION_OF_WILLS) close.takesWillBack = (flags & TAKES_WILL_BACK) !== 0;
+  if (version >= VERSION_OF_UNSURE) close.leavesUnsure = (flags & LEAVES_UNSURE) !== 0;
+  if (version === VERSION_OF_PORTIONS) close.endsInPortions = true;
+  return close;
+}
+
+function writePass(writer: ByteWriter, { clientId, epoch, streamId, ranges }: Pass): void {
+  writer
+    .text(clientId)
+    .varint(epoch)
+    .varint(streamId)
+    .varint(ranges.length / 2);
+  for (let i = 0; i < ranges.length; i += 2) {
+    const from = ranges[i] as number;
+    writer.varint(from).varint((ranges[i + 1] as number) - from);
+  }
+}
+
+function readPass(reader: ByteReader): Pass {
+  const clientId = reader.text();
+  const epoch = reader.varint();
+  const streamId = reader.varint();
+  const ranges: number[] = [];
+  for (let count = reader.varint(); count > 0; count--) {
+    const from = reader.varint();
+    ranges.push(from, from + reader.varint());
+  }
+  return { clientId, epoch, streamId, ranges };
 }
 
 function writeStep(writer: ByteWriter, step: ExchangeStep): void {
@@ -318,18 +351,6 @@ function readStep(reader: ByteReader, bytes: Uint8Array): ExchangeStep {
     default:
       return { type, packetId };
   }
-}
-
-function readPass(reader: ByteReader): Pass {
-  const clientId = reader.text();
-  const epoch = reader.varint();
-  const streamId = reader.varint();
-  const ranges: number[] = [];
-  for (let count = reader.varint(); count > 0; count--) {
-    const from = reader.varint();
-    ranges.push(from, from + reader.varint());
-  }
-  return { clientId, epoch, streamId, ranges };
 }
 
 function unknown(bytes: Uint8Array): SluiceError {
