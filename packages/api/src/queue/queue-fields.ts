@@ -78,6 +78,41 @@ const limitsField: Field<LimitsInput> = {
   },
 };
 
+/** Settings of EMQX's queues that mean nothing here: taken, checked and given back, so that its clients need not change. */
+const acceptedOnlyFields = {
+  consumer_max_inactive: durationField({
+    description: ACCEPTED_ONLY,
+    default: '30s',
+    minMs: 1,
+    maxMs: DURATION_MS_MAX,
+  }),
+  ping_interval: durationField({ description: ACCEPTED_ONLY, default: '10s', minMs: 1, maxMs: DURATION_MS_MAX }),
+  busy_session_retry_interval: durationField({
+    description: ACCEPTED_ONLY,
+    default: '100ms',
+    minMs: 1,
+    maxMs: DURATION_MS_MAX,
+  }),
+  stream_max_buffer_size: integerField({
+    description: ACCEPTED_ONLY,
+    default: QUEUE_SETTING_DEFAULTS.streamMaxBufferSize,
+    min: 1,
+    max: 1_000_000_000,
+  }),
+  stream_max_unacked: integerField({
+    description: ACCEPTED_ONLY,
+    default: QUEUE_SETTING_DEFAULTS.streamMaxUnacked,
+    min: 1,
+    max: 1_000_000_000,
+  }),
+  consumer_persistence_interval: durationField({
+    description: ACCEPTED_ONLY,
+    default: '10s',
+    minMs: 1,
+    maxMs: DURATION_MS_MAX,
+  }),
+};
+
 export interface QueueFieldsOptions {
   validateKeyExpression: ValidateKeyExpression;
 }
@@ -133,37 +168,7 @@ export function queueSettingFields({ validateKeyExpression }: QueueFieldsOptions
       minMs: SECOND_MS,
       maxMs: LAG_OBJECTIVE_MS_MAX,
     }),
-    consumer_max_inactive: durationField({
-      description: ACCEPTED_ONLY,
-      default: '30s',
-      minMs: 1,
-      maxMs: DURATION_MS_MAX,
-    }),
-    ping_interval: durationField({ description: ACCEPTED_ONLY, default: '10s', minMs: 1, maxMs: DURATION_MS_MAX }),
-    busy_session_retry_interval: durationField({
-      description: ACCEPTED_ONLY,
-      default: '100ms',
-      minMs: 1,
-      maxMs: DURATION_MS_MAX,
-    }),
-    stream_max_buffer_size: integerField({
-      description: ACCEPTED_ONLY,
-      default: QUEUE_SETTING_DEFAULTS.streamMaxBufferSize,
-      min: 1,
-      max: 1_000_000_000,
-    }),
-    stream_max_unacked: integerField({
-      description: ACCEPTED_ONLY,
-      default: QUEUE_SETTING_DEFAULTS.streamMaxUnacked,
-      min: 1,
-      max: 1_000_000_000,
-    }),
-    consumer_persistence_interval: durationField({
-      description: ACCEPTED_ONLY,
-      default: '10s',
-      minMs: 1,
-      maxMs: DURATION_MS_MAX,
-    }),
+    ...acceptedOnlyFields,
   };
 }
 

@@ -1,14 +1,18 @@
-import { PlainMetrics } from '@sluice/common/metrics';
-import { SeededPrng } from '@sluice/common/prng';
+import type { Clock } from '@sluice/common/clock';
+import type { Logger } from '@sluice/common/logger';
+import { type Metrics, PlainMetrics } from '@sluice/common/metrics';
+import { type Prng, SeededPrng } from '@sluice/common/prng';
 import { Coordinator, type Formation } from '@sluice/coordinator/coordinator';
 import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
 import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import { hasRole, type NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
+import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
+import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';
 import { MetadataClient } from '@sluice/store-client/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
@@ -55,70 +59,81 @@ export class StoreNode extends SimMachine {
     const storage = await this.openStorage(life, logger, metrics);
     const transport = this.network.join(nodeId, life);
     const topology = new Topology();
+    const ground: Ground = { nodeId, clock, metrics, logger, prng, storage, transport, topology, levels };
     let store: Store | undefined;
-    const host = new RaftHost(storage, {
-      nodeId,
-      clock,
-      logger,
-      metrics,
-      prng,
-      transport,
-      snapshots: (raftHost) => new SnapshotExchange(raftHost, async () => this.disk.freeBytes),
-      liveEntries: (groupId, first, last, limit) =>
-        store?.liveEntries(groupId, first, last, limit) ?? Promise.resolve([]),
-    });
+    const host = this.#hostOn(ground, () => store);
     this.storage = storage;
     this.host = host;
     this.topology = topology;
     this.superviseHost(life, host);
     host.serve(transport);
     const coordinators = this.#coordinatorIds;
-    const watcher = new TopologyWatcher({
-      topology,
-      transport,
-      clock,
-      logger,
-      coordinators,
-      acted: () => store?.settled(),
+    const watcher = this.#watcherOn(ground, host, () => store);
+    const leading = (): number => watcher.coordinator;
+    const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
+    const coordinator = this.isCoordinator ? this.#coordinatorOn(ground, host, metadata) : undefined;
+    if (coordinator !== undefined) {
+      await coordinator.open();
+      serveCoordinator(coordinator, transport);
+    }
+    const opened = this.#storeOn(ground, host, watcher);
+    store = opened;
+    await opened.open();
+    opened.serve(transport);
+    opened.onMoved(() => watcher.reportSoon());
+    this.coordinator = coordinator;
+    this.store = opened;
+    this.#watcher = watcher;
+    host.start();
+    coordinator?.start();
+    watcher.onChange(() => {
+      this.#coordinatorIds = coordinatorsOf(topology);
+      opened.topologyChanged();
+    });
+    watcher.start();
+    await Promise.all([watcher.imaged(), register(metadata, this, { ...this.registration, levels })]);
+  }
+
+  #hostOn(ground: Ground, store: () => Store | undefined): RaftHost {
+    return new RaftHost(ground.storage, {
+      ...ground,
+      snapshots: (raftHost) => new SnapshotExchange(raftHost, async () => this.disk.freeBytes),
+      liveEntries: (groupId, first, last, limit) =>
+        store()?.liveEntries(groupId, first, last, limit) ?? Promise.resolve([]),
+    });
+  }
+
+  #watcherOn(ground: Ground, host: RaftHost, store: () => Store | undefined): TopologyWatcher {
+    const { levels } = ground;
+    return new TopologyWatcher({
+      ...ground,
+      coordinators: this.#coordinatorIds,
+      acted: () => store()?.settled(),
       report: (): NodeReport => ({
-        ...(store?.report() ?? { leads: [], replicas: [] }),
+        ...(store()?.report() ?? { leads: [], replicas: [] }),
         impaired: host.impaired(),
         consumers: [],
         levels,
       }),
     });
-    const leading = (): number => watcher.coordinator;
-    const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
-    let coordinator: Coordinator | undefined;
-    if (this.isCoordinator) {
-      coordinator = new Coordinator({
-        nodeId,
-        host,
-        bootstrapVoters: this.#founding?.voters,
-        formation: this.#founding?.formation,
-        askMembers: () => metadata.members(),
-        placement: this.#placement,
-        levels: levels ?? UNTOLD_LEVELS,
-        clock,
-        logger,
-      });
-      await coordinator.open();
-      coordinator.serve(transport);
-      const serving = coordinator;
-      transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) =>
-        request.type === 'register' ? serving.register(request.node) : { type: 'elsewhere', address: '' },
-      );
-    }
-    store = new Store({
-      nodeId,
-      storage,
+  }
+
+  #coordinatorOn(ground: Ground, host: RaftHost, metadata: MetadataClient): Coordinator {
+    return new Coordinator({
+      ...ground,
       host,
-      topology,
-      transport,
-      clock,
-      logger,
-      metrics,
-      prng,
+      bootstrapVoters: this.#founding?.voters,
+      formation: this.#founding?.formation,
+      askMembers: () => metadata.members(),
+      placement: this.#placement,
+      levels: ground.levels ?? UNTOLD_LEVELS,
+    });
+  }
+
+  #storeOn(ground: Ground, host: RaftHost, watcher: TopologyWatcher): Store {
+    return new Store({
+      ...ground,
+      host,
       readCacheBytesMax: 1024 * 1024,
       retained: { countMax: 1_000_000, bytesMax: 1024 * 1024 * 1024 },
       diskReserveBytes: 0,
@@ -131,24 +146,6 @@ export class StoreNode extends SimMachine {
       portionStreams: this.#portionStreams,
       isImageCurrent: () => watcher.coordinator !== 0,
     });
-    await store.open();
-    store.serve(transport);
-    store.onMoved(() => watcher.reportSoon());
-    this.coordinator = coordinator;
-    this.store = store;
-    this.#watcher = watcher;
-    const opened = store;
-    host.start();
-    coordinator?.start();
-    watcher.onChange(() => {
-      this.#coordinatorIds = topology
-        .nodes()
-        .filter((node) => node.state !== 'gone' && hasRole(node, 'coordinator'))
-        .map((node) => node.nodeId);
-      opened.topologyChanged();
-    });
-    watcher.start();
-    await Promise.all([watcher.imaged(), register(metadata, this, { ...this.registration, levels })]);
   }
 
   /** SIGTERM: leaderships first, then what consumers settled, then the storage. Calls back when the process is gone. */
@@ -183,6 +180,31 @@ export class StoreNode extends SimMachine {
     this.store = undefined;
     this.#watcher = undefined;
   }
+}
+
+function serveCoordinator(coordinator: Coordinator, transport: ServiceRegistry): void {
+  coordinator.serve(transport);
+  transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) =>
+    request.type === 'register' ? coordinator.register(request.node) : { type: 'elsewhere', address: '' },
+  );
+}
+
+function coordinatorsOf(topology: Topology): number[] {
+  const nodes = topology.nodes().filter((node) => node.state !== 'gone' && hasRole(node, 'coordinator'));
+  return nodes.map(({ nodeId }) => nodeId);
+}
+
+/** What the parts of one life of the process stand on. */
+interface Ground {
+  nodeId: number;
+  clock: Clock;
+  metrics: Metrics;
+  logger: Logger;
+  prng: Prng;
+  storage: NodeStorage;
+  transport: Transport & ServiceRegistry;
+  topology: Topology;
+  levels: LevelRange | undefined;
 }
 
 /** Of a node that was there from the beginning. */

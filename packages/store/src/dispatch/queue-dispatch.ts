@@ -10,6 +10,7 @@ import type { BalancedQueue } from './intake-balance.ts';
 import type { Pump, PumpTurn } from './pump-turn.ts';
 import type { QueueDispatchOptions } from './queue-dispatch-options.ts';
 import { RowCursor } from './row-cursor.ts';
+import { WaitingNews, type WaitingQueue } from './waiting-news.ts';
 
 /**
  * Hands one queue's records to its consumers, on the leader of its partition.
@@ -24,7 +25,7 @@ import { RowCursor } from './row-cursor.ts';
  * A record that cannot be read holds the queue still: what was assigned stays assigned and is tried again, after looking
  * anew whether it still lives. Going on with the next records would skip what was acknowledged.
  */
-export class QueueDispatch implements Pump, BalancedQueue {
+export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   readonly queueId: number;
   readonly #settles: SettleBatcher;
   readonly #turn: PumpTurn;
@@ -48,12 +49,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   /** The current one, or one that failed: what it has assigned is not handed over yet. */
   readonly #step: DispatchStep;
   #isTroubled = false;
-  #tellsWaiting: boolean;
-  /** What consumers were told last. */
-  #waits = false;
-  #tellScheduled = false;
-  /** Sent a window and not answered yet. */
-  #windowsToAnswer: Set<number> | undefined;
+  readonly #waiting: WaitingNews;
   #retryTimer: NodeJS.Timeout | undefined;
 
   /** What one consumer may hold unanswered, besides its window: it is in the memory of its gateway until then. */
@@ -69,7 +65,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
     this.#turn = options.turn;
     this.#isHeldUp = options.isHeldUp;
     this.#mayBeHeld = options.mayBeHeld;
-    this.#tellsWaiting = options.tellsWaiting;
+    this.#waiting = new WaitingNews(this, options.tellsWaiting);
     this.#clock = options.clock;
     this.#counts = options.counts;
     this.#onTrouble = options.onTrouble;
@@ -86,8 +82,8 @@ export class QueueDispatch implements Pump, BalancedQueue {
   redefine(strategy: DispatchStrategy, redispatchIntervalMs: number, tellsWaiting: boolean): void {
     this.#dispatcher.setStrategy(strategy);
     this.#dispatcher.setRedispatchInterval(redispatchIntervalMs);
-    this.#tellsWaiting = tellsWaiting;
-    if (tellsWaiting) this.#tellSoon();
+    this.#waiting.isWanted = tellsWaiting;
+    this.#waiting.tellSoon();
   }
 
   /** Returns which of the records that it says it holds it does not: they are with others, or settled. */
@@ -98,7 +94,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
     const lost = held.filter((item) => !this.#take(consumer, item)).map(({ offset }) => offset);
     // They are with its client all the same; the gateway says so as well, in a moment.
     if (lost.length > 0) this.#dispatcher.setWindow(consumer.dispatchId, Math.max(0, window - lost.length));
-    if (this.#waits) consumer.waiting(true);
+    if (this.#waiting.waits) consumer.waiting(true);
     this.wake();
     return lost;
   }
@@ -124,8 +120,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   /** Answered by `waiting` once what was assigned under the former window has been sent, if its gateway asked. */
   setWindow(dispatchId: number, window: number, isAsked = true): void {
     this.#dispatcher.setWindow(dispatchId, window);
-    if (isAsked && this.#consumers.has(dispatchId))
-      this.#windowsToAnswer = including(this.#windowsToAnswer, dispatchId);
+    if (isAsked && this.#consumers.has(dispatchId)) this.#waiting.asked(dispatchId);
     this.wake();
   }
 
@@ -133,7 +128,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
   detach(dispatchId: number): void {
     if (!this.#consumers.delete(dispatchId)) return;
     this.#counts.rebalances++;
-    this.#windowsToAnswer?.delete(dispatchId);
+    this.#waiting.left(dispatchId);
     const returned: DeliveryRef[] = [];
     this.#dispatcher.detach(dispatchId, returned);
     for (const ref of returned) this.#settles.returned(this.queueId, ref.rowBase, ref.offset);
@@ -148,7 +143,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
     this.#counts.accepted(this.#dispatcher.acceptedSinceMs, nowMs);
     this.#settles.accepted(this.queueId, ref.rowBase, ref.offset);
     // Most free a place nobody waits for: a pump for each of them would be most of what a lone message costs.
-    if (this.#waits || this.#isAnyLeft) this.wake();
+    if (this.#waiting.waits || this.#isAnyLeft) this.wake();
   }
 
   /** By somebody who does not hold it here. The job is done: nobody else shall begin it. */
@@ -217,6 +212,18 @@ export class QueueDispatch implements Pump, BalancedQueue {
     return this.#consumers.values();
   }
 
+  consumer(dispatchId: number): DispatchConsumer | undefined {
+    return this.#consumers.get(dispatchId);
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  get waitsForCredit(): boolean {
+    return this.#consumers.size > 0 && this.#dispatcher.room() <= 0 && this.#isAnyLeft;
+  }
+
   isHeld(offset: number): boolean {
     return this.#dispatcher.isHeld(offset);
   }
@@ -259,9 +266,9 @@ export class QueueDispatch implements Pump, BalancedQueue {
           return false;
         }
         if (!isAnySent) break;
-        this.#answerWindows();
+        this.#waiting.answer();
       }
-      this.#answerWindows();
+      this.#waiting.answer();
     }
     return true;
   }
@@ -271,8 +278,8 @@ export class QueueDispatch implements Pump, BalancedQueue {
       if (this.#step.assigned.length > 0 || this.#isTroubled) await this.#deliverUnsent();
       while (this.#again && !this.#closed) {
         this.#again = false;
-        while (this.#mayStep && (await this.#stepReading())) this.#answerWindows();
-        this.#answerWindows();
+        while (this.#mayStep && (await this.#stepReading())) this.#waiting.answer();
+        this.#waiting.answer();
       }
     } catch (cause) {
       this.#failed(cause as Error);
@@ -285,7 +292,7 @@ export class QueueDispatch implements Pump, BalancedQueue {
     if (this.#consumers.size === 0) this.#cursor.rest();
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
-    if (this.#tellsWaiting) this.#tellSoon();
+    this.#waiting.tellSoon();
     if (this.#cursor.isBehind) this.#lookAhead();
   }
 
@@ -294,33 +301,6 @@ export class QueueDispatch implements Pump, BalancedQueue {
     const { windowTotal } = this.#dispatcher;
     void this.#cursor.lookAhead(windowTotal)?.then(() => this.#lookAhead());
     this.#step.lookAhead(this.#cursor.ahead, this.#cursor.offset + 2 * windowTotal);
-  }
-
-  #answerWindows(): void {
-    const dispatchIds = this.#windowsToAnswer;
-    if (dispatchIds === undefined || this.#closed) return;
-    this.#windowsToAnswer = undefined;
-    // What was said last, whether or not it is true any more: news would not be known as the answer.
-    for (const dispatchId of dispatchIds) this.#consumers.get(dispatchId)?.waiting(this.#waits);
-  }
-
-  /** Once a turn, however often the pump ran in it. */
-  #tellSoon(): void {
-    if (this.#tellScheduled || this.#waits === this.#waitsForCredit()) return;
-    this.#tellScheduled = true;
-    setImmediate(() => {
-      this.#tellScheduled = false;
-      const waits = this.#waitsForCredit();
-      if (this.#closed || waits === this.#waits) return;
-      this.#waits = waits;
-      for (const consumer of this.#consumers.values()) consumer.waiting(waits);
-    });
-  }
-
-  /** True may turn out to be wrong: what is left may be superseded. With credit the next step finds out. */
-  #waitsForCredit(): boolean {
-    if (this.#consumers.size === 0 || this.#dispatcher.room() > 0) return false;
-    return this.#isAnyLeft;
   }
 
   /** Records that nobody holds: beyond the cursor, or given back. */
