@@ -2,18 +2,16 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
-import type { BoundId, RefusedId, TakenId } from '@sluice/queue/session/exchanges';
 import type {
+  AnsweredSession,
   DueWillView,
   PassedItem,
   SessionsRequest,
   SessionsResponse,
   SessionsStatus,
   StoredFilter,
-  StoredSubscriptionView,
   StreamDelivery,
   StreamNews,
-  UnsureStream,
   WillToLeave,
 } from '@sluice/rpc/contract/sessions';
 import type { Transport } from '@sluice/rpc/transport';
@@ -419,21 +417,9 @@ export interface WillListener {
   publishWills(partition: number, group: number, wills: readonly DueWillView[], done: () => void): void;
 }
 
-export interface SessionAnswer {
+export interface SessionAnswer extends AnsweredSession {
   /** `unavailable`: nobody answered in time; whether it was done is not known. */
   status: Exclude<SessionsStatus, 'not-leader' | 'busy'>;
-  epoch: number;
-  present: boolean;
-  subscriptions: readonly StoredSubscriptionView[];
-  /** Of `open`: packet ids in use, by what the client publishes and by what it was sent. */
-  taken: readonly TakenId[];
-  bound: readonly BoundId[];
-  /** Of `exchange`: of each `take`. */
-  numbers: readonly number[];
-  /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
-  refused: readonly RefusedId[];
-  /** Of `open`: what of these streams is not bound may have been sent all the same. */
-  unsure: readonly UnsureStream[];
 }
 
 /** Nobody answered in time. */

@@ -5,6 +5,7 @@ import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from 
 import { decodeMembership } from '@sluice/raft/conf-change';
 import { EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import {
   encodeApplied,
@@ -16,7 +17,7 @@ import {
 } from '../disk/keyspace.ts';
 import type { GroupMachine } from '../group-machine.ts';
 import type { Replica } from '../replica/replica.ts';
-import { GroupWork, isDamage } from './group-work.ts';
+import { GroupWork } from './group-work.ts';
 import { FetchList, nameOf, RowBatch, rowId } from './row-batch.ts';
 import { RowCache } from './row-cache.ts';
 import { SpaceWait } from './space-wait.ts';

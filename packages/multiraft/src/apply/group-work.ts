@@ -1,5 +1,5 @@
-import { SluiceError } from '@sluice/common/errors';
 import { type Entry, EntryKind } from '@sluice/raft/entry';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { Replica } from '../replica/replica.ts';
 import type { GroupRows, RowBatch } from './row-batch.ts';
@@ -85,10 +85,6 @@ export class GroupWork {
     if (entry.kind === EntryKind.NORMAL) this.commands = pushed(this.commands, entry.data);
     this.#bytes += entry.data.length;
   }
-}
-
-export function isDamage(cause: unknown): cause is SluiceError {
-  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
 
 /** A group has nearly always one entry in a batch, and an array that is pushed to from nothing takes room for seventeen. */

@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Message } from '@sluice/raft/message';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { ApplyLoop } from '../apply/apply-loop.ts';
 import type { ImpairedNotes } from '../replica/impaired-notes.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -63,7 +64,7 @@ export class GroupDriver {
   /** A group that cannot apply leads nothing while others could; a damaged log is one that must be exchanged. */
   stopped(replica: Replica, cause: Error): void {
     if (replica.isAlone(this.#nodeId)) return;
-    if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED') this.impair(replica, cause);
+    if (isDamage(cause)) this.impair(replica, cause);
     else replica.raft.stepDown();
     this.settle(replica);
   }

@@ -1,6 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import { decodeMembership } from '@sluice/raft/conf-change';
 import { type Entry, EntryKind, type Membership } from '@sluice/raft/entry';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import {
   type AppliedRow,
@@ -139,7 +140,7 @@ async function hasMembership(entryLog: EntryLog, groupId: number, first: number,
 }
 
 function damageOnly(cause: unknown): SluiceError {
-  if (cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED') return cause;
+  if (isDamage(cause)) return cause;
   throw cause;
 }
 

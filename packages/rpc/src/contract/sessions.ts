@@ -104,27 +104,13 @@ export interface PassedItem {
 }
 
 export type SessionsResponse =
-  | {
+  | ({
       type: 'answer';
       requestId: number;
       status: SessionsStatus;
       /** With `not-leader`: who leads as far as this store knows; 0 when it does not. */
       leader: number;
-      /** Of `open`: 0 when nothing is kept for this client. */
-      epoch: number;
-      present: boolean;
-      /** Of `open`: all that the session has; of `subscribe`: those asked for. A stream id of 0: none, -1: refused. */
-      subscriptions: readonly StoredSubscriptionView[];
-      /** Of `open`: packet ids that are in use, by what the client publishes and by what it was sent. */
-      taken: readonly TakenId[];
-      bound: readonly BoundId[];
-      /** Of `exchange`: the number of each `take`. */
-      numbers: readonly number[];
-      /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
-      refused: readonly RefusedId[];
-      /** Of `open`, when the gateway before left no word: the streams of which it may have sent what is not bound. */
-      unsure: readonly UnsureStream[];
-    }
+    } & AnsweredSession)
   | { type: 'deliver'; partition: number; clientId: string; epoch: number; deliveries: readonly StreamDelivery[] }
   /** Another connection has it, or it is over. */
   | { type: 'lost'; partition: number; clientId: string; epoch: number }
@@ -132,6 +118,24 @@ export type SessionsResponse =
   /** These are due. The partition has one group under way and its number is higher than any before. */
   | { type: 'publish-wills'; partition: number; group: number; wills: readonly DueWillView[] }
   | StreamNews;
+
+/** What a question about a session is answered with, as the store says it and the gateway hears it. */
+export interface AnsweredSession {
+  /** Of `open`: 0 when nothing is kept for this client. */
+  epoch: number;
+  present: boolean;
+  /** Of `open`: all that the session has; of `subscribe`: those asked for. A stream id of 0: none, -1: refused. */
+  subscriptions: readonly StoredSubscriptionView[];
+  /** Of `open`: packet ids that are in use, by what the client publishes and by what it was sent. */
+  taken: readonly TakenId[];
+  bound: readonly BoundId[];
+  /** Of `exchange`: the number of each `take`. */
+  numbers: readonly number[];
+  /** Of `open`: packet ids whose last publish was refused, which its client may not know. */
+  refused: readonly RefusedId[];
+  /** Of `open`, when the gateway before left no word: the streams of which it may have sent what is not bound. */
+  unsure: readonly UnsureStream[];
+}
 
 /** A partition's streams. */
 export interface StreamNews {

@@ -47,3 +47,8 @@ export function missing(groupId: number, index: number): SluiceError {
 export function countCorruption(metrics: Metrics, file: string): void {
   metrics.counter('sluice_storage_corruptions_total', 'Reads that found other bytes than were written', { file }).add();
 }
+
+/** Bytes of the log are not what was written: its reader decides what that costs, never a guess at what they were. */
+export function isDamage(cause: unknown): cause is SluiceError {
+  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
+}

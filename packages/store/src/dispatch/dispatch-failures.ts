@@ -1,8 +1,9 @@
-import { SluiceError, withHint } from '@sluice/common/errors';
+import { withHint } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import { viewOf } from '../placement/group-view.ts';
 import { canDoWithoutSelf } from '../placement/membership-step.ts';
 
@@ -59,8 +60,4 @@ export class DispatchFailures {
   problems(): string[] {
     return [...this.#failures.values()].map(({ queue, cause }) => `queue ${queue}: ${withHint(cause)}`);
   }
-}
-
-function isDamage(cause: Error): boolean {
-  return cause instanceof SluiceError && cause.code === 'ENTRY_LOG_DAMAGED';
 }
