@@ -192,6 +192,7 @@ export class KeptClient implements ConnectionListener {
     const mustBe = this.#isKept(connection) && nowMs >= this.#doubtUntilMs;
     this.#guarded(() => check.present(this.clientId, isPresent, mustBe, connection.isClean));
     if (!isPresent) this.#begunAnew(connection);
+    else if (this.#mayBeOver() && this.#isAnotherUnderWay()) this.#maybeBegunAnew();
     this.#proven();
     if (connection === this.#connections.at(-1)) this.#reconcile(connection);
   }
@@ -199,10 +200,21 @@ export class KeptClient implements ConnectionListener {
   /** Its session was seen, and cannot have expired since. */
   #isKept({ connectSentMs }: MqttConnection): boolean {
     const provenMs = this.#provenMs;
-    if (provenMs === undefined || connectSentMs < provenMs) return false;
+    return provenMs !== undefined && connectSentMs >= provenMs && !this.#mayBeOver();
+  }
+
+  /** And may begin a session, which this one is then told of. Of a clean start that is said when it is answered. */
+  #isAnotherUnderWay(): boolean {
+    return this.#connections.some(({ state, isClean }) => state === 'connecting' && !isClean);
+  }
+
+  /** It may have expired since it was seen. */
+  #mayBeOver(): boolean {
+    const provenMs = this.#provenMs;
+    if (provenMs === undefined) return true;
     // What it was answered was said a little before.
     const untilMs = provenMs - KeptClient.ANSWER_MS_MAX + this.expiryS * 1000;
-    return this.expiryS === NEVER || this.#parts.world.nowMs < untilMs;
+    return this.expiryS !== NEVER && this.#parts.world.nowMs >= untilMs;
   }
 
   #proven(): void {
