@@ -4,7 +4,6 @@ import type { Logger } from '@sluice/common/logger';
 import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
-import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { stampCommand } from '@sluice/queue/machine/command-header';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { isStream } from '@sluice/queue/session/stream-id';
@@ -25,6 +24,7 @@ import { SettleBacklog } from '../settle/settle-backlog.ts';
 import { SettleBatcher } from '../settle/settle-batcher.ts';
 import { type BegunOnce, RowDropper } from '../sweep/row-dropper.ts';
 import type { PartitionHost } from './partition-host.ts';
+import type { DropReason, Proposal, ProposeOutcome } from './proposal.ts';
 import { RemovedQueues } from './removed-queues.ts';
 import { Resumption } from './resumption.ts';
 
@@ -379,17 +379,6 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.sessions.wakeAll();
     this.dispatches.wakeAll();
   }
-}
-
-export type ProposeOutcome = ReturnType<RaftHost['propose']>;
-
-/** `not-leader`: certainly not stored. The others: it may be. */
-export type DropReason = 'not-leader' | 'unknown' | 'unavailable';
-
-/** What a proposer gives along and hears back through. One a batch. */
-export interface Proposal {
-  applied(index: number, reply: PartitionReply): void;
-  dropped(reason: DropReason): void;
 }
 
 export interface PartitionEvents extends DispatchEvents {

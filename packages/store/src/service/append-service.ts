@@ -9,7 +9,8 @@ import { RecordCursor } from '@sluice/queue/record/record-cursor';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Channel } from '@sluice/rpc/transport';
 import type { DiskGuard } from '../disk-guard.ts';
-import type { DropReason, Partition, Proposal } from '../partition/partition.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { DropReason, Proposal } from '../partition/proposal.ts';
 import type { RecordReader } from '../read/record-reader.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Proposal, ProposeOutcome } from '../partition/partition.ts';
+import type { Proposal, ProposeOutcome } from '../partition/proposal.ts';
 import type { SettleReceipt } from './settle-batcher.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Proposal, ProposeOutcome } from '../../src/partition/partition.ts';
+import type { Proposal, ProposeOutcome } from '../../src/partition/proposal.ts';
 import { SettleBacklog } from '../../src/settle/settle-backlog.ts';
 
 describe('receipts for what was settled', () => {
