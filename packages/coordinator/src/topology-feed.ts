@@ -34,6 +34,8 @@ type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
 export class TopologyFeed {
   readonly #options: TopologyFeedOptions;
   #leads = false;
+  /** Counts those of this coordinator; 0 before the first. */
+  #leadership = 0;
   readonly #watchers = new Map<FeedChannel, Watcher>();
   /** Of each node its newest. */
   readonly #watcherOf = new Map<number, Watcher>();
@@ -60,14 +62,15 @@ export class TopologyFeed {
 
   accept(channel: FeedChannel, nodeId: number): void {
     const { liveness, clock } = this.#options;
-    let counted = false;
+    /** The leadership in which it was counted: who is connected is counted anew in each, and a channel may outlive one. */
+    let countedIn = 0;
     channel.onMessage((request) => {
       if (!this.#leads) {
         if (request.type === 'watch') channel.send(this.#elsewhere());
         return;
       }
-      if (!counted) liveness.opened(nodeId);
-      counted = true;
+      if (countedIn !== this.#leadership) liveness.opened(nodeId);
+      countedIn = this.#leadership;
       liveness.heard(nodeId, clock.monotonicMs());
       if (request.type === 'watch') this.#watch(channel, nodeId, request.clusterId, request.epoch);
       else if (request.type === 'reached') this.#reachedBy(channel, request.epoch);
@@ -77,7 +80,7 @@ export class TopologyFeed {
       const watcher = this.#watchers.get(channel);
       this.#watchers.delete(channel);
       if (watcher !== undefined && this.#watcherOf.get(nodeId) === watcher) this.#watcherOf.delete(nodeId);
-      if (!counted || !this.#leads) return;
+      if (countedIn !== this.#leadership || !this.#leads) return;
       liveness.closed(nodeId, clock.monotonicMs());
       this.livenessMoved();
     });
@@ -120,6 +123,7 @@ export class TopologyFeed {
     this.#leads = leads;
     this.#told = NO_NEWS;
     if (leads) {
+      this.#leadership++;
       this.#options.liveness.begin(this.#options.clock.monotonicMs());
       return;
     }

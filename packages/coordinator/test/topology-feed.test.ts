@@ -371,3 +371,34 @@ test('users, rules and bans come before their image in parts, and what changed o
   await new Promise((resolve) => setImmediate(resolve));
   expect(watcher.of('delta')[0]?.access).toEqual(access);
 });
+
+describe('a channel of an earlier leadership of the same coordinator', () => {
+  test('that closes late parts nobody who has come anew', async () => {
+    const early = new Watcher(2);
+    await turn();
+    feed.leadership(false);
+    feed.leadership(true);
+    const late = new Watcher(2);
+    late.report();
+    await turn();
+    early.channel.close();
+    await turn();
+    nowMs += NodeLiveness.BROKEN_MS + 1;
+    expect([liveness.isParted(2), liveness.isExpected(2, nowMs, false)]).toEqual([false, true]);
+    expect(liveness.levels(2, nowMs)).toBeDefined();
+  });
+
+  test('on which the node goes on to speak connects it, until it closes', async () => {
+    const watcher = new Watcher(2);
+    await turn();
+    feed.leadership(false);
+    feed.leadership(true);
+    watcher.report();
+    await turn();
+    nowMs += NodeLiveness.BROKEN_MS + 1;
+    expect([liveness.isParted(2), liveness.isExpected(2, nowMs, false)]).toEqual([false, true]);
+    watcher.channel.close();
+    await turn();
+    expect(liveness.isParted(2)).toBe(true);
+  });
+});
