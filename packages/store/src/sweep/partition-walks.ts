@@ -43,16 +43,18 @@ export class PartitionWalks<Place> {
   async walk(): Promise<void> {
     if (this.#walking) return;
     this.#walking = true;
+    for (const partition of this.#partitions.values()) await this.#stepOf(partition);
+    this.#walking = false;
+  }
+
+  /** One that fails stays where it is, and keeps no other from its step. */
+  async #stepOf(partition: Partition): Promise<void> {
     try {
-      for (const partition of this.#partitions.values()) {
-        const next = partition.leads ? await this.#step(partition, this.#places.get(partition)) : undefined;
-        if (next === undefined) this.#places.delete(partition);
-        else this.#places.set(partition, next);
-      }
+      const next = partition.leads ? await this.#step(partition, this.#places.get(partition)) : undefined;
+      if (next === undefined) this.#places.delete(partition);
+      else this.#places.set(partition, next);
     } catch (cause) {
-      this.#logger.error({ err: cause }, this.#complaint);
-    } finally {
-      this.#walking = false;
+      this.#logger.error({ err: cause, partition: partition.groupId }, this.#complaint);
     }
   }
 }

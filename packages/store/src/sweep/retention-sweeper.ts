@@ -80,18 +80,25 @@ export class RetentionSweeper {
     if (this.#sweeping) return;
     this.#sweeping = true;
     this.#looked = 0;
-    try {
-      for (const partition of this.#partitions.values()) {
-        if (partition.leads) await this.#sweepPartition(partition).finally(() => partition.sessions.sent.turnEnded());
-        else {
-          this.#nextLookMs.delete(partition);
-          this.#expiries.delete(partition);
-        }
+    for (const partition of this.#partitions.values()) {
+      if (partition.leads) await this.#trySweep(partition);
+      else {
+        this.#nextLookMs.delete(partition);
+        this.#expiries.delete(partition);
       }
+    }
+    this.#sweeping = false;
+  }
+
+  /** A row that cannot be read stops what is swept of its partition, and of no other. */
+  async #trySweep(partition: Partition): Promise<void> {
+    try {
+      await this.#sweepPartition(partition);
     } catch (cause) {
-      this.#logger.error({ err: cause }, 'expiring records failed; it is tried again');
+      const fields = { err: cause, partition: partition.groupId };
+      this.#logger.error(fields, 'expiring records failed; it is tried again');
     } finally {
-      this.#sweeping = false;
+      partition.sessions.sent.turnEnded();
     }
   }
 

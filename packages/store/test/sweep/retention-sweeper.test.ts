@@ -43,8 +43,9 @@ function setUp(dataRetentionMs: number) {
       },
     },
   } as unknown as Partition;
+  const partitions = new Map([[1, partition]]);
   const sweeper = new RetentionSweeper({
-    partitions: new Map([[1, partition]]),
+    partitions,
     topology,
     clock: { nowMs: () => state.nowMs, monotonicMs: () => state.nowMs },
     logger: silentLogger,
@@ -53,7 +54,7 @@ function setUp(dataRetentionMs: number) {
     state.nowMs = nowMs;
     await sweeper.sweep();
   };
-  return { state, sweeper, sweepAt, define };
+  return { state, partitions, sweeper, sweepAt, define };
 }
 
 describe('retention', () => {
@@ -104,5 +105,23 @@ describe('retention', () => {
     state.leadershipEnds = false;
     await sweepAt(2001);
     expect([state.looks, state.appended]).toEqual([2, []]);
+  });
+
+  test('a partition of which a row cannot be read keeps nothing of the others', async () => {
+    const { state, partitions, sweepAt } = setUp(1000);
+    const whole = partitions.get(1) as Partition;
+    const broken = {
+      ...whole,
+      dropper: {
+        expire: async () => {
+          throw new Error('a row does not match its checksum');
+        },
+      },
+    } as unknown as Partition;
+    partitions.clear();
+    partitions.set(1, broken).set(2, whole);
+    state.appended = [100];
+    await sweepAt(2000);
+    expect(state.appended).toEqual([]);
   });
 });
