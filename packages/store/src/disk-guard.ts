@@ -22,6 +22,8 @@ export class DiskGuard {
   #ballast = false;
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+  /** The last look failed, and that was said. */
+  #blind = false;
   #looksSkipped = 0;
 
   static readonly INTERVAL_MS = 250;
@@ -56,7 +58,7 @@ export class DiskGuard {
 
   /** What is kept free of a disk, unless configured: below it publishes are refused. */
   static reserveOf(totalBytes: number): number {
-    return Math.min(DiskGuard.RESERVE_BYTES_MAX, totalBytes * DiskGuard.RESERVE_SHARE);
+    return Math.min(DiskGuard.RESERVE_BYTES_MAX, Math.floor(totalBytes * DiskGuard.RESERVE_SHARE));
   }
 
   /**
@@ -125,8 +127,13 @@ export class DiskGuard {
       this.#writtenSince = 0;
       this.#enter(this.#freeBytes < this.#reserve * (this.#low ? DiskGuard.RESUME_FACTOR : 1));
       if (!this.#ballast && this.#freeBytes > this.#reserve + 4 * DiskGuard.BALLAST_BYTES) await this.#layBallast();
+      if (this.#blind) this.#logger.info({ freeBytes }, 'the disk can be looked at again');
+      this.#blind = false;
     } catch (cause) {
-      this.#logger.warn({ err: cause }, 'the disk cannot be asked for its free space');
+      // Four times a second it would bury what the log says of the cause.
+      if (!this.#blind)
+        this.#logger.warn({ err: cause }, 'the disk cannot be looked at: its free space is as it was last');
+      this.#blind = true;
     } finally {
       this.#looking = false;
     }

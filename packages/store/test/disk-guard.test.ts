@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { DiskGuard } from '../src/disk-guard.ts';
@@ -50,6 +50,31 @@ describe('the reserve', () => {
     const disk = await start((await freeBytes()) * 2);
     expect([disk.low, disk.admits(0)]).toEqual([true, false]);
   });
+});
+
+test('a disk that cannot be asked is told of once, and when it can be again', async () => {
+  jest.useFakeTimers();
+  const lines: string[] = [];
+  const logger = {
+    ...silentLogger,
+    warn: (_: object, line: string) => lines.push(line),
+    info: (_: object, line: string) => lines.push(line),
+  };
+  let fails = true;
+  const space = {
+    measure: () => (fails ? Promise.reject(new Error('EIO')) : Promise.resolve({ freeBytes: 1e9, totalBytes: 2e9 })),
+    hasBallast: async () => true,
+    layBallast: async () => {},
+    dropBallast: async () => {},
+  };
+  guard = new DiskGuard({ directory, logger, metrics: new PlainMetrics(), reserveBytes: 0, space });
+  await guard.start();
+  await jest.advanceTimersByTimeAsync(20 * DiskGuard.INTERVAL_MS);
+  expect(lines).toEqual([expect.stringMatching(/^the disk cannot be looked at/)]);
+  fails = false;
+  await jest.advanceTimersByTimeAsync(20 * DiskGuard.INTERVAL_MS);
+  expect(lines).toEqual([expect.anything(), 'the disk can be looked at again']);
+  jest.useRealTimers();
 });
 
 describe('the ballast', () => {

@@ -50,7 +50,7 @@ export function registerBackupCommands(program: Command): void {
         const parts = { from, to, logger: silentLogger, metrics: new PlainMetrics(), progress: host.printError };
         const { manifest, clusterId, queues } = await failing(() => restoreBackup(parts));
         return [
-          `${to} is cluster ${clusterId}, with ${queues} queues, as of ${manifest.finishedAt}`,
+          `${to} is cluster ${clusterId}, with ${queues} ${queues === 1 ? 'queue' : 'queues'}, as of ${manifest.finishedAt}`,
           `Start it:  sluice server --data ${to}`,
           'Other nodes join it with empty directories and node.join naming it; copies are then made by themselves',
           '',

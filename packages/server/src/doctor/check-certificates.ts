@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { humanizeDuration } from '@sluice/common/human-duration';
 import type { ServerConfig } from '../config/config.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
-const DAY_MS = 24 * 3_600_000;
-const SOON_DAYS = 21;
+const SOON_MS = 21 * 24 * 3_600_000;
 
 /** The certificates that are configured: whether they can be read, go with their keys, and last. */
 export async function checkCertificates({ tls, cluster }: ServerConfig, nowMs: number): Promise<Finding[]> {
@@ -30,14 +30,16 @@ async function checkPair(about: string, certificateFile: string, keyFile: string
     const [cert, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
     createSecureContext({ cert, key });
     const { validTo, validFrom } = new X509Certificate(cert);
-    const days = Math.floor((Date.parse(validTo) - nowMs) / DAY_MS);
+    const leftMs = Date.parse(validTo) - nowMs;
     if (Date.parse(validFrom) > nowMs)
       return failure(about, `${certificateFile} is not valid before ${validFrom}`, 'Check the clock of this machine');
-    if (days < 0)
+    if (leftMs < 0)
       return failure(about, `${certificateFile} expired on ${validTo}`, 'Renew it: a running node reads it again');
-    if (days < SOON_DAYS)
-      return warning(about, `${certificateFile} expires in ${days} days`, 'Renew it: a running node reads it again');
-    return ok(about, `${certificateFile} is valid for ${days} days`);
+    // By the hour at the end: "in 0 days" would be any of 24.
+    const left = humanizeDuration(leftMs);
+    if (leftMs < SOON_MS)
+      return warning(about, `${certificateFile} expires in ${left}`, 'Renew it: a running node reads it again');
+    return ok(about, `${certificateFile} is valid for ${left}`);
   } catch (cause) {
     return failure(
       about,

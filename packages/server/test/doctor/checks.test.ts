@@ -100,6 +100,7 @@ describe('certificates', () => {
     const at = async (days: number) => (await checkCertificates(config, Date.now() + days * 86_400_000))[0]?.severity;
     expect(await at(0)).toBe('ok');
     expect(await at(90)).toBe('warning');
+    expect((await checkCertificates(config, Date.now() + 99.5 * 86_400_000))[0]?.message).toMatch(/ expires in 1[12]h/);
     expect(await at(101)).toBe('failure');
     expect(await at(-1)).toBe('failure');
   });
