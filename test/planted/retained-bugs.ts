@@ -82,12 +82,30 @@ export const RETAINED_BUGS: PlantedBugs = {
       'deliver/gateway-session',
       'a live copy that a kept session does not send stands for what is retained',
       '    // It comes by the stream of this filter, if',
-      '    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);\n    // It comes by the stream of this filter, if',
+      '    if (message.retain) this.overtaken(subscription.topicFilter, message);\n    // It comes by the stream of this filter, if',
     ),
     bug(
       'deliver/gateway-session',
       'a retained message that came live is followed by an older one',
-      '    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);\n',
+      '    if (message.retain) this.overtaken(subscription.topicFilter, message);\n',
+      '',
+    ),
+    bug(
+      'retained/retained-replay',
+      'what was stored behind what came live from another gateway is never sent',
+      'if (overtaker !== publisher) {',
+      'if (overtaker !== publisher && this.#isSecondLook) {',
+    ),
+    bug(
+      'retained/retained-replay',
+      'what a second look finds in the place of what was left out is sent, which came live',
+      'overtaker === undefined && this.#doubted?.get(topic) === this.#identity()',
+      'overtaker === undefined',
+    ),
+    bug(
+      'deliver/gateway-session',
+      'a retained message that its client may not hold yet is dropped',
+      'if (qos > 0 && !this.mayHoldLive(message)) return false;',
       '',
     ),
     bug(

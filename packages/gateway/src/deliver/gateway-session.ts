@@ -84,7 +84,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     const qos = Math.min(message.qos, subscription.qos) as QoS;
     // It comes by the stream of this filter, if that begins before it.
     if (this.stored !== undefined && qos > 0 && subscription.group === undefined) return;
-    if (message.retain) this.overtaken(subscription.topicFilter, message.topic);
+    if (message.retain) this.overtaken(subscription.topicFilter, message);
     const source =
       qos > 0 && subscription.group !== undefined
         ? new SharedDelivery(this, message, subscription.topicFilter)
@@ -99,9 +99,9 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     );
   }
 
-  /** What comes now for this subscription is newer than what may be read of its topic. */
-  overtaken(topicFilter: string, topic: string): void {
-    this.#replays?.get(topicFilter)?.overtaken(topic);
+  /** What comes now for this subscription is likely newer than what may be read of its topic. */
+  overtaken(topicFilter: string, { topic, publisher }: Pick<PublishedMessage, 'topic' | 'publisher'>): void {
+    this.#replays?.get(topicFilter)?.overtaken(topic, publisher);
   }
 
   /** A message this member did not finish: another member gets it, or nobody. */
@@ -233,16 +233,19 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
       const [text, replay] = first;
       const subscription = this.subscriptions.get(text);
       // One at a time: each may be the one that fills the socket.
-      const message = replay.take(nowMs);
+      const message = replay.first(nowMs);
       if (message === undefined || subscription === undefined) {
         if (subscription !== undefined && !replay.isDone) return false;
-        this.#stopReplay(text);
+        if (subscription === undefined || !this.#looksAgain(replay)) this.#stopReplay(text);
         this.#beginReplays();
         continue;
       }
+      const qos = Math.min(message.qos, subscription.qos) as QoS;
+      // It waits for acknowledgements; what is published live would be dropped.
+      if (qos > 0 && !this.mayHoldLive(message)) return false;
+      replay.taken();
       // [MQTT-3.8.3-3]
       if (subscription.noLocal && message.publisher === this.clientId) continue;
-      const qos = Math.min(message.qos, subscription.qos) as QoS;
       this.deliverLive(message, qos, true, subscription.subscriptionIdentifier, undefined, nowMs);
     }
     return this.#replays !== undefined;
@@ -264,6 +267,13 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
       replay.hasBegun = true;
       retainedInFlight.afterThose(() => replay.begin());
     }
+  }
+
+  /** What came live through this gateway alone is in the order in which it is stored. */
+  #looksAgain(replay: RetainedReplay): boolean {
+    const version = replay.isInDoubt ? this.#services.mesh.askForRetained() : 0;
+    if (version > 0) replay.lookAgain(version);
+    return version > 0;
   }
 
   #askOthers(): void {

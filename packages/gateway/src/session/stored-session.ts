@@ -229,7 +229,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
       this.done({ streamId, offset, isPassed: false });
       return;
     }
-    if (record.retain) this.#session.overtaken(place.filter, record.topic);
+    if (record.retain) this.#session.overtaken(place.filter, record);
     place.held.add(offset);
     const message = new StreamMessage(this, streamId, offset, record);
     const retain = record.retain && subscription.retainAsPublished;

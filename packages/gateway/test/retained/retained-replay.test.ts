@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { MqttClient } from 'mqtt';
 import { Connection } from '../../src/connection/connection.ts';
 import { TestCluster } from '../doubles/test-cluster.ts';
@@ -107,6 +108,36 @@ describe('on one gateway', () => {
     expect(gateway.retained.asked.length).toBe(18);
   });
 
+  test('what a client may not hold beside what it has not acknowledged waits for its acknowledgements', async () => {
+    await gateway.stop();
+    gateway = await TestGateway.start({ liveQueueBytesMax: 100_000 });
+    const publisher = await gateway.connect();
+    for (let i = 0; i < 8; i++) await publisher.publishAsync(`t/${i}`, Buffer.alloc(40_000), kept);
+    const slow = await gateway.raw();
+    await slow.hello('slow');
+    const subscription = {
+      filter: 't/+',
+      qos: 1,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+    } as const;
+    slow.send({ type: PacketType.SUBSCRIBE, packetId: 1, subscriptions: [subscription] });
+    expect((await slow.next()).type).toBe(PacketType.SUBACK);
+    const topics: string[] = [];
+    await until(
+      () => slow.packets.length,
+      (n) => n === 2,
+    );
+    while (topics.length < 8) {
+      const { topic, packetId } = (await slow.next()) as PublishPacket;
+      topics.push(topic);
+      slow.send({ type: PacketType.PUBACK, packetId, reasonCode: 0 });
+    }
+    expect(topics).toEqual(Array.from({ length: 8 }, (_, i) => `t/${i}`));
+    expect(gateway.counter('delivery_dropped_total', { reason: 'queue_full' })).toBe(0);
+  });
+
   test('not to whom it is from, when it says No Local', async () => {
     const client = await gateway.connect({ clientId: 'me' });
     const other = await gateway.connect({ clientId: 'you' });
@@ -130,6 +161,90 @@ describe('on one gateway', () => {
     await count(received, 1);
     expect(received[0]?.payload[0]).toBe('y');
     expect(gateway.retained.records.size).toBe(0);
+  });
+});
+
+describe('over gateways, a message of somebody else comes live while it is read', () => {
+  let cluster: TestCluster;
+  let received: Received[];
+  let subscriber: MqttClient;
+  let elsewhere: MqttClient;
+  beforeEach(async () => {
+    cluster = await TestCluster.start(2);
+    await until(() => cluster.at(1).gateway.counts().peers + cluster.at(2).gateway.counts().peers === 2);
+    elsewhere = await cluster.at(2).connect({ clientId: 'elsewhere' });
+  });
+  afterEach(() => cluster.stop());
+
+  const texts = (): [string, boolean][] => received.map(({ payload, packet }) => [payload, packet.retain]);
+
+  /** Of what a new subscription reads no page comes; somebody else's message came live. Returns what had been stored. */
+  async function subscribed(publish: () => Promise<void> | void = fromHere): Promise<Uint8Array> {
+    await elsewhere.publishAsync('t', 'from elsewhere', kept);
+    const stored = cluster.retained.records.get('t') as Uint8Array;
+    cluster.retained.isHeld = true;
+    subscriber = await cluster.at(1).connect();
+    received = collect(subscriber);
+    await subscriber.subscribeAsync('t', { qos: 1 });
+    await until(() => cluster.retained.asked.length === 1);
+    await publish();
+    await count(received, 1);
+    return stored;
+  }
+
+  async function fromHere(): Promise<void> {
+    const here = await cluster.at(1).connect({ clientId: 'here' });
+    await here.publishAsync('t', 'from here', kept);
+  }
+
+  test('and was stored before: what is there still is sent', async () => {
+    const stored = await subscribed();
+    cluster.retained.records.set('t', stored);
+    cluster.retained.release();
+    await count(received, 2);
+    expect(texts()).toEqual([
+      ['from here', false],
+      ['from elsewhere', true],
+    ]);
+    expect(cluster.retained.asked).toEqual(['t', 't']);
+  });
+
+  test('and was stored behind it: nothing older is sent', async () => {
+    const stored = await subscribed();
+    const { records } = cluster.retained;
+    const newer = records.get('t') as Uint8Array;
+    records.set('t', stored);
+    const isReadAgain = until(() => cluster.retained.asked.length === 2);
+    cluster.retained.release();
+    records.set('t', newer);
+    await isReadAgain;
+    await elsewhere.publishAsync('t', 'end', { qos: 1 });
+    await count(received, 2);
+    expect(texts()).toEqual([
+      ['from here', false],
+      ['end', false],
+    ]);
+  });
+
+  test('and is not stored yet: that is waited for before it is read once more', async () => {
+    const other = await cluster.at(2).connect({ clientId: 'other' });
+    const stored = await subscribed(() => {
+      cluster.at(2).durable.filters = ['t'];
+      other.publish('t', 'on its way', kept);
+    });
+    const { records } = cluster.retained;
+    const newer = records.get('t') as Uint8Array;
+    records.set('t', stored);
+    cluster.retained.release();
+    // What it received asked for the question, whose answer waits.
+    await subscriber.unsubscribeAsync('something else');
+    expect(cluster.retained.asked).toEqual(['t']);
+    records.set('t', newer);
+    cluster.at(2).durable.stored[0]?.pending.complete(0);
+    await until(() => cluster.retained.asked.length === 2);
+    await elsewhere.publishAsync('t', 'end', { qos: 0 });
+    await count(received, 2);
+    expect(texts().map(([text]) => text)).toEqual(['on its way', 'end']);
   });
 });
 

@@ -73,15 +73,13 @@ function canSend(session: SessionState, outbound: OutboundMessage): boolean {
 
 /** Live messages are dropped at the bound, the newest first: those that wait may be waited for. */
 function admitLive(session: SessionState, outbound: OutboundMessage): boolean {
-  const bytes = session.liveBytes + outbound.message.heldBytes;
-  const limits = session.limits;
-  if (session.backlog.liveCount >= limits.liveQueueMax || (session.liveBytes > 0 && bytes > limits.liveQueueBytesMax)) {
+  if (session.backlog.liveCount >= session.limits.liveQueueMax || !session.mayHoldLive(outbound.message)) {
     session.connection.effects.dropped('queue_full');
     // Not `returned`: in a shared group whose members are all full it would go round for ever.
     outbound.source?.rejected();
     return false;
   }
-  session.liveBytes = bytes;
+  session.liveBytes += outbound.message.heldBytes;
   return true;
 }
 

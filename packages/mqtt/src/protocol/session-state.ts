@@ -81,6 +81,11 @@ export class SessionState {
     this.subscriptionLevels -= levelsOf(subscription.text);
   }
 
+  /** Whether a live message is held beside those that wait or are unacknowledged; one always is. */
+  mayHoldLive({ heldBytes }: DeliverableMessage): boolean {
+    return this.liveBytes === 0 || this.liveBytes + heldBytes <= this.limits.liveQueueBytesMax;
+  }
+
   /** Most queue deliveries this client can hold: what a queue attachment is told as its window. */
   get queueWindow(): number {
     return this.inflight.capacity;
