@@ -15,8 +15,9 @@ import type { RouteTable } from './route-table.ts';
  * somebody once says nothing when it does again, and nobody else may have a reason to ask it. Who waits is a subscriber
  * that has its SUBACK. After `DEADLINE_MS` without a page the lookup ends with what it has.
  *
- * A store that leads and does not answer takes the whole time of a question to say so, and may be asked until the lookup
- * ends: what the others hold comes first, for whoever asks, until it has answered somebody.
+ * A store that leads and does not answer takes the whole time of a question to say so. What the others hold comes first, for
+ * whoever asks; then it is not asked for a page, which would bind the lookup to it, but for a sign of life: each such store
+ * once at a time, all of them at once, whoever waits. Meanwhile lookups are free to follow another leader.
  */
 export class RetainedLookups {
   readonly #topology: Topology;
@@ -33,6 +34,8 @@ export class RetainedLookups {
   readonly #calls = new Map<number, number>();
   /** They let the last question go unanswered. No more of them than there are stores. */
   readonly #silent = new Set<number>();
+  /** Of those: asked for a sign of life. */
+  readonly #probed = new Set<number>();
   #turnRequested = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -118,26 +121,48 @@ export class RetainedLookups {
   }
 
   /**
-   * Who leads the first partition that is left and whose leader is known, of those that answer before those that do not;
-   * of none: who may lead the first.
+   * Who leads the first partition that is left and whose leader is known, of those that answer; of none: who may lead the
+   * first that nobody is known to lead. 0: nobody who answers.
    */
   #storeFor(lookup: RetainedLookup, stores: StoresOfTurn): number {
     lookup.begin(this.#topology.partitionCount);
-    let silent = 0;
+    let unled = 0;
     for (const { partition } of lookup.places) {
       const leader = this.#routes.leaderOf(partition);
-      if (leader === 0) continue;
+      if (leader === 0) {
+        if (unled === 0) unled = partition;
+        continue;
+      }
       stores.set(partition, leader);
       if (!this.#silent.has(leader)) return leader;
-      if (silent === 0) silent = leader;
+      this.#probe(leader);
     }
-    if (silent !== 0) return silent;
-    const [first] = lookup.places;
-    if (first === undefined) return 0;
+    if (unled === 0) return 0;
     // One a turn, however many wait for it.
-    const store = stores.get(first.partition) ?? this.#routes.candidate(first.partition);
-    if (store !== 0) stores.set(first.partition, store);
-    return store;
+    const store = stores.get(unled) ?? this.#routes.candidate(unled);
+    if (store !== 0) stores.set(unled, store);
+    if (!this.#silent.has(store)) return store;
+    this.#probe(store);
+    return 0;
+  }
+
+  #probe(store: number): void {
+    if (this.#probed.has(store)) return;
+    this.#probed.add(store);
+    void this.#question(store, NOTHING_ASKED).then(() => this.#probed.delete(store));
+  }
+
+  /** Undefined: nobody there, or what it has cannot be read. */
+  async #question(store: number, asks: readonly RetainedAsk[]): Promise<RetainedResponse | undefined> {
+    try {
+      const request: RetainedRequest = { asks };
+      const response = await this.#transport.call<RetainedRequest, RetainedResponse>(store, 'retained', request);
+      this.#silent.delete(store);
+      return response;
+    } catch {
+      this.#silent.add(store);
+      return undefined;
+    }
   }
 
   #askStore(store: number, lookups: RetainedLookup[], stores: StoresOfTurn): void {
@@ -162,15 +187,8 @@ export class RetainedLookups {
       filter: lookup.filter,
       places: lookup.places.filter(({ partition }) => isAsked(partition)),
     }));
-    let pages: readonly (RetainedPage | undefined)[] = [];
-    try {
-      const request: RetainedRequest = { asks };
-      ({ pages } = await this.#transport.call<RetainedRequest, RetainedResponse>(store, 'retained', request));
-      this.#silent.delete(store);
-    } catch {
-      // Nobody there, or what it has cannot be read: all are asked for again.
-      this.#silent.add(store);
-    }
+    // Without an answer all are asked for again.
+    const { pages = [] } = (await this.#question(store, asks)) ?? {};
     this.#calls.set(store, (this.#calls.get(store) as number) - 1);
     if (this.#closed) return;
     for (let i = 0; i < lookups.length; i++) {
@@ -222,6 +240,8 @@ export class RetainedLookups {
 
 /** What is asked of the route table, and told to it. */
 export type RetainedRoutes = Pick<RouteTable, 'leaderOf' | 'candidate' | 'confirmed' | 'suspect' | 'hinted'>;
+
+const NOTHING_ASKED: readonly RetainedAsk[] = [];
 
 /** By partition: who is asked. */
 type StoresOfTurn = Map<number, number>;

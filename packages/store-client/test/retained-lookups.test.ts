@@ -17,12 +17,14 @@ let leaders: Map<number, number>;
 let routes: RouteTable;
 let asked: { store: number; asks: readonly RetainedAsk[] }[];
 let fails: number;
-/** A store that answers nobody; 0: all answer. */
-let silent: number;
+/** Stores that answer nobody. */
+let silent: Set<number>;
 let nowMs: number;
 let metrics: PlainMetrics;
 let lookups: RetainedLookups;
 let held: (() => void)[] | undefined;
+/** Stores that say nothing, not even that they do not answer. */
+let hanging: Set<number>;
 
 /** A store that leads what it is asked for, unless `leaders` says otherwise by now. */
 function pageOf(store: number, { places }: RetainedAsk): RetainedPage {
@@ -49,8 +51,9 @@ const transport: Pick<Transport, 'call'> = {
     const { asks } = request as RetainedRequest;
     asked.push({ store, asks });
     if (held !== undefined) await new Promise<void>((resolve) => held?.push(resolve));
-    if (fails > 0 || store === silent) {
-      if (store !== silent) fails--;
+    if (hanging.has(store)) await new Promise(() => {});
+    if (fails > 0 || silent.has(store)) {
+      if (!silent.has(store)) fails--;
       throw new SluiceError('PEER_UNAVAILABLE', 'nobody there', { retriable: true });
     }
     const response: RetainedResponse = { pages: asks.map((ask) => pageOf(store, ask)) };
@@ -63,9 +66,10 @@ beforeEach(() => {
   leaders = new Map([1, 2, 3, 4].map((partition) => [partition, partition % 2 === 0 ? 20 : 10]));
   asked = [];
   fails = 0;
-  silent = 0;
+  silent = new Set();
   nowMs = 0;
   held = undefined;
+  hanging = new Set();
   metrics = new PlainMetrics();
   const topology = {
     partitionCount: 4,
@@ -100,6 +104,10 @@ function readAll(filter: string): Promise<string[][]> {
     });
     lookup.more();
   });
+}
+
+function storesAskedForPages(): number[] {
+  return asked.filter(({ asks }) => asks.length > 0).map(({ store }) => store);
 }
 
 /** So many questions were asked. */
@@ -191,7 +199,7 @@ describe('a lookup', () => {
       .set(2, [['2a']])
       .set(3, [['3a']])
       .set(4, [['4a'], ['4b']]);
-    silent = 10;
+    silent.add(10);
     const records: string[] = [];
     const everything = new Promise<void>((resolve) => {
       const lookup = lookups.open('#', {
@@ -203,19 +211,63 @@ describe('a lookup', () => {
       });
       lookup.more();
     });
-    await areAsked(5);
-    expect(asked.slice(0, 4).map(({ store }) => store)).toEqual([10, 20, 20, 20]);
+    await areAsked(6);
+    expect(storesAskedForPages()).toEqual([10, 20, 20, 20]);
     expect(records).toEqual(['2a', '4a', '4b']);
     // Who comes now begins with those that answer, until that store does.
     const later = readAll('#');
     await areAsked(asked.length + 4);
-    silent = 0;
+    silent.clear();
     await everything;
     expect(records).toEqual(['2a', '4a', '4b', '1a', '3a']);
     expect((await later).flat()).toEqual(['2a', '4a', '4b', '1a', '3a']);
     const before = asked.length;
     await readAll('#');
     expect(asked[before]?.store).toBe(10);
+  });
+
+  test('of what only stores have that do not answer waits for none of them more than for the others', async () => {
+    pages
+      .set(1, [['1a']])
+      .set(2, [['2a']])
+      .set(3, [['3a']]);
+    leaders.set(3, 30);
+    leaders.set(4, 30);
+    for (const partition of [3, 4]) {
+      routes.suspect(partition, partition === 3 ? 10 : 20);
+      routes.confirmed(partition, 30);
+    }
+    silent = new Set([10, 20]);
+    const records: string[] = [];
+    const everything = new Promise<void>((resolve) => {
+      const lookup = lookups.open('#', {
+        page: (page, isLast) => {
+          records.push(...page.map(text));
+          if (isLast) resolve();
+          else lookup.more();
+        },
+      });
+      lookup.more();
+    });
+    while (storesAskedForPages().length < 4) await turns();
+    expect(storesAskedForPages()).toEqual([10, 20, 30, 30]);
+    expect(records).toEqual(['3a']);
+    // From now on they hang. Both are asked all the same, at once and once each, and for nothing that anybody waits for.
+    hanging = silent;
+    const before = asked.length;
+    await areAsked(before + 2);
+    expect(asked.slice(before)).toEqual([
+      { store: 10, asks: [] },
+      { store: 20, asks: [] },
+    ]);
+    // Nobody waits for their answers where somebody else leads by now.
+    for (const partition of [1, 2]) {
+      leaders.set(partition, 30);
+      routes.announced(partition, 30, 2);
+    }
+    await everything;
+    expect(records).toEqual(['3a', '1a', '2a']);
+    expect(storesAskedForPages().slice(4)).toEqual([30, 30]);
   });
 
   test('waits for a leader, and gives up after a while with what it has', async () => {
