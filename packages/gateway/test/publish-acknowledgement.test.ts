@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
+import { Connection } from '../src/connection/connection.ts';
 import type { RawClient } from './doubles/raw-client.ts';
 import { collect, TestGateway, until } from './doubles/test-gateway.ts';
 
@@ -215,6 +216,24 @@ describe('back-pressure', () => {
     await mute.untilClosed();
     expect(raw.closed).toBe(false);
     gateway.durable.relieve();
+    expect((await raw.next()).type).toBe(PacketType.PINGRESP);
+  });
+
+  test('what lies in its socket when it is read again is not taken for silence', async () => {
+    const raw = await gateway.raw();
+    await raw.hello('held', { keepAliveS: 10 });
+    gateway.durable.congested = true;
+    const paused = jest.spyOn(Connection.prototype, 'pause');
+    publish(raw, 1);
+    await until(() => [...gateway.gateway.connections()][0]?.readPaused);
+    const [connection] = paused.mock.contexts as Connection[];
+    paused.mockRestore();
+    raw.send({ type: PacketType.PINGREQ });
+    await until(() => raw.socket.writableLength === 0);
+    gateway.clock.shiftMs += 60_000;
+    gateway.durable.relieve();
+    // Its deadline comes up before the sockets are looked at.
+    connection?.expired(gateway.clock.monotonicMs());
     expect((await raw.next()).type).toBe(PacketType.PINGRESP);
   });
 

@@ -11,6 +11,8 @@ import { PacketType } from '@sluice/mqtt/codec/packet';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { AuthenticationRequest } from '../src/auth/authenticator.ts';
 import type { GatewayLimits } from '../src/gateway-limits.ts';
+import { ConnectionsPerAddress } from '../src/listener/connections-per-address.ts';
+import { openEntrance } from '../src/listener/socket-entrance.ts';
 import { namesOf, type TlsMaterial } from '../src/listener/tls-material.ts';
 import { TestGateway, until } from './doubles/test-gateway.ts';
 
@@ -291,6 +293,40 @@ describe('a handshake', () => {
     await until(() => silent.closed && garbage.closed);
     expect(gateway.gateway.counts().connections).toBe(0);
     await connect(`mqtts://localhost:${mqtts}`);
+  });
+
+  test('of who is gone before anybody looks gives its place back, though nobody knows its address any more', async () => {
+    await start(material('first'));
+    const seen = { waiting: 0, refused: 0 };
+    const entrance = await openEntrance(
+      { host: '127.0.0.1', port: 0 },
+      {
+        isFull: () => false,
+        waiting: (change) => {
+          seen.waiting += change;
+        },
+        handshakeMs: 10_000,
+        tls: material('first'),
+        proxyProtocol: false,
+        connectsPerSecond: 0,
+        perAddress: new ConnectionsPerAddress(0),
+        nowMs: () => 0,
+        accepted: () => {},
+        refused: () => {
+          seen.refused++;
+        },
+      },
+    );
+    // Nothing is taken in before this is over.
+    const hangUp = `for (let i = 0; i < 8; i++) {
+      const socket = require('node:net').connect(${entrance.address.port}, '127.0.0.1', () => socket.resetAndDestroy());
+    }`;
+    execFileSync(process.execPath, ['-e', hangUp]);
+    try {
+      await until(() => seen.refused === 8 && seen.waiting === 0);
+    } finally {
+      entrance.stop();
+    }
   });
 
   test('takes a place among the connections', async () => {

@@ -89,6 +89,33 @@ describe('Maximum Packet Size', () => {
     expect(short.properties?.reasonString).toBeUndefined();
   });
 
+  test('of a client: an answer that it does not take, even without words, ends the connection (5.0: [MQTT-3.1.2-24])', async () => {
+    const client = await limited(40);
+    const filters = Array.from({ length: 50 }, (_, i) => wire().name() + i);
+    client.send({
+      type: PacketType.SUBSCRIBE,
+      packetId: 7,
+      subscriptions: filters.map((filter) => {
+        return { filter, qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 };
+      }),
+    });
+    await client.refused(0x95);
+  });
+
+  test('of a client: a CONNACK that it does not take opens no session (5.0: [MQTT-3.1.2-24])', async () => {
+    const clientId = wire().name();
+    const asking = async (maximumPacketSizeBytes: number): Promise<WireClient> => {
+      const client = await wire().open();
+      client.hello({ clientId, clean: false, properties: { sessionExpiryIntervalS: 60, maximumPacketSizeBytes } });
+      return client;
+    };
+    expect(await (await asking(8)).ended()).toMatchObject([{ type: PacketType.CONNACK, reasonCode: 0x95 }]);
+    expect(await (await asking(4)).ended()).toEqual([]);
+    const client = await asking(1_000);
+    expect(await client.take(PacketType.CONNACK)).toMatchObject({ reasonCode: 0, sessionPresent: false });
+    await client.bye(0, { sessionExpiryIntervalS: 0 });
+  });
+
   test('of the server: a larger packet ends the connection at its fixed header (5.0: [MQTT-3.2.2-15])', async () => {
     const client = await wire().open();
     const maximum = (await client.connect()).properties?.maximumPacketSizeBytes ?? 0;

@@ -1,9 +1,12 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
-import type { Packet } from '@sluice/mqtt/codec/packet';
+import { type Packet, PacketType } from '@sluice/mqtt/codec/packet';
 import type { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 
-/** A string that MQTT cannot carry costs its message, not the process. False: it is not written. */
+/**
+ * False: it is not written. It is larger than its receiver takes [MQTT-3.1.2-24], or has a string that MQTT cannot carry,
+ * which costs the message, not the process.
+ */
 export function appendPacket(writer: PacketWriter, packet: Packet, logger: Logger, client: string): boolean {
   try {
     return writer.append(packet);
@@ -12,4 +15,9 @@ export function appendPacket(writer: PacketWriter, packet: Packet, logger: Logge
     logger.error({ err: error, client }, 'a packet could not be written');
     return false;
   }
+}
+
+/** Its receiver waits for it. Whether a CONNACK fits is known before its session is opened. */
+export function isAwaited({ type }: Packet): boolean {
+  return type !== PacketType.PUBLISH && type !== PacketType.CONNACK && type !== PacketType.DISCONNECT;
 }

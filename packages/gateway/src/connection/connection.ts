@@ -15,7 +15,7 @@ import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import { AnswerHold } from './answer-hold.ts';
-import { appendPacket } from './append-packet.ts';
+import { appendPacket, isAwaited } from './append-packet.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
 import { ConnectionAccess } from './connection-access.ts';
@@ -237,7 +237,10 @@ export class Connection
 
   unpause(pause: ReadPause): void {
     if (!this.#reader.unpause(pause) || this.#closing) return;
-    const pausedMs = this.#services.clock.monotonicMs() - this.#pausedSinceMs;
+    const nowMs = this.#services.clock.monotonicMs();
+    const pausedMs = nowMs - this.#pausedSinceMs;
+    // What it sent meanwhile is not heard before this turn is over.
+    this.#lastHeardMs = nowMs;
     if (!OWN_DOING.has(pause)) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
     this.#channel.resume();
     this.#services.flusher.request(this);
@@ -344,7 +347,11 @@ export class Connection
     const writer = this.#writer;
     writer.version = this.state.version;
     const before = writer.sizeBytes;
-    if (!appendPacket(writer, packet, this.#services.logger, this.publisher.clientId)) return;
+    if (!appendPacket(writer, packet, this.#services.logger, this.publisher.clientId)) {
+      // Whoever waits for an answer that it does not take would wait for ever.
+      if (isAwaited(packet)) this.state.fail(ReasonCode.PACKET_TOO_LARGE, 'an answer exceeds its Maximum Packet Size');
+      return;
+    }
     if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
     if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();

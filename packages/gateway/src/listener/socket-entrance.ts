@@ -69,11 +69,14 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       return;
     }
     const key = keyOf(socket);
-    pending.set(key, { peer, wire: socket });
+    const shaking: Shaking = { peer, wire: socket, isOver: false };
+    pending.set(key, shaking);
     options.waiting(1);
     socket.on('error', () => {});
     socket.once('close', () => {
-      if (pending.delete(key)) options.waiting(-1);
+      // Those that are gone when they are looked at have no address, and all of them one key; but each had a place.
+      if (pending.get(key) === shaking) pending.delete(key);
+      if (!shaking.isOver) options.waiting(-1);
     });
     secure.emit('connection', socket);
   };
@@ -126,6 +129,8 @@ function enterCounted(socket: Socket, { host }: Peer, perAddress: ConnectionsPer
 interface Shaking {
   readonly peer: Peer;
   readonly wire: Socket;
+  /** It has given back its place. */
+  isOver: boolean;
 }
 
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
@@ -148,6 +153,7 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
     }
     const { peer, wire } = found;
     pending.delete(key);
+    found.isOver = true;
     options.waiting(-1);
     const isVerified = asksForCertificate && socket.authorized;
     const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : peer.certificate;

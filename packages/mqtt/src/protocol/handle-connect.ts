@@ -1,3 +1,4 @@
+import { encodedSizeBytes } from '../codec/encoder.ts';
 import { type ConnackPacket, type ConnectPacket, PacketType, type Properties } from '../codec/packet.ts';
 import { ReasonCode } from '../codec/reason-code.ts';
 import { OutboundTopicAliases } from '../topic/topic-alias.ts';
@@ -78,6 +79,11 @@ export function handleAuthenticated(
     return;
   }
   adoptConnect(connection, packet);
+  if (!takesConnack(connection, pending, data)) {
+    const why = 'Maximum Packet Size is less than the CONNACK needs [MQTT-3.1.2-24]';
+    connection.refuseConnect(ReasonCode.PACKET_TOO_LARGE, why, packet.protocolVersion);
+    return;
+  }
   const opened = connection.effects.openSession(clientId, packet.cleanStart, identity);
   if (typeof opened === 'number') {
     const why = opened === ReasonCode.BANNED ? 'this client comes too often' : 'the session cannot be opened';
@@ -105,6 +111,13 @@ function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void 
   connection.sendWindow = Math.min(properties?.receiveMaximum ?? 65_535, limits.inflightMax);
   const aliasMax = Math.min(properties?.topicAliasMaximum ?? 0, limits.topicAliasMaximum);
   connection.outboundAliases = aliasMax > 0 ? new OutboundTopicAliases(aliasMax) : undefined;
+}
+
+/** Asked before a session is opened that its client would never hear of. It says no less than the one that is sent. */
+function takesConnack(connection: ConnectionState, pending: PendingConnect, data: Uint8Array | undefined): boolean {
+  const maximumBytes = connection.clientMaximumPacketSizeBytes;
+  if (maximumBytes === undefined) return true;
+  return encodedSizeBytes(connack(connection, pending, false, data), 5) <= maximumBytes;
 }
 
 /** Limits are announced even where they equal the default: clients log what they are told. */
