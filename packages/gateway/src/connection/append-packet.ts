@@ -17,7 +17,7 @@ export function appendPacket(writer: PacketWriter, packet: Packet, logger: Logge
   }
 }
 
-/** Its receiver waits for it. Whether a CONNACK fits is known before its session is opened. */
+/** Its receiver waits for it. Where no CONNACK fits its CONNECT was refused. */
 export function isAwaited({ type }: Packet): boolean {
   return type !== PacketType.PUBLISH && type !== PacketType.CONNACK && type !== PacketType.DISCONNECT;
 }

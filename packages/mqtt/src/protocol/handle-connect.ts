@@ -113,7 +113,7 @@ function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void 
   connection.outboundAliases = aliasMax > 0 ? new OutboundTopicAliases(aliasMax) : undefined;
 }
 
-/** Asked before a session is opened that its client would never hear of. It says no less than the one that is sent. */
+/** Asked before its session is here, of which it would never hear. This one says no less than the one that is sent. */
 function takesConnack(connection: ConnectionState, pending: PendingConnect, data: Uint8Array | undefined): boolean {
   const maximumBytes = connection.clientMaximumPacketSizeBytes;
   if (maximumBytes === undefined) return true;
