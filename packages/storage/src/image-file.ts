@@ -260,15 +260,19 @@ class ImageInput {
   }
 }
 
-/** The images in a directory whose headers read, newest first a group. Half-written files are not images. */
+/**
+ * The images in a directory whose headers read, newest first a group; of one group only if that is asked for, or each of
+ * thousands would have the headers of all others read. Half-written files are not images.
+ */
 export async function listImages(
   directory: string,
   files: FileOperations = nodeFileOperations,
+  groupId?: number,
 ): Promise<{ images: ImageFile[]; damaged: SluiceError[] }> {
   const images: ImageFile[] = [];
   const damaged: SluiceError[] = [];
   for (const name of await files.list(directory)) {
-    if (!name.endsWith('.image')) continue;
+    if (!name.endsWith('.image') || (groupId !== undefined && !name.startsWith(`${groupId}-`))) continue;
     const path = join(directory, name);
     try {
       images.push({ path, header: (await readImage(path, files)).header });

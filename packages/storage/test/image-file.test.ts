@@ -1,5 +1,5 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { KeyValue } from '@sluice/storage/engine';
 import type { FileOperations } from '@sluice/storage/files/file-operations';
@@ -140,6 +140,32 @@ describe('image file', () => {
       [3, 9],
     ]);
     expect(damaged.map(({ code }) => code)).toEqual(['IMAGE_DAMAGED']);
+  });
+
+  test('lists the images of one group, and reads no others', async () => {
+    const directory = await temporaryDirectory();
+    for (const [groupId, index] of [
+      [1, 9],
+      [1, 200],
+      [11, 5],
+      [2, 7],
+    ] as const) {
+      await writeImage(join(directory, imageFileName(groupId, index)), header(index, groupId), some());
+    }
+    const opened: string[] = [];
+    const files: FileOperations = {
+      ...nodeFileOperations,
+      open: (path, how) => {
+        opened.push(basename(path));
+        return nodeFileOperations.open(path, how);
+      },
+    };
+    const { images } = await listImages(directory, files, 1);
+    expect(images.map(({ header }) => [header.groupId, header.index])).toEqual([
+      [1, 200],
+      [1, 9],
+    ]);
+    expect(opened.sort()).toEqual([imageFileName(1, 9), imageFileName(1, 200)]);
   });
 
   test('lists what is left when one makes room for a newer one meanwhile', async () => {

@@ -98,10 +98,9 @@ export class ImageKeeper {
   /** Its log must reach down to it, and it must know its members: one of a newcomer that was not told yet does not. */
   async #newestFor({ groupId }: Replica): Promise<ImageFile | undefined> {
     const { entryLog, files, imageDirectory } = this.#storage;
-    const { images } = await listImages(imageDirectory, files);
+    const { images } = await listImages(imageDirectory, files, groupId);
     return images.find(
       ({ header }) =>
-        header.groupId === groupId &&
         header.index >= entryLog.firstIndex(groupId) - 1 &&
         entryLog.term(groupId, header.index) === header.term &&
         decodeMembership(header.meta).voters.length > 0,
@@ -170,9 +169,9 @@ export class ImageKeeper {
 
   async #dropOlder(groupId: number, index: number): Promise<void> {
     const { files, imageDirectory } = this.#storage;
-    const { images } = await listImages(imageDirectory, files);
+    const { images } = await listImages(imageDirectory, files, groupId);
     for (const { header, path } of images) {
-      if (header.groupId === groupId && header.index < index && !this.#pinned.has(path)) await files.unlink(path);
+      if (header.index < index && !this.#pinned.has(path)) await files.unlink(path);
     }
   }
 }

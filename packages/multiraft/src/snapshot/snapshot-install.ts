@@ -148,9 +148,9 @@ async function dropOtherImages(
   groupId: number,
   index: number,
 ): Promise<void> {
-  const { images } = await listImages(imageDirectory, files);
+  const { images } = await listImages(imageDirectory, files, groupId);
   for (const { header, path } of images) {
-    if (header.groupId === groupId && header.index !== index) await files.unlink(path);
+    if (header.index !== index) await files.unlink(path);
   }
 }
 
