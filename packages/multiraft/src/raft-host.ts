@@ -176,8 +176,8 @@ export class RaftHost {
     return 'proposed';
   }
 
-  /** For proposals that nobody waits for: called when there is a turn that they may share, and after some milliseconds anyway. */
-  withNextTurn = (propose: () => void): void => this.#storeLoop.withNextTurn(propose);
+  /** For proposals that nobody waits for: called when there is a turn that they may share, all groups' together. Once at a time a group. */
+  withLaterTurn = (propose: () => void): void => this.#storeLoop.withLaterTurn(propose);
 
   /** In force at once, committed when `membershipMoved` says so; a change of voters goes through its joint half by itself. */
   proposeMembership(groupId: number, change: MembershipChange): 'proposed' | Refusal | 'unavailable' {

@@ -9,6 +9,7 @@ import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
 import type { ApplyLoop } from './apply/apply-loop.ts';
 import type { Replica } from './replica/replica.ts';
 import type { HeldReady, SnapshotMessage, SnapshotPort } from './snapshot/snapshot-port.ts';
+import { TurnCompanions } from './turn-companions.ts';
 
 /**
  * One turn of a node: gather the `ready` of every group with something to do, write all of it in ONE synced frame, send
@@ -37,9 +38,7 @@ export class StoreLoop {
   #dirty: Replica[] = [];
   /** Writes that come from no core: how a group begins. They go into the next turn. */
   #extra: ExtraWrite[] = [];
-  /** What goes with the next turn that writes: it proposes when that is gathered. */
-  #companions: (() => void)[] = [];
-  #companyTimer: NodeJS.Timeout | undefined;
+  readonly #companions = new TurnCompanions();
   /** A proposal waits: the next turn writes. */
   #proposed = false;
   #running = false;
@@ -73,8 +72,6 @@ export class StoreLoop {
    * uncommitted at most, and a frame holds a gigabyte: behind a disk that stalls, a node that leads many groups has more.
    */
   static readonly TURN_BYTES_MAX = 512 * 1024 * 1024;
-  /** What waits for company is alone by then. */
-  static readonly COMPANY_MS = 5;
 
   constructor(options: {
     entryLog: EntryLog;
@@ -140,24 +137,9 @@ export class StoreLoop {
     this.wake(replica);
   }
 
-  /**
-   * Calls `propose` when the next turn that writes is gathered, and after `COMPANY_MS` anyway: for what nobody waits for,
-   * and which would cost a frame, a sync and an answer of its own on each node.
-   */
-  withNextTurn(propose: () => void): void {
-    this.#companions.push(propose);
-    this.#companyTimer ??= setTimeout(() => {
-      this.#companyTimer = undefined;
-      this.#takeCompanions();
-    }, StoreLoop.COMPANY_MS);
-  }
-
-  #takeCompanions(): void {
-    clearTimeout(this.#companyTimer);
-    this.#companyTimer = undefined;
-    const companions = this.#companions;
-    this.#companions = [];
-    for (const propose of companions) propose();
+  /** Calls `propose` when a turn that writes is gathered some milliseconds from now, or a little later anyway: for what nobody waits for. */
+  withLaterTurn(propose: () => void): void {
+    this.#companions.add(propose);
   }
 
   /** What was just committed is applied at once: the write under way, of what came after it, has nothing to add. */
@@ -272,7 +254,7 @@ export class StoreLoop {
 
   /** Adds what is to be done to a turn that was begun, or to a new one. */
   #gather(begun: Turn | undefined): Turn | undefined {
-    if (this.#proposed && this.#companions.length > 0) this.#takeCompanions();
+    if (this.#proposed && this.#companions.isDue) this.#companions.take();
     this.#proposed = false;
     const replicas = this.#dirty;
     if (replicas.length === 0 && this.#extra.length === 0) return begun;

@@ -2,6 +2,7 @@ import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { SeededPrng } from '@sluice/common/prng';
+import { TurnCompanions } from '@sluice/multiraft/turn-companions';
 import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
 import { indexRowKeyOf } from '@sluice/queue/machine/row-keys';
 import { RecordCursor } from '@sluice/queue/record/record-cursor';
@@ -42,6 +43,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
   const records = new RecordReader({ entryLog, bytesMax: CACHE_BYTES_MAX, metrics });
   for (const entryIndex of [1, 2]) records.remember(GROUP, entryIndex, batch);
   const recentRow = (key: Uint8Array): Uint8Array => values[(indexRowKeyOf(key).rowBase / RECORDS) % 2] as Uint8Array;
+  const companions = new TurnCompanions();
   let settled = (): void => {};
   let tail = 0;
   const dispatch = new QueueDispatch({
@@ -55,7 +57,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
     records,
     settles: new SettleBatcher(
       () => settled(),
-      (flush) => flush(),
+      (flush) => companions.add(flush),
     ),
     turn: new PumpTurn(systemClock),
     tellsWaiting: false,

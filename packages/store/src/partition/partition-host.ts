@@ -4,7 +4,7 @@ import type { RaftHost } from '@sluice/multiraft/raft-host';
 export type PartitionHost = Pick<
   RaftHost,
   | 'propose'
-  | 'withNextTurn'
+  | 'withLaterTurn'
   | 'recentRow'
   | 'written'
   | 'noteDeadBytes'

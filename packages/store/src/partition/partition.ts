@@ -77,7 +77,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       (command, receipts) => {
         if (this.#leads) this.#backlog.add(command, receipts);
       },
-      (propose) => parts.host.withNextTurn(propose),
+      (flush) => parts.host.withLaterTurn(flush),
     );
     this.dispatches = new PartitionDispatches({
       ...parts,

@@ -7,13 +7,14 @@ import type { SettleRow } from '@sluice/queue/machine/commands';
  *
  * A command a turn would be the obvious rhythm. But at a few thousand messages a second nearly every answer is a turn of
  * its own, and as an entry it costs each node what a publish costs: a frame, a sync, an answer, a batch of rows. So the
- * first answer waits `LINGER_MS` for others, unless `RECORDS_MAX` are together before: under load that is within a turn.
- * Then it goes with the next turn that writes anyway (`multiraft/store-loop`), so it holds up no publish.
+ * first answer waits some milliseconds for others, unless `RECORDS_MAX` are together before: under load that is within a
+ * turn. Then it goes with a turn that writes anyway, and with what other partitions settled (`multiraft/turn-companions`),
+ * so it holds up no publish.
  * What waits is kept by its gateway until it is confirmed; should both be gone, it is handed out again, as before.
  */
 export class SettleBatcher {
   readonly #propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void;
-  readonly #lingered: () => void;
+  readonly #withLaterTurn: (flush: () => void) => void;
   #receipts: SettleReceipt[] = [];
   /** To be settled in this order. */
   #rows: PendingRow[] = [];
@@ -21,24 +22,27 @@ export class SettleBatcher {
   #newest = new Map<number, PendingRow>();
   readonly #others = new Map<string, PendingRow>();
   #records = 0;
-  #lingering: NodeJS.Timeout | undefined;
+  /** It will be called back. */
+  #waits = false;
   #scheduled = false;
   readonly #flush = (): void => this.flush();
+  readonly #taken = (): void => {
+    this.#waits = false;
+    this.flush();
+  };
 
-  /** Short beside what a worker needs for its next job, long beside a turn. */
-  static readonly LINGER_MS = 5;
   static readonly RECORDS_MAX = 128;
 
   /**
    * `propose` is called without a command when everything that was settled was settled before: the receipts then are for
-   * what is under way. `withNextTurn` calls back when others propose as well, or after some milliseconds.
+   * what is under way. `withLaterTurn` calls back some milliseconds later, when others propose as well.
    */
   constructor(
     propose: (command: Uint8Array | undefined, receipts: SettleReceipt[]) => void,
-    withNextTurn: (flush: () => void) => void,
+    withLaterTurn: (flush: () => void) => void,
   ) {
     this.#propose = propose;
-    this.#lingered = () => withNextTurn(this.#flush);
+    this.#withLaterTurn = withLaterTurn;
   }
 
   accepted(queueId: number, rowBase: number, offset: number): void {
@@ -79,8 +83,6 @@ export class SettleBatcher {
   flush(): void {
     this.#scheduled = false;
     this.#records = 0;
-    clearTimeout(this.#lingering);
-    this.#lingering = undefined;
     if (this.#rows.length === 0 && this.#receipts.length === 0) return;
     const receipts = this.#takeReceipts();
     if (this.#rows.length === 0) {
@@ -112,7 +114,10 @@ export class SettleBatcher {
       this.#newest.set(queueId, row);
     }
     if (++this.#records >= SettleBatcher.RECORDS_MAX) this.#flushThisTurn();
-    else this.#lingering ??= setTimeout(this.#lingered, SettleBatcher.LINGER_MS);
+    else if (!this.#waits) {
+      this.#waits = true;
+      this.#withLaterTurn(this.#taken);
+    }
     return row;
   }
 

@@ -21,8 +21,8 @@ class FakeHost {
     if (this.outcome === 'proposed') this.proposed.push(token as Proposal);
     return this.outcome;
   }
-  withNextTurn(propose: () => void): void {
-    propose();
+  withLaterTurn(propose: () => void): void {
+    setImmediate(propose);
   }
   recentRow(): undefined {}
   leads(): boolean {

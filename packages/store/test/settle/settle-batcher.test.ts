@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { SettleCursor, SettleOutcome } from '@sluice/queue/machine/settle-cursor';
 import fc from 'fast-check';
 import { SettleBatcher, type SettleReceipt, toRanges } from '../../src/settle/settle-batcher.ts';
@@ -31,26 +31,26 @@ describe('what was settled', () => {
   let commands: Uint8Array[];
   let receipts: SettleReceipt[];
   let batcher: SettleBatcher;
-  /** Set while it waits for a turn that others write. */
+  /** Set while it waits for a turn that others write; a second time at once would be told twice. */
   let withTurn: (() => void) | undefined;
+  let asked: number;
 
   beforeEach(() => {
-    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
     commands = [];
     receipts = [];
     withTurn = undefined;
+    asked = 0;
     batcher = new SettleBatcher(
       (command, taken) => {
         if (command !== undefined) commands.push(command);
         receipts.push(...taken);
       },
       (flush) => {
+        asked++;
         withTurn = flush;
       },
     );
   });
-
-  afterEach(() => void jest.useRealTimers());
 
   const receipt = (): SettleReceipt => ({ isTaken: false, confirmed: () => {} });
 
@@ -106,35 +106,40 @@ describe('what was settled', () => {
     expect(byQueue).toEqual([...ranges(1), ...ranges(2)]);
   });
 
-  test('waits a moment for more, from the first of it on, and then for a turn that others write', async () => {
+  test('goes with a turn that others write, with all that came until then, and asks for it once', async () => {
     batcher.accepted(1, 0, 0);
     await turn();
-    jest.advanceTimersByTime(SettleBatcher.LINGER_MS - 1);
     batcher.accepted(1, 0, 1);
-    expect(withTurn).toBeUndefined();
-    jest.advanceTimersByTime(1);
-    batcher.accepted(1, 0, 2);
-    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
     expect(commands).toEqual([]);
+    expect(asked).toBe(1);
     withTurn?.();
     expect(commands).toHaveLength(1);
     expect(decoded(commands[0] as Uint8Array)).toEqual([
-      { queueId: 1, rowBase: 0, outcome: 'ACCEPTED', from: 0, to: 3 },
+      { queueId: 1, rowBase: 0, outcome: 'ACCEPTED', from: 0, to: 2 },
     ]);
-    withTurn = undefined;
-    batcher.accepted(1, 0, 3);
-    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
-    expect(withTurn).toBeDefined();
+    batcher.accepted(1, 0, 2);
+    expect(asked).toBe(2);
   });
 
-  test('waits no longer than its turn when it is much', async () => {
+  test('waits no longer than its turn when it is much; what comes behind it goes with the turn that was asked for', async () => {
     for (let offset = 0; offset < SettleBatcher.RECORDS_MAX; offset++) batcher.accepted(1, 0, offset);
     batcher.accepted(1, 0, 1000);
     expect(commands).toEqual([]);
     await turn();
     expect(commands).toHaveLength(1);
     expect(decoded(commands[0] as Uint8Array)).toHaveLength(2);
-    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    batcher.accepted(1, 0, 1001);
+    expect(asked).toBe(1);
+    withTurn?.();
+    expect(commands).toHaveLength(2);
+    batcher.accepted(1, 0, 1002);
+    expect(asked).toBe(2);
+  });
+
+  test('proposes nothing with the turn that it asked for when all went before', async () => {
+    for (let offset = 0; offset < SettleBatcher.RECORDS_MAX; offset++) batcher.accepted(1, 0, offset);
+    await turn();
+    withTurn?.();
     expect(commands).toHaveLength(1);
   });
 
@@ -159,7 +164,7 @@ describe('what was settled', () => {
     batcher.confirm(given);
     batcher.clear();
     batcher.flush();
-    jest.advanceTimersByTime(SettleBatcher.LINGER_MS);
+    withTurn?.();
     expect(commands).toEqual([]);
     expect(receipts).toEqual([]);
     expect(given.isTaken).toBe(true);
