@@ -69,6 +69,7 @@ export interface ClusterView {
     replicas: number;
   }[];
   partitions: { partition: number; leader: string | null; replicas: string[] }[];
+  problems: { severity: string; message: string }[];
 }
 
 /**
@@ -177,6 +178,11 @@ export class ClusterUnderTest {
 
   rest(name: string, withinMs = REST_MS_MAX): RestClient {
     return new RestClient(`http://${this.node(name).http}`, KEY, SECRET, withinMs);
+  }
+
+  /** What `sluice` reads of its environment to ask a node. */
+  api(name: string): Record<string, string> {
+    return { SLUICE_URL: `http://${this.node(name).http}`, SLUICE_API_KEY: `${KEY}:${SECRET}` };
   }
 
   /** A node that runs, and its answer to whoever asks; those that do not answer are passed over. */

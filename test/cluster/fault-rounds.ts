@@ -41,6 +41,8 @@ export interface RoundReport {
   lateMs: number;
   /** What was not as promised, besides how long things took. */
   beyond: string[];
+  /** Which promises were broken, besides those of queues. */
+  broke: string[];
   /** Of everything so far. */
   verdict: Verdict;
 }
@@ -109,6 +111,7 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
       verdict = report.verdict;
       rounds.push(report);
       options.onRound?.(report);
+      broken.push(...report.broke);
       if (isClean(verdict) === (fault.mustLose !== true)) continue;
       if (fault.mustLose !== true) broken.push(formatVerdict(verdict));
       break;
@@ -128,7 +131,11 @@ export async function faultRounds(ground: Ground, fault: FaultKind, options: Rou
     gapWorstMs: Math.max(0, ...rounds.map(({ gaps }) => gaps.publisherMs)),
     resumeWorstMs: Math.max(0, ...rounds.map(({ gaps }) => gaps.resumeMs)),
     restWorstMs: Math.max(0, ...rounds.map(({ restMs }) => restMs)),
-    isSafe: rounds.length === options.rounds && verdict !== undefined && isClean(verdict),
+    isSafe:
+      rounds.length === options.rounds &&
+      verdict !== undefined &&
+      isClean(verdict) &&
+      rounds.every(({ broke }) => broke.length === 0),
     lonelyLosses: lonelyLosses(load.history),
     broken,
     kept: undefined,
@@ -165,9 +172,11 @@ async function oneRound(
     healedMs = performance.now();
   };
   const beyond: string[] = [];
+  const broke: string[] = [];
   const what = await fault.strike({
     ...{ cluster, load, prng, round, healed },
     beyond: (told) => beyond.push(`round ${round}: ${told}`),
+    broke: (told) => broke.push(`round ${round}: ${told}`),
   });
   healedMs ??= performance.now();
   const strikeEndMs = performance.now();
@@ -181,7 +190,7 @@ async function oneRound(
   const figures = await load.drain(() => cluster.rest(cluster.gateways()[0]?.name as string), DRAIN_MS_MAX);
   const verdict = checkHistory(history, figures);
   verdict.miscounted.push(...(await disagreements(cluster, load, figures)));
-  return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, beyond, verdict };
+  return { round, what, gaps: measureGaps(history, fromMs, healedMs, untilMs), restMs, beyond, broke, verdict };
 }
 
 /**

@@ -40,6 +40,8 @@ export interface Arena {
   healed(): void;
   /** Something was not as it was promised, though nothing was lost: the verdict says so. */
   beyond(what: string): void;
+  /** A promise was broken that the checker of the queues does not look at. */
+  broke(what: string): void;
 }
 
 export function networksOf({ networks }: ClusterUnderTest): NodeNetworks {
