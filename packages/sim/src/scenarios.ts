@@ -1,9 +1,10 @@
 import { type ClusterSimulationOptions, simulateCluster } from './cluster/cluster-history.ts';
-import { withClocks, withJobs, withLimits, withUpgrade } from './cluster/cluster-knobs.ts';
+import { withClocks, withJobs, withLimits } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
 import { withClears, withEndings, withSessions, withWills } from './sessions/session-knobs.ts';
+import { withUpgradeOfAll } from './sessions/upgrade-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
 export interface ScenarioOptions {
@@ -18,7 +19,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario
   ['raft', (seed, { safetyMs, onLine }) => simulateRaft(seed, { safetyMs, onLine })],
   ['cluster', (seed, { safetyMs, onLine }) => simulateCluster(seed, { safetyMs, onLine })],
   ofCluster('jobs', withJobs),
-  ofCluster('upgrade', withUpgrade),
+  ofCluster('upgrade', withUpgradeOfAll),
   ofCluster('clocks', withClocks),
   ofCluster('limits', withLimits),
   ofCluster('sessions', withSessions),

@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals';
 import { simulateCluster } from '../src/cluster/cluster-history.ts';
-import { withUpgrade } from '../src/cluster/cluster-knobs.ts';
+import { withUpgradeOfAll } from '../src/sessions/upgrade-knobs.ts';
 
 const SEEDS = 6;
 const SAFETY_MS = 5_000;
@@ -11,7 +11,7 @@ jest.setTimeout(300_000);
 test('nodes of two builds in one cluster: nothing is lost, the level waits for the last of them, and rises then', async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const { failure, lastLines } = await simulateCluster(seed, {
-      ...{ scenario: 'upgrade', adjust: withUpgrade, safetyMs: SAFETY_MS },
+      ...{ scenario: 'upgrade', adjust: withUpgradeOfAll, safetyMs: SAFETY_MS },
     });
     if (failure !== undefined) throw new Error(`seed ${seed}: ${failure.stack}\n${lastLines.join('\n')}`);
   }

@@ -132,7 +132,8 @@ export class ClusterHistory {
       this.#limitMoves.begin(this.#lasting);
     }
     this.#sessions?.begin(this.#lasting);
-    const upgrade = knobs.upgrade === undefined ? undefined : new Upgrade({ world, fleet, knobs: knobs.upgrade });
+    const upgrade =
+      knobs.upgrade === undefined ? undefined : new Upgrade({ world, draw: this.#draw, fleet, knobs: knobs.upgrade });
     upgrade?.begin();
     await world.run(world.nowMs + knobs.safetyMs);
     this.#queueMoves.end();

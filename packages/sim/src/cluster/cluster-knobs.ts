@@ -150,7 +150,11 @@ export function withJobs(knobs: ClusterKnobs): ClusterKnobs {
 export function withUpgrade(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const faults: ClusterKnobs['faults'] = ['kill', 'power', 'transfer', 'stop', 'drain', 'gateway'];
   const [former, newer] = [draw.onceIn(2) ? undefined : { min: 1, max: 1 }, { min: 1, max: draw.oneOf([2, 3]) }];
-  return { ...knobs, faults, upgrade: { former, newer, everyMs: draw.oneOf([300, 1_000]) } };
+  return {
+    ...knobs,
+    faults,
+    upgrade: { former, newer, everyMs: draw.oneOf([300, 1_000]), backOneIn: draw.oneOf([2, 5]) },
+  };
 }
 
 /** Queues whose limits change while they are longer than these, while their messages expire and workers are slow. */

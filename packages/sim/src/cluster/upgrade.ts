@@ -1,6 +1,7 @@
 import type { Coordinator } from '@sluice/coordinator/coordinator';
 import { FIRST_LEVEL, type LevelRange } from '@sluice/meta/feature-levels';
-import type { SimWorld } from '../sim-world.ts';
+import type { Draw } from '../draw.ts';
+import type { Life, SimWorld } from '../sim-world.ts';
 import { Violation } from '../simulation.ts';
 import type { Fleet } from './fleet.ts';
 import type { GatewayNode } from './gateway-node.ts';
@@ -11,29 +12,38 @@ export interface UpgradeKnobs {
   former: LevelRange | undefined;
   newer: LevelRange;
   everyMs: number;
+  /** Each time a machine is due, once in so many times one that is upgraded goes back to the former build first; undefined: none does. */
+  backOneIn?: number;
 }
 
 /**
- * Machines get another build one by one, while everything else goes on. The level of a cluster never falls and neither do
- * the builds here, so it is enough to look just before a machine is upgraded: what nobody believed then, nobody wrote.
+ * Machines get another build one by one, in any order, while everything else goes on; some of them go back, while others
+ * have not been upgraded. The level of a cluster never falls, and until its last machine is upgraded there is always one of
+ * the former build, so it is enough to look just before a machine is upgraded: what nobody believed then, nobody wrote.
  */
 export class Upgrade {
   readonly #world: SimWorld;
   readonly #fleet: Fleet;
+  readonly #draw: Draw;
   readonly #knobs: UpgradeKnobs;
+  /** Goes back, and is not up yet. */
+  #returning: { machine: StoreNode | GatewayNode; former: Life } | undefined;
 
   /** Of the rise, once everybody is upgraded and up. */
   static readonly RISE_MS_MAX = 30_000;
   static readonly LOOK_MS = 100;
 
-  constructor(options: { world: SimWorld; fleet: Fleet; knobs: UpgradeKnobs }) {
+  constructor(options: { world: SimWorld; draw: Draw; fleet: Fleet; knobs: UpgradeKnobs }) {
     this.#world = options.world;
+    this.#draw = options.draw;
     this.#fleet = options.fleet;
     this.#knobs = options.knobs;
   }
 
   begin(): void {
     this.#world.after(this.#knobs.everyMs, this.#world.outside, () => {
+      const { backOneIn } = this.#knobs;
+      if (backOneIn !== undefined && this.#draw.onceIn(backOneIn)) this.#back();
       if (this.#next()) this.begin();
     });
   }
@@ -57,8 +67,10 @@ export class Upgrade {
 
   /** False when all are upgraded. */
   #next(): boolean {
-    const machine = [...this.#fleet.machines()].find(({ levels }) => levels !== this.#knobs.newer);
-    if (machine === undefined) return false;
+    const former = [...this.#fleet.machines()].filter(({ levels }) => levels !== this.#knobs.newer);
+    if (former.length === 0) return false;
+    if (this.#isReturning()) return true;
+    const machine = this.#draw.oneOf(former);
     const early = this.#levels().find((level) => level > FIRST_LEVEL.level);
     if (early !== undefined) {
       this.#world.fail(new Violation('level', `${machine.name} is of the former build, and the level is ${early}`));
@@ -68,6 +80,27 @@ export class Upgrade {
     this.#world.trace.add(this.#world.nowMs, machine.name, 'is upgraded');
     this.#restart(machine);
     return true;
+  }
+
+  /** What one has written the former build reads, for as long as there is a machine of that. */
+  #back(): void {
+    const machines = [...this.#fleet.machines()];
+    const upgraded = machines.filter(({ levels }) => levels === this.#knobs.newer);
+    if (upgraded.length === 0 || upgraded.length === machines.length || this.#isReturning()) return;
+    const machine = this.#draw.oneOf(upgraded);
+    machine.levels = this.#knobs.former;
+    this.#returning = { machine, former: machine.life };
+    this.#world.trace.add(this.#world.nowMs, machine.name, 'goes back to the former build');
+    this.#restart(machine);
+  }
+
+  /** One after the other: until it is there as what it was, everybody believes that it is of the newer build. */
+  #isReturning(): boolean {
+    if (this.#returning === undefined) return false;
+    const { machine, former } = this.#returning;
+    const isThere = machine.life !== former && machine.state === 'up';
+    if (isThere) this.#returning = undefined;
+    return !isThere;
   }
 
   /** A machine that is down starts with what is installed. */
