@@ -132,7 +132,7 @@ export class PeerLinks implements PeerSender {
       link.roundTrip.tick(nowMs);
       this.#maybeBeat(link, ticks);
       // It was this process that heard nobody while it did not run.
-      if (paused) link.lastHeardMs = nowMs;
+      if (paused && !link.lost) link.lastHeardMs = nowMs;
       const isSilent = nowMs - link.lastHeardMs > silenceMs;
       if (!link.lost && isSilent) this.#lose(link, 'silent');
       else if (!isSilent) this.#maybeFound(link, link.control.openMs(nowMs));
