@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from '@sluice/common/logger';
+import { listenOn } from '@sluice/rpc/listen-on';
 import type { Api, ApiOptions } from './create-api.ts';
 import { answeredProbe, answerNotYet, type ProbedNode } from './ops/probe-page.ts';
 
@@ -39,6 +39,7 @@ export class ApiListener {
   readonly #server: Server;
   #options: ApiOptions | undefined;
   #api: Promise<Api> | undefined;
+  #isUnacceptedTold = false;
 
   constructor(front: ApiFront) {
     this.#front = front;
@@ -56,21 +57,16 @@ export class ApiListener {
 
   /** Resolves with where it listens: port 0 lets the system choose. */
   async listen({ host, port }: { host: string; port: number }): Promise<{ host: string; port: number }> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        // Out of file descriptors, for one: new connections wait, the listener goes on.
-        this.#server.on('error', () => {});
-        resolve();
-      });
-    });
-    const bound = this.#server.address() as AddressInfo;
+    const bound = await listenOn(
+      this.#server,
+      { host, port },
+      { purpose: 'for the REST API', unaccepted: this.#unaccepted },
+    );
     if (this.#front.anonymous) {
       // Whoever allowed it beyond this machine was warned by the configuration.
-      this.#front.logger.info({ host: bound.address, port: bound.port }, 'the REST API answers without an API key');
+      this.#front.logger.info({ ...bound }, 'the REST API answers without an API key');
     }
-    return { host: bound.address, port: bound.port };
+    return bound;
   }
 
   /** Somebody has asked for more than health and metrics. */
@@ -93,6 +89,14 @@ export class ApiListener {
     clearTimeout(grace);
     await (await this.#api)?.close();
   }
+
+  /** Told once: it is the same for every connection until the limit is raised. */
+  readonly #unaccepted = (cause: Error): void => {
+    if (this.#isUnacceptedTold) return;
+    this.#isUnacceptedTold = true;
+    const hint = 'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)';
+    this.#front.logger.warn({ err: cause, hint }, 'a connection to the REST API could not be accepted');
+  };
 
   /** Answers until the framework has taken the server over; requests of that moment are handed on to it. */
   readonly #first = (request: IncomingMessage, response: ServerResponse): void => {

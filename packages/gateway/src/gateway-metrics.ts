@@ -108,7 +108,7 @@ export class GatewayMetrics {
   handshakesRefused(reason: HandshakeRefusal | EntranceRefusal): Counter {
     return this.#metrics.counter(
       'sluice_gateway_handshakes_refused_total',
-      'TLS and WebSocket handshakes refused before MQTT was spoken',
+      'Connections, TLS and WebSocket handshakes refused before MQTT was spoken',
       { reason },
     );
   }

@@ -2,9 +2,9 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { type ConnectionInjector, Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Clock } from '@sluice/common/clock';
-import { SluiceError } from '@sluice/common/errors';
 import type { Metrics } from '@sluice/common/metrics';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
+import { listenOn } from '@sluice/rpc/listen-on';
 import { Scaler } from './scaler.ts';
 import { SCALER_SERVICE, scalerHandlers } from './scaler-service.ts';
 
@@ -37,6 +37,7 @@ export class ScalerListener {
   readonly #sockets = new Set<Socket>();
   readonly #listener: NetServer;
   readonly #setTls: (tls: ScalerTls) => void;
+  readonly #unaccepted: () => void;
 
   /** Beyond it connections are closed at once: an operator has one for each address. */
   static readonly CONNECTIONS_MAX = 100;
@@ -54,6 +55,7 @@ export class ScalerListener {
     );
     const asked = (method: string, outcome: string): void =>
       metrics.counter('sluice_scaler_requests_total', 'Questions of an autoscaler', { method, outcome }).add();
+    this.#unaccepted = () => asked('accept', 'failed');
     this.#server.addService(SCALER_SERVICE, scalerHandlers(this.#scaler, asked) as UntypedServiceImplementation);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const enter = (socket: Socket): void => {
@@ -76,18 +78,13 @@ export class ScalerListener {
   }
 
   /** @returns the port, which the system chooses for 0. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#listener.once('error', (error: NodeJS.ErrnoException) => {
-        const hint = error.code === 'EADDRINUSE' ? 'another process listens there' : 'check the address';
-        const message = `cannot listen for an autoscaler on ${host}:${port}: ${error.message}`;
-        reject(new SluiceError('LISTEN_FAILED', message, { hint, cause: error }));
-      });
-      this.#listener.listen({ host, port }, () => {
-        const address = this.#listener.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+  async listen(host: string, port: number): Promise<number> {
+    const bound = await listenOn(
+      this.#listener,
+      { host, port },
+      { purpose: 'for an autoscaler', unaccepted: this.#unaccepted },
+    );
+    return bound.port;
   }
 
   /** For connections from now on. */

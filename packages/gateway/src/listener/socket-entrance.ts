@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { addressOf } from '@sluice/common/ip-address';
+import { listenOn } from '@sluice/rpc/listen-on';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
 import type { ConnectionsPerAddress } from './connections-per-address.ts';
-import { type Address, type Listener, listenOn, stopListening } from './listener.ts';
+import { type Address, type Listener, stopListening } from './listener.ts';
 import { takeProxyHeader } from './proxied-socket.ts';
 import { namesOf, secureContextOptions, type TlsMaterial } from './tls-material.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -35,8 +36,11 @@ export interface EntranceOptions {
   refused: (reason: EntranceRefusal) => void;
 }
 
-/** `rate`: more in a second than the listener takes. `address`: more than one address may have. */
-export type EntranceRefusal = 'rate' | 'address' | 'proxy' | 'tls';
+/**
+ * `accept`: the system gave no socket for it, since no more files may be open. `rate`: more in a second than the listener
+ * takes. `address`: more than one address may have.
+ */
+export type EntranceRefusal = 'accept' | 'rate' | 'address' | 'proxy' | 'tls';
 
 /** A bound address whose certificate may be replaced. */
 export interface Entrance extends Listener {
@@ -110,7 +114,10 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       else enter(socket, peer === 'own' ? own : peer);
     });
   });
-  const bound = await listenOn(server, address);
+  const bound = await listenOn(server, address, {
+    purpose: 'for clients',
+    unaccepted: () => options.refused('accept'),
+  });
   return {
     address: bound,
     stop: () => stopListening(server),

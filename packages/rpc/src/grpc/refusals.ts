@@ -21,6 +21,8 @@ export type RefusalReason =
   | 'not-http2'
   /** Not TLS where it is expected, or a handshake that was broken off. */
   | 'tls'
+  /** The system gave no socket for it: no more files may be open. */
+  | 'not-accepted'
   /** A connection that ended without one stream or call that this node knows. */
   | 'no-stream'
   /** A stream that broke the protocol, or was cut short, while its connection lives. */
@@ -45,6 +47,7 @@ const HINTS: Readonly<Record<RefusalReason, string>> = {
   invalid: 'the peer may run an older or newer version: compare with "sluice cluster status"',
   'not-http2': 'a node without cluster.certificateFile sends plain text, others do not belong here',
   tls: 'a node without cluster.certificateFile sends plain text, others do not belong here',
+  'not-accepted': 'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)',
   'no-stream': STRANGER,
   aborted: STRANGER,
 };

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
-import { SluiceError } from '@sluice/common/errors';
+import { listenOn } from '../listen-on.ts';
 import { CertificateNames } from './certificate-names.ts';
 import { CONNECTIONS_MAX, GREETING_TIMEOUT_MS } from './limits.ts';
 import type { Refusals } from './refusals.ts';
@@ -49,21 +49,16 @@ export class SocketGate {
   }
 
   /** @returns the port. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          new SluiceError('LISTEN_FAILED', `cannot listen for other nodes on ${host}:${port}: ${error.message}`, {
-            hint: error.code === 'EADDRINUSE' ? 'another process listens there' : 'check the address',
-            cause: error,
-          }),
-        );
-      });
-      this.#server.listen({ host, port }, () => {
-        const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+  async listen(host: string, port: number): Promise<number> {
+    const bound = await listenOn(
+      this.#server,
+      { host, port },
+      {
+        purpose: 'for other nodes',
+        unaccepted: (cause) => this.#refusals.count('not-accepted', NOBODY_KNOWN, cause.message),
+      },
+    );
+    return bound.port;
   }
 
   /** For connections from now on. */
@@ -143,6 +138,9 @@ export class SocketGate {
     socket.on('readable', look);
   }
 }
+
+/** Of a connection that was not accepted the system says no address. */
+const NOBODY_KNOWN = 'unknown';
 
 interface Known {
   socket: Socket;

@@ -1,0 +1,46 @@
+import type { AddressInfo, Server } from 'node:net';
+import { SluiceError } from '@sluice/common/errors';
+
+export interface BoundAddress {
+  host: string;
+  port: number;
+}
+
+/**
+ * Binds a port; port 0 takes a free one, which the answer names.
+ *
+ * A server emits `error` when it cannot bind, and again, while it listens, for a connection that it could not accept: the
+ * process may have no more open files. Who listens for the first only, and once, is ended by Node.js at the second of the
+ * others, with all connections that went well. Here these are told to `unaccepted`, and the server goes on: what could not
+ * be accepted waits, or is turned away by the system.
+ *
+ * @param purpose who is to connect: `for other nodes`; it stands in the error of a port that cannot be had
+ * @throws SluiceError LISTEN_FAILED
+ */
+export function listenOn(
+  server: Server,
+  { host, port }: BoundAddress,
+  { purpose, unaccepted }: { purpose: string; unaccepted: (cause: Error) => void },
+): Promise<BoundAddress> {
+  return new Promise((resolve, reject) => {
+    const refused = (cause: NodeJS.ErrnoException): void => {
+      const hint =
+        cause.code === 'EADDRINUSE'
+          ? 'another process listens there: stop it, or choose another address'
+          : 'check the address';
+      reject(
+        new SluiceError('LISTEN_FAILED', `cannot listen ${purpose} on ${host}:${port}: ${cause.message}`, {
+          hint,
+          cause,
+        }),
+      );
+    };
+    server.once('error', refused);
+    server.listen(port, host, () => {
+      server.off('error', refused);
+      server.on('error', unaccepted);
+      const bound = server.address() as AddressInfo;
+      resolve({ host: bound.address, port: bound.port });
+    });
+  });
+}
