@@ -86,6 +86,7 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
     const answer = await this.#client.subscribe(this.key, filters, StoredSession.PATIENCE_MS);
     this.#isSubscribing = false;
     if (this.#isClosed) return false;
+    this.#leaveFormer(answer.subscriptions);
     for (const view of answer.subscriptions) this.#adopt(view);
     this.delivered(this.#early.splice(0));
     return this.#isKept(answer.status === 'done' && answer.subscriptions.every(({ streamId }) => streamId !== -1));
@@ -94,13 +95,25 @@ export class StoredSession implements SessionSink, StreamMessageOwner {
   async #unsubscribe(texts: readonly string[]): Promise<boolean> {
     const gone = new Set(texts);
     for (const [streamId, { filter }] of this.#byStream) {
-      if (!gone.has(filter)) continue;
-      this.#byStream.delete(streamId);
-      this.#unsure.delete(streamId);
-      this.#vanished(streamId, Number.POSITIVE_INFINITY);
+      if (gone.has(filter)) this.#leave(streamId);
     }
     const { status } = await this.#client.unsubscribe(this.key, texts, StoredSession.PATIENCE_MS);
     return this.#isKept(status === 'done');
+  }
+
+  /** A filter has no stream any more when it is subscribed to at QoS 0, and another one than before when it was. */
+  #leaveFormer(views: readonly StoredSubscriptionView[]): void {
+    const streamOf = new Map(views.map(({ filter, streamId }) => [filter, streamId]));
+    for (const [streamId, { filter }] of this.#byStream) {
+      const now = streamOf.get(filter) ?? -1;
+      if (now !== -1 && now !== streamId) this.#leave(streamId);
+    }
+  }
+
+  #leave(streamId: number): void {
+    this.#byStream.delete(streamId);
+    this.#unsure.delete(streamId);
+    this.#vanished(streamId, Number.POSITIVE_INFINITY);
   }
 
   /** Over whatever connection it was asked, the one that has the session now must not go on with something else. */
