@@ -41,7 +41,7 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
   {
     name: 'sluice_gateway_handshakes_refused_total',
     type: 'counter',
-    help: 'TLS and WebSocket handshakes refused before MQTT was spoken',
+    help: 'Connections, TLS and WebSocket handshakes refused before MQTT was spoken',
     labels: ['reason'],
     pages: ['/metrics'],
     written: 'packages/gateway/src/gateway-metrics.ts',

@@ -24,10 +24,7 @@ export function listenOn(
 ): Promise<BoundAddress> {
   return new Promise((resolve, reject) => {
     const refused = (cause: NodeJS.ErrnoException): void => {
-      const hint =
-        cause.code === 'EADDRINUSE'
-          ? 'another process listens there: stop it, or choose another address'
-          : 'check the address';
+      const hint = HINTS.get(cause.code) ?? 'choose another address';
       reject(
         new SluiceError('LISTEN_FAILED', `cannot listen ${purpose} on ${host}:${port}: ${cause.message}`, {
           hint,
@@ -44,3 +41,9 @@ export function listenOn(
     });
   });
 }
+
+const HINTS: ReadonlyMap<string | undefined, string> = new Map([
+  ['EADDRINUSE', 'another process listens there: stop it, or choose another address'],
+  ['EADDRNOTAVAIL', 'this machine does not have that address: choose another address'],
+  ['EACCES', 'this user may not listen there: choose another address, with a port above 1023'],
+]);

@@ -40,3 +40,11 @@ test('a port that somebody has is refused by name, with what to do', async () =>
     hint: expect.stringContaining('another process listens there'),
   });
 });
+
+test('so is an address of another machine', async () => {
+  const elsewhere = { host: '203.0.113.7', port: 0 };
+  await expect(listenOn(server(), elsewhere, { purpose: 'for tests', unaccepted: nobody })).rejects.toMatchObject({
+    code: 'LISTEN_FAILED',
+    hint: expect.stringContaining('this machine does not have that address'),
+  });
+});
