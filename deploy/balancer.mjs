@@ -43,6 +43,11 @@ export class Balancer {
     const server = connect({ host, port: Number(port), noDelay: true });
     this.#track(server);
     server.once('connect', () => {
+      // Gone meanwhile: nobody would end this one.
+      if (client.destroyed) {
+        server.destroy();
+        return;
+      }
       client.setNoDelay(true);
       client.pipe(server);
       server.pipe(client);

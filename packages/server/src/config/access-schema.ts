@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 
 export const auth = {
   anonymous: triState({
-    about: 'Whether MQTT clients may connect without credentials.',
+    about: 'Whether MQTT clients may connect without credentials, or with a user name that nothing here knows.',
     default: 'auto',
     why: 'auto allows it while no user is configured and every MQTT listener is bound to loopback.',
   }),
