@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '@sluice/common/logger';
-import { listenOn } from '@sluice/rpc/listen-on';
+import { listenOn, UNACCEPTED_HINT } from '@sluice/rpc/listen-on';
 import type { Api, ApiOptions } from './create-api.ts';
 import { answeredProbe, answerNotYet, type ProbedNode } from './ops/probe-page.ts';
 
@@ -94,8 +94,10 @@ export class ApiListener {
   readonly #unaccepted = (cause: Error): void => {
     if (this.#isUnacceptedTold) return;
     this.#isUnacceptedTold = true;
-    const hint = 'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)';
-    this.#front.logger.warn({ err: cause, hint }, 'a connection to the REST API could not be accepted');
+    this.#front.logger.warn(
+      { err: cause, hint: UNACCEPTED_HINT },
+      'a connection to the REST API could not be accepted',
+    );
   };
 
   /** Answers until the framework has taken the server over; requests of that moment are handed on to it. */

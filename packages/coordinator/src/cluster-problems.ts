@@ -107,54 +107,46 @@ function silent({ nodes }: Known): ClusterProblem[] {
 
 /** Each says what the disk does, what that does to messages, and what to type. */
 function withDiskTroubles({ nodes }: Known, troubles: readonly NodeTroubleNamed[]): ClusterProblem[] {
-  return troubles.flatMap(({ node: name, kind }): ClusterProblem[] => {
-    if (kind === 'parted') return [];
-    const leads = nodes.find((node) => node.name === name)?.leads ?? 0;
-    const stillLeads = leads === 0 ? '' : ` It leads ${count(leads, 'partition', 'partitions')}.`;
-    const room = `On ${name}: df -h. Give space back: sluice queues list shows what is large, sluice queues purge NAME empties one; or delete other files there, or make the disk larger. It goes on by itself.`;
-    switch (kind) {
-      case 'disk-low':
-        return [
-          {
-            severity: leads === 0 ? 'degraded' : 'failing',
-            message: `The disk of ${name} is almost full: it refuses publishes, and settling goes on.${stillLeads}`,
-            hint: room,
-          },
-        ];
-      case 'disk-full':
-        return [
-          {
-            severity: 'failing',
-            message: `The disk of ${name} is full: it refuses publishes, and its writes wait for space.${stillLeads}`,
-            hint: room,
-          },
-        ];
-      case 'disk-hangs':
-        return [
-          {
-            severity: 'failing',
-            message: `The disk of ${name} hangs: a write has been under way for seconds.${stillLeads}`,
-            hint: `On ${name}: iostat -x 1, dmesg. Until the write ends its copies do not count: stop no other store.`,
-          },
-        ];
-      case 'disk-failed':
-        return [
-          {
-            severity: 'failing',
-            message: `The disk of ${name} failed: it acknowledges nothing more until it is started again.`,
-            hint: `On ${name}: look for "the entry log failed" or "the storage failed" in its log, and at dmesg and sluice doctor. Disk well again: restart it. Disk broken: start it with the same node.name and an empty directory, and it gets everything from the others. Stop no other store until then.`,
-          },
-        ];
-      default:
-        return [
-          {
-            severity: 'failing',
-            message: `${name} says that its disk does not do what it should: ${kind satisfies never}.`,
-            hint: `This node is of an older build and knows no more: look at the log of ${name}.`,
-          },
-        ];
-    }
-  });
+  return troubles.flatMap(({ node: name, kind }) =>
+    kind === 'parted' ? [] : [diskProblem(name, kind, nodes.find((node) => node.name === name)?.leads ?? 0)],
+  );
+}
+
+function diskProblem(name: string, kind: DiskTrouble, leads: number): ClusterProblem {
+  const stillLeads = leads === 0 ? '' : ` It leads ${count(leads, 'partition', 'partitions')}.`;
+  const room = `On ${name}: df -h. Give space back: sluice queues list shows what is large, sluice queues purge NAME empties one; or delete other files there, or make the disk larger. It goes on by itself.`;
+  switch (kind) {
+    case 'disk-low':
+      return {
+        severity: leads === 0 ? 'degraded' : 'failing',
+        message: `The disk of ${name} is almost full: it refuses publishes, and settling goes on.${stillLeads}`,
+        hint: room,
+      };
+    case 'disk-full':
+      return {
+        severity: 'failing',
+        message: `The disk of ${name} is full: it refuses publishes, and its writes wait for space.${stillLeads}`,
+        hint: room,
+      };
+    case 'disk-hangs':
+      return {
+        severity: 'failing',
+        message: `The disk of ${name} hangs: a write has been under way for seconds.${stillLeads}`,
+        hint: `On ${name}: iostat -x 1, dmesg. Until the write ends its copies do not count: stop no other store.`,
+      };
+    case 'disk-failed':
+      return {
+        severity: 'failing',
+        message: `The disk of ${name} failed: it acknowledges nothing more until it is started again.`,
+        hint: `On ${name}: look for "the entry log failed" or "the storage failed" in its log, and at dmesg and sluice doctor. Disk well again: restart it. Disk broken: start it with the same node.name and an empty directory, and it gets everything from the others. Stop no other store until then.`,
+      };
+    default:
+      return {
+        severity: 'failing',
+        message: `${name} says that its disk does not do what it should: ${kind satisfies never}.`,
+        hint: `This node is of an older build and knows no more: look at the log of ${name}.`,
+      };
+  }
 }
 
 /** Who has copies is told of with them. */

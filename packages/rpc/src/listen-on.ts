@@ -6,6 +6,10 @@ export interface BoundAddress {
   port: number;
 }
 
+/** What to do about `unaccepted`. */
+export const UNACCEPTED_HINT =
+  'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)';
+
 /**
  * Binds a port; port 0 takes a free one, which the answer names.
  *

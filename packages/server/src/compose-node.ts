@@ -84,7 +84,7 @@ export async function composeNode(around: Around): Promise<NodeParts> {
     ...administrationsOf({
       ...{ config, nodeId, topology, metadata, leading, host, transport, clock, metrics },
       routes: gateway === undefined ? undefined : routes,
-      disk: () => reportOf(roles).disk,
+      disk: () => roles.store?.diskTrouble ?? host?.diskTrouble,
     }),
     place: new OwnPlace({
       supported: SUPPORTED_LEVELS,

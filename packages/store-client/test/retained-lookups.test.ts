@@ -92,9 +92,9 @@ beforeEach(() => {
 afterEach(() => lookups.close());
 
 /** Reads to the end; every page as text. */
-function readAll(filter: string): Promise<string[][]> {
+/** Page by page into `seen`. */
+function readAll(filter: string, seen: string[][] = []): Promise<string[][]> {
   return new Promise((resolve) => {
-    const seen: string[][] = [];
     const lookup = lookups.open(filter, {
       page: (records, isLast) => {
         seen.push(records.map(text));
@@ -188,7 +188,7 @@ describe('a lookup', () => {
     const topics = Array.from({ length: 500 }, (_, i) => `t/${i}`).filter(
       (topic) => partitionOfTopic(Buffer.from(topic), 4) === 2,
     );
-    await Promise.all(topics.map(readAll));
+    await Promise.all(topics.map((filter) => readAll(filter)));
     expect(asked.length).toBeLessThanOrEqual(2 + Math.ceil(topics.length / RetainedLookups.ASKS_MAX) * 3);
   });
 
@@ -200,26 +200,17 @@ describe('a lookup', () => {
       .set(3, [['3a']])
       .set(4, [['4a'], ['4b']]);
     silent.add(10);
-    const records: string[] = [];
-    const everything = new Promise<void>((resolve) => {
-      const lookup = lookups.open('#', {
-        page: (page, isLast) => {
-          records.push(...page.map(text));
-          if (isLast) resolve();
-          else lookup.more();
-        },
-      });
-      lookup.more();
-    });
+    const seen: string[][] = [];
+    const everything = readAll('#', seen);
     await areAsked(6);
     expect(storesAskedForPages()).toEqual([10, 20, 20, 20]);
-    expect(records).toEqual(['2a', '4a', '4b']);
+    expect(seen.flat()).toEqual(['2a', '4a', '4b']);
     // Who comes now begins with those that answer, until that store does.
     const later = readAll('#');
     await areAsked(asked.length + 4);
     silent.clear();
     await everything;
-    expect(records).toEqual(['2a', '4a', '4b', '1a', '3a']);
+    expect(seen.flat()).toEqual(['2a', '4a', '4b', '1a', '3a']);
     expect((await later).flat()).toEqual(['2a', '4a', '4b', '1a', '3a']);
     const before = asked.length;
     await readAll('#');
@@ -238,20 +229,11 @@ describe('a lookup', () => {
       routes.confirmed(partition, 30);
     }
     silent = new Set([10, 20]);
-    const records: string[] = [];
-    const everything = new Promise<void>((resolve) => {
-      const lookup = lookups.open('#', {
-        page: (page, isLast) => {
-          records.push(...page.map(text));
-          if (isLast) resolve();
-          else lookup.more();
-        },
-      });
-      lookup.more();
-    });
+    const seen: string[][] = [];
+    const everything = readAll('#', seen);
     while (storesAskedForPages().length < 4) await turns();
     expect(storesAskedForPages()).toEqual([10, 20, 30, 30]);
-    expect(records).toEqual(['3a']);
+    expect(seen.flat()).toEqual(['3a']);
     // From now on they hang. Both are asked all the same, at once and once each, and for nothing that anybody waits for.
     hanging = silent;
     const before = asked.length;
@@ -266,7 +248,7 @@ describe('a lookup', () => {
       routes.announced(partition, 30, 2);
     }
     await everything;
-    expect(records).toEqual(['3a', '1a', '2a']);
+    expect(seen.flat()).toEqual(['3a', '1a', '2a']);
     expect(storesAskedForPages().slice(4)).toEqual([30, 30]);
   });
 

@@ -1,7 +1,7 @@
 import type { GroupStatus } from '@sluice/multiraft/group/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
+import type { DiskTrouble, NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
 import type { DiskGuard } from './disk-guard.ts';
 import type { Partition } from './partition/partition.ts';
 
@@ -28,8 +28,11 @@ export class StoreReport {
     const leads: PartitionReport[] = [];
     for (const partition of this.#partitions.values()) if (partition.leads) leads.push(this.#partition(partition));
     const impaired = this.#host.impaired().filter(isPartition);
-    const disk = this.#host.diskTrouble ?? (this.#disk.low ? 'disk-low' : undefined);
-    return { leads, impaired, replicas: [...this.#partitions.keys()], disk };
+    return { leads, impaired, replicas: [...this.#partitions.keys()], disk: this.disk };
+  }
+
+  get disk(): DiskTrouble | undefined {
+    return this.#host.diskTrouble ?? (this.#disk.low ? 'disk-low' : undefined);
   }
 
   #partition(partition: Partition): PartitionReport {

@@ -5,6 +5,7 @@ import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consu
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { DiskGuard } from './disk-guard.ts';
 import { DispatchFailures } from './dispatch/dispatch-failures.ts';
@@ -203,6 +204,11 @@ export class Store {
   /** What the coordinator wants to know of this store every second. */
   report(): StoreNodeReport {
     return this.#report.now();
+  }
+
+  /** Undefined while its disk does what it should. */
+  get diskTrouble(): DiskTrouble | undefined {
+    return this.#report.disk;
   }
 
   /** Called when a leader, a membership or a replica moved: the coordinator should be told soon. */

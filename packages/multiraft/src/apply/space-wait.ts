@@ -1,5 +1,5 @@
 import type { Logger } from '@sluice/common/logger';
-import { isFull } from '../snapshot/snapshot-files.ts';
+import { isFull, whenRoom } from '../disk/when-room.ts';
 
 /**
  * Asks the engine until the disk has space for what it is asked for, and the log until there is a file descriptor to read it.
@@ -42,20 +42,15 @@ export class SpaceWait {
   /** Each batch asks a few times, whatever the number of its entries. */
   async patiently(ask: () => Promise<void>): Promise<void> {
     let waited = false;
-    for (;;) {
-      try {
-        await ask();
-        if (waited) this.#logger.info({}, 'what applying waited for is there: it goes on');
-        return;
-      } catch (cause) {
-        if (!isFull(cause) || this.#isOver) throw cause;
-        if (!waited) this.#logger.error({ err: cause }, 'applying waits until there is space, and a file descriptor');
-        waited = true;
-        await new Promise<void>((resolve) => {
-          this.#held = resolve;
-        });
-        this.#held = undefined;
-      }
-    }
+    await whenRoom(ask, async (cause) => {
+      if (this.#isOver) throw cause;
+      if (!waited) this.#logger.error({ err: cause }, 'applying waits until there is space, and a file descriptor');
+      waited = true;
+      await new Promise<void>((resolve) => {
+        this.#held = resolve;
+      });
+      this.#held = undefined;
+    });
+    if (waited) this.#logger.info({}, 'what applying waited for is there: it goes on');
   }
 }

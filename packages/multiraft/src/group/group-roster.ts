@@ -2,13 +2,13 @@ import { SluiceError } from '@sluice/common/errors';
 import type { ApplyLoop } from '../apply/apply-loop.ts';
 import type { ImageKeeper } from '../disk/image-keeper.ts';
 import type { NodeStorage } from '../disk/node-storage.ts';
+import { byTheTick, whenRoom } from '../disk/when-room.ts';
 import type { GroupMachine } from '../group-machine.ts';
 import { TICK_MS } from '../raft-timing.ts';
 import type { ImpairedNotes } from '../replica/impaired-notes.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { GroupParts, ReplicaLoader } from '../replica/replica-loader.ts';
 import { wipeReplica } from '../replica/replica-wipe.ts';
-import { whenRoom } from '../snapshot/snapshot-files.ts';
 import type { SnapshotPort } from '../snapshot/snapshot-port.ts';
 import type { StoreLoop } from '../store-loop.ts';
 import { GroupChanges } from './group-changes.ts';
@@ -112,7 +112,7 @@ export class GroupRoster {
     await this.#applyLoop.betweenBatches(() => {});
     await this.#imageKeeper.settled();
     await this.#impairedNotes.settled();
-    await whenRoom(() => wipeReplica(this.#storage, groupId), this.#ends);
+    await whenRoom(() => wipeReplica(this.#storage, groupId), byTheTick(this.#ends));
     this.#impairedNotes.found.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
   }

@@ -1,7 +1,8 @@
 import type { Logger } from '@sluice/common/logger';
 import { writeNote } from '@sluice/storage/note-file';
 import type { NodeStorage } from '../disk/node-storage.ts';
-import { notePath, whenRoom } from '../snapshot/snapshot-files.ts';
+import { byTheTick, whenRoom } from '../disk/when-room.ts';
+import { notePath } from '../snapshot/snapshot-files.ts';
 
 /**
  * Notes on disk of replicas that must not be trusted: they stay impaired over restarts, until they are wiped, for they may
@@ -31,7 +32,7 @@ export class ImpairedNotes {
     const path = notePath(imageDirectory, groupId, 'impaired');
     const note = Buffer.from(cause.message, 'utf8');
     this.#last = this.#last
-      .then(() => whenRoom(() => writeNote(path, note, files), this.#ends))
+      .then(() => whenRoom(() => writeNote(path, note, files), byTheTick(this.#ends)))
       .catch((err: unknown) =>
         this.#logger.error({ err, group: groupId }, 'an impaired replica could not be noted as such'),
       );

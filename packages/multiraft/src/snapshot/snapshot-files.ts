@@ -1,7 +1,4 @@
 import { join } from 'node:path';
-import { SluiceError } from '@sluice/common/errors';
-import { isFullDisk, isOutOfFiles } from '@sluice/storage/files/file-operations';
-import { TICK_MS } from '../raft-timing.ts';
 
 /**
  * What stands beside the images, in the same directory:
@@ -41,24 +38,4 @@ export function spoolName(groupId: number, index: number, number: number): strin
 /** A file of a transfer that did not end; nothing refers to it unless an installation does. */
 export function isLeftover(name: string): boolean {
   return LEFTOVER.test(name);
-}
-
-const FULL_CODES: ReadonlySet<string> = new Set(['ENTRY_LOG_FULL', 'STATE_FULL', 'IMAGE_FULL', 'FILES_EXHAUSTED']);
-
-/** No room, or no file descriptor: the same step may succeed later. */
-export function isFull(cause: unknown): boolean {
-  return cause instanceof SluiceError ? FULL_CODES.has(cause.code) : isFullDisk(cause) || isOutOfFiles(cause);
-}
-
-/** On a full disk it waits, as everything does, and tries again: nobody could do better with the error. `ends`: not any more. */
-export async function whenRoom(step: () => Promise<void>, ends: () => boolean): Promise<void> {
-  for (;;) {
-    try {
-      await step();
-      return;
-    } catch (cause) {
-      if (!isFull(cause) || ends()) throw cause;
-    }
-    await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
-  }
 }

@@ -19,7 +19,8 @@ import {
   groupRange,
   membershipKey,
 } from '../disk/keyspace.ts';
-import { isFull, noteGroups, notePath } from './snapshot-files.ts';
+import { whenRoom } from '../disk/when-room.ts';
+import { noteGroups, notePath } from './snapshot-files.ts';
 
 /**
  * Puts a received snapshot in the place of a replica's log and rows. No write covers both, nor a million rows at once, so
@@ -72,16 +73,8 @@ export async function carryOut(
 ): Promise<void> {
   const { entryLog, files, imageDirectory } = storage;
   const { groupId, index, term, hardState, incoming, spool } = installation;
-  const patiently = async (step: () => Promise<void>): Promise<void> => {
-    for (;;) {
-      try {
-        return await step();
-      } catch (cause) {
-        if (waitForSpace === undefined || !isFull(cause)) throw cause;
-        await waitForSpace();
-      }
-    }
-  };
+  const patiently = (step: () => Promise<void>): Promise<void> =>
+    waitForSpace === undefined ? step() : whenRoom(step, waitForSpace);
   await patiently(() => entryLog.restart(groupId, index, term, hardState));
   const image = join(imageDirectory, imageFileName(groupId, index));
   const names = await files.list(imageDirectory);

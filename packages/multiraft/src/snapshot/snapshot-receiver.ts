@@ -3,9 +3,9 @@ import type { Counter } from '@sluice/common/metrics';
 import type { HardState, SnapshotMeta } from '@sluice/raft/entry';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { Channel } from '@sluice/rpc/transport';
+import { isFull, whenRoom } from '../disk/when-room.ts';
 import { readResidentRows } from '../replica/group-loader.ts';
 import type { Replica } from '../replica/replica.ts';
-import { isFull } from './snapshot-files.ts';
 import { carryOut, type Installation, noteInstallation } from './snapshot-install.ts';
 import { refused, SnapshotIntake } from './snapshot-intake.ts';
 import type { SnapshotHost } from './snapshot-port.ts';
@@ -156,13 +156,13 @@ export class SnapshotReceiver {
     const installation: Installation = { groupId, index, term, membership, hardState, incoming, spool };
     const waitForSpace = (): Promise<void> => this.#waitForSpace(groupId);
     try {
-      await this.#patiently(groupId, () => noteInstallation(storage, installation));
+      await whenRoom(() => noteInstallation(storage, installation), waitForSpace);
       await applyLoop.betweenBatches(() => {});
       // Also as a whole, of which every step may be done twice: a list of files wants a descriptor as well.
-      await this.#patiently(groupId, () => carryOut(storage, installation, waitForSpace));
+      await whenRoom(() => carryOut(storage, installation, waitForSpace), waitForSpace);
       imageKeeper.forget(groupId);
       const { residentRanges } = replica;
-      const rows = await this.#patiently(groupId, () => readResidentRows(storage, groupId, residentRanges));
+      const rows = await whenRoom(() => readResidentRows(storage, groupId, residentRanges), waitForSpace);
       const machine = replica.restore(rows);
       await applyLoop.betweenBatches(() => {
         if (!replica.removed) applyLoop.replaceState(replica, machine, { index, term }, { membership, index });
@@ -178,17 +178,6 @@ export class SnapshotReceiver {
   #hardStateFor({ groupId, raft }: Replica, { index }: SnapshotMeta): HardState {
     const { vote } = this.#host.storage.entryLog.groups.get(groupId)?.hardState ?? { vote: 0 };
     return { term: raft.term, vote, commit: index };
-  }
-
-  async #patiently<T>(groupId: number, step: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await step();
-      } catch (cause) {
-        if (!isFull(cause)) throw cause;
-      }
-      await this.#waitForSpace(groupId);
-    }
   }
 
   async #waitForSpace(groupId: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
+import type { NodeTroubleInfo } from '@sluice/meta/topology';
 
 /**
  * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, or
@@ -95,13 +96,10 @@ export interface ReplicaTrouble {
  * Why a node's disk takes no publishes. `disk-low`: less is free than is kept for settling, which goes on. `disk-full`: a write
  * waits for space. `disk-hangs`: a write has been under way for seconds. `disk-failed`: the node answers nothing more.
  */
-export type DiskTrouble = 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed';
+export type DiskTrouble = Exclude<NodeTrouble['kind'], 'parted'>;
 
 /** A node that lives and cannot do all it should. `parted`: it has no connection to the coordinator. */
-export interface NodeTrouble {
-  nodeId: number;
-  kind: 'parted' | DiskTrouble;
-}
+export type NodeTrouble = NodeTroubleInfo;
 
 /** Which feature levels a node supports, as it says itself. */
 export interface NodeLevels extends LevelRange {

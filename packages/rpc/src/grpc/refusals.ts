@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
+import { UNACCEPTED_HINT } from '../listen-on.ts';
 import { News, PASSING_MS } from './news.ts';
 
 export type RefusalReason =
@@ -47,7 +48,7 @@ const HINTS: Readonly<Record<RefusalReason, string>> = {
   invalid: 'the peer may run an older or newer version: compare with "sluice cluster status"',
   'not-http2': 'a node without cluster.certificateFile sends plain text, others do not belong here',
   tls: 'a node without cluster.certificateFile sends plain text, others do not belong here',
-  'not-accepted': 'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)',
+  'not-accepted': UNACCEPTED_HINT,
   'no-stream': STRANGER,
   aborted: STRANGER,
 };

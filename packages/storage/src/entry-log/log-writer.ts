@@ -134,8 +134,10 @@ export class LogWriter {
     try {
       next = this.#unsynced === undefined ? await this.#create(sealer) : await this.#named(this.#unsynced);
     } catch (error) {
-      if (isOutOfFiles(error)) metrics.outOfFiles.add();
-      if (isOutOfFiles(error)) throw outOfFiles(this.#segmentFiles.path(old.segmentId + 1), error);
+      if (isOutOfFiles(error)) {
+        metrics.outOfFiles.add();
+        throw outOfFiles(this.#segmentFiles.path(old.segmentId + 1), error);
+      }
       if (!isFullDisk(error)) throw this.#endWriting(error);
       await this.#spares.giveUp();
       throw full(directory, error);
