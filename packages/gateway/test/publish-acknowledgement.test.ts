@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { encode } from '@sluice/mqtt/codec/encoder';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import { Connection } from '../src/connection/connection.ts';
+import { ConnectionDeadline } from '../src/connection/connection-deadline.ts';
 import type { RawClient } from './doubles/raw-client.ts';
 import { collect, TestGateway, until } from './doubles/test-gateway.ts';
 
@@ -223,17 +223,17 @@ describe('back-pressure', () => {
     const raw = await gateway.raw();
     await raw.hello('held', { keepAliveS: 10 });
     gateway.durable.congested = true;
-    const paused = jest.spyOn(Connection.prototype, 'pause');
+    const unread = jest.spyOn(ConnectionDeadline.prototype, 'unread');
     publish(raw, 1);
     await until(() => [...gateway.gateway.connections()][0]?.readPaused);
-    const [connection] = paused.mock.contexts as Connection[];
-    paused.mockRestore();
+    const [deadline] = unread.mock.contexts as ConnectionDeadline[];
+    unread.mockRestore();
     raw.send({ type: PacketType.PINGREQ });
     await until(() => raw.socket.writableLength === 0);
     gateway.clock.shiftMs += 60_000;
     gateway.durable.relieve();
     // Its deadline comes up before the sockets are looked at.
-    connection?.expired(gateway.clock.monotonicMs());
+    deadline?.expired(gateway.clock.monotonicMs());
     expect((await raw.next()).type).toBe(PacketType.PINGRESP);
   });
 

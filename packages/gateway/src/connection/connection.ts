@@ -1,28 +1,26 @@
 import { isUtf8 } from 'node:buffer';
 import { assert } from '@sluice/common/assert';
 import { type ConnectPacket, type Packet, PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
-import { PacketWriter } from '@sluice/mqtt/codec/packet-writer';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { InboundAck } from '@sluice/mqtt/protocol/ack-order';
 import { ConnectionPhase } from '@sluice/mqtt/protocol/connection-phase';
 import { ConnectionState } from '@sluice/mqtt/protocol/connection-state';
 import type { ConnectionEffects, DropReason, OpenedSession } from '@sluice/mqtt/protocol/effects';
-import { keepAliveTimeoutMs } from '@sluice/mqtt/protocol/keepalive';
 import type { SessionSubscription } from '@sluice/mqtt/protocol/session-state';
 import type { ConnectionEnd } from '@sluice/mqtt/protocol/will';
 import type { Relievable } from '../backpressure.ts';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { reasonName } from '../gateway-metrics.ts';
 import type { GatewayServices } from '../gateway-services.ts';
-import { AnswerHold } from './answer-hold.ts';
-import { appendPacket, isAwaited } from './append-packet.ts';
+import { isAwaited } from './append-packet.ts';
 import type { ByteChannel, ByteSink } from './byte-channel.ts';
 import { assignClientId } from './client-id.ts';
 import { ConnectionAccess } from './connection-access.ts';
 import { ConnectionAdmission } from './connection-admission.ts';
+import { ConnectionDeadline, type DeadlineOwner } from './connection-deadline.ts';
 import { ConnectionPublisher } from './connection-publisher.ts';
 import { type ConnectionSummary, summaryOf } from './connection-summary.ts';
-import { Deadline } from './deadline-wheel.ts';
+import { Outbox, type OutboxOwner } from './outbox.ts';
 import type { ShareTaker } from './publish-share.ts';
 import { OWN_DOING, type PacketSink, ReadLoop, ReadPause } from './read-loop.ts';
 import { refuseUnread } from './refuse-unread.ts';
@@ -30,11 +28,11 @@ import { closeSession } from './takeover.ts';
 import type { TurnTaker } from './turn-flusher.ts';
 
 /**
- * One network connection: performs what its `ConnectionState` decides. Bytes come in by the channel, are decoded by the
- * read loop, and what there is to write is gathered and written once, in the connection's turn.
+ * One network connection: performs what its `ConnectionState` decides. Bytes come in by the channel and are decoded by the
+ * read loop; what there is to say is gathered by the outbox and written once, in the connection's turn.
  *
- * Everything that may hold memory for a client that does not keep up is decided here and in the session: the socket
- * (`sendBufferBytesMax`, then deliveries wait or are dropped), our answers (`answerBytesMax`, then the client is not
+ * Everything that may hold memory for a client that does not keep up is decided here, in the outbox and in the session: the
+ * socket (`sendBufferBytesMax`, then deliveries wait or are dropped), our answers (`answerBytesMax`, then the client is not
  * read), its unacknowledged publishes (`inflightBytesMax`, then likewise).
  *
  * The end comes once: by the protocol (`close`, which lets the last bytes out and cuts the connection after `lingerMs`)
@@ -43,13 +41,13 @@ import type { TurnTaker } from './turn-flusher.ts';
  * @hotpath
  */
 export class Connection
-  extends Deadline
-  implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable, ShareTaker
+  implements ConnectionEffects, ByteSink, PacketSink, TurnTaker, Relievable, ShareTaker, OutboxOwner, DeadlineOwner
 {
   readonly #services: GatewayServices;
   readonly #channel: ByteChannel;
-  readonly #writer = new PacketWriter();
   readonly #reader: ReadLoop;
+  readonly #outbox: Outbox;
+  readonly #deadline: ConnectionDeadline;
   readonly state: ConnectionState;
   readonly publisher: ConnectionPublisher;
   /** What it may do. */
@@ -60,42 +58,29 @@ export class Connection
   openedMonotonicMs = 0;
   turnRequested = false;
   #admission: ConnectionAdmission | undefined;
-  /** Monotonic time of the last bytes. */
-  #lastHeardMs: number;
   /** When what is being decoded was come to: the time of all its packets. Each asking for its own is a tenth of a message. */
   #readAtMs: number;
   /** When this turn's first publish was answered, the time of all that it answers; 0 until one is. */
   #answeredAtMs = 0;
-  /** Deadline of the CONNECT, then of the linger; 0 while keep-alive rules. */
-  #cutAtMs: number;
   #closing = false;
   #gone = false;
   #announced = false;
-  /** Bytes of answers since it was known that the client had taken everything. */
-  #answerBytes = 0;
-  #overBound = false;
-  /** The last write was not taken at once. */
-  #isBuffering = false;
   #pausedSinceMs = 0;
-  /** Made by the first SUBSCRIBE or UNSUBSCRIBE. */
-  #hold: AnswerHold | undefined = undefined;
   #leaving = false;
   #endReason = 'closed';
 
   constructor(services: GatewayServices, channel: ByteChannel) {
-    super();
     this.#services = services;
     this.#channel = channel;
     this.#reader = new ReadLoop(this, services.limits);
+    this.#outbox = new Outbox(services, channel, this);
     this.state = new ConnectionState(this, services.limits);
     this.publisher = new ConnectionPublisher(channel);
     this.access = new ConnectionAccess(services, this);
     this.connectedAtMs = services.clock.nowMs();
     this.#readAtMs = this.connectedAtMs;
-    this.#lastHeardMs = services.clock.monotonicMs();
-    this.#cutAtMs = this.#lastHeardMs + services.limits.connectTimeoutMs;
+    this.#deadline = new ConnectionDeadline(services, this);
     services.table.add(this);
-    services.wheel.arm(this, this.#cutAtMs);
     channel.open(this);
   }
 
@@ -110,10 +95,6 @@ export class Connection
   }
   get assignClientId(): typeof assignClientId {
     return assignClientId;
-  }
-  get #answerHold(): AnswerHold {
-    this.#hold ??= new AnswerHold(this.#services, this, this.#writer);
-    return this.#hold;
   }
 
   // ---- bytes in
@@ -142,7 +123,7 @@ export class Connection
   }
 
   #heard(count: number): void {
-    this.#lastHeardMs = this.#services.clock.monotonicMs();
+    this.#deadline.heard(this.#services.clock.monotonicMs());
     this.#services.metrics.bytesIn.add(count);
     this.#read();
     // An answer may have made room. Not in `#read`: a turn reads, too, and would never rest.
@@ -170,25 +151,14 @@ export class Connection
   packet(packet: Packet): boolean {
     this.#services.metrics.packetsIn[packet.type]?.add();
     if (packet.type === PacketType.DISCONNECT) this.#endReason = 'client_disconnect';
-    // In force for the refusal of the CONNECT already [MQTT-3.2.2-19].
     else if (packet.type === PacketType.CONNECT) {
-      this.#writer.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
+      this.#outbox.peerMaximumPacketSizeBytes = packet.properties?.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
     }
     this.state.receive(packet, this.#readAtMs);
     if (packet.type === PacketType.PUBLISH) this.#checkPublishBounds();
     // Judged before the next packet, not at the end of the turn: a turn may bring megabytes of questions.
-    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.#checkAnswerBound();
+    if (this.#outbox.hasUnreadAnswers) this.pause(ReadPause.ANSWERS_UNREAD);
     return !this.#closing;
-  }
-
-  /**
-   * More was answered since a write ended with nothing left. That may be never: TLS takes everything a moment later, and of
-   * what is less than the socket's high-water mark nobody is told that it was taken. What is unsent is never less than what
-   * is unread of it; and when that is beyond two such marks, as the bound is, the socket will tell.
-   */
-  #checkAnswerBound(): void {
-    this.#answerBytes = Math.min(this.#answerBytes, this.#unsentBytes);
-    if (this.#answerBytes > this.#services.limits.answerBytesMax) this.pause(ReadPause.ANSWERS_UNREAD);
   }
 
   #checkPublishBounds(): void {
@@ -229,10 +199,9 @@ export class Connection
 
   pause(pause: ReadPause): void {
     if (this.#closing || !this.#reader.pause(pause)) return;
-    const { wheel, clock, limits } = this.#services;
-    this.#pausedSinceMs = clock.monotonicMs();
+    this.#pausedSinceMs = this.#services.clock.monotonicMs();
     this.#channel.pause();
-    if (!this.isArmed) wheel.arm(this, this.#pausedSinceMs + limits.unreadProbeMs);
+    this.#deadline.unread(this.#pausedSinceMs);
   }
 
   unpause(pause: ReadPause): void {
@@ -240,7 +209,7 @@ export class Connection
     const nowMs = this.#services.clock.monotonicMs();
     const pausedMs = nowMs - this.#pausedSinceMs;
     // What it sent meanwhile is not heard before this turn is over.
-    this.#lastHeardMs = nowMs;
+    this.#deadline.heard(nowMs);
     if (!OWN_DOING.has(pause)) this.#services.metrics.backpressureSeconds.add(pausedMs / 1000);
     this.#channel.resume();
     this.#services.flusher.request(this);
@@ -257,7 +226,7 @@ export class Connection
     }
     if (!this.#closing && this.#reader.isBehind && !this.#reader.paused) this.#read();
     const { session } = this;
-    const waits = this.#hold?.isHolding === true || this.state.unfinished !== undefined;
+    const waits = this.#outbox.isHolding || this.state.unfinished !== undefined;
     if (session?.replaying === true && !waits && !this.#closing && session.connection === this.state) {
       if (session.replay(this.#services.clock.nowMs())) this.#services.flusher.request(this);
     }
@@ -266,32 +235,21 @@ export class Connection
   }
 
   flush(): void {
-    const sizeBytes = this.#writer.sizeBytes;
-    if (sizeBytes === 0 || this.#hold?.isHolding === true) return;
-    this.#services.metrics.bytesOut.add(sizeBytes);
-    this.#channel.write(this.#writer.take());
-    const bufferedBytes = this.#channel.bufferedBytes;
-    this.#isBuffering = bufferedBytes > 0;
-    if (bufferedBytes === 0) this.#answersTaken();
-    if (bufferedBytes > this.#services.limits.sendBufferBytesMax && !this.#overBound) {
-      this.#overBound = true;
-      if (!this.#closing) this.session?.paceQueues(true);
-    }
+    this.#outbox.flush();
+  }
+
+  overBound(): void {
+    if (!this.#closing) this.session?.paceQueues(true);
   }
 
   drained(): void {
     if (this.#closing) return;
-    this.#answersTaken();
     const { session } = this;
-    if (this.#overBound) {
-      this.#overBound = false;
-      session?.paceQueues(this.#leaving);
-    }
+    if (this.#outbox.drained()) session?.paceQueues(this.#leaving);
     session?.pump(this.#services.clock.nowMs());
   }
 
-  #answersTaken(): void {
-    this.#answerBytes = 0;
+  answersTaken(): void {
     this.unpause(ReadPause.ANSWERS_UNREAD);
     if (this.session?.replaying === true) this.#services.flusher.request(this);
   }
@@ -301,7 +259,7 @@ export class Connection
     if (this.#reader.isPausedFor(ReadPause.OTHERS_TURN)) this.#services.publishShare.finish(this);
     this.#gone = true;
     this.#closing = true;
-    this.#services.wheel.disarm(this);
+    this.#deadline.end();
     this.#services.backpressure.forget(this);
     this.#services.table.delete(this);
     this.#reader.stop();
@@ -313,47 +271,28 @@ export class Connection
     }
   }
 
-  // ---- deadlines
+  // ---- its deadline
 
-  expired(nowMs: number): void {
-    if (this.#cutAtMs !== 0) {
-      if (nowMs < this.#cutAtMs) this.#services.wheel.arm(this, this.#cutAtMs);
-      else if (this.#closing) this.#channel.destroy();
-      else {
-        this.#endReason = 'connect_timeout';
-        this.state.fail(ReasonCode.MAXIMUM_CONNECT_TIME, 'no complete CONNECT in time');
-      }
-      return;
-    }
-    const timeoutMs = keepAliveTimeoutMs(this.state.keepAliveS);
-    if (this.#reader.paused) {
-      // Whoever is not read cannot be heard, and its end stands behind what was not read.
-      this.#services.wheel.arm(this, nowMs + (timeoutMs || this.#services.limits.unreadProbeMs));
-      this.#channel.probe?.();
-      return;
-    }
-    if (timeoutMs === 0) return;
-    const heardMs = Math.max(this.#lastHeardMs, this.#channel.heldBackUntilMs ?? 0);
-    if (nowMs - heardMs < timeoutMs) this.#services.wheel.arm(this, heardMs + timeoutMs);
-    else this.state.fail(ReasonCode.KEEP_ALIVE_TIMEOUT, 'silent for one and a half times its Keep Alive');
+  get isUnread(): boolean {
+    return this.#reader.paused;
+  }
+  get keepAliveS(): number {
+    return this.state.keepAliveS;
+  }
+  outOfTime(reasonCode: number, why: string): void {
+    this.state.fail(reasonCode, why);
   }
 
   // ---- effects
 
   send(packet: Packet): void {
     if (this.#gone) return;
-    const hold = packet.type === PacketType.UNSUBACK ? this.#answerHold : this.#hold;
-    hold?.before(packet, this.session);
-    const writer = this.#writer;
-    writer.version = this.state.version;
-    const before = writer.sizeBytes;
-    if (!appendPacket(writer, packet, this.#services.logger, this.publisher.clientId)) {
+    if (!this.#outbox.append(packet, this.state.version)) {
       // Whoever waits for an answer that it does not take would wait for ever.
       if (isAwaited(packet)) this.state.fail(ReasonCode.PACKET_TOO_LARGE, 'an answer exceeds its Maximum Packet Size');
       return;
     }
     if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
-    if (packet.type !== PacketType.PUBLISH) this.#answerBytes += writer.sizeBytes - before;
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
   }
@@ -363,13 +302,7 @@ export class Connection
   }
 
   get writable(): boolean {
-    if (this.#closing) return false;
-    return this.#unsentBytes <= this.#services.limits.sendBufferBytesMax;
-  }
-
-  get #unsentBytes(): number {
-    // Its socket is asked while a write has not been taken: it is three objects away, and each delivery asks.
-    return this.#writer.sizeBytes + (this.#isBuffering ? this.#channel.bufferedBytes : 0);
+    return !this.#closing && this.#outbox.isWritable;
   }
 
   close(): void {
@@ -380,8 +313,7 @@ export class Connection
     if (this.#gone) return;
     // What still arrives is read and thrown away: unread bytes would make the close a reset, and our last words lost.
     this.#channel.resume();
-    this.#cutAtMs = this.#services.clock.monotonicMs() + this.#services.limits.lingerMs;
-    this.#services.wheel.arm(this, this.#cutAtMs);
+    this.#deadline.linger();
     this.#services.flusher.request(this);
   }
 
@@ -401,7 +333,7 @@ export class Connection
 
   /** It is open since then. */
   admitted(nowMs: number): void {
-    const { metrics, clock, wheel } = this.#services;
+    const { metrics, clock } = this.#services;
     if (this.#admission?.isByMethod === false) this.#admission = undefined;
     this.#reader.admit();
     // What it was allowed over another connection, from another address.
@@ -411,9 +343,7 @@ export class Connection
     this.openedMonotonicMs = nowMs;
     metrics.connects(ReasonCode.SUCCESS).add();
     metrics.connections(this.state.protocolName, this.#channel.transport).add(1);
-    this.#cutAtMs = 0;
-    wheel.disarm(this);
-    if (this.state.keepAliveS > 0) wheel.arm(this, nowMs + keepAliveTimeoutMs(this.state.keepAliveS));
+    this.#deadline.admitted(nowMs);
   }
 
   endSession(session: GatewaySession, end: ConnectionEnd): void {
@@ -435,7 +365,7 @@ export class Connection
   subscribe(session: GatewaySession, subscription: SessionSubscription): number {
     if (!this.access.maySubscribe(subscription)) return ReasonCode.NOT_AUTHORIZED;
     const reasonCode = session.route(subscription);
-    if (reasonCode === ReasonCode.SUCCESS) this.#answerHold.subscribed(session, subscription);
+    if (reasonCode === ReasonCode.SUCCESS) this.#outbox.subscribed(session, subscription);
     return reasonCode;
   }
 
@@ -451,7 +381,7 @@ export class Connection
 
   unsubscribe(session: GatewaySession, subscription: SessionSubscription): void {
     session.unroute(subscription);
-    this.#answerHold.unsubscribed(session, subscription);
+    this.#outbox.unsubscribed(session, subscription);
   }
 
   acknowledged(qos: 1 | 2, receivedAtMs: number): void {
@@ -485,7 +415,7 @@ export class Connection
 
   /** For the table of connections; nothing here is secret. */
   summary(): ConnectionSummary {
-    return summaryOf(this, this.#unsentBytes, this.#reader.paused);
+    return summaryOf(this, this.#outbox.unsentBytes, this.#reader.paused);
   }
 
   /** Nothing it sends is acted on any more. */
