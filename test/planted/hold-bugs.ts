@@ -152,37 +152,37 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
     tests: 'packages/store-client/test/(partition-consumer|unconfirmed-settles|window-split)',
     bugs: [
       bug(
-        'store-client/src/partition-consumer',
+        'store-client/src/consume/partition-consumer',
         'the next leader is not told what the former one did not confirm',
         "    link.channel.send({ type: 'settle-late', ...markOf(place), items: place.unconfirmed.items() });\n",
         '',
       ),
       bug(
-        'store-client/src/partition-consumer',
+        'store-client/src/consume/partition-consumer',
         'that all was said is said first',
         '    this.#routes.announced(partition, link.nodeId, term);\n',
         "    link.channel.send({ type: 'resumed', partition, term });\n    this.#routes.announced(partition, link.nodeId, term);\n",
       ),
       bug(
-        'store-client/src/partition-consumer',
+        'store-client/src/consume/partition-consumer',
         'the first of two messages is confirmed for both',
         'upTo: settled.length > 0 ? 0 : mark.upTo',
         'upTo: mark.upTo',
       ),
       bug(
-        'store-client/src/partition-consumer',
+        'store-client/src/consume/partition-consumer',
         'a leader of the past is answered',
         '    if (this.#routes.leaderOf(partition) !== link.nodeId) return;\n    const place',
         '    const place',
       ),
       bug(
-        'store-client/src/unconfirmed-settles',
+        'store-client/src/consume/unconfirmed-settles',
         'a confirmation forgets one more',
         'Math.min(upTo + 1, this.#next)',
         'Math.min(upTo + 2, this.#next)',
       ),
       bug(
-        'store-client/src/window-split',
+        'store-client/src/consume/window-split',
         'what is held of a partition without a leader takes no place',
         'if (part.isRetiring || !part.isOpen) taken += part.bound;',
         'if (part.isRetiring) taken += part.bound;',

@@ -1,7 +1,7 @@
 import type { PlantedBug, PlantedBugs } from './planted-bug.ts';
 
-const lane = 'packages/store-client/src/partition-lane.ts';
-const sender = 'packages/store-client/src/batch-sender.ts';
+const lane = 'packages/store-client/src/publish/partition-lane.ts';
+const sender = 'packages/store-client/src/publish/batch-sender.ts';
 const service = 'packages/store/src/service/append-service.ts';
 
 const bug = (file: string, name: string, find: string, put: string): PlantedBug => ({ name, file, find, put });

@@ -38,7 +38,7 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
     },
     {
       name: 'simulated: what a store refused to read is taken for read',
-      file: 'packages/store-client/src/retained-lookup.ts',
+      file: 'packages/store-client/src/retained/retained-lookup.ts',
       find: '!wasAsked(partition) || isElsewhere(partition)',
       put: '!wasAsked(partition)',
     },
@@ -56,7 +56,7 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
     },
     {
       name: 'simulated: what is retained is read behind a store that does not answer',
-      file: 'packages/store-client/src/retained-lookups.ts',
+      file: 'packages/store-client/src/retained/retained-lookups.ts',
       find: 'if (!this.#silent.has(leader)) return leader;',
       put: 'if (leader > 0) return leader;',
     },

@@ -125,13 +125,13 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
     tests: 'packages/(store-client/test/group-producer|gateway/test/session/will)',
     bugs: [
       bug(
-        'store-client/src/group-producer',
+        'store-client/src/publish/group-producer',
         'each gateway numbers groups by itself',
         '    this.#group = { origin: { producer: partition, sequence: group }',
         '    this.#group = { origin: { producer: partition + Math.floor(performance.now() * 1e3), sequence: group }',
       ),
       bug(
-        'store-client/src/group-producer',
+        'store-client/src/publish/group-producer',
         'a group waits for the one before it',
         'writeBatchOrigin(bytes, { ...origin, after: before, answeredTo: before });',
         'writeBatchOrigin(bytes, { ...origin, after: before, answeredTo: 0 });',

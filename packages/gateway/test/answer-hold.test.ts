@@ -3,7 +3,8 @@ import { type Packet, PacketType, type SubscribePacket, type Subscription } from
 import type { LiveRequest, LiveResponse } from '@sluice/rpc/contract/live';
 import type { StoredFilter } from '@sluice/rpc/contract/sessions';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
-import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
+import type { SessionAnswer } from '@sluice/store-client/session/session-questions';
 import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
 import { LiveRouter } from '../src/live/live-router.ts';
 import { StoredSessions } from '../src/session/stored-sessions.ts';

@@ -13,9 +13,9 @@ import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/clust
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
 import type { Store } from '@sluice/store/store';
-import { MetadataClient } from '@sluice/store-client/metadata-client';
-import { RouteTable } from '@sluice/store-client/route-table';
-import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
+import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
+import { RouteTable } from '@sluice/store-client/route/route-table';
 import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
 import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { type Administrations, administrationsOf } from './administrations.ts';

@@ -8,7 +8,7 @@ import type { ClusterAdministration } from '@sluice/coordinator/cluster-administ
 import type { ConnectionAdministration } from '@sluice/coordinator/connection-administration';
 import type { QueueAdministration } from '@sluice/coordinator/queue-administration';
 import type { Topology } from '@sluice/meta/topology';
-import type { RetainedAdministration } from '@sluice/store-client/retained-administration';
+import type { RetainedAdministration } from '@sluice/store-client/retained/retained-administration';
 import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { composeNode, type NodeParts } from './compose-node.ts';
 import type { ServerConfig } from './config/config.ts';

@@ -4,7 +4,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Store } from '@sluice/store/store';
-import type { RouteTable } from '@sluice/store-client/route-table';
+import type { RouteTable } from '@sluice/store-client/route/route-table';
 import type { NodeHealth } from './node-health.ts';
 import type { GatewayRole } from './roles/gateway-role.ts';
 

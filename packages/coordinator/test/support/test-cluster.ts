@@ -17,8 +17,8 @@ import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
-import { MetadataClient } from '@sluice/store-client/metadata-client';
-import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
+import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { Coordinator, type Formation } from '../../src/coordinator.ts';
 import { QueueAdministration } from '../../src/queue-administration.ts';
 

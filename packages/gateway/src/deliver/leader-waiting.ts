@@ -1,4 +1,4 @@
-import type { RouteTable } from '@sluice/store-client/route-table';
+import type { RouteTable } from '@sluice/store-client/route/route-table';
 
 /**
  * Who waits to attach because nobody is known to lead a partition, or because its leader refused for now.

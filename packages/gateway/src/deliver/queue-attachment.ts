@@ -1,9 +1,9 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem, DetachReason } from '@sluice/rpc/contract/consume';
-import type { ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
-import type { RouteTable } from '@sluice/store-client/route-table';
-import { type WindowPart, WindowSplit } from '@sluice/store-client/window-split';
+import type { ConsumerSink, PartitionConsumer } from '@sluice/store-client/consume/partition-consumer';
+import { type WindowPart, WindowSplit } from '@sluice/store-client/consume/window-split';
+import type { RouteTable } from '@sluice/store-client/route/route-table';
 import { HeldDeliveries, type HeldDelivery } from './held-deliveries.ts';
 import type { LeaderWaiter, LeaderWaiting } from './leader-waiting.ts';
 import type { QueueAttachment, QueueConsumer, QueueDelivery, QueueReference } from './queue-subscriptions.ts';

@@ -1,7 +1,7 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
-import type { PartitionConsumer } from '@sluice/store-client/partition-consumer';
-import type { RouteTable } from '@sluice/store-client/route-table';
+import type { PartitionConsumer } from '@sluice/store-client/consume/partition-consumer';
+import type { RouteTable } from '@sluice/store-client/route/route-table';
 import { LeaderWaiting } from './leader-waiting.ts';
 import { AttachedQueue, type AttachmentHost } from './queue-attachment.ts';
 import type { QueueAttachment, QueueConsumer, QueueReference, QueueSubscriptions } from './queue-subscriptions.ts';

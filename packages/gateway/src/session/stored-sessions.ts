@@ -2,7 +2,9 @@ import { randomInt } from 'node:crypto';
 import { stableHashOfText } from '@sluice/common/stable-hash';
 import type { Topology } from '@sluice/meta/topology';
 import type { WillToLeave } from '@sluice/rpc/contract/sessions';
-import type { SessionAnswer, SessionClient, SessionKey } from '@sluice/store-client/session-client';
+import type { SessionKey } from '@sluice/store-client/session/attached-sessions';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
+import type { SessionAnswer } from '@sluice/store-client/session/session-questions';
 
 /**
  * Asks the stores for the sessions of clients that connect. A session is in the partition its client id hashes to, never

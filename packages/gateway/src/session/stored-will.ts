@@ -1,4 +1,5 @@
-import type { SessionClient, SessionKey, SessionSink } from '@sluice/store-client/session-client';
+import type { SessionKey, SessionSink } from '@sluice/store-client/session/attached-sessions';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
 import type { GatewaySession } from '../deliver/gateway-session.ts';
 import { StoredSession } from './stored-session.ts';
 

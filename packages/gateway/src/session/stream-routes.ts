@@ -1,6 +1,6 @@
 import { MatchIndex } from '@sluice/mqtt/topic/match-index';
 import type { StreamNews } from '@sluice/rpc/contract/sessions';
-import type { StreamListener } from '@sluice/store-client/session-client';
+import type { StreamListener } from '@sluice/store-client/session/session-client';
 
 /**
  * Which streams of which partitions keep a topic: what stored sessions anywhere subscribe to. Partitions say so, all of

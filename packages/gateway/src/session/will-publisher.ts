@@ -3,7 +3,7 @@ import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { DueWillView } from '@sluice/rpc/contract/sessions';
-import type { WillListener } from '@sluice/store-client/session-client';
+import type { WillListener } from '@sluice/store-client/session/session-client';
 import { type Authenticator, isSuperuserStill } from '../auth/authenticator.ts';
 import type { Authorizer } from '../auth/authorizer.ts';
 import type { GatewayMetrics } from '../gateway-metrics.ts';
@@ -17,7 +17,7 @@ import { decodeWillMessage, type WillMessage } from './will-message.ts';
  *
  * A partition asks for one group after the other, each with a higher number, and asks again when it hears nothing or is
  * led by somebody else. So the last group of each is all there is to remember: it is under way, or done. What is stored of
- * a group is stored once even when this gateway dies and another is asked (`store-client/group-producer`).
+ * a group is stored once even when this gateway dies and another is asked (`store-client/publish/group-producer`).
  */
 export class WillPublisher implements WillListener {
   readonly #parts: WillPublisherParts;

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { STREAM_ID_MIN } from '@sluice/queue/session/stream-id';
 import type { StoredFilter } from '@sluice/rpc/contract/sessions';
-import type { SessionClient } from '@sluice/store-client/session-client';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
 import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import type { GatewaySession } from '../../src/deliver/gateway-session.ts';
 import type { PublishIngress } from '../../src/publish/publish-ingress.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { OutboundMessage } from '@sluice/mqtt/protocol/outbound-message';
 import { STREAM_ID_MIN } from '@sluice/queue/session/stream-id';
-import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
+import type { SessionAnswer } from '@sluice/store-client/session/session-questions';
 import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import type { GatewaySession } from '../../src/deliver/gateway-session.ts';
 import type { PublishIngress } from '../../src/publish/publish-ingress.ts';

@@ -6,7 +6,8 @@ import { isTaken, type PublisherRow, raiseFloor } from '@sluice/queue/machine/pu
 import type { RecordExchange } from '@sluice/queue/record/record';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
 import { Exchanges } from '@sluice/queue/session/exchanges';
-import type { SessionAnswer, SessionClient } from '@sluice/store-client/session-client';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
+import type { SessionAnswer } from '@sluice/store-client/session/session-questions';
 import fc from 'fast-check';
 import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import type { GatewaySession } from '../../src/deliver/gateway-session.ts';

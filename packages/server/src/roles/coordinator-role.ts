@@ -5,7 +5,7 @@ import type { NodeInfo } from '@sluice/meta/node-info';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Founder } from '@sluice/rpc/contract/cluster';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
-import type { MetadataClient } from '@sluice/store-client/metadata-client';
+import type { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import type { ServerConfig } from '../config/config.ts';
 import type { Member } from '../identity/node-identity.ts';
 

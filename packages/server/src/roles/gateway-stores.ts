@@ -11,13 +11,13 @@ import { StreamRoutes } from '@sluice/gateway/session/stream-routes';
 import { streamsKnown } from '@sluice/gateway/session/streams-known';
 import type { Topology } from '@sluice/meta/topology';
 import type { Transport } from '@sluice/rpc/transport';
-import { GroupProducer } from '@sluice/store-client/group-producer';
-import type { MetadataClient } from '@sluice/store-client/metadata-client';
-import { PartitionConsumer } from '@sluice/store-client/partition-consumer';
-import { PartitionProducer } from '@sluice/store-client/partition-producer';
-import { RetainedLookups } from '@sluice/store-client/retained-lookups';
-import type { RouteTable } from '@sluice/store-client/route-table';
-import { SessionClient } from '@sluice/store-client/session-client';
+import { PartitionConsumer } from '@sluice/store-client/consume/partition-consumer';
+import type { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
+import { GroupProducer } from '@sluice/store-client/publish/group-producer';
+import { PartitionProducer } from '@sluice/store-client/publish/partition-producer';
+import { RetainedLookups } from '@sluice/store-client/retained/retained-lookups';
+import type { RouteTable } from '@sluice/store-client/route/route-table';
+import { SessionClient } from '@sluice/store-client/session/session-client';
 import type { ServerConfig } from '../config/config.ts';
 
 /** How long a publisher waits for a leader before it is told that nobody knows. */
@@ -117,7 +117,7 @@ export class GatewayStores {
 
 /**
  * Of 53 bits: a partition that took two lives for one would take batches of the second for repeated ones. Small numbers
- * are those of partitions, which are producers as well (`store-client/group-producer`).
+ * are those of partitions, which are producers as well (`store-client/publish/group-producer`).
  */
 function drawProducerId(): number {
   return Math.max(Number(randomBytes(8).readBigUInt64BE() >> 11n), 2 ** 32);

@@ -7,7 +7,7 @@ import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';
-import type { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import type { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import type { ServerConfig } from '../config/config.ts';
 
 /**

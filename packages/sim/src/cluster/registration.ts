@@ -1,7 +1,7 @@
 import { SluiceError } from '@sluice/common/errors';
 import type { NodeInfo, NodeRegistration, NodeRole } from '@sluice/meta/node-info';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
-import type { MetadataClient } from '@sluice/store-client/metadata-client';
+import type { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import type { SimMachine } from '../sim-machine.ts';
 import type { SimNetwork } from '../sim-network.ts';
 import { Violation } from '../simulation.ts';

@@ -14,8 +14,8 @@ import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/clust
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';
-import { MetadataClient } from '@sluice/store-client/metadata-client';
-import { TopologyWatcher } from '@sluice/store-client/topology-watcher';
+import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
+import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
 import { register } from './registration.ts';

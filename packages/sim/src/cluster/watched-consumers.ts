@@ -1,6 +1,6 @@
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem } from '@sluice/rpc/contract/consume';
-import { PartitionConsumer, type SettledRecord } from '@sluice/store-client/partition-consumer';
+import { PartitionConsumer, type SettledRecord } from '@sluice/store-client/consume/partition-consumer';
 import type { Delivery, QueueCheck } from '../check/queue-check.ts';
 import type { SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';

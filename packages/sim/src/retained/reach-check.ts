@@ -1,4 +1,4 @@
-import { RetainedLookups } from '@sluice/store-client/retained-lookups';
+import { RetainedLookups } from '@sluice/store-client/retained/retained-lookups';
 import type { Fleet } from '../cluster/fleet.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';
 

@@ -1,7 +1,7 @@
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import { RetainedService } from '@sluice/store/service/retained-service';
-import { RetainedLookups } from '@sluice/store-client/retained-lookups';
-import { partitionOfTopic } from '@sluice/store-client/topic-partition';
+import { RetainedLookups } from '@sluice/store-client/retained/retained-lookups';
+import { partitionOfTopic } from '@sluice/store-client/retained/topic-partition';
 import { RetainedValues } from '../check/retained-values.ts';
 import type { Fleet } from '../cluster/fleet.ts';
 import type { GatewayNode } from '../cluster/gateway-node.ts';

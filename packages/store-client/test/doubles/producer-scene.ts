@@ -9,9 +9,9 @@ import { checkRecordBatch, recordPositions } from '@sluice/queue/record/record-b
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse, AppendStatus, RefusedRecord } from '@sluice/rpc/contract/append';
 import { PLAIN_QUEUE } from '../../../../test/harness/plain-queue.ts';
-import type { RecordCompletion, RecordFailure } from '../../src/partition-lane.ts';
-import { PartitionProducer } from '../../src/partition-producer.ts';
-import { RouteTable } from '../../src/route-table.ts';
+import type { RecordCompletion, RecordFailure } from '../../src/publish/partition-lane.ts';
+import { PartitionProducer } from '../../src/publish/partition-producer.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
 import { clusterOf } from './cluster-image.ts';
 import { type ScriptedChannel, ScriptedTransport } from './scripted-transport.ts';
 

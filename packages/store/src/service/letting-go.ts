@@ -7,7 +7,7 @@
  * A gateway that does not run, or is of a release that says nothing, holds nobody up for longer than `MS_MAX`.
  */
 export class LettingGo {
-  /** One of an open that is applied and not answered: gateways have `SessionClient.QUESTIONS_MAX` of those at most, for `MS_MAX` here. */
+  /** One of an open that is applied and not answered: gateways have `SessionQuestions.OPEN_MAX` of those at most, for `MS_MAX` here. */
   readonly #awaited = new Map<string, Awaited>();
   #isStopped = false;
 

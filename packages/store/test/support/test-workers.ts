@@ -2,8 +2,8 @@ import { systemClock } from '@sluice/common/clock';
 import { Topology } from '@sluice/meta/topology';
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
-import { type ConsumerSink, PartitionConsumer } from '@sluice/store-client/partition-consumer';
-import { RouteTable } from '@sluice/store-client/route-table';
+import { type ConsumerSink, PartitionConsumer } from '@sluice/store-client/consume/partition-consumer';
+import { RouteTable } from '@sluice/store-client/route/route-table';
 import type { StoreCluster } from './store-cluster.ts';
 import { until } from './test-store.ts';
 

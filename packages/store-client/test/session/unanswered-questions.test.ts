@@ -1,11 +1,11 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { type LogFields, type Logger, silentLogger } from '@sluice/common/logger';
 import type { SessionsRequest, SessionsResponse, SessionsStatus } from '@sluice/rpc/contract/sessions';
-import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
-import type { RouteTable } from '../src/route-table.ts';
-import { SessionClient } from '../src/session-client.ts';
-import { UnansweredQuestions } from '../src/unanswered-questions.ts';
-import { ScriptedTransport } from './doubles/scripted-transport.ts';
+import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
+import type { RouteTable } from '../../src/route/route-table.ts';
+import { SessionClient } from '../../src/session/session-client.ts';
+import { UnansweredQuestions } from '../../src/session/unanswered-questions.ts';
+import { ScriptedTransport } from '../doubles/scripted-transport.ts';
 
 const PATIENCE_MS = 5_000;
 const client = { clientId: 'c', identity: '', cleanStart: false, expiryS: 60, ticket: 3, will: undefined };

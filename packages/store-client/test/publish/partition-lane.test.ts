@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { PartitionLane, type UnansweredBatch } from '../src/partition-lane.ts';
+import { PartitionLane, type UnansweredBatch } from '../../src/publish/partition-lane.ts';
 
 test('a batch that was answered does not know those behind it: as garbage it would keep them alive', () => {
   const lane = new PartitionLane(1);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AppendRequest, AppendStatus } from '@sluice/rpc/contract/append';
-import { BatchSender } from '../src/batch-sender.ts';
+import { BatchSender } from '../../src/publish/batch-sender.ts';
 import {
   add,
   clock,
@@ -15,7 +15,7 @@ import {
   topology,
   turn,
   until,
-} from './doubles/producer-scene.ts';
+} from '../doubles/producer-scene.ts';
 
 describe('a change of leader', () => {
   const FIRST = [1, 2, 3, 4, 5, 6, 7, 8];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { BatchSender } from '../src/batch-sender.ts';
-import { PartitionProducer } from '../src/partition-producer.ts';
-import { add, clock, type Outcome, originOf, producer, routes, store, turn, until } from './doubles/producer-scene.ts';
+import { BatchSender } from '../../src/publish/batch-sender.ts';
+import { PartitionProducer } from '../../src/publish/partition-producer.ts';
+import { add, clock, type Outcome, originOf, producer, routes, store, turn, until } from '../doubles/producer-scene.ts';
 
 describe('batches', () => {
   test('what one turn brought for a partition leaves together, in order, and the next turn does not wait for it', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { LateOpens, type OpenRequest } from '../src/late-opens.ts';
+import { LateOpens, type OpenRequest } from '../../src/session/late-opens.ts';
 
 const open = (requestId: number): OpenRequest => ({
   type: 'open',

@@ -6,10 +6,10 @@ import type { RecordInput } from '@sluice/queue/record/record';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { Transport } from '@sluice/rpc/transport';
+import type { RouteTable } from '../route/route-table.ts';
+import { StoreLinks } from '../route/store-links.ts';
+import { WatchTimer } from '../route/watch-timer.ts';
 import type { AppendLink, RecordCompletion } from './partition-lane.ts';
-import type { RouteTable } from './route-table.ts';
-import { StoreLinks } from './store-links.ts';
-import { WatchTimer } from './watch-timer.ts';
 
 /**
  * Stores groups of records that more than one gateway may bring, each record once.

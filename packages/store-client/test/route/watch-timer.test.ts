@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { WatchTimer } from '../src/watch-timer.ts';
+import { WatchTimer } from '../../src/route/watch-timer.ts';
 
 describe('a watch timer', () => {
   beforeEach(() => void jest.useFakeTimers());

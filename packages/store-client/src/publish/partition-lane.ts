@@ -2,7 +2,7 @@ import { assert } from '@sluice/common/assert';
 import { writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
-import type { StoreLink } from './store-links.ts';
+import type { StoreLink } from '../route/store-links.ts';
 
 /**
  * What is on its way into one partition: the batch that gathers, and the unanswered ones in their order, linked through

@@ -11,7 +11,7 @@ import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rp
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import { NodeTransport } from '@sluice/rpc/node-transport';
 import type { Channel } from '@sluice/rpc/transport';
-import { type TopologyChange, TopologyWatcher } from '../src/topology-watcher.ts';
+import { type TopologyChange, TopologyWatcher } from '../../src/metadata/topology-watcher.ts';
 
 /** A coordinator that says what the test tells it to. */
 class Feed {

@@ -7,11 +7,11 @@ import { checkRecordBatch, recordPositions } from '@sluice/queue/record/record-b
 import { EncodedRecord } from '@sluice/queue/record/record-view';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import fc from 'fast-check';
-import type { RecordFailure } from '../src/partition-lane.ts';
-import { PartitionProducer } from '../src/partition-producer.ts';
-import { RouteTable } from '../src/route-table.ts';
-import { clusterOf } from './doubles/cluster-image.ts';
-import { type ScriptedChannel, ScriptedTransport } from './doubles/scripted-transport.ts';
+import type { RecordFailure } from '../../src/publish/partition-lane.ts';
+import { PartitionProducer } from '../../src/publish/partition-producer.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
+import { clusterOf } from '../doubles/cluster-image.ts';
+import { type ScriptedChannel, ScriptedTransport } from '../doubles/scripted-transport.ts';
 
 const NODES = [1, 2, 3];
 type Link = ScriptedChannel<AppendRequest, AppendResponse>;

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Topology } from '@sluice/meta/topology';
 import type { MetadataRequest, MetadataResponse } from '@sluice/rpc/contract/metadata';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
-import { MetadataClient } from '../src/metadata-client.ts';
+import { MetadataClient } from '../../src/metadata/metadata-client.ts';
 
 const NODE = 9;
 const REMOVE = { kind: 'remove-queue', queueId: 1 } as const;

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@sluice/common/clock';
 import type { ConsumeRequest, ConsumeResponse, DeliverItem, LateItem } from '@sluice/rpc/contract/consume';
-import { type ConsumerSink, PartitionConsumer } from '../src/partition-consumer.ts';
-import { RouteTable } from '../src/route-table.ts';
-import { clusterOf } from './doubles/cluster-image.ts';
-import { ScriptedTransport } from './doubles/scripted-transport.ts';
+import { type ConsumerSink, PartitionConsumer } from '../../src/consume/partition-consumer.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
+import { clusterOf } from '../doubles/cluster-image.ts';
+import { ScriptedTransport } from '../doubles/scripted-transport.ts';
 
 class Sink implements ConsumerSink {
   readonly calls: unknown[] = [];

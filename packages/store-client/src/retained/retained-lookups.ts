@@ -3,8 +3,8 @@ import type { Counter, Gauge, Metrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { Transport } from '@sluice/rpc/transport';
+import type { RouteTable } from '../route/route-table.ts';
 import { type RetainedListener, RetainedLookup } from './retained-lookup.ts';
-import type { RouteTable } from './route-table.ts';
 
 /**
  * A node's way to the retained messages. Lookups that want a page in the same turn and of the same store go there as one

@@ -4,9 +4,9 @@ import { PlainMetrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
 import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { Transport } from '@sluice/rpc/transport';
-import { RetainedLookups } from '../src/retained-lookups.ts';
-import { RouteTable } from '../src/route-table.ts';
-import { partitionOfTopic } from '../src/topic-partition.ts';
+import { RetainedLookups } from '../../src/retained/retained-lookups.ts';
+import { partitionOfTopic } from '../../src/retained/topic-partition.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 

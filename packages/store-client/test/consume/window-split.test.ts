@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type WindowPart, WindowSplit } from '../src/window-split.ts';
+import { type WindowPart, WindowSplit } from '../../src/consume/window-split.ts';
 
 /** What a partition's leader does with one consumer, one wire away in each direction. */
 class Leader {

@@ -4,11 +4,11 @@ import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from 
 import type { Topology } from '@sluice/meta/topology';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';
 import type { Transport } from '@sluice/rpc/transport';
+import type { RouteTable } from '../route/route-table.ts';
+import { StoreLinks } from '../route/store-links.ts';
+import { WatchTimer } from '../route/watch-timer.ts';
 import type { AppendLink, PartitionLane, RecordFailure, UnansweredBatch } from './partition-lane.ts';
-import type { RouteTable } from './route-table.ts';
 import { StallWatch } from './stall-watch.ts';
-import { StoreLinks } from './store-links.ts';
-import { WatchTimer } from './watch-timer.ts';
 
 /**
  * Brings finished batches to whoever leads their partition, in their order, and says what became of each, once.

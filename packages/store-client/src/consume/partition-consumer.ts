@@ -10,8 +10,8 @@ import type {
   SettleItem,
 } from '@sluice/rpc/contract/consume';
 import type { Transport } from '@sluice/rpc/transport';
-import type { RouteTable } from './route-table.ts';
-import { type StoreLink, StoreLinks } from './store-links.ts';
+import type { RouteTable } from '../route/route-table.ts';
+import { type StoreLink, StoreLinks } from '../route/store-links.ts';
 import { UnconfirmedSettles } from './unconfirmed-settles.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { PartitionProducer } from '../src/partition-producer.ts';
+import { PartitionProducer } from '../../src/publish/partition-producer.ts';
 import {
   add,
   addExchange,
@@ -11,7 +11,7 @@ import {
   store,
   turn,
   until,
-} from './doubles/producer-scene.ts';
+} from '../doubles/producer-scene.ts';
 
 /*
  * What nobody knows of a publisher at QoS 2 is brought again by it, and taken where it comes then: nothing that it sent

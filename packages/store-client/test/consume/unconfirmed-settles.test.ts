@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { UnconfirmedSettles } from '../src/unconfirmed-settles.ts';
+import { UnconfirmedSettles } from '../../src/consume/unconfirmed-settles.ts';
 
 const push = (settles: UnconfirmedSettles, offset: number): void => settles.push(1, offset >> 3, offset);
 const offsets = (settles: UnconfirmedSettles): number[] => settles.items().map(({ offset }) => offset);

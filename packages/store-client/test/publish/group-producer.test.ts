@@ -6,8 +6,8 @@ import type { AppendRequest, AppendResponse, AppendStatus } from '@sluice/rpc/co
 import { InprocTransport } from '@sluice/rpc/inproc/inproc-transport';
 import { WIRE_COPIES } from '@sluice/rpc/inproc/wire-copies';
 import type { Channel } from '@sluice/rpc/transport';
-import { GroupProducer } from '../src/group-producer.ts';
-import { RouteTable } from '../src/route-table.ts';
+import { GroupProducer } from '../../src/publish/group-producer.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
 
 /** A store that leads every partition, as far as origins and answers go. */
 class OriginStore {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Topology } from '@sluice/meta/topology';
-import { RouteTable } from '../src/route-table.ts';
-import { clusterOf } from './doubles/cluster-image.ts';
+import { RouteTable } from '../../src/route/route-table.ts';
+import { clusterOf } from '../doubles/cluster-image.ts';
 
 let topology: Topology;
 let routes: RouteTable;

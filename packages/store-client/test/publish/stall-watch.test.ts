@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { type LogFields, type Logger, silentLogger } from '@sluice/common/logger';
-import { PartitionLane, type UnansweredBatch } from '../src/partition-lane.ts';
-import { StallWatch } from '../src/stall-watch.ts';
+import { PartitionLane, type UnansweredBatch } from '../../src/publish/partition-lane.ts';
+import { StallWatch } from '../../src/publish/stall-watch.ts';
 
 function batch(lane: PartitionLane, createdMs: number): UnansweredBatch {
   const made = { lane, bytes: new Uint8Array(1), completions: [], holdsExchange: false, createdMs };

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
-import { plainSessionAnswer } from '../../../test/harness/plain-session-answer.ts';
-import type { RouteTable } from '../src/route-table.ts';
-import { SessionClient } from '../src/session-client.ts';
-import { ScriptedTransport } from './doubles/scripted-transport.ts';
+import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
+import type { RouteTable } from '../../src/route/route-table.ts';
+import { SessionClient } from '../../src/session/session-client.ts';
+import { SessionQuestions } from '../../src/session/session-questions.ts';
+import { ScriptedTransport } from '../doubles/scripted-transport.ts';
 
 const key = { partition: 7, clientId: 'c', epoch: 5 };
 const letGo: SessionsRequest = {
@@ -78,7 +79,7 @@ describe('an open whose copy is on its way when it is over', () => {
     const opened = start().open(7, client, 5_000);
     const first = transport.to(2);
     node = 3;
-    pass(SessionClient.ANSWER_MS_MAX);
+    pass(SessionQuestions.ANSWER_MS_MAX);
     const [asked] = first.requests;
     transport.to(3).say(answerTo(asked, 9));
     expect(await opened).toMatchObject({ status: 'done', epoch: 9 });
