@@ -46,7 +46,7 @@ export class AssignmentLoop {
       const membersKey = of.map(({ nodeId, consumers, windowTotal }) => `${nodeId} ${consumers} ${windowTotal}`).join();
       const isDue = former === undefined || nowMs - former.computedMs >= AssignmentLoop.WORK_INTERVAL_MS;
       if (former?.membersKey === membersKey && !isDue) continue;
-      withWork ??= this.#partitionsWithWork(view.nodeIds);
+      withWork ??= this.#partitionsWithWork(nowMs);
       const shares = assignPartitions({
         partitions: definition.partitions,
         withWork,
@@ -85,12 +85,12 @@ export class AssignmentLoop {
     return found;
   }
 
-  #partitionsWithWork(nodeIds: readonly number[]): Set<number> {
+  /** As those say that lead them now: whoever led them before speaks of a backlog that may be gone. */
+  #partitionsWithWork(nowMs: number): Set<number> {
     const working = new Set<number>();
-    for (const nodeId of nodeIds) {
-      for (const { partition, depth } of this.#liveness.report(nodeId)?.leads ?? []) {
-        if (depth > 0) working.add(partition);
-      }
+    for (const { partition, nodeId } of this.#liveness.leaders(nowMs)) {
+      const led = this.#liveness.report(nodeId)?.leads.find((one) => one.partition === partition);
+      if (led !== undefined && led.depth > 0) working.add(partition);
     }
     return working;
   }

@@ -87,6 +87,22 @@ test('work that waits lets idle gateways in, now and then', () => {
   ]);
 });
 
+test('work is where the leader of the latest term says, and not what a node said that leads no more', () => {
+  const lead = (partition: number, term: number, depth: number) => ({
+    leads: [{ partition, term, membershipIndex: 1, voters: [3], learners: [], depth }],
+  });
+  for (const nodeId of [1, 2]) consumers(nodeId, [1, 1_000]);
+  // It fell silent while it led partition 1.
+  report(3, lead(1, 1, 9));
+  nowMs += NodeLiveness.SILENCE_MS + 1_000;
+  for (const nodeId of [1, 2]) consumers(nodeId, [1, 1_000]);
+  report(4, lead(1, 2, 0));
+  expect(loop.step({ ...VIEW, nodeIds: [1, 2, 3, 4] }, nowMs)[0]?.nodes).toEqual([
+    { nodeId: 1, partitions: [1, 2] },
+    { nodeId: 2, partitions: [3, 4] },
+  ]);
+});
+
 test('a queue without consumers, or that is gone, is forgotten; the next leader begins above', () => {
   consumers(1, [1, 1], [9, 4]);
   const [first] = loop.step(VIEW, nowMs);
