@@ -74,8 +74,9 @@ export class PlacementLoop {
       if (this.#liveness.silentMs(nodeId, nowMs) > this.#settings.replaceAfterMs) lost.add(nodeId);
     }
     if (isFirst && this.#awaitsStores(view, stores.length - silent.size, nowMs)) return undefined;
+    const awaited = new Set(stores.map(({ nodeId }) => nodeId).filter((nodeId) => !lost.has(nodeId)));
     const desired = this.#best(view, stores, silent, lost).map((placed, i) =>
-      this.#withoutExchanged(placed, view.partitions[i] as PartitionInfo),
+      this.#withoutExchanged(placed, view.partitions[i] as PartitionInfo, awaited),
     );
     const able = new Set(
       stores.filter(({ nodeId, state }) => state === 'active' && !silent.has(nodeId)).map(({ nodeId }) => nodeId),
@@ -208,7 +209,7 @@ export class PlacementLoop {
   #noteExchanges(view: PlacementView, reports: Reports): void {
     for (const node of view.nodes) {
       const report = this.#liveness.report(node.nodeId);
-      if (report === undefined) continue;
+      if (report === undefined || node.state === 'gone') continue;
       for (const partition of report.impaired) {
         const place = view.partitions[partition - 1];
         const key = `${partition}:${node.nodeId}`;
@@ -227,13 +228,15 @@ export class PlacementLoop {
       const group = reports.get(partition);
       const isOut = group !== undefined && !group.voters.includes(nodeId) && !group.learners.includes(nodeId);
       const isWiped = own === undefined || !(own.replicas.includes(partition) || own.impaired.includes(partition));
-      if (isOut && isWiped) this.#exchanging.delete(key);
+      const isGone = !view.nodes.some((node) => node.nodeId === nodeId && node.state !== 'gone');
+      if ((isOut && isWiped) || isGone) this.#exchanging.delete(key);
     }
   }
 
-  #withoutExchanged(placed: PartitionInfo, former: PartitionInfo): PartitionInfo {
+  /** A partition stays where it is while a replica is made anew, but for one on a node that will hardly come back. */
+  #withoutExchanged(placed: PartitionInfo, former: PartitionInfo, awaited: ReadonlySet<number>): PartitionInfo {
     const isExchanged = (nodeId: number): boolean => this.#exchanging.has(`${placed.partition}:${nodeId}`);
-    if (![...this.#exchanging].some((key) => key.startsWith(`${placed.partition}:`))) return placed;
+    if (![...awaited].some(isExchanged)) return placed;
     const replicas = former.replicas.filter((nodeId) => !isExchanged(nodeId));
     // All of them at once: nothing can be made anew from nothing.
     return replicas.length === 0 ? former : { ...placed, replicas };

@@ -379,6 +379,20 @@ describe('a replica that cannot be trusted', () => {
     expect([...(fixture.partitions[0]?.replicas ?? [])].sort()).toEqual([...replicas].sort());
   });
 
+  test('of a node that dies before it has wiped it is replaced like any other', () => {
+    const { replicas } = fixture.partitions[0] as PartitionInfo;
+    const broken = replicas[1] as number;
+    fixture.impaired.set(broken, [1]);
+    fixture.step();
+    fixture.follow(1);
+    fixture.step();
+    fixture.dead.add(broken);
+    fixture.pass(SETTINGS.replaceAfterMs + 10_000);
+    fixture.settle();
+    expect(fixture.partitions[0]?.replicas).toHaveLength(3);
+    expect(fixture.partitions[0]?.replicas).not.toContain(broken);
+  });
+
   test('stays when it is the only one: there is nothing to make it anew from', () => {
     fixture = new Fixture(1, 1);
     fixture.replicationFactor = 1;
