@@ -137,14 +137,14 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/settle/settle-backlog',
         'what follows a settlement that was lost is confirmed',
-        '    if (this.#hasLost) return;\n',
+        '  if (hasLost) return;\n',
         '',
       ),
       bug(
         'store/src/settle/settle-backlog',
         'a receipt is given before what is under way is committed',
-        'if (this.#newest !== undefined) this.#newest.receipts.push(...receipts);\n      else this.#confirm(receipts);',
-        'this.#confirm(receipts);',
+        'if (this.#newest !== undefined) this.#newest.receipts.push(...receipts);\n      else confirm(receipts, this.#leadership);',
+        'confirm(receipts, this.#leadership);',
       ),
     ],
   },

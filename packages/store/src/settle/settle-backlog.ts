@@ -19,9 +19,8 @@ export class SettleBacklog {
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #isBehind = false;
-  /** Counts leaderships: the fate of a proposal may be told in a later one. */
-  #leadership = 0;
-  #hasLost = false;
+  /** The fate of a proposal may be told in a later one. */
+  #leadership: SettleLeadership = { hasLost: false };
 
   /** Commands, each of what one turn settled. */
   static readonly COMMANDS_MAX = 256;
@@ -52,7 +51,7 @@ export class SettleBacklog {
   add(command: Uint8Array | undefined, receipts: SettleReceipt[]): void {
     if (command === undefined) {
       if (this.#newest !== undefined) this.#newest.receipts.push(...receipts);
-      else this.#confirm(receipts);
+      else confirm(receipts, this.#leadership);
       return;
     }
     this.#newest = new SettleProposal(this, command, receipts, this.#leadership);
@@ -68,20 +67,15 @@ export class SettleBacklog {
     this.#waiting = [];
     this.#newest = undefined;
     this.#isBehind = false;
-    this.#leadership++;
-    this.#hasLost = false;
+    this.#leadership = { hasLost: false };
   }
 
   ended(proposal: SettleProposal, isCommitted: boolean): void {
     this.#underWay--;
     if (this.#newest === proposal) this.#newest = undefined;
-    if (isCommitted) this.#confirm(proposal.receipts);
-    else if (proposal.leadership === this.#leadership) this.#hasLost = true;
-  }
-
-  #confirm(receipts: readonly SettleReceipt[]): void {
-    if (this.#hasLost) return;
-    for (const receipt of receipts) receipt.confirmed();
+    const { leadership } = proposal;
+    if (isCommitted) confirm(proposal.receipts, leadership);
+    else leadership.hasLost = true;
   }
 
   #drain(): void {
@@ -94,7 +88,7 @@ export class SettleBacklog {
           this.#drain();
         }, SettleBacklog.RETRY_MS);
         return;
-      } else this.#hasLost = true;
+      } else this.#leadership.hasLost = true;
       this.#waiting.shift();
     }
     if (!this.#isBehind) return;
@@ -103,14 +97,25 @@ export class SettleBacklog {
   }
 }
 
+/** Under which something was proposed. */
+interface SettleLeadership {
+  /** Something that was proposed under it, or was to be, is not in the log. */
+  hasLost: boolean;
+}
+
+function confirm(receipts: readonly SettleReceipt[], { hasLost }: SettleLeadership): void {
+  if (hasLost) return;
+  for (const receipt of receipts) receipt.confirmed();
+}
+
 /** What one turn settled, and who waits for it. */
 class SettleProposal implements Proposal {
   readonly #backlog: SettleBacklog;
   readonly command: Uint8Array;
   readonly receipts: SettleReceipt[];
-  readonly leadership: number;
+  readonly leadership: SettleLeadership;
 
-  constructor(backlog: SettleBacklog, command: Uint8Array, receipts: SettleReceipt[], leadership: number) {
+  constructor(backlog: SettleBacklog, command: Uint8Array, receipts: SettleReceipt[], leadership: SettleLeadership) {
     this.#backlog = backlog;
     this.command = command;
     this.receipts = receipts;

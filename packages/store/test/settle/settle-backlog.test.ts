@@ -92,4 +92,13 @@ describe('receipts for what was settled', () => {
     commit(0);
     expect(confirmed).toEqual(['former']);
   });
+
+  test('of a former leadership are given to nobody behind one that it lost', () => {
+    add('lost');
+    add('behind it');
+    proposed[0]?.dropped('unknown');
+    backlog.clear();
+    commit(1);
+    expect(confirmed).toEqual([]);
+  });
 });
