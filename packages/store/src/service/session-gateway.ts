@@ -54,6 +54,7 @@ export class SessionGateway implements BoundedGateway {
           this.channel.send({ type: 'deliver', partition, clientId, epoch, deliveries });
           this.#bound.sent(this);
         },
+        lost: (clientId, epoch) => this.lost(partition, clientId, epoch),
       };
       this.sinks.set(partition, sink);
     }

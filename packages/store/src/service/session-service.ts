@@ -163,6 +163,7 @@ export class SessionService implements WillGateways {
         this.#propose(gateway, partition, request.requestId, command, (reply) => {
           if (reply.type !== 'session-subscribed') return gateway.answer(request.requestId, 'fenced', 0);
           const views = reply.streamIds.map((streamId, i) => ({ ...viewOf(subscriptions[i]), streamId }));
+          partition.sessions.left(clientId, epoch, filtersOf(views.filter(({ streamId }) => streamId === 0)));
           for (const { streamId } of views) if (streamId > 0) partition.sessions.joined(clientId, epoch, streamId);
           const version = partition.machine.sessions.streamsVersion;
           this.#whenSeen(partition, version, () => gateway.answer(request.requestId, 'done', 0, { views }));
@@ -171,7 +172,12 @@ export class SessionService implements WillGateways {
       }
       case 'unsubscribe': {
         const { clientId, epoch, filters } = request;
-        void this.#unsubscribe(gateway, partition, request.requestId, clientId, epoch, filters);
+        const command: PartitionCommand = { type: 'unsubscribe-session', clientId, epoch, filters };
+        this.#propose(gateway, partition, request.requestId, command, (reply) => {
+          if (reply.type !== 'session-unsubscribed') return gateway.answer(request.requestId, 'fenced', 0);
+          partition.sessions.left(clientId, epoch, filters);
+          gateway.answer(request.requestId, 'done', 0);
+        });
         return;
       }
       case 'exchange': {
@@ -229,27 +235,6 @@ export class SessionService implements WillGateways {
         // Asked again, it is the same CONNECT.
         () => gateway.answer(requestId, 'unavailable', partition.leader),
       );
-    });
-  }
-
-  async #unsubscribe(
-    gateway: SessionGateway,
-    partition: Partition,
-    requestId: number,
-    clientId: string,
-    epoch: number,
-    filters: readonly string[],
-  ): Promise<void> {
-    const wanted = new Set(filters);
-    const streamIds: number[] = [];
-    for (const streamId of partition.sessions.streamsOf(clientId)) {
-      const stream = partition.machine.sessions.stream(streamId);
-      if (stream !== undefined && wanted.has(stream.filter)) streamIds.push(streamId);
-    }
-    const command: PartitionCommand = { type: 'unsubscribe-session', clientId, epoch, filters };
-    this.#propose(gateway, partition, requestId, command, (reply) => {
-      partition.sessions.left(clientId, epoch, streamIds);
-      gateway.answer(requestId, reply.type === 'session-unsubscribed' ? 'done' : 'fenced', 0);
     });
   }
 
@@ -387,6 +372,10 @@ async function isKnown(partition: Partition, clientId: string): Promise<boolean>
   await partition.written();
   const session = await partition.sessions.rows.session(clientId);
   return session !== undefined && !isExpired(session, partition.queues.nowMs);
+}
+
+function filtersOf(views: readonly StoredSubscriptionView[]): string[] {
+  return views.map(({ filter }) => filter);
 }
 
 function viewOf(asked: Omit<StoredSubscriptionView, 'streamId'> | undefined): Omit<StoredSubscriptionView, 'streamId'> {

@@ -127,7 +127,8 @@ export class PartitionSessions {
       failed: (_feed, cause) => this.#parts.logger.error({ err: cause, client: clientId }, 'a session cannot be read'),
     });
     this.#orphans.delete(clientId);
-    const attached = { feed, sink, served: 0 };
+    const left = new Set<string>();
+    const attached: AttachedFeed = { feed, sink, served: 0, left };
     this.#feeds.set(clientId, attached);
     await partition.written();
     const session = await this.rows.session(clientId);
@@ -141,9 +142,11 @@ export class PartitionSessions {
     }
     for (const [i, streamId] of streamIds.entries()) {
       const cursor = cursors[i];
-      // Left meanwhile: the row that says so was read before the one that is gone.
-      if (cursor !== undefined && this.#machine.stream(streamId) !== undefined) this.#read(feed, streamId, cursor);
+      const stream = this.#machine.stream(streamId);
+      if (cursor === undefined || stream === undefined || left.has(stream.filter)) continue;
+      this.#read(feed, streamId, cursor);
     }
+    attached.left = undefined;
     return true;
   }
 
@@ -154,10 +157,16 @@ export class PartitionSessions {
     if (feed?.epoch === epoch && tail !== undefined) this.#read(feed, streamId, new Cursor(tail));
   }
 
-  left(clientId: string, epoch: number, streamIds: readonly number[]): void {
-    const feed = this.#feeds.get(clientId)?.feed;
-    if (feed?.epoch !== epoch) return;
-    for (const streamId of streamIds) {
+  /** Nothing is kept for it by these filters any more. Streams that ended with that are told by an effect. */
+  left(clientId: string, epoch: number, filters: readonly string[]): void {
+    const attached = this.#feeds.get(clientId);
+    if (attached?.feed.epoch !== epoch || filters.length === 0) return;
+    const { feed, left } = attached;
+    const gone = new Set(filters);
+    for (const filter of gone) left?.add(filter);
+    for (const streamId of [...feed.streamIds]) {
+      const filter = this.#machine.stream(streamId)?.filter;
+      if (filter === undefined || !gone.has(filter)) continue;
       feed.remove(streamId);
       this.#byStream.get(streamId)?.delete(feed);
     }
@@ -178,11 +187,6 @@ export class PartitionSessions {
     const streamIds = tails.map(({ streamId }) => streamId);
     const cursors = await this.rows.cursors(clientId, streamIds);
     return tails.filter(({ before }, i) => (cursors[i]?.next ?? before) < before);
-  }
-
-  /** Streams that a session reads here. */
-  *streamsOf(clientId: string): Iterable<number> {
-    yield* this.#feeds.get(clientId)?.feed.streamIds ?? [];
   }
 
   pass(clientId: string, epoch: number, streamId: number, offset: number): void {
@@ -236,10 +240,15 @@ export class PartitionSessions {
   }
 
   effect(effect: SessionEffect): void {
-    if (effect.type === 'stream-removed') this.#byStream.delete(effect.streamId);
+    if (effect.type === 'stream-removed') this.#streamRemoved(effect.streamId);
     else if (effect.type === 'stream-passed' && this.#partition.leads) this.#dirty.add(effect.streamId);
     else if (effect.type === 'session-ending') this.endings.wake();
     else this.wills.effect(effect);
+  }
+
+  #streamRemoved(streamId: number): void {
+    for (const feed of this.#byStream.get(streamId) ?? []) feed.remove(streamId);
+    this.#byStream.delete(streamId);
   }
 
   appended(streamId: number): void {
@@ -297,7 +306,12 @@ export class PartitionSessions {
       // Its expiry and the delay of its will begin with this, and are in its rows.
       void this.#partition
         .execute(this.endings.of({ type: 'close-session', clientId, epoch, expiryS: undefined, leavesUnsure: true }))
-        .then(() => this.closed(clientId, epoch, 0));
+        .then((reply) => {
+          // It came for it while that was on its way into the log.
+          const attached = this.#feeds.get(clientId);
+          if (reply !== undefined && attached?.feed.epoch === epoch) attached.sink.lost(clientId, epoch);
+          this.closed(clientId, epoch, 0);
+        });
       if (++closed === PartitionSessions.ORPHANS_MAX) break;
     }
     if (closed === 0) return;
@@ -389,6 +403,8 @@ export interface FeedSink {
   /** Too much is on its way to that gateway: nothing is delivered until `sinkFreed`. */
   isHeld(): boolean;
   deliver(clientId: string, epoch: number, deliveries: readonly StreamDelivery[]): void;
+  /** The session is not that gateway's any more. */
+  lost(clientId: string, epoch: number): void;
 }
 
 interface AttachedFeed {
@@ -396,4 +412,6 @@ interface AttachedFeed {
   sink: FeedSink;
   /** When it was given something last, in the order of that. */
   served: number;
+  /** Filters of the session that it has left since its rows are read; undefined: they were. */
+  left: Set<string> | undefined;
 }

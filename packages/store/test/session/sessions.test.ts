@@ -165,6 +165,34 @@ describe('a session', () => {
     expect(sessions.streamCount).toBe(0);
   });
 
+  test('whose gateway comes for it while it is being disconnected is lost to that: its client must come again', async () => {
+    const { epoch } = await begin('c', 'a');
+    const partition = store.partition(1);
+    const execute = partition.execute.bind(partition);
+    let goOn = (): void => {};
+    const isBusy = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let closing = 0;
+    partition.execute = async (command) => {
+      if (command.type === 'close-session') {
+        closing++;
+        await isBusy;
+      }
+      return execute(command);
+    };
+    gateway.end();
+    await rest();
+    store.sleepMs += PartitionSessions.ORPHAN_GRACE_MS;
+    await until(() => closing === 1, 'it is to be disconnected');
+    const again = new TestSessions(store);
+    again.attach('c', epoch);
+    await until(() => partition.sessions.attachedCount === 1, 'its gateway is back');
+    goOn();
+    await until(() => again.lost.includes('c'), 'the gateway is told');
+    expect(partition.machine.sessions.connected('c')).toBeUndefined();
+  });
+
   test('with many filters expires in an entry of its own, those with few together', async () => {
     const manyFilters = (of: string): string[] => Array.from({ length: 64 }, (_, i) => `${of}/${i}`.padEnd(200, 'x'));
     for (const clientId of ['a', 'b', 'y', 'z']) {
@@ -228,6 +256,50 @@ describe('a stream', () => {
     gateway.pass('c', epoch, ...gateway.deliveries);
     await until(() => streamIds.every((streamId) => depthOf(streamId) === 0), 'both are trimmed');
     expect(reading).toHaveBeenCalledTimes(3);
+  });
+
+  test('that a session has left brings it nothing more, whether or not it keeps the filter', async () => {
+    const kept = await begin('other', 'a', 'b');
+    const { epoch } = await begin('c', 'a', 'b');
+    await publish(kept.streamIds, '1');
+    await gateway.received('c', 2);
+    gateway.deliveries.length = 0;
+    const filters = [{ filter: 'a', options: 0, subscriptionId: 0, isStored: false }];
+    const asked = { partition: 1, clientId: 'c', epoch };
+    await gateway.ask({ type: 'subscribe', ...asked, subscriptions: filters });
+    await gateway.ask({ type: 'unsubscribe', ...asked, filters: ['b'] });
+    await publish(kept.streamIds, '2');
+    await gateway.received('other', 2);
+    await rest();
+    expect(gateway.textsOf('c')).toEqual([]);
+  });
+
+  test('that a session leaves while it is being attached brings it nothing', async () => {
+    const kept = await begin('other', 'a', 'b');
+    const { epoch } = await gateway.open('c');
+    await gateway.subscribe('c', epoch, 'a', 'b');
+    const { rows } = store.partition(1).sessions;
+    const { cursors } = rows;
+    let goOn = (): void => {};
+    const isSlow = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let reading = 0;
+    jest.spyOn(rows, 'cursors').mockImplementation(async (clientId, ids) => {
+      const read = await cursors.call(rows, clientId, ids);
+      reading++;
+      await isSlow;
+      return read;
+    });
+    gateway.attach('c', epoch);
+    await until(() => reading === 1, 'its cursors are read');
+    await gateway.ask({ type: 'unsubscribe', partition: 1, clientId: 'c', epoch, filters: ['b'] });
+    goOn();
+    await publish(kept.streamIds, '1');
+    await gateway.received('other', 2);
+    await gateway.received('c', 1);
+    await rest();
+    expect(gateway.textsOf('c')).toEqual(['1']);
   });
 
   test('keeps the newest when it is full, and sessions go on behind what was dropped', async () => {
