@@ -59,8 +59,6 @@ export interface ApiOptions {
   metricsText?: () => Promise<string>;
   /** The pages of the detail. */
   metricsDetail?: MetricsDetail;
-  /** Whether gateways create queues for subscriptions; without it the setting is refused rather than ignored. */
-  autoCreate?: boolean;
 }
 
 export interface Api {
@@ -110,7 +108,7 @@ export function createApi(options: ApiOptions, attach?: (handler: RequestListene
     addMessageRoutes(scope, { queues, logger });
     addRetainedRoutes(scope, options);
     addStatisticsRoutes(scope, { queues, clock });
-    addConfigRoutes(scope, { queues, autoCreate: options.autoCreate ?? false, input, logger });
+    addConfigRoutes(scope, { queues, input, logger });
     addNodeRoutes(scope, options);
     addClusterRoutes(scope, options);
     addRebalanceRoutes(scope, options);

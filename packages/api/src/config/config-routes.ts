@@ -8,7 +8,7 @@ import {
 } from '@sluice/meta/queue-subsystem-config';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { FastifyInstance } from 'fastify';
-import { badFields, badRequest } from '../api-error.ts';
+import { badFields } from '../api-error.ts';
 import { accept, type Field, type FieldResult, objectSchema, readFields, reject, show } from '../field/field.ts';
 import { durationField, INFINITY, integerField } from '../field/scalar-fields.ts';
 import { unwrap } from '../outcome.ts';
@@ -20,9 +20,6 @@ const CONFIG_PATHS = ['/api/v5/message_queues/config', '/api/v5/queues/config'] 
 const INTERVAL_MS_MAX = 4_294_967_295;
 const COUNT_MAX = 10_000_000;
 const ACCEPTED_ONLY = 'Accepted and returned for compatibility with EMQX; Sluice has no use for it.';
-
-const AUTO_CREATE_HINT =
-  'Create the queue with POST /api/v5/message_queues/queues; waiting subscriptions then start to receive';
 
 interface AutoCreateInput {
   regular: QueueTemplate | false;
@@ -154,15 +151,11 @@ function templateView(template: QueueTemplate | false): unknown {
 
 export interface ConfigRoutesOptions {
   queues: QueueManagement;
-  autoCreate: boolean;
   input: QueueInput;
   logger: Logger;
 }
 
-export function addConfigRoutes(
-  app: FastifyInstance,
-  { queues, autoCreate, input, logger }: ConfigRoutesOptions,
-): void {
+export function addConfigRoutes(app: FastifyInstance, { queues, input, logger }: ConfigRoutesOptions): void {
   const fields = createConfigFields(input);
   const tags = ['Configuration'];
 
@@ -194,13 +187,6 @@ export function addConfigRoutes(
     handle: async ({ body, identity }, reply) => {
       const { values, problems } = readFields(fields, body, suggestName);
       if (problems.length > 0) throw badFields(problems);
-      const { regular, lastValue } = values.auto_create ?? { regular: false, lastValue: false };
-      if (!autoCreate && (regular !== false || lastValue !== false)) {
-        throw badRequest(
-          '"auto_create" is not possible in this version: subscriptions wait for their queue',
-          AUTO_CREATE_HINT,
-        );
-      }
       const patch: Partial<QueueSubsystemConfig> = {};
       if (values.enable !== undefined) patch.enable = values.enable;
       if (values.max_queue_count !== undefined) patch.queueCountMax = values.max_queue_count;

@@ -34,7 +34,7 @@ describe('the configuration of queues', () => {
   });
 
   it('takes a template for queues that subscriptions create, replacing the one before', async () => {
-    const { call, queues } = createFixture({ autoCreate: true });
+    const { call, queues } = createFixture();
     const lastvalue = {
       key_expression: 'message.topic',
       data_retention_period: '1d',
@@ -58,23 +58,13 @@ describe('the configuration of queues', () => {
   });
 
   it('can be written back as it was read', async () => {
-    const { call } = createFixture({ autoCreate: true });
+    const { call } = createFixture();
     await call('PUT', CONFIG, {
       auto_create: { regular: { local_max_inflight: 2, limits: { overflow: 'drop_oldest' } } },
     });
     const { body } = await call('GET', CONFIG);
     expect((await call('PUT', CONFIG, body)).status).toBe(204);
     expect((await call('GET', CONFIG)).body).toEqual(body);
-  });
-
-  it('does not promise to create queues where nobody does', async () => {
-    const { call, queues } = createFixture();
-    expect(await call('PUT', CONFIG, { auto_create: { lastvalue: {} }, max_queue_count: 3 })).toMatchObject({
-      status: 400,
-      body: { message: expect.stringContaining('"auto_create" is not possible in this version') },
-    });
-    expect(queues.settings.queueCountMax).toBe(200_000);
-    expect((await call('PUT', CONFIG, { auto_create: { regular: false, lastvalue: false } })).status).toBe(204);
   });
 
   it('cannot switch queues off while there are some', async () => {

@@ -72,7 +72,6 @@ export async function openApi(
         clock: systemClock,
         metricsText,
         metricsDetail: node.metrics,
-        autoCreate: true,
       }),
     readFilesAgain: () => void keyFiles.look({ isWritten: true }),
     stop: () => {
