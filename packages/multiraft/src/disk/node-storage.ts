@@ -77,11 +77,12 @@ export async function makeDirectory(files: FileOperations, directory: string): P
 
 const DIRECTORY_HINTS: ReadonlyMap<string, string> = new Map([
   ['EEXIST', 'a file stands there: choose another directory, or move the file away'],
+  ['ENOENT', 'its file system takes no new names: choose another directory, for example --data ./data'],
   ['ENOTDIR', 'a file stands in its path: choose another directory, or move the file away'],
   ['EACCES', 'this user may not write there: choose another directory, or give it to this user'],
   ['EPERM', 'nobody may write there: choose another directory'],
   ['EROFS', 'the file system is read-only: choose another directory'],
-  ['ENOSPC', 'the disk is full'],
+  ['ENOSPC', 'the disk is full: make room on it (df, df -i), or choose another directory'],
 ]);
 
 export async function openNodeStorage(options: NodeStorageOptions): Promise<NodeStorage> {

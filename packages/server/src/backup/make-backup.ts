@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { CliFailure } from '@sluice/admin/cli-failure';
 import { type Connection, callApi, streamApi } from '@sluice/admin/rest-client';
@@ -44,7 +44,7 @@ export async function makeBackup(options: {
   const { cluster, version, partitions } = (await callApi(connection, 'GET', '/api/v5/backup')) as Description;
   const work = `${to}.incomplete`;
   await rm(work, { recursive: true, force: true });
-  await mkdir(work, { recursive: true, mode: 0o700 });
+  await nodeFileOperations.makeDirectory(work);
   const files: ManifestFile[] = [];
   const groups = [...Array.from({ length: partitions }, (_, at) => at + 1), 0];
   for (const [at, group] of groups.entries()) {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
@@ -44,7 +44,7 @@ export async function restoreBackup(options: {
   await mustBeFree(to, 'RESTORE_REFUSED');
   const work = `${to}.restoring`;
   await rm(work, { recursive: true, force: true });
-  await mkdir(dirname(work), { recursive: true });
+  await nodeFileOperations.makeDirectory(dirname(work));
   const identity = { incarnation: randomUUID(), clusterId: randomUUID() };
   let nodeId: number;
   let queues: number;

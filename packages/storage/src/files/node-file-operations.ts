@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
-import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { errorCode, type FileOperations, type OpenMode } from './file-operations.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_DSYNC } = fs.constants;
@@ -53,9 +54,7 @@ export const nodeFileOperations: FileOperations = {
     }
   },
   list: (directory) => readdir(directory),
-  async makeDirectory(directory) {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-  },
+  makeDirectory: makeWithParents,
   async syncDirectory(directory) {
     const handle = await open(directory, 'r');
     try {
@@ -70,4 +69,36 @@ function called<T>(call: (done: (error: Error | null, value?: T) => void) => voi
   return new Promise((resolve, reject) => {
     call((error, value) => (error === null || error === undefined ? resolve(value as T) : reject(error)));
   });
+}
+
+/**
+ * Node's own `recursive` never returns where a file system says ENOENT below a directory that is there, as /proc does: it takes
+ * that for a parent that is missing, finds that it is not, and asks again. Here each name is asked for twice at most.
+ */
+async function makeWithParents(directory: string): Promise<void> {
+  try {
+    await makeOne(directory);
+  } catch (cause) {
+    if (errorCode(cause) !== 'ENOENT' || dirname(directory) === directory) throw cause;
+    await makeWithParents(dirname(directory));
+    await makeOne(directory);
+  }
+}
+
+async function makeOne(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (cause) {
+    if (errorCode(cause) !== 'EEXIST' || !(await isDirectory(directory))) throw cause;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (cause) {
+    // A link to nothing.
+    if (errorCode(cause) === 'ENOENT') return false;
+    throw cause;
+  }
 }
