@@ -81,7 +81,7 @@ export class ClusterAdministration implements ClusterManagement {
     if (notReady !== undefined) return notReady;
     const node = this.#topology.nodes().find((one) => one.name === name && one.state !== 'gone');
     if (node === undefined) {
-      return refuse('NOT_FOUND', 'Node not found', 'list the nodes with GET /api/v5/cluster');
+      return refuse('NOT_FOUND', 'Node not found', 'sluice cluster status lists the nodes (GET /api/v5/cluster)');
     }
     if (state === 'leaving') {
       const refusal = this.#refuseLeaving(node);
@@ -141,7 +141,7 @@ export class ClusterAdministration implements ClusterManagement {
     return refuse(
       'BAD_REQUEST',
       `${replicationFactor} copies of every message need as many stores, and ${stay} would stay`,
-      'start another store first, or lower the number of copies with PUT /api/v5/cluster',
+      'start another store first, or keep fewer copies: sluice cluster replicas N (PUT /api/v5/cluster)',
     );
   }
 

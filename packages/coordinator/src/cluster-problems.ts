@@ -128,6 +128,12 @@ function diskProblem(name: string, kind: DiskTrouble, leads: number): ClusterPro
         message: `The disk of ${name} is full: it refuses publishes, and its writes wait for space.${stillLeads}`,
         hint: room,
       };
+    case 'files-exhausted':
+      return {
+        severity: 'failing',
+        message: `${name} has no file descriptor left: it cannot open the files of its data, and what needs them waits.${stillLeads}`,
+        hint: `Its disk is well. Raise the limit of open files of its process (ulimit -n, LimitNOFILE=) and restart it, or lower mqtt.connectionsMax there; sluice_process_open_fds says how many it has. If connections took them, it goes on by itself as they end.`,
+      };
     case 'disk-hangs':
       return {
         severity: 'failing',

@@ -32,5 +32,5 @@ export const UNKNOWN_OUTCOME: Refusal = refuse(
 export const NOT_EVERYWHERE: Refusal = refuse(
   'TIMEOUT',
   'The change is stored, but not every node acts on it yet',
-  'it will take effect by itself; look at GET /readyz of the nodes',
+  'it takes effect by itself; sluice cluster status says which node is away or behind',
 );

@@ -249,7 +249,7 @@ export class QueueAdministration implements QueueManagement {
 const NOT_FOUND: Refusal = refuse(
   'NOT_FOUND',
   'Message queue not found',
-  'list the queues with GET /api/v5/message_queues/queues',
+  'sluice queues list shows which there are (GET /api/v5/message_queues/queues)',
 );
 
 function refusalOf(response: StoreAdminResponse | undefined): Refusal {

@@ -92,6 +92,16 @@ describe('who may leave', () => {
     expect(executed).toEqual([]);
   });
 
+  test('and who is refused is told the command that helps, with its call', async () => {
+    know(2, [nodeInfo(1, all), nodeInfo(2, all)]);
+    expect(await cluster.setNodeState('n2', 'leaving')).toMatchObject({
+      hint: expect.stringMatching(/sluice cluster replicas N \(PUT \/api\/v5\/cluster\)/),
+    });
+    expect(await cluster.setNodeState('n9', 'leaving')).toMatchObject({
+      hint: expect.stringMatching(/sluice cluster status .*\(GET \/api\/v5\/cluster\)/),
+    });
+  });
+
   test('not the last coordinator: nobody would know of the cluster', async () => {
     const others = [nodeInfo(2, ['store']), nodeInfo(3, ['store']), nodeInfo(4, all, { state: 'leaving' })];
     know(1, [nodeInfo(1, all), ...others]);

@@ -122,6 +122,12 @@ describe('what an operator is told of a cluster', () => {
     expect(disk('disk-full', { nodes })[0]).toBe(
       'failing: The disk of b is full: it refuses publishes, and its writes wait for space.',
     );
+    const [unopened, limit] = disk('files-exhausted', { nodes });
+    expect(unopened).toBe(
+      'failing: b has no file descriptor left: it cannot open the files of its data, and what needs them waits.',
+    );
+    expect(limit).toMatch(/ulimit -n, LimitNOFILE=/);
+    expect(limit).not.toMatch(/df -h|purge/);
     expect(disk('disk-hangs', { nodes })[0]).toMatch(/^failing: The disk of b hangs/);
     const [failed, again] = disk('disk-failed');
     expect(failed).toBe('failing: The disk of b failed: it acknowledges nothing more until it is started again.');

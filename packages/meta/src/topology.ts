@@ -352,7 +352,7 @@ export interface ReplicaTroubleInfo {
 
 export interface NodeTroubleInfo {
   nodeId: number;
-  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed';
+  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
 }
 
 export interface NodeLevelsInfo extends LevelRange {

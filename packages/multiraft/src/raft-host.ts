@@ -1,6 +1,7 @@
 import type { MembershipChange } from '@sluice/raft/conf-change';
 import type { Refusal } from '@sluice/raft/raft';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
+import type { Shortage } from '@sluice/storage/shortage';
 import { ApplyLoop } from './apply/apply-loop.ts';
 import { ImageCheck } from './disk/image-check.ts';
 import { ImageKeeper } from './disk/image-keeper.ts';
@@ -282,15 +283,22 @@ export class RaftHost {
     });
   }
 
+  /** What a write waits for; room on the disk, if for both. */
+  get shortage(): Shortage | undefined {
+    const found = [this.#storeLoop.shortage, this.#applyLoop.shortage, this.#storage.engine.shortage];
+    return found.includes('space') ? 'space' : found.find((one) => one !== undefined);
+  }
+
   /** True while a write waits for space on the disk. */
   get diskFull(): boolean {
-    return this.#storeLoop.full || this.#applyLoop.full || this.#storage.engine.isFull;
+    return this.shortage === 'space';
   }
 
   /** What the disk does not do for this node, the worst of it; undefined while it does what it should. */
-  get diskTrouble(): 'disk-full' | 'disk-hangs' | 'disk-failed' | undefined {
+  get diskTrouble(): 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted' | undefined {
     if (this.#failed !== undefined) return 'disk-failed';
-    if (this.diskFull) return 'disk-full';
+    const { shortage } = this;
+    if (shortage !== undefined) return shortage === 'space' ? 'disk-full' : 'files-exhausted';
     return this.#storeLoop.hangs ? 'disk-hangs' : undefined;
   }
 

@@ -1,11 +1,11 @@
 import type { Clock } from '@sluice/common/clock';
-import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from '@sluice/common/metrics';
 import type { Entry, SnapshotMeta } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { Ready } from '@sluice/raft/ready';
 import type { EntryLog, LogWrite } from '@sluice/storage/entry-log-contract';
+import { SHORTAGE_TEXTS, type Shortage, shortageOf } from '@sluice/storage/shortage';
 import type { ApplyLoop } from './apply/apply-loop.ts';
 import type { Replica } from './replica/replica.ts';
 import type { HeldReady, SnapshotMessage, SnapshotPort } from './snapshot/snapshot-port.ts';
@@ -19,7 +19,7 @@ import { TurnCompanions } from './turn-companions.ts';
  * that arrives gathers for the next turn: no timer and no artificial delay; alone, a message pays one sync; under load,
  * thousands share it. The order persist, then answer, stands here and nowhere else.
  *
- * A full disk (`ENTRY_LOG_FULL`) wrote nothing: the turn is kept and tried again by `retry`, proposals keep their
+ * A full disk (`ENTRY_LOG_FULL`), and no descriptor for the next segment (`FILES_EXHAUSTED`), wrote nothing: the turn is kept and tried again by `retry`, proposals keep their
  * places. Any other failure fences the node: it answers nothing more, because it can no longer promise anything.
  */
 export class StoreLoop {
@@ -44,6 +44,7 @@ export class StoreLoop {
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
+  #shortage: Shortage | undefined;
   /** The turn whose write is in flight. */
   #writing: Turn | undefined;
   #writingSinceMs = 0;
@@ -112,9 +113,9 @@ export class StoreLoop {
     return this.#fenced;
   }
 
-  /** True while a full disk holds a turn back. */
-  get full(): boolean {
-    return this.#held !== undefined;
+  /** What holds a turn back. */
+  get shortage(): Shortage | undefined {
+    return this.#shortage;
   }
 
   /** True while a write has been under way for so long that this node was to lead nothing more. */
@@ -365,7 +366,7 @@ export class StoreLoop {
     this.#peers.send(replica, others ?? messages);
   }
 
-  /** False when the disk is full and the turn is held. */
+  /** False when the turn is held for want of space or of a descriptor. */
   async #persist(turn: Turn): Promise<boolean> {
     if (turn.writes.length > 0) {
       try {
@@ -377,18 +378,24 @@ export class StoreLoop {
           this.#logger.info({ ageMs }, 'the disk writes again');
         }
       } catch (cause) {
-        if (!(cause instanceof SluiceError) || cause.code !== 'ENTRY_LOG_FULL') throw cause;
-        if (this.#held === undefined) {
-          this.#logger.error({ err: cause }, 'the disk is full: publishes are refused until space returns');
+        const shortage = shortageOf(cause);
+        if (shortage === undefined) throw cause;
+        if (this.#shortage !== shortage) {
+          this.#logger.error(
+            { err: cause },
+            `${SHORTAGE_TEXTS[shortage]}: publishes wait or are refused until there is one again`,
+          );
         }
         this.#held = turn;
+        this.#shortage = shortage;
         return false;
       } finally {
         this.#writing = undefined;
         this.#hangs = false;
       }
-      if (this.#held === turn) this.#logger.info({}, 'the disk has space again: what was held back is written');
+      if (this.#held === turn) this.#logger.info({ lacked: this.#shortage }, 'what was held back is written');
       this.#held = undefined;
+      this.#shortage = undefined;
       this.#turns.add();
       this.#turnEntries.observe(turn.entries);
       this.#commitSeconds.observe((this.#clock.monotonicMs() - turn.startedMs) / 1000);

@@ -77,10 +77,30 @@ describe('no file descriptor to read with', () => {
     };
     disk.free();
     await until(() => tries > 2, 'it is tried again');
+    // Space on the disk would help nothing.
+    expect([node.host.diskTrouble, node.host.diskFull]).toEqual(['files-exhausted', false]);
     expect([node.host.failure, node.host.stoppedGroups(), node.host.impaired()]).toEqual([undefined, [], []]);
     entryLog.read = read;
     await Promise.all(proposed);
     expect(node.machines.get(1)?.total).toBe(5);
+    expect(node.host.diskTrouble).toBeUndefined();
+    await node.stop();
+  });
+
+  test('to write with holds the turn back, says so, and lets it go on by itself', async () => {
+    await node.start(1);
+    await node.propose(1, add(1, 1));
+    const { entryLog } = node.storage;
+    const append = entryLog.append.bind(entryLog);
+    entryLog.append = async () => {
+      throw new SluiceError('FILES_EXHAUSTED', 'no file descriptor was free', { retriable: true });
+    };
+    const waiting = node.propose(1, add(1, 1));
+    await until(() => node.host.diskTrouble === 'files-exhausted', 'it is known what is missing');
+    expect(node.host.diskFull).toBe(false);
+    entryLog.append = append;
+    expect((await waiting).value).toBe(2);
+    expect(node.host.diskTrouble).toBeUndefined();
     await node.stop();
   });
 });

@@ -11,7 +11,7 @@ export interface Engine {
   /**
    * Atomic, in the order of the calls. `sync` also makes every earlier write durable. An undefined value deletes. Without
    * sync a crash may lose the last writes, never one and not a later one.
-   * @throws SluiceError `STATE_FULL`, retriable: write the same again until it succeeds, nothing else in its place.
+   * @throws SluiceError `STATE_FULL`, `FILES_EXHAUSTED`, retriable: write the same again until it succeeds, nothing else in its place.
    */
   write(batch: readonly KeyValueWrite[], options: { sync: boolean }): Promise<void>;
   /** Rows with from <= key < to, ascending, at most `limit`, read in one go. */

@@ -26,7 +26,7 @@ export interface RecoveredGroup {
  * After a failed write or sync the log is fenced for ever: every later append is rejected with `ENTRY_LOG_FENCED`,
  * because a page that failed to sync may be marked clean and a second sync would lie. ENOSPC is told apart
  * (`ENTRY_LOG_FULL`): nothing of the frame counts, the tail is cut back, and a later append may succeed. So is a lack of
- * file descriptors (`FILES_EXHAUSTED` for who reads, seals or releases): a segment then goes on beyond its size.
+ * file descriptors (`FILES_EXHAUSTED`): as long as it can, a segment then goes on beyond its size.
  */
 export interface EntryLog {
   /** Live: later appends and compactions show in it. */

@@ -1,7 +1,7 @@
 import { assert } from '@sluice/common/assert';
-import { SluiceError } from '@sluice/common/errors';
 import type { Engine, KeyValue, KeyValueWrite } from './engine.ts';
 import { GatheredRows } from './gathered-rows.ts';
+import { type Shortage, shortageOf } from './shortage.ts';
 
 /**
  * Gathers small unsynced writes in front of an engine and hands them on together.
@@ -30,8 +30,8 @@ export class GatheringEngine implements Engine {
   #queue: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #timer: NodeJS.Timeout | undefined;
-  #isFull = false;
-  /** The engine failed in another way than for want of space. */
+  #shortage: Shortage | undefined;
+  /** The engine failed in another way than for want of space or descriptors. */
   #failed: Error | undefined;
   #failureListener: (cause: Error) => void = () => {};
   #closed: Promise<void> | undefined;
@@ -46,9 +46,9 @@ export class GatheringEngine implements Engine {
     this.#engine = engine;
   }
 
-  /** True while the engine has no space for what was taken; it is asked again. */
-  get isFull(): boolean {
-    return this.#isFull;
+  /** What the engine lacks for what was taken; it is asked again. */
+  get shortage(): Shortage | undefined {
+    return this.#shortage;
   }
 
   /** Told once, when what was taken cannot be written and never will be. */
@@ -120,7 +120,7 @@ export class GatheringEngine implements Engine {
     };
     const landed = (): void => {
       ended();
-      this.#isFull = false;
+      this.#shortage = undefined;
     };
     this.#written = this.#engine.write(leaving.writes(), { sync }).then(landed, (cause: Error) => {
       leaving.addAll(this.#waiting);
@@ -133,8 +133,9 @@ export class GatheringEngine implements Engine {
   }
 
   #refused(cause: Error): void {
-    if (cause instanceof SluiceError && cause.code === 'STATE_FULL') {
-      this.#isFull = true;
+    const shortage = shortageOf(cause);
+    if (shortage !== undefined) {
+      this.#shortage = shortage;
       this.#leaveSoon();
     } else if (this.#failed === undefined) {
       this.#failed = cause;

@@ -69,9 +69,9 @@ describe.each(['EMFILE', 'ENFILE'])('%s', (code) => {
     const { log, files, directory } = await faulty(400);
     await append(log, 1, long('a'));
     files.onSyncDirectory = () => code;
-    expect(await codeOf(append(log, 2, long('b')))).toBe('ENTRY_LOG_FULL');
+    expect(await codeOf(append(log, 2, long('b')))).toBe('FILES_EXHAUSTED');
     // Small enough for the old one.
-    expect(await codeOf(append(log, 2, 'b'))).toBe('ENTRY_LOG_FULL');
+    expect(await codeOf(append(log, 2, 'b'))).toBe('FILES_EXHAUSTED');
     const crashed = await temporaryDirectory();
     await cp(directory, crashed, { recursive: true, filter: (path) => !path.includes('LOCK') });
     expect(await reread(crashed)).toEqual([long('a')]);
@@ -87,7 +87,7 @@ describe.each(['EMFILE', 'ENFILE'])('%s', (code) => {
     const { log, files, directory } = await faulty(400);
     await append(log, 1, long('a'));
     files.onSyncDirectory = () => code;
-    expect(await codeOf(append(log, 2, long('b')))).toBe('ENTRY_LOG_FULL');
+    expect(await codeOf(append(log, 2, long('b')))).toBe('FILES_EXHAUSTED');
     await log.close();
     expect(files.opened).toBe(0);
     expect(await reread(directory)).toEqual([long('a')]);
@@ -98,7 +98,7 @@ test('a name that cannot be synced for another reason fences, however long it wa
   const { log, files } = await faulty(400);
   await append(log, 1, long('a'));
   files.onSyncDirectory = () => 'EMFILE';
-  expect(await codeOf(append(log, 2, long('b')))).toBe('ENTRY_LOG_FULL');
+  expect(await codeOf(append(log, 2, long('b')))).toBe('FILES_EXHAUSTED');
   files.onSyncDirectory = () => 'EIO';
   expect(await codeOf(append(log, 2, long('b')))).toBe('ENTRY_LOG_FENCED');
   await log.close();

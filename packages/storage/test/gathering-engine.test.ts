@@ -224,12 +224,12 @@ describe('writes gathered in front of an engine', () => {
     await expect(engine.write([put(60_000, 1)], UNSYNCED)).rejects.toMatchObject({ code: 'STATE_FULL' });
     expect(await engine.get(key(60_000))).toBeUndefined();
     expect((await engine.get(key(7)))?.[0]).toBe(1);
-    expect(engine.isFull).toBe(true);
+    expect(engine.shortage).toBe('space');
     below.isFull = false;
     jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
     await settled();
     expect(below.batches[0]).toHaveLength(GatheringEngine.ROWS_MAX);
-    expect(engine.isFull).toBe(false);
+    expect(engine.shortage).toBeUndefined();
     await engine.write([put(60_000, 1)], UNSYNCED);
   });
 

@@ -44,7 +44,11 @@ export function answerNotYet({ health }: ProbedNode, response: ServerResponse): 
     .checks.filter(({ ok }) => !ok)
     .map(({ reason }) => reason);
   const message = ['This node has no place in a cluster yet', ...reasons].join(': ');
-  send(response, 503, { code: 'SERVICE_UNAVAILABLE', message, hint: 'see /readyz, and try again' });
+  send(response, 503, {
+    code: 'SERVICE_UNAVAILABLE',
+    message,
+    hint: 'try again in a moment; sluice doctor on this machine, or GET /readyz, says what it waits for',
+  });
 }
 
 const HEADERS = { 'x-content-type-options': 'nosniff' };

@@ -7,6 +7,7 @@ import { EntryKind, type Membership } from '@sluice/raft/entry';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
+import type { Shortage } from '@sluice/storage/shortage';
 import {
   encodeApplied,
   encodeLogMark,
@@ -203,9 +204,9 @@ export class ApplyLoop {
     });
   }
 
-  /** True while a full disk holds a batch back. */
-  get full(): boolean {
-    return this.#space.holds;
+  /** What holds a batch back. */
+  get shortage(): Shortage | undefined {
+    return this.#space.shortage;
   }
 
   /** Tries a held batch again; called on the host's tick. */

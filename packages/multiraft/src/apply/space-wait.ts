@@ -1,5 +1,6 @@
 import type { Logger } from '@sluice/common/logger';
-import { isFull, whenRoom } from '../disk/when-room.ts';
+import { type Shortage, shortageOf } from '@sluice/storage/shortage';
+import { whenRoom } from '../disk/when-room.ts';
 
 /**
  * Asks the engine until the disk has space for what it is asked for, and the log until there is a file descriptor to read it.
@@ -12,31 +13,31 @@ import { isFull, whenRoom } from '../disk/when-room.ts';
 export class SpaceWait {
   readonly #logger: Logger;
   /** Set while a question waits for space; called to ask it again. */
-  #held: (() => void) | undefined;
+  #held: { ask(): void; shortage: Shortage | undefined } | undefined;
   #isOver = false;
 
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  /** True while a full disk holds a question back. */
-  get holds(): boolean {
-    return this.#held !== undefined;
+  /** What holds a question back. */
+  get shortage(): Shortage | undefined {
+    return this.#held?.shortage;
   }
 
   retry(): void {
-    this.#held?.();
+    this.#held?.ask();
   }
 
   /** What waits is asked once more, then given up. */
   end(): void {
     this.#isOver = true;
-    this.#held?.();
+    this.#held?.ask();
   }
 
   /** The question was given up because the node stops: no failure of it. */
   gaveUp(cause: unknown): boolean {
-    return this.#isOver && isFull(cause);
+    return this.#isOver && shortageOf(cause) !== undefined;
   }
 
   /** Each batch asks a few times, whatever the number of its entries. */
@@ -47,7 +48,7 @@ export class SpaceWait {
       if (!waited) this.#logger.error({ err: cause }, 'applying waits until there is space, and a file descriptor');
       waited = true;
       await new Promise<void>((resolve) => {
-        this.#held = resolve;
+        this.#held = { ask: resolve, shortage: shortageOf(cause) };
       });
       this.#held = undefined;
     });

@@ -11,6 +11,7 @@ import type { FileOperations } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { GatheringEngine } from '@sluice/storage/gathering-engine';
 import { listImages, readImage } from '@sluice/storage/image-file';
+import { shortageOf } from '@sluice/storage/shortage';
 import { recoverReplicas } from '../snapshot/snapshot-recovery.ts';
 import {
   appliedKey,
@@ -145,7 +146,7 @@ export async function syncState({ engine }: Pick<NodeStorage, 'engine'>, logger:
   try {
     await engine.write([], { sync: true });
   } catch (cause) {
-    if (!(cause instanceof SluiceError) || cause.code !== 'STATE_FULL') throw cause;
+    if (shortageOf(cause) === undefined) throw cause;
     logger.warn({ err: cause }, 'the derived state is not synced; the next start replays more');
   }
 }

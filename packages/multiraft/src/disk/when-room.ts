@@ -1,13 +1,5 @@
-import { SluiceError } from '@sluice/common/errors';
-import { isFullDisk, isOutOfFiles } from '@sluice/storage/files/file-operations';
+import { shortageOf } from '@sluice/storage/shortage';
 import { TICK_MS } from '../raft-timing.ts';
-
-const FULL_CODES: ReadonlySet<string> = new Set(['ENTRY_LOG_FULL', 'STATE_FULL', 'IMAGE_FULL', 'FILES_EXHAUSTED']);
-
-/** No room, or no file descriptor: the same step may succeed later. */
-export function isFull(cause: unknown): boolean {
-  return cause instanceof SluiceError ? FULL_CODES.has(cause.code) : isFullDisk(cause) || isOutOfFiles(cause);
-}
 
 /**
  * Does a step that may be done twice until there is room for it: nobody could do better with the error than wait and try
@@ -18,7 +10,7 @@ export async function whenRoom<T>(step: () => Promise<T>, wait: (cause: unknown)
     try {
       return await step();
     } catch (cause) {
-      if (!isFull(cause)) throw cause;
+      if (shortageOf(cause) === undefined) throw cause;
       await wait(cause);
     }
   }

@@ -65,11 +65,11 @@ export function noteInstallation(storage: InstallStorage, installation: Installa
   return writeNote(path, encodeInstallation(installation), storage.files);
 }
 
-/** `waitForSpace` is asked when the disk is full; without it, that is an error. */
+/** `waitForSpace` is asked when the disk is full, or no descriptor is free; without it, that is an error. */
 export async function carryOut(
   storage: InstallStorage,
   installation: Installation,
-  waitForSpace?: () => Promise<void>,
+  waitForSpace?: (cause: unknown) => Promise<void>,
 ): Promise<void> {
   const { entryLog, files, imageDirectory } = storage;
   const { groupId, index, term, hardState, incoming, spool } = installation;

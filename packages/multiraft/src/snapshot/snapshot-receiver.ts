@@ -3,7 +3,8 @@ import type { Counter } from '@sluice/common/metrics';
 import type { HardState, SnapshotMeta } from '@sluice/raft/entry';
 import type { SnapshotAnswer, SnapshotChunk } from '@sluice/rpc/contract/raft-snapshot';
 import type { Channel } from '@sluice/rpc/transport';
-import { isFull, whenRoom } from '../disk/when-room.ts';
+import { SHORTAGE_TEXTS, shortageOf } from '@sluice/storage/shortage';
+import { whenRoom } from '../disk/when-room.ts';
 import { readResidentRows } from '../replica/group-loader.ts';
 import type { Replica } from '../replica/replica.ts';
 import { carryOut, type Installation, noteInstallation } from './snapshot-install.ts';
@@ -154,7 +155,7 @@ export class SnapshotReceiver {
     const { groupId } = replica;
     const { incoming, spool } = intake;
     const installation: Installation = { groupId, index, term, membership, hardState, incoming, spool };
-    const waitForSpace = (): Promise<void> => this.#waitForSpace(groupId);
+    const waitForSpace = (cause: unknown): Promise<void> => this.#waitForSpace(groupId, cause);
     try {
       await whenRoom(() => noteInstallation(storage, installation), waitForSpace);
       await applyLoop.betweenBatches(() => {});
@@ -180,8 +181,11 @@ export class SnapshotReceiver {
     return { term: raft.term, vote, commit: index };
   }
 
-  async #waitForSpace(groupId: number): Promise<void> {
-    this.#host.logger.warn({ group: groupId }, 'the disk is full: the installation of a snapshot waits');
+  async #waitForSpace(groupId: number, cause: unknown): Promise<void> {
+    this.#host.logger.warn(
+      { group: groupId, err: cause },
+      'the installation of a snapshot waits for space or a file descriptor',
+    );
     if (!this.#closing) await new Promise<void>((resolve) => this.#spaceWaiters.push(resolve));
     if (this.#closing) throw new SluiceError('NODE_CLOSING', 'the node stops');
   }
@@ -206,7 +210,8 @@ export class SnapshotReceiver {
           { err: cause, group: arrival.begin?.groupId, from: arrival.from },
           'a snapshot is refused',
         );
-        this.#cancel(arrival, isFull(cause) ? 'the disk is full' : (cause as Error).message);
+        const shortage = shortageOf(cause);
+        this.#cancel(arrival, shortage === undefined ? (cause as Error).message : SHORTAGE_TEXTS[shortage]);
       }
     }
     arrival.queued--;

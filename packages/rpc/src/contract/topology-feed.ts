@@ -95,6 +95,7 @@ export interface ReplicaTrouble {
 /**
  * Why a node's disk takes no publishes. `disk-low`: less is free than is kept for settling, which goes on. `disk-full`: a write
  * waits for space. `disk-hangs`: a write has been under way for seconds. `disk-failed`: the node answers nothing more.
+ * `files-exhausted`: it could not be asked, for want of a file descriptor.
  */
 export type DiskTrouble = Exclude<NodeTrouble['kind'], 'parted'>;
 

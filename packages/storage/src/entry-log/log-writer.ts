@@ -115,8 +115,7 @@ export class LogWriter {
       await this.roll(sealer);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'FILES_EXHAUSTED') throw error;
-      if (this.#unsynced !== undefined || this.active.end >= FRAME_BYTES_MAX)
-        throw full(this.#settings.directory, error);
+      if (this.#unsynced !== undefined || this.active.end >= FRAME_BYTES_MAX) throw error;
       if (this.#longId === this.active.segmentId) return;
       this.#longId = this.active.segmentId;
       this.#settings.logger.error({ err: error }, 'a segment of the entry log goes on beyond its size');

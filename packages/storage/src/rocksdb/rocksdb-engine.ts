@@ -2,6 +2,7 @@ import { assert } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
+import { type Shortage, shortageOf } from '../shortage.ts';
 import { DamageNote } from './damage-note.ts';
 import type { RocksDbIterator, RocksDbRange } from './rocksdb-binding.ts';
 import { stateDamaged, stateLost } from './rocksdb-errors.ts';
@@ -58,8 +59,8 @@ class RocksDbEngine implements Engine {
   #writes: Promise<unknown> = Promise.resolve();
   #clears: Promise<unknown> = Promise.resolve();
   #sequence = 0;
-  /** A write met a full disk: the next one opens the database anew first. */
-  #isFull = false;
+  /** What a write did not find: the next one opens the database anew first. */
+  #shortage: Shortage | undefined;
   #closed: Promise<void> | undefined = undefined;
 
   constructor(directory: string, db: RocksDbHandle, note: DamageNote, sums: TableSums) {
@@ -113,22 +114,22 @@ class RocksDbEngine implements Engine {
   }
 
   async #write(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {
-    if (this.#isFull) await this.#recover();
+    if (this.#shortage !== undefined) await this.#recover(this.#shortage);
     try {
       await this.#writeOnce(batch, sync);
     } catch (cause) {
-      if (cause instanceof SluiceError && cause.code === 'STATE_FULL') this.#isFull = true;
+      this.#shortage = shortageOf(cause) ?? this.#shortage;
       throw cause;
     }
   }
 
-  /** After a full disk: opens the database anew, and checks that it has everything that was written before. */
-  async #recover(): Promise<void> {
-    await this.#db.reopen();
+  /** After a shortage: opens the database anew, and checks that it has everything that was written before. */
+  async #recover(shortage: Shortage): Promise<void> {
+    await this.#db.reopen(shortage);
     const expected = this.#sequence;
     await this.checkRing();
     if (this.#sequence < expected) throw stateLost(this.#directory, expected, this.#sequence);
-    this.#isFull = false;
+    this.#shortage = undefined;
   }
 
   async #writeOnce(batch: readonly KeyValueWrite[], sync: boolean): Promise<void> {

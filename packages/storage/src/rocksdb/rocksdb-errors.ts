@@ -10,7 +10,7 @@ export function stateDamaged(directory: string, what: string, cause?: unknown): 
 /** Nothing of the write is kept, and it may be tried again. */
 export function stateFull(directory: string, cause?: unknown): SluiceError {
   return new SluiceError('STATE_FULL', `no space left for the state in ${directory}`, {
-    hint: 'Free space on that disk. Nothing acknowledged is lost, and what waits goes on by itself.',
+    hint: 'Free space on that disk. Nothing acknowledged is lost; a node that runs goes on by itself, one that did not start is started again.',
     retriable: true,
     cause,
   });
@@ -27,8 +27,8 @@ export function stateLost(directory: string, written: number, found: number): Sl
 }
 
 /** As with a full disk: it takes no more writes until it is opened anew, and then all goes on. */
-function stateOutOfFiles(directory: string, cause: unknown): SluiceError {
-  return new SluiceError('STATE_FULL', `no file descriptor was free for the state in ${directory}`, {
+export function stateOutOfFiles(directory: string, cause?: unknown): SluiceError {
+  return new SluiceError('FILES_EXHAUSTED', `no file descriptor was free for the state in ${directory}`, {
     hint: 'Raise the limit of open files (ulimit -n, LimitNOFILE=), or lower mqtt.connectionsMax. What waits goes on by itself.',
     retriable: true,
     cause,

@@ -2,8 +2,10 @@ import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '@sluice/common/assert';
 import { systemClock } from '@sluice/common/clock';
+import type { SluiceError } from '@sluice/common/errors';
+import type { Shortage } from '../shortage.ts';
 import { makeRocksDb, type RocksDb, type RocksDbIterator, type RocksDbRange } from './rocksdb-binding.ts';
-import { rocksDbError, rocksDbOpenError, stateFull } from './rocksdb-errors.ts';
+import { rocksDbError, rocksDbOpenError, stateFull, stateOutOfFiles } from './rocksdb-errors.ts';
 import { ROCKSDB_OPTIONS } from './rocksdb-options.ts';
 
 /** An open writes a manifest, and what it replays from the write-ahead log, before anything else. */
@@ -24,6 +26,8 @@ export class RocksDbHandle {
   /** Being closed, or closed. */
   #isShutting = false;
   #reopening: Promise<void> | undefined;
+  /** What the last reopen was for. */
+  #after: Shortage = 'space';
   readonly #roomSteadyMs: number;
   #roomSinceMs: number | undefined;
   readonly #calls = new Set<Promise<unknown>>();
@@ -39,17 +43,17 @@ export class RocksDbHandle {
     return new RocksDbHandle(directory, await openDb(directory), roomSteadyMs);
   }
 
-  /** @throws SluiceError `STATE_FULL` while a reopen has failed */
+  /** @throws SluiceError `STATE_FULL`, `FILES_EXHAUSTED` while a reopen has failed */
   async call<T>(use: (db: RocksDb, done: Done<T>) => void): Promise<T> {
     // Checked and used without a pause in between.
     while (this.#reopening !== undefined) await this.#reopening;
-    if (!this.#isOpen) throw stateFull(this.directory);
+    if (!this.#isOpen) throw this.#refusal();
     return await this.#native((done) => use(this.#db, done));
   }
 
-  /** A view as of now. @throws SluiceError `STATE_FULL` while it is opened anew */
+  /** A view as of now. @throws SluiceError `STATE_FULL`, `FILES_EXHAUSTED` while it is opened anew */
   iterate(range: RocksDbRange): RocksDbIterator {
-    if (this.#reopening !== undefined || !this.#isOpen) throw stateFull(this.directory);
+    if (this.#reopening !== undefined || !this.#isOpen) throw this.#refusal();
     const iterator = this.#db.iterator(range);
     this.#iterators.add(iterator);
     return iterator;
@@ -63,7 +67,7 @@ export class RocksDbHandle {
 
   /** The next row, or undefined at the end. */
   async next(iterator: RocksDbIterator): Promise<{ key: Buffer; sealed: Buffer } | undefined> {
-    if (this.#reopening !== undefined || !this.#iterators.has(iterator)) throw stateFull(this.directory);
+    if (this.#reopening !== undefined || !this.#iterators.has(iterator)) throw this.#refusal();
     return await this.#native<{ key: Buffer; sealed: Buffer } | undefined>((done) =>
       iterator.next((error, key, sealed) =>
         done(error, key === undefined || sealed === undefined ? undefined : { key, sealed }),
@@ -83,11 +87,12 @@ export class RocksDbHandle {
   }
 
   /**
-   * Closes and opens it. Nothing may be written meanwhile.
-   * @throws SluiceError `STATE_FULL` until there was enough room for a while; reads go on unless it vanished in between
+   * Closes and opens it, after a shortage. Nothing may be written meanwhile.
+   * @throws SluiceError `STATE_FULL`, `FILES_EXHAUSTED` until there was enough room for a while; reads go on unless it vanished in between
    */
-  async reopen(): Promise<void> {
-    if (!(await this.#hasSteadyRoom())) throw stateFull(this.directory);
+  async reopen(after: Shortage = 'space'): Promise<void> {
+    this.#after = after;
+    if (!(await this.#hasSteadyRoom())) throw this.#refusal();
     let done = (): void => {};
     this.#reopening = new Promise((resolve) => {
       done = resolve;
@@ -105,6 +110,10 @@ export class RocksDbHandle {
       this.#reopening = undefined;
       done();
     }
+  }
+
+  #refusal(): SluiceError {
+    return this.#after === 'files' ? stateOutOfFiles(this.directory) : stateFull(this.directory);
   }
 
   async close(): Promise<void> {
