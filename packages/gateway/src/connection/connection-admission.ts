@@ -1,6 +1,7 @@
 import type { ConnectPacket } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
 import type { OpenedSession } from '@sluice/mqtt/protocol/effects';
+import { wouldTakeConnack } from '@sluice/mqtt/protocol/handle-connect';
 import { type AuthenticationOutcome, UNAVAILABLE } from '../auth/authenticator.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { KeptSession } from '../session/stored-sessions.ts';
@@ -75,7 +76,8 @@ export class ConnectionAdmission {
     if (reasonCode === ReasonCode.SUCCESS && !access.admit(outcome, state.pendingConnect?.packet.will)) {
       reasonCode = ReasonCode.NOT_AUTHORIZED;
     }
-    const asked = reasonCode === ReasonCode.SUCCESS ? askStored(this.#services, state, outcome.identity) : undefined;
+    const mayBeLetIn = reasonCode === ReasonCode.SUCCESS && wouldTakeConnack(state, data);
+    const asked = mayBeLetIn ? askStored(this.#services, state, outcome.identity) : undefined;
     if (asked === undefined) {
       this.#admit(reasonCode, outcome.identity, data);
       return;

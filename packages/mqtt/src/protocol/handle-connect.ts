@@ -113,6 +113,17 @@ function adoptConnect(connection: ConnectionState, packet: ConnectPacket): void 
   connection.outboundAliases = aliasMax > 0 ? new OutboundTopicAliases(aliasMax) : undefined;
 }
 
+/**
+ * Whether its client takes the CONNACK that would let it in. For the host to ask before it asks others for the session, which
+ * would be there for a client that never hears of it.
+ */
+export function wouldTakeConnack(connection: ConnectionState, data: Uint8Array | undefined): boolean {
+  const pending = connection.pendingConnect;
+  if (pending?.packet.properties?.maximumPacketSizeBytes === undefined) return true;
+  adoptConnect(connection, pending.packet);
+  return takesConnack(connection, pending, data);
+}
+
 /** Asked before its session is here, of which it would never hear. This one says no less than the one that is sent. */
 function takesConnack(connection: ConnectionState, pending: PendingConnect, data: Uint8Array | undefined): boolean {
   const maximumBytes = connection.clientMaximumPacketSizeBytes;
