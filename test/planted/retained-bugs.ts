@@ -45,7 +45,7 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
     {
       name: 'simulated: what was subscribed before is read again at Retain Handling 1',
       file: 'packages/mqtt/src/protocol/handle-subscribe.ts',
-      find: '(asked.retainHandling === 1 && added)',
+      find: '(asked.retainHandling === 1 && isNew)',
       put: 'asked.retainHandling === 1',
     },
     {

@@ -130,6 +130,7 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
       request,
       ...optionsOf(view.options),
       subscriptionIdentifier: view.subscriptionId,
+      isUnanswered: false,
       handle: undefined,
     };
     session.hold(subscription);

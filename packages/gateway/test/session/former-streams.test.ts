@@ -25,7 +25,13 @@ test('the stream that a filter had before it was subscribed to at QoS 0 is left,
   stored.begin(plainSessionAnswer({}));
   const subscribe = (text: string, qos: 0 | 1) => {
     const request = { kind: 'plain', filter: text } as const;
-    const plain = { noLocal: false, retainAsPublished: false, subscriptionIdentifier: 0, handle: undefined };
+    const plain = {
+      noLocal: false,
+      retainAsPublished: false,
+      subscriptionIdentifier: 0,
+      isUnanswered: false,
+      handle: undefined,
+    };
     return stored.subscribe([{ text, request, qos, ...plain }]);
   };
   await subscribe('a', 1);

@@ -26,6 +26,8 @@ class Subscribing implements LongRequest {
   readonly #reasonCodes: number[] = [];
   readonly #granted: SessionSubscription[] = [];
   readonly #retained: boolean[] = [];
+  /** Of those granted. */
+  readonly #new: SessionSubscription[] = [];
   #problem: string | undefined = undefined;
   #isAnswered = false;
   /** Of those granted, how many were told to the host. */
@@ -56,6 +58,7 @@ class Subscribing implements LongRequest {
 
   abandoned(): void {
     if (this.#isAnswered) this.#beginSome(Number.POSITIVE_INFINITY);
+    else for (const subscription of this.#new) subscription.isUnanswered = true;
   }
 
   #answer(): void {
@@ -92,7 +95,7 @@ class Subscribing implements LongRequest {
     }
     let subscription = session.subscriptions.get(asked.filter);
     const former = subscription === undefined ? undefined : { ...subscription };
-    const added = former === undefined;
+    const isNew = former === undefined || former.isUnanswered;
     if (subscription === undefined) {
       if (!session.mayHold(asked.filter)) {
         return this.#refused(ReasonCode.QUOTA_EXCEEDED, 'more subscriptions than one client may hold');
@@ -104,6 +107,7 @@ class Subscribing implements LongRequest {
         noLocal: false,
         retainAsPublished: false,
         subscriptionIdentifier: this.#identifier,
+        isUnanswered: false,
         handle: undefined,
       };
       session.hold(subscription);
@@ -116,8 +120,10 @@ class Subscribing implements LongRequest {
       else adopt(subscription, former, former.qos, former.subscriptionIdentifier);
       return this.#refused(taken, 'the server holds as many subscriptions as it may');
     }
+    subscription.isUnanswered = false;
+    if (isNew) this.#new.push(subscription);
     this.#granted.push(subscription);
-    this.#retained.push(wantsRetained(subscription, asked, added));
+    this.#retained.push(wantsRetained(subscription, asked, isNew));
     return subscription.qos;
   }
 
@@ -149,7 +155,7 @@ function adopt(
 }
 
 /** [MQTT-3.3.1-9] … [MQTT-3.3.1-11]; never for shared subscriptions and queues. */
-function wantsRetained(subscription: SessionSubscription, asked: Subscription, added: boolean): boolean {
+function wantsRetained(subscription: SessionSubscription, asked: Subscription, isNew: boolean): boolean {
   if (subscription.request.kind !== 'plain') return false;
-  return asked.retainHandling === 0 || (asked.retainHandling === 1 && added);
+  return asked.retainHandling === 0 || (asked.retainHandling === 1 && isNew);
 }

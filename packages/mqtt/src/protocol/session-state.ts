@@ -272,6 +272,8 @@ export interface SessionSubscription {
   retainAsPublished: boolean;
   /** 0 for none. */
   subscriptionIdentifier: number;
+  /** Its connection was replaced before the SUBACK: to whoever asks again over the next one, it is new. */
+  isUnanswered: boolean;
   /** The host's own: its route or attachment. */
   handle: unknown;
 }

@@ -67,6 +67,22 @@ test('its session goes on elsewhere: what was answered begins, and what was not 
   expect(followed.at(-1)).toContain('b < CONNACK 0x00 present');
 });
 
+test('what was taken over before it was answered is new to whoever asks again, and what was answered is not [MQTT-3.3.1-10]', () => {
+  const asks = (connection: string): string =>
+    `${connection} > SUBSCRIBE 7 ${filters.map((filter) => `${filter}:q1:rh1`).join(' ')}`;
+  const replayed = (lines: string[]): number => lines.filter((line) => line.endsWith('replay')).length;
+  const { run } = world();
+  run(asks('a'));
+  run('a turn');
+  run('b > CONNECT v5 id=x clean=0');
+  const lines = [...run(asks('b'))];
+  while (lines.at(-1) !== 'b reads on') lines.push(...run('b turn'));
+  expect(replayed(lines)).toBe(COUNT);
+  const again = [...run(asks('b'))];
+  while (again.at(-1) !== 'b reads on') again.push(...run('b turn'));
+  expect(replayed(again)).toBe(0);
+});
+
 test('what a rule forbids in the middle ends the connection', () => {
   const { run } = world();
   const before = filters.slice(0, FILTERS_A_STEP + 1).map((filter) => `${filter}:q1`);
