@@ -1,7 +1,8 @@
+import type { NodeTroubleInfo, ReplicaTroubleInfo } from '@sluice/meta/cluster-liveness';
 import { allows, type FeatureLevel } from '@sluice/meta/feature-levels';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
-import type { NodeTroubleInfo, ReplicaTroubleInfo, Topology } from '@sluice/meta/topology';
+import type { Topology } from '@sluice/meta/topology';
 import type {
   ClusterManagement,
   ClusterNode,

@@ -1,25 +1,23 @@
 import { assert } from '@sluice/common/assert';
-import { MatchCache } from '@sluice/mqtt/topic/match-cache';
-import { TopicTrie } from '@sluice/mqtt/topic/topic-trie';
 import { type AccessChange, type AccessRow, AccessTable } from './access/access-table.ts';
+import {
+  ClusterLiveness,
+  type LivenessInfo,
+  type NodeTroubleInfo,
+  type ReplicaTroubleInfo,
+} from './cluster-liveness.ts';
 import { type FeatureLevel, FIRST_LEVEL, type LevelRange } from './feature-levels.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PartitionInfo } from './partition-info.ts';
 import type { QueueDefinition } from './queue-definition.ts';
+import { QueueDirectory } from './queue-directory.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, type QueueSubsystemConfig } from './queue-subsystem-config.ts';
 
 /**
  * A node's image of the cluster, numbered by epoch. The coordinators' machine is the source; every node holds the
- * newest image it has seen, kept up to date by deltas, and acts on nothing else. A change costs what changed, not what
- * there is: among a hundred thousand queues, one more is a few microseconds on every node.
+ * newest image it has seen, kept up to date by deltas, and acts on nothing else.
  *
- * Beside the image stands what is only known for the moment: who leads each partition, which nodes are alive, who draws
- * from where. It has no epoch. A leader is replaced only by one of a later term, because the coordinator's news and the
- * stores' own announcements overtake each other.
- *
- * Publishing asks one question of it for every message: which queues want this topic? The answer per topic is cached. A
- * change of a queue with a plain topic forgets that topic; one with a wildcard forgets all, which is cheaper than
- * looking for those it matches.
+ * Beside the image stands what is only known for the moment and has no epoch (`cluster-liveness`), and who draws from where.
  */
 export class Topology {
   epoch = 0;
@@ -34,25 +32,9 @@ export class Topology {
   readonly #nodes = new Map<number, NodeInfo>();
   #nodeList: readonly NodeInfo[] | undefined;
   #partitions: (PartitionInfo | undefined)[] = [];
-  /** Partition 1 first. */
-  #leaders: Leader[] = [];
-  #alive: ReadonlySet<number> = new Set();
-  /** Copies that do not count yet, or no more, as the coordinator last said. */
-  troubles: readonly ReplicaTroubleInfo[] = [];
-  /** Nodes that live and cannot do all they should. */
-  nodeTroubles: readonly NodeTroubleInfo[] = [];
-  #levels: ReadonlyMap<number, LevelRange> = new Map();
+  readonly #liveness = new ClusterLiveness();
+  readonly #queues = new QueueDirectory();
   readonly #assignments = new Map<number, QueueAssignmentInfo>();
-
-  readonly #byId = new Map<number, QueueDefinition>();
-  readonly #byName = new Map<string, QueueDefinition>();
-  /** Oldest first. */
-  readonly #byFilter = new Map<string, QueueDefinition[]>();
-  readonly #bindings = new TopicTrie<QueueDefinition>();
-  readonly #matches = new MatchCache<QueueDefinition>();
-  /** In the order of their ids; changed in place, never handed out. */
-  readonly #sorted: QueueDefinition[] = [];
-  #list: readonly QueueDefinition[] | undefined;
   /** Queues touched by the newest changes, oldest change first. */
   #changes: { epoch: number; queueIds: readonly number[] }[] = [];
   /** Changes after this epoch are in `#changes`. */
@@ -84,11 +66,12 @@ export class Topology {
     assert(delta.epoch > this.epoch, 'deltas arrive in the order of their epochs');
     const touched: number[] = [];
     for (const queueId of delta.removed) {
-      this.#remove(queueId);
+      this.#queues.remove(queueId);
+      this.#assignments.delete(queueId);
       touched.push(queueId);
     }
     for (const definition of delta.changed) {
-      this.#put(definition);
+      this.#queues.put(definition);
       touched.push(definition.queueId);
     }
     for (const nodeId of delta.removedNodes) this.#nodes.delete(nodeId);
@@ -102,45 +85,22 @@ export class Topology {
     this.epoch = delta.epoch;
   }
 
-  /**
-   * The coordinator's newest knowledge. A partition it names no leader for keeps the one known, while that is alive. False
-   * when nothing of it is news.
-   */
-  applyLiveness(liveness: {
-    leaders: readonly PartitionLeader[];
-    alive: readonly number[];
-    troubles?: readonly ReplicaTroubleInfo[];
-    nodeTroubles?: readonly NodeTroubleInfo[] | undefined;
-    levels?: readonly NodeLevelsInfo[] | undefined;
-  }): boolean {
-    this.troubles = liveness.troubles ?? [];
-    this.nodeTroubles = liveness.nodeTroubles ?? [];
-    this.#levels = new Map((liveness.levels ?? []).map(({ nodeId, min, max }) => [nodeId, { min, max }]));
-    const { alive } = liveness;
-    let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
-    if (moved) this.#alive = new Set(alive);
-    const named = new Set(liveness.leaders.map(({ partition }) => partition));
-    for (const [i, leader] of this.#leaders.entries()) {
-      if (leader.nodeId === 0 || named.has(i + 1) || this.#alive.has(leader.nodeId)) continue;
-      leader.nodeId = 0;
-      moved = true;
-    }
-    for (const { partition, nodeId, term } of liveness.leaders) {
-      if (this.noteLeader(partition, nodeId, term)) moved = true;
-    }
-    return moved;
+  /** As `ClusterLiveness.apply`. */
+  applyLiveness(liveness: LivenessInfo): boolean {
+    return this.#liveness.apply(liveness, this.partitionCount);
   }
 
   /** Somebody who knows said who leads: the store itself, or a store that refused. False when it is no news. */
   noteLeader(partition: number, nodeId: number, term: number): boolean {
-    if (partition < 1 || partition > Math.max(this.partitionCount, this.#leaders.length)) return false;
-    while (this.#leaders.length < partition) this.#leaders.push({ nodeId: 0, term: 0 });
-    const known = this.#leaders[partition - 1] as Leader;
-    if (term < known.term || (known.nodeId === nodeId && known.term === term)) return false;
-    const moved = known.nodeId !== nodeId;
-    known.nodeId = nodeId;
-    known.term = term;
-    return moved;
+    return this.#liveness.noteLeader({ partition, nodeId, term }, this.partitionCount);
+  }
+
+  get troubles(): readonly ReplicaTroubleInfo[] {
+    return this.#liveness.troubles;
+  }
+
+  get nodeTroubles(): readonly NodeTroubleInfo[] {
+    return this.#liveness.nodeTroubles;
   }
 
   applyAssignments(assignments: readonly QueueAssignmentInfo[]): void {
@@ -154,12 +114,12 @@ export class Topology {
 
   /** Node id of the store that leads the partition as far as this node knows; 0 when nobody is known to. */
   leaderOf(partition: number): number {
-    return this.#leaders[partition - 1]?.nodeId ?? 0;
+    return this.#liveness.leaderOf(partition);
   }
 
   /** The term of that leader; 0 when none was ever known. */
   leaderTermOf(partition: number): number {
-    return this.#leaders[partition - 1]?.term ?? 0;
+    return this.#liveness.leaderTermOf(partition);
   }
 
   node(nodeId: number): NodeInfo | undefined {
@@ -187,12 +147,12 @@ export class Topology {
 
   /** As the coordinator last said. Soft: a node that it takes for dead may answer all the same. */
   isAlive(nodeId: number): boolean {
-    return this.#alive.has(nodeId);
+    return this.#liveness.isAlive(nodeId);
   }
 
   /** What a node supports, as the coordinator last said; undefined while that does not hear from it. */
   levelsOf(nodeId: number): LevelRange | undefined {
-    return this.#levels.get(nodeId);
+    return this.#liveness.levelsOf(nodeId);
   }
 
   /** Undefined: every consumer draws from every partition of the queue. */
@@ -201,11 +161,11 @@ export class Topology {
   }
 
   queue(queueId: number): QueueDefinition | undefined {
-    return this.#byId.get(queueId);
+    return this.#queues.get(queueId);
   }
 
   queueByName(name: string): QueueDefinition | undefined {
-    return this.#byName.get(name);
+    return this.#queues.named(name);
   }
 
   /**
@@ -213,22 +173,21 @@ export class Topology {
    * stock consumer finds a queue whichever generation of the API created it.
    */
   queueByFilter(filter: string): QueueDefinition | undefined {
-    return this.#byName.get(`/${filter}`) ?? this.#byFilter.get(filter)?.[0];
+    return this.#queues.named(`/${filter}`) ?? this.#queues.oldestOf(filter);
   }
 
   /** In the order of their creation; the same array while no queue has changed. */
   list(): readonly QueueDefinition[] {
-    this.#list ??= this.#sorted.slice();
-    return this.#list;
+    return this.#queues.list();
   }
 
   /** Of the queue that was made last, of those there are; 0 without any. Asked for each change: no list is made for it. */
   get newestQueueId(): number {
-    return this.#sorted.at(-1)?.queueId ?? 0;
+    return this.#queues.newestId;
   }
 
   get queueCount(): number {
-    return this.#byId.size;
+    return this.#queues.size;
   }
 
   /**
@@ -248,34 +207,12 @@ export class Topology {
 
   /** Queues that keep a message of this topic, in the order of their creation. */
   queuesFor(topic: string): readonly QueueDefinition[] {
-    let found = this.#matches.get(topic);
-    if (found === undefined) {
-      const matches: QueueDefinition[] = [];
-      this.#bindings.match(topic, (definition) => matches.push(definition));
-      matches.sort((a, b) => a.queueId - b.queueId);
-      found = matches;
-      this.#matches.put(topic, found);
-    }
-    return found;
+    return this.#queues.wanting(topic);
   }
 
   #takeQueues(epoch: number, queues: Iterable<QueueDefinition>): void {
-    const touched: number[] = [];
-    const kept = new Set<number>();
-    for (const definition of queues) {
-      kept.add(definition.queueId);
-      // A version is given once to one definition: the same version is the same definition.
-      if (this.#byId.get(definition.queueId)?.version === definition.version) continue;
-      this.#put(definition);
-      touched.push(definition.queueId);
-    }
-    if (kept.size !== this.#byId.size) {
-      for (const queueId of [...this.#byId.keys()]) {
-        if (kept.has(queueId)) continue;
-        this.#remove(queueId);
-        touched.push(queueId);
-      }
-    }
+    const touched = this.#queues.reset(queues);
+    for (const queueId of touched) if (this.#queues.get(queueId) === undefined) this.#assignments.delete(queueId);
     if (this.epoch > 0 && epoch >= this.epoch && touched.length <= Topology.CHANGES_MAX) this.#remember(epoch, touched);
     else {
       this.#changes = [];
@@ -285,7 +222,6 @@ export class Topology {
 
   #remember(epoch: number, queueIds: readonly number[]): void {
     if (queueIds.length === 0) return;
-    this.#list = undefined;
     this.#changes.push({ epoch, queueIds });
     // Half at a time: shifting an array of a thousand for every change would cost more than the change.
     if (this.#changes.length > Topology.CHANGES_MAX) {
@@ -294,75 +230,13 @@ export class Topology {
     }
   }
 
-  #put(definition: QueueDefinition): void {
-    const earlier = this.#byId.get(definition.queueId);
-    if (earlier !== undefined) this.#unbind(earlier);
-    this.#byId.set(definition.queueId, definition);
-    this.#byName.set(definition.name, definition);
-    this.#bindings.add(definition.topicFilter, definition);
-    this.#matches.outdate(definition.topicFilter);
-    const same = this.#byFilter.get(definition.topicFilter);
-    if (same === undefined) this.#byFilter.set(definition.topicFilter, [definition]);
-    else insertById(same, definition);
-    insertById(this.#sorted, definition);
-    this.#list = undefined;
-  }
-
-  #remove(queueId: number): void {
-    const earlier = this.#byId.get(queueId);
-    if (earlier === undefined) return;
-    this.#unbind(earlier);
-    this.#byId.delete(queueId);
-    this.#assignments.delete(queueId);
-    removeById(this.#sorted, queueId);
-    this.#list = undefined;
-  }
-
-  #unbind(earlier: QueueDefinition): void {
-    if (this.#byName.get(earlier.name) === earlier) this.#byName.delete(earlier.name);
-    this.#bindings.remove(earlier.topicFilter, earlier);
-    this.#matches.outdate(earlier.topicFilter);
-    const same = this.#byFilter.get(earlier.topicFilter);
-    if (same === undefined) return;
-    removeById(same, earlier.queueId);
-    if (same.length === 0) this.#byFilter.delete(earlier.topicFilter);
-  }
-
   /** Another cluster: nothing of the former one holds. */
   #forget(): void {
-    for (const queueId of [...this.#byId.keys()]) this.#remove(queueId);
-    this.#matches.clear();
-    this.#leaders = [];
-    this.#alive = new Set();
+    this.#queues.forget();
+    this.#liveness.forget();
     this.#assignments.clear();
     this.epoch = 0;
   }
-}
-
-interface Leader {
-  nodeId: number;
-  term: number;
-}
-
-export interface ReplicaTroubleInfo {
-  partition: number;
-  nodeId: number;
-  kind: 'catching-up' | 'impaired' | 'parted';
-}
-
-export interface NodeTroubleInfo {
-  nodeId: number;
-  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
-}
-
-export interface NodeLevelsInfo extends LevelRange {
-  nodeId: number;
-}
-
-export interface PartitionLeader {
-  partition: number;
-  nodeId: number;
-  term: number;
 }
 
 /** Which partitions of a queue the consumers of each gateway draw from. */
@@ -400,31 +274,3 @@ export interface TopologyDeltaInfo {
 }
 
 const NO_NODES: readonly number[] = [];
-
-/** Replaces the one with its id, or takes its place in the order; a new queue has the highest id and goes to the end. */
-function insertById(sorted: QueueDefinition[], definition: QueueDefinition): void {
-  const last = sorted.at(-1);
-  if (last === undefined || last.queueId < definition.queueId) {
-    sorted.push(definition);
-    return;
-  }
-  const at = positionOf(sorted, definition.queueId);
-  sorted.splice(at, sorted[at]?.queueId === definition.queueId ? 1 : 0, definition);
-}
-
-function removeById(sorted: QueueDefinition[], queueId: number): void {
-  const at = positionOf(sorted, queueId);
-  if (sorted[at]?.queueId === queueId) sorted.splice(at, 1);
-}
-
-/** Of the first that is not before `queueId`. */
-function positionOf(sorted: readonly QueueDefinition[], queueId: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as QueueDefinition).queueId < queueId) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}

@@ -1,10 +1,10 @@
 import type { AccessChange, AccessRow } from '@sluice/meta/access/access-table';
+import type { NodeTroubleInfo } from '@sluice/meta/cluster-liveness';
 import type { FeatureLevel, LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
-import type { NodeTroubleInfo } from '@sluice/meta/topology';
 
 /**
  * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, or

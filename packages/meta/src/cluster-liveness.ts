@@ -1,0 +1,111 @@
+import type { LevelRange } from './feature-levels.ts';
+
+/**
+ * What is only known for the moment: who leads each partition, which nodes are alive, what ails them. It has no epoch. A
+ * leader is replaced only by one of a later term, because the coordinator's news and the stores' own announcements
+ * overtake each other.
+ */
+export class ClusterLiveness {
+  /** Copies that do not count yet, or no more, as the coordinator last said. */
+  troubles: readonly ReplicaTroubleInfo[] = [];
+  /** Nodes that live and cannot do all they should. */
+  nodeTroubles: readonly NodeTroubleInfo[] = [];
+  /** Partition 1 first. */
+  readonly #leaders: Leader[] = [];
+  #alive: ReadonlySet<number> = new Set();
+  #levels: ReadonlyMap<number, LevelRange> = new Map();
+
+  /**
+   * The coordinator's newest knowledge. A partition it names no leader for keeps the one known, while that is alive. False
+   * when nothing of it is news.
+   */
+  apply(
+    { leaders, alive, troubles = [], nodeTroubles = [], levels = [] }: LivenessInfo,
+    partitionCount: number,
+  ): boolean {
+    this.troubles = troubles;
+    this.nodeTroubles = nodeTroubles;
+    this.#levels = new Map(levels.map(({ nodeId, min, max }) => [nodeId, { min, max }]));
+    let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
+    if (moved) this.#alive = new Set(alive);
+    const named = new Set(leaders.map(({ partition }) => partition));
+    for (const [i, leader] of this.#leaders.entries()) {
+      if (leader.nodeId === 0 || named.has(i + 1) || this.#alive.has(leader.nodeId)) continue;
+      leader.nodeId = 0;
+      moved = true;
+    }
+    for (const leader of leaders) if (this.noteLeader(leader, partitionCount)) moved = true;
+    return moved;
+  }
+
+  /** False when it is no news. */
+  noteLeader({ partition, nodeId, term }: PartitionLeader, partitionCount: number): boolean {
+    if (partition < 1 || partition > Math.max(partitionCount, this.#leaders.length)) return false;
+    while (this.#leaders.length < partition) this.#leaders.push({ nodeId: 0, term: 0 });
+    const known = this.#leaders[partition - 1] as Leader;
+    if (term < known.term || (known.nodeId === nodeId && known.term === term)) return false;
+    const moved = known.nodeId !== nodeId;
+    known.nodeId = nodeId;
+    known.term = term;
+    return moved;
+  }
+
+  leaderOf(partition: number): number {
+    return this.#leaders[partition - 1]?.nodeId ?? 0;
+  }
+
+  leaderTermOf(partition: number): number {
+    return this.#leaders[partition - 1]?.term ?? 0;
+  }
+
+  isAlive(nodeId: number): boolean {
+    return this.#alive.has(nodeId);
+  }
+
+  levelsOf(nodeId: number): LevelRange | undefined {
+    return this.#levels.get(nodeId);
+  }
+
+  /** Another cluster: nothing of the former one holds. */
+  forget(): void {
+    this.troubles = [];
+    this.nodeTroubles = [];
+    this.#levels = new Map();
+    this.#leaders.length = 0;
+    this.#alive = new Set();
+  }
+}
+
+interface Leader {
+  nodeId: number;
+  term: number;
+}
+
+export interface LivenessInfo {
+  leaders: readonly PartitionLeader[];
+  alive: readonly number[];
+  troubles?: readonly ReplicaTroubleInfo[];
+  nodeTroubles?: readonly NodeTroubleInfo[] | undefined;
+  levels?: readonly NodeLevelsInfo[] | undefined;
+}
+
+export interface ReplicaTroubleInfo {
+  partition: number;
+  nodeId: number;
+  kind: 'catching-up' | 'impaired' | 'parted';
+}
+
+export interface NodeTroubleInfo {
+  nodeId: number;
+  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
+}
+
+export interface NodeLevelsInfo extends LevelRange {
+  nodeId: number;
+}
+
+export interface PartitionLeader {
+  partition: number;
+  nodeId: number;
+  term: number;
+}
