@@ -131,7 +131,7 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/service/consume-service',
         'a queue whose removal is in the log takes consumers',
-        "    if (partition.queues.queue(queueId)?.isRemoved === true) return 'queue-removed';\n",
+        "    if (partition?.leads === true && partition.hasRemoved(queueId)) return 'queue-removed';\n",
         '',
       ),
       bug(

@@ -326,6 +326,11 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     this.#parts.records.forgetGroup(this.groupId);
   }
 
+  /** The log knows that the queue is no more, whether or not something is left of it. */
+  hasRemoved(queueId: number): boolean {
+    return this.removedQueues.has(queueId) || this.queues.queue(queueId)?.isRemoved === true;
+  }
+
   /** The dispatch of a queue, made when its first consumer comes. Undefined while this node does not lead. */
   dispatchFor(queueId: number): QueueDispatch | undefined {
     if (!this.#leads) return undefined;
@@ -340,8 +345,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
 
   /** Accepted by somebody whom this leader does not know as its holder. */
   acceptLate({ queueId, rowBase, offset }: LateItem): void {
-    const queue = this.queues.queue(queueId);
-    if (queue !== undefined && !queue.isRemoved) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
+    if (this.queues.queue(queueId) !== undefined && !this.hasRemoved(queueId)) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
   }
 
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */

@@ -176,10 +176,10 @@ export class ConsumeService {
     consumers.get(consumerId)?.leave();
     consumers.delete(consumerId);
     const partition = this.#partitions.get(request.partition);
-    const dispatch = partition?.dispatchFor(queueId);
-    if (partition === undefined || dispatch === undefined) return 'not-leader';
     // The log knows it before the image does, and what was accepted of it is not heard any more (`acceptLate`).
-    if (partition.queues.queue(queueId)?.isRemoved === true) return 'queue-removed';
+    if (partition?.leads === true && partition.hasRemoved(queueId)) return 'queue-removed';
+    const dispatch = partition?.dispatchFor(queueId);
+    if (dispatch === undefined) return 'not-leader';
     const consumer = new ChannelConsumer(this.#nextDispatchId++, consumerId, request.clientId, gateway, dispatch);
     consumers.set(consumerId, consumer);
     const isNewest = this.#newest.get(from) === gateway;

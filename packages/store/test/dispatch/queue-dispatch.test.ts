@@ -320,6 +320,14 @@ describe('while a pump waits for the disk', () => {
     expect(await store.attach(2).received(1)).toEqual(['new']);
     expect(await store.stored(2)).toEqual(['new']);
   });
+
+  test('a queue that was removed takes no consumer of a gateway that has not heard of that, and keeps nothing for it', async () => {
+    await store.define();
+    await store.undefine(1);
+    const late = store.attach(1);
+    await until(() => late.detachedBecause === 'queue-removed', 'it is told');
+    expect([...store.partition(1).dispatches.queueIds()]).toEqual([]);
+  });
 });
 
 describe('rows at hand', () => {

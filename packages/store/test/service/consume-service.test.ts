@@ -24,7 +24,7 @@ describe('attaching', () => {
   const removed = new Set<number>();
   const partition = {
     leads: true,
-    queues: { queue: (queueId: number) => ({ queueId, isRemoved: removed.has(queueId) }) },
+    hasRemoved: (queueId: number) => removed.has(queueId),
     leader: 2,
     groupId: 1,
     term: 3,
