@@ -123,7 +123,7 @@ export class Store {
       ...parts,
       events: {
         failed: (groupId, cause) => this.#failures.failed(groupId, RETAINED_QUEUE_ID, cause),
-        recovered: () => this.#failures.recovered(RETAINED_QUEUE_ID),
+        recovered: (groupId) => this.#failures.recovered(groupId, RETAINED_QUEUE_ID),
       },
     });
     this.figures = new QueueGatherer({ ...parts, objectiveMs });
@@ -308,7 +308,7 @@ export class Store {
       },
       moved: (partition) => this.#partitionMoved(partition),
       dispatchFailed: (group, queueId, cause) => this.#failures.failed(group, queueId, cause),
-      dispatchRecovered: (queueId) => this.#failures.recovered(queueId),
+      dispatchRecovered: (group, queueId) => this.#failures.recovered(group, queueId),
       dropFailed: (reason) => failures[reason].add(),
       streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
       streamsMoved: (partition, effects) => this.#sessions.streamsMoved(partition, effects),

@@ -18,8 +18,8 @@ export class DispatchFailures {
   readonly #host: Pick<RaftHost, 'status' | 'peerAlive' | 'markImpaired'>;
   readonly #topology: Topology;
   readonly #logger: Logger;
-  /** By queue id. */
-  readonly #failures = new Map<number, { queue: string; cause: Error }>();
+  /** By partition and queue: one stands still in one partition and goes on in another. */
+  readonly #failures = new Map<string, { queue: string; cause: Error }>();
 
   constructor(options: {
     host: Pick<RaftHost, 'status' | 'peerAlive' | 'markImpaired'>;
@@ -32,16 +32,17 @@ export class DispatchFailures {
   }
 
   failed(groupId: number, queueId: number, cause: Error): void {
+    const id = idOf(groupId, queueId);
     const view = viewOf(this.#host, groupId);
     if (isDamage(cause) && view !== undefined && canDoWithoutSelf(view)) {
-      this.#failures.delete(queueId);
+      this.#failures.delete(id);
       this.#host.markImpaired(groupId, cause);
       return;
     }
     const name = queueId === RETAINED_QUEUE_ID ? 'of retained messages' : String(queueId);
     const queue = this.#topology.queue(queueId)?.name ?? name;
-    const known = this.#failures.get(queueId);
-    this.#failures.set(queueId, { queue, cause });
+    const known = this.#failures.get(id);
+    this.#failures.set(id, { queue, cause });
     if (known?.cause.message === cause.message) return;
     this.#logger.error(
       { err: cause, partition: groupId, queue },
@@ -49,15 +50,20 @@ export class DispatchFailures {
     );
   }
 
-  recovered(queueId: number): void {
-    const known = this.#failures.get(queueId);
+  recovered(groupId: number, queueId: number): void {
+    const id = idOf(groupId, queueId);
+    const known = this.#failures.get(id);
     if (known === undefined) return;
-    this.#failures.delete(queueId);
-    this.#logger.info({ queue: known.queue }, 'the stored record could be read: this queue goes on');
+    this.#failures.delete(id);
+    this.#logger.info({ partition: groupId, queue: known.queue }, 'the stored record could be read: this queue goes on');
   }
 
   /** Of the queues that stand still, for people. */
   problems(): string[] {
-    return [...this.#failures.values()].map(({ queue, cause }) => `queue ${queue}: ${withHint(cause)}`);
+    return [...new Set([...this.#failures.values()].map(({ queue, cause }) => `queue ${queue}: ${withHint(cause)}`))];
   }
+}
+
+function idOf(groupId: number, queueId: number): string {
+  return `${groupId}:${queueId}`;
 }

@@ -55,7 +55,7 @@ export class PartitionDispatches {
       prng,
       counts: this.#countsFor(queueId),
       onTrouble: (cause) => events.dispatchFailed(groupId, queueId, cause),
-      onRecovered: () => events.dispatchRecovered(queueId),
+      onRecovered: () => events.dispatchRecovered(groupId, queueId),
     });
     this.#dispatches.set(queueId, dispatch);
     return dispatch;
@@ -137,5 +137,5 @@ interface DispatchesParts
 export interface DispatchEvents {
   /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
   dispatchFailed(groupId: number, queueId: number, cause: Error): void;
-  dispatchRecovered(queueId: number): void;
+  dispatchRecovered(groupId: number, queueId: number): void;
 }

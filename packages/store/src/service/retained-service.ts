@@ -111,7 +111,7 @@ export class RetainedService {
   ): Promise<Uint8Array | 'failed' | undefined> {
     try {
       const next = await this.#reader.read(partition, pattern, at, page);
-      this.#events.recovered();
+      this.#events.recovered(partition.groupId);
       return next;
     } catch (cause) {
       if (!(cause instanceof SluiceError)) throw cause;
@@ -124,5 +124,5 @@ export class RetainedService {
 export interface RetainedEvents {
   /** Something stored cannot be read. */
   failed: (groupId: number, cause: Error) => void;
-  recovered: () => void;
+  recovered: (groupId: number) => void;
 }

@@ -12,8 +12,8 @@ export class PartitionWalks<Place> {
   readonly #logger: Logger;
   readonly #step: (partition: Partition, from: Place | undefined) => Promise<Place | undefined>;
   readonly #complaint: string;
-  /** Of partitions without one, the walk is at the beginning. */
-  readonly #places = new Map<Partition, Place>();
+  /** Of partitions without one, the walk is at the beginning. Of one that was given up between two walks nothing is kept. */
+  readonly #places = new WeakMap<Partition, Place>();
   #timer: NodeJS.Timeout | undefined;
   #walking = false;
 
