@@ -55,7 +55,10 @@ export class DispatchFailures {
     const known = this.#failures.get(id);
     if (known === undefined) return;
     this.#failures.delete(id);
-    this.#logger.info({ partition: groupId, queue: known.queue }, 'the stored record could be read: this queue goes on');
+    this.#logger.info(
+      { partition: groupId, queue: known.queue },
+      'the stored record could be read: this queue goes on',
+    );
   }
 
   /** Of the queues that stand still, for people. */

@@ -345,7 +345,8 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
 
   /** Accepted by somebody whom this leader does not know as its holder. */
   acceptLate({ queueId, rowBase, offset }: LateItem): void {
-    if (this.queues.queue(queueId) !== undefined && !this.hasRemoved(queueId)) this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
+    if (this.queues.queue(queueId) !== undefined && !this.hasRemoved(queueId))
+      this.dispatchFor(queueId)?.acceptLate(rowBase, offset);
   }
 
   /** A majority confirmed that this node leads after all, after it stood still: called now and then. */

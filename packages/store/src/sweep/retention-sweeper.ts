@@ -20,9 +20,8 @@ export class RetentionSweeper {
   readonly #topology: Topology;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  /** By queue id, of the partitions led here. */
-  readonly #nextLookMs = new Map<Partition, Map<number, number>>();
-  readonly #expiries = new Map<Partition, Expiries>();
+  /** Of the partitions led here. Of one that was given up between two sweeps nothing is kept. */
+  readonly #known = new WeakMap<Partition, Known>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
   /** By the last sweep. */
@@ -57,14 +56,14 @@ export class RetentionSweeper {
 
   /** A definition may have shortened a period: nothing is known any more of these queues; undefined: of none. */
   definitionsChanged(queueIds: readonly number[] | undefined): void {
-    if (queueIds === undefined) this.#expiries.clear();
-    for (const [partition, nextLookMs] of this.#nextLookMs) {
-      if (queueIds === undefined) nextLookMs.clear();
+    for (const partition of this.#partitions.values()) {
+      if (queueIds === undefined) this.#known.delete(partition);
+      const known = this.#known.get(partition);
+      if (known === undefined) continue;
       for (const queueId of queueIds ?? []) {
-        nextLookMs.delete(queueId);
-        const { heads, behind } = this.#expiries.get(partition) ?? {};
-        heads?.forget(queueId);
-        behind?.forget(queueId);
+        known.nextLookMs.delete(queueId);
+        known.heads.forget(queueId);
+        known.behind.forget(queueId);
       }
     }
   }
@@ -82,10 +81,7 @@ export class RetentionSweeper {
     this.#looked = 0;
     for (const partition of this.#partitions.values()) {
       if (partition.leads) await this.#trySweep(partition);
-      else {
-        this.#nextLookMs.delete(partition);
-        this.#expiries.delete(partition);
-      }
+      else this.#known.delete(partition);
     }
     this.#sweeping = false;
   }
@@ -104,11 +100,9 @@ export class RetentionSweeper {
 
   async #sweepPartition(partition: Partition): Promise<void> {
     const nowMs = this.#clock.nowMs();
-    const nextLookMs = this.#nextLookMs.get(partition) ?? new Map<number, number>();
-    this.#nextLookMs.set(partition, nextLookMs);
-    const expiries = this.#expiries.get(partition) ?? expiriesOf(partition);
-    this.#expiries.set(partition, expiries);
-    const { heads, behind } = expiries;
+    const known = this.#known.get(partition) ?? nothingKnownOf(partition);
+    this.#known.set(partition, known);
+    const { nextLookMs, heads, behind } = known;
     heads.forgetGone();
     behind.forgetGone();
     for (const queue of partition.queues.filledQueues()) {
@@ -132,13 +126,19 @@ export class RetentionSweeper {
   }
 }
 
-/** What is looked for in a partition that is led here. */
-interface Expiries {
+/** What is known of a partition's queues, so that they are looked at when it is time. */
+interface Known {
+  /** When the oldest record of a queue will be due; by queue id. */
+  readonly nextLookMs: Map<number, number>;
   readonly heads: ExpiredHeads;
   readonly behind: ExpiredBehind;
 }
 
-function expiriesOf(partition: Partition): Expiries {
+function nothingKnownOf(partition: Partition): Known {
   const behind = new ExpiredBehind(partition);
-  return { heads: new ExpiredHeads(partition, (queueId, head) => behind.begin(queueId, head)), behind };
+  return {
+    nextLookMs: new Map(),
+    heads: new ExpiredHeads(partition, (queueId, head) => behind.begin(queueId, head)),
+    behind,
+  };
 }
