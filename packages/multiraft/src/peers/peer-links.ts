@@ -4,7 +4,7 @@ import { type Counter, type Histogram, type Metrics, SYNC_SECONDS_BOUNDS } from 
 import type { Entry } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { QuiesceNotice } from '@sluice/raft/quiesce';
-import type { RaftFrame } from '@sluice/rpc/contract/raft';
+import type { GroupMessage, RaftFrame } from '@sluice/rpc/contract/raft';
 import type { Channel, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { TICK_MS } from '../raft-timing.ts';
@@ -47,7 +47,7 @@ export class PeerLinks implements PeerSender {
   static readonly ROOM_BYTES = 32 * 1024 * 1024;
   /** Set aside for an append that must be read; the core closes one at this size, a larger entry travels alone. */
   static readonly READ_BYTES = 1024 * 1024;
-  /** A frame is closed by the append that reaches this. */
+  /** Of entries in a frame; a larger append has one of its own, or with others it might be more than a peer takes. */
   static readonly FRAME_BYTES_MAX = 4 * 1024 * 1024;
 
   constructor(options: PeerLinksOptions) {
@@ -266,14 +266,23 @@ export class PeerLinks implements PeerSender {
       }
       let size = 0;
       for (const entry of message.entries) size += entry.data.length;
-      bytes += size;
       counters.bytes.add(size);
-      if (bytes < PeerLinks.FRAME_BYTES_MAX && i < messages.length - 1) continue;
-      link.appends.send({ messages: messages.slice(from, i + 1), quiesced: [] });
-      from = i + 1;
-      bytes = 0;
+      if (i > from && bytes + size > PeerLinks.FRAME_BYTES_MAX) {
+        this.#sendAppends(link, messages.slice(from, i));
+        from = i;
+        bytes = 0;
+      }
+      bytes += size;
     }
+    this.#sendAppends(link, from === 0 ? messages : messages.slice(from));
     counters.messages.add(messages.length);
+  }
+
+  /** What was read may be larger than what was set aside for it. */
+  #sendAppends(link: PeerLink, messages: GroupMessage[]): void {
+    if (link.appends.send({ messages, quiesced: [] })) return;
+    this.#countersOf(link.nodeId).dropped.add(messages.length);
+    this.#options.onBroken(link.nodeId);
   }
 
   #drop(replica: Replica, message: AppendMessage): void {
@@ -311,7 +320,7 @@ export interface PeerLinksOptions {
   metrics: Metrics;
   /** A node that sent nothing for this long is lost. */
   silenceMs: number;
-  /** A channel to that node closed, or could not be opened: what was under way is lost. */
+  /** What was under way to that node is lost: a channel there closed, or could not be opened, or takes nothing more. */
   onBroken(nodeId: number): void;
   /** Once, when a node is taken for gone. */
   onLost(nodeId: number): void;

@@ -7,6 +7,7 @@ import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import type { ChannelService, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { AppendMessage } from '../../src/peers/append-reader.ts';
+import { PeerChannel } from '../../src/peers/peer-link.ts';
 import { PeerLinks } from '../../src/peers/peer-links.ts';
 import { TICK_MS } from '../../src/raft-timing.ts';
 import { RecentEntries } from '../../src/replica/recent-entries.ts';
@@ -257,6 +258,24 @@ describe('a peer that does not keep up', () => {
     expect(told).toEqual(['unreachable 2']);
     links.flush();
     expect(wire('raft').frames.map(({ messages }) => messages.map(({ groupId }) => groupId))).toEqual([[1]]);
+  });
+
+  test('loses what was read when the way is full by then, and the core is told', async () => {
+    links.send(replicaOf(1), [append(1, 1)]);
+    wire('raft').unsentBytes = PeerChannel.UNSENT_BYTES_MAX + 1;
+    reads[0]?.resolve([entry(1)]);
+    await until(() => told.length > 0);
+    expect(told).toEqual(['broken 2']);
+    expect(wire('raft').frames).toEqual([]);
+    expect(metrics.counter('sluice_raft_dropped_appends_total', '', { peer: '2' }).value).toBe(1);
+  });
+
+  test('gets such an entry in a frame of its own: with others it might be more than the peer takes', () => {
+    const sizes = [100, 100, PeerLinks.FRAME_BYTES_MAX + 1, 100, PeerLinks.FRAME_BYTES_MAX - 100, 1];
+    for (const [at, size] of sizes.entries()) links.send(replicaOf(at + 1, [entry(1, size)]), [append(1, 1)]);
+    links.flush();
+    const frames = wire('raft').frames.map(({ messages }) => messages.map(({ groupId }) => groupId));
+    expect(frames).toEqual([[1, 2], [3], [4, 5], [6]]);
   });
 
   test('whose connection breaks is lost once, and found when the way there holds', async () => {

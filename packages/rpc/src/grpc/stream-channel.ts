@@ -75,7 +75,9 @@ export class StreamChannel implements Channel<unknown, unknown> {
       this.lost();
       return;
     }
-    if (this.#frame.sizeBytes >= FRAME_BYTES) this.#seal();
+    // What came before it is small, and together they would be more than the peer takes.
+    if (this.#frame.sizeBytes > MESSAGE_BYTES_MAX) this.#seal(this.#frame.finishBeforeNewest());
+    if (this.#frame.sizeBytes >= FRAME_BYTES) this.#seal(this.#frame.finish());
     if (this.#flushScheduled || this.#flyingBytes > 0) return;
     this.#flushScheduled = true;
     queueMicrotask(this.#flush);
@@ -139,8 +141,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
     if (this.#closeListener !== undefined) queueMicrotask(this.#closeListener);
   }
 
-  #seal(): void {
-    const frame = this.#frame.finish();
+  #seal(frame: Frame): void {
     this.#sealed.push(frame);
     this.#sealedBytes += frame.length;
   }
@@ -150,7 +151,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
     if (this.#streamOver || this.#flyingBytes > 0) return;
     if (this.#sealed.length === 0) {
       if (this.#frame.sizeBytes === 0) return;
-      this.#seal();
+      this.#seal(this.#frame.finish());
     }
     const frame = this.#sealed.shift() as Frame;
     this.#sealedBytes -= frame.length;

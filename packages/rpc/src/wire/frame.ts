@@ -11,9 +11,9 @@ export class Frame {
   readonly length: number;
   readonly #first: Operation | undefined;
 
-  constructor(writer: $protobuf.Writer) {
-    this.length = writer.len;
-    this.#first = (writer.head as Operation).next;
+  constructor(first: Operation | undefined, length: number) {
+    this.#first = first;
+    this.length = length;
   }
 
   /**
@@ -45,7 +45,7 @@ export class Frame {
 interface Operation {
   readonly len: number;
   readonly val: unknown;
-  readonly next: Operation | undefined;
+  next: Operation | undefined;
   fn(value: unknown, bytes: Uint8Array, at: number): void;
 }
 
@@ -61,6 +61,9 @@ export class FrameWriter<T> {
   readonly #codec: Codec<T>;
   #writer = $protobuf.Writer.create();
   #sizeBytes = 0;
+  /** The last operation before the newest message, and the size up to there. */
+  #endBefore = this.#writer.tail as Operation;
+  #sizeBefore = 0;
 
   constructor(codec: Codec<T>) {
     this.#codec = codec;
@@ -73,19 +76,35 @@ export class FrameWriter<T> {
   /** @returns by how many bytes the frame grew. The bytes of the message must not change any more. */
   add(message: T): number {
     const writer = this.#writer;
+    this.#endBefore = writer.tail as Operation;
+    this.#sizeBefore = this.#sizeBytes;
     this.#codec.write(message, writer.uint32(MESSAGES_TAG).fork());
     writer.ldelim();
-    const grown = writer.len - this.#sizeBytes;
     this.#sizeBytes = writer.len;
-    return grown;
+    return this.#sizeBytes - this.#sizeBefore;
   }
 
   /** Empties the writer. */
   finish(): Frame {
-    const frame = new Frame(this.#writer);
+    const frame = new Frame((this.#writer.head as Operation).next, this.#sizeBytes);
     this.#writer = $protobuf.Writer.create();
     this.#sizeBytes = 0;
     return frame;
+  }
+
+  /** What was added before the newest message, which begins the next frame. */
+  finishBeforeNewest(): Frame {
+    const writer = this.#writer;
+    const { head, tail } = writer as { head: Operation; tail: Operation };
+    const [first, newest, length] = [head.next, this.#endBefore.next, this.#sizeBefore];
+    this.#endBefore.next = undefined;
+    writer.reset();
+    const empty = writer.head as Operation;
+    empty.next = newest;
+    writer.tail = tail;
+    this.#sizeBytes -= length;
+    writer.len = this.#sizeBytes;
+    return new Frame(first, length);
   }
 }
 
