@@ -17,13 +17,19 @@ export interface Engine {
   /** Rows with from <= key < to, ascending, at most `limit`, read in one go. */
   scan(from: Uint8Array, to: Uint8Array, limit: number): Promise<KeyValue[]>;
   /** A consistent view of [from, to) at the moment of the call, in chunks of about `chunkRows`. */
-  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]>;
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan;
   /**
    * Removes a consumed range and gives its space back; durable when it resolves, if it was large. Not atomic. Off the
    * event loop, one range at a time: do not wait for it on the data path.
    */
   clearRange(from: Uint8Array, to: Uint8Array): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Until it was read, or its loop was left, the engine keeps what it shows: who may not come to read it ends it. */
+export interface SnapshotScan extends AsyncIterable<KeyValue[]> {
+  /** Not while a step is under way. Nothing happens when it is over already. */
+  end(): Promise<void>;
 }
 
 export interface KeyValue {

@@ -1,5 +1,5 @@
 import { assert } from '@sluice/common/assert';
-import type { Engine, KeyValue, KeyValueWrite } from './engine.ts';
+import type { Engine, KeyValue, KeyValueWrite, SnapshotScan } from './engine.ts';
 import { GatheredRows } from './gathered-rows.ts';
 import { type Shortage, shortageOf } from './shortage.ts';
 
@@ -192,14 +192,14 @@ export class GatheringEngine implements Engine {
     return rows.slice(0, limit);
   }
 
-  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     this.#assertOpen();
     const stored = this.#engine.snapshotScan(from, to, chunkRows);
     const gathered = this.#gathered(from, to);
     if (gathered.size === 0) return stored;
     const assertOpen = (): void => this.#assertOpen();
     const merge = gathered.merge();
-    return (async function* chunks() {
+    const chunks = (async function* () {
       assertOpen();
       let rows: KeyValue[] = [];
       for await (const chunk of stored) {
@@ -209,6 +209,7 @@ export class GatheringEngine implements Engine {
       merge.rest(rows);
       for (; rows.length > 0; rows = rows.slice(chunkRows)) yield rows.slice(0, chunkRows);
     })();
+    return { [Symbol.asyncIterator]: () => chunks, end: () => stored.end() };
   }
 
   async clearRange(from: Uint8Array, to: Uint8Array): Promise<void> {

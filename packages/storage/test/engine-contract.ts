@@ -91,6 +91,7 @@ export function engineContract(open: () => Promise<Engine>): void {
   test('a snapshot may be left early, or never be read', () =>
     withEngine(async (engine) => {
       await put(engine, { a: '1', b: '2', c: '3' });
+      await engine.snapshotScan(bytes('a'), bytes('z'), 1).end();
       engine.snapshotScan(bytes('a'), bytes('z'), 1);
       for await (const rows of engine.snapshotScan(bytes('a'), bytes('z'), 1)) {
         expect(texts(rows)).toEqual(['a=1']);

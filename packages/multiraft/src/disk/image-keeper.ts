@@ -133,6 +133,10 @@ export class ImageKeeper {
       const isSound = replica.stopped === undefined && replica.impaired === undefined && !replica.removed;
       const isSettled = replica.installing === undefined && replica.installed === undefined;
       if (!isSound || !isSettled || index < indexMin) return undefined;
+      if (indexMin > 0 && index === this.#newest.get(groupId)) {
+        this.#compact(replica, index);
+        return undefined;
+      }
       return {
         index,
         term,
@@ -141,14 +145,15 @@ export class ImageKeeper {
       };
     });
     if (cut === undefined) return;
-    if (indexMin > 0 && cut.index === this.#newest.get(groupId)) {
-      this.#compact(replica, cut.index);
-      return;
-    }
     const counted = { bytes: 0 };
     const path = join(imageDirectory, imageFileName(groupId, cut.index));
-    const meta = encodeMembership(cut.membership);
-    await writeImage(path, { groupId, index: cut.index, term: cut.term, meta }, machineRows(cut.rows, counted), files);
+    const header = { groupId, index: cut.index, term: cut.term, meta: encodeMembership(cut.membership) };
+    try {
+      await writeImage(path, header, machineRows(cut.rows, counted), files);
+    } finally {
+      // What cannot begin to be written is not read either.
+      await cut.rows.end();
+    }
     // The engine must not fall behind its image after a power loss: that would only cost a reload, but for nothing.
     await engine.write([], { sync: true });
     this.#newest.set(groupId, cut.index);

@@ -1,5 +1,5 @@
 import { assert } from '@sluice/common/assert';
-import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
+import type { Engine, KeyValue, KeyValueWrite, SnapshotScan } from '../engine.ts';
 
 /**
  * The engine port over a sorted array: for tests and the simulator, up to some hundred thousand rows. Bytes are copied by
@@ -40,16 +40,17 @@ export class MemoryEngine implements Engine {
     return copies(this.#rows.slice(start, Math.min(this.#lowerBound(to), start + Math.max(0, limit))));
   }
 
-  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     this.#assertOpen();
     const rows = this.#rows.slice(this.#lowerBound(from), this.#lowerBound(to));
     const assertOpen = () => this.#assertOpen();
-    return (async function* chunks() {
+    const chunks = (async function* () {
       for (let at = 0; at < rows.length; at += chunkRows) {
         assertOpen();
         yield copies(rows.slice(at, at + chunkRows));
       }
     })();
+    return { [Symbol.asyncIterator]: () => chunks, end: async () => {} };
   }
 
   async clearRange(from: Uint8Array, to: Uint8Array): Promise<void> {

@@ -1,7 +1,7 @@
 import { assert } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import type { Metrics } from '@sluice/common/metrics';
-import type { Engine, KeyValue, KeyValueWrite } from '../engine.ts';
+import type { Engine, KeyValue, KeyValueWrite, SnapshotScan } from '../engine.ts';
 import { type Shortage, shortageOf } from '../shortage.ts';
 import { DamageNote } from './damage-note.ts';
 import type { RocksDbIterator, RocksDbRange } from './rocksdb-binding.ts';
@@ -176,12 +176,12 @@ class RocksDbEngine implements Engine {
     });
   }
 
-  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     this.#assertOpen();
     // Made now: the view is that of the call, not of the first step.
     const iterator = this.#db.iterate(rangeOf(from, to, -1, false));
     const chunks = this.#chunks(iterator, chunkRows);
-    return { [Symbol.asyncIterator]: () => chunks };
+    return { [Symbol.asyncIterator]: () => chunks, end: () => this.#db.end(iterator) };
   }
 
   async *#chunks(iterator: RocksDbIterator, chunkRows: number): AsyncGenerator<KeyValue[]> {

@@ -1,4 +1,4 @@
-import type { Engine, KeyValue, KeyValueWrite } from '@sluice/storage/engine';
+import type { Engine, KeyValue, KeyValueWrite, SnapshotScan } from '@sluice/storage/engine';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 
 /**
@@ -67,7 +67,7 @@ export class GatedEngine implements Engine {
     await this.#rows.write(batch, options);
   }
 
-  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): AsyncIterable<KeyValue[]> {
+  snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     return this.#rows.snapshotScan(from, to, chunkRows);
   }
 
