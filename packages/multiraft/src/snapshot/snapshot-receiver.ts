@@ -20,7 +20,8 @@ import { SnapshotSender } from './snapshot-sender.ts';
  * | state      | meaning                                            | ends with                                      |
  * |------------|----------------------------------------------------|------------------------------------------------|
  * | receiving  | chunks arrive                                      | `end`, a newer transfer, a closed channel      |
- * | taken      | the core took it; there is no way back             | `install`                                      |
+ * | taken      | the core took it                                   | `install`; the replica is removed before       |
+ * | installing | there is no way back                               | the end of it                                  |
  * | ended      | files removed, or become the replica's             |                                                |
  *
  * A snapshot of a leader that was replaced is refused, by term, and one of the present leader pushes out that of an
@@ -103,6 +104,8 @@ export class SnapshotReceiver {
     const ending: Promise<void>[] = [];
     for (const arrival of this.#busy) {
       if (groupId !== undefined && arrival.begin?.groupId !== groupId) continue;
+      // Its replica comes to no further turn.
+      if (groupId !== undefined && arrival.state === 'taken') this.#end(arrival);
       this.#cancel(arrival, 'the replica is removed from this node');
       ending.push(arrival.tail);
     }
@@ -124,6 +127,9 @@ export class SnapshotReceiver {
       this.#end(arrival);
       throw refused('the replica was removed meanwhile');
     }
+    // The node stops: who waits for what was begun has looked, and the files are leftovers for the next start.
+    if (this.#closing) await stopping();
+    arrival.state = 'installing';
     const work = this.#install(replica, intake, begin.snapshot, hardState ?? this.#hardStateFor(replica, snapshot));
     arrival.tail = work.then(
       () => {},
@@ -134,11 +140,10 @@ export class SnapshotReceiver {
       over = await work;
     } finally {
       this.#forget(arrival);
+      if (!over) arrival.channel.close();
     }
-    if (!over) {
-      // The node stops. The note that stands makes the next start carry it out, so this is no end to report.
-      await new Promise(() => {});
-    }
+    // The note that stands makes the next start carry it out, so this is no end to report.
+    if (!over) await stopping();
     this.#installed.add();
     arrival.channel.send({ type: 'done' });
     arrival.channel.close();
@@ -248,7 +253,8 @@ export class SnapshotReceiver {
     }
     const other = this.#arriving.get(groupId);
     if (other !== undefined) {
-      if (other.state === 'taken' || (other.begin?.term ?? 0) > begin.term) throw refused('another snapshot arrives');
+      const isLate = other.state === 'taken' || other.state === 'installing';
+      if (isLate || (other.begin?.term ?? 0) > begin.term) throw refused('another snapshot arrives');
       this.#cancel(other, 'another snapshot of the group arrives');
       await other.tail;
       // Again: the other one may have ended well in between.
@@ -335,12 +341,17 @@ export class SnapshotReceiver {
   }
 }
 
+/** Never over: the node stops, and nobody is told anything more. */
+function stopping(): Promise<never> {
+  return new Promise(() => {});
+}
+
 type Begin = Extract<SnapshotChunk, { type: 'begin' }>;
 
 interface Arrival {
   readonly channel: Channel<SnapshotAnswer, SnapshotChunk>;
   readonly from: number;
-  state: 'receiving' | 'taken' | 'ended';
+  state: 'receiving' | 'taken' | 'installing' | 'ended';
   begin: Begin | undefined;
   replica: Replica | undefined;
   intake: SnapshotIntake | undefined;

@@ -265,29 +265,32 @@ describe('a replica that is sent a snapshot', () => {
     expect(await new Peer(8).begin(5, 40).outcome()).toMatch('no replica');
   });
 
-  test('keeps nothing of one that is to be installed when the replica is removed, and takes the next one', async () => {
-    let removed: Promise<void> | undefined;
-    const { step } = node.parts;
-    const taken = new Promise<void>((resolve) => {
-      Object.assign(node.parts, {
-        step: (...given: Parameters<typeof step>) => {
-          step(...given);
-          if (given[1].type !== 'snapshot') return;
-          removed = node.host.removeGroup(GROUP);
-          resolve();
-        },
+  test.each([
+    ['while the core takes it', (remove: () => void) => remove()],
+    ['when the core has just taken it', (remove: () => void) => queueMicrotask(remove)],
+    ['while it waits for its turn', (remove: () => void) => setImmediate(remove)],
+  ])(
+    'keeps nothing of one that is to be installed when the replica is removed %s, and takes the next one',
+    async (_when, soon) => {
+      const { step } = node.parts;
+      const removed = new Promise<void>((resolve, reject) => {
+        Object.assign(node.parts, {
+          step: (...given: Parameters<typeof step>) => {
+            step(...given);
+            if (given[1].type === 'snapshot') soon(() => node.host.removeGroup(GROUP).then(resolve, reject));
+          },
+        });
       });
-    });
-    new Peer(8).begin(5, 40).content(40);
-    await taken;
-    await removed;
-    Object.assign(node.parts, { step });
-    expect([...node.host.storedGroups()]).toEqual([]);
-    await node.addGroup(undefined);
-    expect(await new Peer(9).begin(6, 50).content(50).outcome()).toBe('done');
-    await until(() => node.host.status(GROUP)?.applied === 50, 'it is installed');
-    expect((await readdir(join(node.directory, 'images'))).filter((name) => /incoming|spool/.test(name))).toEqual([]);
-  });
+      new Peer(8).begin(5, 40).content(40);
+      await removed;
+      Object.assign(node.parts, { step });
+      expect([...node.host.storedGroups()]).toEqual([]);
+      await node.addGroup(undefined);
+      expect(await new Peer(9).begin(6, 50).content(50).outcome()).toBe('done');
+      await until(() => node.host.status(GROUP)?.applied === 50, 'it is installed');
+      expect((await readdir(join(node.directory, 'images'))).filter((name) => /incoming|spool/.test(name))).toEqual([]);
+    },
+  );
 
   test('an impaired one takes none: it must be wiped first', async () => {
     node.host.markImpaired(GROUP, new Error('of a test'));
@@ -355,6 +358,24 @@ describe('an installation', () => {
     expect(await peer.outcome()).toBe('done');
     expect(node.host.failure).toBeUndefined();
     await expectState(40);
+  });
+
+  test('is not begun by a node that stops: nothing is written behind its end', async () => {
+    const { step } = node.parts;
+    const closed = new Promise<void>((resolve, reject) => {
+      Object.assign(node.parts, {
+        step: (...given: Parameters<typeof step>) => {
+          step(...given);
+          if (given[1].type === 'snapshot') queueMicrotask(() => node.host.close().then(resolve, reject));
+        },
+      });
+    });
+    const changes: string[] = [];
+    new Peer(8).begin(5, 40).content(40);
+    node.files.onChange = (what) => changes.push(what);
+    await closed;
+    await expect(node.host.readBarrier(GROUP)).resolves.toBe(false);
+    expect(changes.filter((what) => what.includes('installing'))).toEqual([]);
   });
 
   test('that the node does not survive is carried out by its next start', async () => {
