@@ -38,8 +38,9 @@ export class ActivityWatch {
     if (this.#looking) return;
     this.#looking = true;
     const names = [...new Set([...this.#waiting].map(({ trigger }) => trigger.queue))];
-    const answer = await this.#queues.statistics(names);
-    this.#looking = false;
+    const answer = await this.#queues.statistics(names).finally(() => {
+      this.#looking = false;
+    });
     if (!answer.ok) return;
     for (const waiting of this.#waiting) {
       const workload = answer.value.get(waiting.trigger.queue);

@@ -20,6 +20,18 @@ describe('who looks after those that wait for the first message', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
+  test('go on after a question that failed', async () => {
+    let asked = 0;
+    const statistics = async () => {
+      if (++asked === 1) throw new Error('of a test');
+      return { ok: true as const, value: new Map() };
+    };
+    const watch = new ActivityWatch({ statistics });
+    await expect(watch.look()).rejects.toThrow('of a test');
+    await watch.look();
+    expect(asked).toBe(2);
+  });
+
   test.each(['cancelled', 'close'])('a stream that ends (%s) waits no more', (event) => {
     const queues = { get: async () => ({ ok: false }), statistics: async () => ({ ok: true, value: new Map() }) };
     const scaler = new Scaler({ queues: queues as never, clock: { nowMs: () => 0, monotonicMs: () => 0 } as never });
