@@ -410,7 +410,8 @@ const storage = {
     about: 'Size of one file of the entry log.',
     default: '64MB',
     min: MB,
-    max: 2 * GB,
+    // Positions in one are 32-bit, and a frame of up to a gigabyte may go beyond its size.
+    max: GB,
     why: 'Space is given back by whole files: small enough to come back soon, large enough to be few.',
   }),
   sync: toggle({
