@@ -1,3 +1,4 @@
+import { Inbox } from '../inbox.ts';
 import type { Channel } from '../transport.ts';
 import type { Codec } from '../wire/codec.ts';
 import { type Frame, FrameWriter, splitFrame } from '../wire/frame.ts';
@@ -33,9 +34,9 @@ export class StreamChannel implements Channel<unknown, unknown> {
   #sealedBytes = 0;
   #flyingBytes = 0;
   #flushScheduled = false;
-  #inbox: unknown[] = [];
-  #draining = false;
-  #listener: ((message: unknown) => void) | undefined;
+  readonly #inbox = new Inbox(() => {
+    if (this.#peerEnded) this.close();
+  });
   #closeListener: (() => void) | undefined;
   #closed = false;
   #peerEnded = false;
@@ -43,7 +44,6 @@ export class StreamChannel implements Channel<unknown, unknown> {
   #streamOver = false;
   readonly #flush = (): void => this.#flushNow();
   readonly #flushed = (): void => this.#onFlushed();
-  readonly #drain = (): void => this.#drainInbox();
 
   constructor(stream: StreamEnd, outgoing: Codec<unknown>, incoming: Codec<unknown>) {
     this.#stream = stream;
@@ -84,10 +84,10 @@ export class StreamChannel implements Channel<unknown, unknown> {
   }
 
   onMessage(listener: (message: unknown) => void): void {
-    this.#listener = listener;
+    this.#inbox.listen(listener);
     if (this.#streamOver) return;
     this.#stream.resume();
-    if (this.#inbox.length > 0) this.#scheduleDrain();
+    this.#inbox.handOver(queueMicrotask);
   }
 
   onClose(listener: () => void): void {
@@ -114,14 +114,14 @@ export class StreamChannel implements Channel<unknown, unknown> {
       return;
     }
     for (const message of messages) this.#inbox.push(message);
-    if (this.#listener === undefined) this.#stream.pause();
-    else this.#scheduleDrain();
+    if (this.#inbox.isHeard) this.#inbox.handOver(queueMicrotask);
+    else this.#stream.pause();
   }
 
   /** The peer closed; what it sent before is delivered first. */
   peerEnded(): void {
     if (this.#closed) return;
-    if (this.#inbox.length > 0 && this.#listener !== undefined) this.#peerEnded = true;
+    if (!this.#inbox.isEmpty && this.#inbox.isHeard) this.#peerEnded = true;
     else this.close();
   }
 
@@ -137,7 +137,7 @@ export class StreamChannel implements Channel<unknown, unknown> {
 
   #end(): void {
     this.#closed = true;
-    this.#inbox = [];
+    this.#inbox.close();
     if (this.#closeListener !== undefined) queueMicrotask(this.#closeListener);
   }
 
@@ -173,25 +173,5 @@ export class StreamChannel implements Channel<unknown, unknown> {
     }
     this.#streamOver = true;
     this.#stream.end();
-  }
-
-  #scheduleDrain(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    queueMicrotask(this.#drain);
-  }
-
-  #drainInbox(): void {
-    this.#draining = false;
-    const listener = this.#listener;
-    const messages = this.#inbox;
-    if (listener !== undefined && messages.length > 0) {
-      this.#inbox = [];
-      for (const message of messages) {
-        if (this.#closed) return;
-        listener(message);
-      }
-    }
-    if (this.#peerEnded) this.close();
   }
 }

@@ -1,3 +1,4 @@
+import { Inbox } from '../inbox.ts';
 import type { Channel } from '../transport.ts';
 
 /** What lies between two ends, in one direction. */
@@ -7,7 +8,7 @@ export interface InprocLink {
   /** True: what is sent now is lost. */
   isCut(): boolean;
   /** Runs the task later, never inside the call. Tasks of one direction may be late, a channel keeps its order. */
-  schedule(task: () => void): void;
+  readonly schedule: (task: () => void) => void;
 }
 
 /** @returns the opener's end and the acceptor's. `onEnd` is called once, when the first of them is closed. */
@@ -30,14 +31,13 @@ export class InprocChannel implements Channel<unknown, unknown> {
   readonly #link: InprocLink;
   readonly #onEnd: () => void;
   #peer: InprocChannel | undefined;
-  #inbox: unknown[] = [];
-  #listener: ((message: unknown) => void) | undefined;
+  readonly #inbox = new Inbox(() => {
+    if (this.#peerClosed && this.#inbox.isEmpty) this.end();
+  });
   #closeListener: (() => void) | undefined;
-  #draining = false;
   #closed = false;
   #peerClosed = false;
   #lost = false;
-  readonly #drain = (): void => this.#drainInbox();
 
   constructor(link: InprocLink, onEnd: () => void) {
     this.#link = link;
@@ -70,12 +70,12 @@ export class InprocChannel implements Channel<unknown, unknown> {
   accept(message: unknown, link: InprocLink): void {
     if (this.#closed) return;
     this.#inbox.push(message);
-    this.#schedule(link);
+    this.#inbox.handOver(link.schedule);
   }
 
   onMessage(listener: (message: unknown) => void): void {
-    this.#listener = listener;
-    if (this.#inbox.length > 0) this.#schedule(this.#link);
+    this.#inbox.listen(listener);
+    this.#inbox.handOver(this.#link.schedule);
   }
 
   onClose(listener: () => void): void {
@@ -97,7 +97,7 @@ export class InprocChannel implements Channel<unknown, unknown> {
   end(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#inbox = [];
+    this.#inbox.close();
     this.#onEnd();
     if (this.#closeListener !== undefined) queueMicrotask(this.#closeListener);
   }
@@ -108,27 +108,7 @@ export class InprocChannel implements Channel<unknown, unknown> {
 
   /** What the peer sent before it closed is delivered first. */
   endAfterInbox(): void {
-    if (this.#inbox.length === 0 || this.#listener === undefined) this.end();
+    if (this.#inbox.isEmpty || !this.#inbox.isHeard) this.end();
     else this.#peerClosed = true;
-  }
-
-  #schedule(link: InprocLink): void {
-    if (this.#draining || this.#listener === undefined) return;
-    this.#draining = true;
-    link.schedule(this.#drain);
-  }
-
-  #drainInbox(): void {
-    this.#draining = false;
-    const listener = this.#listener;
-    const messages = this.#inbox;
-    if (listener !== undefined && messages.length > 0) {
-      this.#inbox = [];
-      for (const message of messages) {
-        if (this.#closed) return;
-        listener(message);
-      }
-    }
-    if (this.#peerClosed && this.#inbox.length === 0) this.end();
   }
 }
