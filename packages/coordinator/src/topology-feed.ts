@@ -4,6 +4,7 @@ import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
+import type { TopologyDelta } from '@sluice/meta/topology';
 import type {
   LeaderInfo,
   NodeLevels,
@@ -11,7 +12,6 @@ import type {
   NodeTrouble,
   QueueAssignment,
   ReplicaTrouble,
-  TopologyDelta,
   TopologyFeedRequest,
   TopologyImage,
   TopologyUpdate,

@@ -62,7 +62,7 @@ export class Topology {
     this.epoch = image.epoch;
   }
 
-  applyDelta(delta: TopologyDeltaInfo): void {
+  applyDelta(delta: TopologyDelta): void {
     assert(delta.epoch > this.epoch, 'deltas arrive in the order of their epochs');
     const touched: number[] = [];
     for (const queueId of delta.removed) {
@@ -261,13 +261,15 @@ export interface TopologyImageInfo {
   featureLevel?: FeatureLevel | undefined;
 }
 
-export interface TopologyDeltaInfo {
+/** What became of one epoch's image in the next. */
+export interface TopologyDelta {
   epoch: number;
   changed: readonly QueueDefinition[];
   removed: readonly number[];
   nodes: readonly NodeInfo[];
   removedNodes: readonly number[];
   partitions: readonly PartitionInfo[];
+  /** Undefined: as before, like those that follow. */
   config: QueueSubsystemConfig | undefined;
   access?: AccessChange | undefined;
   featureLevel?: FeatureLevel | undefined;

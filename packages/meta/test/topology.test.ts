@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { NodeInfo } from '../src/node-info.ts';
 import type { QueueDefinition } from '../src/queue-definition.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '../src/queue-subsystem-config.ts';
-import { Topology, type TopologyDeltaInfo, type TopologyImageInfo } from '../src/topology.ts';
+import { Topology, type TopologyDelta, type TopologyImageInfo } from '../src/topology.ts';
 
 function queue(queueId: number, name: string, topicFilter: string): QueueDefinition {
   return {
@@ -48,7 +48,7 @@ function imageOf(epoch: number, queues: QueueDefinition[], over: Partial<Topolog
   };
 }
 
-function deltaOf(epoch: number, over: Partial<TopologyDeltaInfo>): TopologyDeltaInfo {
+function deltaOf(epoch: number, over: Partial<TopologyDelta>): TopologyDelta {
   return { epoch, changed: [], removed: [], nodes: [], removedNodes: [], partitions: [], config: undefined, ...over };
 }
 

@@ -1,12 +1,12 @@
 import type { Labels, Metrics } from '@sluice/common/metrics';
-import type { RaftHost } from './raft-host.ts';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { Replica } from './replica/replica.ts';
 
 /** What an operator sees of the groups of a node, read when the metrics are. */
 export class RaftGauges {
   readonly #replicas: ReadonlyMap<number, Replica>;
 
-  constructor(metrics: Metrics, replicas: ReadonlyMap<number, Replica>, trouble: () => RaftHost['diskTrouble']) {
+  constructor(metrics: Metrics, replicas: ReadonlyMap<number, Replica>, trouble: () => DiskTrouble | undefined) {
     this.#replicas = replicas;
     const gauge = (name: string, help: string, read: () => number): void =>
       metrics.collect(name, help, 'gauge', () => [[{}, read()]]);

@@ -1,5 +1,6 @@
 import type { MembershipChange } from '@sluice/raft/conf-change';
 import type { Refusal } from '@sluice/raft/raft';
+import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import type { Shortage } from '@sluice/storage/shortage';
 import { ApplyLoop } from './apply/apply-loop.ts';
@@ -295,7 +296,7 @@ export class RaftHost {
   }
 
   /** What the disk does not do for this node, the worst of it; undefined while it does what it should. */
-  get diskTrouble(): 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted' | undefined {
+  get diskTrouble(): DiskTrouble | undefined {
     if (this.#failed !== undefined) return 'disk-failed';
     const { shortage } = this;
     if (shortage !== undefined) return shortage === 'space' ? 'disk-full' : 'files-exhausted';

@@ -1,10 +1,11 @@
-import type { AccessChange, AccessRow } from '@sluice/meta/access/access-table';
+import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { NodeTroubleInfo } from '@sluice/meta/cluster-liveness';
 import type { FeatureLevel, LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueSubsystemConfig } from '@sluice/meta/queue-subsystem-config';
+import type { TopologyDelta } from '@sluice/meta/topology';
 
 /**
  * The cluster's image on its way from the leading coordinator to every node. Who watches receives the whole image, or
@@ -61,20 +62,6 @@ export interface TopologyImage {
   /** Of an image on its way: those that did not come before it, which are none. */
   access?: readonly AccessRow[] | undefined;
   /** Undefined: the first, or an older coordinator says it. */
-  featureLevel?: FeatureLevel | undefined;
-}
-
-export interface TopologyDelta {
-  epoch: number;
-  changed: readonly QueueDefinition[];
-  removed: readonly number[];
-  nodes: readonly NodeInfo[];
-  removedNodes: readonly number[];
-  partitions: readonly PartitionInfo[];
-  /** Undefined: as before. */
-  config: QueueSubsystemConfig | undefined;
-  access?: AccessChange | undefined;
-  /** Undefined: as before. */
   featureLevel?: FeatureLevel | undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import type { TopologyDelta, TopologyFeedRequest, TopologyImage, TopologyUpdate } from '../contract/topology-feed.ts';
+import type { TopologyDelta } from '@sluice/meta/topology';
+import type { TopologyFeedRequest, TopologyImage, TopologyUpdate } from '../contract/topology-feed.ts';
 import { v1 } from '../gen/v1.ts';
 import { type Codec, readerOf, reading, type WireWriter, wireInvalid } from './codec.ts';
 import { jsonBytes, parseJson } from './json.ts';

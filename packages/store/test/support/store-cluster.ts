@@ -8,7 +8,7 @@ import { SeededPrng } from '@sluice/common/prng';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
-import { Topology, type TopologyDeltaInfo, type TopologyImageInfo } from '@sluice/meta/topology';
+import { Topology, type TopologyDelta, type TopologyImageInfo } from '@sluice/meta/topology';
 import { openNodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
@@ -162,7 +162,7 @@ export class StoreCluster {
     await rm(this.#root, { recursive: true, force: true });
   }
 
-  #push(change: Partial<TopologyDeltaInfo>): void {
+  #push(change: Partial<TopologyDelta>): void {
     this.#epoch++;
     for (const { topology, store } of this.nodes.values()) {
       topology.applyDelta({ ...NO_CHANGE, ...change, epoch: this.#epoch });
