@@ -33,22 +33,25 @@ export function addRebalanceCommand(cluster: Command, host: CliHost): void {
   )
     .option('--rate <COUNT>', 'how many go a second from each gateway (default: 50)')
     .option('--threshold <PERCENT>', 'only from gateways with more than this share of the mean (default: 110)')
-    .option('--wait <DURATION>', 'wait until it is done, that long at most')
+    .option(
+      '--wait <DURATION>',
+      `wait until it is done, that long at most; exit code ${EXIT.unwell} when it is not by then`,
+    )
     .option('--status', 'show how connections are spread and start nothing')
     .option('--stop', 'send no more away')
     .action((options: RebalanceOptions) =>
       run(host, options, async (connection) => {
         if (options.status === true && options.stop === true)
           throw new CliFailure(EXIT.usage, 'Say --status or --stop');
+        const waitMs = waitMsOf(options.wait);
         const look = async (): Promise<RebalanceAnswer> => (await callApi(connection, 'GET', PATH)) as RebalanceAnswer;
         let answer: RebalanceAnswer;
         if (options.stop === true) answer = (await callApi(connection, 'DELETE', PATH)) as RebalanceAnswer;
         else if (options.status === true) answer = await look();
         else answer = (await callApi(connection, 'POST', PATH, bodyOf(options))) as RebalanceAnswer;
-        if (options.wait !== undefined) {
-          answer = await patiently(host, waitMsOf(options.wait), look, ({ under_way }) => !under_way);
-        }
-        return options.json ? json(answer) : rebalanceText(answer);
+        if (waitMs > 0) answer = await patiently(host, waitMs, look, ({ under_way }) => !under_way);
+        const text = options.json ? json(answer) : rebalanceText(answer);
+        return { text, exitCode: waitMs > 0 && answer.under_way ? EXIT.unwell : EXIT.ok };
       }),
     );
 }

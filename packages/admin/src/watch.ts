@@ -6,6 +6,8 @@ import type { CliHost } from './cli-host.ts';
 import type { Connection } from './rest-client.ts';
 
 const INTERVAL_MS_MIN = 200;
+/** Timers know no month. */
+const INTERVAL_MS_MAX = 24 * 3_600_000;
 /** The time above, and the last line, which stays empty so that nothing scrolls. */
 const LINES_AROUND = 2;
 /** The cursor to the first place, and nothing behind it: what was there is written over without a flicker. */
@@ -75,8 +77,9 @@ function intervalOf(text: string): number {
   const parsed = parseDuration(text);
   if (!parsed.ok)
     throw new CliFailure(EXIT.usage, `--interval ${JSON.stringify(text)} ${parsed.message}`, `It is ${DURATION_FORM}`);
-  if (parsed.ms >= INTERVAL_MS_MIN) return parsed.ms;
-  throw new CliFailure(EXIT.usage, `--interval is ${humanizeDuration(INTERVAL_MS_MIN)} or more`);
+  if (parsed.ms >= INTERVAL_MS_MIN && parsed.ms <= INTERVAL_MS_MAX) return parsed.ms;
+  const [min, max] = [humanizeDuration(INTERVAL_MS_MIN), humanizeDuration(INTERVAL_MS_MAX)];
+  throw new CliFailure(EXIT.usage, `--interval is ${min} to ${max}`);
 }
 
 function looksOf(text: string | undefined): number {

@@ -169,4 +169,16 @@ describe('sluice cluster rebalance', () => {
     });
     expect([code, out]).toEqual([0, expect.stringContaining('Nothing is under way')]);
   });
+
+  it('says by its exit code that it is not done when the time is over', async () => {
+    const { out, code } = await sluice('rebalance --wait 10s');
+    expect([code, out]).toEqual([6, expect.stringContaining('Connections are on their way')]);
+    expect((await sluice('rebalance --stop')).code).toBe(0);
+  });
+
+  it('starts nothing when it cannot know how long to wait', async () => {
+    const { wish } = connections;
+    expect((await sluice('rebalance --wait long')).code).toBe(2);
+    expect(connections.wish).toBe(wish);
+  });
 });

@@ -179,7 +179,9 @@ describe('sluice lag --watch', () => {
 
   test.each([
     ['--interval soon', /--interval "soon"/],
-    ['--interval 1ms', /--interval is 200ms or more/],
+    ['--interval 1ms', /--interval is 200ms to 1d/],
+    // A timer that is given more than it knows is over at once.
+    ['--interval 30d', /--interval is 200ms to 1d/],
     ['--looks 0', /--looks is a number from 1 on/],
   ])('%s is refused', async (option, message) => {
     const { err, code } = await sluice(`lag --watch ${option}`);
