@@ -10,7 +10,8 @@ import { BUILD } from './build.ts';
 import { registerConfigCommand } from './config-command.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
 import { registerPasswdCommand } from './passwd-command.ts';
-import { registerServerCommand } from './server-command.ts';
+import { registerServerCommand, SERVER_COMMAND } from './server-command.ts';
+import { whenUnread } from './unread-output.ts';
 
 /** The `sluice` command. What each subcommand does stands in its own file. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
@@ -18,7 +19,12 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
     .description('A clustered MQTT broker with native durable message queues')
     .version(BUILD.version)
     .showHelpAfterError('(sluice --help lists the commands)')
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE))
+    .hook('preAction', (_program, command) =>
+      whenUnread(process.stdout, () => {
+        if (command.name() !== SERVER_COMMAND) process.exit();
+      }),
+    );
   registerServerCommand(program);
   registerConfigCommand(program);
   registerPasswdCommand(program);

@@ -5,10 +5,12 @@ import { formatProblem } from './config/layer.ts';
 import { loadConfig } from './config/load-config.ts';
 
 const EXIT_USAGE = 2;
+/** Its name; other commands end when they have said what they have to say. */
+export const SERVER_COMMAND = 'server';
 
 /** `sluice server`: runs a node until SIGTERM or SIGINT, which drain it; exit 0 then. */
 export function registerServerCommand(program: Command): void {
-  const command = program.command('server').description('run a node: gateway, store and coordinator');
+  const command = program.command(SERVER_COMMAND).description('run a node: gateway, store and coordinator');
   addServerFlags(command).action(async (flags: ServerFlags) => {
     const loaded = loadConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
     if (!loaded.ok) {
