@@ -172,11 +172,10 @@ async function removeFiles(
   const { files, directory, segmentFiles, logger, leftovers, spares, segmentBytes } = log.parts;
   const path = join(directory, segmentFile(segmentId));
   try {
-    const isSpare = spares.wanted && bytes > segmentBytes / 2 && !sealed.isRead(segmentId);
-    if (!isSpare || !(await segmentFiles.giveAway(segmentId, () => spares.keep(path)))) {
-      await segmentFiles.forget(segmentId);
-      await files.unlink(path);
-    }
+    await segmentFiles.takeAway(segmentId, async (isFree) => {
+      const isSpare = isFree && spares.wanted && bytes > segmentBytes / 2 && !sealed.isRead(segmentId);
+      await (isSpare ? spares.keep(path) : files.unlink(path));
+    });
     await files.unlink(join(directory, sidecarFile(segmentId)));
     await files.syncDirectory(directory);
     leftovers.splice(leftovers.indexOf(segmentId), 1);

@@ -60,10 +60,10 @@ export class SegmentFiles {
     }
   }
 
-  /** Before its file is unlinked. False: somebody reads it still. */
-  async forget(segmentId: number): Promise<boolean> {
+  /** False: somebody reads it still. */
+  async #forget(segmentId: number): Promise<boolean> {
     const file = this.#open.get(segmentId);
-    if (file === undefined) return !this.#opening.has(segmentId);
+    if (file === undefined) return true;
     this.#open.delete(segmentId);
     file.state = 'doomed';
     if (file.users > 0) return false;
@@ -71,20 +71,23 @@ export class SegmentFiles {
     return true;
   }
 
-  /** Calls `rename`, unless somebody reads the file; nobody opens it meanwhile by the name that it still has. */
-  async giveAway(segmentId: number, rename: () => Promise<void>): Promise<boolean> {
+  /**
+   * Has `take` unlink the file, or, when nobody reads it any more (`isFree`), give it another name. Nobody opens it meanwhile
+   * by the name that it still has; a descriptor that was left open would keep its space.
+   */
+  async takeAway(segmentId: number, take: (isFree: boolean) => Promise<void>): Promise<void> {
     this.#leaving.add(segmentId);
     try {
-      const isFree = await this.forget(segmentId);
-      if (isFree) await rename();
-      return isFree;
+      await this.#opening.get(segmentId)?.catch(() => {});
+      await take(await this.#forget(segmentId));
     } finally {
       this.#leaving.delete(segmentId);
     }
   }
 
   async close(): Promise<void> {
-    for (const segmentId of [...this.#open.keys()]) await this.forget(segmentId);
+    await Promise.allSettled(this.#opening.values());
+    for (const segmentId of [...this.#open.keys()]) await this.#forget(segmentId);
   }
 
   async #acquire(segmentId: number): Promise<OpenFile> {
