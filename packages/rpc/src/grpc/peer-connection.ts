@@ -61,8 +61,16 @@ export class PeerConnection {
     return this.#stands ? 'connection closed' : FAILED;
   }
 
+  /**
+   * A stream. Their numbers are never used twice, and after a billion there are none left: then the stream fails, and the next
+   * one needs another connection, which Node.js does not say of itself.
+   */
   request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
-    return this.#session.request(headers);
+    const stream = this.#session.request(headers);
+    stream.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_HTTP2_OUT_OF_STREAMS') this.close();
+    });
+    return stream;
   }
 
   /** Streams that run go on. */
