@@ -103,9 +103,9 @@ export class WatchedCertificates<T> {
     try {
       const pem = await readCertificate(this.#files, this.#wording);
       if (!isSame(pem, this.#pem)) {
+        renewed(this.#shape(pem));
         this.#pem = pem;
         this.#toldMs = Number.NEGATIVE_INFINITY;
-        renewed(this.current);
         const notAfter = new Date(expiresAtMs(pem)).toISOString();
         this.#logger.info({ notAfter }, `the certificate ${this.#wording.purpose} was renewed`);
       }

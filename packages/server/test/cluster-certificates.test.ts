@@ -105,6 +105,24 @@ describe('the certificate of a node', () => {
     expect(said.at(-1)).toBe('info: the certificate for traffic between nodes was renewed');
   });
 
+  test('one that whoever uses it cannot take is not in force, and tried again', async () => {
+    const before = write(authority.issue('DNS:localhost'));
+    const certificates = await open();
+    const renewed = write(authority.issue('DNS:localhost'));
+    const refused = metrics.gauge('sluice_rpc_certificate_refused', '');
+    await certificates.look(() => {
+      throw new Error('of a test');
+    });
+    expect(certificates.current.cert.toString()).toBe(before.cert.toString());
+    expect(refused.value).toBe(1);
+    let taken: TlsFiles | undefined;
+    await certificates.look((now) => {
+      taken = now;
+    });
+    expect(taken?.cert.toString()).toBe(renewed.cert.toString());
+    expect(refused.value).toBe(0);
+  });
+
   test('its end is announced a week before, once a day, and is in the metrics', async () => {
     write(authority.issue({ days: 30 }));
     said.length = 0;
