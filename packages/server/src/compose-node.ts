@@ -20,6 +20,7 @@ import { ProcessMetrics } from '@sluice/telemetry/process-metrics';
 import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { type Administrations, administrationsOf } from './administrations.ts';
 import { BUILD } from './build.ts';
+import { closeRoles } from './close-roles.ts';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
 import type { Ground } from './ground.ts';
@@ -36,15 +37,14 @@ import { openRaft } from './roles/raft-role.ts';
 import { makeStore } from './roles/store-role.ts';
 
 /**
- * Everything of this node, opened and not yet begun. Waits until the node has its place in a cluster.
+ * Everything of this node, opened and not yet begun. Waits until the node has its place in a cluster. When it cannot be
+ * made as a whole, what was made of it is closed, the ground as well.
  *
  * Roles need each other both ways: the report goes to the coordinator by the watcher and is of the store, which is made
  * with what the watcher hears. Whoever is made first asks for the later ones when it needs them, which is after
  * `take-part`; nothing that is made here acts on its own before.
  */
 export async function composeNode(around: Around): Promise<NodeParts> {
-  const { config, clock, logger, metrics, health, ground, link } = around;
-  const { transport } = link;
   const roles: Roles = {
     host: undefined,
     exports: undefined,
@@ -52,6 +52,17 @@ export async function composeNode(around: Around): Promise<NodeParts> {
     store: undefined,
     gateway: undefined,
   };
+  try {
+    return await compose(around, roles);
+  } catch (cause) {
+    await closeRoles(roles, around.ground);
+    throw cause;
+  }
+}
+
+async function compose(around: Around, roles: Roles): Promise<NodeParts> {
+  const { config, clock, logger, metrics, health, ground, link } = around;
+  const { transport } = link;
   const registration = registrationOf(config, ground, link);
   serveCluster(around, roles);
   const member = await placeOf(around, registration);
@@ -218,7 +229,7 @@ export interface NodeParts extends Administrations, Roles {
 }
 
 /** Those of this node, as soon as each is made. */
-interface Roles {
+export interface Roles {
   /** Stores and coordinators only. */
   host: RaftHost | undefined;
   exports: ExportService | undefined;

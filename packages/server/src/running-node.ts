@@ -10,6 +10,7 @@ import type { QueueAdministration } from '@sluice/coordinator/queue-administrati
 import type { Topology } from '@sluice/meta/topology';
 import type { RetainedAdministration } from '@sluice/store-client/retained/retained-administration';
 import type { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
+import { closeRoles } from './close-roles.ts';
 import { composeNode, type NodeParts } from './compose-node.ts';
 import type { ServerConfig } from './config/config.ts';
 import { openGround } from './ground.ts';
@@ -73,15 +74,18 @@ export class RunningNode {
     // First: what clients would refuse ends the start before anything is opened.
     const certificates = await openListenerCertificates(config, { clock, logger, metrics });
     const ground = await openGround(config, logger, metrics);
-    let link: NodeLink | undefined;
-    let parts: NodeParts | undefined;
+    let link: NodeLink;
     try {
       link = await openNodeLink(config, { clock, logger, metrics });
-      parts = await composeNode({ config, clock, logger, metrics, health, ground, link, certificates, stopping });
-      return new RunningNode(parts);
     } catch (cause) {
-      await (parts?.host === undefined ? ground.close() : parts.host.close());
-      await link?.close();
+      await ground.close();
+      throw cause;
+    }
+    const around = { config, clock, logger, metrics, health, ground, link, certificates, stopping };
+    try {
+      return new RunningNode(await composeNode(around));
+    } catch (cause) {
+      await link.close();
       throw cause;
     }
   }
@@ -131,13 +135,10 @@ export class RunningNode {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    const { store, watcher, coordinator, gateway, host, exports, link, processMetrics, ground } = this.#parts;
+    const { watcher, gateway, link, processMetrics, ground } = this.#parts;
     await gateway?.stop(0);
     watcher.close();
-    coordinator?.close();
-    await store?.close();
-    exports?.close();
-    await (host === undefined ? ground.close() : host.close());
+    await closeRoles(this.#parts, ground);
     await link.close();
     processMetrics.close();
   }
