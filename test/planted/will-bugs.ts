@@ -104,8 +104,8 @@ export const WILL_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/session/partition-sessions',
         'a gateway that came back in time still loses its clients',
-        '    this.#orphans.delete(clientId);\n    const left',
-        '    const left',
+        '    this.#orphans.delete(clientId);\n    const attached',
+        '    const attached',
       ),
       bug(
         'store/src/session/partition-sessions',

@@ -163,8 +163,9 @@ export class SessionService implements WillGateways {
         this.#propose(gateway, partition, request.requestId, command, (reply) => {
           if (reply.type !== 'session-subscribed') return gateway.answer(request.requestId, 'fenced', 0);
           const views = reply.streamIds.map((streamId, i) => ({ ...viewOf(subscriptions[i]), streamId }));
-          partition.sessions.left(clientId, epoch, filtersOf(views.filter(({ streamId }) => streamId === 0)));
-          for (const { streamId } of views) if (streamId > 0) partition.sessions.joined(clientId, epoch, streamId);
+          const { left, joined } = movesOf(views);
+          partition.sessions.left(clientId, epoch, left);
+          for (const streamId of joined) partition.sessions.joined(clientId, epoch, streamId);
           const version = partition.machine.sessions.streamsVersion;
           this.#whenSeen(partition, version, () => gateway.answer(request.requestId, 'done', 0, { views }));
         });
@@ -206,9 +207,13 @@ export class SessionService implements WillGateways {
 
   async #open(gateway: SessionGateway, partition: Partition, request: RequestOf<'open'>): Promise<void> {
     const { requestId, clientId, identity, cleanStart, expiryS, ticket, will } = request;
-    if (expiryS === 0 && will === undefined && !(await isKnown(partition, clientId))) {
-      gateway.answer(requestId, partition.serves ? 'done' : 'not-leader', partition.leader);
-      return;
+    if (expiryS === 0 && will === undefined) {
+      const known = await whatIsKept(partition, clientId);
+      if (known !== 'session') {
+        const status = known === 'unreadable' ? 'unavailable' : 'done';
+        gateway.answer(requestId, partition.serves ? status : 'not-leader', partition.leader);
+        return;
+      }
     }
     const command: OpenCommand = {
       type: 'open-session',
@@ -366,16 +371,27 @@ interface SeenWaiter {
 const NOTHING_UNSURE: readonly UnsureStream[] = [];
 
 /** Whether anything is kept for the client, by what is applied here. */
-async function isKnown(partition: Partition, clientId: string): Promise<boolean> {
-  if (partition.machine.sessions.connected(clientId) !== undefined) return true;
-  if (partition.machine.sessions.sessionCount === 0) return false;
-  await partition.written();
-  const session = await partition.sessions.rows.session(clientId);
-  return session !== undefined && !isExpired(session, partition.queues.nowMs);
+async function whatIsKept(partition: Partition, clientId: string): Promise<'session' | 'nothing' | 'unreadable'> {
+  if (partition.machine.sessions.connected(clientId) !== undefined) return 'session';
+  if (partition.machine.sessions.sessionCount === 0) return 'nothing';
+  try {
+    await partition.written();
+    const session = await partition.sessions.rows.session(clientId);
+    return session === undefined || isExpired(session, partition.queues.nowMs) ? 'nothing' : 'session';
+  } catch {
+    return 'unreadable';
+  }
 }
 
-function filtersOf(views: readonly StoredSubscriptionView[]): string[] {
-  return views.map(({ filter }) => filter);
+/** What a packet came to: of a filter that is in it twice the last counts, and one that was refused is as it was. */
+function movesOf(views: readonly StoredSubscriptionView[]): { left: string[]; joined: number[] } {
+  const streamOf = new Map<string, number>();
+  for (const { filter, streamId } of views) if (streamId >= 0) streamOf.set(filter, streamId);
+  const moves = [...streamOf];
+  return {
+    left: moves.flatMap(([filter, streamId]) => (streamId === 0 ? filter : [])),
+    joined: moves.flatMap(([, streamId]) => (streamId > 0 ? streamId : [])),
+  };
 }
 
 function viewOf(asked: Omit<StoredSubscriptionView, 'streamId'> | undefined): Omit<StoredSubscriptionView, 'streamId'> {

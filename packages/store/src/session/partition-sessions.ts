@@ -127,10 +127,27 @@ export class PartitionSessions {
       failed: (_feed, cause) => this.#parts.logger.error({ err: cause, client: clientId }, 'a session cannot be read'),
     });
     this.#orphans.delete(clientId);
-    const left = new Set<string>();
-    const attached: AttachedFeed = { feed, sink, served: 0, left };
+    const attached: AttachedFeed = { feed, sink, served: 0, meanwhile: { left: new Set(), joined: new Map() } };
     this.#feeds.set(clientId, attached);
-    await partition.written();
+    while (this.#feeds.get(clientId) === attached && !(await this.#tryBegin(clientId, attached)));
+    return true;
+  }
+
+  /** False: its rows cannot be read, and that is to be tried again. */
+  async #tryBegin(clientId: string, attached: AttachedFeed): Promise<boolean> {
+    try {
+      await this.#begin(clientId, attached);
+      return true;
+    } catch (cause) {
+      this.#parts.logger.error({ err: cause, client: clientId }, 'a session cannot be read');
+      await new Promise((resolve) => setTimeout(resolve, SessionFeed.RETRY_MS));
+      return false;
+    }
+  }
+
+  /** Reads what the session subscribes to, and how far it is. */
+  async #begin(clientId: string, attached: AttachedFeed): Promise<void> {
+    await this.#partition.written();
     const session = await this.rows.session(clientId);
     const streamIds = (session?.subscriptions ?? []).map(({ streamId }) => streamId).filter((id) => id !== 0);
     const cursors: (Cursor | undefined)[] = [];
@@ -138,35 +155,43 @@ export class PartitionSessions {
     for (let from = 0; from < streamIds.length; from += PartitionSessions.CURSORS_MAX) {
       const some = streamIds.slice(from, from + PartitionSessions.CURSORS_MAX);
       for (const cursor of await this.rows.cursors(clientId, some)) cursors.push(cursor);
-      if (this.#feeds.get(clientId) !== attached) return true;
     }
+    const { feed, meanwhile } = attached;
+    if (this.#feeds.get(clientId) !== attached || meanwhile === undefined) return;
     for (const [i, streamId] of streamIds.entries()) {
       const cursor = cursors[i];
       const stream = this.#machine.stream(streamId);
-      if (cursor === undefined || stream === undefined || left.has(stream.filter)) continue;
+      if (cursor === undefined || stream === undefined || meanwhile.left.has(stream.filter)) continue;
       this.#read(feed, streamId, cursor);
     }
-    attached.left = undefined;
-    return true;
+    attached.meanwhile = undefined;
+    // Of a stream that it read before, and subscribed to again, the cursor says what waits for it.
+    for (const [streamId, tail] of meanwhile.joined) {
+      if (this.#machine.stream(streamId) !== undefined) this.#read(feed, streamId, new Cursor(tail));
+    }
   }
 
   /** Its client takes the messages of this stream, too: those from the tail on, as of the entry that was just applied. */
   joined(clientId: string, epoch: number, streamId: number): void {
-    const feed = this.#feeds.get(clientId)?.feed;
+    const attached = this.#feeds.get(clientId);
     const tail = this.#partition.queues.queue(streamId)?.tail;
-    if (feed?.epoch === epoch && tail !== undefined) this.#read(feed, streamId, new Cursor(tail));
+    if (attached?.feed.epoch !== epoch || tail === undefined) return;
+    const { feed, meanwhile } = attached;
+    if (meanwhile === undefined) this.#read(feed, streamId, new Cursor(tail));
+    else if (!meanwhile.joined.has(streamId)) meanwhile.joined.set(streamId, tail);
   }
 
   /** Nothing is kept for it by these filters any more. Streams that ended with that are told by an effect. */
   left(clientId: string, epoch: number, filters: readonly string[]): void {
     const attached = this.#feeds.get(clientId);
     if (attached?.feed.epoch !== epoch || filters.length === 0) return;
-    const { feed, left } = attached;
+    const { feed, meanwhile } = attached;
     const gone = new Set(filters);
-    for (const filter of gone) left?.add(filter);
-    for (const streamId of [...feed.streamIds]) {
+    for (const filter of gone) meanwhile?.left.add(filter);
+    for (const streamId of [...(meanwhile?.joined.keys() ?? []), ...feed.streamIds]) {
       const filter = this.#machine.stream(streamId)?.filter;
       if (filter === undefined || !gone.has(filter)) continue;
+      meanwhile?.joined.delete(streamId);
       feed.remove(streamId);
       this.#byStream.get(streamId)?.delete(feed);
     }
@@ -412,6 +437,13 @@ interface AttachedFeed {
   sink: FeedSink;
   /** When it was given something last, in the order of that. */
   served: number;
-  /** Filters of the session that it has left since its rows are read; undefined: they were. */
-  left: Set<string> | undefined;
+  /** Undefined: its rows were read. */
+  meanwhile: Meanwhile | undefined;
+}
+
+/** What became of the subscriptions of a session while its rows are read, which may say so or not. */
+interface Meanwhile {
+  readonly left: Set<string>;
+  /** By stream: where it begins for the session, if that did not read it before. */
+  readonly joined: Map<number, number>;
 }

@@ -34,6 +34,26 @@ async function begin(clientId: string, ...filters: string[]): Promise<{ epoch: n
   return { epoch, streamIds };
 }
 
+/** Its cursors have been read; they come when that is called. */
+async function attachSlowly(clientId: string, epoch: number): Promise<() => void> {
+  const { rows } = store.partition(1).sessions;
+  const { cursors } = rows;
+  let goOn = (): void => {};
+  const isSlow = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let reading = 0;
+  jest.spyOn(rows, 'cursors').mockImplementation(async (...asked) => {
+    const read = await cursors.call(rows, ...asked);
+    reading++;
+    await isSlow;
+    return read;
+  });
+  gateway.attach(clientId, epoch);
+  await until(() => reading === 1, 'its cursors are read');
+  return goOn;
+}
+
 const depthOf = (streamId: number): number => store.partition(1).queues.queue(streamId)?.depth ?? -1;
 
 describe('a session', () => {
@@ -220,6 +240,23 @@ describe('a session', () => {
     expect(store.host.status(1)?.applied).toBe(before);
   });
 
+  test('whose rows cannot be read for once is brought what waits for it all the same', async () => {
+    const { epoch, streamIds } = await begin('c', 'a');
+    await gateway.close('c', epoch);
+    await publish(streamIds, '1');
+    const again = await gateway.open('c');
+    jest.spyOn(store.partition(1).sessions.rows, 'cursors').mockRejectedValueOnce(new Error('disk'));
+    gateway.attach('c', again.epoch);
+    expect(await gateway.received('c', 1)).toEqual(['1']);
+  });
+
+  test('is not said to be none when that cannot be read', async () => {
+    await gateway.open('other');
+    jest.spyOn(store.partition(1).sessions.rows, 'session').mockRejectedValueOnce(new Error('disk'));
+    expect((await gateway.open('c', { expiryS: 0 })).status).toBe('unavailable');
+    expect((await gateway.open('c', { expiryS: 0 })).status).toBe('done');
+  });
+
   test('of somebody else is denied', async () => {
     const { epoch } = await gateway.open('c', { identity: 'ann' });
     await gateway.close('c', epoch);
@@ -278,21 +315,7 @@ describe('a stream', () => {
     const kept = await begin('other', 'a', 'b');
     const { epoch } = await gateway.open('c');
     await gateway.subscribe('c', epoch, 'a', 'b');
-    const { rows } = store.partition(1).sessions;
-    const { cursors } = rows;
-    let goOn = (): void => {};
-    const isSlow = new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
-    let reading = 0;
-    jest.spyOn(rows, 'cursors').mockImplementation(async (clientId, ids) => {
-      const read = await cursors.call(rows, clientId, ids);
-      reading++;
-      await isSlow;
-      return read;
-    });
-    gateway.attach('c', epoch);
-    await until(() => reading === 1, 'its cursors are read');
+    const goOn = await attachSlowly('c', epoch);
     await gateway.ask({ type: 'unsubscribe', partition: 1, clientId: 'c', epoch, filters: ['b'] });
     goOn();
     await publish(kept.streamIds, '1');
@@ -300,6 +323,51 @@ describe('a stream', () => {
     await gateway.received('c', 1);
     await rest();
     expect(gateway.textsOf('c')).toEqual(['1']);
+  });
+
+  test('that a session subscribes to again while it is being attached brings it all that waits for it', async () => {
+    const former = await gateway.open('c');
+    const [a] = (await gateway.subscribe('c', former.epoch, 'a')) as [number];
+    await gateway.close('c', former.epoch);
+    await publish([a], '1');
+    const { epoch } = await gateway.open('c');
+    const goOn = await attachSlowly('c', epoch);
+    expect(await gateway.subscribe('c', epoch, 'a')).toEqual([a]);
+    await publish([a], '2');
+    goOn();
+    expect(await gateway.received('c', 2)).toEqual(['1', '2']);
+  });
+
+  test('that a session begins, or leaves and begins again, while it is being attached brings it what comes from then on', async () => {
+    const kept = await begin('other', 'a', 'b', 'c');
+    const [a, b, c] = kept.streamIds as [number, number, number];
+    const { epoch } = await gateway.open('c');
+    await gateway.subscribe('c', epoch, 'a');
+    await publish([a], 'a of before');
+    const goOn = await attachSlowly('c', epoch);
+    const asked = { partition: 1, clientId: 'c', epoch };
+    await gateway.ask({ type: 'unsubscribe', ...asked, filters: ['a'] });
+    await publish([a, b, c], 'between');
+    await gateway.subscribe('c', epoch, 'a', 'b', 'c');
+    await gateway.ask({ type: 'unsubscribe', ...asked, filters: ['c'] });
+    await publish([a], 'a');
+    await publish([b, c], 'b');
+    goOn();
+    expect(await gateway.received('c', 2)).toEqual(['a', 'b']);
+    await rest();
+    expect(gateway.textsOf('c')).toEqual(['a', 'b']);
+  });
+
+  test('that one packet subscribes to twice is brought as the last of both says', async () => {
+    const kept = await begin('other', 'a');
+    const { epoch } = await begin('c');
+    const at = (isStored: boolean) => ({ filter: 'a', options: 0, subscriptionId: 0, isStored });
+    const asked = { partition: 1, clientId: 'c', epoch };
+    await gateway.ask({ type: 'subscribe', ...asked, subscriptions: [at(true), at(false)] });
+    await publish(kept.streamIds, '1');
+    await gateway.ask({ type: 'subscribe', ...asked, subscriptions: [at(false), at(true)] });
+    await publish(kept.streamIds, '2');
+    expect(await gateway.received('c', 1)).toEqual(['2']);
   });
 
   test('keeps the newest when it is full, and sessions go on behind what was dropped', async () => {
