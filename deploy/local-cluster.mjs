@@ -209,6 +209,7 @@ class LocalNode {
     });
     const log = createWriteStream(this.logFile, { flags: 'a' });
     child.stderr.pipe(log);
+    const said = lastWords(child.stderr);
     const lines = createInterface({ input: child.stdout });
     await new Promise((resolve, reject) => {
       lines.on('line', (line) => {
@@ -218,7 +219,9 @@ class LocalNode {
       child.on('error', reject);
       this.#exited.then(({ code, signal }) =>
         reject(
-          new Error(`${this.name} ended before it was ready (code ${code}, signal ${signal}): see ${this.logFile}`),
+          new Error(
+            `${this.name} ended before it was ready (code ${code}, signal ${signal}): see ${this.logFile}${said()}`,
+          ),
         ),
       );
     });
@@ -245,6 +248,17 @@ class LocalNode {
     return exit;
   }
 }
+
+/** What a process said for people, behind the last line of its log: why it could not start, and what to do. */
+function lastWords(stream) {
+  let words = [];
+  createInterface({ input: stream }).on('line', (line) => {
+    words = line.startsWith('{') ? [] : [...words.slice(1 - LAST_WORDS_MAX), line];
+  });
+  return () => words.map((line) => `\n  ${line}`).join('');
+}
+
+const LAST_WORDS_MAX = 10;
 
 /** A node keeps its ports over restarts of the whole cluster: its peers know it by them. */
 async function portsOf(directory) {

@@ -75,8 +75,15 @@ say('kill, pause (kill -STOP) or stop any of them; Ctrl-C stops all');
 for (const node of cluster.nodes.values()) {
   void node.exited.then(({ code, signal }) => {
     if (!stopping)
-      say(`${node.name} ended (code ${code}, signal ${signal}); start it again with\n  ${node.command.join(' ')}`);
+      say(
+        `${node.name} ended (code ${code}, signal ${signal}); start it again with the line below, in a shell of its own: Ctrl-C here does not stop it then\n  ${node.command.map(quoted).join(' ')}`,
+      );
   });
+}
+
+/** As a shell takes it. */
+function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** The cluster is there without it: what is missing is said, and nothing fails. */
