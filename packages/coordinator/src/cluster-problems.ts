@@ -11,7 +11,7 @@ import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 export interface CopyTrouble {
   partition: number;
   node: string;
-  kind: 'catching-up' | 'impaired' | 'parted';
+  kind: 'catching-up' | 'impaired' | 'parted' | 'unheard';
 }
 
 /** A node that lives and cannot do all it should, by its name. */
@@ -36,7 +36,7 @@ export function clusterProblems(
     ...withoutLeader(status),
     ...silent(status),
     ...withDiskTroubles(status, nodeTroubles),
-    ...withTroubles(troubles),
+    ...withTroubles(troubles, status),
     ...partedAlone(troubles, nodeTroubles),
     ...tooOld(status),
     ...onTheirWay(status),
@@ -167,7 +167,7 @@ function partedAlone(copies: readonly CopyTrouble[], troubles: readonly NodeTrou
     }));
 }
 
-function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {
+function withTroubles(troubles: readonly CopyTrouble[], { partitions }: Known): ClusterProblem[] {
   const byNode = new Map<string, CopyTrouble[]>();
   for (const trouble of troubles) {
     const key = `${trouble.kind} ${trouble.node}`;
@@ -188,6 +188,17 @@ function withTroubles(troubles: readonly CopyTrouble[]): ClusterProblem[] {
         message: `${node} has no connection to the coordinators since a moment: its ${group.length === 1 ? 'copy' : 'copies'} of ${which} may be away.`,
         hint: 'Stop no other store until this line is gone: it is back within seconds, or is said to be not heard of.',
       };
+    if (kind === 'unheard') {
+      const there = new Set(group.map(({ partition }) => partition));
+      const leaders = partitions.flatMap(({ partition, leader }) => (there.has(partition) && leader ? [leader] : []));
+      const distinct = [...new Set(leaders)];
+      const names = list(distinct);
+      return {
+        severity: 'degraded',
+        message: `${names} ${distinct.length === 1 ? 'hears' : 'hear'} nothing of ${node}, which lives: its ${group.length === 1 ? 'copy' : 'copies'} of ${which} ${group.length === 1 ? 'gets' : 'get'} nothing new.`,
+        hint: `Look at the network between ${names} and ${node}: firewall, routes, and whether each reaches the gRPC address of the other. Stop no other store until this line is gone.`,
+      };
+    }
     return {
       severity: 'degraded',
       message: `${node} is catching up with ${which}.`,

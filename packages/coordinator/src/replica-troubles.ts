@@ -7,7 +7,8 @@ import type { NodeLiveness } from './node-liveness.ts';
  * looks as if it had copies enough. Copies on nodes that are not heard of are not among them, nor those of partitions that
  * nobody leads: these are troubles of their own. A node that stopped or was killed is silent for seconds before it counts as
  * not heard of; its connection is gone at once, and whoever restarts one node after the other must not be told in between
- * that all is well.
+ * that all is well. Nor does it help that a coordinator hears of a node that the leader does not: what is between them may be cut
+ * while both hear the others, and the copy gets nothing.
  */
 export function replicaTroubles(
   partitions: readonly PartitionInfo[],
@@ -24,6 +25,7 @@ export function replicaTroubles(
       if (liveness.isParted(nodeId)) troubles.push({ partition, nodeId, kind: 'parted' });
       else if (liveness.report(nodeId)?.impaired.includes(partition))
         troubles.push({ partition, nodeId, kind: 'impaired' });
+      else if (group?.unheard?.includes(nodeId)) troubles.push({ partition, nodeId, kind: 'unheard' });
       else if (group !== undefined && (!group.voters.includes(nodeId) || group.behind?.includes(nodeId)))
         troubles.push({ partition, nodeId, kind: 'catching-up' });
     }

@@ -106,6 +106,19 @@ describe('what an operator is told of a cluster', () => {
     ]);
   });
 
+  it('a leader that hears nothing of a node which others hear', () => {
+    const partitions = [partition(1), partition(2, { leader: 'c' }), partition(3), partition(4)];
+    const troubles = [1, 2].map((number): CopyTrouble => ({ partition: number, node: 'b', kind: 'unheard' }));
+    const hint = (between: string) =>
+      `Look at the network between ${between}: firewall, routes, and whether each reaches the gRPC address of the other. Stop no other store until this line is gone.`;
+    expect(told({ partitions }, troubles.slice(0, 1))).toEqual([
+      `degraded: a hears nothing of b, which lives: its copy of partition 1 gets nothing new. | ${hint('a and b')}`,
+    ]);
+    expect(told({ partitions }, troubles)).toEqual([
+      `degraded: a, c hear nothing of b, which lives: its copies of partitions 1-2 get nothing new. | ${hint('a, c and b')}`,
+    ]);
+  });
+
   it('a node whose disk refuses publishes: which one, how bad it is, and what to type there', () => {
     const disk = (kind: NodeTroubleNamed['kind'], over: Partial<Status> = {}) =>
       told(over, [], [{ node: 'b', kind }])[0]?.split(' | ') ?? [];

@@ -39,6 +39,19 @@ it('copies that do not count: learners, voters that are behind, those that canno
   ]);
 });
 
+it('copies on a node that lives and that the leader of theirs does not hear', () => {
+  const liveness = new NodeLiveness();
+  liveness.begin(NOW_MS);
+  const report = { impaired: [], replicas: [], consumers: [] };
+  const leads = [{ ...led(1, [1, 2, 3]), unheard: [2] }, led(2, [1, 2, 3])];
+  for (const nodeId of [1, 2, 3]) {
+    liveness.opened(nodeId);
+    liveness.reported(nodeId, { ...report, leads: nodeId === 1 ? leads : [] }, NOW_MS);
+  }
+  const partitions = [place(1, [1, 2, 3]), place(2, [1, 2, 3])];
+  expect(replicaTroubles(partitions, liveness, NOW_MS + 1)).toEqual([{ partition: 1, nodeId: 2, kind: 'unheard' }]);
+});
+
 it('copies on a node that stopped a moment ago, before its silence says so, until it is back', () => {
   const liveness = new NodeLiveness();
   liveness.begin(NOW_MS);

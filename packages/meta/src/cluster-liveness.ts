@@ -92,7 +92,7 @@ export interface LivenessInfo {
 export interface ReplicaTroubleInfo {
   partition: number;
   nodeId: number;
-  kind: 'catching-up' | 'impaired' | 'parted';
+  kind: 'catching-up' | 'impaired' | 'parted' | 'unheard';
 }
 
 export interface NodeTroubleInfo {

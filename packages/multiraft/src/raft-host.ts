@@ -303,6 +303,11 @@ export class RaftHost {
     return this.#storeLoop.hangs ? 'disk-hangs' : undefined;
   }
 
+  /** This node hears nothing of that one, whoever else does. */
+  hasLost(nodeId: number): boolean {
+    return this.#links.hasLost(nodeId);
+  }
+
   /** Groups that stopped because an entry could not be applied. */
   stoppedGroups(): { groupId: number; cause: Error }[] {
     return [...this.#replicas.values()].flatMap(({ groupId, stopped }) =>

@@ -8,17 +8,15 @@ import type { Partition } from './partition/partition.ts';
 /** A voter that misses more than this many entries is told of: with less it is up to date in a moment. */
 const BEHIND_ENTRIES = 1_024;
 
+type ReportedHost = Pick<RaftHost, 'status' | 'impaired' | 'diskTrouble' | 'hasLost'>;
+
 /** What a store tells the coordinator every second. Nothing of it is found by walking queues. */
 export class StoreReport {
-  readonly #host: Pick<RaftHost, 'status' | 'impaired' | 'diskTrouble'>;
+  readonly #host: ReportedHost;
   readonly #partitions: ReadonlyMap<number, Partition>;
   readonly #disk: Pick<DiskGuard, 'low'>;
 
-  constructor(
-    host: Pick<RaftHost, 'status' | 'impaired' | 'diskTrouble'>,
-    partitions: ReadonlyMap<number, Partition>,
-    disk: Pick<DiskGuard, 'low'>,
-  ) {
+  constructor(host: ReportedHost, partitions: ReadonlyMap<number, Partition>, disk: Pick<DiskGuard, 'low'>) {
     this.#host = host;
     this.#partitions = partitions;
     this.#disk = disk;
@@ -38,14 +36,17 @@ export class StoreReport {
   #partition(partition: Partition): PartitionReport {
     const { groupId, term, committedMembership, queues } = partition;
     const membership = committedMembership?.membership;
+    const voters = union(membership?.voters, membership?.votersOutgoing);
+    const unheard = voters.filter((voter) => this.#host.hasLost(voter));
     return {
       partition: groupId,
       term,
       membershipIndex: committedMembership?.index ?? 0,
-      voters: union(membership?.voters, membership?.votersOutgoing),
+      voters,
       learners: union(membership?.learners, membership?.learnersNext),
       depth: queues.depth - (queues.queue(RETAINED_QUEUE_ID)?.depth ?? 0),
       behind: this.#behind(groupId),
+      unheard: unheard.length === 0 ? undefined : unheard,
     };
   }
 

@@ -88,6 +88,20 @@ describe('with three stores', () => {
     expect(typeof (await cluster.node(1).store.handOver(3_600_000))).toBe('boolean');
   });
 
+  test('a leader that does not hear a follower, which others hear, says so until it does', async () => {
+    cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
+    const leader = await cluster.leader(1);
+    const follower = [1, 2, 3].find((node) => node !== leader.nodeId) as number;
+    const unheard = () => leader.store.report().leads.map((led) => led.unheard);
+    await until(() => leader.store.report().leads.length === 1 && unheard()[0] === undefined, 'it hears everybody');
+    cluster.network.cut(leader.nodeId, follower);
+    cluster.network.cut(follower, leader.nodeId);
+    await until(() => unheard()[0]?.[0] === follower, 'it is missed');
+    cluster.network.heal(leader.nodeId, follower);
+    cluster.network.heal(follower, leader.nodeId);
+    await until(() => leader.store.report().leads.length === 1 && unheard()[0] === undefined, 'it is heard again');
+  });
+
   test('a leader that is cut off hands nothing out, answers no question, and lets its consumers go', async () => {
     cluster = await StoreCluster.grow(3, 1, [1, 2, 3]);
     await cluster.define({ queueId: 1 }, DEFINITION);

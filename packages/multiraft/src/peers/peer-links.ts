@@ -189,6 +189,11 @@ export class PeerLinks implements PeerSender {
     return this.#options.clock.monotonicMs() - link.lastHeardMs <= this.#options.silenceMs;
   }
 
+  /** It was lost from sight, whoever else sees it, and is not found yet. */
+  hasLost(nodeId: number): boolean {
+    return this.#links.get(nodeId)?.lost === true;
+  }
+
   close(): void {
     this.#closed = true;
     for (const link of this.#links.values()) link.close();

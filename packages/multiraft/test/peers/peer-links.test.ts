@@ -318,6 +318,7 @@ describe('a peer that does not keep up', () => {
       links.tick(peers);
     }
     expect(told).toEqual(['lost 2']);
+    expect([links.hasLost(2), links.hasLost(3)]).toEqual([true, false]);
     // Nor was it heard meanwhile: it would be found, and lost anew, with each pause.
     for (let i = 0; i < 3; i++) {
       nowMs += 60_000;

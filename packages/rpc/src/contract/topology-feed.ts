@@ -75,8 +75,11 @@ export interface LeaderInfo {
 export interface ReplicaTrouble {
   partition: number;
   nodeId: number;
-  /** `impaired`: it cannot be trusted and is made anew. `parted`: its node has no connection to the coordinator. */
-  kind: 'catching-up' | 'impaired' | 'parted';
+  /**
+   * `impaired`: it cannot be trusted and is made anew. `parted`: its node has no connection to the coordinator. `unheard`: its node
+   * lives, and the partition's leader hears nothing of it.
+   */
+  kind: 'catching-up' | 'impaired' | 'parted' | 'unheard';
 }
 
 /**
@@ -121,6 +124,8 @@ export interface PartitionReport {
   depth: number;
   /** Voters that answer and are far from having everything. */
   behind?: readonly number[] | undefined;
+  /** Voters that the leader hears nothing of, whoever else does. */
+  unheard?: readonly number[] | undefined;
 }
 
 /** Which partitions of a queue the consumers of each gateway draw from. A higher generation replaces the lower. */

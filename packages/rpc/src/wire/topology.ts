@@ -22,6 +22,7 @@ const requestShape = typed<TopologyFeedRequest>({
           learners: listOf(anyInteger),
           depth: anyInteger,
           behind: maybe(listOf(anyInteger)),
+          unheard: maybe(listOf(anyInteger)),
         }),
       ),
       impaired: listOf(anyInteger),

@@ -6,7 +6,7 @@ import { behindOf } from '../store-report.ts';
 
 /**
  * Whether what is led here would survive the next failure: told by the leader, who alone knows how far the others are. A
- * copy counts when it votes, its node is alive, and it misses little.
+ * copy counts when it votes, its node is alive and heard by the leader, and it misses little.
  */
 export function collectReplicaMetrics(
   metrics: Metrics,
@@ -15,14 +15,14 @@ export function collectReplicaMetrics(
     partitions,
     topology,
   }: {
-    host: Pick<RaftHost, 'status'>;
+    host: Pick<RaftHost, 'status' | 'hasLost'>;
     partitions: ReadonlyMap<number, Partition>;
     topology: Topology;
   },
 ): void {
   metrics.collect(
     'sluice_raft_under_replicated_groups',
-    'Partitions led here of which fewer copies vote, live and are up to date than are placed',
+    'Partitions led here of which fewer copies vote, live, are heard and up to date than are placed',
     'gauge',
     () => {
       let count = 0;
@@ -35,10 +35,11 @@ export function collectReplicaMetrics(
   );
 }
 
-function wholeCopies({ groupId }: Partition, host: Pick<RaftHost, 'status'>, topology: Topology): number {
+function wholeCopies({ groupId }: Partition, host: Pick<RaftHost, 'status' | 'hasLost'>, topology: Topology): number {
   const status = host.status(groupId);
   if (status === undefined) return 0;
   const behind = behindOf(status);
   const { voters } = status.committedMembership;
-  return voters.filter((node) => (node === status.peerId || topology.isAlive(node)) && !behind.includes(node)).length;
+  const isReached = (node: number) => node === status.peerId || (topology.isAlive(node) && !host.hasLost(node));
+  return voters.filter((node) => isReached(node) && !behind.includes(node)).length;
 }
