@@ -202,12 +202,10 @@ export class StoredExchanges implements KeptExchanges {
 
   #ask(isLast: boolean): Promise<SessionAnswer> | undefined {
     const asked = isLast ? this.#steps.splice(0) : this.#steps.splice(0, StoredExchanges.STEPS_MAX);
-    const [oldest = this.#takenCount] = this.#unstored.values();
+    if (this.#span >= StoredExchanges.SPAN_MAX && !isLast && !this.#isHeld) this.#freeForgotten(asked);
     // With the end nothing more is taken. Its client brings it again; and were a question before this one never answered,
     // what is behind it would tell the stores that the numbers of those are over.
-    const room = isLast
-      ? 0
-      : Math.min(StoredExchanges.STEPS_MAX - asked.length, StoredExchanges.SPAN_MAX - (this.#takenCount - oldest));
+    const room = isLast ? 0 : Math.min(StoredExchanges.STEPS_MAX - asked.length, StoredExchanges.SPAN_MAX - this.#span);
     for (const publish of this.#takes.splice(0, Math.max(0, room))) {
       asked.push({ step: { type: 'take', packetId: publish.packet.packetId }, publish });
     }
@@ -220,6 +218,26 @@ export class StoredExchanges implements KeptExchanges {
       this.#answered(asked, answer);
     });
     return answered;
+  }
+
+  /** Taken since the oldest that is not stored. */
+  get #span(): number {
+    const [oldest = this.#takenCount] = this.#unstored.values();
+    return this.#takenCount - oldest;
+  }
+
+  /**
+   * What an earlier gateway left, and the client has not brought again by now, it never will: it must before it publishes
+   * anything new [MQTT-4.4.0-1] [MQTT-4.6.0-1], and has published thousands. One that was begun anew and kept nothing knows of no
+   * such packet id, and behind that nothing would be taken any more. So the id is freed; used again, it is for another message.
+   */
+  #freeForgotten(asked: PendingStep[]): void {
+    for (const [packetId, { number, isOpen }] of this.#taken) {
+      if (asked.length === StoredExchanges.STEPS_MAX) return;
+      if (isOpen || !this.#unstored.delete(number)) continue;
+      this.#taken.delete(packetId);
+      asked.push({ step: { type: 'release', packetId } });
+    }
   }
 
   #answered(asked: readonly PendingStep[], { status, numbers }: SessionAnswer): void {

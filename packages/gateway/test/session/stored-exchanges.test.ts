@@ -323,19 +323,31 @@ test('each message is taken once by each store, whenever gateways die, and at mo
 /** One gateway's exchanges of a publisher, whose questions the test answers; what it brings has its completion here. */
 class OneConnection {
   readonly asked: ((answer: SessionAnswer) => void)[] = [];
-  readonly brought: { packetId: number; pending: PendingPublish }[] = [];
+  readonly steps: (readonly ExchangeStep[])[] = [];
+  readonly brought: { packetId: number; pending: PendingPublish; exchange: RecordExchange }[] = [];
   readonly said: string[] = [];
   readonly exchanges: StoredExchanges;
   readonly #protocolVersion: number;
 
   constructor(protocolVersion = 5) {
     this.#protocolVersion = protocolVersion;
-    const client = { exchange: () => new Promise<SessionAnswer>((resolve) => this.asked.push(resolve)) };
+    const client = {
+      exchange: (_key: unknown, _serial: number, steps: readonly ExchangeStep[]) => {
+        this.steps.push(steps);
+        return new Promise<SessionAnswer>((resolve) => this.asked.push(resolve));
+      },
+    };
     const connection = { fail: (reasonCode: number) => this.said.push(`fails ${reasonCode}`) };
     const session = { nowMs: () => 0, cut: () => {}, connection, inflight: { messages: () => [] } };
     const ingress = {
-      publish: ({ packetId }: PublishPacket, _by: unknown, pending: PendingPublish) => {
-        this.brought.push({ packetId, pending });
+      publish: (
+        { packetId }: PublishPacket,
+        _by: unknown,
+        pending: PendingPublish,
+        _nowMs: number,
+        exchange: RecordExchange,
+      ) => {
+        this.brought.push({ packetId, pending, exchange });
       },
     };
     this.exchanges = new StoredExchanges(
@@ -418,6 +430,41 @@ test('a refusal that its publisher is told of holds nothing up', async () => {
   one.asked[1]?.({ ...ANSWER, numbers: [3] });
   await turn();
   expect(one.brought.map(({ packetId }) => packetId)).toEqual([1, 2, 3]);
+});
+
+test('a packet id that its client has forgotten holds up nothing for ever: it is freed, and means another message then', async () => {
+  const one = new OneConnection();
+  one.exchanges.resume(
+    [
+      { packetId: 7, number: 1 },
+      { packetId: 8, number: 2 },
+    ],
+    [],
+  );
+  // The second comes again, as it must, before anything new; the first never does.
+  one.publish(8);
+  one.brought[0]?.pending.complete(0);
+  one.said.splice(0);
+  let number = 2;
+  let [asked, stored] = [0, 1];
+  const freed: number[] = [];
+  const count = StoredExchanges.SPAN_MAX + 10;
+  for (let i = 0; i < count; i++) {
+    const packetId = 100 + i;
+    one.publish(packetId);
+    await turn();
+    for (; asked < one.asked.length; asked++) {
+      const steps = one.steps[asked] ?? [];
+      freed.push(...steps.filter(({ type }) => type === 'release').map(({ packetId }) => packetId));
+      const numbers = steps.filter(({ type }) => type === 'take').map(() => ++number);
+      one.asked[asked]?.({ ...ANSWER, numbers });
+    }
+    await turn();
+    for (; stored < one.brought.length; stored++) one.brought[stored]?.pending.complete(0);
+  }
+  expect(one.said).toHaveLength(count);
+  expect(freed).toEqual([7]);
+  expect(one.brought.at(-1)).toMatchObject({ exchange: { number, floor: number } });
 });
 
 test('PUBREL again over the next connection waits for the first to be kept: answered before, the id would come again and have its number', async () => {
