@@ -117,3 +117,20 @@ test('what a full disk refused is brought again by who cannot be told: what is b
   const full = 'storage-full';
   expect(said([...outcomes, gathering])).toEqual(['', full, full, full, '', full]);
 });
+
+test('what is published by whoever hears of a batch that was given up has a deadline as well, in whichever partition', async () => {
+  const large = new Uint8Array(PartitionProducer.LARGE_PAYLOAD_BYTES);
+  // The first partition has nothing to wait for, and is looked at before the second.
+  const [first] = await publish('QoS 1');
+  store.answer(0, 'committed');
+  expect(first?.said).toEqual(['stored']);
+  const second = add('x', 2);
+  await turn();
+  const third: Outcome[] = [];
+  second.recordFailed = () => void third.push(add(large, 1, true));
+  clock.nowMs += 5_001;
+  await until(() => third.length > 0);
+  clock.nowMs += 5_001;
+  await until(() => third[0]?.said.length === 1);
+  expect(said(third)).toEqual(['unavailable']);
+});
