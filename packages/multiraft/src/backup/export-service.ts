@@ -102,9 +102,10 @@ export class ExportService {
     try {
       return await this.#piece(reading);
     } catch (cause) {
+      const { message } = cause as Error;
+      this.#end(reading, 'failed', message);
       if (!(cause instanceof SluiceError)) throw cause;
-      this.#end(reading, 'failed', cause.message);
-      return refusal('unavailable', cause.message);
+      return refusal('unavailable', message);
     } finally {
       reading.isAnswering = false;
       reading.askedMs = this.#options.clock.monotonicMs();

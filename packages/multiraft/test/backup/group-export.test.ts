@@ -149,6 +149,24 @@ test('by pieces: one reading a node, of a group that it leads', async () => {
   expect(await ask({ type: 'open', group: GROUP })).toMatchObject(stops);
 });
 
+test('an image that cannot be opened ends a reading, and the next one may begin', async () => {
+  const leader = await cluster.boot(1);
+  await leader.fill(new Map(), 10, 100);
+  const service = serviceOf(leader);
+  const { reading } = (await service.answer({ type: 'open', group: GROUP })) as { reading: number };
+  const { files } = leader;
+  const open = files.open.bind(files);
+  files.open = async (path, mode, writes) => {
+    if (path.endsWith('.image')) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    return open(path, mode, writes);
+  };
+  await expect(service.answer({ type: 'read', reading })).rejects.toThrow('too many open files');
+  files.open = open;
+  expect(await service.answer({ type: 'read', reading })).toMatchObject({ type: 'refused', code: 'unavailable' });
+  expect(await service.answer({ type: 'open', group: GROUP })).toMatchObject({ type: 'opened' });
+  service.close();
+});
+
 test('a disk that is short of space ends a reading: what it holds back is given back', async () => {
   const leader = await cluster.boot(1);
   await leader.fill(new Map(), 10, 100);
