@@ -74,7 +74,10 @@ export class PeerWatch {
   #takeTurn(replica: Replica, gone: number, startMs: number): void {
     const { raft, groupId } = replica;
     if (!isVoter(raft.membership, this.#nodeId)) return;
-    const voters = raft.membership.voters.filter((voter) => voter !== gone).sort((a, b) => a - b);
+    // Of both halves while they change: who is to vote no more may be the only one who can win.
+    const { voters: incoming, votersOutgoing } = raft.membership;
+    const voters = [...new Set([...incoming, ...votersOutgoing])].filter((voter) => voter !== gone);
+    voters.sort((a, b) => a - b);
     const place = (voters.indexOf(this.#nodeId) + groupId) % voters.length;
     const delayMs = startMs + place * PeerWatch.TURN_MS;
     const { term } = raft;
