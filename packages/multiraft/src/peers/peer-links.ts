@@ -33,6 +33,8 @@ export class PeerLinks implements PeerSender {
   readonly #incoming = new Map<number, Channel<never, RaftFrame>>();
   readonly #counters = new Map<number, PeerCounters>();
   readonly #beats: Counter;
+  /** The appends that are being read, and on which link room was set aside for them: their peer may have another by then. */
+  readonly #reads = new Map<AppendMessage, PeerLink>();
   /** Links with something gathered. */
   readonly #dirty = new Set<PeerLink>();
   #lastTickMs: number;
@@ -85,6 +87,7 @@ export class PeerLinks implements PeerSender {
       }
       if (entries === undefined) {
         link.readingBytes += bytes;
+        this.#reads.set(message, link);
         this.#reader.read(replica, message);
       } else {
         link.gatheredBytes += bytes;
@@ -128,7 +131,7 @@ export class PeerLinks implements PeerSender {
         if (link.wanted || nowMs - link.lastHeardMs > 10 * silenceMs) this.#forget(link);
         continue;
       }
-      link.wanted = peers.has(link.nodeId);
+      link.wanted = true;
       link.roundTrip.tick(nowMs);
       this.#maybeBeat(link, ticks);
       // It was this process that heard nobody while it did not run.
@@ -240,9 +243,9 @@ export class PeerLinks implements PeerSender {
   }
 
   #wasRead(replica: Replica, message: AppendMessage): void {
+    this.#giveRoomBack(message);
     const link = this.#links.get(message.to);
     if (link === undefined) return;
-    link.readingBytes -= PeerLinks.READ_BYTES;
     if (!link.appends.open) {
       this.#drop(replica, message);
       return;
@@ -253,9 +256,15 @@ export class PeerLinks implements PeerSender {
   }
 
   #wasDropped(replica: Replica, message: AppendMessage): void {
-    const link = this.#links.get(message.to);
-    if (link !== undefined) link.readingBytes -= PeerLinks.READ_BYTES;
+    this.#giveRoomBack(message);
     this.#drop(replica, message);
+  }
+
+  #giveRoomBack(message: AppendMessage): void {
+    const link = this.#reads.get(message);
+    if (link === undefined) return;
+    this.#reads.delete(message);
+    link.readingBytes -= PeerLinks.READ_BYTES;
   }
 
   #flushAppends(link: PeerLink, counters: PeerCounters): void {

@@ -229,6 +229,19 @@ describe('entries that are no longer in memory', () => {
     expect(wire('raft').frames.length).toBe(0);
   });
 
+  test('set nothing aside on a way that was made after they were wanted', async () => {
+    links.tick(new Set([2]));
+    links.send(replicaOf(1), [append(1, 1)]);
+    // The peer is no member any more, and then one again.
+    links.tick(new Set());
+    links.tick(new Set([2]));
+    reads[0]?.resolve([entry(1)]);
+    await until(() => wire('raft').frames.length === 1, 'what was read has left');
+    wire('raft').unsentBytes = PeerLinks.UNSENT_BYTES_MAX;
+    links.send(replicaOf(2, [entry(1)]), [append(1, 1)]);
+    expect(told).toContain('unreachable 2');
+  });
+
   test('are read a few at a time', () => {
     for (let groupId = 1; groupId <= 20; groupId++) links.send(replicaOf(groupId), [append(1, 1)]);
     expect(reads.length).toBe(4);

@@ -36,7 +36,10 @@ function turnsOf(nodes: readonly number[], membership: Membership, groupId: numb
 
 test.each([
   ['voters', { voters: [1, 2, 3], votersOutgoing: [] }],
-  ['those that are to vote no more, of a group whose next members are lost', { voters: [3], votersOutgoing: [1, 2, 3] }],
+  [
+    'those that are to vote no more, of a group whose next members are lost',
+    { voters: [3], votersOutgoing: [1, 2, 3] },
+  ],
   ['those of both halves', { voters: [2, 3], votersOutgoing: [1, 3] }],
 ])('stand one after the other when the leader is lost: %s', (_who, voters) => {
   for (const groupId of [0, 1, 2]) {
