@@ -57,15 +57,18 @@ export class ImageCheck {
   }
 
   async #run(): Promise<void> {
-    const { images } = await listImages(this.#storage.imageDirectory, this.#storage.files);
+    const { entryLog, files, imageDirectory } = this.#storage;
+    const { images } = await listImages(imageDirectory, files);
     const whole = new Set<number>();
     for (const { header, path } of images) {
       if (this.#stopping) return;
-      if (await this.#isWhole(path)) whole.add(header.groupId);
+      // Behind an older one entries are missing.
+      const isContinued = header.index >= entryLog.firstIndex(header.groupId) - 1;
+      if (isContinued && (await this.#isWhole(path))) whole.add(header.groupId);
     }
     for (const [groupId, replica] of this.#replicas) {
       // A log that begins at its start needs no image.
-      if (this.#stopping || whole.has(groupId) || this.#storage.entryLog.firstIndex(groupId) === 1) continue;
+      if (this.#stopping || whole.has(groupId) || entryLog.firstIndex(groupId) === 1) continue;
       if (replica.stopped !== undefined) continue;
       this.#damaged.add();
       await this.#imageKeeper.renew(replica);

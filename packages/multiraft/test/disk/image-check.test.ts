@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { imageFileName, readImage, writeImage } from '@sluice/storage/image-file';
 import { add } from '../support/tally-machine.ts';
 import { TestNode, until } from '../support/test-node.ts';
 
@@ -43,6 +44,21 @@ test.each([20, -1])('a damaged image (byte %d) is written anew while the engine 
   await rm(join(node.directory, 'state'), { recursive: true });
   await node.start(1, SEGMENT);
   expect((await node.propose(1, add(1, 0))).value).toBe(60);
+  await node.stop();
+});
+
+test('a damaged image is written anew although an older one is whole that the log does not go on from', async () => {
+  const path = await withImage();
+  const { header } = await readImage(path);
+  const older = join(node.directory, 'images', imageFileName(header.groupId, 1));
+  await writeImage(older, { ...header, index: 1 }, (async function* () {})());
+  const bytes = await readFile(path);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
+  await writeFile(path, bytes);
+  node.imageCheckDelayMs = 0;
+  await node.start(1, SEGMENT);
+  const counter = node.metrics.counter('sluice_storage_damaged_images_total', '');
+  await until(() => counter.value === 1, 'the damage is found');
   await node.stop();
 });
 
