@@ -137,6 +137,7 @@ export class NodeLiveness {
       .sort((a, b) => a.partition - b.partition);
   }
 
+  /** The cluster knows it no more. */
   forget(nodeId: number): void {
     if (this.#nodes.get(nodeId)?.channels === 0) this.#nodes.delete(nodeId);
   }

@@ -95,6 +95,7 @@ export class TopologyFeed {
       return;
     }
     if (reply.result !== 'done') return;
+    for (const nodeId of reply.removedNodes ?? []) this.#options.liveness.forget(nodeId);
     const delta: TopologyDelta = {
       epoch: reply.epoch,
       changed: reply.changed === undefined ? [] : [reply.changed],

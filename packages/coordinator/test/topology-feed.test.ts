@@ -402,3 +402,15 @@ describe('a channel of an earlier leadership of the same coordinator', () => {
     expect(liveness.isParted(2)).toBe(true);
   });
 });
+
+test('what a node said is kept for as long as the cluster knows it', async () => {
+  const [going, staying] = [new Watcher(2), new Watcher(3)];
+  for (const watcher of [going, staying]) watcher.report();
+  await turn();
+  going.channel.close();
+  await turn();
+  change(4, { removedNodes: [2, 3] });
+  expect(liveness.report(2)).toBeUndefined();
+  // Whatever is said of it, somebody speaks.
+  expect(liveness.report(3)).toBeDefined();
+});
