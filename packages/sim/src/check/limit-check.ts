@@ -38,7 +38,7 @@ export class LimitCheck {
     const isNew = seen === undefined || seen.version < version;
     const isOver = countMax !== null && depth > countMax;
     if (isNew || !isOver) {
-      this.#seen.set(key, { version, progress, depth, overSinceMs: isOver ? nowMs : undefined });
+      this.#seen.set(key, { version, progress, depth, overTail: queue.tail, overSinceMs: isOver ? nowMs : undefined });
       return;
     }
     const said = `${queue.name} in ${partition} holds ${depth} of ${countMax} (${overflow}, version ${version})`;
@@ -47,11 +47,17 @@ export class LimitCheck {
     }
     seen.depth = depth;
     seen.progress = progress;
-    seen.overSinceMs ??= nowMs;
-    if (overflow === 'refuse' || !this.#isCalm()) return;
-    if (nowMs - seen.overSinceMs > LimitCheck.TRIM_MS_MAX) {
+    if (seen.overSinceMs === undefined) {
+      seen.overSinceMs = nowMs;
+      seen.overTail = queue.tail;
+    }
+    if (overflow === 'refuse' || !this.#isCalm() || nowMs - seen.overSinceMs <= LimitCheck.TRIM_MS_MAX) return;
+    // Where more comes all the time it is too long whenever somebody looks: what was there at the first look must go.
+    if (depth - (queue.tail - seen.overTail) > countMax) {
       throw new Violation('limit', `${said} since ${seen.overSinceMs}, at ${nowMs}`);
     }
+    seen.overSinceMs = nowMs;
+    seen.overTail = queue.tail;
   }
 }
 
@@ -66,6 +72,8 @@ interface Seen {
   depth: number;
   /** What came, and what went. */
   progress: number;
+  /** Where it ended when it was first seen to be too long. */
+  overTail: number;
   /** Longer than its limit at every look since. */
   overSinceMs: number | undefined;
 }
