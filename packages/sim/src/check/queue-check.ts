@@ -7,6 +7,8 @@ export interface Message {
   publisher: string;
   /** By publisher, queue and key, ascending from 1. */
   sequence: number;
+  /** Where its gateway sends it. */
+  partition?: number;
   /** Last-value queues. */
   key: string | undefined;
   /** By the clock of the world; absent: never. */
@@ -45,6 +47,8 @@ export class QueueCheck {
   readonly #places = new Map<string, number>();
   readonly #placeOf = new Map<number, string>();
   readonly #delivered = new Map<number, number>();
+  /** By a worker, whether or not any store has heard of it. */
+  readonly #accepted = new Set<number>();
   /** By place. */
   readonly #holders = new Map<string, { attachment: number; store: string }>();
   /** Those that begun and did not end, and whether the store still has its end of them. */
@@ -63,8 +67,8 @@ export class QueueCheck {
   #attachments = 0;
   duplicates = 0;
   deliveries = 0;
-  /** In the end, of queues whose limits change: accepted, and never delivered. */
-  readonly missing = new Map<number, number>();
+  /** In the end, of queues whose limits change: those that were acknowledged, and never delivered. */
+  readonly missing = new Map<number, number[]>();
 
   constructor(strict: () => boolean, keepsHolders: () => boolean = strict) {
     this.#strict = strict;
@@ -189,6 +193,16 @@ export class QueueCheck {
     this.#returned.add(`${place.queueId}:${place.partition}:${place.offset}`);
   }
 
+  /** A client is done with what it has, whether anybody leads to hear it or not. */
+  acceptedBy(place: { queueId: number; partition: number; offset: number }): void {
+    const id = this.#places.get(`${place.queueId}:${place.partition}:${place.offset}`);
+    if (id !== undefined) this.#accepted.add(id);
+  }
+
+  isAccepted(id: number): boolean {
+    return this.#accepted.has(id);
+  }
+
   /** A worker never holds more than it said it could. */
   within(held: number, window: number, who: string): void {
     if (held > window) throw new Violation('window', `${who} holds ${held} of ${window}`);
@@ -268,7 +282,9 @@ export class QueueCheck {
       // A newer value of its key stands for it.
       if (key !== undefined && (newest.get(`${queueId}:${publisher}:${key}`) ?? 0) > sequence) continue;
       if (this.#limited.has(queueId)) {
-        this.missing.set(queueId, (this.missing.get(queueId) ?? 0) + 1);
+        const missing = this.missing.get(queueId);
+        if (missing === undefined) this.missing.set(queueId, [id]);
+        else missing.push(id);
         continue;
       }
       throw new Violation('acknowledged and lost', `${id} of queue ${queueId} (${publisher} ${sequence})`);
@@ -304,7 +320,8 @@ export class QueueCheck {
     for (const id of this.#acknowledged) {
       const { queueId, publisher, sequence, key } = this.#messages.get(id) as Message;
       const line = `${queueId}:${publisher}:${key}`;
-      if (key === undefined || this.#doomed.has(queueId) || sequence <= (last.get(line)?.sequence ?? 0)) continue;
+      if (key === undefined || this.#doomed.has(queueId) || this.#limited.has(queueId)) continue;
+      if (sequence <= (last.get(line)?.sequence ?? 0)) continue;
       throw new Violation('latest wins', `${line} ends with ${last.get(line)?.sequence}, ${sequence} was acknowledged`);
     }
   }

@@ -6,6 +6,7 @@ import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { RowTable } from '@sluice/queue/machine/row-keys';
 import { LimitCheck } from '../check/limit-check.ts';
 import { QueueCheck } from '../check/queue-check.ts';
+import { RetentionCheck } from '../check/retention-check.ts';
 import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
 import { LOSES_LIVE } from '../retained/retained-knobs.ts';
@@ -21,6 +22,7 @@ import { LimitMoves } from './limit-moves.ts';
 import { Publishers } from './publishers.ts';
 import { QueueMoves } from './queue-moves.ts';
 import { Quiescence } from './quiescence.ts';
+import { RetentionMoves } from './retention-moves.ts';
 import { SimWorker, type WorkerKnobs } from './sim-worker.ts';
 import { STORE_FAULTS, StoreMoves } from './store-moves.ts';
 import { Upgrade } from './upgrade.ts';
@@ -48,6 +50,7 @@ export class ClusterHistory {
   readonly #storeMoves: StoreMoves;
   readonly #publishers: Publishers;
   readonly #limitMoves: LimitMoves | undefined;
+  readonly #retention: { check: RetentionCheck; moves: RetentionMoves } | undefined;
   readonly #limitCheck = new LimitCheck(() => this.#isCalm);
   readonly #sessions: SessionLoad | undefined;
   /** The queues that are there from beginning to end. */
@@ -62,6 +65,7 @@ export class ClusterHistory {
   static readonly SAMPLE_MS = 100;
   /** Longer than anybody who reads what is retained asks for it. */
   static readonly SEVERED_MS_MAX = 20_000;
+  static readonly WIRE_MS_MAX = 2_000;
   /** While queues are drained nobody thinks for long: what is left is a fault and not a backlog. */
   static readonly LAST_THINK_MS = 5;
 
@@ -75,10 +79,12 @@ export class ClusterHistory {
     const { window, thinkMsMax, returnOneIn } = knobs;
     this.#workerKnobs = { window, thinkMsMax, returnOneIn };
     const keepsHolders = knobs.faults.every((fault) => fault === 'clock' || GENTLE_FAULTS.includes(fault));
-    const check = new QueueCheck(
-      () => this.#isCalm,
-      () => keepsHolders,
-    );
+    const isCalm = (): boolean => this.#isCalm;
+    const retention =
+      knobs.retentionMoveEveryMs === undefined
+        ? undefined
+        : new RetentionCheck({ nowMs: () => world.nowMs, isCalm, keepsHolders });
+    const check = retention ?? new QueueCheck(isCalm, () => keepsHolders);
     this.check = check;
     this.fleet = new Fleet(world, new SimNetwork(world, knobs.network), knobs);
     const { gateways } = this.fleet;
@@ -90,13 +96,20 @@ export class ClusterHistory {
     const everyMs = knobs.limitMoveEveryMs;
     if (everyMs !== undefined)
       this.#limitMoves = new LimitMoves({ world, draw, gateways, everyMs, payloadBytes: knobs.payloadBytes });
+    if (retention !== undefined) {
+      const moving = this.#queueMoves.names;
+      const { retentionMoveEveryMs = 0, payloadBytes } = knobs;
+      const parts = { world, draw, gateways, check: retention, moving, payloadBytes };
+      const moves = new RetentionMoves({ ...parts, everyMs: retentionMoveEveryMs });
+      this.#retention = { check: retention, moves };
+    }
     if (knobs.sessions !== undefined) {
       this.#sessions = new SessionLoad({
         fleet: this.fleet,
         draw,
         knobs: knobs.sessions,
         queueCheck: check,
-        isCalm: () => this.#isCalm,
+        isCalm,
         mayMiss: () => !keepsHolders,
         mayLoseLive: knobs.faults.some((fault) => LOSES_LIVE.includes(fault)),
       });
@@ -131,6 +144,7 @@ export class ClusterHistory {
       for (const { queueId } of this.#lasting) check.limited(queueId);
       this.#limitMoves.begin(this.#lasting);
     }
+    this.#retention?.moves.begin(this.#lasting);
     this.#sessions?.begin(this.#lasting);
     const upgrade =
       knobs.upgrade === undefined ? undefined : new Upgrade({ world, draw: this.#draw, fleet, knobs: knobs.upgrade });
@@ -138,6 +152,7 @@ export class ClusterHistory {
     await world.run(world.nowMs + knobs.safetyMs);
     this.#queueMoves.end();
     this.#limitMoves?.end();
+    this.#retention?.moves.end();
     nemesis.end();
     for (const gateway of fleet.gateways) {
       gateway.life.resume();
@@ -154,6 +169,7 @@ export class ClusterHistory {
     const quiescence = new Quiescence(this.fleet, check);
     await this.#storeMoves.end();
     await this.#queueMoves.answered();
+    await this.#retention?.moves.answered();
     const queues = await quiescence.isOneImage();
     this.#queueMoves.atTheEnd(queues);
     const lasting = new Set(queues.map(({ name }) => name));
@@ -162,15 +178,32 @@ export class ClusterHistory {
     }
     const ids = new Set(queues.map(({ queueId }) => queueId));
     for (const queueId of this.#queueMoves.doomed) if (!ids.has(queueId)) check.gone(queueId, world.nowMs);
+    // What lies beyond a limit that refuses is refused until workers have made room.
+    if (this.#retention !== undefined) this.#workerKnobs.thinkMsMax = ClusterHistory.LAST_THINK_MS;
     await quiescence.resumes(queues);
     this.#publishers.end();
     this.#workerKnobs.thinkMsMax = ClusterHistory.LAST_THINK_MS;
     await this.#sessions?.comesToRest();
     await quiescence.drains(queues);
     check.atTheEnd(world.nowMs);
-    await quiescence.hasCountedWhatIsMissing(check.missing);
+    if (this.#retention === undefined) await quiescence.hasCountedWhatIsMissing(check.missing);
+    else await this.#endsAsItWasKept(this.#retention.check, queues, quiescence);
     await quiescence.isBalanced();
     await quiescence.converges();
+  }
+
+  async #endsAsItWasKept(
+    check: RetentionCheck,
+    queues: readonly QueueDefinition[],
+    quiescence: Quiescence,
+  ): Promise<void> {
+    for (const { queueId } of queues) {
+      for (const { row, partition } of await quiescence.rowsOf(queueId)) check.endsWith(row, partition);
+    }
+    const lasting = new Set(this.#lasting.map(({ queueId }) => queueId));
+    for (const queue of queues) if (lasting.has(queue.queueId)) check.isDefined(queue);
+    await quiescence.keepsNothing();
+    for (const queue of queues) await quiescence.isToldAsItIs(queue);
   }
 
   #summary(nemesis: ReadonlyMap<string, number>): string {
@@ -184,14 +217,24 @@ export class ClusterHistory {
       `${this.#lasting.length} queues and ${done} changes of others (${refused} refused, ${unknown} unknown)`,
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} duplicates)`,
       ...(this.#limitMoves === undefined ? [] : [this.#limitsSummary(this.#limitMoves)]),
+      ...(this.#retention === undefined ? [] : [this.#retentionSummary(this.#retention)]),
       ...(this.#sessions === undefined ? [] : [this.#sessions.summary]),
       `${this.#leaderChanges} changes of leaders; ${[...faults].map(([fault, count]) => `${fault} ${count}`).join(', ')}`,
     ].join(', ');
   }
 
   #limitsSummary({ changes }: LimitMoves): string {
-    const dropped = [...this.check.missing.values()].reduce((sum, count) => sum + count, 0);
-    return `${changes} changes of limits, ${this.#limitCheck.looks} looks, ${dropped} dropped unseen`;
+    return `${changes} changes of limits, ${this.#limitCheck.looks} looks, ${this.#unseen} dropped unseen`;
+  }
+
+  #retentionSummary({ moves, check }: { moves: RetentionMoves; check: RetentionCheck }): string {
+    const { purges, changes } = moves;
+    const gone = `${check.purgedMessages} messages in ${purges} purges, ${this.#unseen} gone unseen`;
+    return `${gone}, ${changes} changes of settings, ${check.answers} answers`;
+  }
+
+  get #unseen(): number {
+    return [...this.check.missing.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
   async #forms(): Promise<void> {
@@ -242,14 +285,17 @@ export class ClusterHistory {
       check: this.check,
       draw: this.#draw,
       knobs: this.#workerKnobs,
-      holds: (held, { clientId }) => this.#holds(held, clientId),
+      holds: (held, of) => this.#holds(held, of),
     });
     this.#workers.push(worker);
   }
 
   /** A store that does not answer for two seconds is taken to have given back its credit: it may still use it. */
-  #holds(held: number, clientId: string): void {
-    const { window, partitions } = this.knobs;
+  #holds(held: number, { clientId, queue }: SimWorker): void {
+    const { partitions, thinkMsMax } = this.knobs;
+    // What was sent under another limit may still be on its way.
+    const sinceMs = this.world.nowMs - 2 * thinkMsMax - ClusterHistory.WIRE_MS_MAX;
+    const window = this.#retention?.check.windowOf(queue, this.knobs.window, sinceMs) ?? this.knobs.window;
     try {
       this.check.within(held, this.#isCalm ? window : window * partitions, clientId);
     } catch (cause) {
@@ -401,6 +447,7 @@ export class ClusterHistory {
     if (!this.check.isLimited(queue.queueId)) return;
     try {
       this.#limitCheck.look(queue, partition, nowMs);
+      this.#retention?.check.look(queue, partition, nowMs);
     } catch (cause) {
       this.world.fail(cause);
     }

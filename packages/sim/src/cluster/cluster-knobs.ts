@@ -45,6 +45,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   queueMoveEveryMs: number;
   /** How often the limits of a queue change; undefined: there are none. */
   limitMoveEveryMs?: number;
+  /** How often operators purge queues, change their settings and look at them; undefined: they do not. */
+  retentionMoveEveryMs?: number;
   /** All stores are coordinators too, or only the first three. */
   allCoordinate: boolean;
   placement: Partial<PlacementSettings>;
@@ -169,6 +171,22 @@ export function withLimits(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
     thinkMsMax: draw.oneOf([100, 400]),
     workersPerQueue: 1,
     window: draw.oneOf([1, 3]),
+  };
+}
+
+/**
+ * Queues that are purged, kept for a while only, limited, and changed in whatever can be, while they are in use and others
+ * are made and removed. One in four is done nothing to but this: what is promised then has no excuse.
+ */
+export function withRetention(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  return {
+    ...knobs,
+    lastValueQueues: draw.between(0, 1),
+    movingQueues: draw.between(0, 2),
+    retentionMoveEveryMs: draw.oneOf([100, 300, 1_000]),
+    thinkMsMax: draw.oneOf([20, 200, 800]),
+    workersPerQueue: draw.between(1, 2),
+    faults: draw.onceIn(4) ? [] : knobs.faults,
   };
 }
 

@@ -81,7 +81,7 @@ export class Publishers {
     const { queueId } = queue;
     // A publisher that moved to another gateway is another one: what it left behind is answered to nobody.
     const from = `${publisher}@${gateway.life.name}`;
-    const key = queue.isLastValue ? `k${this.#draw.between(1, this.#knobs.keys)}` : undefined;
+    const key = queue.isLastValue ? this.#keyIn(queue) : undefined;
     // Values of one publisher are its own: a key is the publisher's.
     const fullKey = key === undefined ? undefined : Buffer.from(`${from}/${key}`);
     const partition = fullKey === undefined ? partitionForPublisher(queue, publisher) : partitionForKey(queue, fullKey);
@@ -92,6 +92,7 @@ export class Publishers {
     const message = {
       id: this.#nextMessage++,
       queueId,
+      partition,
       publisher: from,
       sequence,
       key,
@@ -129,6 +130,11 @@ export class Publishers {
         },
       },
     );
+  }
+
+  /** A queue with another expression has other keys, whatever lies under those of before. */
+  #keyIn({ keyExpression }: QueueDefinition): string {
+    return `${keyExpression === 'message.from' ? 'k' : 'other'}${this.#draw.between(1, this.#knobs.keys)}`;
   }
 
   /** 0: never. What stands for an older value must not go before it was seen, so values do not expire. */

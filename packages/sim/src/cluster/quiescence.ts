@@ -3,6 +3,7 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { groupKey, groupRange, machineKey } from '@sluice/multiraft/disk/keyspace';
 import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
+import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { RowTable } from '@sluice/queue/machine/row-keys';
 import { type GroupLayout, imageDifference, unevennessOf } from '../check/layout-check.ts';
 import type { QueueCheck } from '../check/queue-check.ts';
@@ -76,18 +77,25 @@ export class Quiescence {
   }
 
   /** What was accepted and delivered to nobody was dropped for newer messages, and every replica counts that. */
-  async hasCountedWhatIsMissing(missing: ReadonlyMap<number, number>): Promise<void> {
-    for (const [queueId, count] of missing) {
+  async hasCountedWhatIsMissing(missing: ReadonlyMap<number, readonly number[]>): Promise<void> {
+    for (const [queueId, { length: count }] of missing) {
       let counted = 0;
-      for (let partition = 1; partition <= this.#fleet.knobs.partitions; partition++) {
-        const store = this.#fleet.leaderOf(partition);
-        const rows = store === undefined ? [] : await this.#rows(store, partition, RowTable.QUEUE);
-        const row = rows.map(({ value }) => decodeQueueRow(value)).find((each) => each.queueId === queueId);
-        counted += row?.droppedOverflow ?? 0;
-      }
+      for (const { row } of await this.rowsOf(queueId)) counted += row.droppedOverflow;
       if (count <= counted) continue;
       throw new Violation('acknowledged and lost', `${count} of queue ${queueId}, of which ${counted} were dropped`);
     }
+  }
+
+  /** What the leaders of its partitions say of a queue. */
+  async rowsOf(queueId: number): Promise<{ row: QueueState; partition: number }[]> {
+    const found: { row: QueueState; partition: number }[] = [];
+    for (let partition = 1; partition <= this.#fleet.knobs.partitions; partition++) {
+      const store = this.#fleet.leaderOf(partition);
+      const rows = store === undefined ? [] : await this.#rows(store, partition, RowTable.QUEUE);
+      const row = rows.map(({ value }) => decodeQueueRow(value)).find((each) => each.queueId === queueId);
+      if (row !== undefined) found.push({ row, partition });
+    }
+    return found;
   }
 
   /** Every queue, on every replica, is empty, and no other queue is there any more. */
@@ -134,6 +142,64 @@ export class Quiescence {
       }
     }
     return left;
+  }
+
+  /** What the metrics pages say of a queue, all together, is what its rows say. */
+  async isToldAsItIs({ queueId, name }: QueueDefinition): Promise<void> {
+    const told = {
+      published: 0,
+      accepted: 0,
+      overwritten: 0,
+      dropped: 0,
+      purged: 0,
+      expired: 0,
+      depth: 0,
+      inflight: 0,
+    };
+    const kinds = Object.keys(told) as (keyof typeof told)[];
+    for (const machine of this.#fleet.stores.values()) {
+      const { store } = machine;
+      if (store === undefined) continue;
+      const figures = await this.#fleet.inLife(machine, () => store.figures.named((each) => each === name));
+      for (const each of figures) for (const kind of kinds) told[kind] += each[kind];
+    }
+    const counted = { ...told, depth: 0, inflight: 0 };
+    for (const kind of ['published', 'accepted', 'overwritten', 'dropped', 'purged', 'expired'] as const)
+      counted[kind] = 0;
+    for (const { row } of await this.rowsOf(queueId)) {
+      counted.published += row.published;
+      counted.accepted += row.accepted;
+      counted.overwritten += row.overwritten;
+      counted.dropped += row.droppedOverflow;
+      counted.purged += row.droppedPurged;
+      counted.expired += row.expired + row.droppedExpired;
+    }
+    const other = kinds.find((kind) => told[kind] !== counted[kind]);
+    if (other === undefined) return;
+    throw new Violation(
+      'figures',
+      `${name}: ${told[other]} ${other} on the metrics pages, ${counted[other]} in its rows`,
+    );
+  }
+
+  /** No replica has a row of a record any more, nor of an entry that holds one: its log is free to give all of it back. */
+  async keepsNothing(): Promise<void> {
+    const { world } = this.#fleet;
+    const untilMs = world.nowMs + Quiescence.STAND_MS_MAX;
+    let left: string[];
+    do {
+      await world.run(world.nowMs + Quiescence.LOOK_MS);
+      left = [];
+      for (const store of this.#fleet.stores.values()) {
+        for (let partition = 1; partition <= this.#fleet.knobs.partitions; partition++) {
+          for (const table of [RowTable.INDEX, RowTable.KEY, RowTable.ENTRY]) {
+            const { length } = await this.#rows(store, partition, table);
+            if (length > 0) left.push(`${store.name} has ${length} rows ${String.fromCharCode(table)} of ${partition}`);
+          }
+        }
+      }
+    } while (left.length > 0 && world.nowMs < untilMs);
+    if (left.length > 0) throw new Violation('space', `nothing is left, and ${left.join('; ')}`);
   }
 
   #rows(store: StoreNode, groupId: number, table: number): Promise<{ key: Uint8Array; value: Uint8Array }[]> {

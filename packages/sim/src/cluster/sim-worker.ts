@@ -78,7 +78,10 @@ export class SimWorker implements QueueConsumer {
           if (this.#draw.onceIn(this.#knobs.returnOneIn)) {
             this.#check.refusedBy(delivery);
             this.#attachment?.reject(delivery);
-          } else this.#attachment?.accept(delivery);
+          } else {
+            this.#check.acceptedBy(delivery);
+            this.#attachment?.accept(delivery);
+          }
         },
         this.#draw.between(0, this.#knobs.thinkMsMax),
       );
