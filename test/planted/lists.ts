@@ -7,6 +7,7 @@ import { APPEND_BUGS, PRODUCER_BUGS } from './publish-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
 import { RAFT_BUGS } from './raft-bugs.ts';
 import { RETAINED_BUGS, SIMULATED_RETAINED_BUGS } from './retained-bugs.ts';
+import { SIMULATED_RETENTION_BUGS } from './retention-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
 import { WILL_BUGS } from './will-bugs.ts';
@@ -24,5 +25,6 @@ export const PLANTED: readonly PlantedBugs[] = [
   ...WILL_BUGS,
   RETAINED_BUGS,
   SIMULATED_RETAINED_BUGS,
+  SIMULATED_RETENTION_BUGS,
   LIVE_BUGS,
 ];
