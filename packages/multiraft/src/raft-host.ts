@@ -55,6 +55,7 @@ export class RaftHost {
   readonly #timer = new TickTimer(PeerLinks.BEAT_TICKS, (ticks) => this.#tick(ticks));
   #failed: Error | undefined;
   readonly #failureListeners: ((cause: Error) => void)[] = [];
+  #stopping = false;
   #closing = false;
 
   constructor(storage: NodeStorage, options: RaftHostOptions) {
@@ -63,7 +64,7 @@ export class RaftHost {
     const { logger, metrics, clock } = options;
     const { entryLog, engine } = storage;
     const replicas = this.#replicas;
-    const ends = (): boolean => this.#closing || this.#failed !== undefined;
+    const ends = (): boolean => this.#stopping || this.#failed !== undefined;
     const fail = (cause: Error): void => this.#fail(cause);
     const settle = (replica: Replica): void => this.#driver.settle(replica);
     // What a part takes of these its options say; what is said at a part is how it is joined to the others.
@@ -315,13 +316,23 @@ export class RaftHost {
     );
   }
 
+  /**
+   * The node stops: what waits for room on the disk, or for a descriptor, is given up; the next start has it. Whoever ends what
+   * uses this host calls it first: a replica that is being added or removed would keep him waiting for as long.
+   */
+  stopWaiting(): void {
+    this.#stopping = true;
+    this.#storeLoop.stopWaiting();
+    this.#applyLoop.stopWaiting();
+  }
+
   /** Finishes the turn in flight; the derived state is synced, so that the next start has nothing to replay. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    this.stopWaiting();
     this.#timer.stop();
     this.#watch.close();
-    this.#applyLoop.stopWaiting();
     await this.#imageCheck.stop();
     await this.#reclaimer.stop();
     await this.#snapshots.abandon(undefined);

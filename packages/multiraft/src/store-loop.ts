@@ -44,6 +44,8 @@ export class StoreLoop {
   #running = false;
   #scheduled = false;
   #held: Turn | undefined;
+  #heldBy = new Error('nothing was held back yet');
+  #isStopping = false;
   #shortage: Shortage | undefined;
   /** The turn whose write is in flight. */
   #writing: Turn | undefined;
@@ -167,8 +169,24 @@ export class StoreLoop {
         return;
       }
       this.#extra.push({ write, done, reject });
+      if (this.#isStopping && this.#held !== undefined) this.#giveUpWaits();
       this.#schedule();
     });
+  }
+
+  /** The node stops: behind a turn that is held back no other one comes, and who waits for that hears so. */
+  stopWaiting(): void {
+    this.#isStopping = true;
+    if (this.#held !== undefined) this.#giveUpWaits();
+  }
+
+  #giveUpWaits(): void {
+    for (const turn of [this.#held, this.#ahead]) {
+      for (const { reject } of turn?.extra ?? []) reject(this.#heldBy);
+      if (turn !== undefined) turn.extra = [];
+    }
+    for (const { reject } of this.#extra) reject(this.#heldBy);
+    this.#extra = [];
   }
 
   #schedule(): void {
@@ -387,7 +405,9 @@ export class StoreLoop {
           );
         }
         this.#held = turn;
+        this.#heldBy = cause as Error;
         this.#shortage = shortage;
+        if (this.#isStopping) this.#giveUpWaits();
         return false;
       } finally {
         this.#writing = undefined;

@@ -105,6 +105,27 @@ describe('no file descriptor to read with', () => {
   });
 });
 
+test.each(['before', 'after'] as const)(
+  'who waits for a turn that is held back hears that the node stops, which it says %s the turn is held',
+  async (when) => {
+    await node.start(2);
+    await node.propose(1, add(1, 1));
+    const { entryLog } = node.storage;
+    let tries = 0;
+    entryLog.append = async () => {
+      tries++;
+      throw new SluiceError('ENTRY_LOG_FULL', 'no space left', { retriable: true });
+    };
+    if (when === 'before') node.host.stopWaiting();
+    void node.propose(1, add(1, 1)).catch(() => {});
+    await until(() => tries > 0, 'the turn is held');
+    const removed = node.host.removeGroup(2);
+    if (when === 'after') node.host.stopWaiting();
+    await expect(removed).rejects.toMatchObject({ code: 'ENTRY_LOG_FULL' });
+    await node.stop();
+  },
+);
+
 test('any other failure of the engine fails the node, and whoever waits for it hears why', async () => {
   await node.start(1);
   const failing = node.host.failing();

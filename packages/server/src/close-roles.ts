@@ -8,6 +8,7 @@ import type { Ground } from './ground.ts';
 export async function closeRoles({ gateway, coordinator, store, exports, host }: Roles, ground: Ground): Promise<void> {
   await gateway?.stop(0);
   coordinator?.close();
+  host?.stopWaiting();
   await store?.close();
   exports?.close();
   await (host === undefined ? ground.close() : host.close());
