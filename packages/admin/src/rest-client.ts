@@ -71,16 +71,17 @@ export async function callApi(connection: Connection, method: string, path: stri
 /** An answer of any length, as fast as it is taken. One that breaks off ends with a `CliFailure` that may pass. */
 export async function streamApi(connection: Connection, path: string): Promise<AsyncIterable<Uint8Array>> {
   let response: Response;
+  let text: string;
   try {
     const headers = headersOf(connection, 'application/octet-stream');
     response = await fetch(`${connection.url}${path}`, { headers, redirect: 'error' });
+    const { body } = response;
+    if (response.ok && body !== null) return chunksOf(connection, body);
+    text = await response.text();
   } catch (error) {
     throw unreachable(connection, error);
   }
-  const { body } = response;
-  if (response.ok && body !== null) return chunksOf(connection, body);
-  const answer = parseAnswer(await response.text(), response, connection);
-  throw failureOf(response.status, answer, connection);
+  throw failureOf(response.status, parseAnswer(text, response, connection), connection);
 }
 
 async function* chunksOf(connection: Connection, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
