@@ -411,7 +411,8 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   /** To their consumers, as far as they are to have them still. */
   #send(): void {
     const { assigned: all } = this.#step;
-    if (all.length === 0) return;
+    // Closed during a read: its consumers were told, and what they are given now would look like a leader's word.
+    if (all.length === 0 || this.#closed) return;
     const nowMs = this.#turn.nowMs();
     if (all.length === 1) {
       const [only] = all as [Assigned];

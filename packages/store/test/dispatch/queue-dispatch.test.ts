@@ -312,9 +312,12 @@ describe('while a pump waits for the disk', () => {
     await store.publish(1, numbers(3));
     const consumer = await pumpThatWaits();
     const removed = store.undefine(1);
+    await until(() => consumer.detachedBecause === 'queue-removed', 'it is told');
     store.engine.release();
     await removed;
-    await until(() => consumer.detachedBecause === 'queue-removed', 'it is told');
+    await rest();
+    // What was read for it meanwhile is for nobody.
+    expect(consumer.texts).toEqual([]);
     await store.define({ queueId: 2 });
     await store.publish(2, ['new']);
     expect(await store.attach(2).received(1)).toEqual(['new']);
