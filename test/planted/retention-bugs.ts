@@ -19,7 +19,7 @@ export const SIMULATED_RETENTION_BUGS: PlantedBugs = {
     {
       name: 'simulated: a period that was shortened holds when the former one is over',
       file: 'packages/store/src/sweep/retention-sweeper.ts',
-      find: '        nextLookMs.delete(queueId);\n',
+      find: '        known.nextLookMs.delete(queueId);\n',
       put: '',
     },
     {
