@@ -30,6 +30,8 @@ export interface ScalerTls {
 export class ScalerListener {
   readonly #scaler: Scaler;
   readonly #server = new Server({
+    'grpc.keepalive_time_ms': ScalerListener.ASKED_AFTER_MS,
+    'grpc.keepalive_timeout_ms': ScalerListener.ANSWER_MS_MAX,
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.enable_channelz': 0,
   });
@@ -42,6 +44,9 @@ export class ScalerListener {
   /** Beyond it connections are closed at once: an operator has one for each address. */
   static readonly CONNECTIONS_MAX = 100;
   static readonly HANDSHAKE_MS_MAX = 5_000;
+  /** Who is connected is asked now and then whether he lives: those who are gone, or never spoke, would take all places. */
+  static readonly ASKED_AFTER_MS = 30_000;
+  static readonly ANSWER_MS_MAX = 10_000;
   static readonly CLOSING_MS_MAX = 1_000;
 
   constructor(options: { queues: QueueManagement; clock: Clock; metrics: Metrics; tls: ScalerTls | undefined }) {
