@@ -316,6 +316,22 @@ export const ALERT_CASES: readonly AlertCase[] = [
     firesAt: [20, 55],
   },
   {
+    alert: 'SluiceClockWrong',
+    series: {
+      // Behind is as wrong as ahead, and a few seconds are not.
+      [`sluice_node_clock_ahead_seconds{${NODE}}`]: ill(-3_600),
+      'sluice_node_clock_ahead_seconds{job="sluice",instance="n2"}': steady(4, 150),
+    },
+    silentAt: [9, 62],
+    firesAt: [12, 55],
+  },
+  {
+    alert: 'SluiceTimeAhead',
+    series: { [`sluice_store_time_ahead_seconds{${NODE}}`]: ill(86_400) },
+    silentAt: [9, 62],
+    firesAt: [12, 55],
+  },
+  {
     alert: 'SluiceVersionSkew',
     series: {
       'sluice_build_info{job="sluice",instance="n1",version="1"}': steady(1, 200),

@@ -6,6 +6,9 @@ export interface Clock {
   monotonicMs(): number;
 }
 
+/** Wall clocks of a cluster that are nearer to each other agree. */
+export const CLOCK_TOLERANCE_MS = 10_000;
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),

@@ -65,7 +65,9 @@ export class ClusterAdministration implements ClusterManagement {
     const status = { clusterId, epoch, replicationFactor, featureLevel, coordinator, nodes, partitions };
     const named = <T extends { nodeId: number }>({ nodeId, ...rest }: T) => ({ ...rest, node: this.#nameOf(nodeId) });
     const { copies, ofNodes } = this.#troubles(leading);
-    const problems = clusterProblems(status, copies.map(named), ofNodes.map(named));
+    // What was said of clocks is over when nobody hears them.
+    const clocks = leading === 0 ? [] : topology.clocks.map(named);
+    const problems = clusterProblems(status, copies.map(named), ofNodes.map(named), clocks);
     return { ok: true, value: { ...status, problems } };
   }
 

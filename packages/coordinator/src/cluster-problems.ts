@@ -6,6 +6,7 @@ import type {
   ClusterStatus,
 } from '@sluice/rpc/contract/cluster-management';
 import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
+import { type ClockNamed, clockProblems } from './clock-problems.ts';
 
 /** A copy that does not count, by the name of its node. */
 export interface CopyTrouble {
@@ -30,12 +31,14 @@ export function clusterProblems(
   status: Omit<ClusterStatus, 'problems'>,
   troubles: readonly CopyTrouble[],
   nodeTroubles: readonly NodeTroubleNamed[] = [],
+  clocks: readonly ClockNamed[] = [],
 ): ClusterProblem[] {
   return [
     ...withoutCoordinator(status),
     ...withoutLeader(status),
     ...silent(status),
     ...withDiskTroubles(status, nodeTroubles),
+    ...clockProblems(clocks, status.nodes.filter(({ alive }) => alive).length),
     ...withTroubles(troubles, status),
     ...partedAlone(troubles, nodeTroubles),
     ...tooOld(status),

@@ -6,6 +6,7 @@ import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { TopologyDelta } from '@sluice/meta/topology';
 import type {
+  ClockView,
   LeaderInfo,
   NodeLevels,
   NodeReport,
@@ -17,6 +18,7 @@ import type {
   TopologyUpdate,
 } from '@sluice/rpc/contract/topology-feed';
 import type { Channel } from '@sluice/rpc/transport';
+import { ClockVotes } from './clock-votes.ts';
 import type { NodeLiveness } from './node-liveness.ts';
 import { nodeTroubles } from './node-troubles.ts';
 import { replicaTroubles } from './replica-troubles.ts';
@@ -39,6 +41,7 @@ export class TopologyFeed {
   readonly #watchers = new Map<FeedChannel, Watcher>();
   /** Of each node its newest. */
   readonly #watcherOf = new Map<number, Watcher>();
+  readonly #clocks = new ClockVotes();
   #waiting: Waiting[] = [];
   #recent: TopologyDelta[] = [];
   #told: LivenessNews = NO_NEWS;
@@ -125,6 +128,7 @@ export class TopologyFeed {
     this.#told = NO_NEWS;
     if (leads) {
       this.#leadership++;
+      this.#clocks.clear();
       this.#options.liveness.begin(this.#options.clock.monotonicMs());
       return;
     }
@@ -218,7 +222,9 @@ export class TopologyFeed {
   }
 
   #reported(nodeId: number, report: NodeReport): void {
-    const moved = this.#options.liveness.reported(nodeId, report, this.#options.clock.monotonicMs());
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#clocks.heard(nodeId, report.clock, nowMs);
+    const moved = this.#options.liveness.reported(nodeId, report, nowMs);
     if (moved) {
       this.livenessMoved();
       this.#options.onMoved();
@@ -235,6 +241,7 @@ export class TopologyFeed {
       troubles: replicaTroubles(partitions(), liveness, nowMs),
       nodeTroubles: nodeTroubles(alive, liveness),
       levels: liveness.levelsOf(alive, nowMs),
+      clocks: this.#clocks.views(alive, nowMs),
     };
   }
 
@@ -349,9 +356,11 @@ interface LivenessNews {
   troubles: readonly ReplicaTrouble[];
   nodeTroubles: readonly NodeTrouble[];
   levels: readonly NodeLevels[];
+  /** Each says another time, which is no news: it goes with the beat. */
+  clocks: readonly ClockView[];
 }
 
-const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [], nodeTroubles: [], levels: [] };
+const NO_NEWS: LivenessNews = { leaders: [], alive: [], troubles: [], nodeTroubles: [], levels: [], clocks: [] };
 
 function isSameLiveness(a: LivenessNews, b: LivenessNews): boolean {
   return (

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ClusterNode, ClusterPartition, ClusterStatus } from '@sluice/rpc/contract/cluster-management';
+import type { ClockNamed } from '../src/clock-problems.ts';
 import { type CopyTrouble, clusterProblems, type NodeTroubleNamed } from '../src/cluster-problems.ts';
 
 type Status = Omit<ClusterStatus, 'problems'>;
@@ -34,8 +35,9 @@ function told(
   over: Partial<Status>,
   troubles: readonly CopyTrouble[] = [],
   nodeTroubles: readonly NodeTroubleNamed[] = [],
+  clocks: readonly ClockNamed[] = [],
 ): string[] {
-  return clusterProblems(status(over), troubles, nodeTroubles).map(
+  return clusterProblems(status(over), troubles, nodeTroubles, clocks).map(
     ({ severity, message, hint }) => `${severity}: ${message} | ${hint}`,
   );
 }
@@ -157,6 +159,21 @@ describe('what an operator is told of a cluster', () => {
       'degraded: g has no connection to the coordinators since a moment. | It is back within seconds, or is said to be not heard of.',
     ]);
     expect(told({}, [{ partition: 2, node: 'c', kind: 'parted' }], [{ node: 'c', kind: 'parted' }])).toHaveLength(1);
+  });
+
+  it('a clock that is wrong, and clocks of which nobody knows which one is', () => {
+    const clocks = (...ahead: (number | undefined)[]): ClockNamed[] =>
+      ahead.map((aheadMs, i) => ({ node: 'abc'[i] as string, aheadMs }));
+    expect(told({}, [], [], clocks(0, 10_000, -10_000))).toEqual([]);
+    expect(told({}, [], [], clocks(0, 5_400_000, -20_000))).toEqual([
+      'degraded: The clock of b is 1h 30m ahead of the others: it goes by their time, for as long as most of them agree. | On b: date -u; timedatectl; chronyc tracking. Set it right: nothing has to be restarted.',
+      expect.stringMatching(/^degraded: The clock of c is 20s behind the others/),
+    ]);
+    expect(told({}, [], [], clocks(undefined, undefined, undefined))).toEqual([
+      'failing: The clocks of a, b, c do not agree, and no majority of them does: each node goes by its own, and messages and sessions may expire early or late. | On each: date -u; timedatectl. Set those right that are wrong; nodes see it within seconds.',
+    ]);
+    // Not all have been heard yet, or it is one alone.
+    expect(told({}, [], [], clocks(undefined, undefined))).toEqual([]);
   });
 
   it('what somebody wanted so, last', () => {

@@ -232,7 +232,8 @@ describe('a node that watches', () => {
     await turn();
     a.updates = [];
     const leads = (term: number) => [{ partition: 1, term, membershipIndex: 1, voters: [2], learners: [], depth: 0 }];
-    a.report({ leads: leads(4), levels: { min: 1, max: 2 } });
+    const clock = { wallMs: 1_000, nowMs: 1_000, monotonicMs: 5 };
+    a.report({ leads: leads(4), levels: { min: 1, max: 2 }, clock });
     b.report({ leads: leads(5), levels: { min: 1, max: 3 } });
     await turn();
     expect(a.of('liveness')).toEqual([
@@ -243,6 +244,8 @@ describe('a node that watches', () => {
         troubles: [],
         nodeTroubles: [],
         levels: [2, 3].map((nodeId) => ({ nodeId, min: 1, max: nodeId })),
+        // Of one of two: no majority.
+        clocks: [{ nodeId: 2, wallMs: 1_000, monotonicMs: 5 }],
       },
     ]);
     a.report({ leads: leads(4), levels: { min: 1, max: 2 } });
@@ -259,7 +262,7 @@ describe('a node that watches', () => {
     feed.tick();
     await turn();
     const levels = [{ nodeId: 2, min: 1, max: 1 }];
-    const alone = { type: 'liveness', leaders: [], alive: [2], troubles: [], nodeTroubles: [], levels };
+    const alone = { type: 'liveness', leaders: [], alive: [2], troubles: [], nodeTroubles: [], levels, clocks: [] };
     expect(a.of('liveness').at(-1)).toEqual(alone);
   });
 });

@@ -10,6 +10,8 @@ export class ClusterLiveness {
   troubles: readonly ReplicaTroubleInfo[] = [];
   /** Nodes that live and cannot do all they should. */
   nodeTroubles: readonly NodeTroubleInfo[] = [];
+  /** Of the nodes that the coordinator hears. */
+  clocks: readonly NodeClockInfo[] = [];
   /** Partition 1 first. */
   readonly #leaders: Leader[] = [];
   #alive: ReadonlySet<number> = new Set();
@@ -20,11 +22,12 @@ export class ClusterLiveness {
    * when nothing of it is news.
    */
   apply(
-    { leaders, alive, troubles = [], nodeTroubles = [], levels = [] }: LivenessInfo,
+    { leaders, alive, troubles = [], nodeTroubles = [], levels = [], clocks = [] }: LivenessInfo,
     partitionCount: number,
   ): boolean {
     this.troubles = troubles;
     this.nodeTroubles = nodeTroubles;
+    this.clocks = clocks;
     this.#levels = new Map(levels.map(({ nodeId, min, max }) => [nodeId, { min, max }]));
     let moved = alive.length !== this.#alive.size || !alive.every((nodeId) => this.#alive.has(nodeId));
     if (moved) this.#alive = new Set(alive);
@@ -70,6 +73,7 @@ export class ClusterLiveness {
   forget(): void {
     this.troubles = [];
     this.nodeTroubles = [];
+    this.clocks = [];
     this.#levels = new Map();
     this.#leaders.length = 0;
     this.#alive = new Set();
@@ -87,6 +91,7 @@ export interface LivenessInfo {
   troubles?: readonly ReplicaTroubleInfo[];
   nodeTroubles?: readonly NodeTroubleInfo[] | undefined;
   levels?: readonly NodeLevelsInfo[] | undefined;
+  clocks?: readonly NodeClockInfo[] | undefined;
 }
 
 export interface ReplicaTroubleInfo {
@@ -98,6 +103,12 @@ export interface ReplicaTroubleInfo {
 export interface NodeTroubleInfo {
   nodeId: number;
   kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
+}
+
+export interface NodeClockInfo {
+  nodeId: number;
+  /** Of the time that most nodes have; undefined: most do not agree on any. */
+  aheadMs?: number | undefined;
 }
 
 export interface NodeLevelsInfo extends LevelRange {

@@ -3,6 +3,7 @@ import { type AccessChange, type AccessRow, AccessTable } from './access/access-
 import {
   ClusterLiveness,
   type LivenessInfo,
+  type NodeClockInfo,
   type NodeTroubleInfo,
   type ReplicaTroubleInfo,
 } from './cluster-liveness.ts';
@@ -101,6 +102,10 @@ export class Topology {
 
   get nodeTroubles(): readonly NodeTroubleInfo[] {
     return this.#liveness.nodeTroubles;
+  }
+
+  get clocks(): readonly NodeClockInfo[] {
+    return this.#liveness.clocks;
   }
 
   applyAssignments(assignments: readonly QueueAssignmentInfo[]): void {

@@ -132,6 +132,12 @@ const CASES: CodecCase[] = [
           fc.record({ partition: integer, nodeId: integer, kind: fc.constantFrom('catching-up', 'impaired') }),
         ),
         nodeTroubles: list(fc.record({ nodeId: integer, kind: fc.constantFrom('parted', 'disk-low', 'disk-failed') })),
+        clocks: list(
+          fc.record(
+            { nodeId: integer, wallMs: fc.maxSafeInteger(), monotonicMs: integer, aheadMs: fc.maxSafeInteger() },
+            { requiredKeys: ['nodeId', 'wallMs', 'monotonicMs'] },
+          ),
+        ),
       }),
       message('assignments', {
         assignments: list(

@@ -13,6 +13,7 @@ import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/clust
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { QueueMetrics } from '@sluice/store/metrics/queue-metrics';
 import type { Store } from '@sluice/store/store';
+import { ClusterClock } from '@sluice/store-client/metadata/cluster-clock';
 import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { RouteTable } from '@sluice/store-client/route/route-table';
@@ -61,7 +62,7 @@ export async function composeNode(around: Around): Promise<NodeParts> {
 }
 
 async function compose(around: Around, roles: Roles): Promise<NodeParts> {
-  const { config, clock, logger, metrics, health, ground, link } = around;
+  const { config, logger, metrics, health, ground, link } = around;
   const { transport } = link;
   const registration = registrationOf(config, ground, link);
   serveCluster(around, roles);
@@ -69,6 +70,8 @@ async function compose(around: Around, roles: Roles): Promise<NodeParts> {
   const { nodeId } = member;
   introduce(link, member);
 
+  const clock = new ClusterClock({ clock: around.clock, logger });
+  describeClock(metrics, clock);
   const topology = new Topology();
   describeLevels(metrics, topology);
   const routes = new RouteTable(topology);
@@ -77,16 +80,17 @@ async function compose(around: Around, roles: Roles): Promise<NodeParts> {
     ...{ topology, transport, clock, logger, coordinators },
     addresses: link.addresses,
     acted: () => roles.store?.settled(),
-    report: () => reportOf(roles),
+    report: () => ({ ...reportOf(roles), clock: clock.reading() }),
+    onClocks: (clocks) => clock.heard(clocks, nodeId),
   });
   const leading = (): number => watcher.coordinator;
   const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });
   const { name } = registration;
   if (ground.storage !== undefined) {
-    await openGroups(roles, ground.storage, { ...around, member, topology, metadata, watcher });
+    await openGroups(roles, ground.storage, { ...around, clock, member, topology, metadata, watcher });
   }
   if (config.node.roles.has('gateway')) {
-    roles.gateway = new GatewayRole({ ...around, transport, nodeId, name, topology, routes, metadata });
+    roles.gateway = new GatewayRole({ ...around, clock, transport, nodeId, name, topology, routes, metadata });
   }
   const { host, store, gateway } = roles;
   return {
@@ -119,6 +123,15 @@ function describeLevels(metrics: Metrics, topology: Topology): void {
     .set(SUPPORTED_LEVELS.max);
 }
 
+function describeClock(metrics: Metrics, clock: ClusterClock): void {
+  metrics.collect(
+    'sluice_node_clock_ahead_seconds',
+    'How far the clock of this machine is ahead of the time that most nodes have; absent while most do not agree. Beyond ten seconds the node goes by their time.',
+    'gauge',
+    () => (clock.aheadMs === undefined ? [] : [[{}, clock.aheadMs / 1000]]),
+  );
+}
+
 /** What other nodes ask of the cluster: from the first moment, for a node that waits for its place is asked, too. */
 function serveCluster({ config, ground, link }: Around, roles: Roles): void {
   link.transport.serveCall<ClusterRequest, ClusterResponse>('cluster', async (request) => {
@@ -140,6 +153,7 @@ async function openGroups(
   roles: Roles,
   storage: NodeStorage,
   parts: Around & {
+    clock: ClusterClock;
     member: Member;
     topology: Topology;
     metadata: MetadataClient;

@@ -1,5 +1,5 @@
 import { type ClusterSimulationOptions, simulateCluster } from './cluster/cluster-history.ts';
-import { withClocks, withJobs, withLimits, withRetention } from './cluster/cluster-knobs.ts';
+import { withAstray, withClocks, withJobs, withLimits, withRetention } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
@@ -21,6 +21,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario
   ofCluster('jobs', withJobs),
   ofCluster('upgrade', withUpgradeOfAll),
   ofCluster('clocks', withClocks),
+  ofCluster('astray', withAstray),
   ofCluster('limits', withLimits),
   ofCluster('retention', withRetention),
   ofCluster('sessions', withSessions),

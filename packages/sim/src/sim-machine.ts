@@ -184,7 +184,8 @@ export interface MachineOptions {
   segmentBytes: number;
 }
 
-const WALL_CLOCK_MS = 1_700_000_000_000;
+/** Of every machine when the world begins. */
+export const WALL_CLOCK_MS = 1_700_000_000_000;
 
 function textOf(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);

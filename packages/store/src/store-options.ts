@@ -41,4 +41,6 @@ export interface StoreOptions {
   diskSpace?: DiskSpace;
   /** False while no coordinator is followed: members and leaders then stay where they are. Absent: always true. */
   isImageCurrent?: () => boolean;
+  /** False while `clock` may be far off and will soon be known to be or not. Absent: always true. */
+  isTimeKnown?: () => boolean;
 }

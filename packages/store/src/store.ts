@@ -12,6 +12,7 @@ import { DispatchFailures } from './dispatch/dispatch-failures.ts';
 import { dropFailures } from './metrics/drop-failures.ts';
 import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
+import { collectTimeMetrics } from './metrics/time-metrics.ts';
 import { Partition, type PartitionEvents } from './partition/partition.ts';
 import { QueueConfigurator } from './partition/queue-configurator.ts';
 import { HandOvers } from './placement/hand-overs.ts';
@@ -135,6 +136,7 @@ export class Store {
     this.#sessionMetrics = new SessionMetrics(metrics, partitions);
     collectRetainedMetrics(metrics, partitions);
     collectReplicaMetrics(metrics, { host, partitions, topology });
+    collectTimeMetrics(metrics, parts);
 
     this.#handOvers = new HandOvers(options);
     const leading = { ...parts, handOvers: this.#handOvers };
@@ -235,6 +237,11 @@ export class Store {
     );
   }
 
+  /** Of the partition, as far as this replica has applied it; undefined where there is none here. */
+  timeOf(groupId: number): number | undefined {
+    return this.#partitions.partitions.get(groupId)?.queues.nowMs;
+  }
+
   /** Something filled the disk to its end. */
   diskFull(): void {
     void this.#disk.giveUpBallast();
@@ -294,7 +301,7 @@ export class Store {
   }
 
   #makePartition(groupId: number): Partition {
-    const { host, storage, topology, clock, prng, logger, metrics } = this.#options;
+    const { host, storage, topology, clock, prng, logger, metrics, isTimeKnown } = this.#options;
     const failures = dropFailures(metrics);
     const events: PartitionEvents = {
       leadershipMoved: (partition) => {
@@ -320,7 +327,8 @@ export class Store {
       counted: (step: WillStep, count: number) => this.#sessionMetrics.wills[step].add(count),
     };
     const expiries = this.#expiries;
-    return new Partition({ groupId, host, engine, records, topology, clock, prng, logger, wills, expiries, events });
+    const ports = { host, engine, topology, clock, prng, logger, isTimeKnown };
+    return new Partition({ ...ports, groupId, records, wills, expiries, events });
   }
 
   #partitionMoved(partition: Partition): void {

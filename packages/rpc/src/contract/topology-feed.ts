@@ -40,6 +40,7 @@ export type TopologyUpdate =
       /** Missing when an older coordinator says it; who is older itself does not look at it. */
       nodeTroubles?: readonly NodeTrouble[] | undefined;
       levels?: readonly NodeLevels[] | undefined;
+      clocks?: readonly ClockView[] | undefined;
     }
   | { type: 'assignments'; assignments: readonly QueueAssignment[] }
   /**
@@ -111,6 +112,27 @@ export interface NodeReport {
   disk?: DiskTrouble | undefined;
   /** Under which feature levels it can take part; undefined when a build says it that knows of none. */
   levels?: LevelRange | undefined;
+  /** Undefined when an older build says it. */
+  clock?: ClockReading | undefined;
+}
+
+/** The clocks of a node in one moment. */
+export interface ClockReading {
+  /** Of its machine: milliseconds since the Unix epoch. */
+  wallMs: number;
+  /** What the node goes by: the same, but where it does not believe its machine. */
+  nowMs: number;
+  /** From an origin of its own: by this it knows its reading again. */
+  monotonicMs: number;
+}
+
+/** What is known of a node's clock; `wallMs` and `monotonicMs` are as it had read them. */
+export interface ClockView {
+  nodeId: number;
+  wallMs: number;
+  monotonicMs: number;
+  /** Of the time that most nodes have; undefined: most do not agree on any. */
+  aheadMs?: number | undefined;
 }
 
 export interface PartitionReport {

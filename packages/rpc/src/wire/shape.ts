@@ -20,6 +20,11 @@ export const anyInteger: Check = (value, where) => {
   }
 };
 
+/** A time of day or a distance of two: clocks may be wrong by more than they say. */
+export const anyTime: Check = (value, where) => {
+  if (!Number.isSafeInteger(value)) throw wireInvalid(`${where} is no integer from -2^53 + 1 to 2^53 - 1`);
+};
+
 export const anyAmount: Check = (value, where) => {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
     throw wireInvalid(`${where} is no finite number from 0 on`);

@@ -6,7 +6,7 @@ import { type Codec, readerOf, reading, type WireWriter, wireInvalid } from './c
 import { jsonBytes, parseJson } from './json.ts';
 import { featureLevelShape, levelRangeShape, nodeInfoShape, partitionInfoShape } from './node-shapes.ts';
 import { packQueueDefinitions, unpackQueueDefinitions } from './queue-definitions.ts';
-import { anyInteger, anyObject, anyText, type Check, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
+import { anyInteger, anyObject, anyText, anyTime, type Check, listOf, maybe, objectOf, oneOf, typed } from './shape.ts';
 
 const requestShape = typed<TopologyFeedRequest>({
   watch: { clusterId: anyText, epoch: anyInteger },
@@ -31,6 +31,7 @@ const requestShape = typed<TopologyFeedRequest>({
       connections: maybe(anyInteger),
       disk: maybe(anyText),
       levels: maybe(levelRangeShape),
+      clock: maybe(objectOf({ wallMs: anyTime, nowMs: anyInteger, monotonicMs: anyInteger })),
     }),
   },
 });
@@ -72,6 +73,9 @@ const updateShape = typed<WithoutQueues>({
     troubles: maybe(listOf(objectOf({ partition: anyInteger, nodeId: anyInteger, kind: anyText }))),
     nodeTroubles: maybe(listOf(objectOf({ nodeId: anyInteger, kind: anyText }))),
     levels: maybe(listOf(objectOf({ nodeId: anyInteger, min: anyInteger, max: anyInteger }))),
+    clocks: maybe(
+      listOf(objectOf({ nodeId: anyInteger, wallMs: anyTime, monotonicMs: anyInteger, aheadMs: maybe(anyTime) })),
+    ),
   },
   assignments: {
     assignments: listOf(

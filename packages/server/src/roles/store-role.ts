@@ -1,4 +1,3 @@
-import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { Prng } from '@sluice/common/prng';
@@ -7,6 +6,7 @@ import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';
+import type { ClusterClock } from '@sluice/store-client/metadata/cluster-clock';
 import type { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import type { ServerConfig } from '../config/config.ts';
 
@@ -23,7 +23,7 @@ export function makeStore(options: {
   watcher: TopologyWatcher;
   prng: Prng;
   transport: Transport;
-  clock: Clock;
+  clock: ClusterClock;
   logger: Logger;
   metrics: Metrics;
 }): Store {
@@ -36,5 +36,6 @@ export function makeStore(options: {
     lagObjectiveMs: config.queues.lagObjectiveMs,
     diskReserveBytes: undefined,
     isImageCurrent: () => watcher.coordinator !== 0,
+    isTimeKnown: () => ports.clock.isConfirmed(),
   });
 }

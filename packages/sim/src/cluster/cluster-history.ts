@@ -11,7 +11,7 @@ import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
 import { LOSES_LIVE } from '../retained/retained-knobs.ts';
 import { SessionLoad } from '../sessions/session-load.ts';
-import type { SimMachine } from '../sim-machine.ts';
+import { type SimMachine, WALL_CLOCK_MS } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type SimulationOptions, simulate, type Verdict, Violation } from '../simulation.ts';
@@ -55,6 +55,7 @@ export class ClusterHistory {
   readonly #sessions: SessionLoad | undefined;
   /** The queues that are there from beginning to end. */
   readonly #lasting: QueueDefinition[] = [];
+  #isAstray = false;
   #workers: SimWorker[] = [];
   #hired = 0;
   #leaderChanges = 0;
@@ -63,6 +64,8 @@ export class ClusterHistory {
   /** From the first start until every partition is led. */
   static readonly FORM_MS_MAX = 60_000;
   static readonly SAMPLE_MS = 100;
+  /** What clocks may differ by without one of them being called wrong. */
+  static readonly AHEAD_MS_MAX = 10_000;
   /** Longer than anybody who reads what is retained asks for it. */
   static readonly SEVERED_MS_MAX = 20_000;
   static readonly WIRE_MS_MAX = 2_000;
@@ -78,7 +81,7 @@ export class ClusterHistory {
     this.knobs = knobs;
     const { window, thinkMsMax, returnOneIn } = knobs;
     this.#workerKnobs = { window, thinkMsMax, returnOneIn };
-    const keepsHolders = knobs.faults.every((fault) => fault === 'clock' || GENTLE_FAULTS.includes(fault));
+    const keepsHolders = knobs.faults.every((fault) => isOfClocks(fault) || GENTLE_FAULTS.includes(fault));
     const isCalm = (): boolean => this.#isCalm;
     const retention =
       knobs.retentionMoveEveryMs === undefined
@@ -118,7 +121,7 @@ export class ClusterHistory {
 
   /** Nothing is done to anybody; what time of day a machine has is nothing. */
   get #isCalm(): boolean {
-    return this.knobs.faults.every((fault) => fault === 'clock');
+    return this.knobs.faults.every(isOfClocks);
   }
 
   async run(): Promise<string> {
@@ -311,6 +314,7 @@ export class ClusterHistory {
     else if (fault === 'sever') this.#sever(gateway);
     else if (fault === 'gateway-wires') this.#slowWires(gateway);
     else if (fault === 'clock') this.#jump();
+    else if (fault === 'astray') this.#goAstray();
     else if (fault === 'stop-all') for (const store of fleet.stores.values()) this.#storeMoves.do('stop', store);
     else if (fault === 'workers') {
       this.#workers = this.#workers.filter((worker) => worker.isThere);
@@ -341,6 +345,24 @@ export class ClusterHistory {
     if (this.#draw.onceIn(2)) return;
     world.after(this.#draw.between(50, knobs.faultMsMax), world.outside, () => {
       clock.offsetMs -= byMs;
+    });
+  }
+
+  /** One at a time: of three clocks two are right. */
+  #goAstray(): void {
+    const { world, fleet, knobs } = this;
+    if (this.#isAstray) return;
+    this.#isAstray = true;
+    const leaders = [...fleet.stores.values()].filter(({ host }) => host?.leads(1));
+    const { name, clock } = this.#draw.oneOf(
+      this.#draw.onceIn(2) && leaders.length > 0 ? leaders : [...fleet.machines()],
+    );
+    const byMs = this.#draw.oneOf([3_600_000, 86_400_000, 5 * 365 * 86_400_000]) * this.#draw.oneOf([1, 1, -1]);
+    clock.offsetMs += byMs;
+    world.trace.add(world.nowMs, 'nemesis', `the clock of ${name} goes astray by ${byMs}`);
+    world.after(this.#draw.between(50, 3 * knobs.faultMsMax), world.outside, () => {
+      clock.offsetMs -= byMs;
+      this.#isAstray = false;
     });
   }
 
@@ -415,6 +437,7 @@ export class ClusterHistory {
   }
 
   #sampleGroup(groupId: number): void {
+    const { knobs } = this;
     this.fleet.leaderOf(groupId);
     for (const { storage, host, nodeId } of this.fleet.stores.values()) {
       // What a follower has applied nobody is told: the leader's disk may hang, and others be ahead of it.
@@ -427,6 +450,7 @@ export class ClusterHistory {
         this.#leaders.set(groupId, nodeId);
         this.#leaderChanges++;
       }
+      if (knobs.faults.includes('astray')) this.#looksAtTime(groupId, nodeId);
       const from = groupKey(groupId, Uint8Array.of(RowTable.QUEUE));
       const to = groupKey(groupId, Uint8Array.of(RowTable.QUEUE + 1));
       const { nowMs } = this.world;
@@ -443,6 +467,16 @@ export class ClusterHistory {
     }
   }
 
+  /** What a clock that is wrong stamped is the partition's time from then on. */
+  #looksAtTime(partition: number, nodeId: number): void {
+    const timeMs = this.fleet.stores.get(nodeId)?.store?.timeOf(partition) ?? 0;
+    const aheadMs = timeMs - WALL_CLOCK_MS - this.world.nowMs;
+    if (aheadMs <= ClusterHistory.AHEAD_MS_MAX) return;
+    this.world.fail(
+      new Violation('time', `partition ${partition} is ahead by ${Math.round(aheadMs)} ms on node ${nodeId}`),
+    );
+  }
+
   #looksAtLimits(queue: QueueState, partition: number, nowMs: number): void {
     if (!this.check.isLimited(queue.queueId)) return;
     try {
@@ -452,4 +486,9 @@ export class ClusterHistory {
       this.world.fail(cause);
     }
   }
+}
+
+/** Faults that do nothing to anybody but to the time of day. */
+function isOfClocks(fault: string): boolean {
+  return fault === 'clock' || fault === 'astray';
 }

@@ -12,9 +12,10 @@ const CLUSTER_FAULTS = ['transfer', 'gateway', 'workers', ...STORE_FAULTS] as co
 /**
  * Only where a scenario names them. `sever`: a gateway and a store are apart for so long that who asks gives up.
  * `gateway-wires`: those between two gateways are slow. `clock`: the time of day of a machine jumps. `stop-all`: all stores are
- * stopped at once, as by an operator, and start again.
+ * stopped at once, as by an operator, and start again. `astray`: the time of day of one machine, and of no second one meanwhile,
+ * is wrong by an hour or by years.
  */
-const NAMED_FAULTS = ['sever', 'gateway-wires', 'clock', 'stop-all'] as const;
+const NAMED_FAULTS = ['sever', 'gateway-wires', 'clock', 'astray', 'stop-all'] as const;
 export type ClusterFault = (typeof CLUSTER_FAULTS)[number] | (typeof NAMED_FAULTS)[number];
 
 /**
@@ -52,6 +53,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   placement: Partial<PlacementSettings>;
   /** One message in so many expires soon; 0: none does. */
   expiringOneIn: number;
+  /** Those that do live for so long at least. */
+  expiresMsMin?: number;
   publishers: number;
   publishEveryMs: number;
   batch: number;
@@ -197,4 +200,20 @@ export function withRetention(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
 export function withClocks(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const others = draw.oneOf<ClusterKnobs['faults']>([[], ['stop-all'], knobs.faults]);
   return { ...knobs, expiringOneIn: 0, faultEveryMs: draw.oneOf([300, 1_000]), faults: ['clock', 'clock', ...others] };
+}
+
+/**
+ * One clock is wrong by an hour to years, for a while, and the others are right. Messages live for longer than the history
+ * takes and for less than the clock is wrong by: none may go for being too old, and no partition's time may run away.
+ */
+export function withAstray(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const others = draw.oneOf<ClusterKnobs['faults']>([[], ['transfer', 'kill'], ['stop-all'], knobs.faults]);
+  return {
+    ...knobs,
+    stores: draw.oneOf([3, 3, 5]),
+    expiringOneIn: 2,
+    expiresMsMin: 30 * 60_000,
+    faultEveryMs: draw.oneOf([300, 1_000]),
+    faults: ['astray', 'astray', ...others],
+  };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import { PlainMetrics } from '@sluice/common/metrics';
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
@@ -5,6 +6,7 @@ import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import type { LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
+import { ClusterClock } from '@sluice/store-client/metadata/cluster-clock';
 import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { PartitionProducer } from '@sluice/store-client/publish/partition-producer';
@@ -27,6 +29,8 @@ export class GatewayNode extends SimMachine {
   #coordinatorIds: readonly number[];
   readonly #onUp: (gateway: GatewayNode) => void;
   readonly #watch: MqttWatch | undefined;
+  /** What its process goes by. */
+  time: Clock = this.clock;
   topology: Topology | undefined;
   producer: PartitionProducer | undefined;
   attachments: QueueAttachments | undefined;
@@ -50,9 +54,11 @@ export class GatewayNode extends SimMachine {
   }
 
   protected async boot(life: Life): Promise<void> {
-    const { world, nodeId, clock, levels } = this;
+    const { world, nodeId, levels } = this;
     const metrics = new PlainMetrics();
     const logger = this.logger();
+    const clock = new ClusterClock({ clock: this.clock, logger });
+    this.time = clock;
     const transport = this.network.join(nodeId, life);
     const topology = new Topology();
     const routes = new RouteTable(topology);
@@ -68,7 +74,12 @@ export class GatewayNode extends SimMachine {
       logger,
       coordinators,
       acted: () => undefined,
-      report: () => ({ leads: [], impaired: [], replicas: [], consumers: attachments.consumersReport(), levels }),
+      report: () => ({
+        ...{ leads: [], impaired: [], replicas: [], levels },
+        consumers: attachments.consumersReport(),
+        clock: clock.reading(),
+      }),
+      onClocks: (clocks) => clock.heard(clocks, nodeId),
     });
     const leading = (): number => watcher.coordinator;
     const metadata = new MetadataClient({ topology, transport, clock, coordinators, leading });

@@ -109,8 +109,8 @@ export class Publishers {
         qos: 1,
         retain: false,
         publisher: from,
-        publishedAtMs: gateway.clock.nowMs(),
-        expiresAtMs: expiresInMs === 0 ? 0 : gateway.clock.nowMs() + expiresInMs,
+        publishedAtMs: gateway.time.nowMs(),
+        expiresAtMs: expiresInMs === 0 ? 0 : gateway.time.nowMs() + expiresInMs,
         properties: undefined,
       },
       {
@@ -141,6 +141,6 @@ export class Publishers {
   #expiresInMs(key: string | undefined): number {
     const { expiringOneIn } = this.#knobs;
     if (expiringOneIn === 0 || key !== undefined || !this.#draw.onceIn(expiringOneIn)) return 0;
-    return this.#draw.between(1, Publishers.EXPIRES_MS_MAX);
+    return (this.#knobs.expiresMsMin ?? 0) + this.#draw.between(1, Publishers.EXPIRES_MS_MAX);
   }
 }

@@ -1,4 +1,3 @@
-import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { type Metrics, PlainMetrics } from '@sluice/common/metrics';
 import { type Prng, SeededPrng } from '@sluice/common/prng';
@@ -14,6 +13,7 @@ import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/clust
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import { Store } from '@sluice/store/store';
+import { ClusterClock } from '@sluice/store-client/metadata/cluster-clock';
 import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
@@ -52,9 +52,10 @@ export class StoreNode extends SimMachine {
   }
 
   protected async boot(life: Life): Promise<void> {
-    const { world, nodeId, clock, levels } = this;
+    const { world, nodeId, levels } = this;
     const metrics = new PlainMetrics();
     const logger = this.logger();
+    const clock = new ClusterClock({ clock: this.clock, logger });
     const prng = new SeededPrng(world.prng.next());
     const storage = await this.openStorage(life, logger, metrics);
     const transport = this.network.join(nodeId, life);
@@ -104,7 +105,7 @@ export class StoreNode extends SimMachine {
   }
 
   #watcherOn(ground: Ground, host: RaftHost, store: () => Store | undefined): TopologyWatcher {
-    const { levels } = ground;
+    const { levels, clock, nodeId } = ground;
     return new TopologyWatcher({
       ...ground,
       coordinators: this.#coordinatorIds,
@@ -114,7 +115,9 @@ export class StoreNode extends SimMachine {
         impaired: host.impaired(),
         consumers: [],
         levels,
+        clock: clock.reading(),
       }),
+      onClocks: (clocks) => clock.heard(clocks, nodeId),
     });
   }
 
@@ -145,6 +148,7 @@ export class StoreNode extends SimMachine {
       },
       portionStreams: this.#portionStreams,
       isImageCurrent: () => watcher.coordinator !== 0,
+      isTimeKnown: () => ground.clock.isConfirmed(),
     });
   }
 
@@ -197,7 +201,7 @@ function coordinatorsOf(topology: Topology): number[] {
 /** What the parts of one life of the process stand on. */
 interface Ground {
   nodeId: number;
-  clock: Clock;
+  clock: ClusterClock;
   metrics: Metrics;
   logger: Logger;
   prng: Prng;

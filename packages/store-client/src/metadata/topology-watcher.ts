@@ -4,7 +4,7 @@ import type { AccessRow } from '@sluice/meta/access/access-table';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { AddressBook } from '@sluice/rpc/address-book';
-import type { NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
+import type { ClockView, NodeReport, TopologyFeedRequest, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { Channel, Transport } from '@sluice/rpc/transport';
 
 /**
@@ -197,6 +197,7 @@ export class TopologyWatcher {
         this.#moved('delta');
         return;
       case 'liveness':
+        this.#options.onClocks?.(update.clocks ?? []);
         if (this.topology.applyLiveness(update)) this.#tell('liveness');
         return;
       case 'assignments':
@@ -294,4 +295,6 @@ export interface TopologyWatcherOptions {
   acted: () => Promise<void> | undefined;
   /** What this node does now. Gateways name only queues that spread over several partitions. */
   report: () => NodeReport;
+  /** What the coordinator knows of the nodes' clocks, as often as it says anything. */
+  onClocks?: (clocks: readonly ClockView[]) => void;
 }

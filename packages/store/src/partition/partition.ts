@@ -1,5 +1,5 @@
 import { assert } from '@sluice/common/assert';
-import type { Clock } from '@sluice/common/clock';
+import { CLOCK_TOLERANCE_MS, type Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
@@ -52,7 +52,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   #isStopped = false;
   /** Leadership is being handed over: nothing new is handed out. */
   #isPaused = false;
-  /** The host does not vouch for this leadership: the process stood still, and another may lead by now. */
+  /** The host does not vouch for this leadership: the process stood still, and another may lead by now. Or nobody does for its clock. */
   #isInDoubt = false;
   #leadsSinceMs = 0;
   #leadsTerm = 0;
@@ -123,6 +123,20 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.#leadsSinceMs;
   }
 
+  /**
+   * False for a moment after the start of this process, where its clock would move the partition's time far ahead, and nobody
+   * has said yet whether it is right: what is stamped is stamped, and what is taken for expired is gone.
+   */
+  get isTimely(): boolean {
+    return this.#isTimely(this.#parts.clock.nowMs());
+  }
+
+  #isTimely(nowMs: number): boolean {
+    const { isTimeKnown } = this.#parts;
+    if (isTimeKnown === undefined || nowMs - this.queues.nowMs <= CLOCK_TOLERANCE_MS) return true;
+    return this.isAlone || isTimeKnown();
+  }
+
   /** Who leads as far as this node knows; 0 when it does not. */
   get leader(): number {
     return this.#parts.host.leaderOf(this.groupId);
@@ -158,7 +172,9 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
 
   /** Stamps the command with the leader's time and proposes it; `proposal` hears of its fate. */
   propose(command: Uint8Array, proposal: Proposal): ProposeOutcome {
-    stampCommand(command, this.#parts.clock.nowMs());
+    const nowMs = this.#parts.clock.nowMs();
+    if (!this.#isTimely(nowMs)) return 'busy';
+    stampCommand(command, nowMs);
     return this.#parts.host.propose(this.groupId, command, proposal);
   }
 
@@ -353,14 +369,14 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   tick(): void {
     this.sessions.tick();
     this.dropper.tick();
-    if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId)) return;
+    if (!this.#isInDoubt || !this.#parts.host.leads(this.groupId) || !this.isTimely) return;
     this.#isInDoubt = false;
     this.#wakeAll();
   }
 
   get isHeldUp(): boolean {
     if (this.#isPaused || this.#backlog.isBehind) return true;
-    this.#isInDoubt = !this.#parts.host.leads(this.groupId);
+    this.#isInDoubt = !this.#parts.host.leads(this.groupId) || !this.isTimely;
     return this.#isInDoubt;
   }
 
@@ -413,4 +429,5 @@ export interface PartitionParts {
   wills: Pick<WillsParts, 'gateways' | 'counted'>;
   expiries: Turnstile;
   events: PartitionEvents;
+  isTimeKnown?: (() => boolean) | undefined;
 }

@@ -45,7 +45,7 @@ export class RetainedSweeper {
 
   async #step(partition: Partition, place: number | undefined): Promise<number | undefined> {
     const queue = partition.queues.queue(RETAINED_QUEUE_ID);
-    if (queue === undefined || queue.depth === 0) return undefined;
+    if (queue === undefined || queue.depth === 0 || !partition.isTimely) return undefined;
     const { head } = queue;
     const from = Math.max(head, place ?? 0);
     const read = await partition.index.rowsFrom(RETAINED_QUEUE_ID, from, RetainedSweeper.STEP_ROWS);

@@ -56,6 +56,7 @@ export class PublisherSweeper {
 
   async #step(partition: Partition, place: Uint8Array | undefined): Promise<Uint8Array | undefined> {
     const { groupId } = partition;
+    if (!partition.isTimely) return place;
     const from = place ?? groupKey(groupId, PUBLISHER_RANGE.from);
     const rows = await this.#engine.scan(from, groupKey(groupId, PUBLISHER_RANGE.to), PublisherSweeper.STEP_ROWS);
     const beforeMs = this.#clock.nowMs() - PublisherSweeper.FORGET_MS;

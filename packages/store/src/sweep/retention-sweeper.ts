@@ -99,6 +99,7 @@ export class RetentionSweeper {
   }
 
   async #sweepPartition(partition: Partition): Promise<void> {
+    if (!partition.isTimely) return;
     const nowMs = this.#clock.nowMs();
     const known = this.#known.get(partition) ?? nothingKnownOf(partition);
     this.#known.set(partition, known);

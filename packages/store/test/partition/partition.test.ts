@@ -4,6 +4,7 @@ import { silentLogger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { Topology } from '@sluice/meta/topology';
 import { APPENDED } from '@sluice/queue/machine/apply-reply';
+import { encodePartitionCommand } from '../../src/machine/partition-command.ts';
 import { PartitionMachine } from '../../src/machine/partition-machine.ts';
 import { Partition, type PartitionParts } from '../../src/partition/partition.ts';
 import type { Proposal, ProposeOutcome } from '../../src/partition/proposal.ts';
@@ -40,6 +41,7 @@ class FakeHost {
 }
 
 let host: FakeHost;
+let isTimeKnown: boolean;
 let partition: Partition;
 let forgotten: number;
 let served: number;
@@ -55,6 +57,7 @@ const consumer = {
 
 beforeEach(() => {
   host = new FakeHost();
+  isTimeKnown = true;
   forgotten = 0;
   served = 0;
   dismissed = [];
@@ -65,6 +68,7 @@ beforeEach(() => {
     records: { forgetGroup: () => forgotten++ } as unknown as PartitionParts['records'],
     topology: new Topology(),
     clock: systemClock,
+    isTimeKnown: () => isTimeKnown,
     prng: new SeededPrng(1),
     logger: silentLogger,
     wills: { gateways: { choose: () => 0, isReached: () => false, ask: () => {} }, counted: () => {} },
@@ -98,6 +102,22 @@ test('its term is that in which it leads until that is over: nobody is told that
   expect([partition.leads, partition.term]).toEqual([true, 4]);
   partition.leadership(false);
   expect([partition.leads, partition.term]).toEqual([false, 5]);
+});
+
+test('a clock of which nobody has said yet that it is right neither stamps what is far ahead nor hands out', () => {
+  isTimeKnown = false;
+  partition.leadership(true);
+  const command = encodePartitionCommand({ type: 'time' });
+  const proposal = { applied: () => {}, dropped: () => {} };
+  expect([partition.propose(command, proposal), host.proposed.length]).toEqual(['busy', 0]);
+  expect([partition.isTimely, partition.isHeldUp]).toEqual([false, true]);
+  // What the log knows is near: so a cluster that is at work waits for nothing.
+  partition.queues.advance(systemClock.nowMs());
+  expect([partition.propose(command, proposal), partition.isHeldUp]).toEqual(['proposed', false]);
+  partition.machine = PartitionMachine.restore([]);
+  expect(partition.propose(command, proposal)).toBe('busy');
+  isTimeKnown = true;
+  expect([partition.propose(command, proposal), partition.isHeldUp]).toEqual(['proposed', false]);
 });
 
 describe('leadership', () => {

@@ -26,6 +26,7 @@ function setUp(dataRetentionMs: number) {
   };
   const partition = {
     leads: true,
+    isTimely: true,
     sessions: { sent: { turnEnded: () => {} } },
     queues: {
       queueCount: 1,
