@@ -28,6 +28,14 @@ export interface ScalerTls {
  * Sockets are taken here and handed to gRPC, so that renewed certificates serve new connections without a restart.
  */
 export class ScalerListener {
+  /** Beyond it connections are closed at once: an operator has one for each address. */
+  static readonly CONNECTIONS_MAX = 100;
+  static readonly HANDSHAKE_MS_MAX = 5_000;
+  /** Who is connected is asked now and then whether he lives: those who are gone, or never spoke, would take all places. */
+  static readonly ASKED_AFTER_MS = 30_000;
+  static readonly ANSWER_MS_MAX = 10_000;
+  static readonly CLOSING_MS_MAX = 1_000;
+
   readonly #scaler: Scaler;
   readonly #server = new Server({
     'grpc.keepalive_time_ms': ScalerListener.ASKED_AFTER_MS,
@@ -40,14 +48,6 @@ export class ScalerListener {
   readonly #listener: NetServer;
   readonly #setTls: (tls: ScalerTls) => void;
   readonly #unaccepted: () => void;
-
-  /** Beyond it connections are closed at once: an operator has one for each address. */
-  static readonly CONNECTIONS_MAX = 100;
-  static readonly HANDSHAKE_MS_MAX = 5_000;
-  /** Who is connected is asked now and then whether he lives: those who are gone, or never spoke, would take all places. */
-  static readonly ASKED_AFTER_MS = 30_000;
-  static readonly ANSWER_MS_MAX = 10_000;
-  static readonly CLOSING_MS_MAX = 1_000;
 
   constructor(options: { queues: QueueManagement; clock: Clock; metrics: Metrics; tls: ScalerTls | undefined }) {
     const { queues, clock, metrics, tls } = options;
