@@ -1,5 +1,6 @@
 import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
 import type { Draw } from '../draw.ts';
+import { drawDisk, drawFaultTimes, drawNetwork } from '../machine-knobs.ts';
 import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
 import type { SessionKnobs } from '../sessions/session-knobs.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
@@ -119,25 +120,13 @@ export function drawClusterKnobs(draw: Draw, safetyMs: number): ClusterKnobs {
     thinkMsMax: draw.oneOf([0, 20, 200]),
     returnOneIn: draw.oneOf([10, 50, 1_000_000]),
     keys: draw.oneOf([1, 3, 20]),
-    disk: {
-      callMs: 0.02,
-      bytesPerMs: draw.oneOf([20_000, 500_000]),
-      syncMsMin,
-      syncMsMax: syncMsMin * draw.oneOf([1, 3, 20]),
-    },
-    network: {
-      latencyMsMin,
-      latencyMsMax: latencyMsMin * draw.oneOf([1, 4, 20]),
-      keepaliveMs: draw.oneOf([1_000, 5_000, 10_000]),
-      callTimeoutMs: 5_000,
-    },
+    disk: drawDisk(draw, syncMsMin),
+    network: drawNetwork(draw, latencyMsMin),
     // A few turns at least fit into a segment: every frame its own would only be slow.
     segmentBytes: Math.max(draw.oneOf([8_000, 64_000, 1_000_000]), batch * payloadBytes * 8),
     // Where nothing is done to anybody, everything is soon seen.
     safetyMs: calm ? safetyMs / 2 : safetyMs,
-    faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
-    faultMsMax: draw.oneOf([300, 1_500, 6_000]),
-    downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
+    ...drawFaultTimes(draw),
     faults: calm ? [] : (gentle ? GENTLE_FAULTS : EVERY_FAULT).filter(() => draw.onceIn(2)),
   };
 }

@@ -1,4 +1,5 @@
 import type { Draw } from '../draw.ts';
+import { drawDisk, drawFaultTimes, drawNetwork } from '../machine-knobs.ts';
 import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
@@ -36,27 +37,15 @@ export function drawKnobs(draw: Draw, safetyMs: number): RaftKnobs {
   return {
     nodes,
     groups: draw.oneOf([1, 2, 3]),
-    disk: {
-      callMs: 0.02,
-      bytesPerMs: draw.oneOf([20_000, 500_000]),
-      syncMsMin,
-      syncMsMax: syncMsMin * draw.oneOf([1, 3, 20]),
-    },
-    network: {
-      latencyMsMin,
-      latencyMsMax: latencyMsMin * draw.oneOf([1, 4, 20]),
-      keepaliveMs: draw.oneOf([1_000, 5_000, 10_000]),
-      callTimeoutMs: 5_000,
-    },
+    disk: drawDisk(draw, syncMsMin),
+    network: drawNetwork(draw, latencyMsMin),
     segmentBytes: draw.oneOf([4_000, 16_000, 64_000, 1_000_000]),
     fillBytes: draw.oneOf([0, 40, 400, 4_000]),
     batch,
     proposalEveryMs: draw.oneOf(batch === 20 ? [300, 1_000] : [20, 60, 200]),
     retireOneIn: draw.oneOf([1, 1, 2, 10]),
     safetyMs,
-    faultEveryMs: draw.oneOf([300, 1_000, 3_000]),
-    faultMsMax: draw.oneOf([300, 1_500, 6_000]),
-    downMsMax: draw.oneOf([1, 200, 2_000, 8_000]),
+    ...drawFaultTimes(draw),
     faults,
   };
 }

@@ -1,5 +1,6 @@
 import type { ClusterFault, ClusterKnobs } from '../cluster/cluster-knobs.ts';
 import type { Draw } from '../draw.ts';
+import { withSyncs } from '../machine-knobs.ts';
 import type { MachineFault } from '../nemesis.ts';
 import { type SessionKnobs, withSessions } from '../sessions/session-knobs.ts';
 
@@ -62,7 +63,7 @@ export function withRetained(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
     lastValueQueues: 0,
     publishEveryMs: 1_000,
     // What is under way for long is what somebody subscribes in the middle of.
-    disk: { ...others.disk, syncMsMin, syncMsMax: syncMsMin * draw.oneOf([1, 4]) },
+    disk: withSyncs(others.disk, draw, syncMsMin),
     faultEveryMs: draw.oneOf([500, 1_500]),
     faults,
     sessions: {

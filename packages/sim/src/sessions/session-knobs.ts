@@ -1,6 +1,7 @@
 import { SUPPORTED_LEVELS, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import { type ClusterKnobs, withUpgrade } from '../cluster/cluster-knobs.ts';
 import type { Draw } from '../draw.ts';
+import { withSyncs } from '../machine-knobs.ts';
 import type { RetainedKnobs } from '../retained/retained-knobs.ts';
 
 /** What clients of kept sessions do, as a seed draws it. */
@@ -52,7 +53,7 @@ export function withEndings(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   return {
     ...others,
     // Each portion is an entry, and whoever comes back in the meantime is what there is to see.
-    disk: { ...others.disk, syncMsMin, syncMsMax: syncMsMin * draw.oneOf([1, 4]) },
+    disk: withSyncs(others.disk, draw, syncMsMin),
     spreadQueues: 0,
     lastValueQueues: 0,
     publishEveryMs: 1_000,
