@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addApiOptions, addCommandGroup, type CommonOptions, json, run } from './api-command.ts';
-import { EXIT } from './cli-failure.ts';
+import { CliFailure, EXIT } from './cli-failure.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { patiently, waitMsOf } from './patience.ts';
 import { addRebalanceCommand } from './rebalance-command.ts';
@@ -84,7 +84,11 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
   add('replicas <COUNT>', 'keep that many copies of every message, on as many stores').action(
     (count: string, options: CommonOptions) =>
       run(host, options, async (connection) => {
-        const body = { replication_factor: /^\d+$/.test(count) ? Number(count) : count };
+        if (!/^\d+$/.test(count)) {
+          const hint = 'For example: sluice cluster replicas 3';
+          throw new CliFailure(EXIT.usage, `COUNT must be a whole number, not "${count}"`, hint);
+        }
+        const body = { replication_factor: Number(count) };
         const answer = (await callApi(connection, 'PUT', '/api/v5/cluster', body)) as ClusterAnswer;
         return options.json ? json(answer) : `Partitions go to ${answer.replication_factor} copies each\n`;
       }),

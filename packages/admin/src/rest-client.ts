@@ -158,5 +158,8 @@ function reasonOf(error: unknown): string {
   if (name === 'TimeoutError') return `nothing within ${TIMEOUT_MS / 1_000} seconds`;
   if (cause?.code === 'ECONNREFUSED') return 'connection refused';
   if (cause?.code === 'ENOTFOUND') return 'unknown host';
+  // OpenSSL's own words for it are a line of its source.
+  if (/wrong version number|packet length too long/.test(cause?.message ?? ''))
+    return 'it speaks plain HTTP, so write http://';
   return cause?.message || cause?.code || message || 'unknown error';
 }

@@ -132,6 +132,11 @@ All is well.
     expect((await sluice('replicas 2')).out).toBe('Partitions go to 2 copies each\n');
     const refused = await sluice('replicas 5');
     expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('5 copies need as many stores')]);
+    // In the words of the command line, not of the call.
+    expect(await sluice('replicas three')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('COUNT must be a whole number, not "three"'),
+    });
     expect((await sluice('drain n9')).code).toBe(3);
   });
 

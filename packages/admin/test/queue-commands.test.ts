@@ -290,12 +290,13 @@ describe('what goes wrong has an exit code and a way out', () => {
     ['list --url http://a:hunter2@127.0.0.1', 2, 'The URL must not hold credentials'],
     ['list --api-key hunter2', 2, 'The API key must be key:secret'],
     ['list --url http://127.0.0.1:1', 5, 'No answer from http://127.0.0.1:1: '],
+    ['list --url https://{at}', 5, 'it speaks plain HTTP'],
     ['lst', 2, "unknown command 'lst'"],
     ['list --jsn', 2, "unknown option '--jsn'"],
     ['describe', 2, "missing required argument 'NAME'"],
     ['describe a b', 2, 'too many arguments'],
   ])('%s: %d', async (line, code, message) => {
-    const ran = await sluice(line, at);
+    const ran = await sluice(line.replace('https://{at}', at.env.SLUICE_URL?.replace('http:', 'https:') ?? ''), at);
     expect([ran.code, ran.out]).toEqual([code, '']);
     expect(ran.err).toContain(message);
     expect(ran.err).not.toContain('hunter2');

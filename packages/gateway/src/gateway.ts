@@ -41,6 +41,8 @@ export class Gateway {
   readonly #shedding: GatewayShedding;
   /** Connections to be: TLS and WebSocket come first. */
   #handshakes = 0;
+  /** That it is full was said, and it had no room since. */
+  #saidFull = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
@@ -231,10 +233,20 @@ export class Gateway {
   }
 
   #isFull(): boolean {
-    const { table, drain } = this.#services;
+    const { table, drain, logger } = this.#services;
+    const { connectionsMax } = table;
     const isOpen = this.#closing === undefined && !drain.active;
-    if (isOpen && table.size + this.#handshakes < table.connectionsMax) return false;
+    const connections = table.size + this.#handshakes;
+    if (connections < connectionsMax * ROOM_SHARE) this.#saidFull = false;
+    if (isOpen && connections < connectionsMax) return false;
     this.#services.metrics.connectionsRefused.add();
+    if (isOpen && !this.#saidFull) {
+      this.#saidFull = true;
+      logger.warn(
+        { connectionsMax, hint: FULL_HINT },
+        'this gateway has as many MQTT connections as it may: new ones are closed',
+      );
+    }
     return true;
   }
 
@@ -251,6 +263,11 @@ export class Gateway {
     this.#services.admissionEnds.advance(this.#services.clock.nowMs());
   }
 }
+
+/** With less than that of the most, it counts as having had room: at the edge clients come and go, and a line each would be many. */
+const ROOM_SHARE = 0.95;
+const FULL_HINT =
+  'raise mqtt.connectionsMax, and the limit of open files with it, or add a gateway and spread clients (sluice cluster rebalance); sluice_gateway_connections_refused_total counts them';
 
 const POLL_MS = 10;
 /** Even a drain of 0 lets the DISCONNECT out. */

@@ -267,7 +267,7 @@ describe('closing', () => {
   });
 });
 
-test('a full gateway hangs up', async () => {
+test('a full gateway hangs up, and says so once until it has room again', async () => {
   await gateway.stop();
   gateway = await TestGateway.start({ connectionsMax: 2 });
   const first = await gateway.raw();
@@ -276,7 +276,9 @@ test('a full gateway hangs up', async () => {
   await second.hello('b');
   const third = await gateway.raw();
   await third.untilClosed();
-  expect(gateway.counter('connections_refused_total')).toBe(1);
+  await (await gateway.raw()).untilClosed();
+  expect(gateway.counter('connections_refused_total')).toBe(2);
+  expect(gateway.warnings.filter((line) => /as many MQTT connections as it may/.test(line))).toHaveLength(1);
   first.destroy();
   await until(
     () => gateway.gateway.counts().connections,
@@ -284,6 +286,8 @@ test('a full gateway hangs up', async () => {
   );
   const fourth = await gateway.raw();
   expect(await fourth.hello('c')).toMatchObject({ reasonCode: 0 });
+  await (await gateway.raw()).untilClosed();
+  expect(gateway.warnings.filter((line) => /as many MQTT connections as it may/.test(line))).toHaveLength(2);
 });
 
 test('connections describe themselves, without secrets', async () => {

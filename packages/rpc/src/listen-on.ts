@@ -6,6 +6,13 @@ export interface BoundAddress {
   port: number;
 }
 
+/**
+ * Connections that the system has made and nobody accepted yet. Node.js asks for 511: of five thousand clients that come at once, as they do
+ * after a failure, it then forgets some hundreds that believe to be connected, and resets them. The system gives as much as
+ * it may (net.core.somaxconn, 4096).
+ */
+const BACKLOG = 65_535;
+
 /** What to do about `unaccepted`. */
 export const UNACCEPTED_HINT =
   'this process has as many open files as it may: raise the limit (ulimit -n, LimitNOFILE)';
@@ -37,7 +44,7 @@ export function listenOn(
       );
     };
     server.once('error', refused);
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off('error', refused);
       server.on('error', unaccepted);
       const bound = server.address() as AddressInfo;

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:net';
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, expect, jest, test } from '@jest/globals';
 import { listenOn } from '../src/listen-on.ts';
 
 const servers: Server[] = [];
@@ -30,6 +30,14 @@ test('connections that cannot be accepted are told, each, and the server goes on
   expect(told).toEqual(['accept EMFILE', 'accept ENFILE']);
   expect(listening.listening).toBe(true);
   expect(bound.port).toBeGreaterThan(0);
+});
+
+test('clients that come all at once find room to wait in, as much as the system gives', async () => {
+  const listening = server();
+  const listen = jest.spyOn(listening, 'listen');
+  await listenOn(listening, { host: '127.0.0.1', port: 0 }, { purpose: 'for tests', unaccepted: nobody });
+  // Node.js asks for 511 by itself.
+  expect(listen.mock.calls[0]?.[0]).toMatchObject({ backlog: 65_535 });
 });
 
 test('a port that somebody has is refused by name, with what to do', async () => {

@@ -51,6 +51,7 @@ export class TestGateway {
   readonly queues = new MemoryQueues();
   readonly metrics = new PlainMetrics();
   readonly clock = new ShiftedClock();
+  readonly warnings: string[] = [];
   readonly gateway: Gateway;
   port = 0;
   wsPort = 0;
@@ -75,7 +76,7 @@ export class TestGateway {
       nodeId,
       transport,
       clock: this.clock,
-      logger: silentLogger,
+      logger: { ...silentLogger, warn: (_, message) => this.warnings.push(message) },
       metrics: this.metrics,
       authenticator,
       ...(authorizer === undefined ? {} : { authorizer }),

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { SluiceError } from '@sluice/common/errors';
 import { errorCode } from '@sluice/storage/files/file-operations';
+import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 
 /**
  * Of a directory that is to appear whole, under its name: whatever is there already is somebody's.
@@ -13,6 +14,16 @@ export async function mustBeFree(directory: string, code: 'BACKUP_REFUSED' | 'RE
     throw new SluiceError(code, `${directory} cannot be used: ${cause.message}`, { hint: HINT, cause });
   });
   if (found.length > 0) throw new SluiceError(code, `${directory} is not empty`, { hint: HINT });
+}
+
+/** With what is missing above it. @throws SluiceError with that code */
+export async function makeWorkDirectory(directory: string, code: 'BACKUP_REFUSED' | 'RESTORE_REFUSED'): Promise<void> {
+  try {
+    await nodeFileOperations.makeDirectory(directory);
+  } catch (cause) {
+    const hint = 'nothing can be made there: name another directory, which this user may write';
+    throw new SluiceError(code, `${directory} cannot be made: ${(cause as Error).message}`, { hint, cause });
+  }
 }
 
 const HINT = 'name a directory that is not there yet, or move away what is there';

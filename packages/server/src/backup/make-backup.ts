@@ -14,7 +14,7 @@ import {
   type ManifestFile,
   manifestText,
 } from './backup-directory.ts';
-import { mustBeFree } from './free-directory.ts';
+import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
 
 interface Description {
   cluster: string;
@@ -44,7 +44,7 @@ export async function makeBackup(options: {
   const { cluster, version, partitions } = (await callApi(connection, 'GET', '/api/v5/backup')) as Description;
   const work = `${to}.incomplete`;
   await rm(work, { recursive: true, force: true });
-  await nodeFileOperations.makeDirectory(work);
+  await makeWorkDirectory(work, 'BACKUP_REFUSED');
   const files: ManifestFile[] = [];
   const groups = [...Array.from({ length: partitions }, (_, at) => at + 1), 0];
   for (const [at, group] of groups.entries()) {

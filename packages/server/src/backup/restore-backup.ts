@@ -17,7 +17,7 @@ import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { PartitionMachine, RESIDENT_RANGES } from '@sluice/store/machine/partition-machine';
 import { saveIdentity } from '../identity/node-identity.ts';
 import { fileOf, type Manifest, type ManifestFile, readGroup, readManifest } from './backup-directory.ts';
-import { mustBeFree } from './free-directory.ts';
+import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
 import { restoredPartition } from './restored-partition.ts';
 
 type Contents = Exclude<BackupPart, { type: 'head' }>;
@@ -44,7 +44,7 @@ export async function restoreBackup(options: {
   await mustBeFree(to, 'RESTORE_REFUSED');
   const work = `${to}.restoring`;
   await rm(work, { recursive: true, force: true });
-  await nodeFileOperations.makeDirectory(dirname(work));
+  await makeWorkDirectory(dirname(work), 'RESTORE_REFUSED');
   const identity = { incarnation: randomUUID(), clusterId: randomUUID() };
   let nodeId: number;
   let queues: number;

@@ -112,6 +112,10 @@ test('nothing is restored into a directory that has something, nor left of one t
   await expect(restoreBackup({ ...parts, to: directory })).rejects.toMatchObject({ code: 'RESTORE_REFUSED' });
   // Its metadata is none.
   const to = join(folder, 'data');
+  await expect(restoreBackup({ ...parts, to: '/proc/sluice/data' })).rejects.toMatchObject({
+    code: 'RESTORE_REFUSED',
+    hint: expect.stringContaining('name another directory'),
+  });
   await expect(restoreBackup({ ...parts, to })).rejects.toMatchObject({ code: 'BACKUP_DAMAGED' });
   await expect(readFile(join(to, 'node.json'))).rejects.toMatchObject({ code: 'ENOENT' });
   await expect(readFile(join(`${to}.restoring`, 'node.json'))).rejects.toMatchObject({ code: 'ENOENT' });
