@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { SessionClient } from '@sluice/store-client/session-client';
+import type { SessionClient } from '@sluice/store-client/session/session-client';
 import { plainSessionAnswer } from '../../../../test/harness/plain-session-answer.ts';
 import { StoredSessions } from '../../src/session/stored-sessions.ts';
 import { TestGateway } from '../doubles/test-gateway.ts';
