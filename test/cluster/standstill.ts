@@ -97,9 +97,9 @@ export class StandstillWatch {
         .join('; ')}`,
     ];
     for (const waiter of waiting) {
-      const { name, clientId, connected, outstanding } = waiter;
+      const { name, clientId, state, outstanding } = waiter;
       const answered = ago(nowMs, this.#sinceMs(waiter));
-      lines.push(`${clientId}: last answer ${answered}, connected ${connected}, ${outstanding} outstanding`);
+      lines.push(`${clientId}: last answer ${answered}, ${state}, ${outstanding} outstanding`);
       for (const [id, { publisher, outcome, topic, sends, sentAtMs }] of this.#load.history.published) {
         if (publisher === name && outcome === 'unknown')
           lines.push(`  ${id} on ${topic}, sent ${sends} times, first ${ago(nowMs, sentAtMs ?? nowMs)}`);

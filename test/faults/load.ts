@@ -1,5 +1,5 @@
 import { SeededPrng } from '@sluice/common/prng';
-import mqtt, { type MqttClient } from 'mqtt';
+import mqtt, { type MqttClient, type Packet } from 'mqtt';
 import type { RestClient } from '../harness/rest.ts';
 import type { Address } from '../harness/server-process.ts';
 import { type Fault, History, type QueueUnderTest } from './history.ts';
@@ -148,7 +148,7 @@ export class Load {
     this.stop();
     await until(
       () =>
-        `answers to all publishes; missing ${this.#publishers.map((p) => `${p.name}: ${p.outstanding}`).join(', ')}`,
+        `answers to all publishes; missing ${this.#publishers.map((p) => `${p.name}: ${p.outstanding}${p.outstanding > 0 ? ` (${p.state})` : ''}`).join(', ')}`,
       untilMs,
       async () => this.#publishers.every((p) => p.outstanding === 0),
     );
@@ -224,6 +224,7 @@ export interface WorkingPublisher {
   readonly clientId: string;
   readonly connected: boolean;
   readonly outstanding: number;
+  readonly state: string;
   readonly startedMs: number;
 }
 
@@ -257,6 +258,9 @@ class Publisher {
   #nextAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
   outstanding = 0;
+  /** Of its connections, PINGREQ and PINGRESP among them. */
+  #lastSent = 'nothing';
+  #lastReceived = 'nothing';
   /** Of each payload, when it is not drawn. */
   bytes: number | undefined;
 
@@ -266,12 +270,14 @@ class Publisher {
     this.#prng = new SeededPrng(seed);
     this.#client = connect(`pub-${spec.name}`, spec.version, target);
     this.#client.on('packetsend', (packet) => {
+      this.#lastSent = noteOf(packet);
       if (packet.cmd !== 'publish') return;
       const id = idOf(packet.payload as Buffer);
       this.#idByPacket.set(packet.messageId as number, id);
       this.#history.sent(id);
     });
     this.#client.on('packetreceive', (packet) => {
+      this.#lastReceived = noteOf(packet);
       if (packet.cmd !== 'puback' && packet.cmd !== 'pubrec') return;
       const id = this.#idByPacket.get(packet.messageId as number);
       if (id === undefined) return;
@@ -292,6 +298,13 @@ class Publisher {
 
   get connected(): boolean {
     return this.#client.connected;
+  }
+
+  /** Whether it is the client that stands still: one that is neither connected nor reconnecting never tries again. */
+  get state(): string {
+    const states = ['connected', 'reconnecting', 'disconnecting', 'disconnected'] as const;
+    const held = states.filter((state) => this.#client[state]);
+    return `${held.join(' and ') || 'gave up'}, sent ${this.#lastSent} last, received ${this.#lastReceived}`;
   }
 
   publishesOn(prefix: string): boolean {
@@ -365,6 +378,11 @@ class Publisher {
       setImmediate(() => this.#fill());
     });
   }
+}
+
+function noteOf(packet: Packet): string {
+  const code = 'reasonCode' in packet ? (packet.reasonCode ?? 0) : 0;
+  return `${packet.cmd}${code === 0 ? '' : ` 0x${code.toString(16)}`} at ${new Date().toISOString().slice(11, 23)}`;
 }
 
 /** Takes everything a queue gives, and writes it down. */
