@@ -106,9 +106,9 @@ describe('the certificate of a node', () => {
   });
 
   test('one that whoever uses it cannot take is not in force, and tried again', async () => {
-    const before = write(authority.issue('DNS:localhost'));
+    const before = write(authority.issue({ names: 'DNS:localhost' }));
     const certificates = await open();
-    const renewed = write(authority.issue('DNS:localhost'));
+    const renewed = write(authority.issue({ names: 'DNS:localhost' }));
     const refused = metrics.gauge('sluice_rpc_certificate_refused', '');
     await certificates.look(() => {
       throw new Error('of a test');

@@ -18,21 +18,20 @@ class CountingEngine extends MemoryEngine {
   override snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     const scan = super.snapshotScan(from, to, chunkRows);
     const { open } = this;
+    open.add(scan);
     const chunks = (async function* () {
       try {
         yield* scan;
       } finally {
-        open.delete(counted);
+        open.delete(scan);
       }
     })();
-    const counted: SnapshotScan = {
+    return {
       [Symbol.asyncIterator]: () => chunks,
       end: async () => {
-        open.delete(counted);
+        open.delete(scan);
       },
     };
-    open.add(counted);
-    return counted;
   }
 }
 

@@ -277,7 +277,7 @@ describe('a peer that does not keep up', () => {
     links.send(replicaOf(1), [append(1, 1)]);
     wire('raft').unsentBytes = PeerChannel.UNSENT_BYTES_MAX + 1;
     reads[0]?.resolve([entry(1)]);
-    await until(() => told.length > 0);
+    await until(() => told.length > 0, 'the core is told');
     expect(told).toEqual(['broken 2']);
     expect(wire('raft').frames).toEqual([]);
     expect(metrics.counter('sluice_raft_dropped_appends_total', '', { peer: '2' }).value).toBe(1);
