@@ -119,7 +119,9 @@ export class AdminService {
     const counts = partition.dispatches.counts(queue.queueId);
     const pace = this.#paceOf(queue);
     const quietSinceMs = Math.max(pace?.acceptedMs ?? 0, pace?.sinceMs ?? 0);
-    const first = queue.depth === 0 ? undefined : await this.#firstLive(partition, queue);
+    const found = queue.depth === 0 ? undefined : await this.#firstLive(partition, queue);
+    // It may have been drained while that was read: then there is none, and the row is one of before.
+    const first = queue.depth === 0 ? undefined : found;
     return {
       queueId: queue.queueId,
       partition: partition.groupId,
