@@ -70,14 +70,14 @@ async function start(): Promise<void> {
   server = await ServerProcess.start({ flags: settings.flatMap((one) => ['--set', one]) });
 }
 
-async function connack(password: string, version: 4 | 5 = 5): Promise<number> {
+/** Undefined: hung up on without one. */
+async function connack(password: string, version: 4 | 5 = 5): Promise<number | undefined> {
   const client = await RawClient.open(server.mqtt);
   clients.push(client);
-  const packet = await client.hello(`c${clients.length}`, version, {
-    username: 'ann',
-    password: Buffer.from(password),
-  });
-  return packet.type === PacketType.CONNACK ? packet.reasonCode : -1;
+  client.greet(`c${clients.length}`, version, { username: 'ann', password: Buffer.from(password) });
+  await client.until('an end or a CONNACK', () => client.closed || client.packets.length > 0);
+  const [packet] = client.packets;
+  return packet?.type === PacketType.CONNACK ? packet.reasonCode : undefined;
 }
 
 describe('B39: the issuer of tokens', () => {
@@ -85,10 +85,9 @@ describe('B39: the issuer of tokens', () => {
     answer = respond;
     await start();
     for (const each of [token(), forged(), unsigned()]) {
-      expect(await connack(each)).toBeGreaterThanOrEqual(0x80);
-      expect(await connack(each, 4)).not.toBe(0);
+      for (const version of [4, 5] as const) expect(await connack(each, version)).not.toBe(0);
     }
-    expect(await connack('no token')).toBe(0x88);
+    expect(await connack('no token')).toBeUndefined();
     expect(asked).toBeGreaterThan(0);
     expect(server.log).not.toMatch(/unhandled|uncaught|AssertionFailed/i);
   });

@@ -100,10 +100,15 @@ export class RawClient {
 
   /** CONNECT, and its CONNACK. */
   async hello(clientId: string, version: ProtocolVersion = 5, more: Partial<ConnectPacket> = {}): Promise<Packet> {
+    this.greet(clientId, version, more);
+    return await this.next();
+  }
+
+  /** As `hello`, without waiting for an answer. */
+  greet(clientId: string, version: ProtocolVersion = 5, more: Partial<ConnectPacket> = {}): void {
     this.version = version;
     const type = PacketType.CONNECT;
     this.send({ type, protocolVersion: version, clientId, cleanStart: true, keepAliveS: 0, ...more });
-    return await this.next();
   }
 
   /** The next packet that nobody has taken. */

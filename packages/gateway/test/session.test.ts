@@ -222,8 +222,12 @@ describe('authentication', () => {
     (await until(() => answer))?.();
     expect(await connack).toMatchObject({ reasonCode: 0 });
     expect((await raw.next()).type).toBe(PacketType.PINGRESP);
-    const refused = await gateway.raw();
-    expect(await refused.hello('y', { username: 'broken' })).toMatchObject({ reasonCode: 0x88 });
+    const undecided = await gateway.raw();
+    // One that says why would be the end for clients that never come again after a CONNACK that refuses.
+    await expect(undecided.hello('y', { username: 'broken' })).rejects.toThrow('closed without another packet');
+    expect(gateway.metrics.counter('sluice_gateway_connects_total', '', { result: 'server_unavailable' }).value).toBe(
+      1,
+    );
   });
 });
 

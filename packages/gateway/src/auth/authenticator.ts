@@ -7,7 +7,7 @@ import type { AccessSubject } from './authorizer.ts';
 export interface Authenticator {
   /** For metrics, where the outcome does not say which of several methods decided: `none`, `password`, … */
   readonly method: string;
-  /** A rejected promise counts as SERVER_UNAVAILABLE: an authenticator that fails lets nobody in. */
+  /** A rejected promise counts as SERVER_UNAVAILABLE: an authenticator that fails lets nobody in, and the client comes again. */
   authenticate(request: AuthenticationRequest): AuthenticationOutcome | Promise<AuthenticationOutcome>;
   /** With what somebody who was let in is sent away now: banned meanwhile, or removed. Undefined: it may stay. */
   expels?(client: AdmittedClient): number | undefined;

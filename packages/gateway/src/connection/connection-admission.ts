@@ -15,6 +15,9 @@ import { askStored, giveBack, openSession } from './takeover.ts';
  * authenticator may take its time, and so may the stores: meanwhile the connection is not read, and what the stores opened
  * for one that ends before is given back.
  *
+ * Who is refused is told why. Who comes when nobody can say is told nothing: a CONNACK that refuses is the end for MQTT.js
+ * and mosquitto_sub, which never try again whatever its reason code, while after a connection that just ends all come again.
+ *
  * An object of its own, because ten thousand connections that are open have no use for it; one whose CONNECT named a
  * method keeps it, to be asked again.
  */
@@ -95,11 +98,12 @@ export class ConnectionAdmission {
 
   #admit(reasonCode: number, identity: string | undefined, data: Uint8Array | undefined): void {
     const { clock, drain } = this.#services;
-    const { state, publisher, channel, isClosing } = this.#connection;
-    if (isClosing || drain.active) {
+    const { state, publisher, isClosing } = this.#connection;
+    const isUndecided = reasonCode === ReasonCode.SERVER_UNAVAILABLE;
+    if (isClosing || drain.active || isUndecided) {
       giveBack(this.#services, publisher.clientId, this.#kept);
-      // Came just before the drain began: as with those who come later, nothing but the end of the connection is said.
-      if (!isClosing) channel.destroy();
+      // Also who came just before a drain began.
+      if (!isClosing) this.#hangUp(isUndecided);
       return;
     }
     const nowMs = clock.monotonicMs();
@@ -113,5 +117,15 @@ export class ConnectionAdmission {
       if (isNamed) this.#services.mesh.clientConnected(publisher.clientId, identity, this.#connection.openedAtMs);
     }
     this.#connection.unpause(ReadPause.AUTHENTICATING);
+  }
+
+  #hangUp(isUndecided: boolean): void {
+    const { metrics, logger } = this.#services;
+    const { publisher, channel } = this.#connection;
+    if (isUndecided) {
+      metrics.connects(ReasonCode.SERVER_UNAVAILABLE).add();
+      logger.debug({ client: publisher.clientId, peer: channel.peerName }, 'nobody can say whether it may come in now');
+    }
+    channel.destroy();
   }
 }

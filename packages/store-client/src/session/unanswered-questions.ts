@@ -1,9 +1,9 @@
 import type { Logger } from '@sluice/common/logger';
 
 /**
- * Says which partitions leave questions about sessions unanswered until their time is over, and what was heard meanwhile. A
- * client is told no more than "server unavailable", whether nobody leads, a leader takes nothing, or does not answer at
- * all; and by the time that somebody asks, nothing is left to see.
+ * Says which partitions leave questions about sessions unanswered until their time is over, and what was heard meanwhile.
+ * Clients are hung up on, whether nobody leads, a leader takes nothing, or does not answer at all; and by the time that
+ * somebody asks, nothing is left to see.
  *
  * The first of a partition is described at once, then one every `REPEAT_MS` with the number of those between: a partition
  * that stands still has thousands.
