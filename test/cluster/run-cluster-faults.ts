@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatVerdict } from '../faults/queue-checker.ts';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { FAULTS } from './all-faults.ts';
@@ -8,24 +8,19 @@ import type { FaultKind } from './fault.ts';
 import { faultRounds, leaveGround, prepareGround } from './fault-rounds.ts';
 import { formatTable, outcomeOf, type Row, roundLine, rowOf, runLine } from './ledger.ts';
 
-// npm run faults:cluster -- --fault F1,F3 --rounds 20 --seed 1 --ledger FILE
-const { values } = parseArgs({
-  options: {
-    fault: { type: 'string', default: FAULTS.map(({ id }) => id).join(',') },
-    rounds: { type: 'string', default: '3' },
-    seed: { type: 'string', default: '1' },
-    calm: { type: 'string', default: '2000' },
-    ledger: { type: 'string' },
-  },
-});
+const options = new Command('npm run faults:cluster --')
+  .description('faults on a cluster of real processes under load: nothing acknowledged is lost, and all goes on')
+  .addOption(new Option('--fault <IDS>', 'which, with commas between').argParser(faultsOf).default(FAULTS, 'all'))
+  .option('--rounds <N>', 'of each', wholeNumber(), 3)
+  .option('--seed <N>', 'what fails, and when, is drawn by it', wholeNumber(0), 1)
+  .option('--calm <MS>', 'load between two faults', wholeNumber(0), 2_000)
+  .option('--ledger <FILE>', 'each round is added to it, a line of JSON')
+  .addHelpText('after', `\nFaults:\n${FAULTS.map(({ id, title }) => `  ${id.padEnd(4)} ${title}`).join('\n')}`)
+  .parse()
+  .opts<{ fault: readonly FaultKind[]; rounds: number; seed: number; calm: number; ledger?: string }>();
 
 const commit = commitOf();
-const [rounds, seed, calmMs] = [
-  wholeNumber(values.rounds, 'rounds'),
-  wholeNumber(values.seed, 'seed', 0),
-  wholeNumber(values.calm, 'calm', 0),
-];
-const faults = values.fault.split(',').map(faultOf);
+const { fault: faults, rounds, seed, calm: calmMs } = options;
 const rows: Row[] = [];
 for (const [i, fault] of faults.entries()) rows.push(await run(fault, `${i + 1} of ${faults.length}`));
 console.log(`\n${formatTable(rows, { seed, commit })}`);
@@ -40,10 +35,15 @@ function commitOf(): string {
   }
 }
 
-function faultOf(id: string): FaultKind {
-  const found = FAULTS.find((known) => known.id === id);
-  if (found !== undefined) return found;
-  throw new Error(`there is no fault ${id}: choose of ${FAULTS.map((known) => known.id).join(', ')}`);
+function faultsOf(text: string): FaultKind[] {
+  return text.split(',').map((id) => {
+    const found = FAULTS.find((known) => known.id === id);
+    if (found === undefined)
+      throw new InvalidArgumentError(
+        `There is no fault ${id}: choose of ${FAULTS.map((known) => known.id).join(', ')}.`,
+      );
+    return found;
+  });
 }
 
 async function run(fault: FaultKind, place: string): Promise<Row> {
@@ -90,5 +90,5 @@ function say(text: string): void {
 }
 
 function note(line: Record<string, unknown>): void {
-  if (values.ledger !== undefined) appendFileSync(values.ledger, `${JSON.stringify(line)}\n`);
+  if (options.ledger !== undefined) appendFileSync(options.ledger, `${JSON.stringify(line)}\n`);
 }

@@ -1,24 +1,23 @@
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { powerLossRounds } from './power-loss.ts';
 import { formatVerdict, isClean } from './queue-checker.ts';
 
-// npm run faults:power -- --rounds 20 [--no-sync]: as root, on a machine with loop devices and mkfs.ext4
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '20' },
-    seed: { type: 'string', default: '1' },
-    load: { type: 'string', default: '3000' },
-    'no-sync': { type: 'boolean', default: false },
-  },
-});
+const options = new Command('npm run faults:power --')
+  .description('the power of a broker under load fails; as root, on a machine with loop devices and mkfs.ext4')
+  .option('--rounds <N>', 'how often', wholeNumber(), 20)
+  .option('--seed <N>', 'when and what is drawn by it', wholeNumber(0), 1)
+  .option('--load <MS>', 'the longest load before a failure', wholeNumber(), 3_000)
+  .option('--no-sync', 'the control: a broker that syncs nothing, which must lose')
+  .parse()
+  .opts<{ rounds: number; seed: number; load: number; sync: boolean }>();
 
-const sync = !values['no-sync'];
+const { sync } = options;
 let lossyRounds = 0;
 const verdict = await powerLossRounds({
-  rounds: wholeNumber(values.rounds, 'rounds'),
-  seed: wholeNumber(values.seed, 'seed', 0),
-  loadMsMax: wholeNumber(values.load, 'load'),
+  rounds: options.rounds,
+  seed: options.seed,
+  loadMsMax: options.load,
   sync,
   onRound({ round, loadMs, losses, verdict, refused }) {
     if (verdict.lost.length > 0) lossyRounds++;
@@ -28,7 +27,7 @@ const verdict = await powerLossRounds({
     );
   },
 });
-const figures = `${values.rounds} rounds of power loss: ${formatVerdict(verdict)}`;
+const figures = `${options.rounds} rounds of power loss: ${formatVerdict(verdict)}`;
 if (sync) console.log(`${isClean(verdict) ? 'held' : 'BROKEN'}: ${figures}`);
 else
   console.log(

@@ -1,7 +1,7 @@
 // npm run fuzz [-- --packets N --seed S --what decoder,broker]: packets that are right, nearly right and wrong; exits with 1
 // when the decoder throws what is no refusal, or the broker ends, stops serving, or logs a bug.
-import { Command, InvalidArgumentError } from 'commander';
-import { countOption } from '../harness/whole-number.mjs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { BrokerUnderAttack } from '../hostile/broker-under-attack.ts';
 import { fuzzBroker } from './fuzz-broker.ts';
 import { fuzzDecoder } from './fuzz-decoder.ts';
@@ -15,10 +15,14 @@ const targets = (text: string): string[] => {
 
 const options = new Command('npm run fuzz --')
   .description('send the decoder and a running broker packets that are right, nearly right and wrong')
-  .option('--packets <N>', 'how many, for each of the two', countOption, 1_000_000)
-  .option('--seed <S>', 'the same seed makes the same packets', countOption, Math.floor(Math.random() * 1e6) + 1)
-  .option('--at-once <N>', 'connections to the broker at one time', countOption, 32)
-  .option('--what <NAMES>', 'decoder, broker, or both with a comma between', targets, ['decoder', 'broker'])
+  .option('--packets <N>', 'how many, for each of the two', wholeNumber(), 1_000_000)
+  .option('--seed <S>', 'the same seed makes the same packets', wholeNumber(), Math.floor(Math.random() * 1e6) + 1)
+  .option('--at-once <N>', 'connections to the broker at one time', wholeNumber(), 32)
+  .addOption(
+    new Option('--what <NAMES>', 'decoder, broker, or both with a comma between')
+      .argParser(targets)
+      .default(['decoder', 'broker'], 'both'),
+  )
   .parse()
   .opts<{ packets: number; seed: number; atOnce: number; what: string[] }>();
 

@@ -82,10 +82,11 @@ async function run(command: string, args: string[]): Promise<{ code: number | nu
 }
 
 test('a run of none, which would hold every bar, is refused; a seed may be 0', () => {
-  expect(wholeNumber('20', 'rounds')).toBe(20);
-  expect(wholeNumber('0', 'seed', 0)).toBe(0);
+  expect(wholeNumber()('20')).toBe(20);
+  expect(wholeNumber()('1_000_000')).toBe(1_000_000);
+  expect(wholeNumber(0)('0')).toBe(0);
   for (const text of ['0', '', '-1', '1.5', '1e3', 'many', '9'.repeat(20)]) {
-    expect(() => wholeNumber(text, 'rounds')).toThrow(`--rounds must be a whole number from 1 on, and is ${text}`);
+    expect(() => wholeNumber()(text)).toThrow('A whole number from 1 on.');
   }
 });
 

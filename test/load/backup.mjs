@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { readBackup } from '../../packages/storage/dist/backup-format.js';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { BIN, Broker } from './broker.mjs';
@@ -18,11 +18,13 @@ import { Figures, MB } from './figures.mjs';
  *
  *   npm run load:backup -- --messages 1000000 --bytes 200
  */
-const { values } = parseArgs({
-  options: { messages: { type: 'string', default: '1000000' }, bytes: { type: 'string', default: '200' } },
-});
-const COUNT = wholeNumber(values.messages, 'messages');
-const PAYLOAD_BYTES = wholeNumber(values.bytes, 'bytes');
+const options = new Command('npm run load:backup --')
+  .description('a queue into a backup and back: the same messages; time and memory')
+  .option('--messages <N>', 'in the queue', wholeNumber(), 1_000_000)
+  .option('--bytes <N>', 'of a payload', wholeNumber(), 200)
+  .parse()
+  .opts();
+const { messages: COUNT, bytes: PAYLOAD_BYTES } = options;
 const CONNECTIONS = 4;
 const WINDOW = 1000;
 /** Of so many that come to the first worker one is not answered. */

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { BrokerCluster, sum } from './broker-cluster.mjs';
 import { Consumer, Ledger, publish, until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
@@ -11,25 +12,23 @@ import { Figures, MB } from './figures.mjs';
  * acknowledgement, and how much work of the kernel it makes. The bars are of processor time, which a busy machine bends
  * less than it bends time.
  *
- *   node test/load/cluster-throughput.mjs [--messages N] [--bytes N] [--balanced] [--profile FOLDER]
+ *   npm run load:cluster -- [--messages N] [--bytes N] [--balanced] [--profile FOLDER]
  *
  * Clients are spread over the gateways one by one, or go through a balancer (whose cost is the generator's).
  */
-const { values: options } = parseArgs({
-  options: {
-    messages: { type: 'string', default: '200000' },
-    bytes: { type: 'string', default: '256' },
-    connections: { type: 'string', default: '4' },
-    window: { type: 'string', default: '500' },
-    balanced: { type: 'boolean', default: false },
-    profile: { type: 'string' },
-  },
-});
-const COUNT = Number(options.messages);
-const PAYLOAD_BYTES = Number(options.bytes);
-const CONNECTIONS = Number(options.connections);
+const options = new Command('npm run load:cluster --')
+  .description('publishers and consumers of one queue on three nodes: what a message costs all of them')
+  .option('--messages <N>', 'how many', wholeNumber(), 200_000)
+  .option('--bytes <N>', 'of a payload', wholeNumber(), 256)
+  .option('--connections <N>', 'of publishers, and as many of consumers', wholeNumber(), 4)
+  .option('--window <N>', 'unacknowledged messages of a publisher', wholeNumber(), 500)
+  .option('--balanced', 'all clients through one address', false)
+  .option('--profile <FOLDER>', 'a profile of each broker process is left there')
+  .parse()
+  .opts();
+const { messages: COUNT, bytes: PAYLOAD_BYTES, connections: CONNECTIONS } = options;
 const isImages = PAYLOAD_BYTES >= 64 * 1024;
-const WINDOW = isImages ? 16 : Number(options.window);
+const WINDOW = isImages ? 16 : options.window;
 const INFLIGHT = isImages ? 50 : 500;
 /** A tenth of the images would leave most of the code to be compiled in what is counted: small ones go the same way. */
 const SMALL_FIRST = isImages ? { payloadBytes: 256, window: 256, count: 20_000 } : undefined;

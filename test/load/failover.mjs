@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster } from './broker-cluster.mjs';
 import { PacedPublisher, until } from './client.mjs';
 import { Figures } from './figures.mjs';
@@ -13,8 +14,12 @@ import { Figures } from './figures.mjs';
  *
  *   npm run load:failover -- [--kills N]
  */
-const { values: options } = parseArgs({ options: { kills: { type: 'string', default: '20' } } });
-const KILLS = Number(options.kills);
+const options = new Command('npm run load:failover --')
+  .description('how long a publisher gets no answer when the node that leads its queue is killed')
+  .option('--kills <N>', 'how often', wholeNumber(), 20)
+  .parse()
+  .opts();
+const KILLS = options.kills;
 const INTERVAL_MS = 20;
 const MEDIAN_BAR_S = 1.5;
 const WORST_BAR_S = 3;

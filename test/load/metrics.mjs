@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import mqtt from 'mqtt';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { Broker } from './broker.mjs';
 import { Figures, MB } from './figures.mjs';
 import { cpuMs } from './node-process.mjs';
@@ -15,11 +16,13 @@ import { cpuMs } from './node-process.mjs';
  *
  * Half of the scrapes come after every queue has changed its oldest message, the other half after nothing happened.
  */
-const { values: options } = parseArgs({
-  options: { queues: { type: 'string', default: '10000' }, scrapes: { type: 'string', default: '100' } },
-});
-const COUNT = Number(options.queues);
-const SCRAPES = Number(options.scrapes);
+const options = new Command('npm run load:metrics --')
+  .description('what scrapers cost a node with many queues')
+  .option('--queues <N>', 'how many', wholeNumber(), 10_000)
+  .option('--scrapes <N>', 'how many', wholeNumber(), 100)
+  .parse()
+  .opts();
+const { queues: COUNT, scrapes: SCRAPES } = options;
 const CREATE_LINES = 32;
 const PUBLISH_LINES = 8;
 /** As often as a scraper asks, in short. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { BrokerCluster, sum } from './broker-cluster.mjs';
@@ -16,16 +16,15 @@ import { Figures, MB } from './figures.mjs';
  *
  * With a profile the figures are no good: sampling costs more than the nodes do.
  */
-const { values: options } = parseArgs({
-  options: {
-    queues: { type: 'string', default: '100000' },
-    layout: { type: 'string', default: 'compact' },
-    concurrency: { type: 'string', default: '8' },
-    profile: { type: 'string' },
-  },
-});
-const COUNT = wholeNumber(options.queues, 'queues');
-const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
+const options = new Command('npm run load:queues --')
+  .description('many queues that do nothing, on a cluster: what they cost')
+  .option('--queues <N>', 'how many', wholeNumber(), 100_000)
+  .addOption(new Option('--layout <NAME>', 'which processes').choices(Object.keys(LAYOUTS)).default('compact'))
+  .option('--concurrency <N>', 'requests at one time', wholeNumber(), 8)
+  .option('--profile <FOLDER>', 'a profile of each broker process is left there')
+  .parse()
+  .opts();
+const { queues: COUNT, concurrency: CONCURRENCY } = options;
 /** What is created alone, one after the other, is created at every so many queues. */
 const STEP = 10_000;
 const ALONE = 50;

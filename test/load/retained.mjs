@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
@@ -14,15 +14,14 @@ import { Figures, MB, memoryBelow, ROOM_MB } from './figures.mjs';
  *
  *   npm run load:retained -- [--topics N] [--concurrency N] [--profile FOLDER]
  */
-const { values: options } = parseArgs({
-  options: {
-    topics: { type: 'string', default: '1000000' },
-    concurrency: { type: 'string', default: '8' },
-    profile: { type: 'string' },
-  },
-});
-const COUNT = wholeNumber(options.topics, 'topics');
-const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
+const options = new Command('npm run load:retained --')
+  .description('many topics that keep a value, on three nodes')
+  .option('--topics <N>', 'how many', wholeNumber(), 1_000_000)
+  .option('--concurrency <N>', 'publishers at one time', wholeNumber(), 8)
+  .option('--profile <FOLDER>', 'a profile of each broker process is left there')
+  .parse()
+  .opts();
+const { topics: COUNT, concurrency: CONCURRENCY } = options;
 const PER_SITE = 1_000;
 const STEP = 50_000;
 const PAYLOAD = Buffer.from('{"temperature":21.5,"humidity":48,"at":1763600000}');

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { LAYOUTS } from '../../deploy/local-cluster.mjs';
 import { wholeNumber } from '../harness/whole-number.mjs';
 import { addressOf, BrokerCluster, sum } from './broker-cluster.mjs';
@@ -17,15 +17,14 @@ import { Figures, memoryBelow } from './figures.mjs';
  *
  *   npm run load:sessions -- [--sessions N] [--concurrency N] [--profile FOLDER]
  */
-const { values: options } = parseArgs({
-  options: {
-    sessions: { type: 'string', default: '100000' },
-    concurrency: { type: 'string', default: '32' },
-    profile: { type: 'string' },
-  },
-});
-const COUNT = wholeNumber(options.sessions, 'sessions');
-const CONCURRENCY = wholeNumber(options.concurrency, 'concurrency');
+const options = new Command('npm run load:sessions --')
+  .description('many sessions whose clients are away, on three nodes')
+  .option('--sessions <N>', 'how many', wholeNumber(), 100_000)
+  .option('--concurrency <N>', 'connections at one time', wholeNumber(), 32)
+  .option('--profile <FOLDER>', 'a profile of each broker process is left there')
+  .parse()
+  .opts();
+const { sessions: COUNT, concurrency: CONCURRENCY } = options;
 const SHARED = Math.floor(COUNT / 2);
 const STEP = 5_000;
 const ALONE = 50;

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { Broker } from './broker.mjs';
 import { Consumer, Ledger, publish, until } from './client.mjs';
 import { Figures, MB } from './figures.mjs';
@@ -10,14 +11,16 @@ import { Figures, MB } from './figures.mjs';
  * Publishers and consumers of one queue side by side: messages a second, and the broker's processor time for the whole
  * life of a message, publish to acknowledgement.
  *
- *   node test/load/throughput.mjs [messages] [--bytes N] [--profile FOLDER]
+ *   npm run load:throughput -- [--messages N] [--bytes N] [--profile FOLDER]
  */
-const { values: options, positionals } = parseArgs({
-  options: { bytes: { type: 'string', default: '256' }, profile: { type: 'string' } },
-  allowPositionals: true,
-});
-const COUNT = Number(positionals[0] ?? 400_000);
-const PAYLOAD_BYTES = Number(options.bytes);
+const options = new Command('npm run load:throughput --')
+  .description('publishers and consumers of one queue side by side: messages a second, and processor time of a message')
+  .option('--messages <N>', 'how many', wholeNumber(), 400_000)
+  .option('--bytes <N>', 'of a payload', wholeNumber(), 256)
+  .option('--profile <FOLDER>', 'a profile of each broker process is left there')
+  .parse()
+  .opts();
+const { messages: COUNT, bytes: PAYLOAD_BYTES } = options;
 const CONNECTIONS = Number(process.env.SLUICE_LOAD_CONNECTIONS ?? 4);
 const WINDOW = Number(process.env.SLUICE_LOAD_WINDOW ?? 500);
 const CONSUMERS = 4;

@@ -1,11 +1,11 @@
 // npm run healthy: the cluster of `npm run cluster` under the work of the demos, with the shipped rules: no alert may fire.
 import { Command } from 'commander';
-import { countOption } from '../harness/whole-number.mjs';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { watchHealthy } from './healthy.ts';
 
 const { minutes } = new Command('npm run healthy --')
   .description('watch a healthy cluster with the shipped alert rules, and fail when one fires')
-  .option('--minutes <NUMBER>', 'how long', countOption, 30)
+  .option('--minutes <NUMBER>', 'how long', wholeNumber(), 30)
   .parse()
   .opts<{ minutes: number }>();
 

@@ -1,13 +1,13 @@
 // npm run planted [-- --only TEXT --from N]: plants each bug in turn; exits with 1 when the tests let one live.
 import { Command } from 'commander';
-import { countOption } from '../harness/whole-number.mjs';
+import { wholeNumber } from '../harness/whole-number.mjs';
 import { tryToKill } from './kill.ts';
 import { PLANTED } from './lists.ts';
 
 const { only, from } = new Command('npm run planted --')
   .description('plant each known bug in turn and see that the tests kill it')
   .option('--only <TEXT>', 'only bugs whose name or file contains this', '')
-  .option('--from <N>', 'of these, from the one that has this number on', countOption, 1)
+  .option('--from <N>', 'of these, from the one that has this number on', wholeNumber(), 1)
   .parse()
   .opts<{ only: string; from: number }>();
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { measureAgainst } from './against/against-command.ts';
 import { allHops, hopsNamed } from './hops/all-hops.ts';
 import { hopsReport, runHops } from './hops/run-hops.ts';
@@ -50,13 +50,17 @@ const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 const program = new Command('npm run bench --')
   .description('measure Sluice beside the brokers installed here, with the same load, taking turns')
   .option('--quick', 'the most telling rows, under five minutes; with --workload: those, shortened')
-  .option('--workload <NAME>', 'only this one; may be repeated', collect, [])
-  .option('--peer <NAME>', 'only this one; may be repeated', collect, [])
-  .option(
-    '--node <NAME=PATH>',
-    'another version of Node.js, to run Sluice: sluice-1@NAME and sluice-3@NAME; may be repeated',
-    runtime,
-    [],
+  .addOption(new Option('--workload <NAME>', 'only this one; may be repeated').argParser(collect).default([], 'all'))
+  .addOption(
+    new Option('--peer <NAME>', 'only this one; may be repeated').argParser(collect).default([], 'all that are here'),
+  )
+  .addOption(
+    new Option(
+      '--node <NAME=PATH>',
+      'another version of Node.js, to run Sluice: sluice-1@NAME and sluice-3@NAME; may be repeated',
+    )
+      .argParser(runtime)
+      .default([], 'none'),
   )
   .option('--rounds <N>', `how often everybody takes a turn (default: ${ROUNDS}, quick: ${QUICK_ROUNDS})`, count)
   .option('--json <FILE>', 'every figure of every round, for programs')

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { RemoteFlags } from './run/remote-options.ts';
 
 /** What scripts may rely on. */
@@ -11,12 +11,20 @@ export function registerBenchCommand(program: Command): Command {
   return program
     .command('bench')
     .description('put load on a running broker over MQTT, and check that every message comes')
-    .option('--mqtt <HOST:PORT>', 'a gateway; repeated, clients are spread over them', collect, [])
+    .addOption(
+      new Option('--mqtt <HOST:PORT>', 'a gateway; repeated, clients are spread over them')
+        .argParser(collect)
+        .default([], '127.0.0.1:1883'),
+    )
     .option('--url <URL>', `REST API, where the queue is made and removed; also SLUICE_URL (default: ${DEFAULT_URL})`)
     .option('--api-key <KEY:SECRET>', 'also SLUICE_API_KEY')
     .option('--username <NAME>', 'of the MQTT clients')
     .option('--password <TEXT>', 'also SLUICE_MQTT_PASSWORD')
-    .option('--pid <PID>', 'a process of the broker on this machine; its processor time is shown', collect, [])
+    .addOption(
+      new Option('--pid <PID>', 'a process of the broker on this machine; its processor time is shown')
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .option('--fan-out', 'every consumer gets every message, without a queue')
     .option('--publishers <N>', 'connections that publish', '4')
     .option('--consumers <N>', 'connections that consume', '4')
