@@ -270,7 +270,8 @@ describe('back-pressure', () => {
       20_000,
     );
     const [summary] = [...gateway.gateway.connections()];
-    expect(summary?.sendBufferBytes).toBeLessThan(2 * 65_536);
+    // The bound and the answer that passed it, behind what a socket holds before it says so: 64 KiB from Node.js 22 on.
+    expect(summary?.sendBufferBytes).toBeLessThan(65_536 + 1_024 + 65_536);
     raw.socket.resume();
     await until(
       () => raw.packets.length,

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ByteSink } from '../connection/byte-channel.ts';
 
 /** Of Node.js: where this was tried. On others nothing is read in place. */
-const MAJOR_VERSIONS: ReadonlySet<number> = new Set([20, 22, 24]);
+const MAJOR_VERSIONS: ReadonlySet<number> = new Set([20, 22, 24, 26]);
 /** Read at once where nobody has room. */
 const WIDE_BYTES = 64 * 1024;
 /** The same after a large packet: likely the head of the next, and what comes behind that is to be read in place. */

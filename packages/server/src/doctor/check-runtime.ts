@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/config.ts';
 import { shareOpenFiles } from '../open-files.ts';
 import { type Finding, failure, note, ok, warning } from './finding.ts';
 
-const NODE_MAJORS = [20, 22, 24];
+const NODE_MAJORS = [20, 22, 24, 26];
 
 /** What the process runs on: the release of Node.js, and how many files it may have open. */
 export function checkRuntime(
