@@ -1,4 +1,4 @@
-import type { NodeTroubleInfo, ReplicaTroubleInfo } from '@sluice/meta/cluster-liveness';
+import type { NodeTrouble, ReplicaTrouble } from '@sluice/meta/cluster-liveness';
 import { allows, type FeatureLevel } from '@sluice/meta/feature-levels';
 import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
@@ -72,10 +72,10 @@ export class ClusterAdministration implements ClusterManagement {
   }
 
   /** Of what a coordinator said last, what it knew by its own connections is over when none answers. */
-  #troubles(leading: number): { copies: readonly ReplicaTroubleInfo[]; ofNodes: readonly NodeTroubleInfo[] } {
+  #troubles(leading: number): { copies: readonly ReplicaTrouble[]; ofNodes: readonly NodeTrouble[] } {
     const { troubles: copies, nodeTroubles: ofNodes } = this.#topology;
     if (leading !== 0) return { copies, ofNodes };
-    const isKnown = ({ nodeId, kind }: ReplicaTroubleInfo) => kind !== 'parted' && this.#isAlive(nodeId);
+    const isKnown = ({ nodeId, kind }: ReplicaTrouble) => kind !== 'parted' && this.#isAlive(nodeId);
     return { copies: copies.filter(isKnown), ofNodes: this.#ownView?.troubles() ?? [] };
   }
 
@@ -193,7 +193,7 @@ export interface OwnView {
   leaderOf(partition: number): number | undefined;
   hears(nodeId: number): boolean | undefined;
   /** Of nodes; other than its own it knows none. */
-  troubles(): readonly NodeTroubleInfo[];
+  troubles(): readonly NodeTrouble[];
 }
 
 function isStaying(state: NodeInfo['state']): boolean {

@@ -1,3 +1,4 @@
+import type { DiskTrouble } from '@sluice/meta/cluster-liveness';
 import { includes, type LevelRange, levelUnsupported } from '@sluice/meta/feature-levels';
 import type {
   ClusterNode,
@@ -5,7 +6,6 @@ import type {
   ClusterProblem,
   ClusterStatus,
 } from '@sluice/rpc/contract/cluster-management';
-import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import { type ClockNamed, clockProblems } from './clock-problems.ts';
 
 /** A copy that does not count, by the name of its node. */

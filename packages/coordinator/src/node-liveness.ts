@@ -1,5 +1,6 @@
+import type { NodeLevels, PartitionLeader } from '@sluice/meta/cluster-liveness';
 import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
-import type { LeaderInfo, NodeLevels, NodeReport } from '@sluice/rpc/contract/topology-feed';
+import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 
 /**
  * Which nodes live and what they lead, as their reports say. Soft: nothing is replicated, a new leading coordinator hears
@@ -124,8 +125,8 @@ export class NodeLiveness {
   }
 
   /** Of each partition the one of the latest term, on nodes that are alive. */
-  leaders(nowMs: number): LeaderInfo[] {
-    const latest = new Map<number, LeaderInfo>();
+  leaders(nowMs: number): PartitionLeader[] {
+    const latest = new Map<number, PartitionLeader>();
     for (const [nodeId, { report }] of this.#nodes) {
       if (report === undefined) continue;
       for (const { partition, term } of report.leads) {

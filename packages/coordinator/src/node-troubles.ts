@@ -1,4 +1,4 @@
-import type { NodeTrouble } from '@sluice/rpc/contract/topology-feed';
+import type { NodeTrouble } from '@sluice/meta/cluster-liveness';
 import type { NodeLiveness } from './node-liveness.ts';
 
 /**

@@ -1,5 +1,5 @@
+import type { ReplicaTrouble } from '@sluice/meta/cluster-liveness';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
-import type { ReplicaTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { NodeLiveness } from './node-liveness.ts';
 
 /**

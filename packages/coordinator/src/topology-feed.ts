@@ -1,18 +1,15 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { AccessRow } from '@sluice/meta/access/access-table';
+import type { NodeLevels, NodeTrouble, PartitionLeader, ReplicaTrouble } from '@sluice/meta/cluster-liveness';
 import type { MetaReply } from '@sluice/meta/meta-reply';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { TopologyDelta } from '@sluice/meta/topology';
 import type {
   ClockView,
-  LeaderInfo,
-  NodeLevels,
   NodeReport,
-  NodeTrouble,
   QueueAssignment,
-  ReplicaTrouble,
   TopologyFeedRequest,
   TopologyImage,
   TopologyUpdate,
@@ -351,7 +348,7 @@ function* inParts(rows: readonly AccessRow[]): Iterable<readonly AccessRow[]> {
 }
 
 interface LivenessNews {
-  leaders: readonly LeaderInfo[];
+  leaders: readonly PartitionLeader[];
   alive: readonly number[];
   troubles: readonly ReplicaTrouble[];
   nodeTroubles: readonly NodeTrouble[];

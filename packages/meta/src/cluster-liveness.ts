@@ -7,9 +7,9 @@ import type { LevelRange } from './feature-levels.ts';
  */
 export class ClusterLiveness {
   /** Copies that do not count yet, or no more, as the coordinator last said. */
-  troubles: readonly ReplicaTroubleInfo[] = [];
+  troubles: readonly ReplicaTrouble[] = [];
   /** Nodes that live and cannot do all they should. */
-  nodeTroubles: readonly NodeTroubleInfo[] = [];
+  nodeTroubles: readonly NodeTrouble[] = [];
   /** Of the nodes that the coordinator hears. */
   clocks: readonly NodeClockInfo[] = [];
   /** Partition 1 first. */
@@ -88,22 +88,35 @@ interface Leader {
 export interface LivenessInfo {
   leaders: readonly PartitionLeader[];
   alive: readonly number[];
-  troubles?: readonly ReplicaTroubleInfo[];
-  nodeTroubles?: readonly NodeTroubleInfo[] | undefined;
-  levels?: readonly NodeLevelsInfo[] | undefined;
+  troubles?: readonly ReplicaTrouble[];
+  nodeTroubles?: readonly NodeTrouble[] | undefined;
+  levels?: readonly NodeLevels[] | undefined;
   clocks?: readonly NodeClockInfo[] | undefined;
 }
 
-export interface ReplicaTroubleInfo {
+/** A copy that does not count yet, or no more, as reports say. */
+export interface ReplicaTrouble {
   partition: number;
   nodeId: number;
+  /**
+   * `impaired`: it cannot be trusted and is made anew. `parted`: its node has no connection to the coordinator. `unheard`: its node
+   * lives, and the partition's leader hears nothing of it.
+   */
   kind: 'catching-up' | 'impaired' | 'parted' | 'unheard';
 }
 
-export interface NodeTroubleInfo {
+/** A node that lives and cannot do all it should. `parted`: it has no connection to the coordinator. */
+export interface NodeTrouble {
   nodeId: number;
-  kind: 'parted' | 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
+  kind: 'parted' | DiskTrouble;
 }
+
+/**
+ * Why a node's disk takes no publishes. `disk-low`: less is free than is kept for settling, which goes on. `disk-full`: a write
+ * waits for space. `disk-hangs`: a write has been under way for seconds. `disk-failed`: the node answers nothing more.
+ * `files-exhausted`: it could not be asked, for want of a file descriptor.
+ */
+export type DiskTrouble = 'disk-low' | 'disk-full' | 'disk-hangs' | 'disk-failed' | 'files-exhausted';
 
 export interface NodeClockInfo {
   nodeId: number;
@@ -111,7 +124,8 @@ export interface NodeClockInfo {
   aheadMs?: number | undefined;
 }
 
-export interface NodeLevelsInfo extends LevelRange {
+/** Which feature levels a node supports, as it says itself. */
+export interface NodeLevels extends LevelRange {
   nodeId: number;
 }
 

@@ -4,8 +4,8 @@ import {
   ClusterLiveness,
   type LivenessInfo,
   type NodeClockInfo,
-  type NodeTroubleInfo,
-  type ReplicaTroubleInfo,
+  type NodeTrouble,
+  type ReplicaTrouble,
 } from './cluster-liveness.ts';
 import { type FeatureLevel, FIRST_LEVEL, type LevelRange } from './feature-levels.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -96,11 +96,11 @@ export class Topology {
     return this.#liveness.noteLeader({ partition, nodeId, term }, this.partitionCount);
   }
 
-  get troubles(): readonly ReplicaTroubleInfo[] {
+  get troubles(): readonly ReplicaTrouble[] {
     return this.#liveness.troubles;
   }
 
-  get nodeTroubles(): readonly NodeTroubleInfo[] {
+  get nodeTroubles(): readonly NodeTrouble[] {
     return this.#liveness.nodeTroubles;
   }
 

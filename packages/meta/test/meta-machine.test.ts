@@ -6,6 +6,7 @@ import type { NodeInfo, NodeRegistration } from '../src/node-info.ts';
 import { NodeTable, successorOf } from '../src/node-table.ts';
 import type { PartitionInfo } from '../src/partition-info.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '../src/queue-subsystem-config.ts';
+import { Rows } from './support/rows.ts';
 
 function draft(name: string, change: Partial<QueueDraft> = {}): QueueDraft {
   return {
@@ -17,16 +18,6 @@ function draft(name: string, change: Partial<QueueDraft> = {}): QueueDraft {
     partitionCount: 1,
     ...change,
   };
-}
-
-class Rows {
-  readonly map = new Map<string, { key: Uint8Array; value: Uint8Array }>();
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.map.set(Buffer.from(key).toString('hex'), { key, value });
-  }
-  delete(key: Uint8Array): void {
-    this.map.delete(Buffer.from(key).toString('hex'));
-  }
 }
 
 const LEVELS = { min: 1, max: 9 };

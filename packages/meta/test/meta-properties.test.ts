@@ -5,6 +5,7 @@ import { encodeMetaCommand, type MetaCommand } from '../src/meta-commands.ts';
 import { MetaMachine } from '../src/meta-machine.ts';
 import type { NodeInfo, NodeRegistration } from '../src/node-info.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '../src/queue-subsystem-config.ts';
+import { Rows } from './support/rows.ts';
 
 /** Small, so that commands meet what is there. */
 const id = fc.integer({ min: 0, max: 5 });
@@ -98,23 +99,6 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('hold-feature-level' as const), isHeld: fc.boolean() }),
 );
-
-class Rows {
-  readonly map = new Map<string, { key: Uint8Array; value: Uint8Array }>();
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.map.set(Buffer.from(key).toString('hex'), { key, value });
-  }
-  delete(key: Uint8Array): void {
-    this.map.delete(Buffer.from(key).toString('hex'));
-  }
-  /** As an engine brings them: in the order of keys. */
-  sorted(): { key: Uint8Array; value: Uint8Array }[] {
-    return [...this.map.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
-  }
-  texts(): string[] {
-    return this.sorted().map(({ value }) => Buffer.from(value).toString());
-  }
-}
 
 const LEVELS = { min: 1, max: 3 };
 

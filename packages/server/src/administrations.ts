@@ -5,9 +5,9 @@ import { BackupAdministration } from '@sluice/coordinator/backup-administration'
 import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
 import { ConnectionAdministration } from '@sluice/coordinator/connection-administration';
 import { QueueAdministration } from '@sluice/coordinator/queue-administration';
+import type { DiskTrouble } from '@sluice/meta/cluster-liveness';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { Transport } from '@sluice/rpc/transport';
 import type { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { RetainedAdministration } from '@sluice/store-client/retained/retained-administration';

@@ -1,6 +1,6 @@
 import type { OwnView } from '@sluice/coordinator/cluster-administration';
+import type { DiskTrouble } from '@sluice/meta/cluster-liveness';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
-import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { RouteTable } from '@sluice/store-client/route/route-table';
 
 /** Who leads and who is there, as this node's own connections show it: by its groups, else by where a gateway sends. */

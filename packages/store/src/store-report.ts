@@ -1,7 +1,8 @@
+import type { DiskTrouble } from '@sluice/meta/cluster-liveness';
 import type { GroupStatus } from '@sluice/multiraft/group/group-status';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import type { DiskTrouble, NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
+import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
 import type { DiskGuard } from './disk-guard.ts';
 import type { Partition } from './partition/partition.ts';
 

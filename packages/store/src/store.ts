@@ -1,11 +1,11 @@
 import { SluiceError } from '@sluice/common/errors';
+import type { DiskTrouble } from '@sluice/meta/cluster-liveness';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { AppendRequest, AppendResponse } from '@sluice/rpc/contract/append';
 import type { ConsumeRequest, ConsumeResponse } from '@sluice/rpc/contract/consume';
 import type { RetainedRequest, RetainedResponse } from '@sluice/rpc/contract/retained';
 import type { SessionsRequest, SessionsResponse } from '@sluice/rpc/contract/sessions';
 import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract/store-admin';
-import type { DiskTrouble } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { DiskGuard } from './disk-guard.ts';
 import { DispatchFailures } from './dispatch/dispatch-failures.ts';

@@ -31,15 +31,8 @@ async function withImage(): Promise<string> {
 test.each([20, -1])('a damaged image (byte %d) is written anew while the engine still has the rows', async (at) => {
   const path = await withImage();
   const good = await readFile(path);
-  const bytes = Buffer.from(good);
-  const position = at < 0 ? bytes.length + at : at;
-  bytes[position] = (bytes[position] as number) ^ 1;
-  await writeFile(path, bytes);
-  node.imageCheckDelayMs = 0;
-  await node.start(1, SEGMENT);
-  const counter = node.metrics.counter('sluice_storage_damaged_images_total', '');
-  await until(() => counter.value === 1, 'the damage is found');
-  await node.stop();
+  await writeFile(path, damaged(good, at));
+  await findDamage();
   // It is as good as the one before: the engine can be lost now.
   await rm(join(node.directory, 'state'), { recursive: true });
   await node.start(1, SEGMENT);
@@ -52,14 +45,8 @@ test('a damaged image is written anew although an older one is whole that the lo
   const { header } = await readImage(path);
   const older = join(node.directory, 'images', imageFileName(header.groupId, 1));
   await writeImage(older, { ...header, index: 1 }, (async function* () {})());
-  const bytes = await readFile(path);
-  bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
-  await writeFile(path, bytes);
-  node.imageCheckDelayMs = 0;
-  await node.start(1, SEGMENT);
-  const counter = node.metrics.counter('sluice_storage_damaged_images_total', '');
-  await until(() => counter.value === 1, 'the damage is found');
-  await node.stop();
+  await writeFile(path, damaged(await readFile(path), -1));
+  await findDamage();
 });
 
 test('images that are whole are left alone', async () => {
@@ -72,3 +59,20 @@ test('images that are whole are left alone', async () => {
   expect((await readFile(path)).equals(before)).toBe(true);
   expect(node.metrics.counter('sluice_storage_damaged_images_total', '').value).toBe(0);
 });
+
+/** From its end, when negative. */
+function damaged(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  const position = at < 0 ? copy.length + at : at;
+  copy[position] = (copy[position] as number) ^ 1;
+  return copy;
+}
+
+/** The node runs until its image was found to be damaged. */
+async function findDamage(): Promise<void> {
+  node.imageCheckDelayMs = 0;
+  await node.start(1, SEGMENT);
+  const counter = node.metrics.counter('sluice_storage_damaged_images_total', '');
+  await until(() => counter.value === 1, 'the damage is found');
+  await node.stop();
+}

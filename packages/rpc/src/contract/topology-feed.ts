@@ -1,5 +1,11 @@
 import type { AccessRow } from '@sluice/meta/access/access-table';
-import type { NodeTroubleInfo } from '@sluice/meta/cluster-liveness';
+import type {
+  DiskTrouble,
+  NodeLevels,
+  NodeTrouble,
+  PartitionLeader,
+  ReplicaTrouble,
+} from '@sluice/meta/cluster-liveness';
 import type { FeatureLevel, LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
@@ -34,7 +40,7 @@ export type TopologyUpdate =
   /** Soft: newest knowledge as a whole, sent when it changed. */
   | {
       type: 'liveness';
-      leaders: readonly LeaderInfo[];
+      leaders: readonly PartitionLeader[];
       alive: readonly number[];
       troubles?: readonly ReplicaTrouble[];
       /** Missing when an older coordinator says it; who is older itself does not look at it. */
@@ -66,37 +72,7 @@ export interface TopologyImage {
   featureLevel?: FeatureLevel | undefined;
 }
 
-export interface LeaderInfo {
-  partition: number;
-  nodeId: number;
-  term: number;
-}
-
-/** A copy that does not count yet, or no more, as reports say. */
-export interface ReplicaTrouble {
-  partition: number;
-  nodeId: number;
-  /**
-   * `impaired`: it cannot be trusted and is made anew. `parted`: its node has no connection to the coordinator. `unheard`: its node
-   * lives, and the partition's leader hears nothing of it.
-   */
-  kind: 'catching-up' | 'impaired' | 'parted' | 'unheard';
-}
-
-/**
- * Why a node's disk takes no publishes. `disk-low`: less is free than is kept for settling, which goes on. `disk-full`: a write
- * waits for space. `disk-hangs`: a write has been under way for seconds. `disk-failed`: the node answers nothing more.
- * `files-exhausted`: it could not be asked, for want of a file descriptor.
- */
-export type DiskTrouble = Exclude<NodeTrouble['kind'], 'parted'>;
-
-/** A node that lives and cannot do all it should. `parted`: it has no connection to the coordinator. */
-export type NodeTrouble = NodeTroubleInfo;
-
-/** Which feature levels a node supports, as it says itself. */
-export interface NodeLevels extends LevelRange {
-  nodeId: number;
-}
+export type { DiskTrouble };
 
 export interface NodeReport {
   leads: readonly PartitionReport[];
