@@ -56,6 +56,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   #isInDoubt = false;
   #leadsSinceMs = 0;
   #leadsTerm = 0;
+  #leaderships = 0;
   #resumption: Resumption | undefined;
 
   /** How soon something is proposed again that the log did not take. */
@@ -137,6 +138,11 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     return this.isAlone || isTimeKnown();
   }
 
+  /** How often this node has begun to lead it: what was decided in one leadership is nothing to the next. */
+  get leaderships(): number {
+    return this.#leaderships;
+  }
+
   /** Who leads as far as this node knows; 0 when it does not. */
   get leader(): number {
     return this.#parts.host.leaderOf(this.groupId);
@@ -181,17 +187,20 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   /**
    * For what is rare: definitions and drops. Resolves with the reply once applied; undefined when this node does not
    * lead any more. While the log takes nothing it waits: nobody else would configure the queue, or drop what is due.
-   * While leadership is being handed over it waits too, because it may stay here.
+   * While leadership is being handed over it waits too, because it may stay here. One that went and came back is another:
+   * what was decided before knows nothing of what others committed meanwhile.
    */
   execute(command: PartitionCommand): Promise<PartitionReply | undefined> {
     const bytes = encodePartitionCommand(command);
+    const leadership = this.#leaderships;
     return new Promise((resolve) => {
       const proposal: Proposal = {
         applied: (_index, reply) => resolve(reply),
         dropped: () => resolve(undefined),
       };
       const attempt = (): void => {
-        const outcome = this.#leads ? this.propose(bytes, proposal) : 'unavailable';
+        const isLeading = this.#leads && this.#leaderships === leadership;
+        const outcome = isLeading ? this.propose(bytes, proposal) : 'unavailable';
         if (outcome === 'busy' || outcome === 'not-leader') setTimeout(attempt, Partition.BUSY_RETRY_MS);
         else if (outcome !== 'proposed') resolve(undefined);
       };
@@ -294,6 +303,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
     if (leads === this.#leads) return;
     this.#leads = leads;
     if (leads) {
+      this.#leaderships++;
       this.#leadsSinceMs = this.#parts.clock.monotonicMs();
       this.#leadsTerm = this.#parts.host.termOf(this.groupId);
       // The first entry of its term is applied, and nothing was proposed behind it yet.

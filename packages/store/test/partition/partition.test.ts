@@ -175,6 +175,17 @@ describe('while leadership is being handed over', () => {
     expect(await outcome).toBeUndefined();
   });
 
+  test('and when it goes and comes back: what was decided before is not proposed behind what others committed meanwhile', async () => {
+    partition.leadership(true);
+    host.outcome = 'busy';
+    const outcome = partition.execute({ type: 'drop-rows', queueId: 1, reason: 'overflow', rowBases: [0] });
+    partition.leadership(false);
+    partition.leadership(true);
+    host.outcome = 'proposed';
+    expect(await Promise.race([outcome, until(() => host.proposed.length > 0, 'proposed')])).toBeUndefined();
+    expect(host.proposed).toHaveLength(0);
+  });
+
   test('a pause waits for settlements on their way into the log, and not for ever', async () => {
     partition.leadership(true);
     partition.settles.accepted(1, 0, 0);
