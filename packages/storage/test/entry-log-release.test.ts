@@ -1,4 +1,5 @@
-import { cp, readdir } from 'node:fs/promises';
+import { cp, readdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
@@ -52,6 +53,32 @@ describe('releasing segments', () => {
     const { log: reopened } = await openTestLog(directory, { sync: false });
     await check(reopened);
     await reopened.close();
+  });
+
+  test('a segment that goes while all are verified is none that is missing; one that is gone otherwise is', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    const { log } = await openTestLog(directory, { files, sync: false });
+    for (const index of [1, 2, 3]) {
+      await log.append([write(1, [entry(index, 1, 'a')])]);
+      await log.seal();
+    }
+    log.compact(1, 1, 1);
+    await log.append([]);
+    const open = files.open.bind(files);
+    const opened: string[] = [];
+    files.open = async (path, mode, writes) => {
+      if (path.endsWith('1.log')) await log.release(1, []);
+      if (path.endsWith('.log')) opened.push(path.slice(-5));
+      return open(path, mode, writes);
+    };
+    const progress: [number, number][] = [];
+    await log.verify((done, total) => progress.push([done, total]));
+    expect(opened).toEqual(['1.log', '2.log', '3.log']);
+    expect(progress.at(-1)?.[0]).toBe(progress.at(-1)?.[1]);
+    await unlink(join(directory, '0000000000000002.log'));
+    expect(await codeOf(log.verify())).toBe('ENTRY_LOG_DAMAGED');
+    await log.close();
   });
 
   test('a crash between the note and the removal is finished at the next start', async () => {

@@ -4,7 +4,7 @@ import type { Gauge, Metrics } from '@sluice/common/metrics';
 import type { Entry, EntryKind, HardState } from '@sluice/raft/entry';
 import { checksum } from '../checksum.ts';
 import type { EntryLog, LogMark, LogWrite, RecoveredGroup, SegmentSummary } from '../entry-log-contract.ts';
-import type { FileOperations } from '../files/file-operations.ts';
+import { errorCode, type FileOperations } from '../files/file-operations.ts';
 import type { ActiveSegment } from './active-segment.ts';
 import type { BaseState } from './base-state.ts';
 import type { DirectoryLock } from './directory-lock.ts';
@@ -421,10 +421,16 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     for (const { segmentId, bytes } of this.#sealed.facts()) {
       if (this.#sealed.get(segmentId) !== undefined) {
         const path = segmentFiles.path(segmentId);
-        const scan = await this.#sealed.reading(segmentId, () =>
-          scanSegment(files, path, segmentId, { progress: (at) => onProgress(done + at, total) }),
-        );
-        checkWhole(path, bytes, scan.end, scan.stop);
+        const progress = (at: number): void => onProgress(done + at, total);
+        const scan = await this.#sealed
+          .reading(segmentId, () => scanSegment(files, path, segmentId, { progress }))
+          .catch((error: unknown) => {
+            if (errorCode(error) !== 'ENOENT') throw error;
+            // Given back while it was being opened: it is out of the list before its file goes.
+            if (this.#sealed.get(segmentId) === undefined) return undefined;
+            throw damaged(path, 0, 'this segment to exist, it is missing', error);
+          });
+        if (scan !== undefined) checkWhole(path, bytes, scan.end, scan.stop);
       }
       done += bytes;
     }
