@@ -52,7 +52,7 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
     help: 'When the certificate of the TLS listeners for MQTT expires, as seconds since 1970.',
     labels: [],
     pages: ['/metrics'],
-    written: 'packages/server/src/listener-certificates.ts',
+    written: 'packages/server/src/certificates/listener-certificates.ts',
   },
   {
     name: 'sluice_gateway_certificate_refused',
@@ -60,7 +60,7 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
     help: '1 while renewed files of the certificate of the TLS listeners for MQTT, authorities and revocations included, cannot be used, and those of before stay in force.',
     labels: [],
     pages: ['/metrics'],
-    written: 'packages/server/src/listener-certificates.ts',
+    written: 'packages/server/src/certificates/listener-certificates.ts',
   },
   {
     name: 'sluice_rpc_certificate_not_after_seconds',
@@ -68,7 +68,7 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
     help: 'When the certificate of this node for traffic between nodes expires, as seconds since 1970.',
     labels: [],
     pages: ['/metrics'],
-    written: 'packages/server/src/cluster-certificates.ts',
+    written: 'packages/server/src/certificates/cluster-certificates.ts',
   },
   {
     name: 'sluice_rpc_certificate_refused',
@@ -76,7 +76,7 @@ export const RARE_FAMILIES: readonly (MetricFamily & { written: string })[] = [
     help: '1 while renewed files of the certificate for traffic between nodes cannot be used, and those of before stay in force.',
     labels: [],
     pages: ['/metrics'],
-    written: 'packages/server/src/cluster-certificates.ts',
+    written: 'packages/server/src/certificates/cluster-certificates.ts',
   },
   {
     name: 'sluice_scaler_certificate_not_after_seconds',

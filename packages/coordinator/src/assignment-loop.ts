@@ -2,7 +2,7 @@ import { assignPartitions, isSameAssignment, type Share } from '@sluice/group/as
 import type { GroupMember } from '@sluice/group/assignment';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { QueueAssignment } from '@sluice/rpc/contract/topology-feed';
-import type { NodeLiveness } from './node-liveness.ts';
+import type { NodeLiveness } from './liveness/node-liveness.ts';
 
 /**
  * Keeps the assignment of every queue that spreads over several partitions and is consumed somewhere: soft, on the

@@ -15,10 +15,10 @@ import type { MetadataRequest, MetadataResponse } from '@sluice/rpc/contract/met
 import type { TopologyFeedRequest, TopologyImage, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { AssignmentLoop } from './assignment-loop.ts';
+import { NodeLiveness } from './liveness/node-liveness.ts';
 import { MetadataService } from './metadata-service.ts';
 import { isCaughtUp, nextMetadataStep } from './metadata-voters.ts';
 import { nextFeatureLevel } from './next-feature-level.ts';
-import { NodeLiveness } from './node-liveness.ts';
 import { DEFAULT_PLACEMENT_SETTINGS, PlacementLoop, type PlacementSettings } from './placement-loop.ts';
 import { TopologyFeed } from './topology-feed.ts';
 

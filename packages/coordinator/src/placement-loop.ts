@@ -4,7 +4,7 @@ import { hasRole, type NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import { changedPlacements, placePartitions } from '@sluice/meta/placement';
 import type { PartitionReport } from '@sluice/rpc/contract/topology-feed';
-import type { NodeLiveness } from './node-liveness.ts';
+import type { NodeLiveness } from './liveness/node-liveness.ts';
 
 /**
  * Decides where partitions shall live, on the leading coordinator: the best places are a pure function (`placePartitions`);

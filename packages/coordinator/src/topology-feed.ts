@@ -15,10 +15,10 @@ import type {
   TopologyUpdate,
 } from '@sluice/rpc/contract/topology-feed';
 import type { Channel } from '@sluice/rpc/transport';
-import { ClockVotes } from './clock-votes.ts';
-import type { NodeLiveness } from './node-liveness.ts';
-import { nodeTroubles } from './node-troubles.ts';
-import { replicaTroubles } from './replica-troubles.ts';
+import { ClockVotes } from './liveness/clock-votes.ts';
+import type { NodeLiveness } from './liveness/node-liveness.ts';
+import { nodeTroubles } from './liveness/node-troubles.ts';
+import { replicaTroubles } from './liveness/replica-troubles.ts';
 
 type FeedChannel = Channel<TopologyUpdate, TopologyFeedRequest>;
 

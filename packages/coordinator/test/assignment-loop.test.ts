@@ -3,7 +3,7 @@ import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import { AssignmentLoop } from '../src/assignment-loop.ts';
-import { NodeLiveness } from '../src/node-liveness.ts';
+import { NodeLiveness } from '../src/liveness/node-liveness.ts';
 
 function queue(queueId: number, partitions: readonly number[]): QueueDefinition {
   return {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { NodeInfo, NodeRole } from '@sluice/meta/node-info';
-import { ClusterAdministration } from '../src/cluster-administration.ts';
+import { ClusterAdministration } from '../src/administration/cluster-administration.ts';
 import { codeOf, nodeInfo, ok, spec, TestCluster, until } from './support/test-cluster.ts';
 
 const ALL: readonly NodeRole[] = ['gateway', 'store', 'coordinator'];

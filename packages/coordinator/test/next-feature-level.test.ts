@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { FIRST_LEVEL, type LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeInfo } from '@sluice/meta/node-info';
+import { NodeLiveness } from '../src/liveness/node-liveness.ts';
 import { nextFeatureLevel } from '../src/next-feature-level.ts';
-import { NodeLiveness } from '../src/node-liveness.ts';
 import { nodeInfo } from './support/test-cluster.ts';
 
 function next(maxima: readonly (number | undefined)[], over: Partial<Parameters<typeof nextFeatureLevel>[0]> = {}) {

@@ -4,7 +4,7 @@ import type { MetaCommand } from '@sluice/meta/meta-commands';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { PartitionInfo } from '@sluice/meta/partition-info';
 import type { NodeReport, PartitionReport } from '@sluice/rpc/contract/topology-feed';
-import { NodeLiveness } from '../src/node-liveness.ts';
+import { NodeLiveness } from '../src/liveness/node-liveness.ts';
 import { PlacementLoop, type PlacementSettings } from '../src/placement-loop.ts';
 import { nodeInfo } from './support/test-cluster.ts';
 

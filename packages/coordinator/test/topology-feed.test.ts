@@ -12,7 +12,7 @@ import type {
 } from '@sluice/rpc/contract/topology-feed';
 import { InprocNetwork } from '@sluice/rpc/inproc/inproc-network';
 import type { Channel } from '@sluice/rpc/transport';
-import { NodeLiveness } from '../src/node-liveness.ts';
+import { NodeLiveness } from '../src/liveness/node-liveness.ts';
 import { TopologyFeed } from '../src/topology-feed.ts';
 
 const COORDINATOR = 1;

@@ -1,15 +1,15 @@
-import { registerClusterCommands } from '@sluice/admin/cluster-commands';
+import { registerClusterCommands } from '@sluice/admin/cluster/cluster-commands';
 import { registerCompletionCommand } from '@sluice/admin/completion-command';
-import { registerLagCommands } from '@sluice/admin/lag-commands';
-import { registerQueueCommands } from '@sluice/admin/queue-commands';
+import { registerLagCommands } from '@sluice/admin/lag/lag-commands';
+import { registerQueueCommands } from '@sluice/admin/queues/queue-commands';
 import { registerUserCommands } from '@sluice/admin/user-commands';
 import { registerBenchCommand } from '@sluice/bench/remote-command';
 import { Command } from 'commander';
 import { registerBackupCommands } from './backup/backup-command.ts';
 import { BUILD } from './build.ts';
-import { registerConfigCommand } from './config-command.ts';
-import { registerDoctorCommand } from './doctor-command.ts';
-import { registerPasswdCommand } from './passwd-command.ts';
+import { registerConfigCommand } from './config/config-command.ts';
+import { registerPasswdCommand } from './config/passwd-command.ts';
+import { registerDoctorCommand } from './doctor/doctor-command.ts';
 import { registerServerCommand, SERVER_COMMAND } from './server-command.ts';
 import { whenUnread } from './unread-output.ts';
 

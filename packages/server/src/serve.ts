@@ -5,10 +5,10 @@ import { PrometheusMetrics } from '@sluice/telemetry/prometheus-metrics';
 import { formatAddress } from './config/address.ts';
 import type { ServerConfig } from './config/config.ts';
 import { LastWords } from './last-words.ts';
-import { NodeHealth } from './node-health.ts';
+import { NodeHealth } from './node/node-health.ts';
+import { RunningNode } from './node/running-node.ts';
 import { type ApiRole, openApi } from './roles/api-role.ts';
 import { openScaler, type ScalerRole } from './roles/scaler-role.ts';
-import { RunningNode } from './running-node.ts';
 
 const EXIT_FAILED = 1;
 /** After the time for draining: closing what is open. Together below the 30 seconds after which process managers kill. */

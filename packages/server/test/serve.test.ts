@@ -32,7 +32,7 @@ jest.unstable_mockModule('@sluice/telemetry/json-logger', () => ({ JsonLogger: {
 jest.unstable_mockModule('../src/last-words.ts', () => ({ LastWords }));
 jest.unstable_mockModule('../src/roles/api-role.ts', () => ({ openApi: async () => undefined }));
 jest.unstable_mockModule('../src/roles/scaler-role.ts', () => ({ openScaler: async () => undefined }));
-jest.unstable_mockModule('../src/running-node.ts', () => ({ RunningNode: { open: async () => node } }));
+jest.unstable_mockModule('../src/node/running-node.ts', () => ({ RunningNode: { open: async () => node } }));
 
 const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 afterEach(() => {

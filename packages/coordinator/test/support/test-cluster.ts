@@ -19,8 +19,8 @@ import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
 import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
+import { QueueAdministration } from '../../src/administration/queue-administration.ts';
 import { Coordinator, type Formation } from '../../src/coordinator.ts';
-import { QueueAdministration } from '../../src/queue-administration.ts';
 
 export const PARTITIONS = 4;
 

@@ -1,5 +1,5 @@
 import type { ServerConfig } from '../config/config.ts';
-import { shareOpenFiles } from '../open-files.ts';
+import { shareOpenFiles } from '../node/open-files.ts';
 import { type Finding, failure, note, ok, warning } from './finding.ts';
 
 const NODE_MAJORS = [20, 22, 24, 26];

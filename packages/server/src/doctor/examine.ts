@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connectionFrom } from '@sluice/admin/rest-client';
 import type { ServerFlags } from '../config/from-flags.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { openFilesLimit } from '../open-files.ts';
+import { openFilesLimit } from '../node/open-files.ts';
 import { checkBroker } from './check-broker.ts';
 import { checkCertificates } from './check-certificates.ts';
 import { checkDisk } from './check-disk.ts';

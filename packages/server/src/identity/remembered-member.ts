@@ -3,7 +3,7 @@ import { FIRST_LEVEL } from '@sluice/meta/feature-levels';
 import type { Topology } from '@sluice/meta/topology';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
 import type { Membership } from '@sluice/raft/entry';
-import type { Ground } from '../ground.ts';
+import type { Ground } from '../node/ground.ts';
 import type { Member } from './node-identity.ts';
 
 /**

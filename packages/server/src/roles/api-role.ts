@@ -6,12 +6,12 @@ import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { compileKeyExpression } from '@sluice/queue/key-expression/key-expression';
 import { BUILD } from '../build.ts';
+import { WatchedFiles } from '../certificates/watched-files.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
-import type { NodeHealth } from '../node-health.ts';
-import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
-import type { RunningNode } from '../running-node.ts';
-import { WatchedFiles } from '../watched-files.ts';
+import type { NodeHealth } from '../node/node-health.ts';
+import { openFilesLimit, shareOpenFiles } from '../node/open-files.ts';
+import type { RunningNode } from '../node/running-node.ts';
 
 /** The management API of a node with the address it got. */
 export interface ApiRole {

@@ -2,7 +2,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { GatewayLimits } from '@sluice/gateway/gateway-limits';
 import type { ServerConfig } from '../config/config.ts';
 import { SETTING_BY_KEY } from '../config/settings.ts';
-import { openFilesLimit, shareOpenFiles } from '../open-files.ts';
+import { openFilesLimit, shareOpenFiles } from '../node/open-files.ts';
 
 /** What the configuration says of a gateway's bounds, and no more connections than the process may have files. */
 export function gatewayLimitsOf(config: ServerConfig, logger: Logger): Partial<GatewayLimits> {

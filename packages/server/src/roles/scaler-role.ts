@@ -3,9 +3,9 @@ import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import type { QueueManagement } from '@sluice/rpc/contract/queue-management';
 import type { ScalerTls } from '@sluice/scaler/scaler-listener';
+import { type CertificateWording, readCertificate, WatchedCertificates } from '../certificates/watched-certificates.ts';
 import type { Address } from '../config/address.ts';
 import type { ServerConfig } from '../config/config.ts';
-import { type CertificateWording, readCertificate, WatchedCertificates } from '../watched-certificates.ts';
 
 /** The port an autoscaler asks, with the address it got. */
 export interface ScalerRole {

@@ -1,7 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import { PlainMetrics } from '@sluice/common/metrics';
-import { ClusterAdministration } from '@sluice/coordinator/cluster-administration';
-import { QueueAdministration } from '@sluice/coordinator/queue-administration';
+import { ClusterAdministration } from '@sluice/coordinator/administration/cluster-administration';
+import { QueueAdministration } from '@sluice/coordinator/administration/queue-administration';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
 import type { LevelRange } from '@sluice/meta/feature-levels';
 import type { NodeRegistration } from '@sluice/meta/node-info';
