@@ -9,7 +9,7 @@ import type { ClockReading, ClockView } from '@sluice/rpc/contract/topology-feed
  * What a node knows by itself is that its wall clock moved and its monotonic clock did not. That is a bad step, the end of
  * a bad one, or the end of a suspended machine, and only other clocks tell which. So a step is not followed at once: time goes
  * on as it went, and the leading coordinator, who hears all clocks every second, says how far this one is from the time that
- * most of them have (`coordinator/clock-votes`). Who is near it goes by its own clock; who is not goes by that time.
+ * most of them have (`coordinator/liveness/clock-votes`). Who is near it goes by its own clock; who is not goes by that time.
  *
  * What is said of this clock counts only as long as nothing has happened to it since: not when it was stepped meanwhile, and not
  * when the word was long on its way, since it looks behind by as much. While nobody says anything, time goes on as it does.
