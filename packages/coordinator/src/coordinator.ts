@@ -219,9 +219,9 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
 
   leadership(leads: boolean): void {
     this.#leads = leads;
-    const { clock, host } = this.#options;
+    const { host } = this.#options;
     if (leads) {
-      this.#placement.begin(clock.monotonicMs());
+      this.#placement.begin();
       this.#assignments.begin(host.termOf(META_GROUP_ID));
     }
     this.#feed.leadership(leads);

@@ -18,7 +18,6 @@ export class PlacementLoop {
   readonly #liveness: NodeLiveness;
   readonly #settings: PlacementSettings;
   readonly #logger: Logger;
-  #sinceMs = 0;
   /** When the first store reported to a cluster without places. */
   #firstStoreMs: number | undefined;
   #computed: { key: string; best: readonly PartitionInfo[] } | undefined;
@@ -34,8 +33,7 @@ export class PlacementLoop {
   }
 
   /** This node leads from now on. */
-  begin(nowMs: number): void {
-    this.#sinceMs = nowMs;
+  begin(): void {
     this.#firstStoreMs = undefined;
     this.#computed = undefined;
     this.#following.clear();
@@ -87,6 +85,7 @@ export class PlacementLoop {
     const steps = this.#steps(view, this.#withoutHastyPairs(view, desired, stores, nowMs), reports, able, staying);
     const placements = changedPlacements(view.partitions, steps);
     if (placements.length === 0) return undefined;
+    if (isFirst) for (const nodeId of able) this.#liveness.countedOn(nodeId);
     let moves = 0;
     for (const { partition, replicas } of placements) {
       const former = view.partitions[partition - 1]?.replicas ?? [];
@@ -193,10 +192,9 @@ export class PlacementLoop {
 
   #isUnsteady(nodeId: number, nowMs: number): boolean {
     if (!this.#liveness.isAlive(nodeId, nowMs)) return true;
-    // Nobody is taken for new only because this coordinator is.
-    const heardAllMs = this.#settings.steadyMs + 5_000;
-    if (nowMs - this.#sinceMs < heardAllMs) return false;
-    return this.#liveness.steadyMs(nodeId, nowMs) < this.#settings.steadyMs;
+    // Not heard yet, and still given the time.
+    if (this.#liveness.report(nodeId) === undefined) return false;
+    return this.#liveness.unbrokenMs(nodeId, nowMs) < this.#settings.steadyMs;
   }
 
   #noteFollowed(partitions: readonly PartitionInfo[], reports: Reports): void {

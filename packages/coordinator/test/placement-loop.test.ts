@@ -42,7 +42,7 @@ class Fixture {
       preferredLeader: 0,
       bootstrap: false,
     }));
-    this.loop.begin(this.nowMs);
+    this.loop.begin();
     this.liveness.begin(this.nowMs);
   }
 
@@ -352,10 +352,32 @@ describe('nodes that come and go', () => {
   });
 
   test('a new leader of the metadata changes nothing of what stands', () => {
-    fixture.loop.begin(fixture.nowMs);
+    fixture.loop.begin();
     fixture.liveness.begin(fixture.nowMs);
     for (let i = 0; i < 30; i++) expect(fixture.step()).toEqual([]);
   });
+
+  test.each([0, 3, 12])(
+    'a store away for 9 s, %i s into a term of the metadata, loses and regains its leaders once',
+    (seconds) => {
+      fixture = settled(3, 9);
+      fixture.loop.begin();
+      fixture.liveness.begin(fixture.nowMs);
+      const seen: number[] = [];
+      const step = (): void => {
+        fixture.step();
+        if (fixture.leads(2) !== seen.at(-1)) seen.push(fixture.leads(2));
+      };
+      for (let i = 0; i < seconds; i++) step();
+      fixture.dead.add(2);
+      for (let i = 0; i < 9; i++) step();
+      fixture.dead.clear();
+      for (let i = 0; i < 9; i++) step();
+      expect(seen).toEqual([3, 0]);
+      for (let i = 0; i < 20; i++) step();
+      expect(seen).toEqual([3, 0, 3]);
+    },
+  );
 });
 
 describe('a replica that cannot be trusted', () => {

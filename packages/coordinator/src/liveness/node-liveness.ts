@@ -66,7 +66,10 @@ export class NodeLiveness {
   reported(nodeId: number, report: NodeReport, nowMs: number): boolean {
     const heard = this.#hear(nodeId, nowMs);
     const former = heard.report;
-    if (former === undefined) heard.steadySinceMs = nowMs;
+    if (former === undefined) {
+      heard.steadySinceMs = nowMs;
+      heard.unbrokenSinceMs = nowMs - this.#sinceMs <= this.#silenceMs ? Number.NEGATIVE_INFINITY : nowMs;
+    }
     heard.report = report;
     const levels = report.levels ?? UNTOLD_LEVELS;
     const isNews = heard.levels?.min !== levels.min || heard.levels.max !== levels.max;
@@ -124,6 +127,22 @@ export class NodeLiveness {
     return nowMs - heard.steadySinceMs;
   }
 
+  /**
+   * How long no silence of it is known of. As `steadyMs`, but nobody is taken for new only because this coordinator is: who
+   * reported while everybody still had the time to find it has been there for ever.
+   */
+  unbrokenMs(nodeId: number, nowMs: number): number {
+    const heard = this.#nodes.get(nodeId);
+    if (heard?.report === undefined || !this.isAlive(nodeId, nowMs)) return 0;
+    return nowMs - heard.unbrokenSinceMs;
+  }
+
+  /** The first places were given to it: it need not prove itself after it was counted on. */
+  countedOn(nodeId: number): void {
+    const heard = this.#nodes.get(nodeId);
+    if (heard !== undefined) heard.unbrokenSinceMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** Of each partition the one of the latest term, on nodes that are alive. */
   leaders(nowMs: number): PartitionLeader[] {
     const latest = new Map<number, PartitionLeader>();
@@ -147,7 +166,10 @@ export class NodeLiveness {
     const silentMs = this.silentMs(nodeId, nowMs);
     const heard = this.#of(nodeId);
     // Back after a silence: how long it stays counts from here.
-    if (silentMs > this.#silenceMs) heard.steadySinceMs = nowMs;
+    if (silentMs > this.#silenceMs) {
+      heard.steadySinceMs = nowMs;
+      heard.unbrokenSinceMs = nowMs;
+    }
     heard.heardMs = nowMs;
     return heard;
   }
@@ -161,7 +183,15 @@ export class NodeLiveness {
   #of(nodeId: number): Heard {
     let heard = this.#nodes.get(nodeId);
     if (heard === undefined) {
-      heard = { heardMs: 0, steadySinceMs: 0, brokenMs: 0, channels: 0, report: undefined, levels: undefined };
+      heard = {
+        heardMs: 0,
+        steadySinceMs: 0,
+        unbrokenSinceMs: 0,
+        brokenMs: 0,
+        channels: 0,
+        report: undefined,
+        levels: undefined,
+      };
       this.#nodes.set(nodeId, heard);
     }
     return heard;
@@ -171,6 +201,7 @@ export class NodeLiveness {
 interface Heard {
   heardMs: number;
   steadySinceMs: number;
+  unbrokenSinceMs: number;
   brokenMs: number;
   channels: number;
   report: NodeReport | undefined;
