@@ -20,7 +20,9 @@ afterEach(() => {
 class End extends EventEmitter {
   destroyed = false;
   bytesRead = 0;
+  bytesWritten = 0;
   asked = 0;
+  told = 0;
   ended = 0;
   peer: End | undefined;
 
@@ -32,10 +34,18 @@ class End extends EventEmitter {
 
   ping(): boolean {
     this.asked++;
+    this.bytesWritten += 17;
     if (this.peer === undefined) return true;
     this.peer.bytesRead += 17;
+    this.peer.bytesWritten += 17;
     this.bytesRead += 17;
     return true;
+  }
+
+  setLocalWindowSize(): void {
+    this.told++;
+    this.bytesWritten += 13;
+    if (this.peer !== undefined) this.peer.bytesRead += 13;
   }
 }
 
@@ -48,6 +58,33 @@ test('of two idle ends the opener asks, every second look, and neither is taken 
   looks(10 * SILENT_LOOKS);
   expect([opener.asked, server.asked]).toEqual([5 * SILENT_LOOKS, 0]);
   expect([opener.ended, server.ended]).toEqual([0, 0]);
+});
+
+test('who hears much and says nothing says that it hears; signs of life are answered by nobody', () => {
+  const [opener, server] = [new End('opener'), new End('server')];
+  server.peer = opener;
+  // What the opener asks does not arrive: it waits behind the rest.
+  for (let i = 0; i < 3 * SILENT_LOOKS; i++) {
+    opener.bytesWritten += 10_000;
+    server.bytesRead += 10_000;
+    looks(1);
+  }
+  const { told } = server;
+  expect(told).toBeGreaterThanOrEqual(SILENT_LOOKS);
+  opener.peer = server;
+  looks(3 * SILENT_LOOKS);
+  expect([opener.told, server.told]).toEqual([0, told]);
+  expect([opener.ended, server.ended]).toEqual([0, 0]);
+});
+
+test('who hears and says something says nothing more', () => {
+  const end = new End('server');
+  for (let i = 0; i < 10; i++) {
+    end.bytesRead += 10_000;
+    end.bytesWritten++;
+    looks(1);
+  }
+  expect(end.told).toBe(0);
 });
 
 test('an opener that only hears is asked by the server', () => {

@@ -14,6 +14,8 @@ export const WINDOW_BYTES = 4 * 1024 * 1024;
 /** A peer is asked with the first or second look that finds nothing new of it, and gone with the last of so many: within 3.5 s. */
 export const SILENCE_LOOK_MS = 500;
 export const SILENT_LOOKS = 6;
+/** Of a question, an answer and a byte of window between two looks, each in a TLS record of its own. */
+export const SIGN_BYTES_MAX = 256;
 /** For a stream to be accepted, the connection included. */
 export const OPENING_TIMEOUT_MS = 4_000;
 /** For a stream that was closed to be closed by the other side too. */
