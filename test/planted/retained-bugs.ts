@@ -14,7 +14,7 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
   bugs: [
     {
       name: 'simulated: what cleared a topic and comes again clears what was retained since',
-      file: 'packages/queue/src/machine/apply-append.ts',
+      file: 'packages/queue/src/machine/apply/apply-append.ts',
       find: 'if (isTaken(publisher, number, queueId)) {',
       put: 'if (isTaken(publisher, number, queueId) && !records.isPayloadEmpty) {',
     },

@@ -30,13 +30,13 @@ export const SIMULATED_RETENTION_BUGS: PlantedBugs = {
     },
     {
       name: 'simulated: what was dropped is counted as accepted',
-      file: 'packages/queue/src/machine/apply-drop.ts',
+      file: 'packages/queue/src/machine/apply/apply-drop.ts',
       find: '      queue.countDropped(reason);',
       put: "      queue.countDropped('passed');",
     },
     {
       name: 'simulated: the key of a value that was dropped stays',
-      file: 'packages/queue/src/machine/apply-drop.ts',
+      file: 'packages/queue/src/machine/apply/apply-drop.ts',
       find: '      releaseKey(queue, row, offset, rows);',
       put: '      queue.keyCount -= row.keyOf(offset) === undefined ? 0 : 1;',
     },

@@ -4,8 +4,8 @@
  *
  *   node packages/queue/bench/machine.mjs [--records N]
  */
-import { encodeCommand } from '../dist/machine/command-codec.js';
-import { stampCommand } from '../dist/machine/command-header.js';
+import { encodeCommand } from '../dist/machine/command/command-codec.js';
+import { stampCommand } from '../dist/machine/command/command-header.js';
 import { QueueMachine } from '../dist/machine/queue-machine.js';
 import { checkRecordBatch } from '../dist/record/record-batch.js';
 import { RecordBatchBuilder } from '../dist/record/record-batch-builder.js';

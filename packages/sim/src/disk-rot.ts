@@ -1,4 +1,4 @@
-import { segmentFile } from '@sluice/storage/entry-log/segment-header';
+import { segmentFile } from '@sluice/storage/entry-log/segment/segment-header';
 import type { Draw } from './draw.ts';
 import type { SimMachine } from './sim-machine.ts';
 

@@ -2,9 +2,9 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { checksum } from '@sluice/storage/checksum';
-import { FrameBuilder } from '@sluice/storage/entry-log/frame-builder';
-import { chainOf, RecordType, SUPERSEDES } from '@sluice/storage/entry-log/frame-format';
-import { decodeSegmentHeader } from '@sluice/storage/entry-log/segment-header';
+import { FrameBuilder } from '@sluice/storage/entry-log/frame/frame-builder';
+import { chainOf, RecordType, SUPERSEDES } from '@sluice/storage/entry-log/frame/frame-format';
+import { decodeSegmentHeader } from '@sluice/storage/entry-log/segment/segment-header';
 import { entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
 import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';
 

@@ -1,8 +1,8 @@
 import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { FrameBuilder } from '@sluice/storage/entry-log/frame-builder';
-import { RecordType } from '@sluice/storage/entry-log/frame-format';
+import { FrameBuilder } from '@sluice/storage/entry-log/frame/frame-builder';
+import { RecordType } from '@sluice/storage/entry-log/frame/frame-format';
 import type { LogMark } from '@sluice/storage/entry-log-contract';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
 import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';

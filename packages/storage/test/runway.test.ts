@@ -2,7 +2,7 @@ import { copyFile, mkdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
-import { Runway } from '../src/entry-log/runway.ts';
+import { Runway } from '../src/entry-log/segment/runway.ts';
 import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry, openTestLog, readTexts, write } from './support/open-test-log.ts';
 import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';

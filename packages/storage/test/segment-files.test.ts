@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { SegmentFiles } from '../src/entry-log/segment-files.ts';
+import { SegmentFiles } from '../src/entry-log/segment/segment-files.ts';
 import { nodeFileOperations } from '../src/files/node-file-operations.ts';
 
 /** Descriptors that are open, each given out when the test says so. */

@@ -1,9 +1,9 @@
 import { assert } from '@sluice/common/assert';
 import { FetchList, RowBatch } from '@sluice/multiraft/apply/row-batch';
 import { RowCache } from '@sluice/multiraft/apply/row-cache';
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
-import { stampCommand } from '@sluice/queue/machine/command-header';
-import type { SettleRow } from '@sluice/queue/machine/commands';
+import { encodeCommand } from '@sluice/queue/machine/command/command-codec';
+import { stampCommand } from '@sluice/queue/machine/command/command-header';
+import type { SettleRow } from '@sluice/queue/machine/command/commands';
 import type { Effect } from '@sluice/queue/machine/effects';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import { Qos2Dedup } from '@sluice/mqtt/protocol/qos2-dedup';
-import { isTaken, type PublisherRow, raiseFloor } from '@sluice/queue/machine/publisher-row';
+import { isTaken, type PublisherRow, raiseFloor } from '@sluice/queue/machine/row/publisher-row';
 import type { RecordExchange } from '@sluice/queue/record/record';
 import type { ExchangeStep } from '@sluice/queue/session/commands';
 import { Exchanges } from '@sluice/queue/session/exchanges';

@@ -1,10 +1,10 @@
 import { RecordCursor } from '../record/record-cursor.ts';
-import { EntryReleases } from './entry-releases.ts';
-import { IndexRowBuilder } from './index-row-builder.ts';
-import { Producers } from './producers.ts';
+import { EntryReleases } from './apply/entry-releases.ts';
+import { Producers } from './apply/producers.ts';
+import { SettleCursor } from './apply/settle-cursor.ts';
 import type { QueueState } from './queue-state.ts';
-import type { NamedRow } from './rows.ts';
-import { SettleCursor } from './settle-cursor.ts';
+import { IndexRowBuilder } from './row/index-row-builder.ts';
+import type { NamedRow } from './row/rows.ts';
 import { MACHINE_VERSION_FIRST } from './versions.ts';
 
 /** Everything of a partition that is resident, as the `apply-…` files share it. */

@@ -1,21 +1,27 @@
 import type { BatchOrigin } from '../record/batch-origin.ts';
-import { applyAppend } from './apply-append.ts';
-import { applyConfigure, applyRemove, removeQueue } from './apply-config.ts';
-import { applyDrop } from './apply-drop.ts';
-import { applyForget } from './apply-forget.ts';
-import type { ApplyReply } from './apply-reply.ts';
-import { NOTED } from './apply-reply.ts';
-import { applySettle } from './apply-settle.ts';
-import { assertCommandKnown, COMMAND_HEADER_BYTES, CommandKind, commandMalformed, stampOf } from './command-header.ts';
+import { applyAppend } from './apply/apply-append.ts';
+import { applyConfigure, applyRemove, removeQueue } from './apply/apply-config.ts';
+import { applyDrop } from './apply/apply-drop.ts';
+import { applyForget } from './apply/apply-forget.ts';
+import type { ApplyReply } from './apply/apply-reply.ts';
+import { NOTED } from './apply/apply-reply.ts';
+import { applySettle } from './apply/apply-settle.ts';
+import { furtherRows, neededRows } from './apply/prefetch.ts';
+import {
+  assertCommandKnown,
+  COMMAND_HEADER_BYTES,
+  CommandKind,
+  commandMalformed,
+  stampOf,
+} from './command/command-header.ts';
 import type { Effect } from './effects.ts';
-import { decodeMachineRow, encodeMachineRow } from './machine-row.ts';
 import { MachineState } from './machine-state.ts';
-import { furtherRows, neededRows } from './prefetch.ts';
-import { decodeProducerRow } from './producer-row.ts';
-import { decodeQueueRow, encodeQueueRow } from './queue-row.ts';
 import type { QueueState } from './queue-state.ts';
-import { machineRowKey, queueRowKeyOnce, RowTable, tableOf } from './row-keys.ts';
-import type { Rows, WantRow } from './rows.ts';
+import { decodeMachineRow, encodeMachineRow } from './row/machine-row.ts';
+import { decodeProducerRow } from './row/producer-row.ts';
+import { decodeQueueRow, encodeQueueRow } from './row/queue-row.ts';
+import { machineRowKey, queueRowKeyOnce, RowTable, tableOf } from './row/row-keys.ts';
+import type { Rows, WantRow } from './row/rows.ts';
 
 /**
  * The replicated machine of one partition: every queue that lives in it. A million messages in memory on each replica

@@ -1,6 +1,6 @@
-import type { DropReason, Overflow, QueueConfig } from './commands.ts';
-import type { IndexRowBuilder } from './index-row-builder.ts';
-import type { NamedRow } from './rows.ts';
+import type { DropReason, Overflow, QueueConfig } from './command/commands.ts';
+import type { IndexRowBuilder } from './row/index-row-builder.ts';
+import type { NamedRow } from './row/rows.ts';
 
 /**
  * What stays resident of a queue in one partition, whatever its backlog: configuration, bounds and counters.

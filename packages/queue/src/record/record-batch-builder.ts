@@ -1,6 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
-import { CommandKind, writeCommandHeader } from '../machine/command-header.ts';
+import { CommandKind, writeCommandHeader } from '../machine/command/command-header.ts';
 import { varintBytes, writeU32, writeU53, writeVarint } from './byte-cursor.ts';
 import type { RecordInput, RecordProperties, RecordTarget } from './record.ts';
 import {

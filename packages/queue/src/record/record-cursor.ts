@@ -1,4 +1,4 @@
-import { COMMAND_VERSION, CommandKind } from '../machine/command-header.ts';
+import { COMMAND_VERSION, CommandKind } from '../machine/command/command-header.ts';
 import type { BatchOrigin } from './batch-origin.ts';
 import { ByteCursor } from './byte-cursor.ts';
 import {

@@ -1,5 +1,5 @@
 import { SluiceError } from '@sluice/common/errors';
-import { COMMAND_HEADER_BYTES } from '../machine/command-header.ts';
+import { COMMAND_HEADER_BYTES } from '../machine/command/command-header.ts';
 
 /**
  * The one format of a batch of records: wire, log and disk share it, and a batch is the command of a Raft entry as it

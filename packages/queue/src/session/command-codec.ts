@@ -1,7 +1,7 @@
 import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { SluiceError } from '@sluice/common/errors';
-import { COMMAND_HEADER_BYTES } from '../machine/command-header.ts';
+import { COMMAND_HEADER_BYTES } from '../machine/command/command-header.ts';
 import type {
   CloseCommand,
   ExchangeStep,

@@ -1,4 +1,4 @@
-import type { Rows } from '../machine/rows.ts';
+import type { Rows } from '../machine/row/rows.ts';
 import { decodePortionRow, encodePortionRow, portionOf } from './ending-rows.ts';
 import { portionRowKey } from './row-keys.ts';
 import type { SessionEffect } from './session-reply.ts';

@@ -1,4 +1,4 @@
-import type { Rows, WantRow } from '../machine/rows.ts';
+import type { Rows, WantRow } from '../machine/row/rows.ts';
 import { readU53 } from '../record/byte-cursor.ts';
 import { decodeSessionCommand, SessionCommandKind } from './command-codec.ts';
 import type {

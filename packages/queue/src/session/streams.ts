@@ -1,4 +1,4 @@
-import type { Rows } from '../machine/rows.ts';
+import type { Rows } from '../machine/row/rows.ts';
 import { Cursor } from './cursor.ts';
 import { cursorRowKey, streamRowKey } from './row-keys.ts';
 import type { SessionEffect } from './session-reply.ts';

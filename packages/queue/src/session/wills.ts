@@ -1,4 +1,4 @@
-import type { Rows } from '../machine/rows.ts';
+import type { Rows } from '../machine/row/rows.ts';
 import { readU53 } from '../record/byte-cursor.ts';
 import type { LeftWill } from './commands.ts';
 import { clientIdOf, dueWillRowKey, SessionTable, willGroupRowKey, willMessageRowKey, willRowKey } from './row-keys.ts';

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Refusal } from '../../src/machine/apply-reply.ts';
-import { encodeCommand } from '../../src/machine/command-codec.ts';
-import type { QueueConfig } from '../../src/machine/commands.ts';
-import { decodePublisherRow, encodePublisherRow } from '../../src/machine/publisher-row.ts';
-import { RowTable } from '../../src/machine/row-keys.ts';
+import type { Refusal } from '../../src/machine/apply/apply-reply.ts';
+import { encodeCommand } from '../../src/machine/command/command-codec.ts';
+import type { QueueConfig } from '../../src/machine/command/commands.ts';
+import { decodePublisherRow, encodePublisherRow } from '../../src/machine/row/publisher-row.ts';
+import { RowTable } from '../../src/machine/row/row-keys.ts';
 import type { RecordInput } from '../../src/record/record.ts';
 import { checkRecordBatch, iterateRecords } from '../../src/record/record-batch.ts';
 import { goldenLines, hexOf } from '../golden.ts';

@@ -1,10 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { encodeCommand } from '../../src/machine/command-codec.ts';
-import { DROP_REASONS, type DropRowsCommand, type SettleCommand, type SettleRow } from '../../src/machine/commands.ts';
+import { encodeCommand } from '../../src/machine/command/command-codec.ts';
+import {
+  DROP_REASONS,
+  type DropRowsCommand,
+  type SettleCommand,
+  type SettleRow,
+} from '../../src/machine/command/commands.ts';
 import type { Effect } from '../../src/machine/effects.ts';
 import type { QueueState } from '../../src/machine/queue-state.ts';
-import { RowTable } from '../../src/machine/row-keys.ts';
+import { RowTable } from '../../src/machine/row/row-keys.ts';
 import { iterateRecords } from '../../src/record/record-batch.ts';
 import { type Applied, batchOf, MachineHarness, record, target } from './machine-harness.ts';
 import { type NaiveQueue, NaiveQueues } from './naive-queues.ts';

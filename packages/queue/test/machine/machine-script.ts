@@ -1,5 +1,5 @@
-import { encodeCommand } from '../../src/machine/command-codec.ts';
-import type { DropReason, SettleRow } from '../../src/machine/commands.ts';
+import { encodeCommand } from '../../src/machine/command/command-codec.ts';
+import type { DropReason, SettleRow } from '../../src/machine/command/commands.ts';
 import type { Effect } from '../../src/machine/effects.ts';
 import type { RecordInput } from '../../src/record/record.ts';
 import { batchOf, MachineHarness, record, target } from './machine-harness.ts';

@@ -1,5 +1,5 @@
-import type { ApplyReply, Refusal } from '../../src/machine/apply-reply.ts';
-import type { DropRowsCommand, QueueConfig, SettleCommand } from '../../src/machine/commands.ts';
+import type { ApplyReply, Refusal } from '../../src/machine/apply/apply-reply.ts';
+import type { DropRowsCommand, QueueConfig, SettleCommand } from '../../src/machine/command/commands.ts';
 import type { Effect } from '../../src/machine/effects.ts';
 import type { QueueState } from '../../src/machine/queue-state.ts';
 import type { RecordInput } from '../../src/record/record.ts';

@@ -3,7 +3,7 @@ import { AssertionFailed } from '@sluice/common/assert';
 import { SluiceError } from '@sluice/common/errors';
 import fc from 'fast-check';
 import { plainRecord } from '../../../../test/harness/plain-record.ts';
-import { CommandKind, stampCommand, stampOf } from '../../src/machine/command-header.ts';
+import { CommandKind, stampCommand, stampOf } from '../../src/machine/command/command-header.ts';
 import { isInternalQueue } from '../../src/machine/internal-queues.ts';
 import { type BatchOrigin, writeBatchOrigin } from '../../src/record/batch-origin.ts';
 import type { RecordInput } from '../../src/record/record.ts';

@@ -1,5 +1,5 @@
 import { deepEqual } from 'node:assert';
-import type { Rows } from '../../src/machine/rows.ts';
+import type { Rows } from '../../src/machine/row/rows.ts';
 import { decodeSessionCommand, encodeSessionCommand } from '../../src/session/command-codec.ts';
 import type { SessionCommand } from '../../src/session/commands.ts';
 import { cursorRowKey, SESSION_RESIDENT_RANGES, sessionRowKey, willMessageRowKey } from '../../src/session/row-keys.ts';

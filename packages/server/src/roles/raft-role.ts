@@ -7,7 +7,7 @@ import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
 import type { SnapshotHost } from '@sluice/multiraft/snapshot/snapshot-port';
-import { liveEntryOf } from '@sluice/queue/machine/row-keys';
+import { liveEntryOf } from '@sluice/queue/machine/row/row-keys';
 import type { BackupRequest, BackupResponse } from '@sluice/rpc/contract/backup';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
 import type { Store } from '@sluice/store/store';

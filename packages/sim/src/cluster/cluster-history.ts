@@ -1,9 +1,9 @@
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import { QUEUE_SETTING_DEFAULTS } from '@sluice/meta/queue-subsystem-config';
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
-import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
-import { RowTable } from '@sluice/queue/machine/row-keys';
+import { decodeQueueRow } from '@sluice/queue/machine/row/queue-row';
+import { RowTable } from '@sluice/queue/machine/row/row-keys';
 import { LimitCheck } from '../check/limit-check.ts';
 import { QueueCheck } from '../check/queue-check.ts';
 import { RetentionCheck } from '../check/retention-check.ts';

@@ -1,8 +1,8 @@
 import type { PublishPacket } from '@sluice/mqtt/codec/packet';
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
-import { decodeQueueRow } from '@sluice/queue/machine/queue-row';
-import { RowTable } from '@sluice/queue/machine/row-keys';
+import { decodeQueueRow } from '@sluice/queue/machine/row/queue-row';
+import { RowTable } from '@sluice/queue/machine/row/row-keys';
 import { SessionTable } from '@sluice/queue/session/row-keys';
 import { decodeNumbersRow } from '@sluice/queue/session/session-rows';
 import { isStream } from '@sluice/queue/session/stream-id';

@@ -2,10 +2,10 @@ import type { Metrics } from '@sluice/common/metrics';
 import type { Entry } from '@sluice/raft/entry';
 import { checksum } from '../checksum.ts';
 import { errorCode, isOutOfFiles } from '../files/file-operations.ts';
+import type { Row, RowColumns } from './group/row-columns.ts';
 import { countCorruption, damaged, outOfFiles } from './log-errors.ts';
 import { outOfFilesCounter } from './log-metrics.ts';
-import type { Row, RowColumns } from './row-columns.ts';
-import type { SegmentFiles } from './segment-files.ts';
+import type { SegmentFiles } from './segment/segment-files.ts';
 
 /** Entries this near to each other, as those of following frames, are read in one go. */
 const GAP_BYTES_MAX = 16 * 1024;

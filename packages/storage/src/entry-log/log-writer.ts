@@ -2,15 +2,21 @@ import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import { type FileOperations, isFullDisk, isOutOfFiles } from '../files/file-operations.ts';
-import { type ActiveSegment, createSegment, type MakeSalt, NameUnsynced, ShortWrite } from './active-segment.ts';
-import type { BaseState } from './base-state.ts';
-import { FrameBuilder } from './frame-builder.ts';
-import { FRAME_BYTES_MAX } from './frame-format.ts';
+import { FrameBuilder } from './frame/frame-builder.ts';
+import { FRAME_BYTES_MAX } from './frame/frame-format.ts';
+import type { BaseState } from './group/base-state.ts';
 import { fenced, full, outOfFiles } from './log-errors.ts';
 import type { LogMetrics } from './log-metrics.ts';
-import { Runway } from './runway.ts';
-import type { SegmentFiles } from './segment-files.ts';
-import type { SpareSegments } from './spare-segments.ts';
+import {
+  type ActiveSegment,
+  createSegment,
+  type MakeSalt,
+  NameUnsynced,
+  ShortWrite,
+} from './segment/active-segment.ts';
+import { Runway } from './segment/runway.ts';
+import type { SegmentFiles } from './segment/segment-files.ts';
+import type { SpareSegments } from './segment/spare-segments.ts';
 
 export interface WriterSettings {
   files: FileOperations;

@@ -6,15 +6,15 @@ import type { Metrics } from '@sluice/common/metrics';
 import type { EntryLog, LogMark } from '../entry-log-contract.ts';
 import type { FileOperations } from '../files/file-operations.ts';
 import { nodeFileOperations } from '../files/node-file-operations.ts';
-import { type MakeSalt, randomSalt } from './active-segment.ts';
 import { type LockDirectory, lockDirectory } from './directory-lock.ts';
 import { logMetrics } from './log-metrics.ts';
 import { LogWriter } from './log-writer.ts';
-import { recover } from './recover.ts';
-import { SegmentFiles } from './segment-files.ts';
+import { recover } from './recovery/recover.ts';
+import { type MakeSalt, randomSalt } from './segment/active-segment.ts';
+import { SegmentFiles } from './segment/segment-files.ts';
+import { SpareSegments } from './segment/spare-segments.ts';
 import { SegmentLog } from './segment-log.ts';
 import { SpaceReserve } from './space-reserve.ts';
-import { SpareSegments } from './spare-segments.ts';
 
 export interface EntryLogOptions {
   directory: string;

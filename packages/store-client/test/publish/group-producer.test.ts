@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Producers } from '@sluice/queue/machine/producers';
+import { Producers } from '@sluice/queue/machine/apply/producers';
 import type { RecordInput } from '@sluice/queue/record/record';
 import { checkRecordBatch } from '@sluice/queue/record/record-batch';
 import type { AppendRequest, AppendResponse, AppendStatus } from '@sluice/rpc/contract/append';

@@ -1,5 +1,5 @@
 import type { DeliveryRef } from '@sluice/queue/dispatch/dispatcher';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { IndexReader } from '../read/index-reader.ts';
 import type { ReadEntry, RecordReader } from '../read/record-reader.ts';

@@ -1,4 +1,4 @@
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import type { IndexReader } from '../read/index-reader.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
-import type { Command } from '@sluice/queue/machine/commands';
+import { encodeCommand } from '@sluice/queue/machine/command/command-codec';
+import type { Command } from '@sluice/queue/machine/command/commands';
 import { encodeSessionCommand } from '@sluice/queue/session/command-codec';
 import type { SessionCommand } from '@sluice/queue/session/commands';
 

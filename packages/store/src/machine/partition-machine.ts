@@ -1,9 +1,9 @@
 import type { GroupMachine, RowAccess, WantRow } from '@sluice/multiraft/group-machine';
-import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
-import { stampOf } from '@sluice/queue/machine/command-header';
+import type { ApplyReply } from '@sluice/queue/machine/apply/apply-reply';
+import { stampOf } from '@sluice/queue/machine/command/command-header';
 import type { Effect } from '@sluice/queue/machine/effects';
 import { QueueMachine } from '@sluice/queue/machine/queue-machine';
-import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice/queue/machine/row-keys';
+import { RESIDENT_RANGES as QUEUE_RANGES, RowTable as QueueTable } from '@sluice/queue/machine/row/row-keys';
 import { machineVersionOf } from '@sluice/queue/session/command-codec';
 import { SESSION_RESIDENT_RANGES, SessionTable } from '@sluice/queue/session/row-keys';
 import { SessionMachine } from '@sluice/queue/session/session-machine';

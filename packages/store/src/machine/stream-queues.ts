@@ -1,6 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import type { RowAccess } from '@sluice/multiraft/group-machine';
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
+import { encodeCommand } from '@sluice/queue/machine/command/command-codec';
 import type { Effect } from '@sluice/queue/machine/effects';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import type { StreamHost } from '@sluice/queue/session/streams';

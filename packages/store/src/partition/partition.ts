@@ -4,7 +4,7 @@ import type { Logger } from '@sluice/common/logger';
 import type { Prng } from '@sluice/common/prng';
 import type { Topology } from '@sluice/meta/topology';
 import type { GroupListener } from '@sluice/multiraft/group-machine';
-import { stampCommand } from '@sluice/queue/machine/command-header';
+import { stampCommand } from '@sluice/queue/machine/command/command-header';
 import type { QueueMachine } from '@sluice/queue/machine/queue-machine';
 import { isStream } from '@sluice/queue/session/stream-id';
 import type { Membership } from '@sluice/raft/entry';

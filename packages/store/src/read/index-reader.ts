@@ -1,8 +1,8 @@
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
-import { decodeEntryRow } from '@sluice/queue/machine/entry-row';
-import { appendedAtMsOf, type IndexRow } from '@sluice/queue/machine/index-row';
-import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/key-row';
-import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/offset-index';
+import { decodeEntryRow } from '@sluice/queue/machine/row/entry-row';
+import { appendedAtMsOf, type IndexRow } from '@sluice/queue/machine/row/index-row';
+import { decodeKeyRow, type KeyRow } from '@sluice/queue/machine/row/key-row';
+import { decodeIndexEntry, decodeIndexRow } from '@sluice/queue/machine/row/offset-index';
 import {
   entryIndexOf,
   entryRowKey,
@@ -10,7 +10,7 @@ import {
   indexRowKey,
   indexRowKeyOnce,
   keyRowKey,
-} from '@sluice/queue/machine/row-keys';
+} from '@sluice/queue/machine/row/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 
 /** Reads a partition's rows outside of an apply: for dispatch, sweeping and questions. What it returns is a copy. */

@@ -1,6 +1,6 @@
 import { SluiceError } from '@sluice/common/errors';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { Partition } from '../partition/partition.ts';
 import type { KeyedPlace } from '../read/index-reader.ts';

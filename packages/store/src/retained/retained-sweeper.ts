@@ -1,8 +1,8 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
-import type { QueueHead, SettleRow } from '@sluice/queue/machine/commands';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { QueueHead, SettleRow } from '@sluice/queue/machine/command/commands';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import type { Partition } from '../partition/partition.ts';
 import { PartitionWalks } from '../sweep/partition-walks.ts';
 

@@ -1,9 +1,9 @@
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Topology } from '@sluice/meta/topology';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { recordAt } from '@sluice/queue/record/record-batch';
 import type {
   PeekedRecord,

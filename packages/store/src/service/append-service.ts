@@ -2,7 +2,7 @@ import { assert } from '@sluice/common/assert';
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import type { Counter, Metrics } from '@sluice/common/metrics';
-import type { ApplyReply } from '@sluice/queue/machine/apply-reply';
+import type { ApplyReply } from '@sluice/queue/machine/apply/apply-reply';
 import type { BatchOrigin } from '@sluice/queue/record/batch-origin';
 import { checkRecordBatch } from '@sluice/queue/record/record-batch';
 import { RecordCursor } from '@sluice/queue/record/record-cursor';
@@ -18,7 +18,7 @@ import type { RecordReader } from '../read/record-reader.ts';
  * `committed` is answered when the entry was applied, hence is on the disks of a majority; nothing earlier is a promise.
  *
  * Batches of a partition follow each other on a channel without waiting, so those behind a refused one are on their way
- * already. The machine would not store them (`queue/machine/producers`), but they would be in the log: a batch is
+ * already. The machine would not store them (`queue/machine/apply/producers`), but they would be in the log: a batch is
  * proposed only when the one it comes after is in the log as far as the machine has applied it, or was proposed before
  * it on the same channel under the same term. One that the machine knows to be stored is answered at once.
  *

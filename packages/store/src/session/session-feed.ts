@@ -1,4 +1,4 @@
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { BATCH_RECORDS_MAX } from '@sluice/queue/record/record-format';
 import { encodedRecordAt } from '@sluice/queue/record/record-view';
 import type { Cursor } from '@sluice/queue/session/cursor';

@@ -1,5 +1,5 @@
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
-import type { SettleRow } from '@sluice/queue/machine/commands';
+import { encodeCommand } from '@sluice/queue/machine/command/command-codec';
+import type { SettleRow } from '@sluice/queue/machine/command/commands';
 
 /**
  * Collects what was settled in one partition and proposes it as one command of ranges. A consumer's place was freed when

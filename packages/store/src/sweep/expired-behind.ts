@@ -1,6 +1,6 @@
-import type { SettleRow } from '@sluice/queue/machine/commands';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { SettleRow } from '@sluice/queue/machine/command/commands';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { isStream } from '@sluice/queue/session/stream-id';
 import type { Partition } from '../partition/partition.ts';
 import { toRanges } from '../settle/settle-batcher.ts';

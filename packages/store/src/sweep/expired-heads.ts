@@ -1,5 +1,5 @@
-import type { IndexRow } from '@sluice/queue/machine/index-row';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import type { Partition } from '../partition/partition.ts';
 import { type HeldRecords, heldRecordsOf } from './held-records.ts';
 

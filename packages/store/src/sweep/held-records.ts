@@ -1,4 +1,4 @@
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { isStream } from '@sluice/queue/session/stream-id';
 import type { Partition } from '../partition/partition.ts';
 

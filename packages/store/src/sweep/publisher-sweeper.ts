@@ -1,8 +1,8 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
-import { decodePublisherRow } from '@sluice/queue/machine/publisher-row';
-import { PUBLISHER_RANGE } from '@sluice/queue/machine/row-keys';
+import { decodePublisherRow } from '@sluice/queue/machine/row/publisher-row';
+import { PUBLISHER_RANGE } from '@sluice/queue/machine/row/row-keys';
 import { clientIdOf } from '@sluice/queue/session/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 import type { Partition } from '../partition/partition.ts';

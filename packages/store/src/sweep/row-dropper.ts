@@ -1,7 +1,7 @@
 import type { Logger } from '@sluice/common/logger';
-import type { DropReason } from '@sluice/queue/machine/commands';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { DropReason } from '@sluice/queue/machine/command/commands';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import { isStream } from '@sluice/queue/session/stream-id';
 import type { Partition, PartitionEvents } from '../partition/partition.ts';
 import { Turnstile } from '../read/turnstile.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { PlainMetrics } from '@sluice/common/metrics';
-import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
-import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
+import { IndexRowBuilder } from '@sluice/queue/machine/row/index-row-builder';
+import { decodeIndexRow } from '@sluice/queue/machine/row/offset-index';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { plainRecord } from '../../../../test/harness/plain-record.ts';

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
-import { IndexRowBuilder } from '@sluice/queue/machine/index-row-builder';
-import { decodeIndexRow } from '@sluice/queue/machine/offset-index';
-import { indexRowKey } from '@sluice/queue/machine/row-keys';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
+import { IndexRowBuilder } from '@sluice/queue/machine/row/index-row-builder';
+import { decodeIndexRow } from '@sluice/queue/machine/row/offset-index';
+import { indexRowKey } from '@sluice/queue/machine/row/row-keys';
 import type { Engine } from '@sluice/storage/engine';
 import { RowCursor, type Superseded } from '../../src/dispatch/row-cursor.ts';
 import { IndexReader } from '../../src/read/index-reader.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { RowAccess } from '@sluice/multiraft/group-machine';
-import { encodeCommand } from '@sluice/queue/machine/command-codec';
-import { stampCommand } from '@sluice/queue/machine/command-header';
-import { decodeMachineRow } from '@sluice/queue/machine/machine-row';
-import { machineRowKey } from '@sluice/queue/machine/row-keys';
+import { encodeCommand } from '@sluice/queue/machine/command/command-codec';
+import { stampCommand } from '@sluice/queue/machine/command/command-header';
+import { decodeMachineRow } from '@sluice/queue/machine/row/machine-row';
+import { machineRowKey } from '@sluice/queue/machine/row/row-keys';
 import { encodeSessionCommand } from '@sluice/queue/session/command-codec';
 import type { SessionCommand } from '@sluice/queue/session/commands';
 import { type PartitionEffect, PartitionMachine, RESIDENT_RANGES } from '../../src/machine/partition-machine.ts';

@@ -3,7 +3,7 @@ import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { Topology } from '@sluice/meta/topology';
-import { APPENDED } from '@sluice/queue/machine/apply-reply';
+import { APPENDED } from '@sluice/queue/machine/apply/apply-reply';
 import { encodePartitionCommand } from '../../src/machine/partition-command.ts';
 import { PartitionMachine } from '../../src/machine/partition-machine.ts';
 import { Partition, type PartitionParts } from '../../src/partition/partition.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { Topology } from '@sluice/meta/topology';
-import type { Command, QueueConfig } from '@sluice/queue/machine/commands';
+import type { Command, QueueConfig } from '@sluice/queue/machine/command/commands';
 import { isInternalQueue } from '@sluice/queue/machine/internal-queues';
 import type { Partition } from '../../src/partition/partition.ts';
 import { QueueConfigurator } from '../../src/partition/queue-configurator.ts';

@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
-import { ANSWER_FORGOTTEN, APPENDED, type ApplyReply, OUT_OF_ORDER, REPEATED } from '@sluice/queue/machine/apply-reply';
+import {
+  ANSWER_FORGOTTEN,
+  APPENDED,
+  type ApplyReply,
+  OUT_OF_ORDER,
+  REPEATED,
+} from '@sluice/queue/machine/apply/apply-reply';
 import { type BatchOrigin, writeBatchOrigin } from '@sluice/queue/record/batch-origin';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import type { AppendRequest, AppendResponse, RefusedRecord } from '@sluice/rpc/contract/append';

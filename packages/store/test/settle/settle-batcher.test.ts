@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { SettleCursor, SettleOutcome } from '@sluice/queue/machine/settle-cursor';
+import { SettleCursor, SettleOutcome } from '@sluice/queue/machine/apply/settle-cursor';
 import fc from 'fast-check';
 import { SettleBatcher, type SettleReceipt, toRanges } from '../../src/settle/settle-batcher.ts';
 

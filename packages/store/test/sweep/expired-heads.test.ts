@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { Command } from '@sluice/queue/machine/commands';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { Command } from '@sluice/queue/machine/command/commands';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import type { Partition } from '../../src/partition/partition.ts';
 import { ExpiredHeads } from '../../src/sweep/expired-heads.ts';
 

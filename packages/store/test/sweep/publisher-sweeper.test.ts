@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { groupKey } from '@sluice/multiraft/disk/keyspace';
-import { PUBLISHER_RANGE } from '@sluice/queue/machine/row-keys';
+import { PUBLISHER_RANGE } from '@sluice/queue/machine/row/row-keys';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { PublisherSweeper } from '../../src/sweep/publisher-sweeper.ts';
 import { TestStore, until } from '../support/test-store.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
-import type { Command } from '@sluice/queue/machine/commands';
-import type { IndexRow } from '@sluice/queue/machine/index-row';
+import type { Command } from '@sluice/queue/machine/command/commands';
+import type { IndexRow } from '@sluice/queue/machine/row/index-row';
 import type { Partition } from '../../src/partition/partition.ts';
 import { RowDropper } from '../../src/sweep/row-dropper.ts';
 import { rest } from '../support/test-store.ts';
