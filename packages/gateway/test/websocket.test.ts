@@ -53,6 +53,13 @@ describe('the handshake', () => {
     expect(socket.extensions).toBe('');
   });
 
+  test.each(['mqttv3.1', 'mqtt-v3', 'mqtt-v3.1.1', 'mqtt-v5'])(
+    'who knows MQTT as %s alone is answered so',
+    async (name) => {
+      expect((await open('/mqtt', ['chat', name])).protocol).toBe(name);
+    },
+  );
+
   test.each([
     ['another path', '/', ['mqtt'], 404],
     ['no sub-protocol', '/mqtt', [], 400],

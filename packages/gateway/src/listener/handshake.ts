@@ -16,16 +16,26 @@ export const HANDSHAKE_STATUS: Readonly<Record<HandshakeRefusal, string>> = {
   no_upgrade: '426 Upgrade Required',
 };
 
-export const SUB_PROTOCOL = 'mqtt';
+/**
+ * `mqtt` is what the specification has [MQTT-6.0.0-3]. Clients of MQTT 3.1, which had no WebSocket, say `mqttv3.1` (MQTT.js,
+ * Paho) and take no other; the rest is what EMQX takes besides. Which version is spoken says CONNECT alone.
+ */
+const SUB_PROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1', 'mqtt-v3', 'mqtt-v3.1.1', 'mqtt-v5'];
 const PATH = '/mqtt';
+
+/** The one to answer with, of those that were offered. */
+export function subProtocolOf(offered: Iterable<string>): string | undefined {
+  const all = new Set(offered);
+  return SUB_PROTOCOLS.find((protocol) => all.has(protocol));
+}
 
 export function handshakeRefusal(
   request: IncomingMessage,
   { anonymous, full }: { anonymous: boolean; full: boolean },
 ): HandshakeRefusal | undefined {
   if ((request.url ?? '').split('?', 1)[0] !== PATH) return 'path';
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
-  if (!offered.some((protocol) => protocol.trim() === SUB_PROTOCOL)) return 'sub_protocol';
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+  if (subProtocolOf(offered) === undefined) return 'sub_protocol';
   const { origin } = request.headers;
   if (anonymous && origin !== undefined && isLoopback(request.socket.localAddress ?? '') && !isLocalPage(origin)) {
     return 'origin';

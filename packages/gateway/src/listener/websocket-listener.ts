@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket, WebSocketServer } from 'ws';
 import type { ByteChannel, ByteSink, PeerCertificate } from '../connection/byte-channel.ts';
-import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, SUB_PROTOCOL } from './handshake.ts';
+import { HANDSHAKE_STATUS, type HandshakeRefusal, handshakeRefusal, subProtocolOf } from './handshake.ts';
 import { type Address, peerNameOf } from './listener.ts';
 import { probe } from './probe.ts';
 import { SlicedMessages } from './sliced-messages.ts';
@@ -17,7 +17,7 @@ import {
 } from './socket-entrance.ts';
 
 /**
- * MQTT over WebSocket: path `/mqtt`, sub-protocol `mqtt` [MQTT-6.0.0-3], binary frames [MQTT-6.0.0-1]. Frames are only
+ * MQTT over WebSocket: path `/mqtt`, sub-protocol `mqtt` [MQTT-6.0.0-3] or what older clients call it, binary frames [MQTT-6.0.0-1]. Frames are only
  * pieces of the byte stream [MQTT-6.0.0-2]: a packet may span many, and one may hold many packets. Compression is off,
  * since a few bytes could unpack to gigabytes before anybody has authenticated.
  *
@@ -97,7 +97,7 @@ function makeSockets(frameBytesMax: number, malformed: (socket: Duplex) => void)
     noServer: true,
     perMessageDeflate: false,
     maxPayload: frameBytesMax,
-    handleProtocols: () => SUB_PROTOCOL,
+    handleProtocols: (offered) => subProtocolOf(offered) ?? false,
     // A chunk is handed on as it arrives, never joined and copied by the library.
     skipUTF8Validation: true,
   });
