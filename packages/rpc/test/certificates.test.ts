@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '@sluice/common/clock';
 import type { LogFields, Logger } from '@sluice/common/logger';
@@ -117,6 +119,16 @@ describe('a port with certificates', () => {
       expect(two.warnings[0]).toMatchObject({ reason, hint: expect.stringContaining('certificate') });
     },
   );
+
+  test('who hangs up in the middle of a handshake is named by where it came from', async () => {
+    const { address, warnings } = await node(2, good);
+    const socket = connect(Number(address.split(':')[1]), '127.0.0.1');
+    await once(socket, 'connect');
+    const from = `127.0.0.1:${socket.localPort}`;
+    socket.destroy();
+    await until(() => warnings.length > 0);
+    expect(warnings).toMatchObject([{ reason: 'tls', peer: from }]);
+  });
 
   test.each([
     ['of another authority', () => strange, 'its certificate is not accepted'],

@@ -40,8 +40,10 @@ export class SocketGate {
         },
         (socket) => this.#identify(socket),
       );
-      this.#tls.on('tlsClientError', (error: Error, socket: Socket) => {
-        this.#refusals.count('tls', peerOf(socket), error.message);
+      // Asked as it comes, and kept by the socket: of one that has hung up the system knows no address any more.
+      this.#tls.on('connection', peerOf);
+      this.#tls.on('tlsClientError', (error: Error, socket: Wrapping) => {
+        this.#refusals.count('tls', peerOf(socket._parent ?? socket), error.message);
       });
       this.#server = this.#tls;
     }
@@ -148,6 +150,9 @@ interface Known {
   names: CertificateNames | undefined;
 }
 
-function peerOf(socket: Socket): string {
-  return `${socket.remoteAddress}:${socket.remotePort}`;
+/** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
+type Wrapping = TLSSocket & { _parent?: Socket };
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return remoteAddress === undefined ? NOBODY_KNOWN : `${remoteAddress}:${remotePort}`;
 }
