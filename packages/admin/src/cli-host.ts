@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
+import { askSecret, lineOf } from './ask-secret.ts';
 
 /** What the commands need of the process they run in; tests bring their own. */
 export interface CliHost {
@@ -18,6 +18,8 @@ export interface CliHost {
   print(text: string): void;
   printError(text: string): void;
   ask(question: string): Promise<string>;
+  /** Nothing of the answer is shown. */
+  askSecret(question: string): Promise<string>;
   setExitCode(code: number): void;
   /** For the argument parser, which cannot go on after a mistake. */
   exit(code: number): never;
@@ -41,12 +43,12 @@ export const processHost: CliHost = {
     // On standard error, so that what is piped on from standard output stays clean.
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
-      // Nobody there: an input that ends without a line is an empty answer.
-      return await Promise.race([lines.question(question), once(lines, 'close').then(() => '')]);
+      return await lineOf(lines, question);
     } finally {
       lines.close();
     }
   },
+  askSecret: (question) => askSecret(question, { input: process.stdin, output: process.stderr }),
   setExitCode: (code) => {
     process.exitCode = code;
   },

@@ -87,8 +87,11 @@ function usersText(all: readonly UserAnswer[]): string {
 
 /** Never an argument: those stand in the history of the shell and in the list of processes. */
 async function askPassword(host: CliHost): Promise<string> {
-  const password = await host.ask('Password: ');
+  const password = await host.askSecret('Password: ');
   if (password === '') throw new CliFailure(EXIT.usage, 'the password is empty');
+  // What was typed could not be seen.
+  if (host.interactive && (await host.askSecret('The same once more: ')) !== password)
+    throw new CliFailure(EXIT.usage, 'the two are not the same');
   return password;
 }
 

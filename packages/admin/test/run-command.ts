@@ -13,6 +13,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   interactive?: boolean;
   answer?: string;
+  /** To each question in turn that is answered unseen; `answer` after the last. */
+  secrets?: readonly string[];
   /** By path. */
   files?: Record<string, string>;
   /** What becomes of the world while the command waits. */
@@ -27,7 +29,7 @@ class Exited extends Error {}
 export async function runCommand(
   register: (program: Command, host: CliHost) => Command,
   line: readonly string[],
-  { env = {}, interactive = false, answer = '', files = {}, pausing = () => {}, rows }: RunOptions = {},
+  { env = {}, interactive = false, answer = '', secrets = [], files = {}, pausing = () => {}, rows }: RunOptions = {},
 ): Promise<Ran> {
   let nowMs = NOW_MS;
   const ran: Ran = { code: 0, out: '', err: '', asked: [] };
@@ -55,6 +57,10 @@ export async function runCommand(
     ask: async (question) => {
       ran.asked.push(question);
       return answer;
+    },
+    askSecret: async (question) => {
+      ran.asked.push(question);
+      return secrets[ran.asked.length - 1] ?? answer;
     },
     setExitCode: (code) => {
       ran.code = code;

@@ -28,6 +28,15 @@ it('adds a user whose password is asked for, changes and removes it', async () =
   expect(JSON.parse((await sluice('list --json')).out)).toEqual([{ user_id: 'root', is_superuser: true }]);
 });
 
+it('a password that is typed is typed twice', async () => {
+  const add = (secrets: string[]) =>
+    runCommand(registerUserCommands, ['users', 'add', 'ann'], { env: { SLUICE_URL: url }, interactive: true, secrets });
+  expect(await add(['lovelace', 'lovelaec'])).toMatchObject({ code: 2, err: expect.stringContaining('not the same') });
+  expect(access.passwords.get('ann')).toBeUndefined();
+  expect(await add(['lovelace', 'lovelace'])).toMatchObject({ code: 0, asked: ['Password: ', 'The same once more: '] });
+  expect(access.passwords.get('ann')).toBe('lovelace');
+});
+
 it('fails with words: twice the same, nobody of that name, no password', async () => {
   await sluice('add ann', 'x');
   expect((await sluice('add ann', 'x')).code).toBe(1);

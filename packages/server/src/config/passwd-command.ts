@@ -1,3 +1,4 @@
+import { processHost } from '@sluice/admin/cli-host';
 import { hashPassword } from '@sluice/gateway/auth/password-hash';
 import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import type { Command } from 'commander';
@@ -19,25 +20,16 @@ export function registerPasswdCommand(program: Command): void {
     .action(async (user: string, { scram }: { scram: boolean }) => {
       if (!isFileUsername(user))
         fail('the user name must not be empty, does not begin with #, and has no colon and no line break');
-      if (process.stdin.isTTY) process.stderr.write('Password, ended by Enter: ');
-      const password = await readPassword();
+      const password = await processHost.askSecret('Password: ');
       if (password === '') fail('the password is empty');
+      // What was typed could not be seen.
+      if (processHost.interactive && (await processHost.askSecret('The same once more: ')) !== password)
+        fail('the two are not the same');
       if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX)
         fail(`the password is longer than ${PASSWORD_BYTES_MAX} bytes`);
       const secrets = [await hashPassword(password), ...(scram ? [await makeScramVerifier(password)] : [])];
       process.stdout.write(`${user}:${secrets.join(' ')}\n`);
     });
-}
-
-/** One line, without its end. */
-async function readPassword(): Promise<string> {
-  let text = '';
-  process.stdin.setEncoding('utf8');
-  for await (const chunk of process.stdin) {
-    text += chunk as string;
-    if (text.includes('\n')) break;
-  }
-  return (text.split('\n', 1)[0] as string).replace(/\r$/, '');
 }
 
 function fail(message: string): never {
