@@ -6,8 +6,12 @@ import { type Finding, failure, note, ok, warning } from './finding.ts';
 const CLOCK_MS_MAX = 1_000;
 const ANSWER_MS_MAX = 5_000;
 
-/** The broker that runs at the URL, if one does: whether it is ready, what its cluster says, versions, and its clock. */
-export async function checkBroker(connection: Connection, nowMs: () => number): Promise<Finding[]> {
+/** The broker that runs at the URL, if one does, which it must where somebody named the URL: whether it is ready, what its cluster says, versions, and its clock. */
+export async function checkBroker(
+  connection: Connection,
+  nowMs: () => number,
+  { isNamed }: { isNamed: boolean },
+): Promise<Finding[]> {
   const { url } = connection;
   let response: Response;
   let askedMs: number;
@@ -15,6 +19,9 @@ export async function checkBroker(connection: Connection, nowMs: () => number): 
     askedMs = nowMs();
     response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
   } catch {
+    // Nobody asked for one where the usual address is looked at: the node may be about to be started.
+    if (isNamed)
+      return [failure('broker', `none answers at ${url}`, 'Start it, or name the HTTP listener of one that runs')];
     return [note('broker', `none answers at ${url}`, 'To look at one that runs, name its HTTP listener with --url')];
   }
   const findings = [await checkReady(response, url), ...checkClock(response, askedMs, nowMs())];

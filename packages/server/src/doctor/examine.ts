@@ -12,7 +12,8 @@ import { type Finding, failure, ok, warning } from './finding.ts';
 
 /** Everything a node with this configuration stands on; what can be looked at without it, when it is wrong. */
 export async function examine(flags: ServerFlags & { url?: string; apiKey?: string }): Promise<Finding[]> {
-  const broker = checkBroker(connectionFrom(flags, process.env), Date.now);
+  const isNamed = (flags.url ?? process.env.SLUICE_URL ?? '') !== '';
+  const broker = checkBroker(connectionFrom(flags, process.env), Date.now, { isNamed });
   const loaded = loadConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!loaded.ok) {
     const problems = loaded.problems.map(({ key, message, hint }) => failure('config', `${key} ${message}`, hint));

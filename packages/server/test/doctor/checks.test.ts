@@ -1,10 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
+import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
+import { AddressBook } from '@sluice/rpc/address-book';
+import type { TlsFiles } from '@sluice/rpc/grpc/tls-files';
+import { NodeTransport } from '@sluice/rpc/node-transport';
+import { Authority } from '../../../rpc/test/support/certificates.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { checkBroker } from '../../src/doctor/check-broker.ts';
 import { checkCertificates } from '../../src/doctor/check-certificates.ts';
@@ -114,7 +122,7 @@ describe('certificates', () => {
 });
 
 test('peers: one that is missing among those that answer is a note, nobody at all is a warning', async () => {
-  const server = createServer((socket) => socket.destroy());
+  const server = createHttp2Server();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const there = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const gone = createServer();
@@ -128,6 +136,64 @@ test('peers: one that is missing among those that answer is a note, nobody at al
   expect(await check(`${there},${missing}`)).toEqual(['ok', 'note']);
   expect(await check(missing)).toEqual(['warning']);
   await new Promise((resolve) => server.close(resolve));
+});
+
+test('peers: somebody else who listens there is a failure', async () => {
+  const server = createHttpServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const findings = await checkPeers(configOf([`node.join=${at}`, 'listeners.grpc=127.0.0.1:5370']));
+  expect(findings).toMatchObject([{ severity: 'failure', message: expect.stringContaining(at) }]);
+  await new Promise((resolve) => server.close(resolve));
+});
+
+describe('certificates between nodes', () => {
+  const [authority, stranger] = [new Authority(), new Authority()];
+  const [good, strange] = [authority.issue(), stranger.issue()];
+  afterAll(() => {
+    authority.close();
+    stranger.close();
+  });
+
+  function settings(files: TlsFiles): string[] {
+    const written = Object.entries(files).map(([part, pem]) => {
+      const path = join(folder, `node-${part}.pem`);
+      writeFileSync(path, pem);
+      return path;
+    });
+    const [ca, cert, key] = written;
+    return [`cluster.caFile=${ca}`, `cluster.certificateFile=${cert}`, `cluster.keyFile=${key}`];
+  }
+
+  test.each([
+    ['of the authority', () => good, ['ok']],
+    ['of another', () => ({ ...strange, ca: good.ca }), ['ok', 'failure']],
+    ['of one of two authorities', () => ({ ...good, ca: Buffer.concat([strange.ca, good.ca]) }), ['ok']],
+    ['of no authority that could be read', () => ({ ...good, ca: Buffer.from('nothing') }), ['ok', 'failure']],
+  ])('%s', async (_, files, severities) => {
+    const config = configOf([...settings(files()), 'listeners.grpc=127.0.0.1:5370']);
+    expect((await checkCertificates(config, Date.now())).map(({ severity }) => severity)).toEqual(severities);
+  });
+
+  test.each([
+    ['of the authority', () => good, 'ok', /answers/],
+    ['of another', () => ({ ...strange, ca: good.ca }), 'failure', /certificate of this node/],
+    ['that trusts another', () => ({ ...good, ca: strange.ca }), 'failure', /certificate|signature/],
+    ['that is missing', () => undefined, 'failure', /no certificate/],
+  ] as const)('a node that is there, and one with a certificate %s', async (_, files, severity, said) => {
+    const clock = systemClock;
+    const parts = { addresses: new AddressBook(), logger: silentLogger, metrics: new PlainMetrics(), clock };
+    const node = new NodeTransport({ ...parts, tls: good });
+    const at = `127.0.0.1:${await node.listen('127.0.0.1', 0)}`;
+    const own = files();
+    const config = configOf([
+      `node.join=${at}`,
+      'listeners.grpc=127.0.0.1:5370',
+      ...(own === undefined ? [] : settings(own)),
+    ]);
+    expect(await checkPeers(config)).toMatchObject([{ severity, message: expect.stringMatching(said) }]);
+    await node.shutdown();
+  });
 });
 
 describe('the broker that runs', () => {
@@ -148,7 +214,9 @@ describe('the broker that runs', () => {
 
   const check = async (nowMs = Date.now) => {
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    return (await checkBroker({ url, apiKey: undefined }, nowMs)).map(({ about, severity }) => `${about} ${severity}`);
+    return (await checkBroker({ url, apiKey: undefined }, nowMs, { isNamed: true })).map(
+      ({ about, severity }) => `${about} ${severity}`,
+    );
   };
 
   test('well, and not', async () => {
@@ -172,8 +240,11 @@ describe('the broker that runs', () => {
     expect(await check(() => Date.now() + 60_000)).toContain('clock warning');
   });
 
-  test('none answers', async () => {
-    const findings = await checkBroker({ url: 'http://127.0.0.1:1', apiKey: undefined }, Date.now);
-    expect(findings).toMatchObject([{ about: 'broker', severity: 'note' }]);
+  test.each([
+    ['the usual one', false, 'note'],
+    ['one that was named', true, 'failure'],
+  ])('none answers at %s', async (_, isNamed, severity) => {
+    const findings = await checkBroker({ url: 'http://127.0.0.1:1', apiKey: undefined }, Date.now, { isNamed });
+    expect(findings).toMatchObject([{ about: 'broker', severity }]);
   });
 });
