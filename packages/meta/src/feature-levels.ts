@@ -20,6 +20,8 @@ const LEVELS = [
    * open, a close and an expire that say so, and machine version 9 of the partition.
    */
   { level: 2, forms: ['hold-feature-level', 'session-ends-in-portions'] },
+  /** The removal of a queue names the epoch of the image that lacks it, and machine version 10 of the partition keeps it. */
+  { level: 3, forms: ['removal-names-epoch'] },
 ] as const satisfies readonly { level: number; forms: readonly string[] }[];
 
 /** What is only written from a level on. */

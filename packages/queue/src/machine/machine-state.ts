@@ -5,7 +5,7 @@ import { SettleCursor } from './apply/settle-cursor.ts';
 import type { QueueState } from './queue-state.ts';
 import { IndexRowBuilder } from './row/index-row-builder.ts';
 import type { NamedRow } from './row/rows.ts';
-import { MACHINE_VERSION_FIRST } from './versions.ts';
+import { MACHINE_VERSION_FIRST, MACHINE_VERSION_OF_REMOVALS } from './versions.ts';
 
 /** Everything of a partition that is resident, as the `apply-…` files share it. */
 export class MachineState {
@@ -15,9 +15,11 @@ export class MachineState {
   nowMs = 0;
   /** What it takes to go on with the rows. */
   version = MACHINE_VERSION_FIRST;
-  isTimeDirty = false;
+  /** The highest epoch that a removal named; 0 when none did. */
+  removalEpoch = 0;
+  isMachineDirty = false;
   /** Every command moves the time. */
-  readonly timeRow: NamedRow = { rowName: undefined };
+  readonly machineRow: NamedRow = { rowName: undefined };
   /** Queues changed since the last flush; also those that are gone. */
   readonly dirty: QueueState[] = [];
   /** Live records over all queues, as of the last flush. */
@@ -31,6 +33,20 @@ export class MachineState {
   /** Queues with an open row in the batch that is being applied. */
   readonly touched: QueueState[] = [];
   readonly #spareBuilders: IndexRowBuilder[] = [];
+
+  /** What it takes to go on with the rows is at least that. */
+  need(version: number): void {
+    if (version <= this.version) return;
+    this.version = version;
+    this.isMachineDirty = true;
+  }
+
+  noteRemoval(epoch: number): void {
+    this.need(MACHINE_VERSION_OF_REMOVALS);
+    if (epoch <= this.removalEpoch) return;
+    this.removalEpoch = epoch;
+    this.isMachineDirty = true;
+  }
 
   markDirty(queue: QueueState): void {
     if (queue.isDirty) return;

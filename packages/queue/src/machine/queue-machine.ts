@@ -45,9 +45,10 @@ export class QueueMachine {
     for (const { key, value } of rows) {
       const table = tableOf(key);
       if (table === RowTable.MACHINE) {
-        const { version, nowMs } = decodeMachineRow(value);
+        const { version, nowMs, removalEpoch } = decodeMachineRow(value);
         state.nowMs = nowMs;
         state.version = Math.max(state.version, version);
+        state.removalEpoch = removalEpoch;
       } else if (table === RowTable.QUEUE) {
         const queue = decodeQueueRow(value);
         state.queues.set(queue.queueId, queue);
@@ -93,6 +94,7 @@ export class QueueMachine {
       case CommandKind.DROP_ROWS:
         return applyDrop(state, data, rows, effects);
       case CommandKind.REMOVE_QUEUE:
+      case CommandKind.REMOVE_QUEUE_AS_OF:
         return applyRemove(state, data, effects);
       case CommandKind.FORGET_PUBLISHERS:
         return applyForget(data, rows);
@@ -111,14 +113,12 @@ export class QueueMachine {
   advance(stampMs: number): void {
     if (stampMs <= this.#state.nowMs) return;
     this.#state.nowMs = stampMs;
-    this.#state.isTimeDirty = true;
+    this.#state.isMachineDirty = true;
   }
 
   /** A command was applied that a build of a machine version before this does not know. */
   need(version: number): void {
-    if (version <= this.#state.version) return;
-    this.#state.version = version;
-    this.#state.isTimeDirty = true;
+    this.#state.need(version);
   }
 
   /** Writes the queues and producers that changed and the time, once a batch of entries. */
@@ -132,8 +132,8 @@ export class QueueMachine {
       else if (!state.queues.has(queue.queueId)) rows.save(key, undefined);
     }
     state.producers.flush(rows);
-    if (state.isTimeDirty) rows.save(machineRowKey(), encodeMachineRow(state.version, state.nowMs), state.timeRow);
-    state.isTimeDirty = false;
+    if (state.isMachineDirty) rows.save(machineRowKey(), encodeMachineRow(state), state.machineRow);
+    state.isMachineDirty = false;
   }
 
   /**
@@ -147,6 +147,14 @@ export class QueueMachine {
   /** The partition's time: the highest stamp applied. */
   get nowMs(): number {
     return this.#state.nowMs;
+  }
+
+  /**
+   * Who knows an image of the cluster of an epoch before this makes no queue by it: what the image has and this has not was
+   * removed. 0 when no removal named one.
+   */
+  get removalEpoch(): number {
+    return this.#state.removalEpoch;
   }
 
   queue(queueId: number): Readonly<QueueState> | undefined {

@@ -13,8 +13,12 @@
  * | 7       | 2026-11-21 | opens have a ticket, and sessions remember it: asked again, one begins no session that was there before |
  * | 8       | 2026-11-21 | a close may leave it open what its session was sent; no session of before is left so |
  * | 9       | 2026-11-21 | a session may end in portions; each of before ends in the entry that ends it, and those that say so |
+ * | 10      | 2026-11-22 | a removal may name the epoch of the image that lacks the queue, and the machine's row keeps the highest; no removal of before does |
  */
-export const MACHINE_VERSION = 9;
+export const MACHINE_VERSION = 10;
+
+/** From here on the machine's row has an epoch. */
+export const MACHINE_VERSION_OF_REMOVALS = 10;
 
 /**
  * What a partition's row says until a command of a later version was applied: it is what it takes to go on with the rows,

@@ -1,4 +1,5 @@
 import type { Logger } from '@sluice/common/logger';
+import { allows } from '@sluice/meta/feature-levels';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import { isInternalQueue, RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
@@ -12,10 +13,13 @@ import type { Partition } from './partition.ts';
  * With a hundred thousand queues, looking at all of them for each that changes would take longer than the change. So all
  * are looked at once a leadership, in slices, and from then on only what changed.
  *
- * A new leader may know less than its log: an image that is behind has queues which the former leader has removed, which
- * are left alone (`removed-queues`), and lacks queues which it has configured.
- * Taking them for removed would delete what others rely on; so only a queue whose version the image has reached can be
- * missing from it.
+ * A new leader may know less than its log: an image that is behind has queues which the former leader has removed, and
+ * lacks queues which it has configured.
+ * Taking the latter for removed would delete what others rely on; so only a queue whose version the image has reached can be
+ * missing from it. And the former must not be made again: nothing may be left of them, and whoever has this partition by a
+ * snapshot has applied no removal. So a removal names the epoch of the image that lacks the queue, the log keeps the
+ * highest, and who knows an older image makes no queue by it. Nothing is amiss for that: a removal is proposed when all other
+ * queues of its image are in the log, so what an older image has and the log has not was removed.
  */
 export class QueueConfigurator {
   readonly #partitions: ReadonlyMap<number, Partition>;
@@ -99,7 +103,7 @@ export class QueueConfigurator {
         for (const partition of this.#partitions.values()) {
           if (partition.leads) this.#unknown.set(partition, ++this.#leaderships);
         }
-      } else await this.#configureChanged(changed);
+      } else await this.#configureChanged(changed, epoch);
       this.#epoch = epoch;
     }
     if (this.#unknown.size > 0) await this.#configureAll(new Map(this.#unknown));
@@ -113,15 +117,22 @@ export class QueueConfigurator {
     return newest;
   }
 
-  async #configureChanged(queueIds: readonly number[]): Promise<void> {
+  async #configureChanged(queueIds: readonly number[], epoch: number): Promise<void> {
     const proposals = new Proposals();
-    for (const queueId of new Set(queueIds)) {
+    const changed = new Set(queueIds);
+    // Now: one that goes later is none of this epoch's.
+    const gone = [...changed].filter((queueId) => this.#topology.queue(queueId) === undefined);
+    for (const queueId of changed) {
       const definition = this.#topology.queue(queueId);
-      if (definition === undefined) {
-        for (const partition of this.#partitions.values()) this.#removeIfGone(partition, queueId, proposals);
-      } else {
-        for (const number of definition.partitions)
-          this.#configure(this.#partitions.get(number), definition, proposals);
+      if (definition === undefined) continue;
+      for (const number of definition.partitions) this.#configure(this.#partitions.get(number), definition, proposals);
+      if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
+    }
+    await proposals.settled();
+    for (const queueId of gone) {
+      for (const partition of this.#partitions.values()) {
+        // Of a leadership that is new not all queues are configured: they are looked at next.
+        if (!this.#unknown.has(partition)) this.#removeGone(partition, queueId, epoch, proposals);
       }
       if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
     }
@@ -145,17 +156,16 @@ export class QueueConfigurator {
         if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
         if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();
       }
-      for (const partition of partitions.keys()) {
-        this.#configureInternal(partition, proposals);
-        await this.#removeAllGone(partition, proposals);
-      }
+      for (const partition of partitions.keys()) this.#configureInternal(partition, proposals);
     }
     // Each as soon as it can: one that has no majority keeps no other from its publishers and workers.
     await Promise.all(
       [...partitions].map(async ([partition, leadership]) => {
-        await proposals.settledOf(partition);
         // Led anew since this pass began: it may have gone by what the new leadership lacks.
-        if (this.#unknown.get(partition) !== leadership) return;
+        const isLed = (): boolean => this.#unknown.get(partition) === leadership;
+        await proposals.settledOf(partition);
+        if (epoch > 0) await this.#removeAllGone(partition, epoch, isLed);
+        if (!isLed()) return;
         this.#unknown.delete(partition);
         partition.configured();
       }),
@@ -165,8 +175,9 @@ export class QueueConfigurator {
   #configure(partition: Partition | undefined, definition: QueueDefinition, proposals: Proposals): void {
     // The log knows of a removal that this image does not.
     if (partition === undefined || !partition.leads || partition.removedQueues.has(definition.queueId)) return;
-    partition.dispatches.redefined(definition);
     const known = partition.queues.queue(definition.queueId);
+    if (known === undefined && this.#topology.epoch < partition.queues.removalEpoch) return;
+    partition.dispatches.redefined(definition);
     if (known !== undefined && known.version >= definition.version) return;
     proposals.add(partition, partition.execute({ type: 'configure-queue', config: configOf(definition) }));
   }
@@ -187,21 +198,53 @@ export class QueueConfigurator {
     );
   }
 
-  async #removeAllGone(partition: Partition, proposals: Proposals): Promise<void> {
+  /** What the image of `epoch` lacks of the partition's queues; of that epoch all that it has are configured there. */
+  async #removeAllGone(partition: Partition, epoch: number, isLed: () => boolean): Promise<void> {
+    const proposals = new Proposals();
+    const later = new ChangesSince(this.#topology, epoch);
     let looked = 0;
     for (const { queueId } of partition.queues.queues()) {
-      if (!partition.leads) return;
-      this.#removeIfGone(partition, queueId, proposals);
+      if (!isLed()) return;
+      // What went after that epoch is the next pass's.
+      if (this.#topology.queue(queueId) === undefined && !later.mayHave(queueId))
+        this.#removeGone(partition, queueId, epoch, proposals);
       if (proposals.count >= QueueConfigurator.CONCURRENCY) await proposals.settled();
       if (++looked % QueueConfigurator.SLICE_QUEUES === 0) await yieldTurn();
     }
+    await proposals.settled();
   }
 
-  #removeIfGone(partition: Partition, queueId: number, proposals: Proposals): void {
-    if (!partition.leads || isInternalQueue(queueId) || this.#topology.queue(queueId) !== undefined) return;
+  /** The image of `epoch` lacks it, unless that has not heard of it yet. */
+  #removeGone(partition: Partition, queueId: number, epoch: number, proposals: Proposals): void {
+    if (!partition.leads || isInternalQueue(queueId)) return;
     const known = partition.queues.queue(queueId);
-    if (known === undefined || known.isRemoved || known.version > this.#topology.epoch) return;
-    proposals.add(partition, partition.execute({ type: 'remove-queue', queueId }));
+    if (known === undefined || known.isRemoved || known.version > epoch) return;
+    const isNamed = allows(this.#topology.featureLevel, 'removal-names-epoch');
+    proposals.add(partition, partition.execute({ type: 'remove-queue', queueId, ...(isNamed ? { epoch } : {}) }));
+  }
+}
+
+/** Which queues an image may have changed behind an epoch, while it moves. */
+class ChangesSince {
+  readonly #topology: Topology;
+  readonly #epoch: number;
+  #upTo: number;
+  /** Undefined: any. */
+  #queueIds: ReadonlySet<number> | undefined = new Set();
+
+  constructor(topology: Topology, epoch: number) {
+    this.#topology = topology;
+    this.#epoch = epoch;
+    this.#upTo = epoch;
+  }
+
+  mayHave(queueId: number): boolean {
+    if (this.#topology.epoch !== this.#upTo) {
+      this.#upTo = this.#topology.epoch;
+      const changed = this.#topology.queuesChangedSince(this.#epoch);
+      this.#queueIds = changed && new Set(changed);
+    }
+    return this.#queueIds?.has(queueId) ?? true;
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * The queues whose removal was applied here last. Their ids are never given out again, and once their rows are gone nothing
- * else knows of them: a leader whose image of the cluster is behind would make one anew, begin its offsets at 0 again, and
- * hand out under them what somebody has accepted of the former ones.
+ * else knows them by name: a leader whose image of the cluster is behind would make one anew, begin its offsets at 0 again, and
+ * hand out under them what somebody has accepted of the former ones. Since removals name an epoch (feature level 3) the
+ * partition's rows keep a leader from that, also one that has them by a snapshot; this says which queues it was, to consumers
+ * that come for one.
  *
  * Bound: `QUEUES_MAX`, the oldest is forgotten: no image is behind by so many removals for longer than a moment.
  */

@@ -79,6 +79,35 @@ describe('the machine of a partition', () => {
   });
 });
 
+describe('the epoch of a removal', () => {
+  const remove = (epoch?: number): Uint8Array => {
+    const bytes = encodeCommand({ type: 'remove-queue', queueId: 7, ...(epoch === undefined ? {} : { epoch }) });
+    stampCommand(bytes, 5000);
+    return bytes;
+  };
+
+  test('is in the rows with everything else, the highest of all, whether or not the queue was there', () => {
+    const machine = PartitionMachine.restore([]);
+    const rows = new Table();
+    const restored = (): [number, number] => {
+      machine.flush(rows);
+      const { version } = decodeMachineRow(rows.get(machineRowKey()) as Uint8Array);
+      return [version, PartitionMachine.restore(rows.all()).queues.removalEpoch];
+    };
+    machine.apply(1, CONFIGURE, rows, []);
+    machine.apply(2, remove(), rows, []);
+    expect(restored()).toEqual([8, 0]);
+    // At the same time, which does not move the row by itself.
+    machine.apply(3, remove(40), rows, []);
+    expect(restored()).toEqual([10, 40]);
+    machine.apply(4, remove(39), rows, []);
+    expect(restored()).toEqual([10, 40]);
+    machine.apply(5, remove(), rows, []);
+    machine.apply(6, remove(41), rows, []);
+    expect(restored()).toEqual([10, 41]);
+  });
+});
+
 describe('sessions of a partition', () => {
   const at = (command: SessionCommand, stampMs: number): Uint8Array => {
     const bytes = encodeSessionCommand(command);

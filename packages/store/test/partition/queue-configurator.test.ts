@@ -45,6 +45,19 @@ describe('with a real partition', () => {
     expect((await store.publish(1, ['2'])).refused[0]?.code).toBe('queue-removed');
   });
 
+  test('nor by one that has read the rows of a removal that others applied, and then serves what it knows', async () => {
+    await store.define();
+    const partition = store.partition(1);
+    await partition.execute({ type: 'remove-queue', queueId: 1, epoch: store.topology.epoch + 1 });
+    await store.restart();
+    const again = store.partition(1);
+    expect([store.topology.queue(1)?.queueId, again.removedQueues.has(1), again.serves]).toEqual([1, false, true]);
+    expect(again.queues.queue(1)).toBeUndefined();
+    await store.undefine(1);
+    await store.define({ queueId: 2, name: 'later' });
+    expect((await store.publish(2, ['2'])).refused).toEqual([]);
+  });
+
   test('a queue defined before the partitions had a leader is there after a restart', async () => {
     await store.define();
     await store.publish(1, ['1']);
@@ -73,6 +86,7 @@ class FakePartition {
       return version === undefined ? undefined : { queueId, version: Math.abs(version), isRemoved: version < 0 };
     },
     queues: () => [...this.versions.keys()].map((queueId) => ({ queueId })),
+    removalEpoch: 0,
   };
   readonly removedQueues = new Set<number>();
   readonly dispatches = { redefined: () => {} };
@@ -88,7 +102,9 @@ class FakePartition {
     await this.during(command);
     if (!this.leads) return;
     if (command.type === 'configure-queue') this.versions.set(command.config.queueId, command.config.version);
-    if (command.type === 'remove-queue') this.versions.delete(command.queueId);
+    if (command.type !== 'remove-queue') return;
+    this.versions.delete(command.queueId);
+    this.queues.removalEpoch = Math.max(this.queues.removalEpoch, command.epoch ?? 0);
   }
 }
 
@@ -185,6 +201,83 @@ describe('leadership moves', () => {
     fake.versions.set(1, 4);
     await lead(fake);
     expect([fake.serves, fake.executed]).toEqual([true, []]);
+  });
+});
+
+describe('a removal', () => {
+  const removals = (fake: FakePartition) => fake.executed.filter(({ type }) => type === 'remove-queue');
+  const changedTo = (epoch: number, queueId: number) => ({
+    ...DEFINITION,
+    queueId,
+    name: `q${queueId}`,
+    partitions: [1],
+    version: epoch,
+  });
+
+  test('names its image, and comes when what else is in that is in the log', async () => {
+    const { topology, fakes, lead, configurator } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset({ ...imageOf([], [changedTo(3, 1)]), epoch: 5 });
+    fake.versions.set(9, 2);
+    const known: number[][] = [];
+    fake.during = async ({ type }) => {
+      if (type === 'remove-queue') known.push([...fake.versions.keys()]);
+      else await new Promise((resolve) => setImmediate(resolve));
+    };
+    await lead(fake);
+    topology.applyDelta({ ...NO_CHANGE, epoch: 6, changed: [changedTo(6, 2), changedTo(6, 3)], removed: [1] });
+    await configurator.settle();
+    expect(known).toEqual([
+      [9, 1],
+      [1, 2, 3],
+    ]);
+    expect([...fake.versions.keys()]).toEqual([2, 3]);
+    expect(removals(fake)).toEqual([
+      { type: 'remove-queue', queueId: 9, epoch: 5 },
+      { type: 'remove-queue', queueId: 1, epoch: 6 },
+    ]);
+  });
+
+  test('of a queue that goes while all are looked at names the image that lacks it', async () => {
+    const { topology, fakes, lead, configurator } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset({ ...imageOf([], [changedTo(3, 1), changedTo(3, 2)]), epoch: 5 });
+    fake.versions.set(2, 3);
+    let settling: Promise<void> | undefined;
+    fake.during = ({ type }) => {
+      if (type === 'remove-queue' || settling !== undefined) return;
+      topology.applyDelta({ ...NO_CHANGE, epoch: 6, changed: [changedTo(6, 3)], removed: [2] });
+      settling = configurator.settle();
+    };
+    await lead(fake);
+    await settling;
+    expect([...fake.versions.keys()]).toEqual([1, 3]);
+    expect(removals(fake)).toEqual([{ type: 'remove-queue', queueId: 2, epoch: 6 }]);
+  });
+
+  test('is not undone by an image before that; what the log knows follows it, and a later image makes queues again', async () => {
+    const { topology, fakes, lead, configurator } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset({ ...imageOf([], [changedTo(3, 1), changedTo(4, 2)]), epoch: 5 });
+    fake.versions.set(2, 3);
+    fake.queues.removalEpoch = 7;
+    await lead(fake);
+    expect([[...fake.versions], fake.serves]).toEqual([[[2, 4]], true]);
+    topology.applyDelta({ ...NO_CHANGE, epoch: 7, changed: [changedTo(7, 3)], removed: [1] });
+    await configurator.settle();
+    expect([...fake.versions]).toEqual([
+      [2, 4],
+      [3, 7],
+    ]);
+  });
+
+  test('names none while a node may be of a build that does not know it', async () => {
+    const { topology, fakes, lead } = setUp(1);
+    const fake = fakes[0] as FakePartition;
+    topology.reset({ ...imageOf([]), epoch: 5, featureLevel: { level: 2, isHeld: false } });
+    fake.versions.set(9, 2);
+    await lead(fake);
+    expect(fake.executed).toEqual([{ type: 'remove-queue', queueId: 9 }]);
   });
 });
 

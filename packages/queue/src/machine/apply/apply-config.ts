@@ -34,7 +34,9 @@ export function applyConfigure(state: MachineState, data: Uint8Array, effects: E
 
 /** From here on appends are refused; the rows are dropped in steps, and the queue's own row goes with the last. */
 export function applyRemove(state: MachineState, data: Uint8Array, effects: Effect[]): ApplyReply {
-  return removeQueue(state, decodeRemoveQueue(data).queueId, effects);
+  const { queueId, epoch } = decodeRemoveQueue(data);
+  if (epoch !== undefined) state.noteRemoval(epoch);
+  return removeQueue(state, queueId, effects);
 }
 
 export function removeQueue(state: MachineState, queueId: number, effects: Effect[]): ApplyReply {

@@ -22,7 +22,7 @@ import {
  *                    queue id, row base, range count, ranges of (u8 outcome, from - row base, length)
  *   configure-queue  u8 flags, queue id, version, name (sized), [count max], [bytes max]
  *   drop-rows        queue id, u8 reason, upper offset (0: none), count, row bases as distances
- *   remove-queue     queue id
+ *   remove-queue     queue id; of the kind that names it: epoch
  *   time             nothing
  *   forget-publishers  before, then to the end: client id (sized)
  */
@@ -41,7 +41,8 @@ export function encodeCommand(command: Command): Uint8Array {
     case 'drop-rows':
       return encodeDropRows(command);
     case 'remove-queue':
-      return header(CommandKind.REMOVE_QUEUE).varint(command.queueId).finish();
+      if (command.epoch === undefined) return header(CommandKind.REMOVE_QUEUE).varint(command.queueId).finish();
+      return header(CommandKind.REMOVE_QUEUE_AS_OF).varint(command.queueId).varint(command.epoch).finish();
     case 'time':
       return header(CommandKind.TIME).finish();
     case 'forget-publishers': {
@@ -162,9 +163,10 @@ export function decodeDropRows(bytes: Uint8Array): DropRowsCommand {
 
 export function decodeRemoveQueue(bytes: Uint8Array): RemoveQueueCommand {
   const reader = body(bytes);
-  const queueId = reader.varint();
+  const command: RemoveQueueCommand = { type: 'remove-queue', queueId: reader.varint() };
+  if (bytes[0] === CommandKind.REMOVE_QUEUE_AS_OF) command.epoch = reader.varint();
   ended(reader);
-  return { type: 'remove-queue', queueId };
+  return command;
 }
 
 export function decodeForgetPublishers(bytes: Uint8Array): ForgetPublishersCommand {

@@ -11,6 +11,8 @@ export const CommandKind = {
   REMOVE_QUEUE: 5,
   TIME: 6,
   FORGET_PUBLISHERS: 7,
+  /** As `REMOVE_QUEUE`, by an image whose epoch it names. */
+  REMOVE_QUEUE_AS_OF: 8,
 } as const;
 export type CommandKind = (typeof CommandKind)[keyof typeof CommandKind];
 
@@ -47,7 +49,7 @@ export function writeCommandHeader(bytes: Uint8Array, kind: CommandKind): number
 export function assertCommandKnown(bytes: Uint8Array): void {
   if (bytes.length < COMMAND_HEADER_BYTES) throw commandMalformed(`a command of ${bytes.length} bytes has no header`);
   const kind = bytes[0] as number;
-  if (kind < CommandKind.RECORD_BATCH || kind > CommandKind.FORGET_PUBLISHERS || bytes[1] !== COMMAND_VERSION) {
+  if (kind < CommandKind.RECORD_BATCH || kind > CommandKind.REMOVE_QUEUE_AS_OF || bytes[1] !== COMMAND_VERSION) {
     throw new SluiceError('COMMAND_UNKNOWN', `command kind ${kind} version ${bytes[1]} is not known here`, {
       hint: 'this node runs an older release than the one that wrote the log: upgrade it',
     });

@@ -72,6 +72,11 @@ export interface DropRowsCommand {
 export interface RemoveQueueCommand {
   type: 'remove-queue';
   queueId: number;
+  /**
+   * Of an image of the cluster without the queue, whose other queues are all in the log before this. Undefined: not said, as
+   * before machine version 10.
+   */
+  epoch?: number;
 }
 
 /** What these clients published at QoS 2 cannot come again by now; those who published since `beforeMs` are left alone. */

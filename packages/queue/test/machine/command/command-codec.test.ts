@@ -57,6 +57,7 @@ const golden = new Map<string, Command>([
   ['remove-queue', { type: 'remove-queue', queueId: 300 }],
   ['time', { type: 'time' }],
 ]);
+const removal: Command = { type: 'remove-queue', queueId: 300, epoch: 70_000 };
 
 function stamped(command: Command): Uint8Array {
   const bytes = encodeCommand(command);
@@ -87,6 +88,11 @@ describe('commands', () => {
     const command: Command = { type: 'configure-queue', config: erasing };
     expect(new Map([['configure-erasing', hexOf(stamped(command))]])).toEqual(goldenLines('commands-v3.hex'));
     expect(decodeConfigure(encodeCommand(command))).toEqual(erasing);
+  });
+
+  test('that came with the epoch of a removal have the bytes of theirs', () => {
+    expect(new Map([['remove-queue-as-of', hexOf(stamped(removal))]])).toEqual(goldenLines('commands-v10.hex'));
+    expect(decodeRemoveQueue(encodeCommand(removal))).toEqual(removal);
   });
 
   test('of the golden file can be read', () => {
@@ -147,7 +153,7 @@ describe('a command that cannot be applied stops the partition', () => {
 
   test('of unknown kind or version, with a hint', () => {
     expect(codeOf(Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
-    expect(codeOf(Uint8Array.of(8, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
+    expect(codeOf(Uint8Array.of(9, 1, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('COMMAND_UNKNOWN');
     for (const command of golden.values()) {
       const newer = stamped(command);
       newer[1] = 2;
@@ -159,7 +165,7 @@ describe('a command that cannot be applied stops the partition', () => {
   });
 
   test('cut anywhere', () => {
-    for (const [name, command] of golden) {
+    for (const [name, command] of [...golden, ['removal', removal] as const]) {
       const bytes = stamped(command);
       for (let length = 0; length < bytes.length; length++) {
         // A settlement may end after any of its rows.

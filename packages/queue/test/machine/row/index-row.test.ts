@@ -152,18 +152,26 @@ describe('rows', () => {
     expect(decodeQueueRow(encodeQueueRow(queue))).toEqual(queue);
   });
 
-  test('of the fourth to eighth version can be read, those of the ninth have the bytes of the golden file', () => {
+  test('of the fourth to eighth version can be read, later ones have the bytes of the golden files', () => {
     for (const name of ['rows-v4.hex', 'rows-v5.hex', 'rows-v6.hex', 'rows-v7.hex', 'rows-v8.hex']) {
       const before = goldenLines(name).get('machine') as string;
       expect(decodeMachineRow(Buffer.from(before, 'hex'))).toMatchObject({ nowMs: 1_700_000_000_000 });
     }
-    const rows = new Map([['machine', hexOf(encodeMachineRow(9, 1_700_000_000_000))]]);
-    expect(rows).toEqual(goldenLines('rows-v9.hex'));
+    const row = { nowMs: 1_700_000_000_000, removalEpoch: 70_000 };
+    for (const [version, removalEpoch] of [
+      [9, 0],
+      [10, 70_000],
+    ] as const) {
+      const bytes = encodeMachineRow({ ...row, version });
+      expect(new Map([['machine', hexOf(bytes)]])).toEqual(goldenLines(`rows-v${version}.hex`));
+      expect(decodeMachineRow(bytes)).toEqual({ ...row, version, removalEpoch });
+    }
   });
 
   test('of queues and of the machine come back as they were', () => {
     expect(decodeQueueRow(encodeQueueRow(fullQueue()))).toEqual(fullQueue());
-    expect(decodeMachineRow(encodeMachineRow(8, 12_345))).toEqual({ version: 8, nowMs: 12_345 });
+    const row = { version: 8, nowMs: 12_345, removalEpoch: 0 };
+    expect(decodeMachineRow(encodeMachineRow(row))).toEqual(row);
   });
 
   test('of a newer release are not guessed at', () => {
@@ -179,7 +187,7 @@ describe('rows', () => {
     expect(codeOf(queueRowKeyOnce(1), Uint8Array.of(3, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(2, 0, 0, 0))).toBe('ROW_UNKNOWN');
     expect(codeOf(producerRowKey(1), Uint8Array.of(1, 9, 1, 0, 0, 1, 0, 1, 1, 7))).toBe('BYTES_MALFORMED');
-    expect(codeOf(machineRowKey(), Uint8Array.of(10, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('MACHINE_VERSION_UNKNOWN');
+    expect(codeOf(machineRowKey(), Uint8Array.of(11, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('MACHINE_VERSION_UNKNOWN');
     expect(() => new IndexRow(0, Uint8Array.of(2, 0))).toThrow('index row of version 2');
   });
 
