@@ -57,8 +57,8 @@ export const SIMULATED_RETAINED_BUGS: PlantedBugs = {
     {
       name: 'simulated: what is retained is read behind a store that does not answer',
       file: 'packages/store-client/src/retained/retained-lookups.ts',
-      find: 'if (!this.#silent.has(leader)) return leader;',
-      put: 'if (leader > 0) return leader;',
+      find: 'const leader = this.#unreached.has(partition) ? 0 : this.#routes.leaderOf(partition);',
+      put: 'const leader = this.#routes.leaderOf(partition);',
     },
   ],
 };
@@ -113,6 +113,18 @@ export const RETAINED_BUGS: PlantedBugs = {
       'a connection turns without rest while a page of retained messages is on its way',
       '    if (!this.#closing && this.#reader.isBehind && !this.#reader.paused) this.#read();\n',
       '    if (!this.#closing && !this.#reader.paused) this.#heard(0);\n',
+    ),
+    bug(
+      'deliver/gateway-session',
+      'a partition that was without a leader is read before another gateway has stored there what was under way',
+      'this.#services.mesh.askAgainForRetained()',
+      'this.#services.mesh.askForRetained()',
+    ),
+    bug(
+      'retained/retained-replay',
+      'what came live while a partition could not be read is followed by an older one',
+      'this.#pages?.mayBring(topic) === false) return;',
+      'this.#pages?.mayBring(topic) === true) return;',
     ),
     bug(
       'live/live-mesh',

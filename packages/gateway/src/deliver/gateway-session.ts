@@ -9,7 +9,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { GatewayServices } from '../gateway-services.ts';
 import type { LiveSubscriber, LiveSubscription } from '../live/live-router.ts';
 import type { RouteWaiter } from '../live/route-waiters.ts';
-import { RetainedReplay } from '../retained/retained-replay.ts';
+import { type ReplayOwner, RetainedReplay } from '../retained/retained-replay.ts';
 import type { StoredSession } from '../session/stored-session.ts';
 import type { StoredWill } from '../session/stored-will.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
@@ -18,12 +18,14 @@ import { QueueConsumerLink } from './queue-consumer-link.ts';
  * A session with its places in the gateway: live routes, queue attachments, running replays of retained messages. All
  * of them refer to the session, not to a connection, so that a client that takes its own session over keeps them.
  */
-export class GatewaySession extends SessionState implements LiveSubscriber, RouteWaiter {
+export class GatewaySession extends SessionState implements LiveSubscriber, RouteWaiter, ReplayOwner {
   readonly #services: GatewayServices;
   /** Made by the first: most sessions have none. */
   #queues: Map<string, QueueConsumerLink> | undefined = undefined;
   /** By filter as subscribed, in their order: there may be thousands, and each may be stopped. Undefined while none runs. */
   #replays: Map<string, RetainedReplay> | undefined;
+  /** Of those: what is left of them cannot be read now, and the others go on without them. */
+  #stalledReplays: Map<string, RetainedReplay> | undefined;
   /** For some of these other gateways are to be asked yet what they have given to the stores. */
   #hasUnasked = false;
   /** Some gateway has not answered for the first replay that is to begin. */
@@ -101,7 +103,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
 
   /** What comes now for this subscription is likely newer than what may be read of its topic. */
   overtaken(topicFilter: string, { topic, publisher }: Pick<PublishedMessage, 'topic' | 'publisher'>): void {
-    this.#replays?.get(topicFilter)?.overtaken(topic, publisher);
+    const replay = this.#replays?.get(topicFilter) ?? this.#stalledReplays?.get(topicFilter);
+    replay?.overtaken(topic, publisher);
   }
 
   /** A message this member did not finish: another member gets it, or nobody. */
@@ -154,7 +157,7 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     }
     this.#stopReplay(text);
     this.#replays ??= new Map();
-    const replay = new RetainedReplay(request.filter, () => this.#requestTurn());
+    const replay = new RetainedReplay(text, this);
     this.#replays.set(text, replay);
     // Together with its route, where that is new. What streams bring begins when they know of it, which SUBACK waits for.
     if (this.stored === undefined) replay.askedVersion = this.#services.mesh.askForRetained();
@@ -188,6 +191,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     this.#queues = undefined;
     for (const replay of this.#replays?.values() ?? []) replay.close();
     this.#replays = undefined;
+    for (const replay of this.#stalledReplays?.values() ?? []) replay.close();
+    this.#stalledReplays = undefined;
   }
 
   /** What its client is promised cannot be kept: it comes again. */
@@ -276,6 +281,29 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
     return version > 0;
   }
 
+  pageCame(): void {
+    this.#requestTurn();
+  }
+
+  /** Those behind it come before it. */
+  stalled(replay: RetainedReplay): void {
+    this.#replays?.delete(replay.filter);
+    if (this.#replays?.size === 0) this.#replays = undefined;
+    this.#stalledReplays ??= new Map();
+    this.#stalledReplays.set(replay.filter, replay);
+    this.#requestTurn();
+  }
+
+  /** What could not be read could not be stored either: whatever was retained through other gateways comes first. */
+  again(replay: RetainedReplay): void {
+    this.#stalledReplays?.delete(replay.filter);
+    if (this.#stalledReplays?.size === 0) this.#stalledReplays = undefined;
+    replay.askedVersion = this.#services.mesh.askAgainForRetained();
+    this.#replays ??= new Map();
+    this.#replays.set(replay.filter, replay);
+    this.#requestTurn();
+  }
+
   #askOthers(): void {
     if (!this.#hasUnasked || this.#replays === undefined) return;
     this.#hasUnasked = false;
@@ -294,6 +322,10 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
   }
 
   #stopReplay(text: string): void {
+    if (this.#stalledReplays !== undefined) {
+      this.#stalledReplays.get(text)?.close();
+      if (this.#stalledReplays.delete(text) && this.#stalledReplays.size === 0) this.#stalledReplays = undefined;
+    }
     const replays = this.#replays;
     if (replays === undefined) return;
     replays.get(text)?.close();

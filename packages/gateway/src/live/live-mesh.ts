@@ -238,6 +238,12 @@ export class LiveMesh implements LiveRouteObserver, TurnTaker {
     return this.#awaitedVersion;
   }
 
+  /** The same for who waited for a partition: gateways that did not answer may have waited for it, and it is there again. */
+  askAgainForRetained(): number {
+    for (const peer of this.#peers.values()) peer.isSilent = false;
+    return this.askForRetained();
+  }
+
   /** True when some gateway has not answered what `askForRetained` returned; after `STORED_WAIT_MS` none is waited for. */
   waitForRetained(waiter: RouteWaiter, version: number): boolean {
     if (this.#storedByAll() >= version) return false;

@@ -8,8 +8,10 @@ export interface RetainedMessages {
 }
 
 export interface RetainedPages {
-  /** One `page` follows, later. Not to be called again before it has, nor after the last. */
+  /** One `page` follows, later, or `stalled`. Not to be called again before it has, nor after the last. */
   more(): void;
+  /** Something of that topic may come. */
+  mayBring(topic: string): boolean;
   /** Nothing follows any more. */
   close(): void;
 }
@@ -17,4 +19,7 @@ export interface RetainedPages {
 export interface RetainedListener {
   /** In the form of queue records. May be empty. */
   page(records: readonly Uint8Array[], isLast: boolean): void;
+  /** What is left cannot be had now: no page follows before `again`, and another `more` after that. */
+  stalled(): void;
+  again(): void;
 }

@@ -14,11 +14,13 @@ import type { RetainedListener, RetainedMessages, RetainedPages } from './retain
  * all that had come live is stored. What is there still was behind it, and is sent; what is there instead comes live.
  */
 export class RetainedReplay implements RetainedListener {
+  readonly filter: string;
   hasBegun = false;
+  /** What is left of it cannot be read now. */
+  isStalled = false;
   /** Of the question to other gateways what they have given to the stores (`live-mesh`). */
   askedVersion = 0;
-  readonly #filter: string;
-  readonly #onPage: () => void;
+  readonly #owner: ReplayOwner;
   #retained: RetainedMessages | undefined;
   #pages: RetainedPages | undefined;
   #records: readonly Uint8Array[] = NONE;
@@ -38,16 +40,16 @@ export class RetainedReplay implements RetainedListener {
   /** Beyond it an older message may follow a newer one of the same topic. */
   static readonly OVERTAKEN_MAX = 4_096;
 
-  constructor(filter: string, onPage: () => void) {
-    this.#filter = filter;
-    this.#onPage = onPage;
+  constructor(filter: string, owner: ReplayOwner) {
+    this.filter = filter;
+    this.#owner = owner;
   }
 
   /** Nothing is read yet, but it counts among those that are read for. */
   open(retained: RetainedMessages): void {
     if (this.#isClosed || this.#pages !== undefined) return;
     this.#retained = retained;
-    this.#pages = retained.open(this.#filter, this);
+    this.#pages = retained.open(this.filter, this);
   }
 
   begin(): void {
@@ -78,11 +80,27 @@ export class RetainedReplay implements RetainedListener {
     this.#next = 0;
     this.#isLast = isLast;
     if (records.length === 0 && !this.isDone) this.#more();
-    else this.#onPage();
+    else this.#owner.pageCame();
+  }
+
+  stalled(): void {
+    if (this.#isClosed) return;
+    this.isStalled = true;
+    this.#owner.stalled(this);
+  }
+
+  /** To begin once more, where it was: `askedVersion`. */
+  again(): void {
+    if (this.#isClosed) return;
+    this.isStalled = false;
+    this.hasBegun = false;
+    this.#owner.again(this);
   }
 
   /** A retained message of that client came live for this subscription. */
   overtaken(topic: string, publisher: string): void {
+    // It may stand still for hours: nothing is remembered of what is read already.
+    if (this.isStalled && !this.#isSecondLook && this.#pages?.mayBring(topic) === false) return;
     this.#overtaken ??= new Map();
     if (this.#overtaken.size < RetainedReplay.OVERTAKEN_MAX || this.#overtaken.has(topic)) {
       this.#overtaken.set(topic, publisher);
@@ -148,6 +166,13 @@ export class RetainedReplay implements RetainedListener {
     }
     this.#pages?.more();
   }
+}
+
+/** Whose subscription it is. */
+export interface ReplayOwner {
+  pageCame(): void;
+  stalled(replay: RetainedReplay): void;
+  again(replay: RetainedReplay): void;
 }
 
 const NONE: readonly Uint8Array[] = [];

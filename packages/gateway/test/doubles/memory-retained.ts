@@ -13,6 +13,9 @@ export class MemoryRetained implements RetainedMessages {
   pageRecords = 3;
   /** While set, no page comes. */
   isHeld = false;
+  /** Of these filters nothing more can be had. */
+  readonly unreached = new Set<string>();
+  readonly #stalled = new Set<RetainedListener>();
   readonly asked: string[] = [];
   nowMs: () => number = Date.now;
   #waiting: (() => void)[] = [];
@@ -31,10 +34,16 @@ export class MemoryRetained implements RetainedMessages {
     let topics: string[] | undefined;
     let isClosed = false;
     const page = (): void => {
+      if (isClosed) return;
+      if (this.unreached.has(filter)) {
+        this.#stalled.add(listener);
+        listener.stalled();
+        return;
+      }
       topics ??= [...this.records.keys()].filter((topic) => matches(filter, topic));
       const some = topics.splice(0, this.pageRecords);
       const records = some.flatMap((topic) => this.records.get(topic) ?? []);
-      if (!isClosed) listener.page(records, topics.length === 0);
+      listener.page(records, topics.length === 0);
     };
     return {
       more: () => {
@@ -42,10 +51,23 @@ export class MemoryRetained implements RetainedMessages {
         if (this.isHeld) this.#waiting.push(page);
         else queueMicrotask(page);
       },
+      mayBring: (topic) => matches(filter, topic) && topics?.includes(topic) !== false,
       close: () => {
         isClosed = true;
+        this.#stalled.delete(listener);
       },
     };
+  }
+
+  get stalled(): number {
+    return this.#stalled.size;
+  }
+
+  reached(): void {
+    this.unreached.clear();
+    const stalled = [...this.#stalled];
+    this.#stalled.clear();
+    for (const listener of stalled) listener.again();
   }
 
   release(): void {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { PacketType, type PublishPacket } from '@sluice/mqtt/codec/packet';
 import type { MqttClient } from 'mqtt';
 import { Connection } from '../../src/connection/connection.ts';
+import { STORED_WAIT_MS } from '../../src/live/live-mesh.ts';
 import { TestCluster } from '../doubles/test-cluster.ts';
 import { collect, type Received, TestGateway, until } from '../doubles/test-gateway.ts';
 
@@ -90,6 +91,37 @@ describe('on one gateway', () => {
     gateway.retained.release();
     await subscriber.publishAsync('end', '', { qos: 1 });
     expect(received.length).toBe(10);
+  });
+
+  test('what cannot be read now comes when it can, once, without what came live meanwhile; others do not wait for it', async () => {
+    const publisher = await gateway.connect();
+    for (const topic of ['t/1', 't/2', 't/3', 'u']) await publisher.publishAsync(topic, 'old', kept);
+    const subscriber = await gateway.connect();
+    const received = collect(subscriber);
+    const { retained } = gateway;
+    retained.pageRecords = 1;
+    retained.isHeld = true;
+    await subscriber.subscribeAsync('t/#', { qos: 1 });
+    await until(() => retained.asked.length === 1);
+    retained.release();
+    // Behind the first page.
+    retained.unreached.add('t/#').add('t/3');
+    await until(() => retained.stalled === 1);
+    await subscriber.subscribeAsync(['t/3', 'u'], { qos: 1 });
+    await count(received, 2);
+    await publisher.publishAsync('t/1', 'new', { qos: 1 });
+    const old = retained.records.get('t/2') as Uint8Array;
+    await publisher.publishAsync('t/2', 'new', kept);
+    retained.records.set('t/2', old);
+    await subscriber.unsubscribeAsync('t/3');
+    retained.reached();
+    await publisher.publishAsync('t/4', 'end', { qos: 1 });
+    await count(received, 6);
+    const texts = received.map(
+      ({ topic, payload, packet }) => `${topic} ${payload}${packet.retain ? ', retained' : ''}`,
+    );
+    expect(texts.slice(0, 4)).toEqual(['t/1 old, retained', 'u old, retained', 't/1 new', 't/2 new']);
+    expect(texts.slice(4).sort()).toEqual(['t/3 old, retained', 't/4 end']);
   });
 
   test('thousands of subscriptions of one client are read a few at a time, and stopped without a walk over all', async () => {
@@ -274,6 +306,26 @@ describe('over gateways, what another one has given to the stores, but they have
     };
     return { stored };
   }
+
+  // A gateway that hangs is waited for a while only; one whose partition has no leader is no other.
+  test('for as long as the partition could not be read', async () => {
+    const { clock } = cluster.at(1);
+    const received = collect(client);
+    const { stored } = await publishedElsewhere();
+    const { retained } = cluster;
+    retained.unreached.add('t');
+    await client.subscribeAsync('t', { qos: 1 });
+    clock.shiftMs += 2 * STORED_WAIT_MS;
+    await until(() => retained.stalled === 1);
+    expect(cluster.at(1).counter('live_retained_unseen_total')).toBe(1);
+    const asked = retained.asked.length;
+    // It is led again, and what was under way is stored a moment later.
+    retained.reached();
+    await client.publishAsync('elsewhere', '', { qos: 1 });
+    expect(retained.asked.length).toBe(asked);
+    stored();
+    await isSent(received);
+  });
 
   async function isSent(received: readonly Received[]): Promise<void> {
     const retained = (): Received[] => received.filter(({ packet }) => packet.retain);

@@ -172,8 +172,7 @@ export class RetainedLoad {
     const { fleet } = this.#parts;
     await this.#within(() => this.#publishers.every(({ isAnswered }) => isAnswered));
     for (const publisher of this.#publishers) publisher.leave();
-    const late = (): RetainedReader[] =>
-      this.#readers.filter((reader) => !reader.hasEnded && !this.#isExcused(reader) && !reader.isComplete);
+    const late = (): RetainedReader[] => this.#readers.filter((reader) => !reader.hasEnded && !reader.isComplete);
     await this.#untilNothingComes(late);
     this.#haveAll(late());
     for (const reader of this.#readers) reader.leave();
@@ -187,17 +186,6 @@ export class RetainedLoad {
   #haveAll(late: readonly RetainedReader[]): void {
     if (late.length === 0) return;
     throw new Violation('retained', late.map((reader) => reader.describe()).join('; '));
-  }
-
-  /** What it misses a partition could not be asked for, for as long as its gateway asks. */
-  #isExcused(reader: RetainedReader): boolean {
-    const { fleet } = this.#parts;
-    return reader.reads.every((read) =>
-      [...read.missing(fleet.world.nowMs)].every(({ topic, isRead }) => {
-        const partition = partitionOfTopic(Buffer.from(topic), fleet.knobs.partitions);
-        return isRead && this.#reach.isLostFor(reader.gateway, partition, read.subscribedMs);
-      }),
-    );
   }
 
   /** To nobody of them: a kept session that takes one at a time, over slow wires, has minutes of what was published to take. */

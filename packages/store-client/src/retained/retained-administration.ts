@@ -63,14 +63,23 @@ export class RetainedAdministration implements RetainedManagement {
   /** Until `take` wants no more. False when not all of them were to be had. */
   #read(filter: string, take: (record: EncodedRecord) => boolean): Promise<boolean> {
     return new Promise((resolve) => {
+      let deadline: NodeJS.Timeout | undefined;
+      const end = (isWhole: boolean): void => {
+        clearTimeout(deadline);
+        lookup.close();
+        resolve(isWhole);
+      };
       const lookup = this.#lookups.open(filter, {
         page: (records, isLast, hasFailed) => {
           const isEnough = !records.every((bytes) => take(new EncodedRecord(bytes)));
-          if (isLast || isEnough) {
-            lookup.close();
-            resolve(!hasFailed);
-          } else lookup.more();
+          if (isLast || isEnough) end(!hasFailed);
+          else lookup.more();
         },
+        // Whoever asks waits for the whole answer, and not for ever.
+        stalled: () => {
+          deadline ??= setTimeout(() => end(false), RetainedAdministration.DEADLINE_MS);
+        },
+        again: () => lookup.more(),
       });
       lookup.more();
     });

@@ -2,10 +2,13 @@ import type { RetainedAsk, RetainedPage, RetainedPlace } from '@sluice/rpc/contr
 import type { RetainedLookups } from './retained-lookups.ts';
 import { partitionOfTopic } from './topic-partition.ts';
 
-/** Who reads. Called once for each `more`, until the last page. */
+/** Who reads. Each `more` is followed by one page, or by `stalled`. */
 export interface RetainedListener {
   /** In the form of queue records; those of one topic once. With `hasFailed`, what is left was not to be had. */
   page(records: readonly Uint8Array[], isLast: boolean, hasFailed: boolean): void;
+  /** What is left is in partitions that do not answer now: no page comes before `again`, and another `more` after that. */
+  stalled(): void;
+  again(): void;
 }
 
 /**
@@ -16,11 +19,13 @@ export class RetainedLookup {
   readonly filter: string;
   /** What is left to be read; only after `begin`. */
   places: readonly RetainedPlace[] = [];
-  wantsSinceMs = 0;
   isClosed = false;
+  /** So often in a row, without having got further in between. */
+  stalls = 0;
   readonly #lookups: RetainedLookups;
   readonly #listener: RetainedListener;
   #hasBegun = false;
+  #partitionCount = 0;
 
   constructor(lookups: RetainedLookups, filter: string, listener: RetainedListener) {
     this.#lookups = lookups;
@@ -37,12 +42,23 @@ export class RetainedLookup {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#lookups.ended();
+    this.#lookups.ended(this);
+  }
+
+  /** Something of that topic may come. */
+  mayBring(topic: string): boolean {
+    return !this.#hasBegun || this.mayBe(partitionOfTopic(Buffer.from(topic), this.#partitionCount));
+  }
+
+  /** What is left, in that partition. */
+  mayBe(partition: number): boolean {
+    return !this.#hasBegun || this.places.some((place) => place.partition === partition);
   }
 
   begin(partitionCount: number): void {
     if (this.#hasBegun || partitionCount === 0) return;
     this.#hasBegun = true;
+    this.#partitionCount = partitionCount;
     if (hasWildcard(this.filter)) {
       this.places = Array.from({ length: partitionCount }, (_, i) => ({ partition: i + 1, at: START }));
     } else this.places = [{ partition: partitionOfTopic(Buffer.from(this.filter), partitionCount), at: START }];
@@ -62,9 +78,19 @@ export class RetainedLookup {
   }
 
   give(records: readonly Uint8Array[]): void {
+    this.stalls = 0;
     const isLast = this.places.length === 0;
     if (isLast) this.close();
     this.#listener.page(records, isLast, false);
+  }
+
+  stall(): void {
+    this.stalls++;
+    this.#listener.stalled();
+  }
+
+  again(): void {
+    if (!this.isClosed) this.#listener.again();
   }
 
   giveUp(): void {

@@ -5,45 +5,46 @@ import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } fro
 import type { Transport } from '@sluice/rpc/transport';
 import type { RouteTable } from '../route/route-table.ts';
 import { type RetainedListener, RetainedLookup } from './retained-lookup.ts';
+import { UnreachedPartitions } from './unreached-partitions.ts';
 
 /**
  * A node's way to the retained messages. Lookups that want a page in the same turn and of the same store go there as one
  * question: clients that come back all at once cost a question a store and turn, not one each. A store is asked
  * `CALLS_MAX` questions at once, so that many lookups wait here, where they cost nothing, and not there.
  *
- * Of a partition without a known leader the replicas are asked in turn, a pause between them: a leader that did not answer
- * somebody once says nothing when it does again, and nobody else may have a reason to ask it. Who waits is a subscriber
- * that has its SUBACK. After `DEADLINE_MS` without a page the lookup ends with what it has.
- *
- * A store that leads and does not answer takes the whole time of a question to say so. What the others hold comes first, for
- * whoever asks; then it is not asked for a page, which would bind the lookup to it, but for a sign of life: each such store
- * once at a time, all of them at once, whoever waits. Meanwhile lookups are free to follow another leader.
+ * What can be read now comes first. Partitions that refused or did not answer are nobody's to ask then but the scout's: one
+ * question a store, for no topic, about all of those it may lead, again and again until each was answered; a leader that did
+ * not answer somebody once says nothing when it does again, and nobody else may have a reason to ask it. A lookup with
+ * nothing else left waits for that, however long it takes, since who waits is a subscriber that has its SUBACK. It goes on
+ * where it was. `STALLED_MAX` may wait; more than those end with what they have, as do those whose partition answers
+ * `STALLS_MAX` times in a row and cannot be read.
  */
 export class RetainedLookups {
   readonly #topology: Topology;
   readonly #routes: RetainedRoutes;
   readonly #transport: Pick<Transport, 'call'>;
-  readonly #clock: Clock;
   readonly #failed: Counter;
   readonly #open: Gauge;
+  readonly #stalled: Gauge;
   /** To be asked with this turn. */
   #ready: RetainedLookup[] = [];
-  /** Paused: nobody leads, or nobody answered. */
-  #paused: RetainedLookup[] = [];
+  readonly #unreached: UnreachedPartitions;
+  /** To be told that they may ask again. */
+  #woken: RetainedLookup[] = [];
   /** Questions under way, by store. */
   readonly #calls = new Map<number, number>();
-  /** They let the last question go unanswered. No more of them than there are stores. */
-  readonly #silent = new Set<number>();
-  /** Of those: asked for a sign of life. */
-  readonly #probed = new Set<number>();
+  /** The scout waits for their answer. */
+  readonly #scouted = new Set<number>();
   #turnRequested = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   static readonly CALLS_MAX = 4;
   static readonly ASKS_MAX = 64;
-  static readonly PAUSE_MS = 50;
-  static readonly DEADLINE_MS = 15_000;
+  static readonly STALLED_MAX = 65_536;
+  static readonly STALLS_MAX = 64;
+  /** Each has its connection take a turn. */
+  static readonly WOKEN_A_TURN = 512;
 
   constructor(options: {
     topology: Topology;
@@ -55,14 +56,18 @@ export class RetainedLookups {
     this.#topology = options.topology;
     this.#routes = options.routes;
     this.#transport = options.transport;
-    this.#clock = options.clock;
+    this.#unreached = new UnreachedPartitions(options.clock);
     this.#failed = options.metrics.counter(
       'sluice_gateway_retained_failed_total',
-      'Subscriptions that did not get all retained messages, because a partition did not answer',
+      'Subscriptions that did not get all retained messages: too many waited for a partition, or it could not be read',
     );
     this.#open = options.metrics.gauge(
       'sluice_gateway_retained_lookups',
       'Subscriptions that retained messages are read for',
+    );
+    this.#stalled = options.metrics.gauge(
+      'sluice_gateway_retained_stalled',
+      'Of these, those that wait for partitions that do not answer',
     );
   }
 
@@ -76,19 +81,19 @@ export class RetainedLookups {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#ready = [];
-    this.#paused = [];
+    this.#woken = [];
   }
 
   /** Of a lookup: it wants a page. */
   want(lookup: RetainedLookup): void {
     if (this.#closed) return;
-    lookup.wantsSinceMs = this.#clock.monotonicMs();
     this.#ready.push(lookup);
     this.#requestTurn();
   }
 
-  ended(): void {
+  ended(lookup: RetainedLookup): void {
     this.#open.add(-1);
+    if (this.#unreached.forget(lookup)) this.#stalled.add(-1);
   }
 
   #requestTurn(): void {
@@ -102,70 +107,41 @@ export class RetainedLookups {
 
   #ask(): void {
     if (this.#closed) return;
+    this.#wake();
     const ready = this.#ready;
     this.#ready = [];
     const byStore = new Map<number, RetainedLookup[]>();
-    const stores: StoresOfTurn = new Map();
     for (const lookup of ready) {
       if (lookup.isClosed) continue;
-      const store = this.#storeFor(lookup, stores);
-      if (store === 0) {
-        this.#pause(lookup);
-        continue;
-      }
-      const others = byStore.get(store);
-      if (others === undefined) byStore.set(store, [lookup]);
-      else others.push(lookup);
+      lookup.begin(this.#topology.partitionCount);
+      const store = this.#storeFor(lookup);
+      if (store === 0) this.#stall(lookup);
+      else addTo(byStore, store, lookup);
     }
-    for (const [store, lookups] of byStore) this.#askStore(store, lookups, stores);
+    for (const [store, lookups] of byStore) this.#askStore(store, lookups);
   }
 
-  /**
-   * Who leads the first partition that is left and whose leader is known, of those that answer; of none: who may lead the
-   * first that nobody is known to lead. 0: nobody who answers.
-   */
-  #storeFor(lookup: RetainedLookup, stores: StoresOfTurn): number {
-    lookup.begin(this.#topology.partitionCount);
-    let unled = 0;
-    for (const { partition } of lookup.places) {
-      const leader = this.#routes.leaderOf(partition);
-      if (leader === 0) {
-        if (unled === 0) unled = partition;
-        continue;
-      }
-      stores.set(partition, leader);
-      if (!this.#silent.has(leader)) return leader;
-      this.#probe(leader);
+  /** Who leads the first partition that is left and may be asked now; 0: nobody does. */
+  #storeFor({ places }: RetainedLookup): number {
+    for (const { partition } of places) {
+      const leader = this.#unreached.has(partition) ? 0 : this.#routes.leaderOf(partition);
+      if (leader !== 0) return leader;
     }
-    if (unled === 0) return 0;
-    // One a turn, however many wait for it.
-    const store = stores.get(unled) ?? this.#routes.candidate(unled);
-    if (store !== 0) stores.set(unled, store);
-    if (!this.#silent.has(store)) return store;
-    this.#probe(store);
     return 0;
-  }
-
-  #probe(store: number): void {
-    if (this.#probed.has(store)) return;
-    this.#probed.add(store);
-    void this.#question(store, NOTHING_ASKED).then(() => this.#probed.delete(store));
   }
 
   /** Undefined: nobody there, or what it has cannot be read. */
   async #question(store: number, asks: readonly RetainedAsk[]): Promise<RetainedResponse | undefined> {
     try {
       const request: RetainedRequest = { asks };
-      const response = await this.#transport.call<RetainedRequest, RetainedResponse>(store, 'retained', request);
-      this.#silent.delete(store);
-      return response;
+      return await this.#transport.call<RetainedRequest, RetainedResponse>(store, 'retained', request);
     } catch {
-      this.#silent.add(store);
+      // Asked for by the scout.
       return undefined;
     }
   }
 
-  #askStore(store: number, lookups: RetainedLookup[], stores: StoresOfTurn): void {
+  #askStore(store: number, lookups: RetainedLookup[]): void {
     for (let at = 0; at < lookups.length; ) {
       const calls = this.#calls.get(store) ?? 0;
       if (calls >= RetainedLookups.CALLS_MAX) {
@@ -176,13 +152,13 @@ export class RetainedLookups {
       const batch = lookups.slice(at, at + RetainedLookups.ASKS_MAX);
       at += batch.length;
       this.#calls.set(store, calls + 1);
-      void this.#call(store, batch, stores);
+      void this.#call(store, batch);
     }
   }
 
-  async #call(store: number, lookups: readonly RetainedLookup[], stores: StoresOfTurn): Promise<void> {
+  async #call(store: number, lookups: readonly RetainedLookup[]): Promise<void> {
     const isAsked = (partition: number): boolean =>
-      (stores.get(partition) ?? this.#routes.leaderOf(partition)) === store;
+      this.#routes.leaderOf(partition) === store && !this.#unreached.has(partition);
     const asks: RetainedAsk[] = lookups.map((lookup) => ({
       filter: lookup.filter,
       places: lookup.places.filter(({ partition }) => isAsked(partition)),
@@ -198,50 +174,102 @@ export class RetainedLookups {
     if (this.#ready.length > 0) this.#requestTurn();
   }
 
-  /** It read what only a leader reads, or says that it leads no more. */
+  /** It read what only a leader reads, or says that it leads no more, or says nothing. */
   #learn(store: number, { places }: RetainedAsk, page: RetainedPage | undefined): void {
-    for (const { partition } of page === undefined ? [] : places) {
+    for (const { partition } of places) {
       const refusal = page?.elsewhere.find((one) => one.partition === partition);
-      if (refusal === undefined) this.#routes.confirmed(partition, store);
-      else if (this.#routes.leaderOf(partition) !== store || (refusal.leader !== 0 && refusal.leader !== store)) {
+      if (page !== undefined && refusal === undefined) {
+        this.#routes.confirmed(partition, store);
+        continue;
+      }
+      this.#unreached.add(partition);
+      if (refusal === undefined) continue;
+      if (this.#routes.leaderOf(partition) !== store || (refusal.leader !== 0 && refusal.leader !== store)) {
         this.#routes.suspect(partition, store);
         this.#routes.hinted(partition, refusal.leader);
       }
     }
+    this.#watch();
   }
 
   #answered(lookup: RetainedLookup, ask: RetainedAsk, page: RetainedPage | undefined): void {
     if (lookup.isClosed) return;
-    const isElsewhere = page === undefined || page.elsewhere.length > 0;
     if (page !== undefined) lookup.advance(ask, page);
     if (page !== undefined && (page.records.length > 0 || lookup.places.length === 0)) {
       lookup.give(page.records);
-    } else if (isElsewhere) this.#pause(lookup);
-    else this.#ready.push(lookup);
+    } else this.#ready.push(lookup);
   }
 
-  #pause(lookup: RetainedLookup): void {
-    if (this.#clock.monotonicMs() - lookup.wantsSinceMs > RetainedLookups.DEADLINE_MS) {
+  // ---- partitions that do not answer
+
+  #stall(lookup: RetainedLookup): void {
+    const { size } = this.#unreached;
+    if (size >= RetainedLookups.STALLED_MAX || lookup.stalls >= RetainedLookups.STALLS_MAX) {
       this.#failed.add();
       lookup.giveUp();
       return;
     }
-    this.#paused.push(lookup);
-    this.#timer ??= setTimeout(() => this.#resume(), RetainedLookups.PAUSE_MS);
+    for (const { partition } of lookup.places) this.#unreached.add(partition);
+    // Before it is known how many partitions there are.
+    if (lookup.places.length === 0) this.#unreached.add(1);
+    this.#unreached.wait(lookup);
+    this.#stalled.add(1);
+    this.#watch();
+    lookup.stall();
   }
 
-  #resume(): void {
-    this.#timer = undefined;
-    for (const lookup of this.#paused) this.#ready.push(lookup);
-    this.#paused = [];
-    this.#requestTurn();
+  #watch(): void {
+    if (this.#unreached.size === 0) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#scout();
+      this.#watch();
+    }, UnreachedPartitions.PAUSE_MS_MIN);
+  }
+
+  /** All that may lead one of them at once, none twice: what one does not answer holds up no other. */
+  #scout(): void {
+    const byStore = new Map<number, number[]>();
+    for (const partition of this.#unreached.due()) {
+      const store = this.#routes.leaderOf(partition) || this.#routes.candidate(partition);
+      if (store !== 0 && !this.#scouted.has(store)) addTo(byStore, store, partition);
+    }
+    for (const [store, partitions] of byStore) void this.#scoutAt(store, partitions);
+  }
+
+  async #scoutAt(store: number, partitions: readonly number[]): Promise<void> {
+    const ask: RetainedAsk = { filter: NO_TOPIC, places: partitions.map((partition) => ({ partition, at: START })) };
+    this.#scouted.add(store);
+    const response = await this.#question(store, [ask]);
+    this.#scouted.delete(store);
+    const page = response?.pages[0];
+    if (this.#closed || page === undefined) return;
+    this.#learn(store, ask, page);
+    for (const partition of partitions) {
+      if (page.elsewhere.some((one) => one.partition === partition)) continue;
+      for (const lookup of this.#unreached.reached(partition)) {
+        this.#stalled.add(-1);
+        this.#woken.push(lookup);
+      }
+    }
+    if (this.#woken.length > 0) this.#requestTurn();
+  }
+
+  #wake(): void {
+    for (const lookup of this.#woken.splice(0, RetainedLookups.WOKEN_A_TURN)) lookup.again();
+    if (this.#woken.length > 0) this.#requestTurn();
   }
 }
 
 /** What is asked of the route table, and told to it. */
 export type RetainedRoutes = Pick<RouteTable, 'leaderOf' | 'candidate' | 'confirmed' | 'suspect' | 'hinted'>;
 
-const NOTHING_ASKED: readonly RetainedAsk[] = [];
+/** Any that is not there will do. */
+const NO_TOPIC = '$';
+const START = new Uint8Array(0);
 
-/** By partition: who is asked. */
-type StoresOfTurn = Map<number, number>;
+function addTo<T>(lists: Map<number, T[]>, key: number, one: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [one]);
+  else list.push(one);
+}

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import { PlainMetrics } from '@sluice/common/metrics';
 import type { Topology } from '@sluice/meta/topology';
@@ -6,6 +7,7 @@ import type { RetainedAsk, RetainedPage, RetainedRequest, RetainedResponse } fro
 import type { Transport } from '@sluice/rpc/transport';
 import { RetainedLookups } from '../../src/retained/retained-lookups.ts';
 import { partitionOfTopic } from '../../src/retained/topic-partition.ts';
+import { UnreachedPartitions } from '../../src/retained/unreached-partitions.ts';
 import { RouteTable } from '../../src/route/route-table.ts';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
@@ -22,17 +24,23 @@ let silent: Set<number>;
 let nowMs: number;
 let metrics: PlainMetrics;
 let lookups: RetainedLookups;
+/** A partition whose records cannot be read. */
+let damaged: number;
 let held: (() => void)[] | undefined;
 /** Stores that say nothing, not even that they do not answer. */
 let hanging: Set<number>;
 
 /** A store that leads what it is asked for, unless `leaders` says otherwise by now. */
-function pageOf(store: number, { places }: RetainedAsk): RetainedPage {
+function pageOf(store: number, { filter, places }: RetainedAsk): RetainedPage {
   const records: Uint8Array[] = [];
   const left: { partition: number; at: Uint8Array }[] = [];
   const elsewhere: { partition: number; leader: number }[] = [];
   for (const { partition, at } of places) {
-    if (leaders.get(partition) !== store) {
+    if (filter === '$' && leaders.get(partition) === store) continue;
+    if (partition === damaged) {
+      elsewhere.push({ partition, leader: 0 });
+      left.push({ partition, at });
+    } else if (leaders.get(partition) !== store) {
       elsewhere.push({ partition, leader: leaders.get(partition) ?? 0 });
       left.push({ partition, at });
     } else if (records.length > 0) left.push({ partition, at });
@@ -66,6 +74,7 @@ beforeEach(() => {
   leaders = new Map([1, 2, 3, 4].map((partition) => [partition, partition % 2 === 0 ? 20 : 10]));
   asked = [];
   fails = 0;
+  damaged = 0;
   silent = new Set();
   nowMs = 0;
   held = undefined;
@@ -85,7 +94,8 @@ beforeEach(() => {
     topology: topology as unknown as Topology,
     routes,
     transport,
-    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
+    // Pauses are over as real time goes.
+    clock: { nowMs: () => systemClock.nowMs() + nowMs, monotonicMs: () => systemClock.monotonicMs() + nowMs },
     metrics,
   });
 });
@@ -101,13 +111,20 @@ function readAll(filter: string, seen: string[][] = []): Promise<string[][]> {
         if (isLast) resolve(seen);
         else lookup.more();
       },
+      stalled: () => {},
+      again: () => lookup.more(),
     });
     lookup.more();
   });
 }
 
+/** For somebody, and not by the scout. */
 function storesAskedForPages(): number[] {
-  return asked.filter(({ asks }) => asks.length > 0).map(({ store }) => store);
+  return asked.filter(({ asks }) => asks[0]?.filter !== '$').map(({ store }) => store);
+}
+function partitionsScouted(): number[][] {
+  const scouting = asked.filter(({ asks }) => asks[0]?.filter === '$');
+  return scouting.map(({ asks }) => asks[0]?.places.map(({ partition }) => partition) ?? []);
 }
 
 /** So many questions were asked. */
@@ -139,7 +156,11 @@ describe('a lookup', () => {
   test('asks for nothing before it is told to', async () => {
     pages.set(1, [['1a'], ['1b']]);
     const seen: number[] = [];
-    const lookup = lookups.open('#', { page: (records) => void seen.push(records.length) });
+    const lookup = lookups.open('#', {
+      page: (records) => void seen.push(records.length),
+      stalled: () => {},
+      again: () => {},
+    });
     await turns();
     expect(asked).toEqual([]);
     lookup.more();
@@ -163,6 +184,8 @@ describe('a lookup', () => {
           if (isLast) resolve();
           else lookup.more();
         },
+        stalled: () => {},
+        again: () => lookup.more(),
       });
       lookup.more();
     });
@@ -189,7 +212,8 @@ describe('a lookup', () => {
       (topic) => partitionOfTopic(Buffer.from(topic), 4) === 2,
     );
     await Promise.all(topics.map((filter) => readAll(filter)));
-    expect(asked.length).toBeLessThanOrEqual(2 + Math.ceil(topics.length / RetainedLookups.ASKS_MAX) * 3);
+    expect(storesAskedForPages().length).toBe(Math.ceil(topics.length / RetainedLookups.ASKS_MAX));
+    expect(partitionsScouted().length).toBeLessThanOrEqual(3);
   });
 
   // Found by the simulator's `retained`: readers had nothing for as long as the store was asked again and again.
@@ -202,12 +226,13 @@ describe('a lookup', () => {
     silent.add(10);
     const seen: string[][] = [];
     const everything = readAll('#', seen);
-    await areAsked(6);
+    await until(() => partitionsScouted().length > 1);
     expect(storesAskedForPages()).toEqual([10, 20, 20, 20]);
     expect(seen.flat()).toEqual(['2a', '4a', '4b']);
-    // Who comes now begins with those that answer, until that store does.
+    // Who comes now does not ask it at all, until it answers.
     const later = readAll('#');
-    await areAsked(asked.length + 4);
+    await until(() => partitionsScouted().length > 3);
+    expect(storesAskedForPages()).toEqual([10, 20, 20, 20, 20, 20, 20]);
     silent.clear();
     await everything;
     expect(seen.flat()).toEqual(['2a', '4a', '4b', '1a', '3a']);
@@ -231,39 +256,93 @@ describe('a lookup', () => {
     silent = new Set([10, 20]);
     const seen: string[][] = [];
     const everything = readAll('#', seen);
-    while (storesAskedForPages().length < 4) await turns();
+    await until(() => partitionsScouted().length > 2);
     expect(storesAskedForPages()).toEqual([10, 20, 30, 30]);
     expect(seen.flat()).toEqual(['3a']);
-    // From now on they hang. Both are asked all the same, at once and once each, and for nothing that anybody waits for.
+    // From now on they hang. Both are asked all the same, at once and once each.
     hanging = silent;
     const before = asked.length;
     await areAsked(before + 2);
-    expect(asked.slice(before)).toEqual([
-      { store: 10, asks: [] },
-      { store: 20, asks: [] },
-    ]);
+    expect(
+      asked
+        .slice(before)
+        .map(({ store }) => store)
+        .sort(),
+    ).toEqual([10, 20]);
     // Nobody waits for their answers where somebody else leads by now.
     for (const partition of [1, 2]) {
       leaders.set(partition, 30);
       routes.announced(partition, 30, 2);
     }
     await everything;
-    expect(seen.flat()).toEqual(['3a', '1a', '2a']);
-    expect(storesAskedForPages().slice(4)).toEqual([30, 30]);
+    expect(seen.flat().sort()).toEqual(['1a', '2a', '3a']);
+    expect(asked.slice(before).filter(({ store }) => store !== 30).length).toBe(2);
   });
 
-  test('waits for a leader, and gives up after a while with what it has', async () => {
-    pages.set(1, [['1a']]).set(2, [['2a']]);
+  test('waits for a leader as long as it takes, and has then what it missed, once', async () => {
+    pages.set(1, [['1a']]).set(2, [['2a'], ['2b']]);
     leaders.set(2, 0);
     routes.suspect(2, 20);
-    const reading = readAll('#');
-    await turns();
-    nowMs += RetainedLookups.DEADLINE_MS + 1;
-    expect((await reading).flat()).toEqual(['1a']);
-    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(1);
-    const later = readAll('#');
+    const seen: string[][] = [];
+    const reading = readAll('#', seen);
+    await until(() => partitionsScouted().length > 2);
+    nowMs += 3_600_000;
+    await until(() => partitionsScouted().length > 5);
+    expect(seen.flat()).toEqual(['1a']);
+    expect(metrics.gauge('sluice_gateway_retained_stalled', '').value).toBe(1);
     leaders.set(2, 20);
-    expect((await later).flat().sort()).toEqual(['1a', '2a']);
+    await reading;
+    expect(seen.flat()).toEqual(['1a', '2a', '2b']);
+    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(0);
+    expect(metrics.gauge('sluice_gateway_retained_stalled', '').value).toBe(0);
+  });
+
+  test('that is closed while it waits is asked for no more', async () => {
+    leaders.set(2, 0);
+    routes.suspect(2, 20);
+    let stalled = 0;
+    const lookup = lookups.open('#', { page: () => lookup.more(), stalled: () => stalled++, again: () => {} });
+    lookup.more();
+    await until(() => stalled === 1);
+    lookup.close();
+    expect(metrics.gauge('sluice_gateway_retained_stalled', '').value).toBe(0);
+    expect(metrics.gauge('sluice_gateway_retained_lookups', '').value).toBe(0);
+  });
+
+  test('ends with what it has when its partition answers again and again and cannot be read', async () => {
+    pages.set(1, [['1a']]);
+    damaged = 2;
+    const seen: string[][] = [];
+    const reading = readAll('#', seen);
+    const forward = setInterval(() => {
+      nowMs += UnreachedPartitions.PAUSE_MS_MAX;
+    }, 5);
+    await reading;
+    clearInterval(forward);
+    expect(seen.flat()).toEqual(['1a']);
+    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(1);
+    expect(partitionsScouted().length).toBeGreaterThanOrEqual(RetainedLookups.STALLS_MAX);
+  });
+
+  test('ends with what it has where as many wait as may', async () => {
+    leaders.set(2, 0);
+    routes.suspect(2, 20);
+    const ends: boolean[] = [];
+    const topic = Array.from({ length: 50 }, (_, i) => `t/${i}`).find(
+      (one) => partitionOfTopic(Buffer.from(one), 4) === 2,
+    ) as string;
+    for (let i = 0; i <= RetainedLookups.STALLED_MAX; i++) {
+      const listener = {
+        page: (_: unknown, isLast: boolean, hasFailed: boolean) => void ends.push(isLast && hasFailed),
+        stalled: () => {},
+        again: () => {},
+      };
+      lookups.open(topic, listener).more();
+    }
+    await until(() => ends.length > 0);
+    expect(ends).toEqual([true]);
+    expect(metrics.gauge('sluice_gateway_retained_stalled', '').value).toBe(RetainedLookups.STALLED_MAX);
+    expect(metrics.counter('sluice_gateway_retained_failed_total', '').value).toBe(1);
   });
 });
 
@@ -284,6 +363,10 @@ test('many lookups of a turn are few questions, and no more than some are asked 
   await Promise.all(reading);
   expect(asked.length).toBe(RetainedLookups.CALLS_MAX + 2);
 });
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
 
 async function turns(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
