@@ -179,7 +179,12 @@ export const QUEUE_BUGS: PlantedBugs = {
       '      row.return(offset);\n      queue.returned++;\n      continue;',
       '      row.return(offset);\n      queue.returned++;',
     ),
-    bug('machine/apply/apply-settle', 'the head moves back', 'head <= queue.head || head > queue.tail', 'head > queue.tail'),
+    bug(
+      'machine/apply/apply-settle',
+      'the head moves back',
+      'head <= queue.head || head > queue.tail',
+      'head > queue.tail',
+    ),
     bug(
       'machine/apply/apply-config',
       'late news of a queue undoes newer ones',

@@ -216,6 +216,22 @@ export class Dispatcher {
     this.#records.remove(record);
   }
 
+  /**
+   * It was not sent yet, and its consumer is about to go: it waits for redelivery, due at once, its delivery count as it was,
+   * since nobody saw it. Stale is fine.
+   */
+  giveBack(consumerId: number, offset: number): void {
+    const record = this.#heldBy(consumerId, offset);
+    if (record === undefined) return;
+    this.#release(record);
+    if (record.superseded) {
+      this.#records.remove(record);
+      return;
+    }
+    record.cause = 'unsent';
+    this.#waiting.addForAnybody(record);
+  }
+
   /** Since when its consumer held what `accept` returned last, by the caller's clock. */
   get acceptedSinceMs(): number {
     return this.#acceptedSinceMs;

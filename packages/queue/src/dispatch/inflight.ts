@@ -12,7 +12,7 @@ const spares: InflightRecord[] = [];
 const SPARES_MAX = 4096;
 
 /** Why a record came back: its consumer refused it, or is gone. */
-export type ReturnCause = 'rejected' | 'detached';
+export type ReturnCause = 'rejected' | 'detached' | 'unsent';
 
 /**
  * A record that was handed out and is not settled. It is in one of two places: held by a consumer (`holder` set), or

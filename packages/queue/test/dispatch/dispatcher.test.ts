@@ -15,7 +15,7 @@ type Step =
   | { do: 'attach' | 'window'; who: number; window: number }
   | { do: 'detach'; who: number }
   | { do: 'offer' | 'redeliver'; count: number }
-  | { do: 'accept' | 'reject' | 'supersede'; which: number }
+  | { do: 'accept' | 'reject' | 'give-back' | 'supersede'; which: number }
   | { do: 'take'; who: number; which: number }
   | { do: 'tick'; ms: number }
   | { do: 'strategy'; strategy: DispatchStrategyName };
@@ -30,6 +30,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('redeliver' as const), count: fc.nat({ max: 6 }) }) },
     { weight: 6, arbitrary: fc.record({ do: fc.constant('accept' as const), which: index }) },
     { weight: 9, arbitrary: fc.record({ do: fc.constant('reject' as const), which: index }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('give-back' as const), which: index }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('supersede' as const), which: index }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), who: index, which: index }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.nat({ max: 80 }) }) },
@@ -91,6 +92,7 @@ class Pair {
         break;
       case 'accept':
       case 'reject':
+      case 'give-back':
         this.#answer(step.do, step.which);
         break;
       case 'supersede': {
@@ -157,7 +159,7 @@ class Pair {
     return expected.record.offset;
   }
 
-  #answer(kind: 'accept' | 'reject', which: number): void {
+  #answer(kind: 'accept' | 'reject' | 'give-back', which: number): void {
     const pairs = this.#model.consumers.flatMap((each) => each.held.map((record) => ({ id: each.id, record })));
     const pair = pairs[which % Math.max(1, pairs.length)];
     if (pair === undefined) return;
@@ -167,6 +169,11 @@ class Pair {
       same(this.#dispatcher.accept(stranger, offset, this.#nowMs), undefined);
       same(this.#dispatcher.accept(pair.id, offset, this.#nowMs)?.offset, offset);
       this.#model.settle(pair.id, offset);
+    } else if (kind === 'give-back') {
+      this.#dispatcher.giveBack(stranger, offset);
+      same(this.#dispatcher.holderOf(offset), pair.id);
+      this.#dispatcher.giveBack(pair.id, offset);
+      this.#model.giveBack(pair.id, offset);
     } else {
       same(this.#dispatcher.reject(stranger, offset, this.#nowMs), undefined);
       same(this.#dispatcher.reject(pair.id, offset, this.#nowMs)?.offset, offset);

@@ -82,6 +82,14 @@ export class NaiveDispatcher {
     return record;
   }
 
+  giveBack(id: number, offset: number): void {
+    const record = this.settle(id, offset);
+    if (record.superseded) return;
+    record.state = 'anybody';
+    record.rejecter = undefined;
+    this.waiting.push(record);
+  }
+
   supersede(offset: number): string {
     for (const consumer of this.consumers) {
       for (const record of consumer.held) {

@@ -124,9 +124,12 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     this.wake();
   }
 
-  /** Everything it held is available to others at once, its delivery count raised. */
+  /** Everything it held is available to others at once, its delivery count raised unless it is being read still. */
   detach(dispatchId: number): void {
     if (!this.#consumers.delete(dispatchId)) return;
+    for (const { dispatchId: holderId, ref } of this.#step.assigned) {
+      if (holderId === dispatchId) this.#dispatcher.giveBack(dispatchId, ref.offset);
+    }
     this.#counts.rebalances++;
     this.#waiting.left(dispatchId);
     const returned: DeliveryRef[] = [];

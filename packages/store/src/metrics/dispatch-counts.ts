@@ -40,9 +40,10 @@ export class DispatchCounts {
     return this.redeliveredRejected + this.redeliveredDetached + this.redeliveredFailover;
   }
 
+  /** What was assigned and not sent was counted then, if it had been handed out before. */
   redeliveredFor(cause: ReturnCause): void {
     if (cause === 'rejected') this.redeliveredRejected++;
-    else this.redeliveredDetached++;
+    else if (cause === 'detached') this.redeliveredDetached++;
   }
 
   /** Handed to a consumer. By the wall clock, which appends are stamped with too: a clock that went back counts as no wait. */

@@ -144,6 +144,34 @@ describe('giving back', () => {
     await until(async () => (await store.statistics(1)).returnedTotal === 3, 'the log knows');
   });
 
+  test('what was still being read for a consumer that left was delivered to nobody, and counts as that', async () => {
+    await store.define();
+    await store.publishEach(1, numbers(3));
+    await store.restart();
+    const { entryLog } = store;
+    const read = entryLog.readNear.bind(entryLog);
+    let goOn = (): void => {};
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    let isAsked = false;
+    entryLog.readNear = async (...range) => {
+      isAsked = true;
+      await gate;
+      return await read(...range);
+    };
+    const leaving = store.attach(1);
+    await until(() => isAsked, 'its records are read');
+    leaving.detach();
+    const staying = store.attach(1);
+    await rest();
+    goOn();
+    expect(await staying.received(3)).toEqual(['1', '2', '3']);
+    expect([leaving.texts, staying.delivered.map(({ count }) => count)]).toEqual([[], [1, 1, 1]]);
+    staying.acceptAll();
+    await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
+    expect((await store.statistics(1)).returnedTotal).toBe(0);
+    expect(store.partition(1).dispatches.counts(1)).toMatchObject({ delivered: 3, redelivered: 0 });
+  });
+
   test('an answer after leaving says nothing', async () => {
     await store.define();
     await store.publish(1, ['1']);
