@@ -133,9 +133,11 @@ export class PartitionSessions {
     return true;
   }
 
-  /** False: its rows cannot be read, and that is to be tried again. */
+  /** False: its rows cannot be read, or wait for room on the disk, and that is to be tried again. */
   async #tryBegin(clientId: string, attached: AttachedFeed): Promise<boolean> {
     try {
+      // By rows of before it would lack streams, and be brought what it has passed.
+      if (!(await this.#partition.written())) return false;
       await this.#begin(clientId, attached);
       return true;
     } catch (cause) {
@@ -147,7 +149,6 @@ export class PartitionSessions {
 
   /** Reads what the session subscribes to, and how far it is. */
   async #begin(clientId: string, attached: AttachedFeed): Promise<void> {
-    await this.#partition.written();
     const session = await this.rows.session(clientId);
     const streamIds = (session?.subscriptions ?? []).map(({ streamId }) => streamId).filter((id) => id !== 0);
     const cursors: (Cursor | undefined)[] = [];

@@ -140,6 +140,9 @@ export class PartitionWills {
     const asked = this.#asked;
     const isAsked = asked?.group === group.number && asked.gateway === group.gateway;
     if (isAsked && nowMs - asked.atMs < PartitionWills.ASK_AGAIN_MS) return false;
+    // A message that waits for room on the disk would look like one that is published: the next tick asks again.
+    if (!(await this.#partition.written())) return false;
+    if (this.#wills.group !== group) return true;
     this.#asked = { group: group.number, gateway: group.gateway, atMs: nowMs };
     const wills = await this.#read(group.wills);
     gateways.ask(group.gateway, this.#partition.groupId, group.number, wills);
@@ -161,7 +164,6 @@ export class PartitionWills {
   }
 
   async #read(numbers: readonly number[]): Promise<DueWillView[]> {
-    await this.#partition.written();
     const messages = await this.#parts.rows.willMessages(numbers);
     const views: DueWillView[] = [];
     for (const [i, message] of messages.entries()) {

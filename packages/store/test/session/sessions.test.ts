@@ -70,6 +70,28 @@ describe('a session', () => {
     await until(() => depthOf(a) === 0 && depthOf(b) === 0, 'what all have passed is dropped');
   });
 
+  test('that is attached while rows wait for room on the disk is read when they are there', async () => {
+    const { epoch } = await gateway.open('c');
+    const [a] = (await gateway.subscribe('c', epoch, 'a')) as [number];
+    const partition = store.partition(1);
+    const { rows } = partition.sessions;
+    const seen: string[] = [];
+    const answers = [false, false, true];
+    jest.spyOn(partition, 'written').mockImplementation(async () => {
+      seen.push(`written: ${answers[0]}`);
+      return answers.shift() ?? true;
+    });
+    const { session } = rows;
+    jest.spyOn(rows, 'session').mockImplementation((clientId) => {
+      seen.push('read');
+      return session.call(rows, clientId);
+    });
+    gateway.attach('c', epoch);
+    await publish([a], '1');
+    expect(await gateway.received('c', 1)).toEqual(['1']);
+    expect(seen).toEqual(['written: false', 'written: false', 'written: true', 'read']);
+  });
+
   test('has no more than its window unanswered', async () => {
     const { epoch } = await gateway.open('c');
     const [a] = (await gateway.subscribe('c', epoch, 'a')) as [number];

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { Wills } from '@sluice/queue/session/wills';
 import { PartitionSessions } from '../../src/session/partition-sessions.ts';
@@ -13,7 +13,10 @@ beforeEach(async () => {
   store = await TestStore.start();
   gateway = new TestSessions(store);
 });
-afterEach(() => store.remove());
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await store.remove();
+});
 
 const will = (says: string, delayS = 0) => ({ ticket: ++ticket, delayS, message: Buffer.from(says) });
 const wills = (): Wills => store.partition(1).machine.sessions.wills;
@@ -39,6 +42,28 @@ describe('a will', () => {
     expect(gateway.wills).toEqual(['gone']);
     expect(gateway.willGroups[0]?.wills[0]?.clientId).toBe('c');
     expect([counted('fired'), counted('published'), counted('cancelled')]).toEqual([1, 1, 0]);
+  });
+
+  test('whose message waits for room on the disk is published when it can be read', async () => {
+    const partition = store.partition(1);
+    let isWritten = false;
+    jest.spyOn(partition, 'written').mockImplementation(async () => isWritten);
+    const { rows } = partition.sessions;
+    const { willMessages } = rows;
+    const read = jest
+      .spyOn(rows, 'willMessages')
+      .mockImplementation((numbers) =>
+        isWritten ? willMessages.call(rows, numbers) : Promise.resolve(numbers.map(() => undefined)),
+      );
+    const epoch = await connect('c', 'gone');
+    await gateway.close('c', epoch, 0);
+    await until(() => jest.mocked(partition.written).mock.calls.length > 0, 'it is to be published');
+    await rest();
+    expect([wills().dueCount, gateway.willGroups.length, read.mock.calls.length]).toEqual([1, 0, 0]);
+    isWritten = true;
+    partition.tick();
+    await until(() => wills().dueCount === 0, 'it is published');
+    expect(gateway.wills).toEqual(['gone']);
   });
 
   test('that is taken back is nobody’s', async () => {
