@@ -25,6 +25,7 @@ export class ExportService {
   readonly #running: Gauge;
   readonly #outcomes: Readonly<Record<Outcome, Counter>>;
   #reading: Reading | undefined;
+  readonly #pieceBytes: number;
   #number = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -37,7 +38,8 @@ export class ExportService {
 
   constructor(options: ExportOptions) {
     this.#options = options;
-    const { metrics } = options;
+    const { metrics, pieceBytes } = options;
+    this.#pieceBytes = pieceBytes ?? PIECE_BYTES_MAX;
     this.#bytes = metrics.counter('sluice_backup_read_bytes_total', 'Bytes of groups given to backups');
     this.#running = metrics.gauge('sluice_backup_running', '1 while a backup reads a group from this node');
     const outcome = (name: Outcome): Counter =>
@@ -113,7 +115,7 @@ export class ExportService {
   }
 
   async #piece(reading: Reading): Promise<BackupResponse> {
-    while (!reading.isOver && reading.restBytes < PIECE_BYTES_MAX) {
+    while (!reading.isOver && reading.restBytes < this.#pieceBytes) {
       reading.next ??= reading.parts.next();
       const next = await withinMs(reading.next, ExportService.ANSWER_MS);
       if (next === undefined) break;
@@ -128,7 +130,7 @@ export class ExportService {
     }
     if (this.#reading !== reading) return refusal('unavailable', 'this reading was ended meanwhile');
     const all = reading.rest.length === 1 ? (reading.rest[0] as Uint8Array) : Buffer.concat(reading.rest);
-    const bytes = all.subarray(0, PIECE_BYTES_MAX);
+    const bytes = all.subarray(0, this.#pieceBytes);
     const rest = all.subarray(bytes.length);
     reading.rest = rest.length === 0 ? [] : [rest];
     reading.restBytes = rest.length;
@@ -192,6 +194,8 @@ export interface ExportOptions {
   /** The index of the entry that a row keeps alive; undefined of other rows. */
   entryOf: (row: KeyValue) => number | undefined;
   isShortOfSpace: () => boolean;
+  /** How long a piece may be; undefined: as long as the contract allows. */
+  pieceBytes?: number | undefined;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;

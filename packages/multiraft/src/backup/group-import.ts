@@ -18,11 +18,10 @@ export async function importGroup(
   nodeId: number,
   { groupId, index, term }: BackupHead,
   parts: AsyncIterable<Exclude<BackupPart, { type: 'head' }>>,
+  room: () => Promise<number> = () => freeBytes(storage.imageDirectory),
 ): Promise<void> {
   const membership: Membership = { voters: [nodeId], votersOutgoing: [], learners: [], learnersNext: [] };
-  const intake = new SnapshotIntake(storage, groupId, { index, term, membership }, 1, () =>
-    freeBytes(storage.imageDirectory),
-  );
+  const intake = new SnapshotIntake(storage, groupId, { index, term, membership }, 1, room);
   let rows = 0;
   let entries = 0;
   try {

@@ -3,13 +3,8 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SluiceError } from '@sluice/common/errors';
-import {
-  type BackupHead,
-  type BackupPart,
-  damagedBackup,
-  newerBackup,
-  readBackup,
-} from '@sluice/storage/backup-format';
+import { type BackupFile, fileNameOf, GroupCounter } from '@sluice/storage/backup-file';
+import { type BackupPart, damagedBackup, newerBackup, readBackup } from '@sluice/storage/backup-format';
 
 /**
  * A backup on a disk: a directory with a file a group and a manifest that names them all.
@@ -29,28 +24,11 @@ export interface Manifest {
   startedAt: string;
   finishedAt: string;
   partitions: number;
-  files: readonly ManifestFile[];
-}
-
-export interface ManifestFile {
-  name: string;
-  /** 0: the metadata. */
-  group: number;
-  /** As of which entry of the group's log. */
-  index: number;
-  term: number;
-  bytes: number;
-  sha256: string;
-  rows: number;
-  entries: number;
+  files: readonly BackupFile[];
 }
 
 export const MANIFEST = 'manifest.json';
 const FORMAT = 1;
-
-export function fileNameOf(group: number): string {
-  return group === 0 ? 'metadata.group' : `partition-${group}.group`;
-}
 
 /** With a sum over itself: one changed digit must not pass for another backup. */
 export function manifestText(manifest: Manifest): string {
@@ -84,7 +62,7 @@ export async function readManifest(directory: string): Promise<Manifest> {
 }
 
 /** @throws SluiceError `BACKUP_DAMAGED` when the manifest lacks it */
-export function fileOf({ files }: Manifest, group: number): ManifestFile {
+export function fileOf({ files }: Manifest, group: number): BackupFile {
   const file = files.find((one) => one.group === group && one.name === fileNameOf(group));
   if (file === undefined) throw damagedBackup(MANIFEST, 0, `a file for group ${group}`);
   return file;
@@ -95,7 +73,7 @@ export function fileOf({ files }: Manifest, group: number): ManifestFile {
  *
  * @throws SluiceError `BACKUP_DAMAGED`, `BACKUP_NEWER`
  */
-export async function* readGroup(directory: string, file: ManifestFile): AsyncGenerator<BackupPart> {
+export async function* readGroup(directory: string, file: BackupFile): AsyncGenerator<BackupPart> {
   const path = join(directory, file.name);
   const size = await stat(path).then(
     (found) => found.size,
@@ -114,42 +92,6 @@ export async function* readGroup(directory: string, file: ManifestFile): AsyncGe
 }
 
 const CHUNK_BYTES = 1024 * 1024;
-
-/** What the manifest says of a file, gathered while its bytes pass. */
-export class GroupCounter {
-  readonly #hash = createHash('sha256');
-  #bytes = 0;
-  #head: BackupHead = { groupId: 0, index: 0, term: 0 };
-  #rows = 0;
-  #entries = 0;
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  async *through(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      this.#hash.update(chunk);
-      this.#bytes += chunk.length;
-      yield chunk;
-    }
-  }
-
-  count(part: BackupPart): void {
-    if (part.type === 'head') this.#head = part.head;
-    else if (part.type === 'rows') this.#rows += part.rows.length;
-    else this.#entries += part.entries.length;
-  }
-
-  /** To be asked once. @throws SluiceError `BACKUP_DAMAGED` when it is of another group */
-  file(group: number): ManifestFile {
-    const { groupId, index, term } = this.#head;
-    const name = fileNameOf(group);
-    if (groupId !== group) throw damagedBackup(name, 0, `group ${group}, not ${groupId}`);
-    const sha256 = this.#hash.digest('hex');
-    return { name, group, index, term, bytes: this.#bytes, sha256, rows: this.#rows, entries: this.#entries };
-  }
-}
 
 function sumOf({ format, cluster, version, startedAt, finishedAt, partitions, files }: Manifest): string {
   const said = { format, cluster, version, startedAt, finishedAt, partitions, files };

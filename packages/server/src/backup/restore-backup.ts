@@ -3,24 +3,14 @@ import { rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
-import { META_GROUP_ID } from '@sluice/meta/meta-group';
-import { MetaMachine } from '@sluice/meta/meta-machine';
-import { restoredMetadata } from '@sluice/meta/restored-metadata';
-import { importGroup } from '@sluice/multiraft/backup/group-import';
-import { type NodeStorage, openNodeStorage } from '@sluice/multiraft/disk/node-storage';
-import { readResidentRows } from '@sluice/multiraft/replica/group-loader';
-import { type BackupHead, type BackupPart, damagedBackup } from '@sluice/storage/backup-format';
-import type { KeyValue } from '@sluice/storage/engine';
+import { openNodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
-import { PartitionMachine, RESIDENT_RANGES } from '@sluice/store/machine/partition-machine';
+import { restoreGroups } from '@sluice/store/backup/restore-groups';
 import { saveIdentity } from '../identity/node-identity.ts';
-import { fileOf, type Manifest, type ManifestFile, readGroup, readManifest } from './backup-directory.ts';
+import { fileOf, type Manifest, readGroup, readManifest } from './backup-directory.ts';
 import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
-import { restoredPartition } from './restored-partition.ts';
-
-type Contents = Exclude<BackupPart, { type: 'head' }>;
 
 /**
  * Makes the data directory of a node out of a backup: started, the node is a cluster that has what the backup has, and
@@ -57,15 +47,16 @@ export async function restoreBackup(options: {
       openEntryLog: (directory, durableMark) => openEntryLog({ directory, durableMark, logger, metrics }),
     });
     try {
-      ({ nodeId, queues } = await restoreMetadata(storage, from, manifest, identity));
-      for (let group = 1; group <= manifest.partitions; group++) {
-        const file = fileOf(manifest, group);
-        const { head, contents } = await openGroup(from, file);
-        await importGroup(storage, nodeId, head, restoredPartition(contents));
-        // Rows of a newer version are found now, and not when the node starts.
-        PartitionMachine.restore(await readResidentRows(storage, group, RESIDENT_RANGES));
-        progress(`partition ${group} of ${manifest.partitions}: ${file.rows} rows, ${file.entries} entries\n`);
-      }
+      ({ nodeId, queues } = await restoreGroups({
+        storage,
+        partitions: manifest.partitions,
+        read: (group) => readGroup(from, fileOf(manifest, group)),
+        identity,
+        restored: (partition) => {
+          const { rows, entries } = fileOf(manifest, partition);
+          progress(`partition ${partition} of ${manifest.partitions}: ${rows} rows, ${entries} entries\n`);
+        },
+      }));
     } finally {
       await storage.close();
     }
@@ -80,40 +71,4 @@ export async function restoreBackup(options: {
     throw cause;
   }
   return { manifest, clusterId: identity.clusterId, queues };
-}
-
-/** The whole image is small, and read before it is written: nodes and places in it become others. */
-async function restoreMetadata(
-  storage: NodeStorage,
-  from: string,
-  manifest: Manifest,
-  identity: { incarnation: string; clusterId: string },
-): Promise<{ nodeId: number; queues: number }> {
-  const file = fileOf(manifest, META_GROUP_ID);
-  const { head, contents } = await openGroup(from, file);
-  const rows: KeyValue[] = [];
-  for await (const part of contents) if (part.type === 'rows') rows.push(...part.rows);
-  const restored = restoredMetadata(rows, identity);
-  if (restored === undefined || restored.partitionCount !== manifest.partitions) {
-    throw damagedBackup(file.name, 0, `the metadata of a cluster with ${manifest.partitions} partitions`);
-  }
-  const { queueCount } = MetaMachine.restore(restored.rows);
-  await importGroup(storage, restored.nodeId, head, asParts(restored.rows));
-  return { nodeId: restored.nodeId, queues: queueCount };
-}
-
-async function* asParts(rows: KeyValue[]): AsyncGenerator<Contents> {
-  yield { type: 'rows', rows };
-}
-
-async function openGroup(
-  from: string,
-  file: ManifestFile,
-): Promise<{ head: BackupHead; contents: AsyncIterable<Contents> }> {
-  const parts = readGroup(from, file);
-  const first = await parts.next();
-  if (first.done || first.value.type !== 'head') throw damagedBackup(file.name, 0, 'one head, at the beginning');
-  const { head } = first.value;
-  if (head.groupId !== file.group) throw damagedBackup(file.name, 0, `group ${file.group}, not ${head.groupId}`);
-  return { head, contents: parts as AsyncIterable<Contents> };
 }

@@ -4,17 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
 import { PlainMetrics } from '@sluice/common/metrics';
+import { type BackupFile, fileNameOf, GroupCounter } from '@sluice/storage/backup-file';
 import { BackupWriter, readBackup } from '@sluice/storage/backup-format';
-import {
-  fileNameOf,
-  GroupCounter,
-  MANIFEST,
-  type Manifest,
-  type ManifestFile,
-  manifestText,
-  readGroup,
-  readManifest,
-} from '../../src/backup/backup-directory.ts';
+import { MANIFEST, type Manifest, manifestText, readGroup, readManifest } from '../../src/backup/backup-directory.ts';
 import { restoreBackup } from '../../src/backup/restore-backup.ts';
 
 let folder: string;
@@ -24,7 +16,7 @@ let manifest: Manifest;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-backup-'));
   directory = folder;
-  const files: ManifestFile[] = [];
+  const files: BackupFile[] = [];
   for (const group of [1, 2, 0]) {
     const writer = new BackupWriter();
     const row = { key: Buffer.from('k'), value: Buffer.from(`of ${group}`) };
