@@ -1,4 +1,5 @@
 import { BACKLOG_BUGS } from './backlog-bugs.ts';
+import { SIMULATED_BACKUP_BUGS } from './backup-bugs.ts';
 import { HOLD_BUGS } from './hold-bugs.ts';
 import { LEAVE_BUGS } from './leave-bugs.ts';
 import { LIVE_BUGS } from './live-bugs.ts';
@@ -26,5 +27,6 @@ export const PLANTED: readonly PlantedBugs[] = [
   RETAINED_BUGS,
   SIMULATED_RETAINED_BUGS,
   SIMULATED_RETENTION_BUGS,
+  SIMULATED_BACKUP_BUGS,
   LIVE_BUGS,
 ];

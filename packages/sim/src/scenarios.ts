@@ -1,5 +1,5 @@
 import { type ClusterSimulationOptions, simulateCluster } from './cluster/cluster-history.ts';
-import { withAstray, withClocks, withJobs, withLimits, withRetention } from './cluster/cluster-knobs.ts';
+import { withAstray, withBackups, withClocks, withJobs, withLimits, withRetention } from './cluster/cluster-knobs.ts';
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
@@ -24,6 +24,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario
   ofCluster('astray', withAstray),
   ofCluster('limits', withLimits),
   ofCluster('retention', withRetention),
+  ofCluster('backups', withBackups),
   ofCluster('sessions', withSessions),
   ofCluster('endings', withEndings),
   ofCluster('wills', withWills),

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { CliFailure } from '@sluice/admin/cli-failure';
 import { type Connection, callApi, streamApi } from '@sluice/admin/rest-client';
 import { humanizeSize } from '@sluice/common/human-size';
-import { type BackupFileWriter, copyGroups } from '@sluice/coordinator/backup-copy';
+import { type BackupFileWriter, copyGroups } from '@sluice/coordinator/administration/backup-copy';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { MANIFEST, type Manifest, manifestText } from './backup-directory.ts';
 import { makeWorkDirectory, mustBeFree } from './free-directory.ts';

@@ -195,12 +195,27 @@ export class QueueCheck {
 
   /** A client is done with what it has, whether anybody leads to hear it or not. */
   acceptedBy(place: { queueId: number; partition: number; offset: number }): void {
-    const id = this.#places.get(`${place.queueId}:${place.partition}:${place.offset}`);
+    const id = this.idAt(place);
     if (id !== undefined) this.#accepted.add(id);
   }
 
   isAccepted(id: number): boolean {
     return this.#accepted.has(id);
+  }
+
+  /** Where it was first seen. */
+  placeOf(id: number): string | undefined {
+    return this.#placeOf.get(id);
+  }
+
+  idAt({ queueId, partition, offset }: { queueId: number; partition: number; offset: number }): number | undefined {
+    return this.#places.get(`${queueId}:${partition}:${offset}`);
+  }
+
+  /** Everything below it was settled for ever before `beforeMs`, as a leader had applied. */
+  settledUpTo(queueId: number, partition: number, beforeMs: number): number {
+    const floors = this.#floors.get(`${queueId}:${partition}`) ?? [];
+    return floors.findLast(({ atMs }) => atMs < beforeMs)?.head ?? 0;
   }
 
   /** A worker never holds more than it said it could. */

@@ -15,6 +15,8 @@ import { type SimMachine, WALL_CLOCK_MS } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { type SimulationOptions, simulate, type Verdict, Violation } from '../simulation.ts';
+import { BackupTrial } from './backup-trial.ts';
+import { ClockFaults } from './clock-faults.ts';
 import { type ClusterFault, type ClusterKnobs, drawClusterKnobs, GENTLE_FAULTS } from './cluster-knobs.ts';
 import { Fleet } from './fleet.ts';
 import type { GatewayNode } from './gateway-node.ts';
@@ -55,7 +57,8 @@ export class ClusterHistory {
   readonly #sessions: SessionLoad | undefined;
   /** The queues that are there from beginning to end. */
   readonly #lasting: QueueDefinition[] = [];
-  #isAstray = false;
+  readonly #clocks: ClockFaults;
+  readonly #backups: BackupTrial | undefined;
   #workers: SimWorker[] = [];
   #hired = 0;
   #leaderChanges = 0;
@@ -87,10 +90,13 @@ export class ClusterHistory {
       knobs.retentionMoveEveryMs === undefined
         ? undefined
         : new RetentionCheck({ nowMs: () => world.nowMs, isCalm, keepsHolders });
-    const check = retention ?? new QueueCheck(isCalm, () => keepsHolders);
+    const { backups, faultMsMax } = knobs;
+    if (backups !== undefined) this.#backups = new BackupTrial({ world, draw, knobs, backups, isCalm, keepsHolders });
+    const check = this.#backups?.check ?? retention ?? new QueueCheck(isCalm, () => keepsHolders);
     this.check = check;
     this.fleet = new Fleet(world, new SimNetwork(world, knobs.network), knobs);
     const { gateways } = this.fleet;
+    this.#clocks = new ClockFaults({ world, draw, fleet: this.fleet, faultMsMax });
     this.#queueMoves = new QueueMoves({ world, draw, knobs, check, gateways });
     this.#storeMoves = new StoreMoves({ world, draw, fleet: this.fleet });
     const isDoomed = (queueId: number): boolean => this.#queueMoves.doomed.has(queueId);
@@ -148,6 +154,7 @@ export class ClusterHistory {
       this.#limitMoves.begin(this.#lasting);
     }
     this.#retention?.moves.begin(this.#lasting);
+    this.#backups?.begin(fleet);
     this.#sessions?.begin(this.#lasting);
     const upgrade =
       knobs.upgrade === undefined ? undefined : new Upgrade({ world, draw: this.#draw, fleet, knobs: knobs.upgrade });
@@ -156,6 +163,7 @@ export class ClusterHistory {
     this.#queueMoves.end();
     this.#limitMoves?.end();
     this.#retention?.moves.end();
+    this.#backups?.end();
     nemesis.end();
     for (const gateway of fleet.gateways) {
       gateway.life.resume();
@@ -164,6 +172,7 @@ export class ClusterHistory {
     await upgrade?.end();
     await this.#heals();
     upgrade?.atTheEnd();
+    await this.#backups?.atTheEnd(fleet, this.#lasting);
     return this.#summary(nemesis.counts);
   }
 
@@ -221,6 +230,7 @@ export class ClusterHistory {
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} duplicates)`,
       ...(this.#limitMoves === undefined ? [] : [this.#limitsSummary(this.#limitMoves)]),
       ...(this.#retention === undefined ? [] : [this.#retentionSummary(this.#retention)]),
+      ...(this.#backups === undefined ? [] : [this.#backups.summary]),
       ...(this.#sessions === undefined ? [] : [this.#sessions.summary]),
       `${this.#leaderChanges} changes of leaders; ${[...faults].map(([fault, count]) => `${fault} ${count}`).join(', ')}`,
     ].join(', ');
@@ -313,8 +323,8 @@ export class ClusterHistory {
     else if (fault === 'transfer') this.#transfer();
     else if (fault === 'sever') this.#sever(gateway);
     else if (fault === 'gateway-wires') this.#slowWires(gateway);
-    else if (fault === 'clock') this.#jump();
-    else if (fault === 'astray') this.#goAstray();
+    else if (fault === 'clock') this.#clocks.jump();
+    else if (fault === 'astray') this.#clocks.goAstray();
     else if (fault === 'stop-all') for (const store of fleet.stores.values()) this.#storeMoves.do('stop', store);
     else if (fault === 'workers') {
       this.#workers = this.#workers.filter((worker) => worker.isThere);
@@ -333,37 +343,6 @@ export class ClusterHistory {
       if (host === undefined || life.paused || !host.leads(groupId)) continue;
       this.world.after(0, life, () => void host.transferLeadership(groupId, heir));
     }
-  }
-
-  /** And stays so, or is put right again. */
-  #jump(): void {
-    const { world, fleet, knobs } = this;
-    const { name, clock } = this.#draw.oneOf([...fleet.machines()]);
-    const byMs = this.#draw.oneOf([50, 3_000, 60_000, 3_600_000]) * this.#draw.oneOf([1, -1]);
-    clock.offsetMs += byMs;
-    world.trace.add(world.nowMs, 'nemesis', `the clock of ${name} jumps by ${byMs}`);
-    if (this.#draw.onceIn(2)) return;
-    world.after(this.#draw.between(50, knobs.faultMsMax), world.outside, () => {
-      clock.offsetMs -= byMs;
-    });
-  }
-
-  /** One at a time: of three clocks two are right. */
-  #goAstray(): void {
-    const { world, fleet, knobs } = this;
-    if (this.#isAstray) return;
-    this.#isAstray = true;
-    const leaders = [...fleet.stores.values()].filter(({ host }) => host?.leads(1));
-    const { name, clock } = this.#draw.oneOf(
-      this.#draw.onceIn(2) && leaders.length > 0 ? leaders : [...fleet.machines()],
-    );
-    const byMs = this.#draw.oneOf([3_600_000, 86_400_000, 5 * 365 * 86_400_000]) * this.#draw.oneOf([1, 1, -1]);
-    clock.offsetMs += byMs;
-    world.trace.add(world.nowMs, 'nemesis', `the clock of ${name} goes astray by ${byMs}`);
-    world.after(this.#draw.between(50, 3 * knobs.faultMsMax), world.outside, () => {
-      clock.offsetMs -= byMs;
-      this.#isAstray = false;
-    });
   }
 
   /** It dies, stands still for a while, or is cut off from one store. */

@@ -49,6 +49,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   limitMoveEveryMs?: number;
   /** How often operators purge queues, change their settings and look at them; undefined: they do not. */
   retentionMoveEveryMs?: number;
+  /** An operator makes backups; undefined: nobody does. */
+  backups?: BackupKnobs;
   /** All stores are coordinators too, or only the first three. */
   allCoordinate: boolean;
   placement: Partial<PlacementSettings>;
@@ -75,6 +77,13 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   portionStreams?: number;
   /** Clients that speak MQTT; undefined: there are none. */
   sessions?: SessionKnobs;
+}
+
+export interface BackupKnobs {
+  everyMs: number;
+  /** How long who reads thinks about a piece, and how large one is at most. */
+  readMsMax: number;
+  pieceBytes: number;
 }
 
 const EVERY_FAULT: readonly (MachineFault | ClusterFault)[] = [...MACHINE_FAULTS, ...CLUSTER_FAULTS];
@@ -189,6 +198,31 @@ export function withRetention(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
 export function withClocks(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const others = draw.oneOf<ClusterKnobs['faults']>([[], ['stop-all'], knobs.faults]);
   return { ...knobs, expiringOneIn: 0, faultEveryMs: draw.oneOf([300, 1_000]), faults: ['clock', 'clock', ...others] };
+}
+
+/**
+ * Backups all the time, of queues that are long because workers are slow, while leaders, disks, wires and clocks fail. What is
+ * read in small pieces is read from a leader that is none any more. Where clocks jump nothing expires: only then does that
+ * depend on the time of day.
+ */
+export function withBackups(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const hasClocks = draw.onceIn(4);
+  return {
+    ...knobs,
+    spreadQueues: 1,
+    expiringOneIn: hasClocks ? 0 : knobs.expiringOneIn,
+    gateways: draw.oneOf([1, 1, 2]),
+    thinkMsMax: draw.oneOf([800, 3_000, 8_000]),
+    workersPerQueue: 1,
+    window: draw.oneOf([1, 3, 10]),
+    segmentBytes: Math.max(draw.oneOf([8_000, 64_000]), knobs.batch * knobs.payloadBytes * 8),
+    faults: hasClocks ? ['clock', ...knobs.faults] : knobs.faults,
+    backups: {
+      everyMs: draw.oneOf([300, 1_000]),
+      readMsMax: draw.oneOf([0, 20, 200]),
+      pieceBytes: draw.oneOf([500, 4_000, 1_000_000]),
+    },
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { SUPPORTED_LEVELS } from '@sluice/meta/feature-levels';
 import type { MetaMachine } from '@sluice/meta/meta-machine';
-import type { NodeRole } from '@sluice/meta/node-info';
+import type { NodeRegistration, NodeRole } from '@sluice/meta/node-info';
 import type { QueueCheck } from '../check/queue-check.ts';
 import type { MqttWatch } from '../sessions/mqtt-gateway.ts';
 import type { SimMachine } from '../sim-machine.ts';
@@ -67,6 +67,16 @@ export class Fleet {
     for (const machine of this.machines()) machine.start();
   }
 
+  /** A cluster of one node, which has a directory that was made for it: nobody founds it. */
+  alone(nodeId: number): StoreNode {
+    const registration = registrationOf('restored', 'disk restored', ['store', 'coordinator']);
+    const coordinatorIds = [nodeId];
+    const store = new StoreNode({ ...this.#storeOptions(nodeId), registration, founding: undefined, coordinatorIds });
+    this.#everIds.add(nodeId);
+    this.stores.set(nodeId, store);
+    return store;
+  }
+
   *machines(): Iterable<StoreNode | GatewayNode> {
     yield* this.stores.values();
     yield* this.gateways;
@@ -74,6 +84,29 @@ export class Fleet {
 
   /** A store with an empty disk gets a place, also under the name of one that is lost. */
   join(name: string, roles: readonly NodeRole[], joined: (store: StoreNode) => void = () => {}): void {
+    this.#place(name, roles, (nodeId, registration, coordinatorIds) => {
+      const options = { ...this.#storeOptions(nodeId), registration, founding: undefined, coordinatorIds };
+      const store = new StoreNode(options);
+      this.stores.set(nodeId, store);
+      store.start();
+      joined(store);
+    });
+  }
+
+  joinGateway(name: string, check: QueueCheck): void {
+    this.#place(name, ['gateway'], (nodeId, registration, coordinatorIds) => {
+      const parts = { registration, coordinatorIds, check, onUp: () => {}, mqtt: undefined };
+      const gateway = new GatewayNode({ ...this.#options(nodeId), ...parts });
+      this.gateways.push(gateway);
+      gateway.start();
+    });
+  }
+
+  #place(
+    name: string,
+    roles: readonly NodeRole[],
+    placed: (nodeId: number, registration: NodeRegistration, coordinatorIds: readonly number[]) => void,
+  ): void {
     this.joining++;
     const number = ++this.#joined;
     const registration = registrationOf(name, `disk ${name}.${number}`, roles);
@@ -88,16 +121,8 @@ export class Fleet {
         return;
       }
       this.#everIds.add(nodeId);
-      const store = new StoreNode({
-        ...this.#storeOptions(nodeId),
-        registration,
-        founding: undefined,
-        coordinatorIds,
-      });
       this.world.trace.add(this.world.nowMs, 'cluster', `${name} is node ${nodeId}`);
-      this.stores.set(nodeId, store);
-      store.start();
-      joined(store);
+      placed(nodeId, registration, coordinatorIds);
     });
   }
 
@@ -196,7 +221,7 @@ export class Fleet {
   }
 
   #storeOptions(nodeId: number) {
-    const { placement, portionStreams } = this.knobs;
-    return { ...this.#options(nodeId), placement, portionStreams };
+    const { placement, portionStreams, backups } = this.knobs;
+    return { ...this.#options(nodeId), placement, portionStreams, pieceBytes: backups?.pieceBytes };
   }
 }

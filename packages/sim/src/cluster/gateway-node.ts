@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import { PlainMetrics } from '@sluice/common/metrics';
+import { BackupAdministration } from '@sluice/coordinator/administration/backup-administration';
 import { ClusterAdministration } from '@sluice/coordinator/administration/cluster-administration';
 import { QueueAdministration } from '@sluice/coordinator/administration/queue-administration';
 import { QueueAttachments } from '@sluice/gateway/deliver/queue-attachments';
@@ -36,6 +37,7 @@ export class GatewayNode extends SimMachine {
   attachments: QueueAttachments | undefined;
   queues: QueueAdministration | undefined;
   cluster: ClusterAdministration | undefined;
+  backups: BackupAdministration | undefined;
   mqtt: MqttGateway | undefined;
   /** As a store's. */
   levels: LevelRange | undefined;
@@ -123,6 +125,7 @@ export class GatewayNode extends SimMachine {
     this.attachments = attachments;
     this.queues = new QueueAdministration({ metadata, topology, transport, clock, lagObjectiveMs: 300_000 });
     this.cluster = new ClusterAdministration({ topology, metadata, leading });
+    this.backups = new BackupAdministration({ topology, transport, leading });
     watcher.onChange(() => {
       this.#coordinatorIds = topology.coordinators().map((node) => node.nodeId);
       producer.topologyChanged();
@@ -144,6 +147,7 @@ export class GatewayNode extends SimMachine {
     this.attachments = undefined;
     this.queues = undefined;
     this.cluster = undefined;
+    this.backups = undefined;
     this.mqtt = undefined;
   }
 }

@@ -24,7 +24,7 @@ export class Publishers {
   readonly #sequences = new Map<string, number>();
   /** By queue: when one of its records was last sent while some store's image lacked it. */
   readonly #unheardMs = new Map<number, number>();
-  #nextMessage = 1;
+  #nextMessage: number;
   #isOver = false;
 
   static readonly EXPIRES_MS_MAX = 3_000;
@@ -39,6 +39,8 @@ export class Publishers {
     gateways: readonly GatewayNode[];
     isDoomed: (queueId: number) => boolean;
     isUnheardOf: (queueId: number) => boolean;
+    /** The number of the first message; undefined: 1. */
+    messagesFrom?: number;
   }) {
     this.#world = options.world;
     this.#draw = options.draw;
@@ -47,6 +49,7 @@ export class Publishers {
     this.#gateways = options.gateways;
     this.#isDoomed = options.isDoomed;
     this.#isUnheardOf = options.isUnheardOf;
+    this.#nextMessage = options.messagesFrom ?? 1;
   }
 
   begin(): void {

@@ -6,9 +6,13 @@ import type { PlacementSettings } from '@sluice/coordinator/placement-loop';
 import { type LevelRange, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
 import { hasRole, type NodeRegistration } from '@sluice/meta/node-info';
 import { Topology } from '@sluice/meta/topology';
+import { ExportService } from '@sluice/multiraft/backup/export-service';
 import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { RaftHost } from '@sluice/multiraft/raft-host';
 import { SnapshotExchange } from '@sluice/multiraft/snapshot/snapshot-exchange';
+import type { SnapshotHost } from '@sluice/multiraft/snapshot/snapshot-port';
+import { liveEntryOf } from '@sluice/queue/machine/row/row-keys';
+import type { BackupRequest, BackupResponse } from '@sluice/rpc/contract/backup';
 import type { ClusterRequest, ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { NodeReport } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry, Transport } from '@sluice/rpc/transport';
@@ -18,6 +22,7 @@ import { MetadataClient } from '@sluice/store-client/metadata/metadata-client';
 import { TopologyWatcher } from '@sluice/store-client/metadata/topology-watcher';
 import { type MachineOptions, SimMachine } from '../sim-machine.ts';
 import type { Life } from '../sim-world.ts';
+import { driven } from '../simulation.ts';
 import { register } from './registration.ts';
 
 /** A process with the role store and perhaps coordinator, composed as the server composes it. */
@@ -26,6 +31,7 @@ export class StoreNode extends SimMachine {
   readonly #founding: Founding | undefined;
   readonly #placement: Partial<PlacementSettings>;
   readonly #portionStreams: number | undefined;
+  readonly #pieceBytes: number | undefined;
   /** As its directory remembers them. */
   #coordinatorIds: readonly number[];
   topology: Topology | undefined;
@@ -34,6 +40,7 @@ export class StoreNode extends SimMachine {
   /** What the build supports that it starts with next; undefined: one from before there were levels. */
   levels: LevelRange | undefined;
   #watcher: TopologyWatcher | undefined;
+  #exports: ExportService | undefined;
 
   static readonly STOP_MS = 2_000;
 
@@ -43,6 +50,7 @@ export class StoreNode extends SimMachine {
     this.#founding = options.founding;
     this.#placement = options.placement;
     this.#portionStreams = options.portionStreams;
+    this.#pieceBytes = options.pieceBytes;
     this.#coordinatorIds = options.coordinatorIds;
     this.levels = options.levels;
   }
@@ -62,7 +70,7 @@ export class StoreNode extends SimMachine {
     const topology = new Topology();
     const ground: Ground = { nodeId, clock, metrics, logger, prng, storage, transport, topology, levels };
     let store: Store | undefined;
-    const host = this.#hostOn(ground, () => store);
+    const { host, exports } = this.#raftOn(ground, () => store);
     this.storage = storage;
     this.host = host;
     this.topology = topology;
@@ -85,6 +93,7 @@ export class StoreNode extends SimMachine {
     this.coordinator = coordinator;
     this.store = opened;
     this.#watcher = watcher;
+    this.#exports = exports;
     host.start();
     coordinator?.start();
     watcher.onChange(() => {
@@ -95,13 +104,27 @@ export class StoreNode extends SimMachine {
     await Promise.all([watcher.imaged(), register(metadata, this, { ...this.registration, levels })]);
   }
 
-  #hostOn(ground: Ground, store: () => Store | undefined): RaftHost {
-    return new RaftHost(ground.storage, {
+  #raftOn(ground: Ground, store: () => Store | undefined): { host: RaftHost; exports: ExportService } {
+    let snapshots = undefined as SnapshotHost | undefined;
+    const host = new RaftHost(ground.storage, {
       ...ground,
-      snapshots: (raftHost) => new SnapshotExchange(raftHost, async () => this.disk.freeBytes),
+      snapshots: (raftHost) => {
+        snapshots = raftHost;
+        return new SnapshotExchange(raftHost, async () => this.disk.freeBytes);
+      },
       liveEntries: (groupId, first, last, limit) =>
         store()?.liveEntries(groupId, first, last, limit) ?? Promise.resolve([]),
     });
+    const exports = new ExportService({
+      ...ground,
+      host,
+      snapshots: snapshots as SnapshotHost,
+      entryOf: ({ key }) => liveEntryOf(key),
+      isShortOfSpace: () => store()?.isShortOfSpace ?? host.diskFull,
+      pieceBytes: this.#pieceBytes,
+    });
+    ground.transport.serveCall<BackupRequest, BackupResponse>('backup', (request) => exports.answer(request));
+    return { host, exports };
   }
 
   #watcherOn(ground: Ground, host: RaftHost, store: () => Store | undefined): TopologyWatcher {
@@ -155,7 +178,7 @@ export class StoreNode extends SimMachine {
   /** SIGTERM: leaderships first, then what consumers settled, then the storage. Calls back when the process is gone. */
   stop(stopped: () => void): void {
     const { store, coordinator, host, life } = this;
-    const watcher = this.#watcher;
+    const [watcher, exports] = [this.#watcher, this.#exports];
     if (this.state !== 'up' || store === undefined || host === undefined) {
       stopped();
       return;
@@ -168,6 +191,7 @@ export class StoreNode extends SimMachine {
       watcher?.close();
       coordinator?.close();
       await store.close();
+      exports?.close();
       await host.close();
     };
     this.world.after(0, life, () => {
@@ -177,12 +201,33 @@ export class StoreNode extends SimMachine {
     });
   }
 
+  /** As `sluice restore` does it, before the node ever runs; what is then on the disk is there without power, too. */
+  async fill(act: (storage: NodeStorage, freeBytes: () => Promise<number>) => Promise<unknown>): Promise<void> {
+    const life = this.world.life(`${this.name} restored`);
+    const filled = new Promise<void>((resolve, reject) => {
+      const run = async (): Promise<void> => {
+        const storage = await this.openStorage(life, this.logger(), new PlainMetrics());
+        try {
+          await act(storage, async () => this.disk.freeBytes);
+        } finally {
+          await storage.close();
+        }
+      };
+      this.world.after(0, life, () => run().then(resolve, reject));
+    });
+    await driven(this.world, filled, 60_000);
+    life.end();
+    this.disk.powerLost();
+    this.engineDisk.powerLost();
+  }
+
   override kill(how: 'process' | 'power'): void {
     super.kill(how);
     this.topology = undefined;
     this.coordinator = undefined;
     this.store = undefined;
     this.#watcher = undefined;
+    this.#exports = undefined;
   }
 }
 
@@ -224,4 +269,6 @@ export interface StoreNodeOptions extends MachineOptions {
   coordinatorIds: readonly number[];
   placement: Partial<PlacementSettings>;
   portionStreams: number | undefined;
+  /** Of a backup, what is given at a time; undefined: as much as the contract allows. */
+  pieceBytes: number | undefined;
 }
