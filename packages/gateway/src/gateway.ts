@@ -92,7 +92,7 @@ export class Gateway {
   }
 
   #entrance({ tls, proxyProtocol = false }: ListenOptions): Omit<WebSocketOptions, 'frameBytesMax' | 'anonymous'> {
-    const { limits, metrics, clock } = this.#services;
+    const { limits, metrics, clock, logger } = this.#services;
     const paced = this.#pacer.forListener();
     return {
       tls,
@@ -106,7 +106,10 @@ export class Gateway {
         this.#handshakes += change;
       },
       accept: (channel) => this.accept(paced === undefined ? channel : paced(channel)),
-      refused: (reason) => metrics.handshakesRefused(reason).add(),
+      refused: (reason, of) => {
+        metrics.handshakesRefused(reason).add();
+        if (of !== undefined) logger.debug({ reason, ...of }, 'a connection was refused before MQTT');
+      },
     };
   }
 

@@ -262,6 +262,10 @@ describe('where a client certificate is required', () => {
     await hungUp(wss, forged);
     expect(asked).toEqual([]);
     expect(handshakesRefused()).toBe(3);
+    const peer = expect.stringMatching(/^127\.0\.0\.1:\d+$/);
+    const refused = gateway.details.filter(({ reason }) => reason === 'tls');
+    expect(refused).toEqual(refused.map(({ why, message }) => ({ reason: 'tls', peer, why, message })));
+    expect(refused.map(({ why }) => why)).toContainEqual(expect.stringContaining('certificate'));
   });
 });
 

@@ -66,6 +66,10 @@ describe('the handshake', () => {
     ['another sub-protocol', '/mqtt', ['chat'], 400],
   ])('%s is refused', async (_name, path, protocols, status) => {
     await expect(open(path, protocols)).rejects.toThrow(String(status));
+    const why = `path ${path}, sub-protocols ${protocols[0] ?? 'none'}, origin none`;
+    expect(gateway.details).toContainEqual(
+      expect.objectContaining({ peer: expect.stringContaining('127.0.0.1:'), why }),
+    );
   });
 
   test.each([

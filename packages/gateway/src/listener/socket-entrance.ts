@@ -4,7 +4,7 @@ import { addressOf } from '@sluice/common/ip-address';
 import { listenOn } from '@sluice/rpc/listen-on';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
 import type { ConnectionsPerAddress } from './connections-per-address.ts';
-import { type Address, type Listener, stopListening } from './listener.ts';
+import { type Address, type Listener, peerNameOf, stopListening } from './listener.ts';
 import { takeProxyHeader } from './proxied-socket.ts';
 import { namesOf, secureContextOptions, type TlsMaterial } from './tls-material.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -33,7 +33,13 @@ export interface EntranceOptions {
   nowMs: () => number;
   /** `wire`: what the system knows it by; inside TLS that is another socket than the one to speak by. */
   accepted: (socket: Socket, peer: Peer, wire: Socket) => void;
-  refused: (reason: EntranceRefusal) => void;
+  refused: (reason: EntranceRefusal, of?: Refused) => void;
+}
+
+/** Whom a handshake was refused, and what was wrong with it; nothing of those that are too many, who cost no more. */
+export interface Refused {
+  readonly peer: string;
+  readonly why: string;
 }
 
 /**
@@ -166,12 +172,19 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
     const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : peer.certificate;
     options.accepted(socket, { ...peer, certificate }, wire);
   });
-  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
-    options.refused('tls');
+  server.on('tlsClientError', (error: Error, socket: Wrapping) => {
+    // The wire was asked for its address when it came, and keeps it when it is gone.
+    const { remoteAddress: host = '', remotePort: port = 0 } = socket._parent ?? socket;
+    const { authorizationError } = socket;
+    const why = authorizationError ? `its certificate is not accepted: ${authorizationError}` : error.message.trim();
+    options.refused('tls', { peer: peerNameOf({ host, port }), why });
     socket.destroy();
   });
   return server;
 }
+
+/** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
+type Wrapping = TLSSocket & { _parent?: Socket };
 
 function keyOf(socket: Socket): string {
   return `${socket.remotePort} ${socket.remoteAddress}`;

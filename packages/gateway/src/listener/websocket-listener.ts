@@ -14,6 +14,7 @@ import {
   type EntranceRefusal,
   openEntrance,
   type Peer,
+  type Refused,
 } from './socket-entrance.ts';
 
 /**
@@ -29,7 +30,7 @@ export interface WebSocketOptions extends Omit<EntranceOptions, 'accepted' | 're
   /** Nobody is asked who they are. */
   anonymous: boolean;
   accept: (channel: ByteChannel) => void;
-  refused: (reason: HandshakeRefusal | EntranceRefusal) => void;
+  refused: (reason: HandshakeRefusal | EntranceRefusal, of?: Refused) => void;
 }
 
 export async function listenWebSocket(address: Address, options: WebSocketOptions): Promise<Entrance> {
@@ -51,8 +52,8 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     return found;
   };
   /** Whoever is turned away and does not hang up takes a place, too, and has as much time as who is let in. */
-  const turnAway = (socket: Duplex, refusal: HandshakeRefusal): void => {
-    options.refused(refusal);
+  const turnAway = (socket: Duplex, refusal: HandshakeRefusal, of?: Refused): void => {
+    options.refused(refusal, of);
     options.waiting(1);
     const deadline = setTimeout(() => socket.destroy(), handshakeMs);
     socket.once('close', () => {
@@ -70,7 +71,7 @@ export async function listenWebSocket(address: Address, options: WebSocketOption
     }
     const refusal = handshakeRefusal(request, { anonymous: options.anonymous, full: options.isFull() });
     if (refusal !== undefined) {
-      turnAway(socket, refusal);
+      turnAway(socket, refusal, { peer: peerNameOf(found.peer), why: saidBy(request) });
       return;
     }
     sockets ??= makeSockets(options.frameBytesMax, (client) => turnAway(client, 'malformed'));
@@ -105,6 +106,13 @@ function makeSockets(frameBytesMax: number, malformed: (socket: Duplex) => void)
   return sockets;
 }
 
+/** What a handshake is judged by; of a stranger, so not at any length. */
+function saidBy({ url, headers }: IncomingMessage): string {
+  const said = `path ${url}, sub-protocols ${headers['sec-websocket-protocol'] ?? 'none'}, origin ${headers.origin ?? 'none'}`;
+  return said.slice(0, SAID_CHARACTERS_MAX);
+}
+
+const SAID_CHARACTERS_MAX = 300;
 const load = createRequire(import.meta.url);
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Frame headers, and the chunk that completed the last message. */

@@ -52,6 +52,8 @@ export class TestGateway {
   readonly metrics = new PlainMetrics();
   readonly clock = new ShiftedClock();
   readonly warnings: string[] = [];
+  /** What the log has at `debug`. */
+  readonly details: Record<string, unknown>[] = [];
   readonly gateway: Gateway;
   port = 0;
   wsPort = 0;
@@ -76,7 +78,11 @@ export class TestGateway {
       nodeId,
       transport,
       clock: this.clock,
-      logger: { ...silentLogger, warn: (_, message) => this.warnings.push(message) },
+      logger: {
+        ...silentLogger,
+        debug: (fields, message) => this.details.push({ ...fields, message }),
+        warn: (_, message) => this.warnings.push(message),
+      },
       metrics: this.metrics,
       authenticator,
       ...(authorizer === undefined ? {} : { authorizer }),
