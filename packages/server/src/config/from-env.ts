@@ -8,10 +8,15 @@ const ALIASES: ReadonlyArray<[variable: string, key: string]> = [
   ['SLUICE_API_KEYS', 'api.keysFile'],
 ];
 
+/** What becomes of a setting's name where the two underscores are written as one. */
+const MISWRITTEN: ReadonlyMap<string, string> = new Map(
+  [...SETTING_BY_VARIABLE.keys()].map((variable) => [variable.replace('__', '_'), variable]),
+);
+
 /**
- * Variables named `SLUICE_SECTION__KEY`. Only names with the double underscore are ours to judge: Kubernetes sets
- * `SLUICE_PORT_1883_TCP` and the like for a service called sluice. An empty variable counts as not set, as templates
- * leave them behind.
+ * Variables named `SLUICE_SECTION__KEY`. Only names with the double underscore are ours to judge, and those that are a
+ * setting's but for it: Kubernetes sets `SLUICE_PORT_1883_TCP` and the like for a service called sluice. An empty variable
+ * counts as not set, as templates leave them behind.
  */
 export function layerFromEnv(env: Readonly<Record<string, string | undefined>>): {
   layer: Layer;
@@ -26,8 +31,12 @@ export function layerFromEnv(env: Readonly<Record<string, string | undefined>>):
     layer.set(key, { value: valueFromText(setting.rule, text), origin: `environment variable ${variable}` });
   }
   for (const [variable, text] of Object.entries(env)) {
-    if (!/^SLUICE_[^_].*__/.test(variable) || text === undefined || text === '') continue;
+    if (text === undefined || text === '') continue;
     const origin = `environment variable ${variable}`;
+    const written = MISWRITTEN.get(variable);
+    if (written !== undefined)
+      problems.push({ key: '', origin, message: `${variable} is not a setting`, hint: `Did you mean ${written}?` });
+    if (!/^SLUICE_[^_].*__/.test(variable)) continue;
     const setting = SETTING_BY_VARIABLE.get(variable);
     if (setting === undefined) {
       const meant = suggestName(

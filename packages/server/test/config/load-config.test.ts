@@ -245,6 +245,11 @@ describe('a wrong value is named with its key, its value, its origin and what is
       'SLUICE_MQTT__MAX_PACKET_SIZE is not a setting (environment variable SLUICE_MQTT__MAX_PACKET_SIZE). Did you mean SLUICE_MQTT__MAXIMUM_PACKET_SIZE?',
     ],
     [
+      'one underscore in place of two',
+      { env: { SLUICE_AUTH_PASSWORD_FILE: 'passwords' } },
+      'SLUICE_AUTH_PASSWORD_FILE is not a setting (environment variable SLUICE_AUTH_PASSWORD_FILE). Did you mean SLUICE_AUTH__PASSWORD_FILE?',
+    ],
+    [
       'unknown --set',
       { flags: { set: ['log.levle=debug'] } },
       'log.levle is not a setting (flag --set log.levle). Did you mean log.level?',
