@@ -137,8 +137,9 @@ function paceText(perSecond: number | null): string {
   return perSecond >= 10 ? groupDigits(Math.round(perSecond)) : perSecond.toFixed(perSecond >= 1 ? 1 : 2);
 }
 
-function drainText({ lag_messages, drain_seconds, settled_per_second }: Figures): string {
-  if (lag_messages === 0 || settled_per_second === null) return '-';
+/** `never` is said of queues in trouble alone: what is new always waits a moment, also where workers keep up. */
+function drainText({ lag_messages, drain_seconds, settled_per_second, status }: Figures): string {
+  if (lag_messages === 0 || settled_per_second === null || (drain_seconds === null && status === 'ok')) return '-';
   return drain_seconds === null ? 'never' : humanizeDuration(Math.round(drain_seconds) * 1_000);
 }
 

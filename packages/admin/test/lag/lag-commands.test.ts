@@ -95,6 +95,14 @@ describe('sluice lag', () => {
     );
   });
 
+  test('workers that keep up are not told that they never will', async () => {
+    rows = [
+      { name: 'new', statistics: figures({ lag_messages: 7, oldest_message_age_seconds: 0.3, drain_seconds: null }) },
+    ];
+    const { out } = await sluice('lag');
+    expect(out).not.toContain('never');
+  });
+
   test('goes by the objective of each queue', async () => {
     const waiting = (seconds: number, objective: number) =>
       figures({ lag_messages: 5, oldest_message_age_seconds: seconds, lag_objective_seconds: objective });
