@@ -99,7 +99,7 @@ async function startPrometheus() {
     const targets = [...cluster.nodes.values()].map(({ http }) => http);
     const at = { directory: join(directory, 'prometheus'), targets, port: Number(options.prometheus) };
     const started = await LocalPrometheus.start(at);
-    say(`  Prometheus with the rules of deploy/prometheus: ${started.url}/alerts, pid ${started.pid}`);
+    say(`  Prometheus with the rules of deploy/prometheus: ${started.url}, pid ${started.pid}`);
     return started;
   } catch (error) {
     say(`  without Prometheus: ${error.message}`);

@@ -164,7 +164,7 @@ withHelm('the chart', () => {
 
 withHelm('values that cannot work are refused with words', () => {
   test.each([
-    ['two stores, which survive nothing that one would not', 'store: { replicas: 2 }', 'store.replicas'],
+    ['two stores, which survive nothing that one would not', 'store: { replicas: 2 }', 'a majority of two is both'],
     ['four coordinators', 'coordinator: { replicas: 4 }', 'coordinator.replicas'],
     ['a form that there is none of', 'form: single', 'form'],
     ['a word that is misspelt', 'gateway: { replica: 3 }', 'replica'],
