@@ -86,6 +86,19 @@ describe('wills', () => {
     await leavesNext(clientId, topic, watcher);
   });
 
+  test('published when its connection is taken over, whether or not its session goes on (5.0: [MQTT-3.1.2-8]; 3.1.1: [MQTT-3.1.2-8])', async () => {
+    for (const version of VERSIONS) {
+      for (const clean of [true, false]) {
+        const [topic, watcher] = [wire().name(), await wire().client()];
+        await watcher.subscribe(topic);
+        const first = await wire().client({ version, will: { topic, payload: 'gone' } });
+        const second = await wire().client({ version, clientId: first.clientId, clean, near: first });
+        expect(await watcher.delivery()).toMatchObject({ topic, payload: 'gone' });
+        await second.bye();
+      }
+    }
+  });
+
   test('published when its delay is over and its client is not back (5.0: [MQTT-3.1.2-8])', async () => {
     const [topic, watcher] = [wire().name(), await wire().client()];
     await watcher.subscribe(topic);

@@ -30,13 +30,14 @@ export function openSession(
   if (existing !== undefined && existing.identity !== identity) return ReasonCode.NOT_AUTHORIZED;
   if (services.authenticator.mayOpen?.(clientId) === false) return ReasonCode.BANNED;
   if (existing !== undefined) {
-    // What the stores have opened anew goes on with what they have. And what is to be kept from now on begins anew: the
-    // subscriptions of one that is not would be without messages until the stores keep them, of which nobody is told.
-    const isHere = !cleanStart && (kept === undefined || (!isStored(existing) && !isKept(kept)));
+    const isHere = !cleanStart && goesOn(existing, kept);
     existing.connection.takenOver(isHere);
     if (isHere) {
       existing.moveTo(connection);
       existing.paceQueues(false);
+      existing.storedWill?.release();
+      existing.storedWill = undefined;
+      if (existing.stored === undefined) existing.leavesWill = false;
       if (kept !== undefined) keepSession(services, existing, kept);
       const expiryS = existing.stored === undefined ? 0 : expiryOf(services, connection);
       return { session: existing, present: true, expiryS, keepsWill: existing.leavesWill };
@@ -70,7 +71,10 @@ export function askStored(
   const isSame = existing?.stored !== undefined && existing.storedExpiryS === expiryS && !existing.leavesWill;
   if (!cleanStart && will === undefined && isSame) return undefined;
   const asked = { clientId, identity, cleanStart, expiryS, will };
+  const former = cleanStart || expiryS > 0 ? undefined : existing;
+  if (former !== undefined) former.successors++;
   return sessions.open(asked).then((kept) => {
+    if (former !== undefined) former.successors--;
     const { status } = kept;
     if (status === 'done' || (keepsNothing(asked) && status === 'unavailable')) {
       return { reasonCode: ReasonCode.SUCCESS, kept };
@@ -86,8 +90,11 @@ function leftWill(will: Will, { access, publisher }: Connection): SessionAsked['
 }
 
 /** The connection that the stores opened it for is not to be. */
-export function giveBack({ sessions }: GatewayServices, clientId: string, kept: KeptSession | undefined): void {
+export function giveBack({ sessions, table }: GatewayServices, clientId: string, kept: KeptSession | undefined): void {
   if (kept !== undefined) sessions?.giveBack(clientId, kept);
+  // It waited for this one to go on with its session, and the stores have published its will.
+  const former = table.session(clientId);
+  if (former?.storedWill?.isLost === true && former.successors === 0) former.connection.takenOver(false);
 }
 
 function expiryAskedS(packet: ConnectPacket, sessions: StoredSessions): number {
@@ -104,8 +111,15 @@ function isKept({ epoch, expiryS, present }: KeptSession): boolean {
   return epoch !== 0 && (expiryS > 0 || present);
 }
 
-function isStored({ stored, storedWill }: GatewaySession): boolean {
-  return stored !== undefined || storedWill !== undefined;
+/**
+ * Over the connection that comes. What the stores have opened anew goes on with what they have. And what is to be kept from
+ * now on begins anew: the subscriptions of one that is not would be without messages until the stores keep them, of which
+ * nobody is told. Neither does one whose will has a delay: it ends with its connection, so its will is published, which
+ * must not be sent of a session that goes on before the delay is over [MQTT-3.1.3-9].
+ */
+function goesOn({ stored, storedWill }: GatewaySession, kept: KeptSession | undefined): boolean {
+  if (kept === undefined) return true;
+  return stored === undefined && (storedWill === undefined || storedWill.delayS === 0) && !isKept(kept);
 }
 
 /** What is stored becomes what is here: its subscriptions, then its messages. */
@@ -116,7 +130,8 @@ function keepSession(services: GatewayServices, session: GatewaySession, kept: K
   session.leavesWill = kept.hasWill;
   session.storedExpiryS = kept.expiryS;
   if (!isKept(kept)) {
-    session.storedWill = new StoredWill(session, sessions.client, key);
+    const delayS = session.connection.pendingConnect?.packet.will?.properties?.willDelayIntervalS ?? 0;
+    session.storedWill = new StoredWill(session, sessions.client, key, delayS);
     return;
   }
   const stored = new StoredSession(session, sessions.client, key, services.ingress);

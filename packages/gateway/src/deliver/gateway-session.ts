@@ -41,6 +41,8 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
   stored: StoredSession | undefined = undefined;
   /** Of one that ends with its connection: the will is all that is stored of it. */
   storedWill: StoredWill | undefined = undefined;
+  /** Connections of its client that have asked the stores, and are to go on with it. */
+  successors = 0;
   /** As it was asked for last, with the connection that has it now. */
   storedExpiryS = 0;
   leavesWill = false;

@@ -11,10 +11,14 @@ export class StoredWill implements SessionSink {
   readonly #session: GatewaySession;
   readonly #client: SessionClient;
   readonly #key: SessionKey;
+  /** Of the will itself. */
+  readonly delayS: number;
   #isClosed = false;
+  #isLost = false;
 
-  constructor(session: GatewaySession, client: SessionClient, key: SessionKey) {
+  constructor(session: GatewaySession, client: SessionClient, key: SessionKey, delayS: number) {
     this.#session = session;
+    this.delayS = delayS;
     this.#client = client;
     this.#key = key;
     client.attach(key, 1, this);
@@ -29,9 +33,21 @@ export class StoredWill implements SessionSink {
   /** It subscribes to nothing there. */
   delivered(): void {}
 
+  /** The stores have seen to the will, and nobody has gone on with its session yet. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
   /** Another connection of the client, or the store took this gateway for gone: the will has been seen to. */
   lost(): void {
     this.#isClosed = true;
-    this.#session.connection.takenOver(false);
+    this.#isLost = true;
+    if (this.#session.successors === 0 || this.delayS > 0) this.#session.connection.takenOver(false);
+  }
+
+  /** The session goes on over another connection, which may have left a will of its own. */
+  release(): void {
+    this.#isClosed = true;
+    this.#client.detach(this.#key.clientId, this.#key.epoch);
   }
 }
