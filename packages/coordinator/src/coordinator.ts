@@ -1,6 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import type { LevelRange } from '@sluice/meta/feature-levels';
 import { encodeMetaCommand, type MetaCommand } from '@sluice/meta/meta-commands';
 import { META_GROUP_ID } from '@sluice/meta/meta-group';
@@ -14,6 +15,7 @@ import type { ClusterResponse } from '@sluice/rpc/contract/cluster';
 import type { MetadataRequest, MetadataResponse } from '@sluice/rpc/contract/metadata';
 import type { TopologyFeedRequest, TopologyImage, TopologyUpdate } from '@sluice/rpc/contract/topology-feed';
 import type { ServiceRegistry } from '@sluice/rpc/transport';
+import { countCorruption } from '@sluice/storage/entry-log/log-errors';
 import { AssignmentLoop } from './assignment-loop.ts';
 import { NodeLiveness } from './liveness/node-liveness.ts';
 import { MetadataService } from './metadata-service.ts';
@@ -89,9 +91,22 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       groupId: META_GROUP_ID,
       bootstrapVoters: this.#wiped ? undefined : this.#options.bootstrapVoters,
       residentRanges: [{ from: Uint8Array.of(0), to: Uint8Array.of(0xff) }],
-      restore: (rows) => MetaMachine.restore(rows, this.#options.levels),
+      restore: (rows) => this.#restore(rows),
       listener: this,
     });
+  }
+
+  /** At the start, and with a snapshot: what cannot be read stops this replica, and nobody else's. */
+  #restore(rows: Iterable<{ key: Uint8Array; value: Uint8Array }>): MetaMachine {
+    const { levels, logger, metrics } = this.#options;
+    try {
+      return MetaMachine.restore(rows, levels);
+    } catch (cause) {
+      if (!(cause instanceof SluiceError) || cause.code !== 'META_ROW_DAMAGED') throw cause;
+      countCorruption(metrics, 'metadata');
+      logger.error({ err: cause }, 'the metadata of this node cannot be read');
+      throw cause;
+    }
   }
 
   serve(registry: ServiceRegistry): void {
@@ -409,6 +424,7 @@ export interface CoordinatorOptions {
   formation: Formation | undefined;
   clock: Clock;
   logger: Logger;
+  metrics: Metrics;
   /** How long a change waits for every node to act on it. */
   reachedTimeoutMs?: number;
   /** This coordinator has come to lead. */

@@ -98,7 +98,7 @@ export function encodeMetaCommand(command: MetaCommand, stampMs: number): Uint8A
     .finish();
 }
 
-/** @throws SluiceError `META_COMMAND_UNKNOWN` when a newer build wrote it. */
+/** @throws SluiceError `META_COMMAND_UNKNOWN` when a newer build wrote it, `META_COMMAND_MALFORMED` when nobody did. */
 export function decodeMetaCommand(bytes: Uint8Array): { command: MetaCommand; stampMs: number } {
   const reader = new ByteReader(bytes);
   const kind = KINDS[reader.u8() - 1];
@@ -113,9 +113,18 @@ export function decodeMetaCommand(bytes: Uint8Array): { command: MetaCommand; st
       },
     );
   }
-  const body = JSON.parse(reader.text()) as object;
+  const body = bodyOf(kind, reader.text());
   const before = kind === 'form-cluster' && version === 1 ? ALONE : {};
   return { command: { kind, ...before, ...body } as MetaCommand, stampMs };
+}
+
+function bodyOf(kind: string, text: string): object {
+  try {
+    return JSON.parse(text) as object;
+  } catch (cause) {
+    const message = `a metadata entry of kind ${kind} cannot be read: ${text.length} characters that are no JSON`;
+    throw new SluiceError('META_COMMAND_MALFORMED', message, { cause });
+  }
 }
 
 /** What version 1 of `form-cluster` left unsaid: a cluster was one node. */

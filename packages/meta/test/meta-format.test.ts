@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { ByteWriter } from '@sluice/common/bytes/byte-writer';
 import { decodeMetaCommand, encodeMetaCommand, type MetaCommand } from '../src/meta-commands.ts';
 import { LONE_FOUNDER, type NodeRegistration } from '../src/node-info.ts';
 import { DEFAULT_QUEUE_SUBSYSTEM_CONFIG, QUEUE_SETTING_DEFAULTS } from '../src/queue-subsystem-config.ts';
@@ -177,4 +178,9 @@ describe('the format of metadata entries', () => {
       expect(decodeMetaCommand(Buffer.from(line ?? '', 'hex'))).toEqual({ command, stampMs: STAMP_MS });
     },
   );
+
+  test('with a body that is no JSON is an entry that nobody wrote', () => {
+    const bytes = new ByteWriter().u8(1).u8(1).u53(STAMP_MS).text('{"name":').finish();
+    expect(() => decodeMetaCommand(bytes)).toThrow(expect.objectContaining({ code: 'META_COMMAND_MALFORMED' }));
+  });
 });

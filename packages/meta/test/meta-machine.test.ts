@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { encodeMetaCommand, type MetaCommand, type QueueDraft } from '../src/meta-commands.ts';
 import { MetaMachine } from '../src/meta-machine.ts';
 import type { MetaReply } from '../src/meta-reply.ts';
+import { HEAD_KEY, keyOfAccess, keyOfNode, keyOfPartition, keyOfQueue } from '../src/meta-rows.ts';
 import type { NodeInfo, NodeRegistration } from '../src/node-info.ts';
 import { NodeTable, successorOf } from '../src/node-table.ts';
 import type { PartitionInfo } from '../src/partition-info.ts';
@@ -386,6 +387,32 @@ describe('a cluster that was formed when clusters were one node', () => {
     machine.apply(1, FORM_V1);
     const joining = encodeMetaCommand({ kind: 'register-node', node: registration('n2'), nodeId: 0 }, 1);
     expect(machine.apply(2, joining).nodeId).toBe(2);
+  });
+
+  test('a damaged row stops it, by its name and with what to do', () => {
+    const access = { table: 'user', key: 'alice', value: { hash: '', isSuperuser: false } } as const;
+    const id = (table: number, ...bytes: number[]) => Uint8Array.of(table, 0, 0, 0, 0, 0, 0, 0, ...bytes);
+    const damaged: [string, Uint8Array, string][] = [
+      ['the cluster', HEAD_KEY, '{"format":1,"epoch":'],
+      ['the cluster', HEAD_KEY, '{}'],
+      ['queue 12', keyOfQueue(12), '{"queueId":12'],
+      ['queue 12', keyOfQueue(12), '{"queueId":13}'],
+      ['queue 12', keyOfQueue(12), 'null'],
+      ['queue', id(0x51), '{"queueId":0}'],
+      ['node 3', keyOfNode(3), '{"nodeId":"3"}'],
+      ['partition 4', keyOfPartition(4), ''],
+      ['user alice', keyOfAccess(access), JSON.stringify({ ...access, key: 'bob' })],
+      ['user alice', keyOfAccess(access), '[]'],
+      ['access, key 41ff', Uint8Array.of(0x41, 0xff), '{"table":"user","key":"alice"}'],
+    ];
+    for (const [name, key, text] of damaged) {
+      const thrown = expect.objectContaining({
+        code: 'META_ROW_DAMAGED',
+        message: `the metadata's row of ${name} is damaged`,
+        hint: expect.stringContaining('move the directory state away'),
+      });
+      expect(() => MetaMachine.restore([{ key, value: Buffer.from(text) }])).toThrow(thrown);
+    }
   });
 
   test('rows of a newer version stop it', () => {

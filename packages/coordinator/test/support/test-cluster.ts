@@ -209,6 +209,7 @@ export class TestNode {
       formation: isFounder ? formation : undefined,
       clock: systemClock,
       logger: silentLogger,
+      metrics,
       reachedTimeoutMs: 2_000,
       silenceMs: 1_500,
       levels: this.levels ?? UNTOLD_LEVELS,

@@ -170,7 +170,17 @@ async function openGroups(
   roles.exports = exports;
   if (config.node.roles.has('coordinator')) {
     const onLeads = (): void => watcher.coordinatorLeads(nodeId);
-    roles.coordinator = await openCoordinator({ config, member, host, metadata, transport, clock, logger, onLeads });
+    roles.coordinator = await openCoordinator({
+      config,
+      member,
+      host,
+      metadata,
+      transport,
+      clock,
+      logger,
+      metrics,
+      onLeads,
+    });
   }
   if (config.node.roles.has('store')) {
     roles.store = makeStore({ ...ports, config, nodeId, storage, host, topology, watcher });

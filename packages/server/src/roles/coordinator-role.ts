@@ -1,5 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { Logger } from '@sluice/common/logger';
+import type { Metrics } from '@sluice/common/metrics';
 import { Coordinator } from '@sluice/coordinator/coordinator';
 import type { NodeInfo } from '@sluice/meta/node-info';
 import type { RaftHost } from '@sluice/multiraft/raft-host';
@@ -18,9 +19,10 @@ export async function openCoordinator(parts: {
   transport: ServiceRegistry;
   clock: Clock;
   logger: Logger;
+  metrics: Metrics;
   onLeads: () => void;
 }): Promise<Coordinator> {
-  const { config, member, host, metadata, transport, clock, logger, onLeads } = parts;
+  const { config, member, host, metadata, transport, clock, logger, metrics, onLeads } = parts;
   const founders = member.foundedWith;
   const isFounder = founders.length > 0;
   const coordinator = new Coordinator({
@@ -41,6 +43,7 @@ export async function openCoordinator(parts: {
     placement: { replaceAfterMs: config.cluster.replaceAfterMs },
     clock,
     logger,
+    metrics,
   });
   await coordinator.open();
   coordinator.serve(transport);
