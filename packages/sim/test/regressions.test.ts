@@ -1,5 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { simulateCluster } from '../src/cluster/cluster-history.ts';
+import { withBackups } from '../src/cluster/cluster-knobs.ts';
 import { simulateLog } from '../src/log/log-history.ts';
 import { simulateRaft } from '../src/raft/raft-history.ts';
 import { withClears, withSessions } from '../src/sessions/session-knobs.ts';
@@ -72,5 +73,11 @@ describe('seeds that found something', () => {
   test('a kept session was attached to a leader of before, and starved: clears seed 3500006', async () => {
     const options = { scenario: 'clears', adjust: withClears, safetyMs: 20_000 };
     expect((await simulateCluster(3_500_006, options)).failure).toBeUndefined();
+  });
+
+  // Its gateway was gone, and the store took that reading for one under way for a minute; who read was patient for eight seconds.
+  test('a backup that broke off stood in the way of itself: backups seed 7100151', async () => {
+    const options = { scenario: 'backups', adjust: withBackups, safetyMs: 10_000 };
+    expect((await simulateCluster(7_100_151, options)).failure).toBeUndefined();
   });
 });
