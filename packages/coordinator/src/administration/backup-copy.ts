@@ -24,9 +24,12 @@ export interface BackupFileWriter {
   close(): Promise<void>;
 }
 
-/** A leader moves, a node restarts: what broke is read anew, so often. */
-const ATTEMPTS = 5;
-const PAUSE_MS = 2_000;
+/**
+ * A leader moves, a node restarts: what broke is read anew, after these pauses. All together they are longer than a store takes
+ * a reading for one under way that nobody asks any more, as it does when the node between it and us is gone
+ * (`ExportService.IDLE_MS`).
+ */
+const PAUSES_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const;
 
 /**
  * Reads a cluster, group after group, checked as it comes. The metadata is last: what it knows of is then at least what is in
@@ -45,14 +48,15 @@ export async function copyGroups(options: BackupCopyOptions): Promise<BackupFile
 }
 
 async function copyPatiently(options: BackupCopyOptions, group: number): Promise<BackupFile> {
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 0; ; attempt++) {
     try {
       return await copyOne(options, group);
     } catch (cause) {
       const isBroken = cause instanceof SluiceError && cause.code === 'BACKUP_DAMAGED';
-      if (!(isBroken || options.mayPass(cause)) || attempt === ATTEMPTS) throw cause;
-      options.progress(`${(cause as Error).message}; again in ${PAUSE_MS / 1000} seconds\n`);
-      await options.pause(PAUSE_MS);
+      const pauseMs = PAUSES_MS[attempt];
+      if (!(isBroken || options.mayPass(cause)) || pauseMs === undefined) throw cause;
+      options.progress(`${(cause as Error).message}; again in ${pauseMs / 1000} seconds\n`);
+      await options.pause(pauseMs);
     }
   }
 }

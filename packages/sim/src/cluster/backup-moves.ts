@@ -25,8 +25,8 @@ export class BackupMoves {
   #running = 0;
 
   static readonly HTTP_MS = 1;
-  /** Five attempts for a group, each as slow as an answer may be; behind a reader who is gone, a minute. */
-  static readonly BACKUP_MS_MAX = 300_000;
+  /** For each of five groups as long as its reader is patient, and as its attempts take. */
+  static readonly BACKUP_MS_MAX = 600_000;
 
   constructor(parts: BackupMovesParts) {
     this.#parts = parts;
