@@ -33,7 +33,10 @@ export class GatewayMetrics {
     this.#metrics = metrics;
     const p = 'sluice_gateway_';
     this.connectionsLimit = metrics.gauge(`${p}connections_limit`, 'Connections that may be open at once');
-    this.connectionsRefused = metrics.counter(`${p}connections_refused_total`, 'Connections closed at the limit');
+    this.connectionsRefused = metrics.counter(
+      `${p}connections_refused_total`,
+      'Connections closed without a CONNACK, at the limit of connections or in a drain',
+    );
     this.sessions = metrics.gauge(`${p}sessions`, 'Sessions', { state: 'connected' });
     const subscriptions = (kind: string): Gauge =>
       metrics.gauge(`${p}subscriptions`, 'Subscriptions held by this gateway', { kind });

@@ -15,6 +15,7 @@ import { IngressPacer } from './listener/paced-channel.ts';
 import type { Entrance } from './listener/socket-entrance.ts';
 import { listenTcp } from './listener/tcp-listener.ts';
 import type { TlsMaterial } from './listener/tls-material.ts';
+import { TooManyLog } from './listener/too-many-log.ts';
 import { listenWebSocket, type WebSocketOptions } from './listener/websocket-listener.ts';
 import type { WillPublisher } from './session/will-publisher.ts';
 
@@ -35,6 +36,7 @@ export class Gateway {
   readonly #services: GatewayServices;
   readonly #listeners: Entrance[] = [];
   readonly #perAddress: ConnectionsPerAddress;
+  readonly #tooMany: TooManyLog;
   readonly #pacer: IngressPacer;
   readonly #ticker: NodeJS.Timeout;
   readonly #wills: WillPublisher | undefined;
@@ -65,6 +67,7 @@ export class Gateway {
       paused: (pausedMs) => metrics.pacedSeconds.add(pausedMs / 1000),
     });
     this.#perAddress = new ConnectionsPerAddress(limits.connectionsPerAddressMax);
+    this.#tooMany = new TooManyLog(this.#services.logger);
     this.#ticker = setInterval(() => this.#tick(), limits.tickMs);
     this.#ticker.unref();
   }
@@ -108,7 +111,8 @@ export class Gateway {
       accept: (channel) => this.accept(paced === undefined ? channel : paced(channel)),
       refused: (reason, of) => {
         metrics.handshakesRefused(reason).add();
-        if (of !== undefined) logger.debug({ reason, ...of }, 'a connection was refused before MQTT');
+        if (reason === 'rate' || reason === 'address') this.#tooMany.note(reason, of?.peer ?? '', clock.monotonicMs());
+        else if (of !== undefined) logger.debug({ reason, ...of }, 'a connection was refused before MQTT');
       },
     };
   }
@@ -247,7 +251,7 @@ export class Gateway {
       this.#saidFull = true;
       logger.warn(
         { connectionsMax, hint: FULL_HINT },
-        'this gateway has as many MQTT connections as it may: new ones are closed',
+        'this gateway has as many MQTT connections as it may: new ones are closed without a CONNACK, and clients come again',
       );
     }
     return true;

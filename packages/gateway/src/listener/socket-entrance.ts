@@ -36,7 +36,7 @@ export interface EntranceOptions {
   refused: (reason: EntranceRefusal, of?: Refused) => void;
 }
 
-/** Whom a handshake was refused, and what was wrong with it; nothing of those that are too many, who cost no more. */
+/** Whom a handshake was refused, and what was wrong with it; of those that are too many the address alone. */
 export interface Refused {
   readonly peer: string;
   readonly why: string;
@@ -65,13 +65,13 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
   const secure = options.tls === undefined ? undefined : secureServer(options.tls, options, pending);
   const { connectsPerSecond, perAddress } = options;
   const rate = connectsPerSecond === 0 ? undefined : new TokenBucket(connectsPerSecond, options.nowMs());
-  const refuse = (socket: Socket, reason: EntranceRefusal): void => {
-    options.refused(reason);
+  const refuse = (socket: Socket, reason: EntranceRefusal, of?: Refused): void => {
+    options.refused(reason, of);
     socket.destroy();
   };
   const enter = (socket: Socket, peer: Peer): void => {
     if (perAddress.isBounded && !enterCounted(socket, peer, perAddress)) {
-      refuse(socket, 'address');
+      refuse(socket, 'address', { peer: peer.host, why: '' });
       return;
     }
     if (secure === undefined) {
@@ -95,12 +95,12 @@ export async function openEntrance(address: Address, options: EntranceOptions): 
       socket.destroy();
       return;
     }
-    if (rate?.take(1, options.nowMs()) === false) {
-      refuse(socket, 'rate');
-      return;
-    }
     const { remoteAddress = '' } = socket;
     const host = addressOf(remoteAddress) ?? remoteAddress;
+    if (rate?.take(1, options.nowMs()) === false) {
+      refuse(socket, 'rate', { peer: host, why: '' });
+      return;
+    }
     const own = { host, port: socket.remotePort ?? 0, certificate: undefined };
     if (!options.proxyProtocol) {
       enter(socket, own);

@@ -157,6 +157,7 @@ describe('a listener behind a balancer', () => {
     const other = await open(port, header(0x21, 0x21, V6));
     expect(await other.hello('other')).toMatchObject({ reasonCode: 0 });
     expect(refused('address')).toBe(1);
+    expect(gateway.warnings).toEqual([expect.stringContaining('an address has as many connections as it may')]);
     first.destroy();
     await until(() => gateway.gateway.counts().connections === 1);
     const again = await open(port, header(0x21, 0x11, V4));
@@ -181,6 +182,7 @@ describe('a listener behind a balancer', () => {
     const clients = await Promise.all([1, 2].map(() => open(port, header(0x21, 0x11, V4))));
     await until(() => refused('rate') === 1);
     await until(() => clients.filter(({ closed }) => closed).length === 1);
+    expect(gateway.warnings).toEqual([expect.stringContaining('clients connect faster than they may')]);
     gateway.clock.shiftMs += 1_000;
     const later = await open(port, header(0x21, 0x11, V4));
     expect(await later.hello('later')).toMatchObject({ reasonCode: 0 });
