@@ -176,7 +176,8 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
     // The wire was asked for its address when it came, and keeps it when it is gone.
     const { remoteAddress: host = '', remotePort: port = 0 } = socket._parent ?? socket;
     const { authorizationError } = socket;
-    const why = authorizationError ? `its certificate is not accepted: ${authorizationError}` : error.message.trim();
+    const { reason = error.message } = error as { reason?: string };
+    const why = authorizationError ? `its certificate is not accepted: ${authorizationError}` : reason.trim();
     options.refused('tls', { peer: peerNameOf({ host, port }), why });
     socket.destroy();
   });
