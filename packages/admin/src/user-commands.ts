@@ -42,7 +42,7 @@ export function registerUserCommands(program: Command, host: CliHost = processHo
         const password = await askPassword(host);
         const body = { user_id: user, password, is_superuser: options.superuser === true };
         const answer = (await callApi(connection, 'POST', USERS, body)) as UserAnswer;
-        return options.json ? json(answer) : `${printable(answer.user_id)} may connect\n`;
+        return options.json ? json(answer) : `${printable(answer.user_id)} may connect, where auth.database is true\n`;
       }),
     );
 

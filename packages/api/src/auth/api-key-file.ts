@@ -14,7 +14,7 @@ export interface ApiKeyRecord {
   scopes: readonly string[] | null;
 }
 
-/** Queue calls need it; the only one that matters here so far. */
+/** What calls need that name no other: those of queues and of the cluster. */
 export const QUEUE_SCOPE = 'connections';
 
 export type ParsedApiKeyFile =
