@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/common/clock';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
@@ -20,6 +21,8 @@ export class PartitionDispatches {
   readonly balance = new IntakeBalance();
   readonly #parts: DispatchesParts;
   readonly #turn: PumpTurn;
+  /** By the turn's clock, which all queues of a turn share. */
+  readonly #isHeldUp = (): boolean => this.#parts.isHeldUp(this.#turn);
   readonly #dispatches = new Map<number, QueueDispatch>();
   /** Of the queues that were dispatched from here in the life of this process. */
   readonly #counts = new Map<number, DispatchCounts>();
@@ -36,7 +39,7 @@ export class PartitionDispatches {
   /** While this node leads. `queue` as the machine has it. */
   begin(queueId: number, queue: QueueState | undefined): QueueDispatch {
     const definition = this.#parts.topology.queue(queueId);
-    const { groupId, index, records, settles, isHeldUp, mayBeHeld, clock, prng, events } = this.#parts;
+    const { groupId, index, records, settles, mayBeHeld, clock, prng, events } = this.#parts;
     const dispatch = new QueueDispatch({
       queueId,
       groupId,
@@ -49,7 +52,7 @@ export class PartitionDispatches {
       records,
       settles,
       turn: this.#turn,
-      isHeldUp,
+      isHeldUp: this.#isHeldUp,
       mayBeHeld,
       clock,
       prng,
@@ -126,11 +129,10 @@ function isSpread(definition: QueueDefinition | undefined): boolean {
 
 /** What all of them share. */
 interface DispatchesParts
-  extends Pick<
-    QueueDispatchOptions,
-    'groupId' | 'index' | 'records' | 'settles' | 'isHeldUp' | 'mayBeHeld' | 'clock' | 'prng'
-  > {
+  extends Pick<QueueDispatchOptions, 'groupId' | 'index' | 'records' | 'settles' | 'mayBeHeld' | 'clock' | 'prng'> {
   topology: Topology;
+  /** As `QueueDispatchOptions.isHeldUp`, by the time of `clock`. */
+  isHeldUp: (clock: Pick<Clock, 'nowMs'>) => boolean;
   events: DispatchEvents;
 }
 

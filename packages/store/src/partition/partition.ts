@@ -84,7 +84,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       ...parts,
       index: this.index,
       settles: this.settles,
-      isHeldUp: () => this.isHeldUp,
+      isHeldUp: (clock) => this.#isHeldUpBy(clock),
       mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
     });
     this.dropper = new RowDropper(this, parts);
@@ -385,8 +385,12 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   }
 
   get isHeldUp(): boolean {
+    return this.#isHeldUpBy(this.#parts.clock);
+  }
+
+  #isHeldUpBy(clock: Pick<Clock, 'nowMs'>): boolean {
     if (this.#isPaused || this.#backlog.isBehind) return true;
-    this.#isInDoubt = !this.#parts.host.leads(this.groupId) || !this.isTimely;
+    this.#isInDoubt = !this.#parts.host.leads(this.groupId) || !this.#isTimely(clock.nowMs());
     return this.#isInDoubt;
   }
 

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { QueueDispatch } from '../../src/dispatch/queue-dispatch.ts';
 import { SettleBacklog } from '../../src/settle/settle-backlog.ts';
 import { rest, TestStore, until } from '../support/test-store.ts';
 
@@ -6,7 +7,10 @@ let store: TestStore;
 beforeEach(async () => {
   store = await TestStore.start();
 });
-afterEach(() => store.remove());
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await store.remove();
+});
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i + 1));
 
@@ -115,6 +119,30 @@ describe('handing out', () => {
     const consumer = store.attach(1, 1);
     expect(await consumer.received(1)).toEqual(['new']);
     await until(async () => (await store.statistics(1)).expiredTotal === 1, 'it counts as expired');
+  });
+
+  test('asks no clock again for each queue of a turn', async () => {
+    await store.define();
+    const consumer = store.attach(1);
+    const { pump } = QueueDispatch.prototype;
+    let isPumping = false;
+    let pumps = 0;
+    jest.spyOn(QueueDispatch.prototype, 'pump').mockImplementation(function (this: QueueDispatch) {
+      pumps++;
+      isPumping = true;
+      pump.call(this);
+      isPumping = false;
+    });
+    let asked = 0;
+    const { clock } = store;
+    const { nowMs } = clock;
+    jest.spyOn(clock, 'nowMs').mockImplementation(() => {
+      if (isPumping) asked++;
+      return nowMs.call(clock);
+    });
+    await store.publish(1, numbers(3));
+    expect(await consumer.received(3)).toEqual(numbers(3));
+    expect([pumps > 0, asked]).toEqual([true, 0]);
   });
 
   test('a changed strategy acts on the next record', async () => {

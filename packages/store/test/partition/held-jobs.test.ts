@@ -310,6 +310,7 @@ describe('two who say that they hold the same record', () => {
     other.channel.send(attach(1, { window: 5 }));
     await until(() => offsetsTo(other.heard).length === 1, 'the last is delivered');
     expect([offsetsTo(heard), offsetsTo(other.heard)]).toEqual([[1], [2]]);
+    await until(() => heard.filter(({ type }) => type === 'settled').length === 2, 'committed as well');
     // Of a leadership that this is not, nothing is confirmed.
     channel.send({ ...late(0, 9), term: 0 } as ConsumeRequest);
     await rest();
