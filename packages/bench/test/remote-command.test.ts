@@ -71,6 +71,21 @@ describe('sluice bench', () => {
     expect(out).toMatch(/^checked: .* lost 0, duplicated 0, out of order 0$/m);
   });
 
+  const slow = ['--publishers', '1', '--consumers', '1', '--prefetch', '1', '--warm-up', '0', '--seconds', '1'];
+
+  test('says how far it has come while consumers take their time, and waits for all of it', async () => {
+    const work = ['--work', '50', '--window', '20'];
+    const { code, out, errors } = await sluice('--mqtt', mqtt, '--url', url, ...slow, ...work);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^checked: .* lost 0,/m);
+    expect(errors).toMatch(/^(draining: \d+ of \d+ messages have come, about \d+ s left\n)+$/);
+  });
+
+  test('does not take for lost what a consumer is at', async () => {
+    const { out } = await sluice('--mqtt', mqtt, '--url', url, ...slow, '--rate', '2', '--work', '6000');
+    expect(out).toMatch(/^checked: .* lost 0,/m);
+  });
+
   test('finds the REST API where other commands find it', async () => {
     const { code, errors } = await sluiceWith({ SLUICE_URL: 'http://127.0.0.1:2' });
     expect([code, errors]).toEqual([1, expect.stringContaining('no answer from http://127.0.0.1:2')]);

@@ -80,7 +80,12 @@ export class LoadFleet {
   }
 
   /** Until everything sent has an answer and everything acknowledged has come, or nothing moves for `stillMs`. */
-  async drained(audiences: number, stillMs: number, withinMs = DRAIN_MS_MAX): Promise<FleetLook> {
+  async drained(
+    audiences: number,
+    stillMs: number,
+    withinMs = DRAIN_MS_MAX,
+    looked?: (look: FleetLook, awaited: number) => void,
+  ): Promise<FleetLook> {
     let before = -1;
     const startedMs = performance.now();
     let movedMs = startedMs;
@@ -88,6 +93,7 @@ export class LoadFleet {
       const look = await this.look();
       const isAnswered = look.acknowledged + look.refused >= look.sent;
       if (isAnswered && (this.#consumers === undefined || look.received >= look.acknowledged * audiences)) return look;
+      looked?.(look, look.acknowledged * audiences);
       const moved = look.received + look.acknowledged;
       if (moved !== before) {
         before = moved;

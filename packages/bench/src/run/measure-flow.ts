@@ -4,6 +4,7 @@ import { type FleetLook, LoadFleet } from '../load/load-fleet.ts';
 import type { SequenceVerdict } from '../load/sequence-verdict.ts';
 import { type BrokerLook, BrokerWatch } from './broker-watch.ts';
 import type { DataDisk } from './data-disk.ts';
+import { DrainProgress } from './drain-progress.ts';
 import { consumersOf, publishersOf } from './fleet-plans.ts';
 import { type DiskCount, type Figures, MB } from './measurement.ts';
 import type { Channel, RunningPeer } from './peer.ts';
@@ -30,11 +31,18 @@ export async function measureFlow(
   channel: Channel,
   run: number,
   disk?: DataDisk,
+  drain?: Drain,
 ): Promise<FlowResult> {
   const { flow, perSecond } = workload;
   const options = { run, perSecond, messagesMax: 0 };
   const fleet = await LoadFleet.start(publishersOf(flow, channel, options), consumersOf(flow, channel, run));
-  return await measureFleet(workload, peer, fleet, undefined, disk);
+  return await measureFleet(workload, peer, fleet, drain?.withinMs, disk, drain?.say);
+}
+
+/** How long what was published is waited for while it comes, and who is told how far it has. */
+export interface Drain {
+  withinMs: number;
+  say: (line: string) => void;
 }
 
 /** From before publishing begins to the end of the fleet. */
@@ -44,6 +52,7 @@ export async function measureFleet(
   fleet: LoadFleet,
   drainMsMax?: number,
   disk?: DataDisk,
+  say?: (line: string) => void,
 ): Promise<FlowResult> {
   const { flow } = workload;
   const watch = new BrokerWatch(peer);
@@ -58,8 +67,12 @@ export async function measureFleet(
     const after = await fleet.look();
     const brokerAfter = watch.end();
     await fleet.close();
-    const stillMs = flow.qos === 0 ? STILL_QOS0_MS : STILL_MS;
-    const drained = await fleet.drained(audiencesOf(flow), stillMs, drainMsMax);
+    // Who is at a message says nothing of it before it is done.
+    const stillMs = (flow.qos === 0 ? STILL_QOS0_MS : STILL_MS) + Math.max(...flow.workMs);
+    const progress = say === undefined ? undefined : new DrainProgress(say, performance.now());
+    const drained = await fleet.drained(audiencesOf(flow), stillMs, drainMsMax, (look, awaited) => {
+      progress?.looked(look.received, awaited, performance.now());
+    });
     const diskAfter = diskBefore === undefined ? undefined : await disk?.mark();
     const sequences = await fleet.verdict();
     return {

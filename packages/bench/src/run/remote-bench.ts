@@ -37,7 +37,19 @@ export class RemoteBench {
     await createQueues(rest, need);
     try {
       const workload = { kind: 'flow', name: 'remote', title: '', flow, perSecond, warmUpMs, measureMs } as const;
-      const { figures, sequences } = await measureFlow(workload, this.#peer(), this.#channel(need), run);
+      // As long as something comes: whoever looks on sees it, and may end it.
+      const drain = {
+        withinMs: Number.POSITIVE_INFINITY,
+        say: (line: string) => void process.stderr.write(`${line}\n`),
+      };
+      const { figures, sequences } = await measureFlow(
+        workload,
+        this.#peer(),
+        this.#channel(need),
+        run,
+        undefined,
+        drain,
+      );
       process.stdout.write(
         isJson ? `${JSON.stringify({ figures, sequences }, null, 2)}\n` : textOf(figures, sequences),
       );
