@@ -11,6 +11,8 @@ function readSlowly(faults: ClusterKnobs['faults']): ClusterSimulationOptions {
     adjust: (knobs, draw) => ({
       ...withBackups(knobs, draw),
       faults,
+      movingQueues: 2,
+      queueMoveEveryMs: 100,
       thinkMsMax: 400,
       segmentBytes: 8_000,
       backups: { everyMs: 300, readMsMax: 200, pieceBytes: 500 },
