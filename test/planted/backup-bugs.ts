@@ -30,13 +30,13 @@ export const SIMULATED_BACKUP_BUGS: PlantedBugs = {
     },
     {
       name: 'simulated: the metadata of a backup is older than its partitions',
-      file: 'packages/coordinator/src/backup-copy.ts',
+      file: 'packages/coordinator/src/administration/backup-copy.ts',
       find: 'const groups = [...Array.from({ length: partitions }, (_, at) => at + 1), META_GROUP_ID];',
       put: 'const groups = Array.from({ length: partitions + 1 }, (_, at) => META_GROUP_ID + at);',
     },
     {
       name: 'simulated: of a group nothing is written but its rows',
-      file: 'packages/coordinator/src/backup-copy.ts',
+      file: 'packages/coordinator/src/administration/backup-copy.ts',
       find: 'counter.count(part);\n    await out.sync();',
       put: 'if (part.type !== "entries") counter.count(part); else break;\n    await out.sync();',
     },
