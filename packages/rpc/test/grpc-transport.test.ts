@@ -218,6 +218,30 @@ describe('channels over gRPC', () => {
     }
   });
 
+  test.each([
+    ['without a port', 'somewhere'],
+    ['a port beyond 65535', 'somewhere:70000'],
+    ['not of a URL', 'some where:18080'],
+    ['an IPv6 address of a zone', '[fe80::1%2]:18080'],
+    ['without a host', ':18080'],
+  ])('close at once, and calls are refused, where a node says it is and nothing can be: %s', async (_what, address) => {
+    const addresses = new AddressBook();
+    addresses.set(2, address);
+    const warned: unknown[] = [];
+    const logger = { ...silentLogger, warn: (fields: object) => warned.push(fields) };
+    const transport = new GrpcTransport({ addresses, tls: undefined, logger, clock: systemClock });
+    transport.setIdentity({ clusterId: CLUSTER, nodeId: 1 });
+    cleanups.push(() => transport.shutdown());
+    const near: Near = transport.open(2, 'append');
+    await new Promise<void>((resolve) => near.onClose(resolve));
+    await expect(transport.call(2, 'metadata', { type: 'members' })).rejects.toMatchObject({
+      code: 'PEER_UNAVAILABLE',
+      message: expect.stringContaining('is no address'),
+    });
+    expect(warned).toMatchObject([{ address, err: { code: 'PEER_ADDRESS' } }]);
+    expect(transport.openStreams).toBe(0);
+  });
+
   test('a peer that restarts closes them, and is found again by the first attempt after the pause', async () => {
     standingClock.begin();
     const { near, server: made, client: transport, port } = await pair();

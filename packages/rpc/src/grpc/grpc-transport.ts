@@ -138,10 +138,15 @@ export class GrpcTransport implements Transport {
     // A connection that is cut while it is made looks like one that is refused: of that, what lasts is told.
     const patienceMs = error.code === HANDSHAKE_CLOSED ? PASSING_MS : 0;
     if (!this.#news.isNews(`${address} ${error.code}`, patienceMs)) return;
-    const what = error.code === 'PEER_CERTIFICATE' ? 'this node refuses another' : 'another node refuses this one';
+    const what = WHAT_FAILED.get(error.code) ?? 'another node refuses this one';
     this.#options.logger.warn({ address, err: error, hint: error.hint }, what);
   }
 }
+
+const WHAT_FAILED: ReadonlyMap<string, string> = new Map([
+  ['PEER_CERTIFICATE', 'this node refuses another'],
+  ['PEER_ADDRESS', 'another node cannot be reached where it says it is'],
+]);
 
 const closedChannel: Channel<unknown, unknown> & Channel<never, never> = {
   unsentBytes: 0,

@@ -91,6 +91,17 @@ export class PeerConnection {
   }
 }
 
+/**
+ * Whether anything could be tried. Nodes say of themselves where they are, and what is no address throws where it is used: each
+ * time that somebody would send there, on every node of the cluster, for as long as the metadata names it.
+ */
+export function isReachable(address: string): boolean {
+  const port = address.slice(address.lastIndexOf(':') + 1);
+  return (
+    hostOf(address) !== '' && /^[0-9]{1,5}$/.test(port) && Number(port) < 65_536 && URL.canParse(`http://${address}`)
+  );
+}
+
 function socketTo(address: string, names: readonly string[], tls: TlsFiles | undefined): Socket {
   const host = hostOf(address);
   const port = Number(address.slice(address.lastIndexOf(':') + 1));

@@ -1,12 +1,12 @@
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
-import type { SluiceError } from '@sluice/common/errors';
+import { SluiceError } from '@sluice/common/errors';
 import { encode } from '../wire/codec.ts';
 import type { ServiceCodecs } from '../wire/codecs.ts';
 import { errorFrom, peerUnavailable } from './call-error.ts';
 import { GRPC_CONTENT_TYPE } from './grpc-stream.ts';
 import { CALL_TIMEOUT_MS, CLOSING_TIMEOUT_MS, LINK_IDLE_MS, OPENING_TIMEOUT_MS, RECONNECT_PAUSE_MS } from './limits.ts';
 import { OpenedStream, type OpenedStreamEvents } from './opened-stream.ts';
-import { PeerConnection } from './peer-connection.ts';
+import { isReachable, PeerConnection } from './peer-connection.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -178,6 +178,11 @@ export class PeerLink {
   #connected(): PeerConnection | undefined {
     if (this.#connection?.isOpen) return this.#connection;
     if (performance.now() < this.#notBeforeMs) return undefined;
+    if (!isReachable(this.#address)) {
+      this.#whyFailed = `${this.#address} is no address that can be connected to`;
+      this.#events.failed(new SluiceError('PEER_ADDRESS', this.#whyFailed, { hint: ADDRESS_HINT }));
+      return undefined;
+    }
     const connection = new PeerConnection(this.#address, this.#events.names(), this.#tls, (stood) => {
       if (!stood) {
         this.#notBeforeMs = performance.now() + RECONNECT_PAUSE_MS;
@@ -210,6 +215,8 @@ export class PeerLink {
     this.#events.retired();
   }
 }
+
+const ADDRESS_HINT = 'correct node.advertise of the node that gave it, and restart that one; it takes HOST:PORT';
 
 function outcomeOf(details: string): StatusObject {
   return { code: status.UNAVAILABLE, details, metadata: new Metadata() };
