@@ -49,6 +49,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   /** This replica was given up in this life: it waits to be added. */
   #wiped = false;
   #mending = false;
+  /** The group goes on without this replica, and it is not made anew yet. */
+  #letGo = false;
   #mendAtMs = 0;
 
   static readonly TICK_MS = 200;
@@ -328,22 +330,31 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
 
   /**
    * A replica that cannot be trusted is wiped once the group has let it go, and comes back without a past. Not before:
-   * what it has acknowledged counts as long as it is a member.
+   * what it has acknowledged counts as long as it is a member. What fails on the way, as for want of a descriptor, is tried
+   * again: a replica that is not there any more is not impaired, and would be missed by nobody.
    */
   #mend(): void {
     const { host, clock, nodeId, logger, askMembers } = this.#options;
-    if (askMembers === undefined || this.#mending || host.status(META_GROUP_ID)?.impaired === undefined) return;
+    if (askMembers === undefined || this.#mending) return;
+    if (!this.#letGo && host.status(META_GROUP_ID)?.impaired === undefined) return;
     const nowMs = clock.monotonicMs();
     if (nowMs < this.#mendAtMs) return;
     this.#mendAtMs = nowMs + Coordinator.MEND_INTERVAL_MS;
     this.#mending = true;
     const mending = async (): Promise<void> => {
-      const current = await askMembers();
-      if (current === undefined || current.includes(nodeId)) return;
-      logger.warn({}, 'the replica of the metadata could not be trusted: it is made anew from the other coordinators');
-      this.#wiped = true;
+      if (!this.#letGo) {
+        const current = await askMembers();
+        if (current === undefined || current.includes(nodeId)) return;
+        logger.warn(
+          {},
+          'the replica of the metadata could not be trusted: it is made anew from the other coordinators',
+        );
+        this.#letGo = true;
+        this.#wiped = true;
+      }
       await host.removeGroup(META_GROUP_ID);
       await this.open();
+      this.#letGo = false;
     };
     mending()
       .catch((cause: unknown) => logger.error({ err: cause }, 'the replica of the metadata could not be made anew'))
