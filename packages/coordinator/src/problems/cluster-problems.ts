@@ -277,6 +277,12 @@ function notices({ nodes, replicationFactor }: Known): ClusterProblem[] {
       message: `${count(replicationFactor, 'copy', 'copies')} of every message are wanted, and there ${stores === 1 ? 'is 1 store' : `are ${stores} stores`}.`,
       hint: `Start more stores, or say that it is meant so: sluice cluster replicas ${stores}`,
     });
+  else if (stores > 0 && replicationFactor % 2 === 0)
+    problems.push({
+      severity: 'notice',
+      message: `${replicationFactor} copies of every message let no more stores be away than ${replicationFactor - 1} would: a majority of them must be there.`,
+      hint: `${stores > replicationFactor ? 'Have' : 'Start another store, and have'} one more: sluice cluster replicas ${replicationFactor + 1}`,
+    });
   const coordinators = holding('coordinator').length;
   if (coordinators > 0 && coordinators % 2 === 0)
     problems.push({

@@ -192,5 +192,8 @@ describe('what an operator is told of a cluster', () => {
     expect(told({ nodes: [node('a')], partitions: [partition(1, { replicas: ['a'] })] })).toEqual([
       'notice: 3 copies of every message are wanted, and there is 1 store. | Start more stores, or say that it is meant so: sluice cluster replicas 1',
     ]);
+    expect(told({ replicationFactor: 2 })).toEqual([
+      'notice: 2 copies of every message let no more stores be away than 1 would: a majority of them must be there. | Have one more: sluice cluster replicas 3',
+    ]);
   });
 });
