@@ -119,6 +119,52 @@ const APPEND = '/sluice.v1.Append/Open';
 const METADATA = '/sluice.v1.Metadata/Ask';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
+/** One address and port at the other end may have several connections, to several addresses of this machine. */
+test('a connection is known by itself, and not by the address and port at its other end', async () => {
+  const toEverybody = new GrpcServer({
+    tls: undefined,
+    addresses: new AddressBook(),
+    logger: silentLogger,
+    metrics,
+    clock: systemClock,
+  });
+  toEverybody.setIdentity({ clusterId: CLUSTER, nodeId: 2 });
+  toEverybody.serveChannel('append', () => {});
+  const everywhere = await toEverybody.listen('0.0.0.0', 0);
+  const localPort = { value: 0 };
+  const connected = async (host: string): Promise<Socket> => {
+    const from = { localAddress: '127.0.0.1', localPort: localPort.value };
+    const socket = connect({ host, port: everywhere, ...from });
+    sockets.push(socket);
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    localPort.value = socket.localPort as number;
+    return socket;
+  };
+  const first = await connected('127.0.0.1');
+  const session = connectHttp2(`http://127.0.0.1:${everywhere}`, { createConnection: () => first });
+  sessions.push(session);
+  const isAnswered = new Promise((resolve) => session.once('remoteSettings', resolve));
+  await isAnswered;
+  const second = await connected('127.0.0.2');
+  // It says that it is no node, and is gone.
+  second.write('GET / HTTP/1.1\r\n\r\n');
+  await new Promise((resolve) => second.once('close', resolve));
+  expect(refused('not-http2')).toBe(1);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': APPEND,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...GOOD,
+  });
+  stream.on('error', () => {});
+  await until(() => toEverybody.openChannels === 1);
+  session.destroy();
+  await until(() => toEverybody.openChannels === 0);
+  await toEverybody.shutdown();
+  expect(refused('no-stream')).toBe(0);
+});
+
 describe('B37: the port for nodes, from strangers', () => {
   test.each([
     ['HTTP/1', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],

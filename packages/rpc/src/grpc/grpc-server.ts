@@ -25,7 +25,7 @@ import { CLOSING_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
 import { asBuffer, asBytes } from './serializers.ts';
 import { ServedStream } from './served-stream.ts';
-import { SocketGate } from './socket-gate.ts';
+import { connectionNumberOf, SocketGate } from './socket-gate.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -139,16 +139,20 @@ export class GrpcServer implements ServiceRegistry {
   /** Channels are ours; calls, and whatever else there is, are answered through grpc-js. */
   #takes(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
     const service = SERVICES.get(headers[':path'] as string);
-    if (service === undefined || !headers['content-type']?.startsWith('application/grpc')) return false;
+    if (service === undefined || !headers['content-type']?.startsWith('application/grpc')) {
+      // What grpc-js passes on of a call; whatever its sender said there is gone.
+      headers[CONNECTION] = String(connectionNumberOf(stream));
+      return false;
+    }
     // It may have been cut before anybody looked at it.
     if (!stream.destroyed) this.#accept(service, CHANNEL_CODECS[service], new ServedStream(stream, headers));
     return true;
   }
 
   #accept(service: ChannelService, codecs: ServiceCodecs, stream: ServedStream): void {
-    const { peer } = stream;
-    this.#gate.serves(peer);
-    const from = this.#senderOf(stream.metadata, peer, codecs.path);
+    const { peer, connection } = stream;
+    this.#served(connection);
+    const from = this.#senderOf(stream.metadata, stream, codecs.path);
     const accept = this.#services.channel(service);
     if (typeof from !== 'number' || accept === undefined) {
       const refusal = typeof from !== 'number' ? from : this.#refused('not-served', peer, codecs.path);
@@ -184,7 +188,7 @@ export class GrpcServer implements ServiceRegistry {
       },
       closed: (cut) => {
         this.#channels.delete(channel);
-        if (cut && !channel.closed) this.#countAborted(peer, codecs.path);
+        if (cut && !channel.closed) this.#countAborted({ peer, connection }, codecs.path);
         channel.lost();
       },
     });
@@ -198,9 +202,10 @@ export class GrpcServer implements ServiceRegistry {
     done: sendUnaryData<Uint8Array>,
   ): void {
     const peer = call.getPeer();
-    this.#gate.serves(peer);
+    const caller: Caller = { peer, connection: Number(call.metadata.get(CONNECTION)[0]) };
+    this.#served(caller.connection);
     // Who asks for an identity has none to show.
-    const from = service === 'cluster' ? 0 : this.#senderOf(call.metadata, peer, codecs.path);
+    const from = service === 'cluster' ? 0 : this.#senderOf(call.metadata, caller, codecs.path);
     if (typeof from !== 'number') {
       done(statusOf(from, status.FAILED_PRECONDITION));
       return;
@@ -213,7 +218,7 @@ export class GrpcServer implements ServiceRegistry {
       done(statusOf(this.#refused('invalid', peer, `${codecs.path}: ${detail}`), status.INVALID_ARGUMENT));
       return;
     }
-    const impostor = service === 'cluster' ? this.#impostor(request as ClusterRequest, peer) : undefined;
+    const impostor = service === 'cluster' ? this.#impostor(request as ClusterRequest, caller) : undefined;
     if (impostor !== undefined) {
       done(statusOf(impostor, status.PERMISSION_DENIED));
       return;
@@ -231,34 +236,42 @@ export class GrpcServer implements ServiceRegistry {
   }
 
   /** A stream also ends so when its connection does, which is nobody's fault and known a moment later. */
-  #countAborted(peer: string, path: string): void {
+  #countAborted({ peer, connection }: Caller, path: string): void {
     const timer = setTimeout(() => {
-      if (this.#gate.has(peer)) this.#refusals.count('aborted', peer, path);
+      if (this.#gate.connection(connection) !== undefined) this.#refusals.count('aborted', peer, path);
     }, ABORTED_LOOK_MS);
     timer.unref();
   }
 
-  #senderOf(metadata: Metadata, peer: string, path: string): number | SluiceError {
+  #served(connection: number): void {
+    const known = this.#gate.connection(connection);
+    if (known !== undefined) known.served = true;
+  }
+
+  #senderOf(metadata: Metadata, caller: Caller, path: string): number | SluiceError {
+    const { peer } = caller;
     const from = senderOf(metadata, this.#identity);
     if (typeof from !== 'number') return this.#refused(from, peer, path);
     if (!this.#usesTls) return from;
     const claimed = this.#addresses.entryOf(from);
     if (claimed === undefined) return this.#refused('unknown-sender', peer, `${path} of node ${from}`);
-    return this.#mistaken(claimed, peer) ?? from;
+    return this.#mistaken(claimed, caller) ?? from;
   }
 
   /** Who asks for a place says who it is in the question itself; the name of another node is asked for as that node. */
-  #impostor(request: ClusterRequest, peer: string): SluiceError | undefined {
+  #impostor(request: ClusterRequest, caller: Caller): SluiceError | undefined {
     if (!this.#usesTls) return undefined;
-    if (request.type === 'hello') return this.#mistaken({ address: request.address, name: '' }, peer);
+    if (request.type === 'hello') return this.#mistaken({ address: request.address, name: '' }, caller);
     const { address, name } = request.node;
     const bearer = this.#addresses.entryNamed(name);
-    return this.#mistaken({ address, name }, peer) ?? (bearer === undefined ? undefined : this.#mistaken(bearer, peer));
+    return (
+      this.#mistaken({ address, name }, caller) ?? (bearer === undefined ? undefined : this.#mistaken(bearer, caller))
+    );
   }
 
   /** Why the certificate of a connection does not speak for a node; undefined when it does. */
-  #mistaken(claimed: { address: string; name: string }, peer: string): SluiceError | undefined {
-    const names = this.#gate.namesOf(peer);
+  #mistaken(claimed: { address: string; name: string }, { peer, connection }: Caller): SluiceError | undefined {
+    const names = this.#gate.connection(connection)?.names;
     // A connection that is gone meanwhile has nothing to show, and nobody to answer.
     if (names === undefined) return peerUnavailable('the connection is closed');
     if (names.speaksFor(claimed)) return undefined;
@@ -291,6 +304,15 @@ export class GrpcServer implements ServiceRegistry {
     }
   }
 }
+
+/** Who it is from: as people know it, and as the gate does. */
+interface Caller {
+  readonly peer: string;
+  readonly connection: number;
+}
+
+/** Set by us on what goes to grpc-js, which tells of a call only the address at its other end. */
+const CONNECTION = 'sluice-connection';
 
 /** gRPC would make a status of it and go on. */
 function asOurBug(action: () => void): void {

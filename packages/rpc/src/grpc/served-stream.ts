@@ -11,6 +11,7 @@ import type { Frame } from '../wire/frame.ts';
 import { GRPC_CONTENT_TYPE, writeFrame } from './grpc-stream.ts';
 import { CLOSING_TIMEOUT_MS, MESSAGE_BYTES_MAX } from './limits.ts';
 import { MessageReader } from './message-reader.ts';
+import { connectionNumberOf } from './socket-gate.ts';
 
 export interface ServedStreamEvents {
   message(message: Uint8Array): void;
@@ -25,6 +26,8 @@ export interface ServedStreamEvents {
 /** The serving end of one bidirectional gRPC stream. What it does to answer is what grpc-js would. */
 export class ServedStream {
   readonly peer: string;
+  /** Of its connection. */
+  readonly connection: number;
   readonly metadata: Metadata;
   readonly #stream: ServerHttp2Stream;
   /** With which the stream ends. */
@@ -35,6 +38,7 @@ export class ServedStream {
     this.#stream = stream;
     const { remoteAddress, remotePort } = stream.session?.socket ?? {};
     this.peer = `${remoteAddress}:${remotePort}`;
+    this.connection = connectionNumberOf(stream);
     this.metadata = Metadata.fromHttp2Headers(headers);
     // A listener from the first moment on: an error nobody listens to ends the process.
     stream.on('error', () => {});

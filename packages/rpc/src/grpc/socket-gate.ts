@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { listenOn } from '../listen-on.ts';
@@ -17,8 +18,9 @@ export class SocketGate {
   readonly #server: Server;
   readonly #refusals: Refusals;
   readonly #enter: (socket: Socket) => void;
-  /** By `address:port` of the peer, as gRPC names it: whether gRPC has had a stream of it that this node knows. */
-  readonly #sockets = new Map<string, Known>();
+  /** By number: an address and port at the other end may have a connection to each of our addresses, or a new one at once. */
+  readonly #connections = new Map<number, GatedConnection>();
+  #newest = 0;
   readonly #tls: TlsServer | undefined;
 
   constructor(options: { tls: TlsFiles | undefined; refusals: Refusals; enter: (socket: Socket) => void }) {
@@ -68,20 +70,9 @@ export class SocketGate {
     this.#tls?.setSecureContext({ ...files, minVersion: 'TLSv1.3' });
   }
 
-  /** Undefined without TLS. */
-  namesOf(peer: string): CertificateNames | undefined {
-    return this.#sockets.get(peer)?.names;
-  }
-
-  /** gRPC has a stream or a call of this peer. */
-  serves(peer: string): void {
-    const known = this.#sockets.get(peer);
-    if (known !== undefined) known.served = true;
-  }
-
-  /** Whether the peer's connection lives. */
-  has(peer: string): boolean {
-    return this.#sockets.has(peer);
+  /** Undefined: it is closed. */
+  connection(number: number): GatedConnection | undefined {
+    return this.#connections.get(number);
   }
 
   /** Takes no more connections. */
@@ -90,7 +81,7 @@ export class SocketGate {
   }
 
   destroyAll(): void {
-    for (const { socket } of this.#sockets.values()) socket.destroy();
+    for (const { socket } of this.#connections.values()) socket.destroy();
   }
 
   #identify(socket: TLSSocket): void {
@@ -107,12 +98,14 @@ export class SocketGate {
 
   #greet(socket: Socket, names: CertificateNames | undefined): void {
     const peer = peerOf(socket);
-    const known: Known = { socket, served: false, names };
+    const number = ++this.#newest;
+    const known: GatedConnection = { socket, served: false, names };
+    (socket as NumberedSocket)[NUMBER] = number;
     let entered = false;
-    this.#sockets.set(peer, known);
+    this.#connections.set(number, known);
     socket.on('error', () => {});
     socket.once('close', () => {
-      this.#sockets.delete(peer);
+      this.#connections.delete(number);
       if (entered && !known.served) this.#refusals.count('no-stream', peer, 'a connection without a valid stream');
     });
     const timer = setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS);
@@ -144,10 +137,20 @@ export class SocketGate {
 /** Of a connection that was not accepted the system says no address. */
 const NOBODY_KNOWN = 'unknown';
 
-interface Known {
-  socket: Socket;
+export interface GatedConnection {
+  readonly socket: Socket;
+  /** gRPC has a stream or a call of it. */
   served: boolean;
-  names: CertificateNames | undefined;
+  /** Undefined without TLS. */
+  readonly names: CertificateNames | undefined;
+}
+
+const NUMBER = Symbol('number of its connection');
+type NumberedSocket = Socket & { [NUMBER]?: number };
+
+/** Of the connection that brought a stream; 0: it is gone. */
+export function connectionNumberOf({ session }: ServerHttp2Stream): number {
+  return (session?.socket as NumberedSocket | undefined)?.[NUMBER] ?? 0;
 }
 
 /** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
