@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Membership } from '@sluice/raft/entry';
+import type { Message } from '@sluice/raft/message';
+import type { RaftFrame } from '@sluice/rpc/contract/raft';
 import { type Member, TestCluster } from './support/test-cluster.ts';
 import { until } from './support/test-node.ts';
 
@@ -122,6 +124,30 @@ describe('a replica that cannot be trusted', () => {
     expect(again.host.impaired()).toEqual([]);
     expect(leader.host.transferLeadership(1, nodeId)).toBe(true);
     await until(() => again.host.leads(1), 'it may lead again');
+  });
+
+  test('and was made anew is not taken for broken because of a heartbeat to the one before', async () => {
+    await cluster.start(3, 1);
+    const leader = await cluster.leader(1);
+    await leader.propose(1, 5);
+    await cluster.agree(1, 5);
+    const nodeId = [1, 2, 3].find((other) => other !== leader.nodeId) as number;
+    const member = cluster.member(nodeId);
+    const term = leader.host.termOf(1);
+    const commit = leader.host.status(1)?.commit as number;
+    await change(leader, { remove: [nodeId] }, ({ voters }) => !voters.includes(nodeId));
+    await wipe(member);
+    await member.addGroup(1, undefined);
+    // It was under way all the time.
+    const late = cluster.network.node(leader.nodeId).open<RaftFrame, never>(nodeId, 'raft-control');
+    const heartbeat: Message = { type: 'heartbeat', from: leader.nodeId, to: nodeId, term, commit, readContext: 0 };
+    late.send({ messages: [{ groupId: 1, message: heartbeat }], quiesced: [] });
+    await until(() => member.host.status(1)?.leader === leader.nodeId, 'the heartbeat is heard');
+    expect(member.host.impaired()).toEqual([]);
+    await change(leader, { addLearners: [nodeId] }, ({ learners }) => learners.includes(nodeId));
+    await cluster.agree(1, 5);
+    await change(leader, { addVoters: [nodeId] }, ({ voters }) => voters.includes(nodeId));
+    expect(leader.host.termOf(1)).toBe(term);
   });
 
   test('is one whose predecessor’s promise rotted: the node starts, and the group goes on without it', async () => {

@@ -23,6 +23,8 @@ export class GroupState {
   readonly config: ResolvedConfig;
   readonly log: RaftLog;
   readonly memberships: MembershipHistory;
+  /** See `Restored`. */
+  readonly followsWiped: boolean;
   role: Role = 'follower';
   term: number;
   vote: number;
@@ -63,7 +65,14 @@ export class GroupState {
   /** The hard state last handed out. */
   saved: HardState;
 
-  constructor(config: ResolvedConfig, log: RaftLog, memberships: MembershipHistory, hardState: HardState) {
+  constructor(
+    config: ResolvedConfig,
+    log: RaftLog,
+    memberships: MembershipHistory,
+    hardState: HardState,
+    followsWiped = false,
+  ) {
+    this.followsWiped = followsWiped;
     this.config = config;
     this.log = log;
     this.memberships = memberships;

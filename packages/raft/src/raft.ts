@@ -46,6 +46,11 @@ export interface Restored {
   /** What the log starts after; zeros for a log that starts at index 1. */
   snapshot: { index: number; term: number };
   appliedIndex: number;
+  /**
+   * A replica of the group was wiped here since this process began, and this one starts without a log: a heartbeat to the
+   * former may still arrive, and speak of a log that is gone.
+   */
+  followsWiped?: boolean;
 }
 
 export type Refusal =
@@ -75,7 +80,7 @@ export class RaftGroup {
     const log = new RaftLog(reader, hardState.commit, snapshot, appliedIndex);
     const later = membershipEntries.filter((entry) => entry.index > appliedIndex);
     const memberships = new MembershipHistory(appliedIndex, copyMembership(membership), later);
-    this.#group = new GroupState(resolveConfig(config), log, memberships, hardState);
+    this.#group = new GroupState(resolveConfig(config), log, memberships, hardState, restored.followsWiped);
   }
 
   get role(): GroupState['role'] {

@@ -106,14 +106,16 @@ function isWellFormed(message: Extract<Message, { type: 'append' }>): boolean {
 
 function handleHeartbeat(group: GroupState, message: Extract<Message, { type: 'heartbeat' }>): void {
   const { log, self, term } = group;
-  if (message.commit > log.lastIndex) {
+  // A replica that began without a log has in it whatever it acknowledged since: what says more was sent to the one before.
+  const isOfFormer = group.followsWiped && message.commit > log.lastIndex;
+  if (message.commit > log.lastIndex && !isOfFormer) {
     throw new SluiceError(
       'RAFT_LOG_LOST',
       `the leader knows entries up to ${message.commit} to be durable here, the log ends at ${log.lastIndex}`,
       { hint: 'this replica lost what it had acknowledged; remove it and join under a new peer id' },
     );
   }
-  log.commitTo(message.commit);
+  if (!isOfFormer) log.commitTo(message.commit);
   const { readContext } = message;
   group.messages.push({ type: 'heartbeat-response', from: self, to: message.from, term, readContext });
 }

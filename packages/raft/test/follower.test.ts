@@ -14,6 +14,10 @@ function entries(first: number, ...terms: number[]): Entry[] {
 }
 
 function follower(...terms: number[]): RaftGroup {
+  return replica(terms);
+}
+
+function replica(terms: readonly number[], more: { followsWiped?: boolean } = {}): RaftGroup {
   const log = new MemoryLog(MEMBERSHIP);
   log.sync({ hardState: undefined, snapshot: undefined, entries: entries(1, ...terms) });
   return new RaftGroup({ peerId: 1, prng: new SeededPrng(1) }, log, {
@@ -21,6 +25,7 @@ function follower(...terms: number[]): RaftGroup {
     membership: MEMBERSHIP,
     snapshot: { index: 0, term: 0 },
     appliedIndex: 0,
+    ...more,
   });
 }
 
@@ -76,6 +81,19 @@ describe('a follower', () => {
   test('whose disk lost what it had acknowledged says so instead of going on', () => {
     const heartbeat: Message = { type: 'heartbeat', from: 2, to: 1, term: 3, commit: 5, readContext: 0 };
     expect(() => follower(1).step(heartbeat)).toThrow(expect.objectContaining({ code: 'RAFT_LOG_LOST' }));
+  });
+
+  test('that was wiped and added again takes a heartbeat of before for what it is', () => {
+    const heartbeat: Message = { type: 'heartbeat', from: 2, to: 1, term: 3, commit: 5, readContext: 7 };
+    const group = replica([], { followsWiped: true });
+    group.step(heartbeat);
+    expect(group.commit).toBe(0);
+    expect(group.ready().messages).toEqual([{ type: 'heartbeat-response', from: 1, to: 2, term: 3, readContext: 7 }]);
+    group.step(append({ prevIndex: 0, prevTerm: 0, entries: entries(1, 1, 3) }));
+    group.step(heartbeat);
+    expect(group.commit).toBe(0);
+    group.step({ ...heartbeat, commit: 2 });
+    expect(group.commit).toBe(2);
   });
 
   test('ignores messages for others and from itself, and answers it has not asked for', () => {

@@ -35,6 +35,8 @@ export class GroupRoster {
   readonly #snapshots: SnapshotPort;
   readonly #ends: () => boolean;
   readonly #changes = new GroupChanges();
+  /** Groups that had a replica here in the life of this process: connections, and what is under way on them, are as old. */
+  readonly #wiped = new Set<number>();
   #started = false;
 
   constructor(options: {
@@ -90,7 +92,7 @@ export class GroupRoster {
     if (this.#replicas.has(groupId)) throw new SluiceError('GROUP_INVALID', `group ${groupId} is here already`);
     // Before the start nobody ticks, and a group's first entry may have to wait for space on the disk.
     const retry = setInterval(() => this.#storeLoop.retry(), TICK_MS);
-    const load = this.#loader.load(group, this.#impairedNotes.found.get(groupId));
+    const load = this.#loader.load(group, this.#impairedNotes.found.get(groupId), this.#wiped.has(groupId));
     const { replica, machine, impaired } = await load.finally(() => clearInterval(retry));
     this.#replicas.set(groupId, replica);
     if (impaired !== undefined) this.#driver.impair(replica, impaired);
@@ -113,6 +115,7 @@ export class GroupRoster {
     await this.#imageKeeper.settled();
     await this.#impairedNotes.settled();
     await whenRoom(() => wipeReplica(this.#storage, groupId), byTheTick(this.#ends));
+    this.#wiped.add(groupId);
     this.#impairedNotes.found.delete(groupId);
     this.#applyLoop.forgetGroup(groupId);
   }

@@ -57,6 +57,7 @@ export class ReplicaLoader {
   async load<Machine extends GroupMachine<Reply, Effect>, Reply, Effect>(
     group: GroupParts<Machine, Reply, Effect>,
     damage: Error | undefined,
+    followsWiped: boolean,
   ): Promise<{ replica: Replica; machine: Machine; impaired: Error | undefined }> {
     const { groupId, bootstrapVoters, residentRanges } = group;
     let stored = await readStoredGroup(this.#storage, groupId);
@@ -72,7 +73,7 @@ export class ReplicaLoader {
     const impaired = damage ?? this.#damageOf(groupId, stored);
     const replica = new Replica({
       groupId,
-      raft: impaired === undefined ? this.#raftOf(groupId, stored) : this.#muteRaft(),
+      raft: impaired === undefined ? this.#raftOf(groupId, stored, followsWiped) : this.#muteRaft(),
       machine: machine as unknown as GroupMachine<unknown, unknown>,
       restore: group.restore as unknown as Replica['restore'],
       residentRanges,
@@ -111,7 +112,7 @@ export class ReplicaLoader {
     );
   }
 
-  #raftOf(groupId: number, stored: StoredGroup): RaftGroup {
+  #raftOf(groupId: number, stored: StoredGroup, followsWiped: boolean): RaftGroup {
     const { entryLog } = this.#storage;
     const recovered = entryLog.groups.get(groupId);
     const firstIndex = recovered?.firstIndex ?? 1;
@@ -127,6 +128,7 @@ export class ReplicaLoader {
       membershipEntries: stored.later,
       snapshot: { index: firstIndex - 1, term: entryLog.term(groupId, firstIndex - 1) ?? 0 },
       appliedIndex: stored.applied.index,
+      followsWiped,
     });
   }
 
