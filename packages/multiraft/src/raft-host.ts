@@ -304,6 +304,11 @@ export class RaftHost {
     return this.#storeLoop.hangs ? 'disk-hangs' : undefined;
   }
 
+  /** For how long that node has been in sight without a break; without end when it was never lost. */
+  inSightMs(nodeId: number): number {
+    return this.#links.inSightMs(nodeId);
+  }
+
   /** This node hears nothing of that one, whoever else does. */
   hasLost(nodeId: number): boolean {
     return this.#links.hasLost(nodeId);

@@ -10,6 +10,8 @@ export interface Channel<Out, In> {
   send(message: Out): void;
   /** Accepted by `send` and still on this node: who has a bound keeps it by this. Always 0 within a process. */
   readonly unsentBytes: number;
+  /** The peer has not taken it yet: nobody knows whether there is a way. Absent where both ends are made at once. */
+  readonly isPending?: boolean | undefined;
   /** One listener; messages that arrive before it is set wait. */
   onMessage(listener: (message: In) => void): void;
   /** Called once, also when the peer goes away or was never reached. */

@@ -329,6 +329,10 @@ class SimChannel implements Channel<unknown, unknown> {
     this.#direction = direction;
   }
 
+  get isPending(): boolean {
+    return this.peer === undefined;
+  }
+
   send(message: unknown): void {
     if (this.#closed) return;
     const carried = this.network.carry(this.service, this.#direction, message);

@@ -26,6 +26,8 @@ export class PeerLink {
   /** The peer is taken for gone: its connection broke, or it fell silent. */
   lost = false;
   lostMs = 0;
+  /** Since when it has been in sight without a break; of who was never lost, for ever. */
+  inSightSinceMs = Number.NEGATIVE_INFINITY;
   /** Its groups, as of the last tick that looked. */
   wanted = false;
 
@@ -34,14 +36,15 @@ export class PeerLink {
     transport: Transport,
     clock: Clock,
     roundTrips: Histogram,
-    onClosed: (link: PeerLink, livedMs: number) => void,
+    onClosed: (link: PeerLink, service: ChannelService, livedMs: number) => void,
   ) {
     this.nodeId = nodeId;
     this.roundTrip = new RoundTrip(roundTrips);
     this.lastHeardMs = clock.monotonicMs();
-    const closed = (livedMs: number): void => onClosed(this, livedMs);
-    this.appends = new PeerChannel(nodeId, 'raft', transport, clock, closed);
-    this.control = new PeerChannel(nodeId, 'raft-control', transport, clock, closed);
+    const channel = (service: ChannelService): PeerChannel =>
+      new PeerChannel(nodeId, service, transport, clock, (livedMs) => onClosed(this, service, livedMs));
+    this.appends = channel('raft');
+    this.control = channel('raft-control');
   }
 
   get unsentBytes(): number {
@@ -72,7 +75,8 @@ export class PeerChannel {
   #timer: NodeJS.Timeout | undefined;
   #backoffMs = PeerChannel.BACKOFF_FIRST_MS;
   #closed = false;
-  #openedMs = 0;
+  /** When the peer was known to have taken it: before, it is an attempt. */
+  #takenMs: number | undefined;
   messages: GroupMessage[] = [];
   quiesced: RaftFrame['quiesced'][number][] = [];
 
@@ -107,9 +111,11 @@ export class PeerChannel {
     this.#open();
   }
 
-  /** For how long it has been open; 0 when it is not. */
+  /** For how long it has been open, as far as is known; 0 when it is not, or the peer has not taken it yet. */
   openMs(nowMs: number): number {
-    return this.#channel === undefined ? 0 : nowMs - this.#openedMs;
+    if (this.#channel === undefined || this.#channel.isPending === true) return 0;
+    this.#takenMs ??= nowMs;
+    return nowMs - this.#takenMs;
   }
 
   /** Sends what was gathered. False: nothing left this node. */
@@ -139,12 +145,12 @@ export class PeerChannel {
     if (this.#closed) return;
     const channel = this.#transport.open<RaftFrame, never>(this.#nodeId, this.#service);
     this.#channel = channel;
-    this.#openedMs = this.#clock.monotonicMs();
+    this.#takenMs = channel.isPending === true ? undefined : this.#clock.monotonicMs();
     channel.onClose(() => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
       if (this.#closed) return;
-      const livedMs = this.#clock.monotonicMs() - this.#openedMs;
+      const livedMs = this.#takenMs === undefined ? 0 : this.#clock.monotonicMs() - this.#takenMs;
       if (livedMs >= PeerChannel.STEADY_MS) this.#backoffMs = PeerChannel.BACKOFF_FIRST_MS;
       this.#timer = setTimeout(() => this.#open(), this.#backoffMs);
       this.#backoffMs = Math.min(2 * this.#backoffMs, PeerChannel.BACKOFF_MAX_MS);

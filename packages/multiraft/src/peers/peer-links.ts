@@ -5,7 +5,7 @@ import type { Entry } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
 import type { QuiesceNotice } from '@sluice/raft/quiesce';
 import type { GroupMessage, RaftFrame } from '@sluice/rpc/contract/raft';
-import type { Channel, Transport } from '@sluice/rpc/transport';
+import type { Channel, ChannelService, Transport } from '@sluice/rpc/transport';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import { TICK_MS } from '../raft-timing.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -19,7 +19,8 @@ import { PeerChannel, PeerLink } from './peer-link.ts';
  *
  * Idle groups send nothing. What is left is one beat a tick and node, an empty frame: it says that the node lives, for all
  * groups. A node that is silent for an election timeout, or whose connection breaks, is `lost`: the host is told once and
- * acts for every group at once.
+ * acts for every group at once. The connection that carries appends is not meant: where much is under way on a bad wire it
+ * breaks while beats arrive, and of a node that died both do.
  *
  * Bounds: `UNSENT_BYTES_MAX` of entries a peer, and one that is larger than `ROOM_BYTES`: dropped for its size alone, a committed
  * place of its group could never be passed. Beyond it, as without a connection, appends are dropped and the core is told
@@ -197,6 +198,12 @@ export class PeerLinks implements PeerSender {
     return this.#links.get(nodeId)?.lost === true;
   }
 
+  /** For how long it has been in sight; without end when it was never lost, 0 when it is or is not known. */
+  inSightMs(nodeId: number): number {
+    const link = this.#links.get(nodeId);
+    return link === undefined || link.lost ? 0 : this.#options.clock.monotonicMs() - link.inSightSinceMs;
+  }
+
   close(): void {
     this.#closed = true;
     for (const link of this.#links.values()) link.close();
@@ -208,7 +215,7 @@ export class PeerLinks implements PeerSender {
     if (link === undefined) {
       const { transport, clock } = this.#options;
       const { roundTrip } = this.#countersOf(nodeId);
-      link = new PeerLink(nodeId, transport, clock, roundTrip, (closed, livedMs) => this.#broke(closed, livedMs));
+      link = new PeerLink(nodeId, transport, clock, roundTrip, (...what) => this.#broke(...what));
       if (this.#closed) link.close();
       else this.#links.set(nodeId, link);
     }
@@ -221,17 +228,19 @@ export class PeerLinks implements PeerSender {
     link.close();
   }
 
-  #broke(link: PeerLink, livedMs: number): void {
+  #broke(link: PeerLink, service: ChannelService, livedMs: number): void {
     if (this.#closed) return;
-    this.#maybeFound(link, livedMs);
+    const isControl = service === 'raft-control';
+    if (isControl) this.#maybeFound(link, livedMs);
     this.#options.onBroken(link.nodeId);
-    if (!link.lost) this.#lose(link, 'broken');
+    if (isControl && !link.lost) this.#lose(link, 'broken');
   }
 
   /** Only when the way there has held for a moment: a peer that is heard but refuses connections would else be lost anew each time. */
   #maybeFound(link: PeerLink, openMs: number): void {
     if (!link.lost || link.lastHeardMs <= link.lostMs || openMs < PeerChannel.STEADY_MS) return;
     link.lost = false;
+    link.inSightSinceMs = this.#options.clock.monotonicMs();
     this.#options.onFound(link.nodeId);
   }
 

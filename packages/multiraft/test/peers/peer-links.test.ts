@@ -19,6 +19,7 @@ class Wire {
   readonly service: ChannelService;
   readonly frames: RaftFrame[] = [];
   unsentBytes = 0;
+  isPending = false;
   onClosed: (() => void) | undefined;
   closed = false;
 
@@ -40,6 +41,8 @@ class Wire {
 
 const wires: Wire[] = [];
 let nowMs = 0;
+/** Nobody takes what is opened from now on, nor refuses it. */
+let pending = false;
 let told: string[] = [];
 let metrics = new PlainMetrics();
 let links: PeerLinks;
@@ -48,6 +51,7 @@ let reads: { first: number; last: number; resolve(entries: Entry[]): void }[] = 
 beforeEach(() => {
   wires.length = 0;
   nowMs = 1000;
+  pending = false;
   told = [];
   reads = [];
   metrics = new PlainMetrics();
@@ -58,6 +62,7 @@ beforeEach(() => {
   const transport = {
     open: (_node: number, service: ChannelService) => {
       const wire = new Wire(service);
+      wire.isPending = pending;
       wires.push(wire);
       return wire;
     },
@@ -315,6 +320,53 @@ describe('a peer that does not keep up', () => {
       links.tick(peers);
       expect(told.at(-1)).toBe('found 2');
       expect(links.peerAlive(2)).toBe(true);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test('whose beats arrive is not lost with the connection for appends', async () => {
+    jest.useFakeTimers();
+    try {
+      links.tick(new Set([2]));
+      for (let i = 0; i < 3; i++) {
+        nowMs += 500;
+        links.heard(2, { messages: [], quiesced: [] });
+        wire('raft').close();
+        jest.advanceTimersByTime(2000);
+        links.tick(new Set([2]));
+      }
+      expect(told).toEqual(['broken 2', 'broken 2', 'broken 2']);
+      expect(links.peerAlive(2)).toBe(true);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test('that is heard, and to which nothing gets through, stays lost until it takes a connection', async () => {
+    jest.useFakeTimers();
+    try {
+      const hearAndTick = (): void => {
+        nowMs += 100;
+        links.heard(2, { messages: [], quiesced: [] });
+        links.tick(new Set([2]));
+      };
+      links.tick(new Set([2]));
+      pending = true;
+      nowMs += 200;
+      wire('raft-control').close();
+      // Each attempt waits for as long as a transport does.
+      for (let attempt = 0; attempt < 3; attempt++) {
+        jest.advanceTimersByTime(2000);
+        for (let i = 0; i < 40; i++) hearAndTick();
+        wire('raft-control').close();
+      }
+      expect(told).toEqual(['broken 2', 'lost 2', 'broken 2', 'broken 2', 'broken 2']);
+      expect(links.hasLost(2)).toBe(true);
+      jest.advanceTimersByTime(2000);
+      wire('raft-control').isPending = false;
+      for (let i = 0; i < 3; i++) hearAndTick();
+      expect(told.at(-1)).toBe('found 2');
     } finally {
       jest.useRealTimers();
     }

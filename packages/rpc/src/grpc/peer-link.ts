@@ -53,6 +53,7 @@ export class PeerLink {
     let timer: NodeJS.Timeout | undefined;
     const stream = this.#request(path, metadata, {
       accepted: () => {
+        channel.isPending = false;
         if (!channel.closed) clearTimeout(timer);
       },
       message: (message) => channel.receive(message),
@@ -96,6 +97,7 @@ export class PeerLink {
       request,
       response,
     );
+    channel.isPending = true;
     this.#channels.set(opened, channel);
     return channel;
   }

@@ -34,6 +34,8 @@ export class StreamChannel implements Channel<unknown, unknown> {
   #sealedBytes = 0;
   #flyingBytes = 0;
   #flushScheduled = false;
+  /** Of an opening end, until it is accepted. */
+  isPending = false;
   readonly #inbox = new Inbox(() => {
     if (this.#peerEnded) this.close();
   });

@@ -28,6 +28,7 @@ export function inprocPair(
 export class InprocChannel implements Channel<unknown, unknown> {
   /** Nothing is buffered on the way. */
   readonly unsentBytes = 0;
+  isPending = false;
   readonly #link: InprocLink;
   readonly #onEnd: () => void;
   #peer: InprocChannel | undefined;
@@ -56,6 +57,7 @@ export class InprocChannel implements Channel<unknown, unknown> {
   /** The opening itself was cut off: nobody is at the other end. */
   loseOpening(): void {
     this.#lost = true;
+    this.isPending = true;
   }
 
   send(message: unknown): void {
