@@ -10,12 +10,16 @@ import { heirsOf } from './membership-step.ts';
 /**
  * Hands leadership to whom the coordinator prefers, so that leaders are even over the stores, and away from a disk that
  * is full while others have space. Not while a membership changes, not right after leadership began (everybody has just
- * found the leader), and a few at a time: each hand-over makes a partition's publishes wait for some milliseconds.
+ * found the leader), and a few at a time: each hand-over makes a partition's publishes wait for some milliseconds. Nor to a
+ * node that was lost from sight a moment ago: over a link that breaks again and again leaders would go there each time it
+ * holds, and be lost each time it does not.
  */
 export class LeaderBalancer {
   readonly #options: LeaderBalancerOptions;
 
   static readonly REIGN_MS_MIN = 1000;
+  /** Longer than it takes to notice a connection that carries nothing (3.5 s) and to make another (1 s at most). */
+  static readonly IN_SIGHT_MS_MIN = 5000;
   static readonly AT_ONCE_MAX = 2;
 
   constructor(options: LeaderBalancerOptions) {
@@ -48,6 +52,7 @@ export class LeaderBalancer {
     if (clock.monotonicMs() - partition.leadsSinceMs < LeaderBalancer.REIGN_MS_MIN || !keeper.isAtRest(groupId)) return;
     const heir = handOvers.best(groupId, [place.preferredLeader]);
     if (heir === undefined || viewOf(host, groupId)?.fit.has(heir) !== true) return;
+    if (host.inSightMs(heir) < LeaderBalancer.IN_SIGHT_MS_MIN) return;
     void handOvers.begin(partition, heir, 'preferred');
   }
 
@@ -63,7 +68,7 @@ export class LeaderBalancer {
 
 export interface LeaderBalancerOptions {
   nodeId: number;
-  host: Pick<RaftHost, 'status' | 'peerAlive'>;
+  host: Pick<RaftHost, 'status' | 'peerAlive' | 'inSightMs'>;
   partitions: ReadonlyMap<number, Partition>;
   topology: Topology;
   keeper: MembershipKeeper;
