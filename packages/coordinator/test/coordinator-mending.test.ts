@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { silentLogger } from '@sluice/common/logger';
+import { PlainMetrics } from '@sluice/common/metrics';
 import { MetaMachine } from '@sluice/meta/meta-machine';
 import { Coordinator, type CoordinatorHost } from '../src/coordinator.ts';
 
@@ -39,6 +40,7 @@ function impairedCoordinator(failures: { remove: number; add: number }) {
     formation: undefined,
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     logger: silentLogger,
+    metrics: new PlainMetrics(),
     askMembers: async () => {
       steps.push('asked');
       return [2, 3];
