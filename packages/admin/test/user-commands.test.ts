@@ -18,7 +18,10 @@ function sluice(line: string, answer?: string): Promise<Ran> {
 
 it('adds a user whose password is asked for, changes and removes it', async () => {
   expect((await sluice('list')).out).toBe('There are no users\n');
-  expect(await sluice('add ann', 'lovelace')).toMatchObject({ code: 0, out: 'ann may connect, where auth.database is true\n' });
+  expect(await sluice('add ann', 'lovelace')).toMatchObject({
+    code: 0,
+    out: 'ann may connect, where auth.database is true\n',
+  });
   await sluice('add root --superuser', 'x');
   expect(access.passwords.get('ann')).toBe('lovelace');
   expect((await sluice('list')).out).toBe('USER  SUPERUSER\nann   no\nroot  yes\n');
