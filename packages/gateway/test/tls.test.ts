@@ -333,6 +333,28 @@ describe('a handshake', () => {
     }
   });
 
+  test('is not taken for another one from the same address and port, to another address of this machine', async () => {
+    gateway = new TestGateway();
+    const { port } = await gateway.gateway.listenTcp({ host: '0.0.0.0', port: 0 }, { tls: material('first') });
+    const from = { localAddress: '127.0.0.1', localPort: 0 };
+    const arrive = async (host: string): Promise<Socket> => {
+      const socket = connectTcp({ host, port, ...from });
+      await once(socket, 'connect');
+      from.localPort = socket.localPort as number;
+      return socket;
+    };
+    const sockets = [await arrive('127.0.0.1'), await arrive('127.0.0.2')];
+    const hello = { type: PacketType.CONNECT, protocolVersion: 4, cleanStart: true, keepAliveS: 0 } as const;
+    for (const [i, socket] of sockets.reverse().entries()) {
+      const secure = connectTls({ socket, ca: file('ca.pem'), checkServerIdentity: () => undefined });
+      await once(secure, 'secureConnect');
+      secure.write(encode({ ...hello, clientId: `client${i}` }, 4));
+      const isLetIn = once(secure, 'data').then(([answer]) => answer);
+      expect(await Promise.race([isLetIn, once(secure, 'close')])).toEqual(Buffer.from('20020000', 'hex'));
+    }
+    for (const socket of sockets) socket.destroy();
+  });
+
   test('takes a place among the connections', async () => {
     gateway = new TestGateway({ connectionsMax: 1 });
     const { port } = await gateway.gateway.listenTcp({ host: '127.0.0.1', port: 0 }, { tls: material('first') });

@@ -60,7 +60,7 @@ export interface Entrance extends Listener {
  * free of every bound.
  */
 export async function openEntrance(address: Address, options: EntranceOptions): Promise<Entrance> {
-  /** By the port at the other end and its address: the socket inside TLS is another object than the one that came. */
+  /** By the ports and addresses of both ends: the socket inside TLS is another object than the one that came. */
   const pending = new Map<string, Shaking>();
   const secure = options.tls === undefined ? undefined : secureServer(options.tls, options, pending);
   const { connectsPerSecond, perAddress } = options;
@@ -187,6 +187,7 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
 /** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
 type Wrapping = TLSSocket & { _parent?: Socket };
 
-function keyOf(socket: Socket): string {
-  return `${socket.remotePort} ${socket.remoteAddress}`;
+/** All four: the same port at the other end may be connected to several of our addresses. */
+function keyOf({ remotePort, remoteAddress, localPort, localAddress }: Socket): string {
+  return `${remotePort} ${remoteAddress} ${localPort} ${localAddress}`;
 }
