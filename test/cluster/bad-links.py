@@ -16,12 +16,15 @@ import random
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
 PACKET_IGNORE_OUTGOING = 23
+PACKET_STATISTICS = 6
+SO_RCVBUFFORCE = 33
 RECEIVE_BYTES = 8 << 20
 FRAME_BYTES_MAX = 65535
 FRAMES_AT_ONCE = 64
@@ -31,7 +34,9 @@ IP_HEADER_END = 34
 spec = json.loads(sys.argv[1])
 chance = random.Random(spec["seed"])
 client = socket.inet_aton(spec["client"])
-counts = dict.fromkeys(["packets", "lost", "delayed", "reordered", "duplicated", "corrupted", "undeliverable"], 0)
+# `overrun`: lost because this process did not come to take them, which nobody asked for.
+kinds = ["packets", "lost", "delayed", "reordered", "duplicated", "corrupted", "undeliverable", "overrun"]
+counts = dict.fromkeys(kinds, 0)
 running = True
 
 
@@ -43,7 +48,7 @@ def end(*_):
 def opened(interface):
     end_ = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     end_.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    end_.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    end_.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
     end_.bind((interface, 0))
     end_.setblocking(False)
     return end_
@@ -122,4 +127,7 @@ while running:
                 disturb(out, frame, time.monotonic())
             else:
                 forward(out, frame)
+for end_, _, _ in ends.values():
+    _, drops = struct.unpack("II", end_.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+    counts["overrun"] += drops
 print(json.dumps(counts), flush=True)
