@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ReasonCode } from '@sluice/mqtt/codec/reason-code';
-import type { AuthenticationMethod } from './authentication-chain.ts';
+import { type AuthenticationMethod, objectionTo } from './authentication-chain.ts';
 import type { AuthenticationOutcome, AuthenticationRequest } from './authenticator.ts';
 import type { EnhancedExchange, EnhancedMethod, EnhancedStep } from './enhanced-method.ts';
 import type { KnownUser } from './password-method.ts';
@@ -59,12 +59,7 @@ export class ScramMethod implements EnhancedMethod {
 
   /** Undefined when nobody objects. */
   objection(request: AuthenticationRequest, username: string): AuthenticationOutcome | undefined {
-    for (const guard of this.#guards) {
-      const outcome = guard.authenticate({ ...request, username });
-      if (outcome instanceof Promise) return { reasonCode: ReasonCode.SERVER_UNAVAILABLE, identity: undefined };
-      if (outcome !== 'unknown') return outcome;
-    }
-    return undefined;
+    return objectionTo(this.#guards, request, username);
   }
 
   #decoy(username: string): ScramVerifier {

@@ -68,7 +68,7 @@ export function doorOf(
     sources: [new ClusterRules(access), rules],
     noMatch: authorization.noMatch,
   });
-  const chain = new AuthenticationChain(methods, auth);
+  const chain = new AuthenticationChain(methods, { anonymous: auth.anonymous, guards });
   const { connectsMax, windowMs, banMs } = mqtt.flapping;
   const ban = (clientId: string): void => parts.ban(clientId, 'it came and went too often', banMs);
   return {
