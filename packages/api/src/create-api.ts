@@ -16,7 +16,7 @@ import { badRequest } from './api-error.ts';
 import { apiSchemas } from './api-schemas.ts';
 import type { ApiKeyStore } from './auth/api-key-store.ts';
 import { authenticate, authorize } from './auth/authenticate.ts';
-import { guardAgainstBrowsers } from './auth/browser-guard.ts';
+import { guardAgainstBrowsers, guardAgainstOtherSites } from './auth/browser-guard.ts';
 import { addBackupRoutes } from './backup/backup-routes.ts';
 import { addClusterRoutes } from './cluster/cluster-routes.ts';
 import { addRebalanceRoutes } from './cluster/rebalance-routes.ts';
@@ -143,6 +143,7 @@ function admit(app: FastifyInstance, { apiKeys, anonymous }: ApiOptions): void {
     reply.header('cache-control', 'no-store');
     request.identity = authenticate(request.headers, apiKeys, anonymous);
     if (request.identity.key === 'anonymous') guardAgainstBrowsers(request.headers, request.socket.localAddress);
+    else guardAgainstOtherSites(request.method, request.headers);
     authorize(request.identity, access, scope);
   });
 }

@@ -29,6 +29,33 @@ export function guardAgainstBrowsers(headers: IncomingHttpHeaders, localAddress:
   }
 }
 
+/**
+ * A browser that was once given a key sends it along by itself, also with what a page of another site asks for. It asks
+ * first whether that page may, except for a POST without a body, and those purge a queue or drain a node. Reading is of no
+ * use to such a page: no answer is shown to it.
+ *
+ * What a browser says of the sites counts before the names, since a proxy in front may have changed `Host`; it says so only
+ * to `https:` and to loopback.
+ *
+ * @throws ApiError 403
+ */
+export function guardAgainstOtherSites(method: string, headers: IncomingHttpHeaders): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  const { origin, host } = headers;
+  const site = headers['sec-fetch-site'];
+  const isOurs =
+    site === undefined
+      ? origin === undefined || /^https?:\/\/(.+)$/.exec(origin)?.[1] === host
+      : site === 'same-origin' || site === 'none';
+  if (isOurs) return;
+  throw new ApiError(
+    403,
+    'FORBIDDEN_ORIGIN',
+    'Web pages of other origins may not change anything with the API key that a browser keeps',
+    'Call it from no page, or from one of this origin; a proxy in front must hand on Host as it came',
+  );
+}
+
 const HINT = 'Configure API keys, or call it by its address, for example http://127.0.0.1:18083';
 
 function isLoopback(address: string): boolean {

@@ -54,6 +54,32 @@ describe('with keys', () => {
     expect((await call('POST', QUEUES, '{nonsense')).status).toBe(401);
   });
 
+  it('a page of another site may not change anything with the key that a browser keeps', async () => {
+    await call('POST', QUEUES, { name: 'q', topic_filter: 't' }, basic('admin:s3cret'));
+    const purge = (headers: Record<string, string>) =>
+      call('POST', `${QUEUES}/q/purge`, undefined, { ...basic('admin:s3cret'), host: 'broker:18083', ...headers });
+    const foreign: Record<string, string>[] = [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { origin: 'http://broker:8080' },
+      { origin: 'http://broker:18083', 'sec-fetch-site': 'cross-site' },
+      { origin: 'http://sub.broker', 'sec-fetch-site': 'same-site' },
+    ];
+    for (const headers of foreign) {
+      expect(await purge(headers)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN_ORIGIN' } });
+    }
+    const own: Record<string, string>[] = [
+      {},
+      { origin: 'http://broker:18083' },
+      { origin: 'https://broker:18083' },
+      { origin: 'https://front.example', 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+    ];
+    for (const headers of own) expect((await purge(headers)).status).toBe(200);
+    const read = await call('GET', QUEUES, undefined, { ...basic('view:er'), origin: 'http://evil.example' });
+    expect([read.status, read.headers['access-control-allow-origin']]).toEqual([200, undefined]);
+  });
+
   it('protects every call but health, metrics and the document', async () => {
     const document = (await call('GET', '/api/v5/openapi.json')).body;
     const open: string[] = [];
