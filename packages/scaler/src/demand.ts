@@ -20,7 +20,8 @@ export function shareOf({ share }: Trigger): number {
 /**
  * How much there is to do, over all workers: KEDA divides it by one worker's share and rounds up. In messages it is what
  * waits. By time it is the number of workers that finish what waits in time, at the pace they have shown; while none has
- * finished anything it is as many as there are, since a job of minutes says nothing before its end.
+ * finished anything it is as many as there are, since a job of minutes says nothing before its end. More than there are
+ * messages would have nothing to do: workers that finish nothing for hours show a pace that no number makes up for.
  *
  * Neither is below what the workers that are busy amount to, unless those are not to count: a fleet shrinks when workers
  * have nothing to do, and not because little waits behind what they do.
@@ -32,7 +33,7 @@ export function demand(trigger: Trigger, workload: Workload, perWorker: number |
   if (messages === 0) return 0;
   if ('messages' in share) return Math.max(messages, busy * share.messages);
   if (perWorker === undefined) return Math.max(1, workload.consumers);
-  return Math.max(1, busy, Math.ceil(messages / (perWorker * share.lagSeconds)));
+  return Math.max(1, busy, Math.min(messages, Math.ceil(messages / (perWorker * share.lagSeconds))));
 }
 
 /** As far as figures of the whole queue can tell: nobody holds less than one message. */

@@ -48,6 +48,16 @@ describe('how many workers', () => {
     expect(replicas(minute, workload(0, 4, 9), 1 / 12)).toBe(4);
   });
 
+  test('by time: no more than there are messages, however slow the pace was', () => {
+    const minute = trigger({ targetLagSeconds: '60' });
+    // Jobs of ten minutes: each message has its worker, and one more would have nothing to do.
+    expect(replicas(minute, workload(3, 0, 0), 1 / 600)).toBe(3);
+    expect(replicas(minute, workload(1, 2, 2), 1 / 600)).toBe(3);
+    // Workers that finish nothing for hours: the pace fades to less than any number of workers could make up for.
+    expect(replicas(minute, workload(996, 4, 4), 1e-30)).toBe(1_000);
+    expect(replicas(minute, workload(996, 4, 4), Number.MIN_VALUE)).toBe(1_000);
+  });
+
   test('by time, before anything was finished: the first, and then those that are there', () => {
     const minute = trigger({ targetLagSeconds: '60' });
     expect(replicas(minute, workload(500, 0, 0))).toBe(1);
