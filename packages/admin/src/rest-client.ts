@@ -123,6 +123,7 @@ function parseAnswer(text: string, response: Response, connection: Connection): 
       EXIT.failure,
       `${connection.url} answered ${response.status} with something that is not JSON`,
       'Is this the REST API of a Sluice server?',
+      isAway(response.status),
     );
   }
 }
@@ -146,7 +147,12 @@ function failureOf(status: number, answer: unknown, connection: Connection): Cli
   }
   if (status === 403) return new CliFailure(EXIT.unauthorised, text, advice);
   if (status === 404 && code === 'NOT_FOUND') return new CliFailure(EXIT.notFound, text, advice);
-  return new CliFailure(EXIT.failure, text, advice, status === 503);
+  return new CliFailure(EXIT.failure, text, advice, isAway(status));
+}
+
+/** The server says so, or a proxy that does not reach it, in its own words. */
+function isAway(status: number): boolean {
+  return status === 502 || status === 503 || status === 504;
 }
 
 function reasonOf(error: unknown): string {

@@ -27,3 +27,20 @@ test('a refusal that breaks off is no answer, and may pass', async () => {
   expect(cause).toBeInstanceOf(CliFailure);
   expect(cause).toMatchObject({ exitCode: EXIT.unreachable, mayPass: true });
 });
+
+test.each([502, 503, 504])('a page of a proxy that reaches no server (%d) may pass', async (status) => {
+  const cause = await failure((_, response) => {
+    response.writeHead(status, { 'content-type': 'text/html' });
+    response.end('<html>Bad Gateway</html>');
+  });
+  expect(cause).toBeInstanceOf(CliFailure);
+  expect(cause).toMatchObject({ mayPass: true });
+});
+
+test('a page that something else answers with stays one', async () => {
+  const cause = await failure((_, response) => {
+    response.writeHead(404, { 'content-type': 'text/html' });
+    response.end('<html>Not Found</html>');
+  });
+  expect(cause).toMatchObject({ exitCode: EXIT.failure, mayPass: false });
+});
