@@ -4,6 +4,8 @@ import type { RemoteFlags } from './run/remote-options.ts';
 /** What scripts may rely on. */
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+const EXIT_UNREACHABLE = 5;
+const GATEWAY_HINT = 'start the broker, or name its gateways with --mqtt';
 const DEFAULT_URL = 'http://127.0.0.1:18083';
 
 /** `sluice bench`: the load against a broker that runs, over MQTT. Comparing brokers is `npm run bench`. */
@@ -53,8 +55,12 @@ export function registerBenchCommand(program: Command): Command {
         const isWhole = await new RemoteBench(remote).run(flags.json === true);
         if (!isWhole) process.exitCode = EXIT_FAILURE;
       } catch (error) {
-        process.stderr.write(`error: ${(error as Error).message}\n`);
-        process.exitCode = EXIT_FAILURE;
+        const { message, code } = error as Error & { code?: string };
+        const hasNoRest = code === 'BENCH_NO_REST';
+        const gateway = hasNoRest ? undefined : /ECONNREFUSED (\S+)/.exec(message)?.[1];
+        const said = gateway === undefined ? message : `nobody listens at ${gateway}: ${GATEWAY_HINT}`;
+        process.stderr.write(`error: ${said}\n`);
+        process.exitCode = hasNoRest || gateway !== undefined ? EXIT_UNREACHABLE : EXIT_FAILURE;
       }
     });
 }

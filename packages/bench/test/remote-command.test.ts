@@ -88,7 +88,7 @@ describe('sluice bench', () => {
 
   test('finds the REST API where other commands find it', async () => {
     const { code, errors } = await sluiceWith({ SLUICE_URL: 'http://127.0.0.1:2' });
-    expect([code, errors]).toEqual([1, expect.stringContaining('no answer from http://127.0.0.1:2')]);
+    expect([code, errors]).toEqual([5, expect.stringContaining('no answer from http://127.0.0.1:2')]);
   });
 
   test.each([
@@ -96,8 +96,12 @@ describe('sluice bench', () => {
     [['--qos', '2'], 2, '--qos must be a whole number from 0 to 1'],
     [['--qos', '0'], 2, 'QoS 0 goes with --fan-out'],
     [['--mqtt', 'here'], 2, '"here" is not HOST:PORT'],
-    [['--url', 'http://127.0.0.1:1'], 1, 'no answer from http://127.0.0.1:1'],
-    [['--fan-out', '--mqtt', '127.0.0.1:1'], 1, 'ECONNREFUSED'],
+    [['--url', 'http://127.0.0.1:1'], 5, 'no answer from http://127.0.0.1:1'],
+    [
+      ['--fan-out', '--mqtt', '127.0.0.1:1'],
+      5,
+      'nobody listens at 127.0.0.1:1: start the broker, or name its gateways with --mqtt',
+    ],
   ])('%j ends with %d and says why', async (args, code, message) => {
     const ended = await sluice(...args);
     expect(ended.code).toBe(code);
