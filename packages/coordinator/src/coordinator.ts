@@ -182,7 +182,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     return new Promise((resolve) => {
       const bytes = encodeMetaCommand(command, this.#options.clock.nowMs());
       const outcome = this.#options.host.propose(META_GROUP_ID, bytes, resolve satisfies Token);
-      if (outcome !== 'proposed') resolve(outcome === 'not-leader' ? 'not-leader' : 'unknown');
+      // Whatever refuses it has stored nothing: leadership is handed over just now, or this replica serves no more.
+      if (outcome !== 'proposed') resolve('not-leader');
     });
   }
 
