@@ -72,20 +72,6 @@ export class GatheredRows {
     for (const table of this.#tables.values()) for (const row of table.values()) row.isNew = false;
   }
 
-  /** Newer ones of [from, to). */
-  addRange(newer: GatheredRows, from: Uint8Array, to: Uint8Array): void {
-    const [first, end] = [textOf(from), textOf(to)];
-    const [firstPrefix, endPrefix] = [prefixOf(first), prefixOf(end)];
-    for (const [prefix, table] of newer.#tables) {
-      if (prefix < firstPrefix || prefix > endPrefix) continue;
-      for (const [id, row] of table) {
-        if (id < first || id >= end) continue;
-        const mine = this.#tableOf(id);
-        this.#put(mine, id, row, mine.get(id));
-      }
-    }
-  }
-
   has(key: Uint8Array): boolean {
     const id = textOf(key);
     return this.#tables.get(prefixOf(id))?.has(id) === true;
@@ -98,55 +84,86 @@ export class GatheredRows {
     return value === undefined ? undefined : Buffer.from(value);
   }
 
-  get deletions(): number {
-    let count = 0;
-    for (const table of this.#tables.values()) for (const row of table.values()) if (row.value === undefined) count++;
-    return count;
-  }
-
   writes(): KeyValueWrite[] {
     const writes: KeyValueWrite[] = [];
     for (const table of this.#tables.values()) for (const row of table.values()) writes.push(row);
     return writes;
   }
 
-  /** With these values, whatever is added from now on. */
-  merge(): RowMerge {
+  /**
+   * Those of [from, to), with these values, whatever is added from now on; of `older` what is not written again here.
+   * Nothing is copied: of a long queue the rows that were written last lie far behind what is asked for.
+   */
+  range(from: Uint8Array, to: Uint8Array, older: GatheredRows | undefined): RowMerge {
+    const [first, end] = [textOf(from), textOf(to)];
     const rows: GatheredRow[] = [];
-    for (const table of this.#tables.values()) for (const [id, { value }] of table) rows.push([id, value]);
-    return new RowMerge(rows.sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (older !== undefined) older.#collect(first, end, this.#tables, rows);
+    this.#collect(first, end, undefined, rows);
+    return new RowMerge(rows);
+  }
+
+  #collect(first: string, end: string, newer: Tables | undefined, rows: GatheredRow[]): void {
+    const [firstPrefix, endPrefix] = [prefixOf(first), prefixOf(end)];
+    for (const [prefix, table] of this.#tables) {
+      if (prefix < firstPrefix || prefix > endPrefix) continue;
+      const over = newer?.get(prefix);
+      for (const [id, { value }] of table) {
+        if (id >= first && id < end && over?.has(id) !== true) rows.push({ id, value });
+      }
+    }
   }
 }
 
-type GatheredRow = [id: string, value: Uint8Array | undefined];
+type Tables = ReadonlyMap<number, ReadonlyMap<string, KeyValueWrite>>;
+
+interface GatheredRow {
+  id: string;
+  value: Uint8Array | undefined;
+}
 
 /** Puts gathered rows in place of, between and behind those that are stored, in their order. */
-class RowMerge {
+export class RowMerge {
   readonly #gathered: readonly GatheredRow[];
+  readonly deletions: number;
   #at = 0;
 
-  constructor(gathered: readonly GatheredRow[]) {
-    this.#gathered = gathered;
+  constructor(rows: GatheredRow[]) {
+    let deletions = 0;
+    let isAscending = true;
+    for (let i = 0; i < rows.length; i++) {
+      const { id, value } = rows[i] as GatheredRow;
+      if (value === undefined) deletions++;
+      if (i > 0 && (rows[i - 1] as GatheredRow).id > id) isAscending = false;
+    }
+    this.#gathered = isAscending ? rows : rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.deletions = deletions;
   }
 
-  /** With the next stored row. */
-  next(stored: KeyValue, rows: KeyValue[]): void {
+  get size(): number {
+    return this.#gathered.length;
+  }
+
+  /** With the next stored row. No more than `limit` in all. */
+  next(stored: KeyValue, rows: KeyValue[], limit: number): void {
     const id = textOf(stored.key);
     for (let first = this.#gathered[this.#at]; first !== undefined; first = this.#gathered[this.#at]) {
-      if (first[0] > id) break;
-      this.#put(rows);
-      if (first[0] === id) return;
+      if (first.id > id || rows.length >= limit) break;
+      this.#put(first, rows);
+      if (first.id === id) return;
     }
-    rows.push(stored);
+    if (rows.length < limit) rows.push(stored);
   }
 
-  /** When there are no more stored ones. */
-  rest(rows: KeyValue[]): void {
-    while (this.#at < this.#gathered.length) this.#put(rows);
+  /** When there are no more stored ones. No more than `limit` in all. */
+  rest(rows: KeyValue[], limit: number): void {
+    for (let first = this.#gathered[this.#at]; first !== undefined; first = this.#gathered[this.#at]) {
+      if (rows.length >= limit) return;
+      this.#put(first, rows);
+    }
   }
 
-  #put(rows: KeyValue[]): void {
-    const [id, value] = this.#gathered[this.#at++] as GatheredRow;
+  #put({ id, value }: GatheredRow, rows: KeyValue[]): void {
+    this.#at++;
     if (value !== undefined) rows.push({ key: Buffer.from(id, 'latin1'), value: Buffer.from(value) });
   }
 }

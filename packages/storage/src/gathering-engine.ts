@@ -1,6 +1,6 @@
 import { assert } from '@sluice/common/assert';
 import type { Engine, KeyValue, KeyValueWrite, SnapshotScan } from './engine.ts';
-import { GatheredRows } from './gathered-rows.ts';
+import { GatheredRows, type RowMerge } from './gathered-rows.ts';
 import { type Shortage, shortageOf } from './shortage.ts';
 
 /**
@@ -171,42 +171,40 @@ export class GatheringEngine implements Engine {
   }
 
   /** What is gathered of a range, as of now. */
-  #gathered(from: Uint8Array, to: Uint8Array): GatheredRows {
-    const gathered = new GatheredRows();
-    if (this.#leaving !== undefined) gathered.addRange(this.#leaving, from, to);
-    gathered.addRange(this.#waiting, from, to);
-    return gathered;
+  #gathered(from: Uint8Array, to: Uint8Array): RowMerge {
+    return this.#waiting.range(from, to, this.#leaving);
   }
 
   async scan(from: Uint8Array, to: Uint8Array, limit: number): Promise<KeyValue[]> {
     this.#assertOpen();
-    const gathered = this.#gathered(from, to);
-    if (gathered.size === 0 || limit <= 0) return await this.#engine.scan(from, to, limit);
+    const merge = this.#gathered(from, to);
+    if (merge.size === 0 || limit <= 0) return await this.#engine.scan(from, to, limit);
     // As many more as may turn out to be deleted: then what is left behind the last of a full answer is beyond the limit.
-    const asked = Math.min(limit + gathered.deletions, Number.MAX_SAFE_INTEGER);
-    const merge = gathered.merge();
+    const asked = Math.min(limit + merge.deletions, Number.MAX_SAFE_INTEGER);
     const stored = await this.#engine.scan(from, to, asked);
     const rows: KeyValue[] = [];
-    for (const row of stored) merge.next(row, rows);
-    merge.rest(rows);
-    return rows.slice(0, limit);
+    for (const row of stored) {
+      if (rows.length >= limit) return rows;
+      merge.next(row, rows, limit);
+    }
+    merge.rest(rows, limit);
+    return rows;
   }
 
   snapshotScan(from: Uint8Array, to: Uint8Array, chunkRows: number): SnapshotScan {
     this.#assertOpen();
     const stored = this.#engine.snapshotScan(from, to, chunkRows);
-    const gathered = this.#gathered(from, to);
-    if (gathered.size === 0) return stored;
+    const merge = this.#gathered(from, to);
+    if (merge.size === 0) return stored;
     const assertOpen = (): void => this.#assertOpen();
-    const merge = gathered.merge();
     const chunks = (async function* () {
       assertOpen();
       let rows: KeyValue[] = [];
       for await (const chunk of stored) {
-        for (const row of chunk) merge.next(row, rows);
+        for (const row of chunk) merge.next(row, rows, Number.POSITIVE_INFINITY);
         while (rows.length >= chunkRows) yield rows.splice(0, chunkRows);
       }
-      merge.rest(rows);
+      merge.rest(rows, Number.POSITIVE_INFINITY);
       for (; rows.length > 0; rows = rows.slice(chunkRows)) yield rows.slice(0, chunkRows);
     })();
     return { [Symbol.asyncIterator]: () => chunks, end: () => stored.end() };

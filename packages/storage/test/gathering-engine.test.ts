@@ -3,6 +3,7 @@ import { SluiceError } from '@sluice/common/errors';
 import type { Engine, KeyValueWrite } from '@sluice/storage/engine';
 import { GatheringEngine } from '@sluice/storage/gathering-engine';
 import { MemoryEngine } from '@sluice/storage/memory/memory-engine';
+import fc from 'fast-check';
 import { engineContract } from './engine-contract.ts';
 
 const key = (n: number): Uint8Array => Uint8Array.of(1, n >> 8, n & 0xff);
@@ -197,6 +198,54 @@ describe('writes gathered in front of an engine', () => {
     await engine.write([...Array.from({ length: 500 }, (_, n) => put(1000 + n, 1)), gone(0), gone(1)], UNSYNCED);
     await shown(engine, 3);
     expect(asked).toEqual([5]);
+  });
+
+  test('a scan copies none of the rows that wait behind its last one', async () => {
+    await below.write(
+      [0, 2, 4].map((n) => put(n, n)),
+      UNSYNCED,
+    );
+    const far = [1, ...Array.from({ length: 500 }, (_, n) => 1000 + n)].map((n) => put(n, 1));
+    await engine.write(far, UNSYNCED);
+    const copied = jest.spyOn(Buffer, 'from');
+    const before = copied.mock.calls.length;
+    expect((await shown(engine, 3)).map(([n]) => n)).toEqual([0, 1, 2]);
+    const values = copied.mock.calls.slice(before).filter(([of]) => (of as unknown) instanceof Uint8Array);
+    copied.mockRestore();
+    // The one that lies between.
+    expect(values).toHaveLength(1);
+  });
+
+  test('scans show what one engine would, whatever was written in which order and is on its way', async () => {
+    const n = fc.integer({ min: 0, max: 30 });
+    const writes = fc.array(fc.record({ n, value: fc.option(fc.nat(200)) }), { maxLength: 20 });
+    const limits = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(writes, writes, writes, limits, n, async (stored, leaving, waiting, limits, from) => {
+        const one = new MemoryEngine();
+        below = new Watched();
+        engine = new GatheringEngine(below);
+        const write = async (of: typeof stored): Promise<void> => {
+          const batch = of.map(({ n, value }) => (value === null ? gone(n) : put(n, value)));
+          await one.write(batch, UNSYNCED);
+          await engine.write(batch, UNSYNCED);
+        };
+        await write(stored);
+        await engine.write([], { sync: true });
+        await write(leaving);
+        let land = (): void => {};
+        below.hold = new Promise((resolve) => {
+          land = resolve;
+        });
+        jest.advanceTimersByTime(GatheringEngine.LINGER_MS);
+        await write(waiting);
+        for (const limit of limits) {
+          expect(await engine.scan(key(from), TO, limit)).toEqual(await one.scan(key(from), TO, limit));
+        }
+        land();
+        await engine.close();
+      }),
+    );
   });
 
   test('leave before their time when there are many, and more wait for those', async () => {
