@@ -38,7 +38,7 @@ export class RowCursor {
   /** Where the last reading on found nothing, or failed: what dies behind the rows at hand is read for no second time. */
   #nothingFrom = -1;
   #recordsWanted = 0;
-  /** Records of the row passed last: what the next ones are expected to hold. */
+  /** Of those read last, on average: what the next ones are expected to hold. One of them says little: sizes differ a hundredfold. */
   #rowRecords = 1;
 
   static readonly AHEAD_ROWS_MAX = 64;
@@ -106,6 +106,7 @@ export class RowCursor {
     const from = last.base + last.count;
     if (from >= this.tail || from === this.#nothingFrom || from - this.offset > recordsMaxFor(windows) / 2)
       return undefined;
+    this.#recordsWanted = Math.min(recordsMaxFor(windows), 2 * this.#recordsWanted);
     this.#readingOn = this.#readOn(from);
     return this.#readingOn;
   }
@@ -117,6 +118,7 @@ export class RowCursor {
       const rows = await this.#index.rowsFrom(this.#queueId, from, this.#rowsWanted, RowCursor.AHEAD_RECORDS_MAX);
       if (voided !== this.#voided || this.#isRecent) return;
       if (rows.length === 0) this.#nothingFrom = from;
+      this.#learn(rows);
       for (const row of rows) {
         for (const offset of this.#meanwhile) if (row.isLive(offset)) row.settle(offset);
       }
@@ -139,12 +141,20 @@ export class RowCursor {
       const from = this.#rowBase;
       const rows = await this.#index.rowsFrom(this.#queueId, from, rowsMax, RowCursor.AHEAD_RECORDS_MAX);
       if (drops !== this.#drops) continue;
+      this.#learn(rows);
       this.#ahead = rows;
       this.#isRecent = false;
       this.#voided++;
       for (const offset of superseded() ?? []) this.supersede(offset);
       return rows.length === 0 ? undefined : this.atHand();
     }
+  }
+
+  #learn(rows: readonly IndexRow[]): void {
+    if (rows.length === 0) return;
+    let records = 0;
+    for (const { count } of rows) records += count;
+    this.#rowRecords = records / rows.length;
   }
 
   /** The row that holds the next offset, or the first one behind it, begins there. */
@@ -162,7 +172,6 @@ export class RowCursor {
 
   /** Nothing in this row is left to hand out. */
   passRow(row: IndexRow): void {
-    this.#rowRecords = row.count;
     this.offset = Math.max(this.offset, row.base + row.count);
     this.#rowBase = this.offset;
   }
