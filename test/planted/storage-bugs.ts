@@ -13,8 +13,8 @@ export const STORAGE_BUGS: PlantedBugs = {
     bug(
       'gathering-engine',
       'rows on their way to the engine are not seen',
-      '    if (this.#leaving !== undefined) gathered.addRange(this.#leaving, from, to);\n',
-      '',
+      'this.#waiting.range(from, to, this.#leaving)',
+      'this.#waiting.range(from, to, undefined)',
     ),
     bug(
       'gathering-engine',
@@ -25,8 +25,20 @@ export const STORAGE_BUGS: PlantedBugs = {
     bug(
       'gathering-engine',
       'a scan finds fewer than there are when some of them were deleted',
-      'Math.min(limit + gathered.deletions, Number.MAX_SAFE_INTEGER)',
+      'Math.min(limit + merge.deletions, Number.MAX_SAFE_INTEGER)',
       'limit',
+    ),
+    bug(
+      'gathered-rows',
+      'a scan shows a row on its way beside the one that was written over it',
+      ' && over?.has(id) !== true',
+      '',
+    ),
+    bug(
+      'gathered-rows',
+      'a scan copies all that waits behind its end',
+      '      if (rows.length >= limit) return;\n',
+      '',
     ),
     bug(
       'entry-log/segment/active-segment',

@@ -36,10 +36,10 @@ function row(base: number): IndexRow | undefined {
   return value === undefined ? undefined : decodeIndexRow(base, value);
 }
 
-function add(base: number): void {
+function add(base: number, records = 3): void {
   const builder = new IndexRowBuilder();
   builder.reset(base);
-  for (let i = 0; i < 3; i++) builder.add(10, 0, undefined);
+  for (let i = 0; i < records; i++) builder.add(10, 0, undefined);
   rows.set(base, builder.encode(1 + base, 1, 100));
 }
 
@@ -122,6 +122,19 @@ test('as much more is read each time as the windows of consumers allow, and anew
   cursor.rest();
   expect(cursor.ahead).toEqual([]);
   expect(await askedAfter(1000, 1)).toBe(2);
+});
+
+test('how many rows are read follows from those read last, and not from a small one among them', async () => {
+  add(9, 1);
+  cursor.tail = 10;
+  await cursor.readAhead(8, 1, NOTHING);
+  const found = [...cursor.ahead];
+  expect(found.map(({ count }) => count)).toEqual([3, 3, 3, 1]);
+  for (const row of found) cursor.passRow(row);
+  add(10);
+  cursor.tail = 13;
+  await cursor.readAhead(8, 1, NOTHING);
+  expect(asked).toBe(1 + Math.ceil(RowCursor.AHEAD_WINDOWS / 2.5));
 });
 
 describe('reading on behind the rows at hand', () => {
