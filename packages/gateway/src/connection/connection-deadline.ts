@@ -15,8 +15,8 @@ export interface DeadlineOwner {
 }
 
 /**
- * What a connection has time for, one thing after the other: its CONNECT; then, as long as its client is heard, everything
- * [MQTT-3.1.2-22]; and its last words. A packet stores when it came, and only who looks computes what is due.
+ * What a connection has time for, one thing after the other: its CONNECT; the answer of those who are asked about it; then, as
+ * long as its client is heard, everything [MQTT-3.1.2-22]; and its last words. A packet stores when it came, and only who looks computes what is due.
  *
  * Whoever is not read cannot be heard, and its end stands behind what was not read: it is probed instead.
  *
@@ -29,6 +29,8 @@ export class ConnectionDeadline extends Deadline {
   #lastHeardMs: number;
   /** Deadline of the CONNECT, then of the last words; 0 while keep-alive rules. */
   #cutAtMs: number;
+  /** Somebody is asked whether it may come in. */
+  #isAsked = false;
 
   constructor(services: GatewayServices, owner: DeadlineOwner) {
     super();
@@ -41,6 +43,13 @@ export class ConnectionDeadline extends Deadline {
 
   heard(nowMs: number): void {
     this.#lastHeardMs = nowMs;
+  }
+
+  /** Its CONNECT is here, and what it had of its time is not the stores' to lose: over a slow wire it would come for ever. */
+  asked(nowMs: number): void {
+    if (this.#cutAtMs === 0) return;
+    this.#isAsked = true;
+    this.#cutAtMs = nowMs + ANSWER_MS_MAX;
   }
 
   /** Its CONNECT was in time. */
@@ -73,6 +82,7 @@ export class ConnectionDeadline extends Deadline {
     if (this.#cutAtMs === 0) this.#lookAtKeepAlive(nowMs);
     else if (nowMs < this.#cutAtMs) this.#services.wheel.arm(this, this.#cutAtMs);
     else if (this.#owner.isClosing) this.#owner.channel.destroy();
+    else if (this.#isAsked) this.#owner.outOfTime(ReasonCode.SERVER_UNAVAILABLE, 'nobody said whether it may come in');
     else this.#owner.outOfTime(ReasonCode.MAXIMUM_CONNECT_TIME, 'no complete CONNECT in time');
   }
 
@@ -91,3 +101,6 @@ export class ConnectionDeadline extends Deadline {
     else this.#owner.outOfTime(ReasonCode.KEEP_ALIVE_TIMEOUT, 'silent for one and a half times its Keep Alive');
   }
 }
+
+/** Stores have five seconds for a session (`StoredSessions.OPEN_MS_MAX`), authenticators before them their own time. */
+export const ANSWER_MS_MAX = 10_000;

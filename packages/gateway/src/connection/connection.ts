@@ -202,6 +202,7 @@ export class Connection
     this.#pausedSinceMs = this.#services.clock.monotonicMs();
     this.#channel.pause();
     this.#deadline.unread(this.#pausedSinceMs);
+    if (pause === ReadPause.AUTHENTICATING) this.#deadline.asked(this.#pausedSinceMs);
   }
 
   unpause(pause: ReadPause): void {
