@@ -22,13 +22,13 @@ export const HOLD_BUGS: readonly PlantedBugs[] = [
       bug(
         'store/src/dispatch/queue-dispatch',
         'the cursor does not pass over what is held since a former leader',
-        '      this.#passed = including(this.#passed, offset);\n    } else if (holderId !== 0) {',
+        '      this.#passed.add(offset);\n    } else if (holderId !== 0) {',
         '    } else if (holderId !== 0) {',
       ),
       bug(
         'store/src/dispatch/queue-dispatch',
         'what was accepted late is handed out before that is committed',
-        '    if (!isKnown && offset >= this.#cursor.offset) this.#passed = including(this.#passed, offset);\n    this.#settles',
+        '    if (!isKnown && offset >= this.#cursor.offset) this.#passed.add(offset);\n    this.#settles',
         '    this.#settles',
       ),
       bug(

@@ -108,8 +108,10 @@ export class Topology {
     return this.#liveness.clocks;
   }
 
+  /** Who sends them has sent their queues before: of one that is not there the assignment is late, and kept nowhere. */
   applyAssignments(assignments: readonly QueueAssignmentInfo[]): void {
     for (const assignment of assignments) {
+      if (this.#queues.get(assignment.queueId) === undefined) continue;
       const known = this.#assignments.get(assignment.queueId);
       if (known === undefined || known.generation <= assignment.generation) {
         this.#assignments.set(assignment.queueId, assignment);

@@ -179,6 +179,8 @@ test('an assignment gives way to one of a higher generation only', () => {
   topology.applyAssignments([{ queueId: 1, generation: 5, nodes: [{ nodeId: 7, partitions: [1] }] }]);
   topology.applyAssignments([{ queueId: 1, generation: 4, nodes: [] }]);
   expect(topology.assignmentOf(1)?.nodes).toEqual([{ nodeId: 7, partitions: [1] }]);
+  topology.applyAssignments([{ queueId: 9, generation: 5, nodes: [] }]);
+  expect(topology.assignmentOf(9)).toBeUndefined();
   topology.applyDelta(deltaOf(2, { removed: [1] }));
   expect(topology.assignmentOf(1)).toBeUndefined();
 });

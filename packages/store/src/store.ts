@@ -116,9 +116,11 @@ export class Store {
     const gateways = (): Iterable<number> => this.#gateways();
     const { streamLimits: limits = DEFAULT_STREAM_LIMITS, lagObjectiveMs: objectiveMs = DEFAULT_LAG_OBJECTIVE_MS } =
       options;
-    this.#append = new AppendService({ ...parts, queueIdMax: () => this.#configurator.queueIdMax });
+    const queueIdMax = (): number => this.#configurator.queueIdMax;
+    const isGone = (queueId: number): boolean => topology.queue(queueId) === undefined && queueId <= queueIdMax();
+    this.#append = new AppendService({ ...parts, queueIdMax });
     const bound = new DeliveryBound(options);
-    this.#consume = new ConsumeService(partitions, gateways, { ...parts, bound });
+    this.#consume = new ConsumeService(partitions, gateways, { ...parts, bound, isGone });
     this.#sessions = new SessionService({ ...parts, gateways, limits, bound });
     this.#retained = new RetainedService({
       ...parts,
@@ -195,9 +197,7 @@ export class Store {
     const queueIds = topology.queuesChangedSince(this.#epoch);
     this.#epoch = topology.epoch;
     this.#sweeper.definitionsChanged(queueIds);
-    for (const queueId of queueIds ?? []) {
-      if (topology.queue(queueId) === undefined) this.#consume.queueRemoved(queueId);
-    }
+    this.#consume.queuesRemoved(queueIds?.filter((queueId) => topology.queue(queueId) === undefined));
     this.#partitions.reconcile();
     this.#lookSoon();
     this.#readiness.look();

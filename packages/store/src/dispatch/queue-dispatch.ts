@@ -7,6 +7,7 @@ import type { SettleBatcher } from '../settle/settle-batcher.ts';
 import type { DispatchConsumer } from './dispatch-consumer.ts';
 import { type Assigned, DispatchStep } from './dispatch-step.ts';
 import type { BalancedQueue } from './intake-balance.ts';
+import { PassedOffsets } from './passed-offsets.ts';
 import type { Pump, PumpTurn } from './pump-turn.ts';
 import type { QueueDispatchOptions } from './queue-dispatch-options.ts';
 import { RowCursor } from './row-cursor.ts';
@@ -42,10 +43,10 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   #again = false;
   #dueTimer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Superseded since the current step began. As the next ones: made by the first, since most queues never have any. */
+  /** Superseded since the current step began. Made by the first, since most queues never have any. */
   #withdrawn: Set<number> | undefined;
   /** At the cursor or beyond it, and not to be handed out: a worker has them since a former leader, or has accepted them. */
-  #passed: Set<number> | undefined;
+  readonly #passed = new PassedOffsets();
   /** The current one, or one that failed: what it has assigned is not handed over yet. */
   readonly #step: DispatchStep;
   #isTroubled = false;
@@ -106,8 +107,8 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   #take(consumer: DispatchConsumer, { offset, rowBase, deliveryCount, sizeBytes }: HeldItem): boolean {
     const holderId = this.#dispatcher.holderOf(offset);
     if (holderId === undefined) {
-      if (offset < this.#cursor.offset || offset >= this.#cursor.tail || this.#passed?.has(offset)) return false;
-      this.#passed = including(this.#passed, offset);
+      if (offset < this.#cursor.offset || offset >= this.#cursor.tail || this.#passed.has(offset)) return false;
+      this.#passed.add(offset);
     } else if (holderId !== 0) {
       const holder = this.#consumers.get(holderId);
       if (holder === undefined || !consumer.succeeds(holder)) return false;
@@ -154,7 +155,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     if (offset >= this.#cursor.tail) return;
     const isKnown = this.#dispatcher.holderOf(offset) !== undefined;
     this.supersede(offset);
-    if (!isKnown && offset >= this.#cursor.offset) this.#passed = including(this.#passed, offset);
+    if (!isKnown && offset >= this.#cursor.offset) this.#passed.add(offset);
     this.#settles.accepted(this.queueId, rowBase, offset);
   }
 
@@ -292,6 +293,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
 
   #pumped(): void {
     this.#pumping = false;
+    this.#passed.cursorAt(this.#cursor.offset);
     if (this.#consumers.size === 0) this.#cursor.rest();
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
@@ -391,7 +393,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
       if (this.#mayBeHeld(row.entryIndex)) return true;
       for (let offset = row.nextLive(this.#cursor.offset); offset !== -1; offset = row.nextLive(offset + 1)) {
         if (step.isFull) return true;
-        if (this.#passed?.delete(offset)) {
+        if (this.#passed.take(offset)) {
           this.#cursor.passRecord(row, offset);
           continue;
         }

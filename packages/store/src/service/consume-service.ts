@@ -31,6 +31,7 @@ export class ConsumeService {
   readonly #gateways: () => Iterable<number>;
   readonly #clock: Clock;
   readonly #bound: DeliveryBound;
+  readonly #isGone: (queueId: number) => boolean;
   readonly #channels = new Set<GatewayChannel>();
   /**
    * The newest channel of each gateway, also when it is closed. Of gateways that have a channel, or were in `gateways` when
@@ -39,17 +40,21 @@ export class ConsumeService {
   readonly #newest = new Map<number, GatewayChannel>();
   #nextDispatchId = 1;
   #nextChannel = 1;
-  /** Newest generation seen, by queue and then by gateway; of the gateways in `#newest`. Only queues that spread over partitions have any. */
+  /**
+   * Newest generation seen, by queue and then by gateway; of the gateways in `#newest`, and of queues that are not gone. Only
+   * queues that spread over partitions have any.
+   */
   readonly #generations = new Map<number, Map<number, number>>();
 
-  /** `gateways`: that may live, as far as the cluster's image says. */
+  /** `gateways`: that may live, as far as the cluster's image says. `isGone`: it had the queue, and has it no more. */
   constructor(
     partitions: ReadonlyMap<number, Partition>,
     gateways: () => Iterable<number>,
-    { clock, bound }: { clock: Clock; bound: DeliveryBound },
+    { clock, bound, isGone }: { clock: Clock; bound: DeliveryBound; isGone: (queueId: number) => boolean },
   ) {
     this.#clock = clock;
     this.#bound = bound;
+    this.#isGone = isGone;
     this.#partitions = partitions;
     this.#gateways = gateways;
   }
@@ -86,9 +91,11 @@ export class ConsumeService {
     partition.resumption?.asked(asked);
   }
 
-  /** The queue is gone, or may be: what is known of its generations is forgotten. */
-  queueRemoved(queueId: number): void {
-    this.#generations.delete(queueId);
+  /** What is known of their generations is forgotten. Undefined: any may have been removed. */
+  queuesRemoved(queueIds: readonly number[] | undefined): void {
+    for (const queueId of queueIds ?? [...this.#generations.keys()].filter(this.#isGone)) {
+      this.#generations.delete(queueId);
+    }
   }
 
   /** Who has no channel and cannot come back. An older channel that is still open keeps what would fence it. */
@@ -191,7 +198,8 @@ export class ConsumeService {
   }
 
   #isFenced(queueId: number, from: number, generation: number): boolean {
-    if (generation === 0) return false;
+    // A gateway that has not heard yet that the queue is gone leaves nothing behind.
+    if (generation === 0 || this.#isGone(queueId)) return false;
     let generations = this.#generations.get(queueId);
     if (generations === undefined) {
       generations = new Map();

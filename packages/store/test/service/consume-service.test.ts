@@ -22,6 +22,8 @@ describe('attaching', () => {
   let detached: number;
   let alive: number[];
   const removed = new Set<number>();
+  /** By the image. */
+  const gone = new Set<number>();
   const partition = {
     leads: true,
     hasRemoved: (queueId: number) => removed.has(queueId),
@@ -53,10 +55,12 @@ describe('attaching', () => {
     alive = [10, 12];
     partition.leads = true;
     removed.clear();
+    gone.clear();
     network = new InprocNetwork({ codecs: true });
     service = new ConsumeService(new Map([[1, partition as unknown as Partition]]), () => alive, {
       clock: systemClock,
       bound: new DeliveryBound({ metrics: new PlainMetrics(), logger: silentLogger }),
+      isGone: (queueId) => gone.has(queueId),
     });
     network
       .node(STORE)
@@ -118,6 +122,25 @@ describe('attaching', () => {
     expect(former.responses).toEqual([{ type: 'detached', consumerId: 1, reason: 'fenced', leader: 2 }]);
     expect(present.responses).toEqual([]);
     expect(attached).toBe(5);
+  });
+
+  test('what was shown for a queue is forgotten with it, and not kept for one that is gone', async () => {
+    const { channel, responses } = open(10);
+    channel.send(attach(1, 5));
+    await rest(1);
+    // Many queues changed at once, and nobody knows which.
+    gone.add(1);
+    service.queuesRemoved(undefined);
+    // Its gateway has not heard yet.
+    channel.send(attach(2, 6));
+    await rest(1);
+    gone.clear();
+    channel.send(attach(3, 4));
+    await rest(1);
+    service.queuesRemoved([1]);
+    channel.send(attach(4, 3));
+    await rest(1);
+    expect([attached, responses]).toEqual([4, []]);
   });
 
   test('a new leader asks who has a channel or may live unheard, and waits for nobody whose channel ends', async () => {

@@ -47,7 +47,11 @@ beforeEach(async () => {
   store = await TestStore.start();
   metrics = new PlainMetrics();
   bound = new DeliveryBound({ metrics, logger: silentLogger });
-  service = new ConsumeService(store.store.partitions, () => [], { clock: systemClock, bound });
+  service = new ConsumeService(store.store.partitions, () => [], {
+    clock: systemClock,
+    bound,
+    isGone: () => false,
+  });
   await store.define();
 });
 afterEach(() => store.remove());
