@@ -34,7 +34,7 @@ export function parseRulesFile(text: string): ParsedRulesFile {
   const problems: { line: number; message: string }[] = [];
   for (const [i, item] of document.contents.items.entries()) {
     const node = item as Node;
-    const read = readRule(node.toJS(document, { maxAliasCount: ALIASES_MAX }));
+    const read = readNode(() => node.toJS(document, { maxAliasCount: ALIASES_MAX }));
     if (typeof read !== 'string') rules.push(read);
     else problems.push({ line: lineOf(node.range?.[0]), message: `rule ${i + 1} ${read}` });
   }
@@ -44,6 +44,17 @@ export function parseRulesFile(text: string): ParsedRulesFile {
 const ALIASES_MAX = 100;
 const EXAMPLE = '- { permission: allow, action: publish, users: [ann], topics: ["home/#"] }';
 const KEYS = ['permission', 'action', 'topics', 'users', 'clientIds', 'addresses', 'qos', 'retain'];
+
+/** Aliases are looked up only now: `*` without quotes begins one. */
+function readNode(toValue: () => unknown): ScopedRules | string {
+  let value: unknown;
+  try {
+    value = toValue();
+  } catch (error) {
+    return `cannot be read: ${(error as Error).message.split('\n', 1)[0]}; write texts with * in quotes`;
+  }
+  return readRule(value);
+}
 
 /** The rule, or what is wrong with it. */
 function readRule(value: unknown): ScopedRules | string {

@@ -48,3 +48,13 @@ describe('what is wrong is said with its line, and refuses the file', () => {
     expect(problemsOf(text)[0]).toMatch(expected);
   });
 });
+
+test.each([
+  ['an alias without its anchor', '- { permission: allow, action: publish, topics: [*home] }', 1],
+  ['an item that is one', '- { permission: deny, topics: ["#"] }\n- *everything', 2],
+])('%s is a wrong rule, and nothing that is thrown', (_what, text, line) => {
+  expect(parseRulesFile(text)).toEqual({
+    ok: false,
+    problems: [{ line, message: expect.stringContaining('in quotes') }],
+  });
+});
