@@ -12,6 +12,7 @@ import { SIMULATED_RETENTION_BUGS } from './retention-bugs.ts';
 import { SESSION_BUGS } from './session-bugs.ts';
 import { STORAGE_BUGS } from './storage-bugs.ts';
 import { WILL_BUGS } from './will-bugs.ts';
+import { SIMULATED_WORKER_BUGS } from './worker-bugs.ts';
 
 export const PLANTED: readonly PlantedBugs[] = [
   RAFT_BUGS,
@@ -28,5 +29,6 @@ export const PLANTED: readonly PlantedBugs[] = [
   SIMULATED_RETAINED_BUGS,
   SIMULATED_RETENTION_BUGS,
   SIMULATED_BACKUP_BUGS,
+  SIMULATED_WORKER_BUGS,
   LIVE_BUGS,
 ];

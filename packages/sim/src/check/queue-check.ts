@@ -106,6 +106,10 @@ export class QueueCheck {
     this.#doomed.add(queueId);
   }
 
+  isDoomed(queueId: number): boolean {
+    return this.#doomed.has(queueId);
+  }
+
   isLimited(queueId: number): boolean {
     return this.#limited.has(queueId);
   }

@@ -7,10 +7,12 @@ import { RowTable } from '@sluice/queue/machine/row/row-keys';
 import { LimitCheck } from '../check/limit-check.ts';
 import { QueueCheck } from '../check/queue-check.ts';
 import { RetentionCheck } from '../check/retention-check.ts';
+import { WorkerCheck } from '../check/worker-check.ts';
 import { Draw } from '../draw.ts';
 import { Nemesis } from '../nemesis.ts';
 import { LOSES_LIVE } from '../retained/retained-knobs.ts';
 import { SessionLoad } from '../sessions/session-load.ts';
+import { WorkerCrew } from '../sessions/worker-crew.ts';
 import { type SimMachine, WALL_CLOCK_MS } from '../sim-machine.ts';
 import { SimNetwork } from '../sim-network.ts';
 import type { SimWorld } from '../sim-world.ts';
@@ -59,6 +61,7 @@ export class ClusterHistory {
   readonly #lasting: QueueDefinition[] = [];
   readonly #clocks: ClockFaults;
   readonly #backups: BackupTrial | undefined;
+  readonly #crew: WorkerCrew | undefined;
   #workers: SimWorker[] = [];
   #hired = 0;
   #leaderChanges = 0;
@@ -92,10 +95,14 @@ export class ClusterHistory {
         : new RetentionCheck({ nowMs: () => world.nowMs, isCalm, keepsHolders });
     const { backups, faultMsMax } = knobs;
     if (backups !== undefined) this.#backups = new BackupTrial({ world, draw, knobs, backups, isCalm, keepsHolders });
-    const check = this.#backups?.check ?? retention ?? new QueueCheck(isCalm, () => keepsHolders);
+    const crewCheck =
+      knobs.crew === undefined ? undefined : new WorkerCheck({ nowMs: () => world.nowMs, isCalm, keepsHolders });
+    const check = this.#backups?.check ?? retention ?? crewCheck ?? new QueueCheck(isCalm, () => keepsHolders);
     this.check = check;
     this.fleet = new Fleet(world, new SimNetwork(world, knobs.network), knobs);
     const { gateways } = this.fleet;
+    if (knobs.crew !== undefined && crewCheck !== undefined)
+      this.#crew = new WorkerCrew({ fleet: this.fleet, draw, knobs: knobs.crew, check: crewCheck });
     this.#clocks = new ClockFaults({ world, draw, fleet: this.fleet, faultMsMax });
     this.#queueMoves = new QueueMoves({ world, draw, knobs, check, gateways });
     this.#storeMoves = new StoreMoves({ world, draw, fleet: this.fleet });
@@ -155,6 +162,7 @@ export class ClusterHistory {
     }
     this.#retention?.moves.begin(this.#lasting);
     this.#backups?.begin(fleet);
+    this.#crew?.begin(this.#lasting, this.#queueMoves.names);
     this.#sessions?.begin(this.#lasting);
     const upgrade =
       knobs.upgrade === undefined ? undefined : new Upgrade({ world, draw: this.#draw, fleet, knobs: knobs.upgrade });
@@ -164,6 +172,7 @@ export class ClusterHistory {
     this.#limitMoves?.end();
     this.#retention?.moves.end();
     this.#backups?.end();
+    this.#crew?.end();
     nemesis.end();
     for (const gateway of fleet.gateways) {
       gateway.life.resume();
@@ -198,6 +207,7 @@ export class ClusterHistory {
     await this.#sessions?.comesToRest();
     await quiescence.drains(queues);
     check.atTheEnd(world.nowMs);
+    this.#crew?.leave();
     if (this.#retention === undefined) await quiescence.hasCountedWhatIsMissing(check.missing);
     else await this.#endsAsItWasKept(this.#retention.check, queues, quiescence);
     await quiescence.isBalanced();
@@ -230,6 +240,7 @@ export class ClusterHistory {
       `${check.acknowledgements} acknowledged, ${check.deliveries} deliveries (${check.duplicates} duplicates)`,
       ...(this.#limitMoves === undefined ? [] : [this.#limitsSummary(this.#limitMoves)]),
       ...(this.#retention === undefined ? [] : [this.#retentionSummary(this.#retention)]),
+      ...(this.#crew === undefined ? [] : [this.#crew.summary]),
       ...(this.#backups === undefined ? [] : [this.#backups.summary]),
       ...(this.#sessions === undefined ? [] : [this.#sessions.summary]),
       `${this.#leaderChanges} changes of leaders; ${[...faults].map(([fault, count]) => `${fault} ${count}`).join(', ')}`,

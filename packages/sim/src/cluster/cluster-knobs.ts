@@ -3,6 +3,7 @@ import type { Draw } from '../draw.ts';
 import { drawDisk, drawFaultTimes, drawNetwork } from '../machine-knobs.ts';
 import { MACHINE_FAULTS, type MachineFault, type NemesisKnobs } from '../nemesis.ts';
 import type { SessionKnobs } from '../sessions/session-knobs.ts';
+import type { CrewKnobs } from '../sessions/worker-crew.ts';
 import type { DiskKnobs } from '../sim-disk.ts';
 import type { NetworkKnobs } from '../sim-network.ts';
 import { STORE_FAULTS } from './store-moves.ts';
@@ -51,6 +52,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   retentionMoveEveryMs?: number;
   /** An operator makes backups; undefined: nobody does. */
   backups?: BackupKnobs;
+  /** Workers that speak MQTT, beside those that do not; undefined: none does. */
+  crew?: CrewKnobs;
   /** All stores are coordinators too, or only the first three. */
   allCoordinate: boolean;
   placement: Partial<PlacementSettings>;

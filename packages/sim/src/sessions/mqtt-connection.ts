@@ -113,6 +113,15 @@ export class MqttConnection implements SocketClient {
     this.#send({ type, packetId, reasonCode: 0 });
   }
 
+  acknowledge(packetId: number): void {
+    this.answer(PacketType.PUBACK, packetId);
+  }
+
+  /** MQTT 5 alone: it is somebody else's. */
+  refuse(packetId: number): void {
+    this.#send({ type: PacketType.PUBACK, packetId, reasonCode: 0x80 });
+  }
+
   /** `expiryS`: from now on; undefined: as it said when it came. `reasonCode` 4: its will is to be published. */
   leave(expiryS?: number, reasonCode: 0 | 4 = 0): void {
     if (this.state === 'closed') return;

@@ -74,6 +74,44 @@ export function withEndings(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   };
 }
 
+/**
+ * Jobs for workers that speak MQTT, in whom nothing can be relied upon, while gateways die and partitions move. One in four
+ * is done nothing to: there nobody waits for work, and no count is wrong.
+ */
+export function withWorkers(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const { sessions, ...others } = withSessions(knobs, draw);
+  return {
+    ...others,
+    movingQueues: draw.oneOf([0, 1]),
+    expiringOneIn: draw.oneOf([0, 0, 5]),
+    publishers: 2,
+    publishEveryMs: draw.oneOf([100, 200]),
+    workersPerQueue: 0,
+    crew: {
+      workersPerQueue: draw.between(2, 4),
+      thinkMsMax: draw.oneOf([20, 200, 800]),
+      refuseOneIn: draw.oneOf([5, 20, 1_000_000]),
+      stuckMs: draw.oneOf([2_000, 60_000]),
+      actEveryMs: draw.oneOf([100, 400, 1_000]),
+    },
+    faults: draw.oneOf<ClusterKnobs['faults']>([
+      [],
+      ['gateway', 'gateway', 'transfer', 'kill'],
+      ['kill', 'transfer', 'stop', 'drain', 'leave', 'add-store', 'copies'],
+      [...knobs.faults, 'gateway'],
+    ]),
+    sessions: {
+      ...(sessions as SessionKnobs),
+      clients: 1,
+      publishers: 1,
+      publishEveryMs: 1_000,
+      actEveryMs: 1_500,
+      exactPublishers: 0,
+      willClients: 0,
+    },
+  };
+}
+
 /** Little else but wills, while gateways die and leaders change all the time. */
 export function withWills(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
   const { sessions, ...others } = withSessions(knobs, draw);
