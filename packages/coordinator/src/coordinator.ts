@@ -216,7 +216,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     if (featureLevel !== undefined) {
       const { level, isHeld } = featureLevel;
       // `level` is the line's own.
-      this.#options.logger.info({ featureLevel: level, isHeld }, 'the cluster has another feature level');
+      this.#options.logger.info({ featureLevel: level, isHeld }, 'the feature level of the cluster is set');
     }
     // Where partitions may live depends on who there is: the first node that registers has waited for nothing else.
     if (this.#leads && (reply.nodes?.length ?? 0) > 0) this.#defer(() => this.#decide());

@@ -93,7 +93,7 @@ export class PlacementLoop {
       moves++;
       if (former.length > 0) this.#following.add(partition);
     }
-    this.#logger.info({ moves, leaders: placements.length - moves }, 'partitions are to live or to be led elsewhere');
+    this.#logger.info({ moves, leaders: placements.length - moves }, 'partitions get stores, or other leaders');
     return { kind: 'place-partitions', placements, expectedEpoch: view.epoch };
   }
 

@@ -36,6 +36,7 @@ export function addApplyCommand(queues: Command, host: CliHost): void {
       .description('make the queues of a JSON file, or change those that exist; none is deleted'),
   )
     .option('--wait <DURATION>', 'how long to wait for a server that is not there yet')
+    .addHelpText('after', `\n${FORM}`)
     .action((file: string, options: ApplyOptions) =>
       run(host, options, async (connection) => {
         const wanted = await readWanted(host, file);
