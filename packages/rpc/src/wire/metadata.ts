@@ -1,13 +1,14 @@
 import type { MetadataRequest, MetadataResponse } from '../contract/metadata.ts';
 import type { Codec } from './codec.ts';
 import { jsonCodec } from './json.ts';
-import { anyFlag, anyInteger, anyObject, anyText, listOf, objectOf, typed } from './shape.ts';
+import { metaCommandShape } from './meta-command.ts';
+import { anyFlag, anyInteger, anyObject, anyText, listOf, typed } from './shape.ts';
 
-/** Commands and replies are JSON in the metadata log already; their fields are for the metadata machine to judge. */
+/** Commands are JSON in the metadata log already, and checked before they get there. */
 export const metadataRequestCodec: Codec<MetadataRequest> = jsonCodec(
   'metadata request',
   typed<MetadataRequest>({
-    execute: { command: objectOf({ kind: anyText }) },
+    execute: { command: metaCommandShape },
     reach: { epoch: anyInteger },
     wanted: { name: anyText, topicFilter: anyText },
     members: {},

@@ -31,7 +31,7 @@ export const anyAmount: Check = (value, where) => {
   }
 };
 
-/** Its owner looks inside: the metadata machine checks its own commands. */
+/** Whoever takes it looks inside. */
 export const anyObject: Check = (value, where) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wireInvalid(`${where} is no object`);
 };
