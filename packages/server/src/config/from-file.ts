@@ -57,12 +57,13 @@ export function layerFromFile(fileName: string, text: string): { layer: Layer; p
       let value: unknown;
       try {
         value = (item.value as Node | null)?.toJS(document, { maxAliasCount: ALIASES_MAX }) ?? null;
-      } catch (error) {
+      } catch {
+        // What the library says holds what stands there, and that may be a password.
         problems.push({
           key: sectionName,
           origin: at(offsetOf(item.key)),
-          message: `cannot be read: ${firstLine(String(error))}`,
-          hint: '',
+          message: 'cannot be read: it has an alias (*) that was not set before, or too many',
+          hint: 'Write texts that begin with * in quotes',
         });
         continue;
       }

@@ -33,7 +33,8 @@ export function formatProblem(problem: ConfigProblem): string {
 /** A value as it may be shown in a message. */
 export function showValue(rule: SettingRule | undefined, value: unknown): string {
   if (rule?.secret) return '(hidden)';
-  const text = JSON.stringify(value) ?? String(value);
+  const whole = JSON.stringify(value) ?? String(value);
+  const text = rule?.kind === 'url' ? whole.replace(/\/\/.*@/, '//(hidden)@') : whole;
   return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
 }
 

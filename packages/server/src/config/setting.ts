@@ -175,6 +175,8 @@ function checkAddresses(value: unknown): string | undefined {
 /** Without encryption whoever is on the way could say who may come in. */
 function checkUrl(value: unknown): string | undefined {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  // They would never be sent, and stand wherever the URL is told.
+  if (url !== undefined && url.username + url.password !== '') return 'must hold no user name and no password';
   if (url?.protocol === 'https:') return undefined;
   if (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) return undefined;
   return 'must be a URL with https:, or with http: on this machine';

@@ -31,3 +31,13 @@ test('a token is enough for a listener that others reach; addresses of this mach
   const set = ['listeners.mqtt=0.0.0.0:1', 'jwt.jwksUrl=http://127.0.0.1:8080/keys', 'listeners.ws=none'];
   expect(problemOf(set)).toBe('');
 });
+
+test('a secret is not told where it makes the file unreadable, or stands in a URL', () => {
+  const file = 'auth:\n  users:\n    - username: ann\n      password: *planted';
+  const loaded = loadConfig({ flags: { config: 'f' }, env: {}, readFile: () => file });
+  const said = loaded.ok ? '' : loaded.problems.map(formatProblem).join('\n');
+  expect(said).toMatch(/^auth cannot be read: .* in quotes/);
+  const ofUrl = problemOf(['jwt.jwksUrl=https://ann:planted@issuer.example/keys']);
+  expect(ofUrl).toMatch(/^jwt\.jwksUrl = .* must hold no user name and no password/);
+  expect(said + ofUrl).not.toContain('planted');
+});
