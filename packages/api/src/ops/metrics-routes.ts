@@ -65,7 +65,7 @@ export function addMetricsDetailRoutes(app: FastifyInstance, detail: MetricsDeta
       }
       if (match !== undefined && match.length > MATCH_CHARACTERS_MAX) throw badRequest('"match" is too long');
       const matches = match === undefined ? () => true : nameMatcher(match);
-      return reply.type(EXPOSITION_CONTENT_TYPE).send(readable(() => detail.queues(family, matches)));
+      return reply.type(EXPOSITION_CONTENT_TYPE).send(pageStream(() => detail.queues(family, matches)));
     },
   });
   addRoute(app, {
@@ -80,7 +80,7 @@ export function addMetricsDetailRoutes(app: FastifyInstance, detail: MetricsDeta
       security: [],
       response: { 200: { description: 'The page', type: 'string' } },
     },
-    handle: async (_request, reply) => reply.type(EXPOSITION_CONTENT_TYPE).send(readable(() => detail.groups())),
+    handle: async (_request, reply) => reply.type(EXPOSITION_CONTENT_TYPE).send(pageStream(() => detail.groups())),
   });
 }
 
@@ -88,9 +88,18 @@ function isQueueFamily(text: string): text is QueueFamily {
   return (QUEUE_FAMILIES as readonly string[]).includes(text);
 }
 
-function readable(open: () => AsyncIterable<string>): Readable {
+/** Longer than a scraper waits: its deadline is no longer than its interval, which is a minute by default. */
+export const PAGE_MS_MAX = 60_000;
+
+/**
+ * A page on its way. There are few at once, for everybody, and who asks for one need not show a key: one that is not taken
+ * in time is given up, or some connections that read nothing would keep all others from theirs.
+ */
+export function pageStream(open: () => AsyncIterable<string>): Readable {
   try {
-    return Readable.from(open());
+    const page = Readable.from(open());
+    const deadline = setTimeout(() => page.destroy(new Error('the page was not read in time')), PAGE_MS_MAX);
+    return page.once('close', () => clearTimeout(deadline));
   } catch (cause) {
     if (!(cause instanceof SluiceError) || cause.code !== 'METRICS_BUSY') throw cause;
     throw new ApiError(503, 'SERVICE_UNAVAILABLE', cause.message, cause.hint);
