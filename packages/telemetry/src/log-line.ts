@@ -24,10 +24,21 @@ export function readableLogLine(line: string, colour: boolean): string {
   const time = String(fields.time).slice(11, 23);
   let text = `${time} ${colour ? `\u001b[${LEVEL_COLOURS.get(level) ?? 0}m${word}\u001b[0m` : word} ${fields.msg ?? ''}`;
   for (const [name, value] of Object.entries(fields)) {
-    if (!SHOWN_APART.has(name)) text += ` ${name}=${readableValue(value)}`;
+    if (!SHOWN_APART.has(name)) text += ` ${harmless(name)}=${readableValue(value)}`;
   }
   return `${text}\n${errorLines(fields.err)}`;
 }
+
+/**
+ * Client ids and topics are of whoever may connect, and a terminal obeys what stands in them: what it would obey, or what
+ * would turn the order of the letters, is shown as what it is. Lines may break where they do.
+ */
+function harmless(text: string): string {
+  return text.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 function parseObject(line: string): Record<string, unknown> | undefined {
   try {
@@ -39,8 +50,8 @@ function parseObject(line: string): Record<string, unknown> | undefined {
 }
 
 function readableValue(value: unknown): string {
-  if (typeof value === 'string' && value !== '' && !/[\s="]/.test(value)) return value;
-  return JSON.stringify(value);
+  if (typeof value === 'string' && value !== '' && !/[\s="]/.test(value)) return harmless(value);
+  return harmless(JSON.stringify(value));
 }
 
 function errorLines(err: unknown): string {
@@ -48,5 +59,5 @@ function errorLines(err: unknown): string {
   const { stack, message, hint } = err as { stack?: unknown; message?: unknown; hint?: unknown };
   const first = typeof stack === 'string' ? stack : String(message);
   const lines = typeof hint === 'string' && hint !== '' ? `${first}\nhint: ${hint}` : first;
-  return `${lines.replaceAll(/^/gm, '  ')}\n`;
+  return `${harmless(lines).replaceAll(/^/gm, '  ')}\n`;
 }

@@ -49,6 +49,18 @@ test('a client id full of control characters stays inside its line', () => {
   expect(lines[0]).not.toContain('\u001b');
 });
 
+test.each(['a\u001b[31mb', 'a\u009b31mb', 'a\u202eb', 'a b\u009b31m', 'a\u007f'])(
+  '%j does nothing to a terminal',
+  (client) => {
+    const { lines, logger } = capture(true);
+    logger.warn({ client, err: new Error(`nobody knows ${client}`), [client]: 1 }, 'not authorized');
+    expect(lines.join('')).not.toMatch(OBEYED);
+    expect(lines.join('')).toMatch(/client="?a/);
+  },
+);
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/;
+
 test('people read time of day, level, message, fields, and the hint below', () => {
   const line = JSON.stringify({
     level: 'error',
