@@ -448,7 +448,11 @@ export class ClusterHistory {
         (rows) => {
           for (const { value } of rows) {
             const queue = decodeQueueRow(value);
-            this.check.floor(queue.queueId, groupId, queue.head, nowMs);
+            try {
+              this.check.floor(queue.queueId, groupId, queue.head, nowMs);
+            } catch (cause) {
+              this.world.fail(cause);
+            }
             this.#looksAtLimits(queue, groupId, nowMs);
           }
         },
