@@ -234,7 +234,8 @@ export class PlacementLoop {
   /** A partition stays where it is while a replica is made anew, but for one on a node that will hardly come back. */
   #withoutExchanged(placed: PartitionInfo, former: PartitionInfo, awaited: ReadonlySet<number>): PartitionInfo {
     const isExchanged = (nodeId: number): boolean => this.#exchanging.has(`${placed.partition}:${nodeId}`);
-    if (![...awaited].some(isExchanged)) return placed;
+    // Its replicas are who they are until it has begun: other places would be refused, and those of all partitions with them.
+    if (former.bootstrap || ![...awaited].some(isExchanged)) return placed;
     const replicas = former.replicas.filter((nodeId) => !isExchanged(nodeId));
     // All of them at once: nothing can be made anew from nothing.
     return replicas.length === 0 ? former : { ...placed, replicas };

@@ -134,6 +134,9 @@ class Fixture {
     if (command.kind === 'place-partitions') {
       for (const placed of command.placements) {
         const former = this.partitions[placed.partition - 1] as PartitionInfo;
+        const isKept = [...former.replicas].sort().join() === [...placed.replicas].sort().join();
+        // The machine takes none of the places then.
+        if (former.bootstrap && !isKept) throw new Error(`bad-placement: ${placed.partition} is still to begin`);
         const bootstrap = former.bootstrap || former.replicas.length === 0;
         this.partitions[placed.partition - 1] = { ...placed, bootstrap };
       }
@@ -413,6 +416,25 @@ describe('a replica that cannot be trusted', () => {
     fixture.settle();
     expect(fixture.partitions[0]?.replicas).toHaveLength(3);
     expect(fixture.partitions[0]?.replicas).not.toContain(broken);
+  });
+
+  test('stays while its partition has not begun: the metadata would refuse the places of all others with it', () => {
+    fixture = new Fixture(3, 4);
+    fixture.replicationFactor = 2;
+    fixture.step();
+    for (const partition of [2, 3, 4]) fixture.follow(partition);
+    const before = fixture.partitions[0] as PartitionInfo;
+    fixture.impaired.set(before.replicas[0] as number, [1]);
+    fixture.join(4);
+    fixture.pass(20_000);
+    for (const partition of [2, 3, 4]) fixture.follow(partition);
+    fixture.pass(20_000);
+    expect(fixture.partitions[0]).toMatchObject({ replicas: before.replicas, bootstrap: true });
+    expect(fixture.load(4)).toBeGreaterThan(0);
+    fixture.follow(1);
+    fixture.step();
+    fixture.step();
+    expect(fixture.partitions[0]?.replicas).not.toContain(before.replicas[0]);
   });
 
   test('stays when it is the only one: there is nothing to make it anew from', () => {
