@@ -126,7 +126,7 @@ export class RetainedLoad {
   #mustNotWait(reader: RetainedReader): void {
     const { fleet } = this.#parts;
     const { nowMs } = fleet.world;
-    // Of several filters one that waits holds up the others (`sim/DESIGN`).
+    // Of several filters those that come later get nothing until a slow reader has taken what the earlier ones have.
     if (reader.reads.length !== 1) return;
     const waitMs = this.#reach.waitMsMax(reader.gateway, nowMs);
     for (const read of reader.reads) {
