@@ -176,10 +176,10 @@ describe('certificates between nodes', () => {
   });
 
   test.each([
-    ['of the authority', () => good, 'ok', /answers/],
-    ['of another', () => ({ ...strange, ca: good.ca }), 'failure', /certificate of this node/],
-    ['that trusts another', () => ({ ...good, ca: strange.ca }), 'failure', /certificate|signature/],
-    ['that is missing', () => undefined, 'failure', /no certificate/],
+    ['of the authority', (): TlsFiles => good, 'ok', /answers/],
+    ['of another', (): TlsFiles => ({ ...strange, ca: good.ca }), 'failure', /certificate of this node/],
+    ['that trusts another', (): TlsFiles => ({ ...good, ca: strange.ca }), 'failure', /certificate|signature/],
+    ['that is missing', (): undefined => undefined, 'failure', /no certificate/],
   ] as const)('a node that is there, and one with a certificate %s', async (_, files, severity, said) => {
     const clock = systemClock;
     const parts = { addresses: new AddressBook(), logger: silentLogger, metrics: new PlainMetrics(), clock };
