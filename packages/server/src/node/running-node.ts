@@ -42,6 +42,7 @@ export class RunningNode {
   readonly #parts: NodeParts;
   readonly #heapGrowth = new HeapGrowth();
   #timer: NodeJS.Timeout | undefined;
+  #isStopping = false;
 
   static readonly HEALTH_INTERVAL_MS = 500;
   /** Of the drain time, at most: leaders are handed over within moments or not at all. */
@@ -98,6 +99,8 @@ export class RunningNode {
       await this.close();
       throw cause;
     }
+    // Who was told to stop meanwhile is not ready, whatever its parts say.
+    if (this.#isStopping) return;
     this.#look();
     this.#timer = setInterval(() => this.#look(), RunningNode.HEALTH_INTERVAL_MS);
   }
@@ -116,6 +119,7 @@ export class RunningNode {
    * clients are sent to other gateways, what was accepted is answered. `close` follows.
    */
   async drain(drainMs: number): Promise<void> {
+    this.#isStopping = true;
     clearInterval(this.#timer);
     this.health.drain.fail('this node is stopping');
     const { store, gateway } = this.#parts;
@@ -134,6 +138,7 @@ export class RunningNode {
   }
 
   async close(): Promise<void> {
+    this.#isStopping = true;
     clearInterval(this.#timer);
     const { watcher, gateway, link, processMetrics, ground } = this.#parts;
     await gateway?.stop(0);
