@@ -42,11 +42,8 @@ async function define(more: Record<string, unknown> = {}): Promise<void> {
   await queues.create({ name, topic_filter: name, dispatch_strategy: 'round_robin', ...more });
 }
 
-async function join(version: 4 | 5 = 5, maximumPacketSize?: number): Promise<HandClient> {
-  const worker = await HandClient.connect(server.mqtt, {
-    version,
-    ...(maximumPacketSize === undefined ? {} : { maximumPacketSize }),
-  });
+async function join(version: 4 | 5 = 5): Promise<HandClient> {
+  const worker = await HandClient.connect(server.mqtt, { version });
   await worker.subscribe(`$queue/${name}`);
   workers.push(worker);
   await queues.consumers(name, workers.length);
@@ -252,42 +249,4 @@ test('a client that takes its own session over starts anew, nothing is lost or h
   second.ackAll();
   await queues.depth(name, 0);
   second.destroy();
-});
-
-describe('a job that is larger than the Maximum Packet Size of a worker', () => {
-  const LARGE = 'x'.repeat(5_000);
-  /** More than a window. */
-  const jobs = numbered(25).map((text) => `${text} ${LARGE}`);
-
-  test('goes to a worker that takes it', async () => {
-    await define({ redispatch_interval: NEVER });
-    const small = await join(5, 1_000);
-    const large = await join();
-    await publisher.publishAll(name, jobs);
-    for (let n = 0; n < jobs.length; n++) {
-      await large.received(n + 1);
-      large.ack(n);
-    }
-    expect(sorted(large.texts)).toEqual(sorted(jobs));
-    await queues.depth(name, 0);
-    expect(small.deliveries).toHaveLength(0);
-  });
-
-  test('keeps none that it can take from a worker that is alone, and waits for one that takes it', async () => {
-    await define({ redispatch_interval: '100ms' });
-    const small = await join(5, 1_000);
-    await publisher.publishAll(name, jobs);
-    await publisher.publish(name, 'small');
-    expect(await small.received(1)).toEqual(['small']);
-    small.ack(0);
-    await queues.depth(name, jobs.length);
-    const large = await join();
-    for (let n = 0; n < jobs.length; n++) {
-      await large.received(n + 1);
-      large.ack(n);
-    }
-    expect(sorted(large.texts)).toEqual(sorted(jobs));
-    await queues.depth(name, 0);
-    expect(small.deliveries).toHaveLength(1);
-  });
 });

@@ -7,7 +7,6 @@ export interface HandClientOptions {
   version?: 4 | 5;
   clientId?: string;
   receiveMaximum?: number;
-  maximumPacketSize?: number;
   clean?: boolean;
   username?: string;
   password?: string;
@@ -45,7 +44,7 @@ export class HandClient {
   }
 
   static async connect(address: { host: string; port: number }, options: HandClientOptions = {}): Promise<HandClient> {
-    const { version = 5, clientId = '', clean = true, will, username } = options;
+    const { version = 5, clientId = '', clean = true, receiveMaximum, sessionExpirySeconds, will, username } = options;
     const socket = connect(address.port, address.host);
     await once(socket, 'connect');
     const client = new HandClient(socket, version);
@@ -57,7 +56,7 @@ export class HandClient {
       clean,
       keepalive: 0,
       ...(username === undefined ? {} : { username, password: Buffer.from(options.password ?? '') }),
-      ...(version === 5 ? { properties: connectProperties(options) } : {}),
+      ...(version === 5 ? { properties: connectProperties(receiveMaximum, sessionExpirySeconds) } : {}),
       ...(will === undefined ? {} : { will: { qos: 1, retain: false, ...will, payload: Buffer.from(will.payload) } }),
     });
     const connack = await client.#answer('connack');
@@ -149,11 +148,9 @@ export class HandClient {
   }
 }
 
-function connectProperties(options: HandClientOptions): object {
-  const { receiveMaximum, maximumPacketSize, sessionExpirySeconds: sessionExpiryInterval } = options;
+function connectProperties(receiveMaximum: number | undefined, sessionExpiryInterval: number | undefined): object {
   return {
     ...(receiveMaximum === undefined ? {} : { receiveMaximum }),
-    ...(maximumPacketSize === undefined ? {} : { maximumPacketSize }),
     ...(sessionExpiryInterval === undefined ? {} : { sessionExpiryInterval }),
   };
 }

@@ -53,10 +53,6 @@ export class QueuedMessage implements DeliverableMessage, DeliverySource {
   rejected(): void {
     this.#settlement.settle(this.#delivery, false);
   }
-  /** Another worker may take larger packets. Unsettled, it would keep a place of this one's window for good. */
-  tooLarge(): void {
-    this.#settlement.settle(this.#delivery, false);
-  }
   /** The session ended: its attachment is detached, which returns everything. */
   returned(): void {}
 }

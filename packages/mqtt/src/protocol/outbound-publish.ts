@@ -143,10 +143,11 @@ export function transmit(session: SessionState, outbound: OutboundMessage, again
   release(session, outbound);
   outbound.phase = OutboundPhase.SETTLED;
   if (outbound.isBound) session.exchanges?.finish(outbound, false);
-  // Too large for this client: as if sent [MQTT-3.1.2-25], but for a source that can give it to somebody else.
   if (sent || outbound.live) outbound.source?.accepted();
   else outbound.source?.tooLarge?.();
   outbound.forget();
+  // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message stays unsettled, like one whose worker
+  // never answers, until the connection ends: given back it would circle through this one.
 }
 
 /** False when the client's Maximum Packet Size does not allow it. */
