@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { CliFailure } from '@sluice/admin/cli-failure';
@@ -14,7 +15,10 @@ interface Description {
   partitions: number;
 }
 
-/** Reads a cluster over REST into the directory `to`, which has its name when all of it is durable. */
+/**
+ * Reads a cluster over REST into the directory `to`, which has its name when all of it is durable. Until then it has one that
+ * is this run's alone: of two runs into the same directory one is refused at the end, and neither writes into the other's.
+ */
 export async function makeBackup(options: {
   connection: Connection;
   to: string;
@@ -27,32 +31,36 @@ export async function makeBackup(options: {
   await mustBeFree(to, 'BACKUP_REFUSED');
   const startedAt = new Date(nowMs()).toISOString();
   const { cluster, version, partitions } = (await callApi(connection, 'GET', '/api/v5/backup')) as Description;
-  const work = `${to}.incomplete`;
-  await rm(work, { recursive: true, force: true });
+  const work = `${to}.${randomUUID()}.incomplete`;
   await makeWorkDirectory(work, 'BACKUP_REFUSED');
-  const files = await copyGroups({
-    partitions,
-    read: (group) => streamApi(connection, `/api/v5/backup/${group === 0 ? 'metadata' : `partitions/${group}`}`),
-    open: (name) => openFile(join(work, name)),
-    mayPass: (cause) => cause instanceof CliFailure && cause.mayPass,
-    pause,
-    progress,
-    copied: ({ name, bytes }, of, nth) => progress(`${nth} of ${of}: ${name}, ${humanizeSize(bytes)}\n`),
-  });
-  const finishedAt = new Date(nowMs()).toISOString();
-  const manifest: Manifest = { format: 1, cluster, version, startedAt, finishedAt, partitions, files };
-  const out = await open(join(work, MANIFEST), 'wx', 0o600);
   try {
-    await out.writeFile(manifestText(manifest));
-    await out.sync();
-  } finally {
-    await out.close();
+    const files = await copyGroups({
+      partitions,
+      read: (group) => streamApi(connection, `/api/v5/backup/${group === 0 ? 'metadata' : `partitions/${group}`}`),
+      open: (name) => openFile(join(work, name)),
+      mayPass: (cause) => cause instanceof CliFailure && cause.mayPass,
+      pause,
+      progress,
+      copied: ({ name, bytes }, of, nth) => progress(`${nth} of ${of}: ${name}, ${humanizeSize(bytes)}\n`),
+    });
+    const finishedAt = new Date(nowMs()).toISOString();
+    const manifest: Manifest = { format: 1, cluster, version, startedAt, finishedAt, partitions, files };
+    const out = await open(join(work, MANIFEST), 'wx', 0o600);
+    try {
+      await out.writeFile(manifestText(manifest));
+      await out.sync();
+    } finally {
+      await out.close();
+    }
+    await nodeFileOperations.syncDirectory(work);
+    await mustBeFree(to, 'BACKUP_REFUSED');
+    await rename(work, to);
+    await nodeFileOperations.syncDirectory(dirname(to));
+    return manifest;
+  } catch (cause) {
+    await rm(work, { recursive: true, force: true });
+    throw cause;
   }
-  await nodeFileOperations.syncDirectory(work);
-  await mustBeFree(to, 'BACKUP_REFUSED');
-  await rename(work, to);
-  await nodeFileOperations.syncDirectory(dirname(to));
-  return manifest;
 }
 
 async function openFile(path: string): Promise<BackupFileWriter> {
