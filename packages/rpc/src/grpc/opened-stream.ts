@@ -73,7 +73,9 @@ export class OpenedStream {
   /** At once. `why` is what it ends with, when nothing was heard of the peer. */
   cancel(why?: string): void {
     if (why !== undefined) this.#end(status.DEADLINE_EXCEEDED, why);
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    // Before it is connected there is nobody to be told, and `close` would wait for that.
+    if (this.#stream.pending) this.#stream.destroy();
+    else this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
   pause(): void {

@@ -15,6 +15,7 @@ const FAILED = 'Failed to connect';
  */
 export class PeerConnection {
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
   #stands = false;
   #cause: string | undefined;
 
@@ -37,7 +38,11 @@ export class PeerConnection {
       maxSessionMemory: Number.MAX_SAFE_INTEGER,
     });
     this.#session = session;
-    session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
+    this.#socket = socket;
+    session.once('connect', () => {
+      // Said of one that was destroyed before as well, and that throws.
+      if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
+    });
     session.once('remoteSettings', () => {
       this.#stands = true;
       silenceWatch.watch(session, socket, 'opener', () => {
@@ -76,11 +81,13 @@ export class PeerConnection {
   /** Streams that run go on. */
   close(): void {
     if (this.#stands) this.#session.close();
-    else this.#session.destroy();
+    else this.destroy();
   }
 
+  /** A session that is not connected leaves its socket to go on trying. */
   destroy(): void {
     this.#session.destroy();
+    if (!this.#stands) this.#socket.destroy();
   }
 
   #failed(error: NodeJS.ErrnoException): void {
