@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addApiOptions, addCommandGroup, type CommonOptions, json, run } from './api-command.ts';
-import { CliFailure, EXIT } from './cli-failure.ts';
+import { askNewPassword } from './ask-new-password.ts';
 import { type CliHost, processHost } from './cli-host.ts';
 import { type Connection, callApi } from './rest-client.ts';
 import { formatTable, printable } from './text-table.ts';
@@ -39,7 +39,7 @@ export function registerUserCommands(program: Command, host: CliHost = processHo
     .option('--superuser', 'no rule applies to it')
     .action((user: string, options: UserOptions) =>
       run(host, options, async (connection) => {
-        const password = await askPassword(host);
+        const password = await askNewPassword(host);
         const body = { user_id: user, password, is_superuser: options.superuser === true };
         const answer = (await callApi(connection, 'POST', USERS, body)) as UserAnswer;
         return options.json ? json(answer) : `${printable(answer.user_id)} may connect, where auth.database is true\n`;
@@ -48,7 +48,7 @@ export function registerUserCommands(program: Command, host: CliHost = processHo
 
   add('passwd <USER>', 'change the password of a user').action((user: string, options: UserOptions) =>
     run(host, options, async (connection) => {
-      const body = { password: await askPassword(host) };
+      const body = { password: await askNewPassword(host) };
       const answer = (await callApi(connection, 'PUT', pathOf(user), body)) as UserAnswer;
       return options.json ? json(answer) : `${printable(answer.user_id)} has a new password\n`;
     }),
@@ -83,16 +83,6 @@ function usersText(all: readonly UserAnswer[]): string {
     columns,
     all.map(({ user_id, is_superuser }) => [user_id, is_superuser ? 'yes' : 'no']),
   );
-}
-
-/** Never an argument: those stand in the history of the shell and in the list of processes. */
-async function askPassword(host: CliHost): Promise<string> {
-  const password = await host.askSecret('Password: ');
-  if (password === '') throw new CliFailure(EXIT.usage, 'the password is empty');
-  // What was typed could not be seen.
-  if (host.interactive && (await host.askSecret('The same once more: ')) !== password)
-    throw new CliFailure(EXIT.usage, 'the two are not the same');
-  return password;
 }
 
 function pathOf(user: string): string {

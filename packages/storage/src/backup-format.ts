@@ -24,6 +24,9 @@ export type BackupPart =
   | { type: 'rows'; rows: KeyValue[] }
   | { type: 'entries'; entries: Entry[] };
 
+/** What comes behind the head. */
+export type BackupContents = Exclude<BackupPart, { type: 'head' }>;
+
 const MAGIC = Buffer.from('SLUICEB1', 'latin1');
 /** Of every version: one digit follows. */
 const MAGIC_OF_ALL = MAGIC.subarray(0, MAGIC.length - 1);

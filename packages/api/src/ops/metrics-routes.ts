@@ -98,7 +98,7 @@ export const PAGE_MS_MAX = 60_000;
 export function pageStream(open: () => AsyncIterable<string>): Readable {
   try {
     const page = Readable.from(open());
-    const deadline = setTimeout(() => page.destroy(new Error('the page was not read in time')), PAGE_MS_MAX);
+    const deadline = setTimeout(() => page.destroy(new Error('the page was not read in time')), PAGE_MS_MAX).unref();
     return page.once('close', () => clearTimeout(deadline));
   } catch (cause) {
     if (!(cause instanceof SluiceError) || cause.code !== 'METRICS_BUSY') throw cause;

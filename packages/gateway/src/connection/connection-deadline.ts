@@ -16,7 +16,8 @@ export interface DeadlineOwner {
 
 /**
  * What a connection has time for, one thing after the other: its CONNECT; the answer of those who are asked about it; then, as
- * long as its client is heard, everything [MQTT-3.1.2-22]; and its last words. A packet stores when it came, and only who looks computes what is due.
+ * long as its client is heard, everything [MQTT-3.1.2-22]; and its last words. A packet stores when it came, and only who
+ * looks computes what is due.
  *
  * Whoever is not read cannot be heard, and its end stands behind what was not read: it is probed instead.
  *

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { addressOf } from '@sluice/common/ip-address';
 import { listenOn } from '@sluice/rpc/listen-on';
+import { wireOf } from '@sluice/rpc/wire-of';
 import type { PeerCertificate } from '../connection/byte-channel.ts';
 import type { ConnectionsPerAddress } from './connections-per-address.ts';
 import { type Address, type Listener, peerNameOf, stopListening } from './listener.ts';
@@ -172,9 +173,8 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
     const certificate = isVerified ? namesOf(socket.getPeerCertificate()) : peer.certificate;
     options.accepted(socket, { ...peer, certificate }, wire);
   });
-  server.on('tlsClientError', (error: Error, socket: Wrapping) => {
-    // The wire was asked for its address when it came, and keeps it when it is gone.
-    const { remoteAddress: host = '', remotePort: port = 0 } = socket._parent ?? socket;
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    const { remoteAddress: host = '', remotePort: port = 0 } = wireOf(socket);
     const { authorizationError } = socket;
     const { reason = error.message } = error as { reason?: string };
     const why = authorizationError ? `its certificate is not accepted: ${authorizationError}` : reason.trim();
@@ -183,9 +183,6 @@ function secureServer(tls: TlsMaterial, options: EntranceOptions, pending: Map<s
   });
   return server;
 }
-
-/** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
-type Wrapping = TLSSocket & { _parent?: Socket };
 
 /** All four: the same port at the other end may be connected to several of our addresses. */
 function keyOf({ remotePort, remoteAddress, localPort, localAddress }: Socket): string {

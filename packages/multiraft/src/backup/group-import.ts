@@ -1,5 +1,5 @@
 import type { Membership } from '@sluice/raft/entry';
-import type { BackupHead, BackupPart } from '@sluice/storage/backup-format';
+import type { BackupContents, BackupHead } from '@sluice/storage/backup-format';
 import { freeBytes } from '@sluice/storage/files/free-bytes';
 import type { NodeStorage } from '../disk/node-storage.ts';
 import { entriesCrc, rowsCrc } from '../snapshot/snapshot-chunk.ts';
@@ -17,7 +17,7 @@ export async function importGroup(
   storage: NodeStorage,
   nodeId: number,
   { groupId, index, term }: BackupHead,
-  parts: AsyncIterable<Exclude<BackupPart, { type: 'head' }>>,
+  parts: AsyncIterable<BackupContents>,
   room: () => Promise<number> = () => freeBytes(storage.imageDirectory),
 ): Promise<void> {
   const membership: Membership = { voters: [nodeId], votersOutgoing: [], learners: [], learnersNext: [] };

@@ -3,7 +3,7 @@ import { ByteReader } from '@sluice/common/bytes/byte-reader';
 import { systemClock } from '@sluice/common/clock';
 import { silentLogger } from '@sluice/common/logger';
 import type { BackupRequest, BackupResponse } from '@sluice/rpc/contract/backup';
-import { type BackupPart, readBackup } from '@sluice/storage/backup-format';
+import { type BackupContents, type BackupPart, readBackup } from '@sluice/storage/backup-format';
 import type { KeyValue } from '@sluice/storage/engine';
 import { ExportService } from '../../src/backup/export-service.ts';
 import { exportGroup } from '../../src/backup/group-export.ts';
@@ -33,7 +33,7 @@ async function restored(bytes: AsyncIterable<Uint8Array>): Promise<SnapshotNode>
   await node.start(undefined, async () => {
     const parts = readBackup(bytes, 'test');
     const first = (await parts.next()).value as Extract<BackupPart, { type: 'head' }>;
-    await importGroup(node.storage, NEW_NODE, first.head, parts as AsyncGenerator<Exclude<BackupPart, typeof first>>);
+    await importGroup(node.storage, NEW_NODE, first.head, parts as AsyncGenerator<BackupContents>);
   });
   cluster.nodes.set(NEW_NODE, node);
   await until(() => node.leads, 'the restored node leads');

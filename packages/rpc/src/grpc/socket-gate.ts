@@ -2,6 +2,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { listenOn } from '../listen-on.ts';
+import { wireOf } from '../wire-of.ts';
 import { CertificateNames } from './certificate-names.ts';
 import { CONNECTIONS_MAX, GREETING_TIMEOUT_MS } from './limits.ts';
 import type { Refusals } from './refusals.ts';
@@ -44,8 +45,8 @@ export class SocketGate {
       );
       // Asked as it comes, and kept by the socket: of one that has hung up the system knows no address any more.
       this.#tls.on('connection', peerOf);
-      this.#tls.on('tlsClientError', (error: Error, socket: Wrapping) => {
-        this.#refusals.count('tls', peerOf(socket._parent ?? socket), error.message);
+      this.#tls.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+        this.#refusals.count('tls', peerOf(wireOf(socket)), error.message);
       });
       this.#server = this.#tls;
     }
@@ -152,9 +153,6 @@ type NumberedSocket = Socket & { [NUMBER]?: number };
 export function connectionNumberOf({ session }: ServerHttp2Stream): number {
   return (session?.socket as NumberedSocket | undefined)?.[NUMBER] ?? 0;
 }
-
-/** Node.js keeps the socket below TLS there, and nothing that is documented leads to it. */
-type Wrapping = TLSSocket & { _parent?: Socket };
 
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   return remoteAddress === undefined ? NOBODY_KNOWN : `${remoteAddress}:${remotePort}`;

@@ -1,10 +1,11 @@
+import { askNewPassword } from '@sluice/admin/ask-new-password';
+import { EXIT } from '@sluice/admin/cli-failure';
 import { processHost } from '@sluice/admin/cli-host';
 import { hashPassword } from '@sluice/gateway/auth/password-hash';
 import { makeScramVerifier } from '@sluice/gateway/auth/scram-verifier';
 import type { Command } from 'commander';
 import { isFileUsername } from './password-file.ts';
 
-const EXIT_USAGE = 2;
 /** MQTT can carry no longer one. */
 const PASSWORD_BYTES_MAX = 65_535;
 
@@ -20,11 +21,7 @@ export function registerPasswdCommand(program: Command): void {
     .action(async (user: string, { scram }: { scram: boolean }) => {
       if (!isFileUsername(user))
         fail('the user name must not be empty, does not begin with #, and has no colon and no line break');
-      const password = await processHost.askSecret('Password: ');
-      if (password === '') fail('the password is empty');
-      // What was typed could not be seen.
-      if (processHost.interactive && (await processHost.askSecret('The same once more: ')) !== password)
-        fail('the two are not the same');
+      const password = await askNewPassword(processHost).catch((failure: Error) => fail(failure.message));
       if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX)
         fail(`the password is longer than ${PASSWORD_BYTES_MAX} bytes`);
       const secrets = [await hashPassword(password), ...(scram ? [await makeScramVerifier(password)] : [])];
@@ -34,5 +31,5 @@ export function registerPasswdCommand(program: Command): void {
 
 function fail(message: string): never {
   process.stderr.write(`sluice passwd: ${message}\n`);
-  process.exit(EXIT_USAGE);
+  process.exit(EXIT.usage);
 }

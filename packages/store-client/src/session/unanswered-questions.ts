@@ -28,7 +28,7 @@ export class UnansweredQuestions {
     this.#told.set(partition, { atMs: nowMs, since: 0 });
     this.#logger.warn(
       { ...question, others: told?.since ?? 0 },
-      'a partition does not answer about sessions: clients that come are refused, and those that subscribe or go may be cut off',
+      'a partition does not answer about sessions: clients that come are hung up on, and those that subscribe or go may be cut off',
     );
   }
 }

@@ -5,12 +5,10 @@ import { importGroup } from '@sluice/multiraft/backup/group-import';
 import type { NodeStorage } from '@sluice/multiraft/disk/node-storage';
 import { readResidentRows } from '@sluice/multiraft/replica/group-loader';
 import { fileNameOf } from '@sluice/storage/backup-file';
-import { type BackupHead, type BackupPart, damagedBackup } from '@sluice/storage/backup-format';
+import { type BackupContents, type BackupHead, type BackupPart, damagedBackup } from '@sluice/storage/backup-format';
 import type { KeyValue } from '@sluice/storage/engine';
 import { PartitionMachine, RESIDENT_RANGES } from '../machine/partition-machine.ts';
 import { restoredPartition } from './restored-partition.ts';
-
-type Contents = Exclude<BackupPart, { type: 'head' }>;
 
 export interface RestoreOptions {
   /** Of a node that does not run and has nothing. */
@@ -55,19 +53,19 @@ async function restoreMetadata(options: RestoreOptions): Promise<{ nodeId: numbe
   return { nodeId: metadata.nodeId, queues: queueCount };
 }
 
-async function* asParts(rows: KeyValue[]): AsyncGenerator<Contents> {
+async function* asParts(rows: KeyValue[]): AsyncGenerator<BackupContents> {
   yield { type: 'rows', rows };
 }
 
 async function openGroup(
   { read }: RestoreOptions,
   group: number,
-): Promise<{ head: BackupHead; contents: AsyncIterable<Contents> }> {
+): Promise<{ head: BackupHead; contents: AsyncIterable<BackupContents> }> {
   const parts = read(group);
   const first = await parts.next();
   if (first.done || first.value.type !== 'head')
     throw damagedBackup(fileNameOf(group), 0, 'one head, at the beginning');
   const { head } = first.value;
   if (head.groupId !== group) throw damagedBackup(fileNameOf(group), 0, `group ${group}, not ${head.groupId}`);
-  return { head, contents: parts as AsyncIterable<Contents> };
+  return { head, contents: parts as AsyncIterable<BackupContents> };
 }

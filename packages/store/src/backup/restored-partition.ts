@@ -1,12 +1,10 @@
 import { restoredNumbersRow } from '@sluice/queue/session/restored-numbers';
 import { numbersRowKey } from '@sluice/queue/session/row-keys';
-import type { BackupPart } from '@sluice/storage/backup-format';
+import type { BackupContents } from '@sluice/storage/backup-format';
 import type { KeyValue } from '@sluice/storage/engine';
 
-type Contents = Exclude<BackupPart, { type: 'head' }>;
-
 /** What a backup has of a partition, as the partition of another cluster: all of it, and numbers that nobody knows yet. */
-export async function* restoredPartition(contents: AsyncIterable<Contents>): AsyncGenerator<Contents> {
+export async function* restoredPartition(contents: AsyncIterable<BackupContents>): AsyncGenerator<BackupContents> {
   const key = numbersRowKey();
   let isIn = false;
   for await (const part of contents) {
