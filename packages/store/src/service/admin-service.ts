@@ -165,7 +165,7 @@ export class AdminService {
   async #purge(queueId: number, number: number): Promise<StoreAdminResponse> {
     const at = await this.#locate(queueId, number);
     if ('type' in at) return at;
-    await at.partition.written();
+    if (!(await at.partition.written())) return UNWRITTEN;
     const count = await at.partition.dropper.purge(queueId);
     return count === undefined ? this.#notLeader(at.partition.groupId) : { type: 'purged', count };
   }
@@ -174,7 +174,7 @@ export class AdminService {
   async #eraseRetained(number: number, topic: string): Promise<StoreAdminResponse> {
     const partition = this.#partitions.get(number);
     if (partition === undefined || !(await partition.confirmsLeadership())) return this.#notLeader(number);
-    await partition.written();
+    if (!(await partition.written())) return UNWRITTEN;
     const place = await partition.index.key(RETAINED_QUEUE_ID, Buffer.from(topic));
     if (place === undefined) return { type: 'purged', count: 0 };
     const { rowBase, offset } = place;
@@ -268,6 +268,14 @@ export class AdminService {
 }
 
 type Refused = Extract<StoreAdminResponse, { type: 'refused' }>;
+
+/** What is to go may be among the rows that wait for room on the disk; a look, which tells nobody that all is done, goes on. */
+const UNWRITTEN: Refused = {
+  type: 'refused',
+  code: 'unavailable',
+  message: 'what was stored last waits for room on the disk of the leader',
+  leader: 0,
+};
 
 const UNKNOWN: Refused = {
   type: 'refused',

@@ -65,7 +65,10 @@ export class RetainedService {
     return { pages };
   }
 
-  /** The partitions asked for that are led here, as of now, with all that was acknowledged to be read. */
+  /**
+   * The partitions asked for that are led here, as of now, with all that was acknowledged to be read. None while rows wait
+   * for room on the disk: who was given what was there before would keep it for as long as it stays subscribed.
+   */
   async #confirmed(asks: readonly RetainedAsk[]): Promise<ReadonlyMap<number, Partition>> {
     const numbers = new Set<number>();
     for (const { places } of asks) for (const { partition } of places) numbers.add(partition);
@@ -77,9 +80,9 @@ export class RetainedService {
         if (partition?.serves === true && (await partition.confirmsLeadership())) led.set(number, partition);
       }),
     );
+    // One write has the rows of all.
     const [any] = led.values();
-    await any?.written();
-    return led;
+    return any === undefined || (await any.written()) ? led : NONE;
   }
 
   async #page(ask: RetainedAsk, led: ReadonlyMap<number, Partition>, page: RetainedPage): Promise<AnsweredPage> {
@@ -120,6 +123,8 @@ export class RetainedService {
     }
   }
 }
+
+const NONE: ReadonlyMap<number, Partition> = new Map();
 
 export interface RetainedEvents {
   /** Something stored cannot be read. */

@@ -370,12 +370,14 @@ interface SeenWaiter {
 
 const NOTHING_UNSURE: readonly UnsureStream[] = [];
 
-/** Whether anything is kept for the client, by what is applied here. */
+/**
+ * Whether anything is kept for the client, by what is applied here. The rows under way need not be waited for: a session
+ * is closed by an entry behind the answer to its open, so one that nobody is connected to has its row in the engine.
+ */
 async function whatIsKept(partition: Partition, clientId: string): Promise<'session' | 'nothing' | 'unreadable'> {
   if (partition.machine.sessions.connected(clientId) !== undefined) return 'session';
   if (partition.machine.sessions.sessionCount === 0) return 'nothing';
   try {
-    await partition.written();
     const session = await partition.sessions.rows.session(clientId);
     return session === undefined || isExpired(session, partition.queues.nowMs) ? 'nothing' : 'session';
   } catch {

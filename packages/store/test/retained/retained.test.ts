@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { matches } from '@sluice/mqtt/topic/topic-filter';
 import { RETAINED_QUEUE_ID } from '@sluice/queue/machine/internal-queues';
 import type { RecordInput } from '@sluice/queue/record/record';
@@ -84,6 +84,22 @@ describe('retained messages of a partition', () => {
     ]);
     // What deletes does not stay.
     expect(retainedCount()).toBe(0);
+    expect(await topics('#')).toEqual([]);
+  });
+
+  test('are not read, nor erased, by rows of before while the newest wait for room on the disk', async () => {
+    await retain([['a', 'old']]);
+    const places = [{ partition: 1, at: new Uint8Array(0) }];
+    store.engine.holdWrites();
+    await retain([['a', 'new']]);
+    const waits = jest.spyOn(store.partition(1), 'written').mockResolvedValue(false);
+    expect(await ask('#', places)).toEqual({ records: [], left: places, elsewhere: [{ partition: 1, leader: 1 }] });
+    const erasing = { type: 'erase-retained', partition: 1, topic: 'a' } as const;
+    expect(await store.store.admin.answer(erasing)).toMatchObject({ type: 'refused', code: 'unavailable' });
+    waits.mockRestore();
+    store.engine.release();
+    expect((await readAll('#')).found).toEqual([['a', 'new']]);
+    expect(await store.store.admin.answer(erasing)).toEqual({ type: 'purged', count: 1 });
     expect(await topics('#')).toEqual([]);
   });
 

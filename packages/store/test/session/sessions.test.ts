@@ -279,6 +279,19 @@ describe('a session', () => {
     expect((await gateway.open('c', { expiryS: 0 })).status).toBe('done');
   });
 
+  test('is found, and not found, while rows wait for room on the disk', async () => {
+    const { epoch } = await gateway.open('away');
+    await gateway.close('away', epoch);
+    store.engine.holdWrites();
+    await gateway.open('here');
+    // Nothing is proposed for it, and nothing is waited for.
+    expect(await gateway.open('never', { expiryS: 0, cleanStart: true })).toMatchObject({ status: 'done', epoch: 0 });
+    const opens = ['away', 'here'].map((clientId) => gateway.open(clientId, { expiryS: 0 }));
+    await rest();
+    store.engine.release();
+    for (const { status, present } of await Promise.all(opens)) expect([status, present]).toEqual(['done', true]);
+  });
+
   test('of somebody else is denied', async () => {
     const { epoch } = await gateway.open('c', { identity: 'ann' });
     await gateway.close('c', epoch);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { RecordBatchBuilder } from '@sluice/queue/record/record-batch-builder';
 import { rest, TestStore, until } from '../support/test-store.ts';
 
@@ -33,6 +33,17 @@ describe('purge', () => {
       store.engine.release();
       expect([['1', '2'], 3]).toContainEqual(await looking);
     }
+  });
+
+  test('is refused while rows wait for room on the disk, since what they hold would stay', async () => {
+    await store.define();
+    store.engine.holdWrites();
+    await store.publish(1, ['1']);
+    const waits = jest.spyOn(store.partition(1), 'written').mockResolvedValue(false);
+    await expect(store.purge(1)).rejects.toThrow('waits for room on the disk');
+    waits.mockRestore();
+    store.engine.release();
+    expect(await store.purge(1)).toBe(1);
   });
 
   test('counts what it took, not what was settled before', async () => {
