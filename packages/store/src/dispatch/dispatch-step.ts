@@ -72,6 +72,11 @@ export class DispatchStep {
     for (const assigned of this.assigned) assigned.row = undefined;
   }
 
+  /** Its client has it already: if it is among the assigned it is nobody's, and keeps its place for a read under way. */
+  taken(offset: number): void {
+    for (const assigned of this.assigned) if (assigned.ref.offset === offset) assigned.dispatchId = NOBODY;
+  }
+
   /** Finds rows and bytes in memory. False when some are not there. */
   findAtHand(): boolean {
     let row: IndexRow | undefined;
@@ -189,8 +194,11 @@ export class DispatchStep {
 /** Never added to. */
 const NOTHING: Assigned[] = [];
 
+/** No consumer has this id. */
+const NOBODY = 0;
+
 export interface Assigned {
-  readonly dispatchId: number;
+  dispatchId: number;
   readonly ref: DeliveryRef;
   row: IndexRow | undefined;
   /** Undefined until it was found, and when its row is gone. */

@@ -112,6 +112,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     } else if (holderId !== 0) {
       const holder = this.#consumers.get(holderId);
       if (holder === undefined || !consumer.succeeds(holder)) return false;
+      this.#step.taken(offset);
     }
     const ref = { offset, rowBase, deliveryCount, sizeBytes };
     this.#dispatcher.take(consumer.dispatchId, ref, this.#clock.monotonicMs());

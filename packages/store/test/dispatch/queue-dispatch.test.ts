@@ -309,6 +309,36 @@ describe('while a pump waits for the disk', () => {
     expect(leaving.texts).toEqual([]);
   });
 
+  test('what a newer channel of their gateway says that it has is not sent to the older one', async () => {
+    await store.define();
+    await store.publishEach(1, numbers(2));
+    await store.restart();
+    const { entryLog } = store;
+    const read = entryLog.readNear.bind(entryLog);
+    let goOn = (): void => {};
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    let isAsked = false;
+    entryLog.readNear = async (...range) => {
+      isAsked = true;
+      await gate;
+      return await read(...range);
+    };
+    const former = store.attach(1);
+    await until(() => isAsked, 'its records are read');
+    const newer = store.transport.open(1, 'consume');
+    const held = [{ offset: 0, rowBase: 0, deliveryCount: 1, sizeBytes: 1 }];
+    const asked = { consumerId: 9, partition: 1, queueId: 1, window: 1, clientId: 'newer', generation: 0 };
+    newer.send({ type: 'attach', ...asked, held });
+    await rest();
+    goOn();
+    expect(await former.received(1)).toEqual(['2']);
+    await rest();
+    expect(former.texts).toEqual(['2']);
+    expect(await store.statistics(1)).toMatchObject({ inflight: 2 });
+    newer.close();
+    expect(await former.received(2)).toEqual(['2', '1']);
+  });
+
   test('purged records are not delivered later, and their places are free', async () => {
     await store.define();
     await store.publish(1, numbers(20));
