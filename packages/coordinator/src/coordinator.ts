@@ -45,6 +45,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   #timer: NodeJS.Timeout | undefined;
   /** Commands of the loops are under way: what they will change is not known yet. */
   #deciding = false;
+  /** What others wish of nodes and is not applied yet: nothing is decided before it is seen. */
+  #wishes = 0;
   #assignedMs = 0;
   /** This replica was given up in this life: it waits to be added. */
   #wiped = false;
@@ -179,6 +181,14 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
 
   /** Replicates a change. `not-leader`: it was not stored, ask who leads; `unknown`: nobody knows what became of it. */
   execute(command: MetaCommand): Promise<MetaReply | 'not-leader' | 'unknown'> {
+    if (command.kind !== 'set-node-state') return this.#propose(command);
+    this.#wishes++;
+    return this.#propose(command).finally(() => {
+      this.#wishes--;
+    });
+  }
+
+  #propose(command: MetaCommand): Promise<MetaReply | 'not-leader' | 'unknown'> {
     return new Promise((resolve) => {
       const bytes = encodeMetaCommand(command, this.#options.clock.nowMs());
       const outcome = this.#options.host.propose(META_GROUP_ID, bytes, resolve satisfies Token);
@@ -264,13 +274,16 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     this.#formed = undefined;
   }
 
-  /** What the loop decides is carried out before it decides again. */
+  /**
+   * What the loop decides is carried out before it decides again. And what an operator said of a node comes first: one that
+   * was told to stay would be taken for gone behind it, for good. All of it is proposed here, so that is the log's order.
+   */
   #decide(): void {
-    if (this.#deciding || !this.#leads) return;
+    if (this.#deciding || this.#wishes > 0 || !this.#leads) return;
     const commands = this.#commands();
     if (commands.length === 0) return;
     this.#deciding = true;
-    void Promise.all(commands.map((command) => this.execute(command))).then(() => {
+    void Promise.all(commands.map((command) => this.#propose(command))).then(() => {
       this.#deciding = false;
     });
   }
