@@ -7,6 +7,17 @@ import { removeTemporaryDirectories, temporaryDirectory } from './support/tempor
 
 afterAll(removeTemporaryDirectories);
 
+/** Its first segment has an entry from before the group's log begins, of which nothing is in memory after a start. */
+async function logWithOneAlone(directory: string): Promise<void> {
+  const { log } = await openTestLog(directory, { sync: false });
+  await log.append([write(1, [entry(1, 1, 'a')])]);
+  await log.seal();
+  await log.append([write(1, [entry(2, 1, 'b')])]);
+  log.compact(1, 1, 1);
+  await log.append([]);
+  await log.close();
+}
+
 describe('releasing segments', () => {
   test('gives the space back while appends and reads go on, and keeps what lives', async () => {
     const directory = await temporaryDirectory();
@@ -78,6 +89,47 @@ describe('releasing segments', () => {
     expect(progress.at(-1)?.[0]).toBe(progress.at(-1)?.[1]);
     await unlink(join(directory, '0000000000000002.log'));
     expect(await codeOf(log.verify())).toBe('ENTRY_LOG_DAMAGED');
+    await log.close();
+  });
+
+  test('what is looked up in a segment that goes meanwhile is found where it stands then', async () => {
+    const directory = await temporaryDirectory();
+    await logWithOneAlone(directory);
+    const files = new FaultyFiles();
+    const { log, logger } = await openTestLog(directory, { files, sync: false });
+    const open = files.open.bind(files);
+    let isFirst = true;
+    files.open = async (path, mode, writes) => {
+      if (path.endsWith('1.idx') && isFirst) {
+        isFirst = false;
+        await log.release(1, [{ groupId: 1, index: 1 }]);
+      }
+      return open(path, mode, writes);
+    };
+    expect(await readTexts(log, 1, 1, 1)).toEqual(['a']);
+    expect(isFirst).toBe(false);
+    expect(logger.has('unusable')).toBe(false);
+    await log.close();
+  });
+
+  test('the index of a segment that goes while it is made again goes as well', async () => {
+    const directory = await temporaryDirectory();
+    const files = new FaultyFiles();
+    await logWithOneAlone(directory);
+    const { log } = await openTestLog(directory, { files, sync: false });
+    await unlink(join(directory, '0000000000000001.idx'));
+    const open = files.open.bind(files);
+    let isReleased = false;
+    files.open = async (path, mode, writes) => {
+      if (path.endsWith('1.idx.tmp')) {
+        await log.release(1, [{ groupId: 1, index: 1 }]);
+        isReleased = true;
+      }
+      return open(path, mode, writes);
+    };
+    expect(await readTexts(log, 1, 1, 1)).toEqual(['a']);
+    expect(isReleased).toBe(true);
+    expect((await readdir(directory)).filter((name) => name.startsWith('0000000000000001'))).toEqual([]);
     await log.close();
   });
 

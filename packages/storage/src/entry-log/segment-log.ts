@@ -364,6 +364,8 @@ export class SegmentLog implements EntryLog, SegmentSealer {
     }
     for (const segment of this.#sealed.candidates(groupId, index)) {
       const rows = await this.#sealed.rows(segment, groupId);
+      // What lives of it stands elsewhere since: in a segment that was looked through before, or was none yet.
+      if (rows === undefined && segment.isReleased) return this.locate(groupId, index);
       const at = rows?.find(index) ?? -1;
       // Asked again: the tail may have been superseded while the rows were loaded.
       const end = rangeEnd(segment.index.get(groupId)?.ranges ?? [], index);

@@ -20,6 +20,8 @@ export interface SealedSegment extends SealedFacts {
   index: SegmentIndex;
   /** The rows in memory while the sidecar is not yet on the disk. */
   fresh: SegmentRows | undefined;
+  /** It was given back: its files go, and may be those of another one by now. */
+  isReleased: boolean;
 }
 
 /** The sealed segments by age, their resident summaries, and a bounded cache of their rows. */
@@ -43,7 +45,7 @@ export class SealedSegments {
 
   /** A segment that was just written to its end; its rows stay in memory until `persist`. */
   addFresh(facts: SealedFacts, seed: number, rows: SegmentRows): SealedSegment {
-    const segment: SealedSegment = { ...facts, seed, index: indexOf(rows), fresh: rows };
+    const segment: SealedSegment = { ...facts, seed, index: indexOf(rows), fresh: rows, isReleased: false };
     this.#add(segment);
     return segment;
   }
@@ -55,7 +57,7 @@ export class SealedSegments {
 
   /** Reads the summary of a segment found at recovery, from its sidecar or by scanning it. In ascending order of ids. */
   async load(facts: SealedFacts, seed: number): Promise<void> {
-    const segment: SealedSegment = { ...facts, seed, index: new Map(), fresh: undefined };
+    const segment: SealedSegment = { ...facts, seed, index: new Map(), fresh: undefined, isReleased: false };
     const found = await readSidecar(this.#files, this.#sidecarPath(segment), sidecarOf(segment));
     if ('unusable' in found) await this.#rebuild(segment, found.unusable);
     else this.#adopt(segment, found);
@@ -122,7 +124,7 @@ export class SealedSegments {
     return found.reverse();
   }
 
-  /** All rows of the group in it, superseded ones included. */
+  /** All rows of the group in it, superseded ones included. Undefined when it has none, or was released meanwhile. */
   async rows(segment: SealedSegment, groupId: number): Promise<RowColumns | undefined> {
     const fresh = segment.fresh?.get(groupId);
     if (fresh !== undefined) return fresh;
@@ -135,10 +137,11 @@ export class SealedSegments {
     }
     const group = segment.index.get(groupId);
     if (group === undefined) return undefined;
-    const rows =
-      (await readSidecarRows(this.#files, this.#sidecarPath(segment), group)) ??
-      (await this.#rebuild(segment, 'its rows do not match their checksum')).get(groupId);
-    if (rows !== undefined && this.#segments.has(segment.segmentId)) this.#remember(key, rows);
+    let rows = await readSidecarRows(this.#files, this.#sidecarPath(segment), group);
+    if (rows === undefined && !segment.isReleased) {
+      rows = (await this.#rebuild(segment, 'its rows do not match their checksum')).get(groupId);
+    }
+    if (rows !== undefined && !segment.isReleased) this.#remember(key, rows);
     return rows;
   }
 
@@ -146,6 +149,7 @@ export class SealedSegments {
     const segment = this.#segments.get(segmentId);
     if (segment === undefined) return;
     this.#segments.delete(segmentId);
+    segment.isReleased = true;
     this.bytes -= segment.bytes;
     for (const groupId of segment.index.keys()) this.#drop(`${segmentId}/${groupId}`);
   }
@@ -154,14 +158,14 @@ export class SealedSegments {
   async persist(segment: SealedSegment): Promise<void> {
     const { fresh } = segment;
     if (fresh === undefined) return;
+    const path = this.#sidecarPath(segment);
     try {
-      const index = await writeSidecar(this.#files, this.#sidecarPath(segment), sidecarOf(segment), fresh);
+      const index = await writeSidecar(this.#files, path, sidecarOf(segment), fresh);
       this.#adopt(segment, index);
+      // Who released it meanwhile has removed what was there then.
+      if (segment.isReleased) await this.#files.unlink(path);
     } catch (err) {
-      this.#logger.warn(
-        { err, file: this.#sidecarPath(segment) },
-        'could not write a segment index; it will be rebuilt',
-      );
+      this.#logger.warn({ err, file: path }, 'could not write a segment index; it will be rebuilt');
     }
     segment.fresh = undefined;
   }
@@ -181,7 +185,14 @@ export class SealedSegments {
     const path = join(this.#directory, segmentFile(segment.segmentId));
     this.#logger.warn({ file: this.#sidecarPath(segment), why }, 'a segment index is unusable; rebuilding it');
     const { segmentId } = segment;
-    const scan = await this.reading(segmentId, () => scanSegment(this.#files, path, segmentId));
+    const scan = await this.reading(segmentId, () => scanSegment(this.#files, path, segmentId)).catch(
+      (error: unknown) => {
+        if (!segment.isReleased) throw error;
+        return undefined;
+      },
+    );
+    // What was read may be another segment by then, and whoever asks finds what lives of this one elsewhere.
+    if (scan === undefined || segment.isReleased) return new Map();
     checkWhole(path, segment.bytes, scan.end, scan.stop);
     segment.fresh = scan.rows;
     // Where writing it fails, what was found must not be forgotten: only the rows are read from the segment again.
