@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { open, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { CliFailure } from '@sluice/admin/cli-failure';
 import { type Connection, callApi, streamApi } from '@sluice/admin/rest-client';
 import { humanizeSize } from '@sluice/common/human-size';
 import { type BackupFileWriter, copyGroups } from '@sluice/coordinator/administration/backup-copy';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
 import { MANIFEST, type Manifest, manifestText } from './backup-directory.ts';
-import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
+import { giveName, makeWorkDirectory, mustBeFree } from './free-directory.ts';
 
 interface Description {
   cluster: string;
@@ -53,9 +53,7 @@ export async function makeBackup(options: {
       await out.close();
     }
     await nodeFileOperations.syncDirectory(work);
-    await mustBeFree(to, 'BACKUP_REFUSED');
-    await rename(work, to);
-    await nodeFileOperations.syncDirectory(dirname(to));
+    await giveName(work, to, 'BACKUP_REFUSED');
     return manifest;
   } catch (cause) {
     await rm(work, { recursive: true, force: true });

@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { SluiceError } from '@sluice/common/errors';
 import type { Logger } from '@sluice/common/logger';
 import type { Metrics } from '@sluice/common/metrics';
 import { openNodeStorage } from '@sluice/multiraft/disk/node-storage';
+import { type DirectoryLock, lockDirectory } from '@sluice/storage/entry-log/directory-lock';
 import { openEntryLog } from '@sluice/storage/entry-log/open-entry-log';
-import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+import { errorCode } from '@sluice/storage/files/file-operations';
 import { openRocksDbEngine } from '@sluice/storage/rocksdb/rocksdb-engine';
 import { restoreGroups } from '@sluice/store/backup/restore-groups';
 import { saveIdentity } from '../identity/node-identity.ts';
 import { fileOf, type Manifest, readGroup, readManifest } from './backup-directory.ts';
-import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
+import { giveName, makeWorkDirectory, mustBeFree } from './free-directory.ts';
 
 /**
  * Makes the data directory of a node out of a backup: started, the node is a cluster that has what the backup has, and
@@ -19,6 +21,9 @@ import { makeWorkDirectory, mustBeFree } from './free-directory.ts';
  * Loading into a cluster that runs would be the obvious answer, and would have to keep clients away, replace logs that a
  * majority has voted on, and be finished or undone when anything fails on the way. A directory that gets its name when it
  * is complete is there or is not.
+ *
+ * One process at a time works for a directory; what one left that was killed goes with the next. Where processes do not see
+ * each other, as in two containers, one takes the other's work away: so it has a name that is this run's alone.
  */
 export async function restoreBackup(options: {
   from: string;
@@ -32,13 +37,16 @@ export async function restoreBackup(options: {
   const to = resolve(options.to);
   const manifest = await readManifest(from);
   await mustBeFree(to, 'RESTORE_REFUSED');
-  const work = `${to}.restoring`;
-  await rm(work, { recursive: true, force: true });
-  await makeWorkDirectory(dirname(work), 'RESTORE_REFUSED');
+  const works = `${to}.restoring`;
+  const lock = await lockWorks(works, to);
+  const work = join(works, randomUUID());
   const identity = { incarnation: randomUUID(), clusterId: randomUUID() };
   let nodeId: number;
   let queues: number;
   try {
+    for (const left of await readdir(works)) {
+      if (!left.startsWith('LOCK-')) await rm(join(works, left), { recursive: true });
+    }
     const storage = await openNodeStorage({
       directory: work,
       logger,
@@ -63,12 +71,25 @@ export async function restoreBackup(options: {
     const { incarnation, clusterId } = identity;
     const coordinators = [{ nodeId, address: '' }];
     await saveIdentity(work, { incarnation, member: { nodeId, clusterId, foundedWith: [], copies: 1, coordinators } });
-    await mustBeFree(to, 'RESTORE_REFUSED');
-    await rename(work, to);
-    await nodeFileOperations.syncDirectory(dirname(to));
-  } catch (cause) {
+    await giveName(work, to, 'RESTORE_REFUSED');
+  } finally {
     await rm(work, { recursive: true, force: true });
-    throw cause;
+    await lock.release();
+    await rmdir(works).catch((cause: unknown) => {
+      // Another one has begun.
+      if (!['ENOTEMPTY', 'ENOENT'].includes(errorCode(cause))) throw cause;
+    });
   }
   return { manifest, clusterId: identity.clusterId, queues };
+}
+
+async function lockWorks(works: string, to: string): Promise<DirectoryLock> {
+  await makeWorkDirectory(works, 'RESTORE_REFUSED');
+  try {
+    return await lockDirectory(works);
+  } catch (cause) {
+    if (!(cause instanceof SluiceError) || cause.code !== 'DIRECTORY_LOCKED') throw cause;
+    const hint = 'wait until it is done, or name another directory';
+    throw new SluiceError('RESTORE_REFUSED', `another restore makes ${to} just now`, { hint, cause });
+  }
 }
