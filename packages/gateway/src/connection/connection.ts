@@ -57,6 +57,8 @@ export class Connection
   openedAtMs = 0;
   openedMonotonicMs = 0;
   turnRequested = false;
+  /** A PUBLISH is to be written in the next turn. */
+  delivers = false;
   #admission: ConnectionAdmission | undefined;
   /** When what is being decoded was come to: the time of all its packets. Each asking for its own is a tenth of a message. */
   #readAtMs: number;
@@ -220,6 +222,7 @@ export class Connection
 
   takeTurn(): void {
     this.#answeredAtMs = 0;
+    this.delivers = false;
     if (this.#gone) return;
     if (this.#reader.isPausedFor(ReadPause.UNFINISHED)) {
       if (this.state.goOn()) this.unpause(ReadPause.UNFINISHED);
@@ -293,7 +296,8 @@ export class Connection
       if (isAwaited(packet)) this.state.fail(ReasonCode.PACKET_TOO_LARGE, 'an answer exceeds its Maximum Packet Size');
       return;
     }
-    if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
+    if (packet.type === PacketType.PUBLISH) this.delivers = true;
+    else if (packet.type === PacketType.DISCONNECT) this.#endReason = reasonName(packet.reasonCode);
     this.#services.metrics.packetsOut[packet.type]?.add();
     this.#services.flusher.request(this);
   }

@@ -9,6 +9,7 @@ import type { LiveRouter } from './live-router.ts';
  */
 export class LeftRoutesRemoval implements TurnTaker {
   turnRequested = false;
+  readonly delivers = false;
   readonly #live: LiveRouter;
   readonly #flusher: TurnFlusher;
   /** What this turn may still remove. */

@@ -29,6 +29,8 @@ import { type RouteWaiter, RouteWaiters } from './route-waiters.ts';
  */
 export class LiveMesh implements LiveRouteObserver, TurnTaker {
   turnRequested = false;
+  /** To other gateways. */
+  readonly delivers = true;
   readonly #options: LiveMeshOptions;
   readonly #live: LiveRouter;
   readonly metrics: LiveMeshMetrics;
