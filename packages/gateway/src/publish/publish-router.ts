@@ -15,6 +15,7 @@ import type { StreamRoute, StreamRoutes } from '../session/stream-routes.ts';
 import type { DurablePublish, PendingPublish, Publisher } from './durable-publish.ts';
 import { partitionForKey, partitionForPublisher } from './partition-choice.ts';
 import type { QueueKeys } from './queue-keys.ts';
+import { RefusedPublishes } from './refused-publishes.ts';
 
 /**
  * Which queues keep a message, and when its publisher may be told so. What is retained of a topic is kept by a queue, too:
@@ -35,7 +36,7 @@ export class PublishRouter implements DurablePublish {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #keyFailures: Counter;
-  readonly #refused: Counter;
+  readonly #refused: RefusedPublishes;
   #lastKeyWarningMs = Number.NEGATIVE_INFINITY;
 
   /** A key that cannot be computed is a mistake in a definition: said, but not once a message. */
@@ -61,10 +62,7 @@ export class PublishRouter implements DurablePublish {
       'sluice_gateway_key_failures_total',
       'Messages a last-value queue did not keep because their key could not be computed',
     );
-    this.#refused = options.metrics.counter(
-      'sluice_gateway_publish_refused_total',
-      'Publishes that a queue refused, or of which nobody knows',
-    );
+    this.#refused = new RefusedPublishes(options);
   }
 
   get congested(): boolean {
@@ -92,7 +90,7 @@ export class PublishRouter implements DurablePublish {
     if (only !== undefined && !only.isLastValue) {
       const targets = [{ queueId: only.queueId, key: undefined }];
       const record = recordOf(targets, packet, publisher, nowMs, exchange, packet.ownsBuffer);
-      const completion = new Completion(pending, 1, this.#refused);
+      const completion = new Completion(pending, 1, packet.topic, publisher, this.#refused);
       if (wouldEmpty(only, record)) completion.recordFailed('queue-full');
       else this.#producer.add(partitionForPublisher(only, publisher.clientId), record, completion);
       return true;
@@ -133,7 +131,7 @@ export class PublishRouter implements DurablePublish {
       addTarget(byPartition, partition, { queueId: streamId, key: undefined });
     }
     if (byPartition.size === 0) return false;
-    const completion = new Completion(pending, byPartition.size, this.#refused);
+    const completion = new Completion(pending, byPartition.size, packet.topic, publisher, this.#refused);
     const ownsBuffer = byPartition.size === 1 ? packet.ownsBuffer : undefined;
     for (const [partition, targets] of byPartition) {
       const record = recordOf(targets, packet, publisher, nowMs, exchange, ownsBuffer);
@@ -215,12 +213,22 @@ function addTarget(byPartition: Map<number, RecordTarget[]>, partition: number, 
 /** Counts down the partitions of one message; the first refusal decides. */
 class Completion implements RecordCompletion {
   readonly #pending: PendingPublish;
-  readonly #refused: Counter;
+  readonly #topic: string;
+  readonly #publisher: Publisher;
+  readonly #refused: RefusedPublishes;
   #left: number;
 
-  constructor(pending: PendingPublish, partitions: number, refused: Counter) {
+  constructor(
+    pending: PendingPublish,
+    partitions: number,
+    topic: string,
+    publisher: Publisher,
+    refused: RefusedPublishes,
+  ) {
     this.#pending = pending;
     this.#left = partitions;
+    this.#topic = topic;
+    this.#publisher = publisher;
     this.#refused = refused;
   }
 
@@ -232,7 +240,7 @@ class Completion implements RecordCompletion {
     // Several queues of a partition may each refuse: one answer all the same.
     if (this.#left <= 0) return;
     this.#left = 0;
-    this.#refused.add();
+    this.#refused.add(this.#topic, this.#publisher, failure);
     this.#pending.complete(REASON_BY_FAILURE[failure]);
   }
 }

@@ -17,6 +17,7 @@ import type { Publisher } from '../../src/publish/durable-publish.ts';
 import { NodeKeyEnvironment } from '../../src/publish/key-environment.ts';
 import { PublishRouter } from '../../src/publish/publish-router.ts';
 import { QueueKeys } from '../../src/publish/queue-keys.ts';
+import { RefusedPublishes } from '../../src/publish/refused-publishes.ts';
 
 interface Added {
   partition: number;
@@ -29,8 +30,12 @@ const PUBLISHER = { clientId: 'p', username: undefined } as unknown as Publisher
 let added: Added[];
 let topology: Topology;
 let router: PublishRouter;
+let nowMs: number;
+let warned: unknown[];
 
 beforeEach(() => {
+  nowMs = 0;
+  warned = [];
   added = [];
   topology = new Topology();
   const producer = {
@@ -43,8 +48,8 @@ beforeEach(() => {
     topology,
     producer,
     keys: new QueueKeys(new NodeKeyEnvironment(systemClock, {})),
-    clock: systemClock,
-    logger: silentLogger,
+    clock: { ...systemClock, monotonicMs: () => nowMs },
+    logger: { ...silentLogger, warn: (fields) => warned.push(fields) },
     metrics: new PlainMetrics(),
   });
 });
@@ -217,6 +222,24 @@ describe('a message', () => {
     expect(expiresAtMs).toBe(RECEIVED_AT_MS);
     publish();
     expect((added[1] as Added).record.expiresAtMs).toBe(0);
+  });
+});
+
+describe('the log', () => {
+  const refuse = (reason: RecordFailure): void => added.at(-1)?.completion.recordFailed(reason);
+
+  test('says who was refused, why, and which queues wanted the message; then nothing for a while', () => {
+    define({}, { topicFilter: 'other' });
+    publish({}, 'camera');
+    refuse('queue-full');
+    expect(warned).toEqual([{ client: 'camera', topic: 't', reason: 'queue-full', queues: ['q1'] }]);
+    publish({}, 'lamp');
+    refuse('queue-full');
+    expect(warned).toHaveLength(1);
+    nowMs += RefusedPublishes.WARNING_INTERVAL_MS;
+    publish({}, 'lamp');
+    refuse('unavailable');
+    expect(warned[1]).toMatchObject({ client: 'lamp', reason: 'unavailable' });
   });
 });
 
