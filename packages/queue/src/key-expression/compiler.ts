@@ -43,12 +43,18 @@ function compileVariable(path: string, position: number): Compiled {
     throw new SyntaxFault(`${path} is a map, not a value`, position, `name one of its members: ${path}.<name>`);
   }
   if (read === undefined) {
-    const meant = suggestName(path, VARIABLE_NAMES);
-    const hint = meant === undefined ? `known are ${VARIABLE_NAMES.join(', ')}` : `did you mean ${meant}?`;
-    throw new SyntaxFault(`no message has a variable ${path}`, position, hint);
+    throw new SyntaxFault(`no message has a variable ${path}`, position, variableHint(path));
   }
   const missing = unbound(path);
   return { evaluate: (message) => read(message) ?? missing, kind: 'scalar', constant: undefined };
+}
+
+function variableHint(path: string): string {
+  // The payload is bytes; what is in it has no name of its own.
+  const field = /^(?:message\.)?payload\.(.+)$/.exec(path)?.[1];
+  if (field !== undefined) return `a field of a JSON payload is json_value(message.payload, '${field}')`;
+  const meant = suggestName(path, VARIABLE_NAMES);
+  return meant === undefined ? `known are ${VARIABLE_NAMES.join(', ')}` : `did you mean ${meant}?`;
 }
 
 function compileArray(syntaxes: readonly Syntax[]): Compiled {
@@ -86,8 +92,9 @@ function compileCall(syntax: Extract<Syntax, { kind: 'call' }>): Compiled {
   const form = FORMS.get(name);
   const known = FUNCTIONS.get(name);
   if (form === undefined && known === undefined) {
-    const meant = suggestName(name, [...FUNCTIONS.keys(), ...FORMS.keys()]);
-    const hint = meant === undefined ? 'see the list of functions in the reference' : `did you mean ${meant}?`;
+    const names = [...FUNCTIONS.keys(), ...FORMS.keys()];
+    const meant = suggestName(name, names);
+    const hint = meant === undefined ? `known are ${names.sort().join(', ')}` : `did you mean ${meant}?`;
     throw new SyntaxFault(`unknown function ${name}`, position, hint);
   }
   checkArity(name, form?.arity ?? (known as KeyFunction).arity, syntax.arguments.length, position);
