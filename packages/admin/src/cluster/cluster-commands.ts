@@ -90,7 +90,8 @@ export function registerClusterCommands(program: Command, host: CliHost = proces
         }
         const body = { replication_factor: Number(count) };
         const answer = (await callApi(connection, 'PUT', '/api/v5/cluster', body)) as ClusterAnswer;
-        return options.json ? json(answer) : `Partitions go to ${answer.replication_factor} copies each\n`;
+        const { replication_factor: copies } = answer;
+        return options.json ? json(answer) : `Partitions go to ${copies} ${copies === 1 ? 'copy' : 'copies'} each\n`;
       }),
   );
   for (const [verb, isHeld, description] of HOLDS) {

@@ -44,7 +44,9 @@ export function addApplyCommand(queues: Command, host: CliHost): void {
         const applied: Applied[] = [];
         for (const queue of wanted) {
           // The server may not be there yet, and its leader may change in the middle.
-          const outcome = await patiently(host, waitMs, () => apply(connection, queue));
+          const outcome = await patiently(host, waitMs, () => apply(connection, queue)).catch((error) => {
+            throw halfway(error, queue, applied);
+          });
           applied.push({ name: nameOf(queue), outcome });
         }
         if (options.json) return json(applied);
@@ -54,6 +56,15 @@ export function addApplyCommand(queues: Command, host: CliHost): void {
 }
 
 const OUTCOME_WIDTH = 'unchanged'.length;
+
+/** Of a list of fifty: which of them, and how far it came. */
+function halfway(error: unknown, queue: WantedQueue, applied: readonly Applied[]): unknown {
+  if (!(error instanceof CliFailure)) return error;
+  const before = applied.map(({ name, outcome }) => `${name} ${outcome}`);
+  const done = `before it: ${before.length === 0 ? 'none' : before.join(', ')}; nothing behind it was looked at`;
+  const hint = error.hint === '' ? done : `${error.hint}\n${done}`;
+  return new CliFailure(error.exitCode, `${nameOf(queue)}: ${error.message}`, hint, error.mayPass);
+}
 
 /** The server judges the fields; what makes it a list of queues is judged here. */
 async function readWanted(host: CliHost, file: string): Promise<readonly WantedQueue[]> {

@@ -130,6 +130,7 @@ All is well.
 
   it('changes the number of copies, and says why it cannot', async () => {
     expect((await sluice('replicas 2')).out).toBe('Partitions go to 2 copies each\n');
+    expect((await sluice('replicas 1')).out).toBe('Partitions go to 1 copy each\n');
     const refused = await sluice('replicas 5');
     expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('5 copies need as many stores')]);
     // In the words of the command line, not of the call.

@@ -182,6 +182,16 @@ describe('apply', () => {
     });
   });
 
+  it('says which of the queues was refused, and how far it came', async () => {
+    await apply([orders]);
+    const wrong = { name: 'wrong', topic_filter: 'a/#/b', is_lastvalue: false };
+    const { code, err } = await apply([orders, { ...orders, name: 'more' }, wrong, { ...orders, name: 'last' }]);
+    expect(code).toBe(1);
+    expect(err).toContain('wrong: "topic_filter" is not a valid topic filter');
+    expect(err).toContain('before it: orders unchanged, more created; nothing behind it was looked at');
+    expect((await apply([wrong])).err).toContain('before it: none');
+  });
+
   it('waits for a server that is not there yet, and for one that has no leader', async () => {
     fixture.queues.down = refuse('UNAVAILABLE', 'nobody leads');
     const options = { files: { 'q.json': JSON.stringify([orders]) }, ...at };

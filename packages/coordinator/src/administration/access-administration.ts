@@ -166,7 +166,11 @@ function ownerOf(key: string): RuleOwner {
 
 const USERS_HINT = 'list the users with "sluice users list"';
 const NO_USER: Refusal = refuse('NOT_FOUND', 'User not found', USERS_HINT);
-const USER_EXISTS: Refusal = refuse('ALREADY_EXISTS', 'User already exists', 'change the user with PUT');
+const USER_EXISTS: Refusal = refuse(
+  'ALREADY_EXISTS',
+  'User already exists',
+  'change the password with sluice users passwd, or the user with PUT',
+);
 const NO_RULES: Refusal = refuse('NOT_FOUND', 'There are no rules of that name');
 const RULES_EXIST: Refusal = refuse('ALREADY_EXISTS', 'There are rules of that name', 'replace them with PUT');
 const NO_BAN: Refusal = refuse('NOT_FOUND', 'There is no such ban');
