@@ -31,3 +31,19 @@ describe('npm ci', () => {
     expect(steps.indexOf('COPY . .')).toBeGreaterThan(0);
   });
 });
+
+/*
+ * npm hands a signal to the shell that runs the script, and a shell that waits for a command ends without it: the broker
+ * went on, with its ports and its data, after `npm start` was stopped by anything but Ctrl-C.
+ */
+describe('npm start, npm run cluster', () => {
+  it.each(['start', 'cluster'])(
+    '%s: what runs takes the place of its shell, so that a signal for npm reaches it',
+    (name) => {
+      const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+        scripts: Record<string, string>;
+      };
+      expect(scripts[name]?.split('&&').at(-1)).toMatch(/^ exec node /);
+    },
+  );
+});

@@ -39,7 +39,7 @@ export async function watchHealthy(options: { minutes: number; say: (text: strin
     return child;
   };
   try {
-    const cluster = run('run-cluster.mjs', ['--data', folder, '--mqtt', '0', '--prometheus', '0']);
+    const cluster = run('run-cluster.mjs', ['--data', folder, '--mqtt', '0', '--http', '0', '--prometheus', '0']);
     const { mqtt, http, prometheus } = await ready(cluster);
     if (prometheus === undefined) throw new Error('this needs Prometheus: apt-get install prometheus');
     for (const part of PARTS) run('demo-clients.mjs', [part], { SLUICE_MQTT: mqtt, SLUICE_URL: `http://${http}` });
