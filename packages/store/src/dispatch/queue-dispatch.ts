@@ -203,6 +203,11 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     return this.#dispatcher;
   }
 
+  /** The first that was handed to nobody yet. */
+  get nextOffset(): number {
+    return this.#cursor.offset;
+  }
+
   get behind(): number {
     return this.#cursor.tail - this.#cursor.offset;
   }

@@ -10,6 +10,7 @@ import { isStream } from '@sluice/queue/session/stream-id';
 import type { Membership } from '@sluice/raft/entry';
 import type { LateItem } from '@sluice/rpc/contract/consume';
 import type { Engine } from '@sluice/storage/engine';
+import { EntryDemand } from '../dispatch/entry-demand.ts';
 import { type DispatchEvents, PartitionDispatches } from '../dispatch/partition-dispatches.ts';
 import type { QueueDispatch } from '../dispatch/queue-dispatch.ts';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
@@ -44,6 +45,7 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
   readonly dropper: RowDropper;
   readonly sessions: PartitionSessions;
   readonly dispatches: PartitionDispatches;
+  readonly demand: EntryDemand;
   readonly #parts: PartitionParts;
   readonly #backlog: SettleBacklog;
   #machine: PartitionMachine | undefined;
@@ -87,6 +89,11 @@ export class Partition implements GroupListener<PartitionReply, PartitionEffect,
       isHeldUp: (clock) => this.#isHeldUpBy(clock),
       mayBeHeld: (entryIndex) => this.#resumption?.mayBeHeld(entryIndex) ?? false,
     });
+    const demandQueues = {
+      state: (queueId: number) => this.queues.queue(queueId),
+      nextOffset: (queueId: number) => this.dispatches.get(queueId)?.nextOffset,
+    };
+    this.demand = new EntryDemand(demandQueues, parts.records.bytesMax);
     this.dropper = new RowDropper(this, parts);
     this.sessions = new PartitionSessions(this, parts);
   }

@@ -17,7 +17,7 @@ import type { EntryLog } from '@sluice/storage/entry-log-contract';
  */
 export class RecordReader {
   readonly #entryLog: EntryLog;
-  readonly #bytesMax: number;
+  readonly bytesMax: number;
   /** Of what is kept, that reads of several entries bring together: or the first were gone before they are used. */
   readonly #aheadBytesMax: number;
   #aheadBytes = 0;
@@ -34,7 +34,7 @@ export class RecordReader {
 
   constructor(options: { entryLog: EntryLog; bytesMax: number; metrics: Metrics }) {
     this.#entryLog = options.entryLog;
-    this.#bytesMax = options.bytesMax;
+    this.bytesMax = options.bytesMax;
     this.#aheadBytesMax = options.bytesMax >> 3;
     const help = 'Entries wanted for delivery, by where they were found';
     this.#hits = options.metrics.counter('sluice_store_entry_reads_total', help, { from: 'memory' });
@@ -118,7 +118,7 @@ export class RecordReader {
 
   #keep(entry: ReadEntry): void {
     const { groupId, index, data } = entry;
-    if (data.length > this.#bytesMax) return;
+    if (data.length > this.bytesMax) return;
     let group = this.#groups.get(groupId);
     if (group === undefined) {
       group = new Map();
@@ -130,7 +130,7 @@ export class RecordReader {
     group.set(index, kept);
     this.#link(kept);
     this.#bytes += data.length;
-    while (this.#bytes > this.#bytesMax) this.#drop(this.#oldest as KeptEntry);
+    while (this.#bytes > this.bytesMax) this.#drop(this.#oldest as KeptEntry);
   }
 
   #drop(kept: KeptEntry): void {

@@ -221,7 +221,9 @@ class PendingAppend implements Proposal {
   }
 
   applied(index: number, reply: ApplyReply): void {
-    if (reply.type === 'appended') this.#records.remember(this.#partition.groupId, index, this.#request.batch);
+    const { batch } = this.#request;
+    if (reply.type === 'appended' && this.#partition.demand.isWanted(batch))
+      this.#records.remember(this.#partition.groupId, index, batch);
     this.replied(reply);
   }
 

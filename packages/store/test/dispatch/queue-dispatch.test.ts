@@ -12,6 +12,9 @@ afterEach(async () => {
   await store.remove();
 });
 
+/** Of `TestStore`. */
+const CACHE_BYTES = 1024 * 1024;
+
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i + 1));
 
 describe('handing out', () => {
@@ -80,6 +83,29 @@ describe('handing out', () => {
     }
     expect(consumer.texts).toEqual(numbers(200));
     expect(reads).toBeLessThan(15);
+  });
+
+  test('of a backlog larger than memory the first entries are in it, and from the last ones on what is new again', async () => {
+    await store.define();
+    const text = 'x'.repeat(16 * 1024);
+    const count = (2 * CACHE_BYTES) / text.length;
+    await store.publishEach(1, Array(count).fill(text));
+    const { entryLog } = store;
+    const readNear = jest.spyOn(entryLog, 'readNear');
+    const consumer = store.attach(1, count / 4);
+    await consumer.received(count / 4);
+    expect(readNear).not.toHaveBeenCalled();
+    for (let taken = count / 2; taken <= count; taken += count / 4) {
+      consumer.acceptAll();
+      await consumer.received(taken);
+    }
+    expect(readNear).toHaveBeenCalled();
+    consumer.acceptAll();
+    await until(async () => (await store.statistics(1)).depth === 0, 'all are settled');
+    readNear.mockClear();
+    await store.publish(1, ['new']);
+    expect((await consumer.received(count + 1)).at(-1)).toBe('new');
+    expect(readNear).not.toHaveBeenCalled();
   });
 
   test('publishers of a queue with a backlog and quick workers are all answered, and nothing is lost', async () => {

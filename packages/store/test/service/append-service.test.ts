@@ -32,6 +32,8 @@ class FakePartition {
   outcome: ProposeOutcome = 'proposed';
   readonly proposed: Proposal[] = [];
   readonly dispatches = { balance: new IntakeBalance() };
+  isWanted = true;
+  readonly demand = { isWanted: () => this.isWanted };
   readonly known = new Set([1]);
   /** Up to which number batches are in the log, and the answers to those. */
   applied = 0;
