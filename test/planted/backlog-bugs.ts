@@ -9,7 +9,7 @@ const bug = (file: string, name: string, find: string, put: string): PlantedBug 
 });
 
 export const BACKLOG_BUGS: PlantedBugs = {
-  tests: 'packages/store/test/dispatch/(intake-balance|row-cursor|dispatch-step)',
+  tests: 'packages/store/test/dispatch/(intake-balance|row-cursor|dispatch-step|entry-demand)',
   bugs: [
     bug(
       'intake-balance',
@@ -55,5 +55,13 @@ export const BACKLOG_BUGS: PlantedBugs = {
     ),
     bug('row-cursor', 'who has no rows left reads beside the read under way', '      await this.#readingOn;\n', ''),
     bug('dispatch-step', 'an entry on its way is read once more', '      await bringing.done;\n', ''),
+    bug(
+      'entry-demand',
+      'the first queue of an entry decides',
+      'if (queueId === far) continue;',
+      'if (far !== 0) continue;',
+    ),
+    bug('entry-demand', 'a stream is a backlog', '    if (isStream(queueId)) return true;\n', ''),
+    bug('entry-demand', 'values of keys are a backlog', 'queue.isLastValue || ', ''),
   ],
 };

@@ -107,8 +107,9 @@ export const APPEND_BUGS: PlantedBugs = {
     bug(
       service,
       'an entry that holds nothing is kept for delivery',
-      "    if (reply.type === 'appended') this.#records",
-      '    this.#records',
+      "    if (reply.type === 'appended' && this",
+      '    if (this',
     ),
+    bug(service, 'an entry is kept though its turn is far', '.demand.isWanted(batch))', '.demand !== undefined)'),
   ],
 };

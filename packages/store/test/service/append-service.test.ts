@@ -221,6 +221,12 @@ describe('a batch that is in the log', () => {
     await rest(1);
     partition.proposed[1]?.applied(10, APPENDED);
     expect(remembered).toEqual([10]);
+    // Nor is one kept that would be pushed out before its turn.
+    partition.isWanted = false;
+    gateway.send(3);
+    await rest(1);
+    partition.proposed[2]?.applied(11, APPENDED);
+    expect(remembered).toEqual([10]);
   });
 });
 
