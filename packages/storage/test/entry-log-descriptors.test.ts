@@ -48,6 +48,19 @@ describe.each(['EMFILE', 'ENFILE'])('%s', (code) => {
     await log.close();
   });
 
+  test('a sealed segment that cannot be opened for it when the log is opened is not damaged', async () => {
+    const { log: first, directory } = await faulty();
+    await append(first, 1);
+    await first.seal();
+    await append(first, 2);
+    await first.close();
+    const files = new FaultyFiles();
+    files.onOpen = (path) => (path.endsWith('0000000000000001.log') ? code : undefined);
+    await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code: 'FILES_EXHAUSTED', retriable: true });
+    expect(files.opened).toBe(0);
+    expect(await reread(directory)).toEqual(['entry 1', 'entry 2']);
+  });
+
   test('without one for the next segment the present one goes on', async () => {
     const { log, files, directory, logger, metrics } = await faulty(400);
     await append(log, 1, long('a'));

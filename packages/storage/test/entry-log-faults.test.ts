@@ -257,6 +257,24 @@ describe('a failing disk', () => {
     await log.close();
   });
 
+  test.each(['EACCES', 'EPERM', 'ENOMEM'])(
+    'a sealed segment that %s keeps from being opened is not damaged',
+    async (code) => {
+      const { log, directory } = await faulty();
+      await append(log, 1);
+      await log.seal();
+      await append(log, 2);
+      await log.close();
+      const files = new FaultyFiles();
+      files.onOpen = (path) => (path.endsWith('0000000000000001.log') ? code : undefined);
+      await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code });
+      files.onOpen = (path) => (path.endsWith('0000000000000001.log') ? 'EIO' : undefined);
+      await expect(openTestLog(directory, { files })).rejects.toMatchObject({ code: 'ENTRY_LOG_DAMAGED' });
+      expect(files.opened).toBe(0);
+      expect(await reread(directory)).toEqual(['entry 1', 'entry 2']);
+    },
+  );
+
   test('a released segment that cannot be removed is removed at the next start', async () => {
     const { log, files, directory } = await faulty();
     await append(log, 1);

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Logger } from '@sluice/common/logger';
 import type { LogMark } from '../../entry-log-contract.ts';
-import { errorCode, type FileOperations, isFullDisk } from '../../files/file-operations.ts';
+import { errorCode, type FileOperations, isFullDisk, isOutOfFiles } from '../../files/file-operations.ts';
 import { decodeFrameHeader } from '../frame/frame-format.ts';
 import type { GroupState } from '../group/group-state.ts';
-import { damaged } from '../log-errors.ts';
+import { damaged, outOfFiles } from '../log-errors.ts';
 import { type ActiveSegment, createSegment, type MakeSalt } from '../segment/active-segment.ts';
 import { SealedSegments } from '../segment/sealed-segments.ts';
 import {
@@ -196,8 +196,7 @@ async function loadSealed(settings: RecoverySettings, replay: Replay, sealed: Se
         await files.close(fd);
       }
     } catch (error) {
-      const expected = errorCode(error) === 'ENOENT' ? 'this segment to exist, it is missing' : 'a readable segment';
-      throw damaged(path, 0, expected, error);
+      throw notOpened(path, error);
     }
     if (sizeBytes !== facts.bytes) {
       throw damaged(path, Math.min(sizeBytes, facts.bytes), `${facts.bytes} bytes in the file, found ${sizeBytes}`);
@@ -206,6 +205,19 @@ async function loadSealed(settings: RecoverySettings, replay: Replay, sealed: Se
     await sealed.load(facts, seed);
   }
 }
+
+/**
+ * Whoever is told of damage gives up what is here: where there are replicas, a node does so by itself. So what only keeps
+ * this process from looking is never called damage.
+ */
+function notOpened(path: string, error: unknown): unknown {
+  if (isOutOfFiles(error)) return outOfFiles(path, error);
+  const code = errorCode(error);
+  if (NOT_LOOKED_AT.has(code)) return error;
+  return damaged(path, 0, code === 'ENOENT' ? 'this segment to exist, it is missing' : 'a readable segment', error);
+}
+
+const NOT_LOOKED_AT: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'ENOMEM']);
 
 /** Finishes releases that a crash interrupted. */
 async function removeReleased(settings: RecoverySettings, released: readonly number[]): Promise<number[]> {
