@@ -87,8 +87,9 @@ export async function carryOut(
   if (!renamed) await files.rename(join(imageDirectory, incoming), image);
   await files.syncDirectory(imageDirectory);
   await removeNote(notePath(imageDirectory, groupId, 'installing'), files);
-  await files.unlink(join(imageDirectory, spool));
   await dropOtherImages(storage, groupId, index);
+  // Last: nothing that may have to be done again comes behind it, and all of that reads it.
+  await files.unlink(join(imageDirectory, spool));
 }
 
 async function loadRows(

@@ -17,6 +17,7 @@ import {
   membershipKey,
 } from '../../src/disk/keyspace.ts';
 import { type NodeStorage, openNodeStorage } from '../../src/disk/node-storage.ts';
+import { whenRoom } from '../../src/disk/when-room.ts';
 import { ImpairedNotes } from '../../src/replica/impaired-notes.ts';
 import { hardStateWith, keepsPromise, readPromise, wipeReplica } from '../../src/replica/replica-wipe.ts';
 import { entriesCrc, rowsCrc } from '../../src/snapshot/snapshot-chunk.ts';
@@ -205,6 +206,30 @@ describe('the installation of a snapshot', () => {
       expect(outcomes.installed).toBeGreaterThan(10);
     });
   }
+
+  test('goes on after a lack of descriptors, wherever that was', async () => {
+    let waits = 0;
+    const wait = async (): Promise<void> => {
+      waits++;
+    };
+    for (let descriptors = 0, isLacking = true; isLacking; descriptors++) {
+      const directory = await newDirectory();
+      const files = new CrashingFiles();
+      const storage = await open(directory, new KeptEngine(), files);
+      await fill(storage);
+      const installation = await receive(storage);
+      await noteInstallation(storage, installation);
+      files.descriptors = descriptors;
+      const done = whenRoom(() => carryOut(storage, installation, wait), wait);
+      expect([descriptors, await done.catch(String)]).toEqual([descriptors, undefined]);
+      isLacking = files.descriptors === Number.POSITIVE_INFINITY;
+      files.descriptors = Number.POSITIVE_INFINITY;
+      await isInstalled(storage);
+      expect(await noteNames(directory)).toEqual([]);
+      await storage.close();
+    }
+    expect(waits).toBeGreaterThan(5);
+  });
 
   test('brings the rows before the entries they name: who gives space back asks the rows what is alive', async () => {
     const directory = await newDirectory();

@@ -9,6 +9,8 @@ export class CrashingFiles implements FileOperations {
   failedAt = '';
   /** No room for anything that is written. */
   full = false;
+  /** So many more descriptors are to be had, and then none for once. */
+  descriptors = Number.POSITIVE_INFINITY;
   /** Writes to the segments of the log wait for it. */
   logGate: Promise<void> = Promise.resolve();
   readonly #segments = new Set<number>();
@@ -23,7 +25,14 @@ export class CrashingFiles implements FileOperations {
     throw Object.assign(new Error(`the node is down: ${what}`), { code: 'EIO' });
   }
 
+  #takeDescriptor(): void {
+    if (this.descriptors-- !== 0) return;
+    this.descriptors = Number.POSITIVE_INFINITY;
+    throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+  }
+
   async open(path: string, mode: OpenMode, writes?: 'synced'): Promise<number> {
+    this.#takeDescriptor();
     if (mode !== 'read') this.#change(`open ${path}`);
     const fd = await nodeFileOperations.open(path, mode, writes);
     if (path.endsWith('.log') || path.endsWith('.log.tmp')) this.#segments.add(fd);
@@ -52,12 +61,16 @@ export class CrashingFiles implements FileOperations {
     return nodeFileOperations.unlink(path);
   }
   async syncDirectory(directory: string): Promise<void> {
+    this.#takeDescriptor();
     this.#change(`sync ${directory}`);
     return nodeFileOperations.syncDirectory(directory);
+  }
+  async list(directory: string): Promise<string[]> {
+    this.#takeDescriptor();
+    return nodeFileOperations.list(directory);
   }
   close = nodeFileOperations.close;
   read = nodeFileOperations.read;
   sizeBytes = nodeFileOperations.sizeBytes;
-  list = nodeFileOperations.list;
   makeDirectory = nodeFileOperations.makeDirectory;
 }
