@@ -67,6 +67,7 @@ export class RaftHost {
     const ends = (): boolean => this.#stopping || this.#failed !== undefined;
     const fail = (cause: Error): void => this.#fail(cause);
     const settle = (replica: Replica): void => this.#driver.settle(replica);
+    const leaveToOthers = (replica: Replica, cause: Error): void => this.#driver.leaveToOthers(replica, cause);
     // What a part takes of these its options say; what is said at a part is how it is joined to the others.
     const node = { ...options, storage, entryLog, engine, replicas, ends, settle, onFailed: fail };
     this.#applyLoop = new ApplyLoop({
@@ -84,6 +85,7 @@ export class RaftHost {
       onBroken: (peer) => this.#watch.broken(peer),
       onLost: (peer) => this.#watch.lost(peer),
       onFound: (peer) => this.#watch.found(peer),
+      onDamaged: leaveToOthers,
     });
     const loops = { ...node, applyLoop: this.#applyLoop, imageKeeper: this.#imageKeeper, links: this.#links };
     this.#snapshots = options.snapshots({
@@ -91,7 +93,7 @@ export class RaftHost {
       replica: (groupId) => replicas.get(groupId),
       step: (replica, message) => this.#driver.step(replica, message),
       wake: settle,
-      markImpaired: (groupId, cause) => this.markImpaired(groupId, cause),
+      leaveToOthers,
     });
     this.#storeLoop = new StoreLoop({
       ...loops,

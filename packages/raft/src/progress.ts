@@ -32,6 +32,8 @@ export class Progress {
   pendingSnapshot = 0;
   /** Heard from since the last quorum check. */
   recentlyActive = false;
+  /** Heard from at all: who begins is taken for active until it is asked for. */
+  answered = false;
   /** Newest round of reads this peer has confirmed. */
   readRound = 0;
   readonly inflights: Inflights;

@@ -36,6 +36,8 @@ export interface PeerStatus {
   state: ProgressState;
   inflightAppends: number;
   recentlyActive: boolean;
+  /** It has answered this leader. */
+  answered: boolean;
   /** Index of the snapshot under way: the host must not compact beyond it. 0 for none. */
   pendingSnapshot: number;
 }
@@ -43,8 +45,9 @@ export interface PeerStatus {
 export function statusOf(group: GroupState): Status {
   const { log, memberships } = group;
   const progress: PeerStatus[] = [];
-  for (const [peer, { match, next, state, inflights, recentlyActive, pendingSnapshot }] of group.progress) {
-    progress.push({ peer, match, next, state, inflightAppends: inflights.count, recentlyActive, pendingSnapshot });
+  for (const [peer, { match, next, state, inflights, recentlyActive, answered, pendingSnapshot }] of group.progress) {
+    const inflightAppends = inflights.count;
+    progress.push({ peer, match, next, state, inflightAppends, recentlyActive, answered, pendingSnapshot });
   }
   return {
     peerId: group.self,

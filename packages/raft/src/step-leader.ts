@@ -20,6 +20,7 @@ export function stepLeader(group: GroupState, message: Message): void {
       if (progress === undefined) return;
       if (message.type === 'append-response' && message.stint !== progress.stint) return;
       progress.recentlyActive = true;
+      progress.answered = true;
       if (message.type === 'heartbeat-response') handleHeartbeatResponse(group, progress, message.readContext);
       else if (message.rejected) handleRejected(group, progress, message);
       else handleAccepted(group, message.from, progress, message.index);

@@ -6,6 +6,7 @@ import type { ApplyLoop } from '../apply/apply-loop.ts';
 import type { ImpairedNotes } from '../replica/impaired-notes.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StoreLoop } from '../store-loop.ts';
+import { othersCanDo } from './others-can-do.ts';
 
 /**
  * What is done to a group's core on this node, and what must follow each time.
@@ -67,6 +68,14 @@ export class GroupDriver {
     if (isDamage(cause)) this.impair(replica, cause);
     else replica.raft.stepDown();
     this.settle(replica);
+  }
+
+  /**
+   * What a member needs cannot be read here, however often it is asked for. If the group can do without it, another one leads
+   * and sends it, and this replica is made anew.
+   */
+  leaveToOthers(replica: Replica, cause: Error): void {
+    if (othersCanDo(replica.raft.status())) this.impair(replica, cause);
   }
 
   impair(replica: Replica, cause: Error): void {

@@ -1,6 +1,7 @@
 import type { Logger } from '@sluice/common/logger';
 import type { Entry } from '@sluice/raft/entry';
 import type { Message } from '@sluice/raft/message';
+import { isDamage } from '@sluice/storage/entry-log/log-errors';
 import type { EntryLog } from '@sluice/storage/entry-log-contract';
 import type { Replica } from '../replica/replica.ts';
 
@@ -11,6 +12,9 @@ export type AppendMessage = Extract<Message, { type: 'append' }>;
  * this node may stop leading and its log be rewritten: an append of the old term with entries of the new log would be a
  * lie that the follower cannot see. So it leaves only if this node led all the time: a leader's log only grows.
  *
+ * An entry that cannot be read is asked for again with every heartbeat's answer, and its follower stands still until
+ * somebody else sends it: whoever leads with a damaged entry is told.
+ *
  * Appends of one group to one peer stay in their order, others overtake. At most `READS_MAX` reads are under way.
  */
 export class AppendReader {
@@ -18,6 +22,7 @@ export class AppendReader {
   readonly #logger: Logger;
   readonly #onRead: (replica: Replica, message: AppendMessage) => void;
   readonly #onDropped: (replica: Replica, message: AppendMessage) => void;
+  readonly #onDamaged: (replica: Replica, cause: Error) => void;
   /** By peer and group; a lane exists while something waits in it. */
   readonly #lanes = new Map<string, Lane>();
   #ready: Lane[] = [];
@@ -30,11 +35,13 @@ export class AppendReader {
     logger: Logger;
     onRead: (replica: Replica, message: AppendMessage) => void;
     onDropped: (replica: Replica, message: AppendMessage) => void;
+    onDamaged: (replica: Replica, cause: Error) => void;
   }) {
     this.#entryLog = options.entryLog;
     this.#logger = options.logger;
     this.#onRead = options.onRead;
     this.#onDropped = options.onDropped;
+    this.#onDamaged = options.onDamaged;
   }
 
   /** Something of that group for that peer waits: later appends belong behind it. */
@@ -71,6 +78,7 @@ export class AppendReader {
       isWhole = isCurrent(replica, message) && (await this.#fill(replica, message));
     } catch (err) {
       this.#logger.warn({ err, group: replica.groupId, peer: message.to }, 'entries for a peer cannot be read');
+      if (isDamage(err) && isCurrent(replica, message)) this.#onDamaged(replica, err);
     }
     this.#reading--;
     if (lane.waiting.length > 0) this.#ready.push(lane);

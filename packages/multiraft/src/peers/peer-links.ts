@@ -61,6 +61,7 @@ export class PeerLinks implements PeerSender {
       logger: options.logger,
       onRead: (replica, message) => this.#wasRead(replica, message),
       onDropped: (replica, message) => this.#wasDropped(replica, message),
+      onDamaged: options.onDamaged,
     });
     this.#beats = options.metrics.counter('sluice_raft_beats_total', 'Empty frames that say that this node lives');
     options.metrics.collect('sluice_raft_unsent_bytes', 'Entry bytes that wait to leave for a peer', 'gauge', () =>
@@ -349,6 +350,8 @@ export interface PeerLinksOptions {
   onLost(nodeId: number): void;
   /** A lost node is heard again. */
   onFound(nodeId: number): void;
+  /** An entry that a peer lacks is not what was written. */
+  onDamaged: (replica: Replica, cause: Error) => void;
 }
 
 interface PeerCounters {

@@ -61,7 +61,8 @@ export interface SnapshotHost {
   step(replica: Replica, message: Message): void;
   /** After something was done to `replica.raft` directly. */
   wake(replica: Replica): void;
-  markImpaired(groupId: number, cause: Error): void;
+  /** A live entry cannot be read here, so no snapshot of this node's will ever be whole. */
+  leaveToOthers(replica: Replica, cause: Error): void;
   /** Live entries of a group in [first, last], ascending, at most `limit`: what a snapshot carries besides the rows. */
   liveEntries(groupId: number, first: number, last: number, limit: number): Promise<{ index: number; bytes: number }[]>;
 }

@@ -156,7 +156,7 @@ export class SnapshotSender {
       logger.info({ group: groupId, peer: message.to, index: image.header.index, ...startedAt }, 'snapshot sent');
     } catch (cause) {
       if (hasCode(cause, 'IMAGE_DAMAGED')) this.#distrusted.add(groupId);
-      if (hasCode(cause, 'ENTRY_LOG_DAMAGED')) this.#leaveToOthers(replica, cause as Error);
+      if (hasCode(cause, 'ENTRY_LOG_DAMAGED')) this.#host.leaveToOthers(replica, cause as Error);
       const fields = { err: cause, group: groupId, peer: message.to, ...startedAt };
       if (isWanted(transfer)) logger.warn(fields, 'a snapshot could not be sent; it is tried again');
     } finally {
@@ -166,19 +166,6 @@ export class SnapshotSender {
       this.#settle(transfer, ok);
       this.#startNext();
     }
-  }
-
-  /**
-   * A live entry cannot be read here, so no snapshot of this node's will ever be whole. If the group can do without it,
-   * another member leads and sends, and this replica is made anew.
-   */
-  #leaveToOthers(replica: Replica, cause: Error): void {
-    const { membership, progress } = replica.raft.status();
-    const { voters, votersOutgoing } = membership;
-    const isThere = (peer: number): boolean =>
-      peer !== this.#host.nodeId && progress.some((one) => one.peer === peer && one.recentlyActive);
-    if (votersOutgoing.length > 0 || voters.filter(isThere).length <= voters.length / 2) return;
-    this.#host.markImpaired(replica.groupId, cause);
   }
 
   #settle(transfer: Transfer, ok: boolean): void {

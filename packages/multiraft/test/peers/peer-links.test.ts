@@ -77,6 +77,7 @@ beforeEach(() => {
     onBroken: (peer) => told.push(`broken ${peer}`),
     onLost: (peer) => told.push(`lost ${peer}`),
     onFound: (peer) => told.push(`found ${peer}`),
+    onDamaged: () => told.push('damaged'),
   });
 });
 afterEach(() => links.close());

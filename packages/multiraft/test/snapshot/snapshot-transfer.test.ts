@@ -432,6 +432,38 @@ describe('a leader with a live entry that is damaged', () => {
   });
 });
 
+describe('a leader with a damaged entry that a follower lacks', () => {
+  test('leaves the group to the others when they can do without it, and they bring it', async () => {
+    const boxes = new Map<number, Uint8Array>();
+    const first = await cluster.boot(1);
+    await first.fill(boxes, 5, KIB);
+    for (const nodeId of [2, 3, 4, 5]) {
+      const node = await cluster.boot(nodeId);
+      addLearner(first, nodeId);
+      await caughtUp(node, first);
+      await until(() => first.host.proposeMembership(GROUP, { addVoters: [nodeId] }) === 'proposed', 'it is promoted');
+      await caughtUp(node, first);
+    }
+    await silenced(first, 5);
+    await first.fill(boxes, 5, 10 * KIB);
+    const others = [2, 3, 4].map((nodeId) => cluster.nodes.get(nodeId) as SnapshotNode);
+    for (const node of others) await caughtUp(node, first);
+    await damage(first, boxes.get([...boxes.keys()].at(-3) as number) as Uint8Array);
+    cluster.rejoin(5);
+    await until(() => first.host.impaired().length === 1, 'the leader finds the damage');
+    await until(() => others.some(({ leads }) => leads), 'another one leads');
+    const fifth = cluster.nodes.get(5) as SnapshotNode;
+    await caughtUp(fifth, others.find(({ leads }) => leads) as SnapshotNode);
+    await expectBoxes(fifth, boxes);
+  });
+});
+
+/** Cut off, and the leader has noticed. */
+async function silenced(leader: SnapshotNode, nodeId: number): Promise<void> {
+  cluster.isolate(nodeId);
+  await silent(leader, nodeId);
+}
+
 /** Flips a bit of these bytes in the node's segments. */
 async function damage(node: SnapshotNode, bytes: Uint8Array): Promise<void> {
   const directory = join(node.directory, 'log');
