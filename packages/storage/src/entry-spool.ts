@@ -130,7 +130,9 @@ export async function* readSpool(path: string, files: FileOperations): AsyncGene
     const take = async (count: number): Promise<Buffer> => {
       if (count > sizeBytes - position) throw damagedSpool(path, position, `${count} more bytes`);
       const bytes = Buffer.allocUnsafe(count);
-      const found = await files.read(fd, bytes, position);
+      const found = await files.read(fd, bytes, position).catch((cause: unknown) => {
+        throw damagedSpool(path, position, `${count} readable bytes`, cause);
+      });
       if (found !== count) throw damagedSpool(path, position, `${count} more bytes`);
       position += count;
       return bytes;
@@ -177,8 +179,9 @@ function writeHead(into: Buffer, at: number, term: number, index: number, kind: 
   return into.writeUInt32BE(dataBytes, at + 17);
 }
 
-function damagedSpool(path: string, offset: number, expected: string): SluiceError {
+function damagedSpool(path: string, offset: number, expected: string, cause?: unknown): SluiceError {
   return new SluiceError('SPOOL_DAMAGED', `${path} is damaged at byte ${offset}: expected ${expected}`, {
     hint: 'Remove this file. The replica it was for gets its state from its peers again.',
+    cause,
   });
 }

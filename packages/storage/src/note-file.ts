@@ -36,7 +36,9 @@ export async function readNote(path: string, files: FileOperations): Promise<Uin
   }
   try {
     const bytes = Buffer.alloc(await files.sizeBytes(fd));
-    const found = await files.read(fd, bytes, 0);
+    const found = await files.read(fd, bytes, 0).catch((cause: unknown) => {
+      throw damagedNote(path, cause);
+    });
     const body = bytes.subarray(HEADER_BYTES);
     const whole =
       found === bytes.length &&
@@ -47,7 +49,11 @@ export async function readNote(path: string, files: FileOperations): Promise<Uin
   } finally {
     await files.close(fd);
   }
-  throw new SluiceError('NOTE_DAMAGED', `${path} is damaged`);
+  throw damagedNote(path);
+}
+
+function damagedNote(path: string, cause?: unknown): SluiceError {
+  return new SluiceError('NOTE_DAMAGED', `${path} is damaged`, { cause });
 }
 
 /** Durable when it resolves. */

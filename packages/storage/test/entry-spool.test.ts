@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { Entry } from '@sluice/raft/entry';
 import { EntrySpool, readSpool } from '@sluice/storage/entry-spool';
+import type { FileOperations } from '@sluice/storage/files/file-operations';
 import { nodeFileOperations } from '@sluice/storage/files/node-file-operations';
+import { FaultyFiles } from './support/faulty-files.ts';
 import { codeOf, entry } from './support/open-test-log.ts';
 import { removeTemporaryDirectories, temporaryDirectory } from './support/temporary-directory.ts';
 
@@ -19,9 +21,9 @@ async function spool(blocks: readonly Entry[][]): Promise<string> {
   return path;
 }
 
-async function read(path: string): Promise<Entry[][]> {
+async function read(path: string, files: FileOperations = nodeFileOperations): Promise<Entry[][]> {
   const blocks: Entry[][] = [];
-  for await (const block of readSpool(path, nodeFileOperations)) blocks.push(block);
+  for await (const block of readSpool(path, files)) blocks.push(block);
   return blocks;
 }
 
@@ -47,6 +49,14 @@ describe('a spool of entries', () => {
       await writeFile(path, whole.subarray(0, length));
       expect([length, await codeOf(read(path))]).toEqual([length, 'SPOOL_DAMAGED']);
     }
+  });
+
+  test('a place of the disk that cannot be read is damage', async () => {
+    const path = await spool(BLOCKS);
+    const files = new FaultyFiles();
+    files.onRead = (position) => (position > 100 ? 'EIO' : undefined);
+    expect(await codeOf(read(path, files))).toBe('SPOOL_DAMAGED');
+    expect(files.opened).toBe(0);
   });
 
   test('one that was not finished is none', async () => {

@@ -38,4 +38,13 @@ describe('a note', () => {
     await writeFile(path, bytes.subarray(0, 5));
     expect(await codeOf(readNote(path, files))).toBe('NOTE_DAMAGED');
   });
+
+  test('on a place of the disk that cannot be read is a damaged one', async () => {
+    const path = join(await temporaryDirectory(), 'a.note');
+    const files = new FaultyFiles();
+    await writeNote(path, Buffer.from('one'), files);
+    files.onRead = () => 'EIO';
+    expect(await codeOf(readNote(path, files))).toBe('NOTE_DAMAGED');
+    expect(files.opened).toBe(0);
+  });
 });
