@@ -25,6 +25,8 @@ export class DiskGuard {
   /** The last look failed, and that was said. */
   #blind = false;
   #looksSkipped = 0;
+  /** The ballast could not be given up, and that was said. */
+  #isStuck = false;
 
   static readonly INTERVAL_MS = 250;
   /** While nothing is written here and there is room: others that fill the disk do it from a distance of the reserve. */
@@ -98,11 +100,23 @@ export class DiskGuard {
     return this.#low;
   }
 
-  /** Something filled the disk to the end: gives the ballast up. */
+  /** Something filled the disk to the end: gives the ballast up. Nobody waits for it, and a disk that fails is no end of the node. */
   async giveUpBallast(): Promise<void> {
     if (!this.#ballast) return;
     this.#ballast = false;
-    await this.#space.dropBallast(this.#directory);
+    try {
+      await this.#space.dropBallast(this.#directory);
+    } catch (cause) {
+      this.#ballast = true;
+      if (!this.#isStuck)
+        this.#logger.warn(
+          { err: cause },
+          'the disk is full to the end, and the ballast cannot be given up: it is tried again',
+        );
+      this.#isStuck = true;
+      return;
+    }
+    this.#isStuck = false;
     this.#logger.warn({ bytes: DiskGuard.BALLAST_BYTES }, 'the disk is full to the end: the ballast was given up');
   }
 

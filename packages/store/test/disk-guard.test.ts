@@ -86,6 +86,29 @@ describe('the ballast', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  test('that cannot be removed is said once, and tried again', async () => {
+    const lines: string[] = [];
+    const logger = { ...silentLogger, warn: (_: object, line: string) => lines.push(line) };
+    let isReadOnly = true;
+    const space = {
+      measure: () => Promise.resolve({ freeBytes: 0, totalBytes: 2e9 }),
+      hasBallast: async () => true,
+      layBallast: async () => {},
+      dropBallast: async () => {
+        if (isReadOnly) throw Object.assign(new Error('read-only file system'), { code: 'EROFS' });
+      },
+    };
+    guard = new DiskGuard({ directory, logger, metrics: new PlainMetrics(), reserveBytes: 0, space });
+    await guard.start();
+    await guard.giveUpBallast();
+    await guard.giveUpBallast();
+    expect(lines).toEqual(['the disk is full to the end, and the ballast cannot be given up: it is tried again']);
+    isReadOnly = false;
+    await guard.giveUpBallast();
+    await guard.giveUpBallast();
+    expect(lines).toEqual([expect.anything(), 'the disk is full to the end: the ballast was given up']);
+  });
+
   test('is not laid where it would take the last room', async () => {
     await start((await freeBytes()) - DiskGuard.BALLAST_BYTES);
     expect(await readdir(directory)).toEqual([]);
