@@ -36,8 +36,8 @@ export class AppendService {
   readonly #malformed: Counter;
   readonly #refusedFull: Counter;
   readonly #publishers = new Set<Publisher>();
-  /** By partition: since when publishes for queues that are unknown here wait. */
-  readonly #aheadSinceMs = new Map<number, number>();
+  /** By partition: since when publishes for queues that are unknown here wait, and what is known here meanwhile. */
+  readonly #ahead = new Map<number, { sinceMs: number; known: number }>();
 
   /** Longer behind a gateway, this store is not about to know: the queue alone refuses, and its partition goes on. */
   static readonly AHEAD_MS_MAX = 3_000;
@@ -134,12 +134,14 @@ export class AppendService {
     const { groupId } = partition;
     const known = this.#queueIdMax();
     if (newest <= known || !hasUnknownQueue(batch, known, partition.queues)) {
-      if (this.#aheadSinceMs.size > 0) this.#aheadSinceMs.delete(groupId);
+      if (this.#ahead.size > 0) this.#ahead.delete(groupId);
       return false;
     }
     const nowMs = this.#clock.monotonicMs();
-    const sinceMs = this.#aheadSinceMs.get(groupId) ?? nowMs;
-    this.#aheadSinceMs.set(groupId, sinceMs);
+    const before = this.#ahead.get(groupId);
+    // It was told of some since: of this one, too, it may be about to know.
+    const sinceMs = before?.known === known ? before.sinceMs : nowMs;
+    if (sinceMs === nowMs) this.#ahead.set(groupId, { sinceMs, known });
     return nowMs - sinceMs < AppendService.AHEAD_MS_MAX;
   }
 }

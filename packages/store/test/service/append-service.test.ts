@@ -288,6 +288,16 @@ describe('a batch for a queue that this store does not know', () => {
     expect(await gateway.statuses()).toMatchObject({ 4: 'busy' });
   });
 
+  test('waits as long for the next one that is new, also when nothing else came in between', async () => {
+    gateway.send(1, { batch: BATCH(1, 0, 5) });
+    expect(await gateway.statuses()).toEqual({ 1: 'busy' });
+    // The gateway gives it up; the store hears of that queue, and a while later of none that a gateway has heard of.
+    queueIdMax = 5;
+    nowMs += AppendService.AHEAD_MS_MAX;
+    gateway.send(2, { batch: BATCH(2, 0, 6) });
+    expect(await gateway.statuses()).toEqual({ 1: 'busy', 2: 'busy' });
+  });
+
   test('because it was removed long ago went with it', async () => {
     queueIdMax = 6;
     gateway.send(1, { batch: BATCH(1, 0, 5) });
