@@ -207,6 +207,17 @@ describe('a session', () => {
     expect(sessions.streamCount).toBe(0);
   });
 
+  test('whose gateway is gone while its rows wait for room on the disk may have been sent all that there is', async () => {
+    const { epoch, streamIds } = await begin('c', 'a', 'quiet');
+    await publish(streamIds.slice(0, 1), '1', '2');
+    await gateway.close('c', epoch, 600, false, true);
+    const partition = store.partition(1);
+    jest.spyOn(partition, 'written').mockResolvedValue(false);
+    jest.spyOn(partition.sessions.rows, 'cursors').mockResolvedValue([undefined, undefined]);
+    const { unsure } = await gateway.open('c');
+    expect(unsure).toEqual([{ streamId: streamIds[0], before: 2 }]);
+  });
+
   test('whose gateway comes for it while it is being disconnected is lost to that: its client must come again', async () => {
     const { epoch } = await begin('c', 'a');
     const partition = store.partition(1);
