@@ -35,6 +35,7 @@ export interface ListenOptions {
 export class Gateway {
   readonly #services: GatewayServices;
   readonly #listeners: Entrance[] = [];
+  #letsIn = true;
   readonly #perAddress: ConnectionsPerAddress;
   readonly #tooMany: TooManyLog;
   readonly #pacer: IngressPacer;
@@ -174,6 +175,7 @@ export class Gateway {
    * client that was sent away does not come back here while the others go.
    */
   stopListening(): void {
+    this.#letsIn = false;
     for (const listener of this.#listeners) listener.stop();
   }
 
@@ -259,6 +261,8 @@ export class Gateway {
 
   #listening(listener: Entrance): Address {
     this.#listeners.push(listener);
+    // It was being opened when all were closed for good.
+    if (!this.#letsIn) listener.stop();
     return listener.address;
   }
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PacketType } from '@sluice/mqtt/codec/packet';
 import type { RawClient } from './doubles/raw-client.ts';
@@ -73,6 +75,13 @@ describe('a drain', () => {
     gateway.durable.stored[0]?.pending.complete(0);
     expect(await holding.next()).toMatchObject({ type: PacketType.PUBACK });
     await gateway.gateway.drain({ drainMs: 5_000 });
+  });
+
+  test('of a node that stops opens no listener that was about to be', async () => {
+    const opening = gateway.gateway.listenTcp({ host: '127.0.0.1', port: 0 });
+    gateway.gateway.stopListening();
+    const { port } = await opening;
+    await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   test.each([4, 5] as const)('answers what was accepted before it closes, MQTT %d', async (protocolVersion) => {

@@ -123,6 +123,7 @@ export class RunningNode {
     clearInterval(this.#timer);
     this.health.drain.fail('this node is stopping');
     const { store, gateway } = this.#parts;
+    gateway?.beginStop();
     const hasPeers = this.topology
       .nodes()
       .some(({ nodeId }) => nodeId !== this.#parts.nodeId && this.topology.isAlive(nodeId));

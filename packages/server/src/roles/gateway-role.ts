@@ -102,9 +102,10 @@ export class GatewayRole {
     );
   }
 
-  /** Lets clients in. `isLost`: a partition that nobody can lead. */
+  /** Lets clients in, unless this node was told to stop meanwhile. `isLost`: a partition that nobody can lead. */
   async listen(isLost: (partition: number) => boolean): Promise<void> {
     await this.#stores.ready(isLost);
+    if (this.#isStopping) return;
     this.gateway.publishWills();
     const { listeners } = this.#config;
     const { proxyProtocol, readsInPlace } = this.#config.mqtt;
@@ -115,6 +116,7 @@ export class GatewayRole {
     this.mqtts = mqtts === null ? null : await this.gateway.listenTcp(mqtts, { ...of('mqtts'), tls });
     this.ws = ws === null ? null : await this.gateway.listenWebSocket(ws, of('ws'));
     this.wss = wss === null ? null : await this.gateway.listenWebSocket(wss, { ...of('wss'), tls });
+    if (this.#isStopping) return;
     this.#certificates?.watch((renewed) => this.gateway.renewTls(renewed));
     this.#accessFiles.watch((renewed) => this.#door.replace(renewed));
   }
@@ -182,6 +184,11 @@ export class GatewayRole {
 
   report(): NodeReport['consumers'] {
     return this.#stores.queues.consumersReport();
+  }
+
+  /** This node is to stop: what is not open yet stays closed. Clients that are here are served until `sendAway` or `stop`. */
+  beginStop(): void {
+    this.#isStopping = true;
   }
 
   /** Sends the clients to other gateways, a few at a time, while those that are here are served. */
