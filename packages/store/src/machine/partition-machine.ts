@@ -22,7 +22,8 @@ import { StreamQueues } from './stream-queues.ts';
  * | -------- | -------- | --------------------- |
  * | queues   | 1-31     | B E K L M P Q         |
  * | sessions | 32-63    | C D F G N S U W X Y Z |
- * | retained | 64-95    | R T                   |
+ *
+ * Retained messages are records of an internal queue (`queue/machine/internal-queues`), hence of the first.
  *
  * The partition's time is one as well: the queue machine keeps it (it has its row), and every command moves it.
  */
