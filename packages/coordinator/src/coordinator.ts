@@ -17,6 +17,7 @@ import type { TopologyFeedRequest, TopologyImage, TopologyUpdate } from '@sluice
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { countCorruption } from '@sluice/storage/entry-log/log-errors';
 import { AssignmentLoop } from './assignment-loop.ts';
+import { LearnerPatience } from './learner-patience.ts';
 import { NodeLiveness } from './liveness/node-liveness.ts';
 import { MetadataService } from './metadata-service.ts';
 import { isCaughtUp, nextMetadataStep } from './metadata-voters.ts';
@@ -37,6 +38,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
   readonly #placement: PlacementLoop;
   readonly #assignments: AssignmentLoop;
   readonly #service: MetadataService;
+  readonly #learners = new LearnerPatience();
   #machine: MetaMachine | undefined;
   #leads = false;
   #formed: { resolve: () => void; reject: (cause: Error) => void } | undefined;
@@ -249,6 +251,7 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     this.#leads = leads;
     const { host } = this.#options;
     if (leads) {
+      this.#learners.forget();
       this.#placement.begin();
       this.#assignments.begin(host.termOf(META_GROUP_ID));
     }
@@ -323,6 +326,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
     const status = host.status(META_GROUP_ID);
     if (status === undefined || this.machine.clusterId === '' || status.transferee !== 0) return;
     const nowMs = clock.monotonicMs();
+    const matchOf = (other: number) => status.progress.find(({ peer }) => peer === other)?.match ?? 0;
+    this.#learners.look(status.membership.learners, matchOf, nowMs);
     const step = nextMetadataStep({
       self: nodeId,
       membership: status.membership,
@@ -330,10 +335,8 @@ export class Coordinator implements GroupListener<MetaReply, never, MetaMachine>
       isImpaired: (other) => this.#liveness.report(other)?.impaired.includes(META_GROUP_ID) ?? false,
       isAlive: (other) => this.#liveness.isAlive(other, nowMs),
       isAwaited: (other) => this.#liveness.silentMs(other, nowMs) <= Coordinator.SPARE_PATIENCE_MS,
-      isCaughtUp: (other) => {
-        const peer = status.progress.find((progress) => progress.peer === other);
-        return peer !== undefined && host.peerAlive(other) && isCaughtUp(peer.match, status.commit);
-      },
+      isCaughtUp: (other) => host.peerAlive(other) && isCaughtUp(matchOf(other), status.commit),
+      standsStill: (other) => this.#learners.isOver(other, nowMs),
     });
     if (step === undefined) return;
     if ('transferTo' in step) host.transferLeadership(META_GROUP_ID, step.transferTo);

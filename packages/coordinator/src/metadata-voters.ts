@@ -15,7 +15,8 @@ const CAUGHT_UP_ENTRIES = 64;
  * 1. Who is to vote learns first; learners that are not wanted go. Neither touches a majority.
  * 2. Whoever leaves, or is gone, is exchanged for a newcomer that has caught up, in one joint change, so that the group is
  *    never smaller on the way. While only some of the newcomers are fit, each of those takes the place of one of the leaving,
- *    the unfit first; the others wait. Only for whom nobody is there, nor about to be, leaves without a substitute.
+ *    the unfit first; the others wait. Only for whom nobody is there, nor about to be, leaves without a substitute. A
+ *    learner that stands still is not about to be: anybody else takes its place, and without anybody it is not waited for.
  * 3. Beyond that more are taken in only when the number becomes odd: an even one survives no more failures.
  * 4. Who leads hands over before it leaves. Where nobody stays, the newcomers are made voters beside it first.
  *
@@ -33,9 +34,10 @@ export function nextMetadataStep(view: VotersView): MetadataStep | undefined {
     return { change: { addLearners: learnersToAdd, remove: learnersToDrop } };
   }
   const ready = joining.filter((nodeId) => isFit(view, nodeId));
-  const mustWait = ready.length < joining.length || (ready.length < leaving.length && isOneAwaited);
+  const learning = joining.filter((nodeId) => !ready.includes(nodeId) && !view.standsStill(nodeId));
+  const mustWait = learning.length > 0 || (ready.length < leaving.length && isOneAwaited);
   const going = mustWait ? inOrderOfLeaving(view, leaving).slice(0, ready.length) : leaving;
-  const promoted = mustWait ? ready.slice(0, going.length) : ready;
+  const promoted = ready.length < joining.length ? ready.slice(0, going.length) : ready;
   return exchange(view, promoted, going, staying);
 }
 
@@ -50,6 +52,8 @@ export interface VotersView {
   isImpaired(nodeId: number): boolean;
   /** Of another member: it answers, and has what the others have. */
   isCaughtUp(nodeId: number): boolean;
+  /** Of a learner: it has come no further for long. */
+  standsStill(nodeId: number): boolean;
 }
 
 export type MetadataStep = { change: MembershipChange } | { transferTo: number };
@@ -121,14 +125,16 @@ function inOrderOfLeaving(view: VotersView, leaving: readonly number[]): number[
   return [...leaving].sort((a, b) => rank(a) - rank(b) || a - b);
 }
 
-/** Successors of those that leave first, then those that learn already, then the oldest. */
+/** Successors of those that leave first, then those that learn already, then the oldest; who stands still comes last. */
 function inOrderOfJoining(view: VotersView, candidates: readonly number[], leaving: readonly number[]): number[] {
   const successors = new Set<number>();
   for (const node of view.nodes) {
     if (leaving.includes(node.nodeId)) successors.add(successorOf(node, view.nodes)?.nodeId ?? 0);
   }
-  const rank = (nodeId: number): number =>
-    successors.has(nodeId) ? 0 : view.membership.learners.includes(nodeId) ? 1 : 2;
+  const rank = (nodeId: number): number => {
+    if (view.standsStill(nodeId)) return 3;
+    return successors.has(nodeId) ? 0 : view.membership.learners.includes(nodeId) ? 1 : 2;
+  };
   return [...candidates].sort((a, b) => rank(a) - rank(b) || a - b);
 }
 

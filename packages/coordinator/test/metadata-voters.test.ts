@@ -13,6 +13,7 @@ class Group {
   dead = new Set<number>();
   awaited = new Set<number>();
   slow = new Set<number>();
+  still = new Set<number>();
   impaired = new Set<number>();
   readonly sizes: number[] = [];
 
@@ -40,6 +41,7 @@ class Group {
       isImpaired: (nodeId) => this.impaired.has(nodeId),
       isAwaited: (nodeId) => this.awaited.has(nodeId),
       isCaughtUp: (nodeId) => !this.slow.has(nodeId) && !this.dead.has(nodeId),
+      standsStill: (nodeId) => this.still.has(nodeId),
     });
     if (step === undefined) return false;
     if ('transferTo' in step) {
@@ -145,6 +147,53 @@ describe('the voters of the metadata', () => {
     group.state(3, 'leaving');
     group.join(4);
     expect(group.settle()).toBe('1,4');
+  });
+
+  test('a substitute that stands still gives its place to another one', () => {
+    const group = new Group(3);
+    group.state(2, 'leaving');
+    group.join(4, { name: 'n2' });
+    group.join(5);
+    group.slow.add(4);
+    expect(group.settle()).toBe('1,2,3');
+    expect(group.membership.learners).toEqual([4]);
+    group.still.add(4);
+    expect(group.settle()).toBe('1,3,5');
+    expect(group.sizes.every((size) => size === 3)).toBe(true);
+  });
+
+  test('one that stands still and is the only one is not waited for, goes on learning, and votes in the end', () => {
+    const group = new Group(3);
+    group.state(2, 'leaving');
+    group.join(4);
+    group.slow.add(4);
+    expect(group.settle()).toBe('1,2,3');
+    group.still.add(4);
+    expect(group.settle()).toBe('1,3');
+    expect(group.membership.learners).toEqual([4]);
+    // Where another one is dead it is: the others could do nothing without it.
+    const endangered = new Group(3);
+    endangered.state(2, 'leaving');
+    endangered.dead.add(3);
+    endangered.join(4);
+    endangered.slow.add(4);
+    endangered.still.add(4);
+    expect(endangered.settle()).toBe('1,2,3');
+    group.slow.clear();
+    group.still.clear();
+    expect(group.settle()).toBe('1,3,4');
+  });
+
+  test('two that are wanted and one stands still: no even number comes of it', () => {
+    const group = new Group(1);
+    group.join(2);
+    group.join(3);
+    group.slow.add(3);
+    group.still.add(3);
+    expect(group.settle()).toBe('1');
+    group.slow.clear();
+    group.still.clear();
+    expect(group.settle()).toBe('1,2,3');
   });
 
   test('a substitute that is away for a moment is waited for', () => {
