@@ -121,6 +121,7 @@ function getRules(kind: Kind, { access }: RuleRoutesOptions): AccessRoute {
 
 function setRules(kind: Kind, { access, logger }: RuleRoutesOptions): AccessRoute {
   const fields = fieldsOf(kind);
+  const ofPath = { [kind.of]: nameField(kind) };
   return {
     method: 'PUT',
     paths: [`${pathOf(kind)}/:name`],
@@ -134,6 +135,7 @@ function setRules(kind: Kind, { access, logger }: RuleRoutesOptions): AccessRout
       response: answers({ 204: { description: 'Replaced', type: 'null' } }, 400, 401, 403, 503),
     },
     handle: async ({ params: { name = '' }, body, identity }, reply) => {
+      readBody(ofPath, [kind.of], { [kind.of]: name });
       const { rules } = readBody(fields, ['rules'], body) as Pick<AccessRuleList, 'rules'>;
       granted(await access.setRules({ of: { kind: kind.of, name }, rules }, { isNew: false }));
       logger.info({ [kind.of]: name, apiKey: identity?.key }, 'rules replaced');
@@ -165,9 +167,12 @@ function pathOf({ path }: Kind): string {
   return `${BASE}/${path}`;
 }
 
-function fieldsOf({ of, what }: Kind) {
-  const nameField = textField({ description: `The ${what} that the rules concern.`, charactersMax: 1_024 });
-  return { [of]: nameField, rules: rulesField };
+function fieldsOf(kind: Kind) {
+  return { [kind.of]: nameField(kind), rules: rulesField };
+}
+
+function nameField({ what }: Kind) {
+  return textField({ description: `The ${what} that the rules concern.`, charactersMax: 1_024 });
 }
 
 function nameParameter({ what }: Kind): object {

@@ -15,6 +15,18 @@ beforeEach(() => {
   call = createFixture({ access }).call;
 });
 
+describe('the name that rules are for', () => {
+  it.each(['users', 'clients'])('of %s is judged alike in a body and in a path', async (kind) => {
+    const field = kind === 'users' ? 'username' : 'clientid';
+    for (const name of ['a'.repeat(1_024), 'a'.repeat(1_025)]) {
+      const added = await call('POST', `${RULES}/${kind}`, [{ [field]: name, rules: [] }]);
+      const put = await call('PUT', `${RULES}/${kind}/${encodeURIComponent(name)}`, { [field]: name, rules: [] });
+      expect(put.status).toBe(added.status);
+      expect(put.status).toBe(name.length === 1_024 ? 204 : 400);
+    }
+  });
+});
+
 describe('users', () => {
   it('are added, read, changed and removed as in EMQX', async () => {
     const created = await call('POST', USERS, { user_id: 'ann', password: 'lovelace', is_superuser: true });
