@@ -98,7 +98,9 @@ function parseQueueByName(text: string): TopicFilterRequest {
 function innerProblem(filter: string): string | undefined {
   if (filter === '') return 'a topic filter has at least one character [MQTT-4.7.3-1]';
   for (const prefix of [SHARE_PREFIX, QUEUE_BY_FILTER_PREFIX, QUEUE_BY_NAME_PREFIX]) {
-    if (filter.startsWith(prefix)) return `${prefix} may stand at the beginning only`;
+    if (!filter.startsWith(prefix)) continue;
+    const shares = prefix === SHARE_PREFIX ? '' : ': all who subscribe to a queue share its messages';
+    return `${prefix} may stand at the beginning only${shares}`;
   }
   return undefined;
 }

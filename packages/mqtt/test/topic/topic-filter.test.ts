@@ -67,6 +67,12 @@ describe('what a subscription asks for', () => {
     '$queue/n/$q/t',
   ])('%j is refused', (text) => expect(parseTopicFilter(text).kind).toBe('invalid'));
 
+  test('who shares a queue is told that a queue is shared by itself', () => {
+    expect(parseTopicFilter('$share/g/$queue/n')).toMatchObject({
+      problem: '$queue/ may stand at the beginning only: all who subscribe to a queue share its messages',
+    });
+  });
+
   test('nothing makes the parser throw', () => {
     const prefix = fc.constantFrom('', '$share/', '$q/', '$queue/', '$share/g/');
     fc.assert(
