@@ -45,17 +45,20 @@ export function addNotFoundHandler(
   app.setNotFoundHandler((request, reply) => {
     const path = (request.url.split('?', 1)[0] as string).slice(0, PATH_SHOWN_MAX);
     const documented = [...methodsByPath.keys()].filter((url) => !url.includes(':'));
-    // What all begin with says nothing of what was meant.
-    const meant = suggestName(
-      path.replace(BASE, ''),
-      documented.map((url) => url.replace(BASE, '')),
-    );
+    // What all begin with says nothing of what was meant, and a path that ends alike somewhere deep is another call.
+    const asked = path.replace(BASE, '');
+    const near = documented.map((url) => url.replace(BASE, '')).filter((url) => depthOf(url) === depthOf(asked));
+    const meant = suggestName(asked, near);
     const hint =
       meant === undefined
         ? 'All paths are listed at /api/v5/docs'
         : `Did you mean ${documented.find((url) => url.replace(BASE, '') === meant)}? All paths are listed at /api/v5/docs`;
     return reply.code(404).send(new ApiError(404, 'NOT_FOUND', `There is nothing at ${path}`, hint).body());
   });
+}
+
+function depthOf(path: string): number {
+  return path.split('/').length;
 }
 
 const PATH_SHOWN_MAX = 200;

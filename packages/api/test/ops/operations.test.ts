@@ -69,7 +69,7 @@ describe('what is not there', () => {
     if (meant !== undefined) expect(answer.body.hint).toContain(`Did you mean ${meant}?`);
   });
 
-  it.each(['publish', 'login'])('nothing is like %s, though all paths begin alike', async (path) => {
+  it.each(['publish', 'login', 'clients'])('nothing is like %s, however a path begins or ends', async (path) => {
     const { hint } = (await call('GET', `/api/v5/${path}`)).body;
     expect(hint).toBe('All paths are listed at /api/v5/docs');
   });
