@@ -11,6 +11,8 @@ import type { RejectedRecords } from './redelivery-queue.ts';
 export class ConsumerCredit {
   readonly consumerId: number;
   window: number;
+  /** The largest record it takes. */
+  recordBytesMax: number;
   held = 0;
   heldBytes = 0;
   readonly #bytesMax: number;
@@ -26,7 +28,8 @@ export class ConsumerCredit {
   /** What it rejected and another consumer is to take; undefined until it first rejects. */
   rejected: RejectedRecords | undefined = undefined;
 
-  constructor(consumerId: number, window: number, bytesMax: number) {
+  constructor(consumerId: number, window: number, bytesMax: number, recordBytesMax = Number.POSITIVE_INFINITY) {
+    this.recordBytesMax = recordBytesMax;
     this.#bytesMax = bytesMax;
     this.consumerId = consumerId;
     this.window = window;

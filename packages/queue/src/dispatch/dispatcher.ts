@@ -1,43 +1,18 @@
 import { assert } from '@sluice/common/assert';
-import type { Prng } from '@sluice/common/prng';
-import { ConsumerCredit } from './consumer-credit.ts';
+import type { ConsumerCredit } from './consumer-credit.ts';
+import { type ConsumerStatistics, Consumers } from './consumers.ts';
 import type { DeliveryRef } from './delivery-ref.ts';
 import type { DispatchStrategyName } from './dispatch-strategy.ts';
+import { type Assignment, type DispatcherOptions, REDELIVERY_MAX, SET_ASIDE_MAX } from './dispatcher-options.ts';
 import { Inflight, type InflightRecord, type ReturnCause } from './inflight.ts';
 import { RedeliveryQueue } from './redelivery-queue.ts';
 import { Seating } from './seating.ts';
+import { SetAside } from './set-aside.ts';
 
-export type { DeliveryRef, DispatchStrategyName, ReturnCause };
+export type { DeliveryRef, DispatcherOptions, DispatchStrategyName, ReturnCause };
 
-/** Above what any sane set of consumers gives back at once; a record waiting costs some 300 bytes. */
-const REDELIVERY_MAX = 4096;
-
-export interface DispatcherOptions {
-  strategy: DispatchStrategyName;
-  prng: Prng;
-  /** How long a record rests before a consumer that rejected it, and is alone, gets it again. */
-  redispatchIntervalMs: number;
-  /** From so many waiting on, no fresh record is assigned. */
-  redeliveryMax?: number;
-  /** From so many bytes held on, a consumer is assigned nothing more, whatever its window. Default: no bound. */
-  consumerBytesMax?: number;
-}
-
-/** Who gets which record; the caller's until the next call. */
-export interface Assignment {
-  consumerId: number;
-  ref: DeliveryRef;
-  /** Why it is handed out once more. */
-  cause: ReturnCause;
-}
-
-export interface ConsumerStatistics {
-  consumerId: number;
-  window: number;
-  held: number;
-  /** Since when it holds its oldest record, by the caller's clock; undefined when it holds none. */
-  oldestHeldSinceMs: number | undefined;
-}
+/** What `offer` says of a record that is kept for who takes it. */
+export const SET_ASIDE = -1;
 
 /**
  * Decides which consumer of one group gets which record of one queue. Soft state of the partition's leader: a new
@@ -50,11 +25,13 @@ export interface ConsumerStatistics {
  * - what waits for redelivery is handed out by offset, before the caller moves its cursor (`nextRedelivery`, then
  *   `offer`);
  * - a record that was rejected passes over its rejecter while another consumer has a window. Someone alone gets it
- *   again after `redispatchIntervalMs`.
+ *   again after `redispatchIntervalMs`;
+ * - a consumer may say up to which size it takes records, and gets none that is larger. What nobody with room takes is set
+ *   aside and holds up nothing behind it; once somebody with room takes it, it comes before anything fresh.
  *
  * Bounds: what is in flight is bounded by the windows; when `redeliveryMax` records wait, `offer` assigns nothing more
  * and rejecters are no longer passed over, so one consumer that takes nothing cannot fill memory with what another
- * refuses, and the queue still moves.
+ * refuses, and the queue still moves. When `setAsideMax` are set aside, the next one of these waits at the cursor.
  *
  * After `attach`, `setWindow`, `detach`, `accept`, `reject` and at `earliestDueMs` the caller drains: `nextRedelivery`
  * until undefined, then `offer` until 0. Every call costs O(log consumers + log waiting); a steady flow allocates
@@ -63,23 +40,22 @@ export interface ConsumerStatistics {
  */
 export class Dispatcher {
   readonly #seating: Seating;
-  readonly #consumers = new Map<number, ConsumerCredit>();
+  readonly #consumers: Consumers;
   readonly #records = new Inflight();
   readonly #waiting = new RedeliveryQueue();
+  readonly #aside = new SetAside();
   #redispatchIntervalMs: number;
   readonly #redeliveryMax: number;
-  readonly #consumerBytesMax: number;
+  readonly #setAsideMax: number;
   readonly #assignment: Assignment;
-  #room = 0;
   #acceptedSinceMs = 0;
-  /** Consumers whose window is not 0. */
-  #willing = 0;
 
   constructor(options: DispatcherOptions) {
     this.#seating = new Seating(options.strategy, options.prng);
     this.#redispatchIntervalMs = options.redispatchIntervalMs;
     this.#redeliveryMax = options.redeliveryMax ?? REDELIVERY_MAX;
-    this.#consumerBytesMax = options.consumerBytesMax ?? Number.POSITIVE_INFINITY;
+    this.#setAsideMax = options.setAsideMax ?? SET_ASIDE_MAX;
+    this.#consumers = new Consumers(this.#seating, options.consumerBytesMax ?? Number.POSITIVE_INFINITY);
     this.#assignment = {
       consumerId: 0,
       ref: { offset: 0, rowBase: 0, deliveryCount: 0, sizeBytes: 0 },
@@ -97,26 +73,36 @@ export class Dispatcher {
     this.#redispatchIntervalMs = redispatchIntervalMs;
   }
 
-  /** `consumerId` is a positive integer, not attached yet. */
-  attach(consumerId: number, windowMax: number): void {
-    assert(consumerId > 0, '0 stands for nobody');
-    assert(!this.#consumers.has(consumerId), 'attached twice, a consumer would have two windows');
-    const consumer = new ConsumerCredit(consumerId, windowMax, this.#consumerBytesMax);
-    this.#consumers.set(consumerId, consumer);
-    this.#room += consumer.room;
-    if (windowMax > 0) this.#willing++;
-    this.#seating.join(consumer);
+  /** `consumerId` is a positive integer, not attached yet. `recordBytesMax`: it takes no larger record. */
+  attach(consumerId: number, windowMax: number, recordBytesMax = Number.POSITIVE_INFINITY): void {
+    const takenByAllBytes = this.#consumers.takenByAllBytes;
+    this.#consumers.attach(consumerId, windowMax, recordBytesMax);
+    if (this.#consumers.takenByAllBytes < takenByAllBytes) this.#setAsideLarge();
   }
 
   /** 0 pauses. Lowering it below what is held takes nothing back. Unknown consumers are ignored. */
   setWindow(consumerId: number, window: number): void {
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) return;
-    const room = consumer.room;
-    if (consumer.window > 0) this.#willing--;
-    if (window > 0) this.#willing++;
-    consumer.window = window;
-    this.#changed(consumer, room);
+    this.#consumers.setWindow(consumer, window);
+  }
+
+  /** Acts on the next assignment: what it holds it keeps. Unknown consumers are ignored. */
+  setRecordBytesMax(consumerId: number, recordBytesMax: number): void {
+    const consumer = this.#consumers.get(consumerId);
+    if (consumer === undefined || consumer.recordBytesMax === recordBytesMax) return;
+    this.#consumers.setRecordBytesMax(consumer, recordBytesMax);
+    this.#setAsideLarge();
+  }
+
+  /** There is a lower limit than before: of what waits, some is not for everybody any more. */
+  #setAsideLarge(): void {
+    if (this.#waiting.size === this.#waiting.delayedCount) return;
+    for (const record of this.#records.all()) {
+      if (record.holder !== undefined || record.delayed || record.isSetAside || !this.#isLarge(record.ref)) continue;
+      this.#waiting.remove(record);
+      this.#aside.add(record);
+    }
   }
 
   /**
@@ -127,11 +113,7 @@ export class Dispatcher {
     returned.length = 0;
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) return;
-    this.#consumers.delete(consumerId);
-    this.#room -= consumer.room;
-    if (consumer.window > 0) this.#willing--;
-    this.#seating.leave(consumer, consumer.room > 0);
-    consumer.attached = false;
+    this.#consumers.detach(consumer);
     for (let record = consumer.oldest; record !== undefined; record = consumer.oldest) {
       consumer.release(record);
       if (record.superseded) {
@@ -140,7 +122,7 @@ export class Dispatcher {
       }
       record.ref.deliveryCount++;
       record.cause = 'detached';
-      this.#waiting.addForAnybody(record);
+      this.#waitForAnybody(record);
       returned.push(record.ref);
     }
     returned.sort(ascendingOffset);
@@ -148,19 +130,34 @@ export class Dispatcher {
 
   /** Free places over all consumers. `offer` may still refuse: see `redeliveryMax`. */
   room(): number {
-    return this.#room;
+    return this.#consumers.room;
   }
 
   /**
-   * Assigns a fresh record, one that this dispatcher does not have; keeps `ref`. Returns the consumer's id, or 0 when
-   * nobody can take it: the caller's cursor stays where it is.
+   * Assigns a fresh record, one that this dispatcher does not have; keeps `ref`. Returns the consumer's id, `SET_ASIDE` when
+   * none of those with room takes it and the caller's cursor goes on, or 0 when it stays where it is.
    */
   offer(ref: DeliveryRef, nowMs: number): number {
-    if (this.#isFull) return 0;
+    if (ref.sizeBytes > this.#consumers.takenByAllBytes) return this.#offerLarge(ref, nowMs);
+    if (this.#waiting.size >= this.#redeliveryMax) return 0;
     const consumer = this.#seating.pick();
     if (consumer === undefined) return 0;
-    this.#hold(consumer, this.#records.add(ref), nowMs);
+    this.#consumers.hold(consumer, this.#records.add(ref), nowMs);
     return consumer.consumerId;
+  }
+
+  #offerLarge(ref: DeliveryRef, nowMs: number): number {
+    if (this.#consumers.room === 0 || this.#aside.size >= this.#setAsideMax) return 0;
+    if (this.#waiting.size >= this.#redeliveryMax) return 0;
+    const consumer = this.#consumers.pickFor(ref.sizeBytes, undefined);
+    const record = this.#records.add(ref);
+    if (consumer !== undefined) {
+      this.#consumers.hold(consumer, record, nowMs);
+      return consumer.consumerId;
+    }
+    record.cause = 'unsent';
+    this.#aside.add(record);
+    return SET_ASIDE;
   }
 
   /**
@@ -172,19 +169,24 @@ export class Dispatcher {
     assert(consumer !== undefined, 'who holds a record is attached');
     let record = this.#records.get(ref.offset);
     if (record === undefined) record = this.#records.add(ref);
-    else if (record.holder !== undefined) this.#release(record);
+    else if (record.holder !== undefined) this.#consumers.release(record);
     else {
-      this.#waiting.remove(record);
+      this.#withdraw(record);
       record.rejecter = undefined;
     }
-    this.#hold(consumer, record, nowMs);
+    this.#consumers.hold(consumer, record, nowMs);
   }
 
   /** Assigns the lowest due offset that a consumer with room may take. The result is overwritten by the next call. */
   nextRedelivery(nowMs: number): Assignment | undefined {
-    if (this.#waiting.size === 0 || this.#room === 0) return undefined;
+    if (this.redeliveryCount === 0 || this.#consumers.room === 0) return undefined;
     this.#releaseDelayed(nowMs);
-    const assigned = this.#seating.open > 1 ? this.#assignToAny(nowMs) : this.#assignToOnly(nowMs);
+    let assigned: InflightRecord | undefined;
+    if (this.#aside.size > 0) {
+      assigned = this.#assignAside(nowMs, this.#waiting.first()?.ref.offset ?? Number.POSITIVE_INFINITY);
+    }
+    assigned ??= this.#assignWaiting(nowMs);
+    if (assigned === undefined && this.#aside.size > 0) assigned = this.#assignAside(nowMs, Number.POSITIVE_INFINITY);
     if (assigned === undefined) return undefined;
     this.#assignment.consumerId = (assigned.holder as ConsumerCredit).consumerId;
     this.#assignment.ref = assigned.ref;
@@ -203,7 +205,7 @@ export class Dispatcher {
     if (record === undefined) return undefined;
     this.#acceptedSinceMs = record.heldSinceMs;
     (record.holder as ConsumerCredit).acceptedMs = nowMs;
-    this.#release(record);
+    this.#consumers.release(record);
     this.#records.remove(record);
     return record.ref;
   }
@@ -212,7 +214,7 @@ export class Dispatcher {
   unassign(consumerId: number, offset: number): void {
     const record = this.#heldBy(consumerId, offset);
     if (record === undefined) return;
-    this.#release(record);
+    this.#consumers.release(record);
     this.#records.remove(record);
   }
 
@@ -220,16 +222,27 @@ export class Dispatcher {
    * It was not sent yet, and its consumer is about to go: it waits for redelivery, due at once, its delivery count as it was,
    * since nobody saw it. Stale is fine.
    */
-  giveBack(consumerId: number, offset: number): void {
+  giveBack(consumerId: number, offset: number, sizeBytesMin = 0): boolean {
     const record = this.#heldBy(consumerId, offset);
-    if (record === undefined) return;
-    this.#release(record);
+    if (record === undefined) return false;
+    this.#consumers.release(record);
     if (record.superseded) {
       this.#records.remove(record);
-      return;
+      return true;
     }
+    if (record.ref.sizeBytes < sizeBytesMin) record.ref.sizeBytes = sizeBytesMin;
     record.cause = 'unsent';
-    this.#waiting.addForAnybody(record);
+    this.#waitForAnybody(record);
+    return true;
+  }
+
+  /**
+   * It turned out to be too large for its consumer, though not by the size that is known here: it waits for one that takes more,
+   * its delivery count as it was. False: stale, or its consumer takes any.
+   */
+  tooLarge(consumerId: number, offset: number): boolean {
+    const takenBytes = this.#consumers.get(consumerId)?.recordBytesMax ?? Number.POSITIVE_INFINITY;
+    return takenBytes < Number.POSITIVE_INFINITY && this.giveBack(consumerId, offset, takenBytes + 1);
   }
 
   /** Since when its consumer held what `accept` returned last, by the caller's clock. */
@@ -245,7 +258,7 @@ export class Dispatcher {
     const record = this.#heldBy(consumerId, offset);
     if (record === undefined) return undefined;
     const rejecter = record.holder as ConsumerCredit;
-    this.#release(record);
+    this.#consumers.release(record);
     if (record.superseded) {
       this.#records.remove(record);
       return record.ref;
@@ -254,7 +267,7 @@ export class Dispatcher {
     record.cause = 'rejected';
     record.rejecter = rejecter;
     record.dueMs = nowMs + this.#redispatchIntervalMs;
-    if (this.#passesOver(rejecter)) this.#waiting.addForOthers(record, rejecter);
+    if (this.#passesOver(rejecter, record.ref)) this.#waitForOthers(record, rejecter);
     else this.#waiting.addDelayed(record);
     return record.ref;
   }
@@ -270,7 +283,7 @@ export class Dispatcher {
       record.superseded = true;
       return 'in-flight';
     }
-    this.#waiting.remove(record);
+    this.#withdraw(record);
     this.#records.remove(record);
     return 'withdrawn';
   }
@@ -296,12 +309,33 @@ export class Dispatcher {
 
   /** Records held by consumers. */
   get inflight(): number {
-    return this.#records.size - this.#waiting.size;
+    return this.#records.size - this.redeliveryCount;
   }
 
-  /** Records given back and waiting. */
+  /** Records given back and waiting, or set aside. */
   get redeliveryCount(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#aside.size;
+  }
+
+  /** Of these, those that nobody with room took for their size. */
+  get setAsideCount(): number {
+    return this.#aside.size;
+  }
+
+  /** Of these, those that nobody who is attached takes. */
+  get tooLargeCount(): number {
+    return this.#aside.size === 0 ? 0 : this.#aside.countLarger(this.#consumers.mostBytes);
+  }
+
+  /** A record was set aside that this consumer takes, and it has no room. */
+  lacksRoom(consumerId: number): boolean {
+    const consumer = this.#consumers.get(consumerId);
+    return consumer !== undefined && consumer.room === 0 && this.#aside.leastBytes <= consumer.recordBytesMax;
+  }
+
+  /** The offsets and rows of those set aside, lowest first. */
+  setAsideRefs(): DeliveryRef[] {
+    return Array.from({ length: this.#aside.size }, (_, place) => this.#aside.at(place).ref);
   }
 
   /** Of these, those that rest after a rejection. */
@@ -310,23 +344,17 @@ export class Dispatcher {
   }
 
   get consumerCount(): number {
-    return this.#consumers.size;
+    return this.#consumers.count;
   }
 
   /** Records that consumers may hold together. */
   get windowTotal(): number {
-    let total = 0;
-    for (const { window } of this.#consumers.values()) total += window;
-    return total;
+    return this.#consumers.windowTotal;
   }
 
   /** Since when somebody holds the record that is held the longest; Infinity when nobody holds any. */
   get oldestHeldSinceMs(): number {
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const { oldest } of this.#consumers.values()) {
-      if (oldest !== undefined && oldest.heldSinceMs < oldestMs) oldestMs = oldest.heldSinceMs;
-    }
-    return oldestMs;
+    return this.#consumers.oldestHeldSinceMs;
   }
 
   /** When this consumer last acknowledged a record, by the caller's clock; -Infinity when it never did. */
@@ -340,28 +368,40 @@ export class Dispatcher {
   }
 
   /** In join order. */
-  *consumers(): IterableIterator<ConsumerStatistics> {
-    for (const consumer of this.#consumers.values()) {
-      yield {
-        consumerId: consumer.consumerId,
-        window: consumer.window,
-        held: consumer.held,
-        oldestHeldSinceMs: consumer.oldest?.heldSinceMs,
-      };
-    }
+  consumers(): IterableIterator<ConsumerStatistics> {
+    return this.#consumers.statistics();
   }
 
-  get #isFull(): boolean {
-    return this.#waiting.size >= this.#redeliveryMax;
+  /** Not every consumer takes it. */
+  #isLarge(ref: DeliveryRef): boolean {
+    return ref.sizeBytes > this.#consumers.takenByAllBytes;
+  }
+
+  #isFullFor(ref: DeliveryRef): boolean {
+    return this.#isLarge(ref) ? this.#aside.size >= this.#setAsideMax : this.#waiting.size >= this.#redeliveryMax;
   }
 
   /** Whether what `rejecter` rejected is kept for others. */
-  #passesOver(rejecter: ConsumerCredit): boolean {
-    return rejecter.attached && !this.#isAlone(rejecter) && !this.#isFull;
+  #passesOver(rejecter: ConsumerCredit, ref: DeliveryRef): boolean {
+    return rejecter.attached && !this.#consumers.isAlone(rejecter, ref.sizeBytes) && !this.#isFullFor(ref);
   }
 
-  #isAlone(consumer: ConsumerCredit): boolean {
-    return this.#willing === (consumer.window > 0 ? 1 : 0);
+  #waitForAnybody(record: InflightRecord): void {
+    record.rejecter = undefined;
+    if (this.#isLarge(record.ref)) this.#aside.add(record);
+    else this.#waiting.addForAnybody(record);
+  }
+
+  #waitForOthers(record: InflightRecord, rejecter: ConsumerCredit): void {
+    record.rejecter = rejecter;
+    if (this.#isLarge(record.ref)) this.#aside.add(record);
+    else this.#waiting.addForOthers(record, rejecter);
+  }
+
+  /** Out of where it waits. */
+  #withdraw(record: InflightRecord): void {
+    if (record.isSetAside) this.#aside.remove(record);
+    else this.#waiting.remove(record);
   }
 
   #heldBy(consumerId: number, offset: number): InflightRecord | undefined {
@@ -369,61 +409,74 @@ export class Dispatcher {
     return record?.holder?.consumerId === consumerId ? record : undefined;
   }
 
-  #hold(consumer: ConsumerCredit, record: InflightRecord, nowMs: number): void {
-    const room = consumer.room;
-    consumer.hold(record, nowMs);
-    this.#changed(consumer, room);
-  }
-
-  #release(record: InflightRecord): void {
-    const consumer = record.holder as ConsumerCredit;
-    const room = consumer.room;
-    consumer.release(record);
-    this.#changed(consumer, room);
-  }
-
-  #changed(consumer: ConsumerCredit, roomBefore: number): void {
-    this.#room += consumer.room - roomBefore;
-    this.#seating.changed(consumer, roomBefore > 0);
-  }
-
   #releaseDelayed(nowMs: number): void {
     for (;;) {
       const record = this.#waiting.takeDelayedDue(nowMs);
       if (record === undefined) return;
       const rejecter = record.rejecter;
-      if (rejecter !== undefined && this.#passesOver(rejecter)) this.#waiting.addForOthers(record, rejecter);
-      else this.#waiting.addForAnybody(record);
+      if (rejecter !== undefined && this.#passesOver(rejecter, record.ref)) this.#waitForOthers(record, rejecter);
+      else this.#waitForAnybody(record);
     }
   }
 
-  /** Two or more have room: whoever rejected the lowest record, somebody else can take it. */
-  #assignToAny(nowMs: number): InflightRecord | undefined {
-    const record = this.#waiting.first();
+  /** The lowest of those given back that everybody takes. */
+  #assignWaiting(nowMs: number): InflightRecord | undefined {
+    const isAny = this.#seating.open > 1;
+    const record = isAny ? this.#waiting.first() : this.#firstForOnly(nowMs);
     if (record === undefined) return undefined;
-    const rejecter = record.rejecter;
-    const consumer = rejecter === undefined ? this.#seating.pick() : this.#seating.pickOther(rejecter);
+    const { rejecter } = record;
+    // Two or more have room: whoever rejected the lowest record, somebody else can take it.
+    const consumer = isAny && rejecter !== undefined ? this.#seating.pickOther(rejecter) : this.#seating.pick();
+    assert(consumer !== undefined, 'a consumer with room was counted');
+    this.#waiting.remove(record);
     return this.#redeliver(record, consumer, nowMs);
   }
 
+  /** The lowest of those set aside, before `end`, that somebody with room takes. */
+  #assignAside(nowMs: number, end: number): InflightRecord | undefined {
+    const aside = this.#aside;
+    const mostBytes = this.#consumers.mostOpenBytes;
+    if (aside.leastBytes > mostBytes) return undefined;
+    for (let place = 0; place < aside.size; place++) {
+      const record = aside.at(place);
+      const { sizeBytes, offset } = record.ref;
+      if (offset >= end) return undefined;
+      if (sizeBytes > mostBytes) continue;
+      if (record.rejecter !== undefined && !this.#passesOver(record.rejecter, record.ref)) {
+        record.rejecter = undefined;
+        if (record.dueMs > nowMs) {
+          aside.removeAt(place--);
+          this.#waiting.addDelayed(record);
+          continue;
+        }
+      }
+      const consumer = this.#seating.pickFor(sizeBytes, record.rejecter);
+      if (consumer === undefined) continue;
+      aside.removeAt(place);
+      return this.#redeliver(record, consumer, nowMs);
+    }
+    return undefined;
+  }
+
   /** One has room: the lowest record that it did not reject; its own only if nobody else will ever take them. */
-  #assignToOnly(nowMs: number): InflightRecord | undefined {
+  #firstForOnly(nowMs: number): InflightRecord | undefined {
     const only = this.#seating.onlyOpen();
     let record = this.#waiting.firstFor(only);
     const rejectedSome = only.rejected !== undefined && only.rejected.records.size > 0;
-    if (rejectedSome && (this.#isAlone(only) || (record === undefined && this.#isFull))) {
+    if (
+      rejectedSome &&
+      (this.#consumers.isAlone(only, 0) || (record === undefined && this.#waiting.size >= this.#redeliveryMax))
+    ) {
       this.#waiting.delayRejectedBy(only);
       this.#releaseDelayed(nowMs);
       record = this.#waiting.firstFor(only);
     }
-    return record === undefined ? undefined : this.#redeliver(record, this.#seating.pick(), nowMs);
+    return record;
   }
 
-  #redeliver(record: InflightRecord, consumer: ConsumerCredit | undefined, nowMs: number): InflightRecord {
-    assert(consumer !== undefined, 'a consumer with room was counted');
-    this.#waiting.remove(record);
+  #redeliver(record: InflightRecord, consumer: ConsumerCredit, nowMs: number): InflightRecord {
     record.rejecter = undefined;
-    this.#hold(consumer, record, nowMs);
+    this.#consumers.hold(consumer, record, nowMs);
     return record;
   }
 }
@@ -441,5 +494,6 @@ export type DispatchLoad = Pick<
   | 'windowTotal'
   | 'oldestHeldSinceMs'
   | 'countDeliveredOften'
+  | 'tooLargeCount'
   | 'acceptedMsOf'
 >;

@@ -15,8 +15,8 @@ const SPARES_MAX = 4096;
 export type ReturnCause = 'rejected' | 'detached' | 'unsent';
 
 /**
- * A record that was handed out and is not settled. It is in one of two places: held by a consumer (`holder` set), or
- * waiting for redelivery (`heapIndex` >= 0).
+ * A record that was handed out and is not settled, or that nobody with room takes. It is in one of three places: held by a
+ * consumer (`holder` set), waiting for redelivery (`heapIndex` >= 0), or set aside.
  */
 export class InflightRecord implements HeapItem {
   ref: DeliveryRef;
@@ -32,6 +32,8 @@ export class InflightRecord implements HeapItem {
   heapIndex = -1;
   /** The rejecter's records it waits among; undefined while it waits for its time, or for anybody. */
   group: RejectedRecords | undefined = undefined;
+  /** Too large for every consumer with room. */
+  isSetAside = false;
   /** While it waits among the delayed. */
   delayed = false;
   /** Who is to be passed over for as long as another consumer can take it. */
@@ -70,6 +72,11 @@ export class Inflight {
     let count = this.#only !== undefined && this.#only.ref.deliveryCount >= deliveryMin ? 1 : 0;
     for (const { ref } of this.#byOffset?.values() ?? []) if (ref.deliveryCount >= deliveryMin) count++;
     return count;
+  }
+
+  *all(): IterableIterator<InflightRecord> {
+    if (this.#only !== undefined) yield this.#only;
+    yield* this.#byOffset?.values() ?? [];
   }
 
   add(ref: DeliveryRef): InflightRecord {

@@ -29,6 +29,8 @@ export class Seating {
   /** Who is alone. */
   #only: ConsumerCredit | undefined = undefined;
   readonly #prng: Prng;
+  /** Seats that are closed for the length of one pick. */
+  readonly #closed: ConsumerCredit[] = [];
 
   constructor(strategyName: DispatchStrategyName, prng: Prng) {
     this.#prng = prng;
@@ -98,6 +100,33 @@ export class Seating {
     this.#strategy.close(passedOver.seat);
     const picked = this.pick();
     this.#strategy.open(passedOver.seat, passedOver.held);
+    return picked;
+  }
+
+  /** As `pickOther`, of those that take a record of this size. */
+  pickFor(sizeBytes: number, passedOver: ConsumerCredit | undefined): ConsumerCredit | undefined {
+    const strategy = this.#strategy;
+    if (strategy === undefined) {
+      const only = this.#only;
+      return only !== undefined && only !== passedOver && only.recordBytesMax >= sizeBytes ? this.pick() : undefined;
+    }
+    const closed = this.#closed;
+    let picked: ConsumerCredit | undefined;
+    for (let seat = strategy.pick(this.#lastServed); seat !== -1; seat = strategy.pick(this.#lastServed)) {
+      const consumer = this.#seats[seat] as ConsumerCredit;
+      if (consumer !== passedOver && consumer.recordBytesMax >= sizeBytes) {
+        this.#lastServed = seat;
+        picked = consumer;
+        break;
+      }
+      strategy.close(seat);
+      closed.push(consumer);
+    }
+    for (let i = 0; i < closed.length; i++) {
+      const { seat, held } = closed[i] as ConsumerCredit;
+      strategy.open(seat, held);
+    }
+    closed.length = 0;
     return picked;
   }
 

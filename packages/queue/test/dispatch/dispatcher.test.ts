@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { SeededPrng } from '@sluice/common/prng';
-import { type DeliveryRef, Dispatcher, type DispatchStrategyName } from '@sluice/queue/dispatch/dispatcher';
+import { type DeliveryRef, Dispatcher, type DispatchStrategyName, SET_ASIDE } from '@sluice/queue/dispatch/dispatcher';
 import fc from 'fast-check';
 import { freshRef } from './dispatch-script.ts';
 import { NaiveDispatcher } from './naive-dispatcher.ts';
@@ -12,34 +12,48 @@ function makeDispatcher(strategy: DispatchStrategyName, seed = 1): Dispatcher {
 }
 
 type Step =
-  | { do: 'attach' | 'window'; who: number; window: number }
+  | { do: 'attach'; who: number; window: number; limit: number }
+  | { do: 'window'; who: number; window: number }
+  | { do: 'limit'; who: number; limit: number }
   | { do: 'detach'; who: number }
-  | { do: 'offer' | 'redeliver'; count: number }
-  | { do: 'accept' | 'reject' | 'give-back' | 'supersede'; which: number }
+  | { do: 'offer'; count: number; size: number }
+  | { do: 'redeliver'; count: number }
+  | { do: 'accept' | 'reject' | 'give-back' | 'too-large' | 'supersede'; which: number }
   | { do: 'take'; who: number; which: number }
   | { do: 'tick'; ms: number }
   | { do: 'strategy'; strategy: DispatchStrategyName };
 
 const index = fc.nat({ max: 1_000 });
-const steps: fc.Arbitrary<Step[]> = fc.array(
-  fc.oneof(
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('attach' as const), who: index, window: fc.nat({ max: 4 }) }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('window' as const), who: index, window: fc.nat({ max: 4 }) }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('detach' as const), who: index }) },
-    { weight: 8, arbitrary: fc.record({ do: fc.constant('offer' as const), count: fc.nat({ max: 6 }) }) },
-    { weight: 8, arbitrary: fc.record({ do: fc.constant('redeliver' as const), count: fc.nat({ max: 6 }) }) },
-    { weight: 6, arbitrary: fc.record({ do: fc.constant('accept' as const), which: index }) },
-    { weight: 9, arbitrary: fc.record({ do: fc.constant('reject' as const), which: index }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('give-back' as const), which: index }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('supersede' as const), which: index }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), who: index, which: index }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.nat({ max: 80 }) }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({ do: fc.constant('strategy' as const), strategy: fc.constantFrom(...STRATEGIES) }),
-    },
-  ),
-  { maxLength: 120, size: 'max' },
+const window = fc.nat({ max: 4 });
+const stepsWith = (limit: fc.Arbitrary<number>, size: fc.Arbitrary<number>): fc.Arbitrary<Step[]> =>
+  fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.record({ do: fc.constant('attach' as const), who: index, window, limit }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), who: index, limit }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('window' as const), who: index, window }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('detach' as const), who: index }) },
+      { weight: 8, arbitrary: fc.record({ do: fc.constant('offer' as const), count: fc.nat({ max: 6 }), size }) },
+      { weight: 8, arbitrary: fc.record({ do: fc.constant('redeliver' as const), count: fc.nat({ max: 6 }) }) },
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('accept' as const), which: index }) },
+      { weight: 9, arbitrary: fc.record({ do: fc.constant('reject' as const), which: index }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('give-back' as const), which: index }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('too-large' as const), which: index }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('supersede' as const), which: index }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), who: index, which: index }) },
+      { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), ms: fc.nat({ max: 80 }) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ do: fc.constant('strategy' as const), strategy: fc.constantFrom(...STRATEGIES) }),
+      },
+    ),
+    { maxLength: 120, size: 'max' },
+  );
+
+const NO_LIMIT = fc.constant(Number.POSITIVE_INFINITY);
+const steps = stepsWith(NO_LIMIT, fc.constant(100));
+const stepsOfSizes = stepsWith(
+  fc.oneof(NO_LIMIT, fc.constantFrom(50, 150, 250)),
+  fc.constantFrom(10, 50, 51, 100, 200, 300),
 );
 
 /** Does every step to both, and compares all that can be seen after each. */
@@ -56,6 +70,7 @@ class Pair {
       prng: new SeededPrng(7),
       redispatchIntervalMs: 100,
       redeliveryMax,
+      setAsideMax: redeliveryMax,
     });
     this.#model = new NaiveDispatcher(strategy, 100, redeliveryMax);
   }
@@ -65,8 +80,13 @@ class Pair {
     const who = 'who' in step ? consumers[step.who % Math.max(1, consumers.length)]?.id : undefined;
     switch (step.do) {
       case 'attach':
-        this.#dispatcher.attach(this.#nextConsumer, step.window);
-        this.#model.attach(this.#nextConsumer++, step.window);
+        this.#dispatcher.attach(this.#nextConsumer, step.window, step.limit);
+        this.#model.attach(this.#nextConsumer++, step.window, step.limit);
+        break;
+      case 'limit':
+        if (who === undefined) return;
+        this.#dispatcher.setRecordBytesMax(who, step.limit);
+        this.#model.setLimit(who, step.limit);
         break;
       case 'window':
         if (who === undefined) return;
@@ -85,7 +105,7 @@ class Pair {
         break;
       }
       case 'offer':
-        for (let i = 0; i < step.count; i++) this.#offer();
+        for (let i = 0; i < step.count; i++) this.#offer(step.size);
         break;
       case 'redeliver':
         for (let i = 0; i < step.count; i++) this.#redeliver();
@@ -93,6 +113,7 @@ class Pair {
       case 'accept':
       case 'reject':
       case 'give-back':
+      case 'too-large':
         this.#answer(step.do, step.which);
         break;
       case 'supersede': {
@@ -125,23 +146,28 @@ class Pair {
   drain(): void {
     while (this.#model.consumers.length > 0) this.run({ do: 'detach', who: 0 });
     const left = this.#model.waiting.map((record) => record.offset).sort(ascending);
-    this.run({ do: 'attach', who: 0, window: 10_000 });
+    this.run({ do: 'attach', who: 0, window: 10_000, limit: Number.POSITIVE_INFINITY });
     this.#nowMs += 1_000;
     const came: number[] = [];
     for (let next = this.#redeliver(); next !== undefined; next = this.#redeliver()) came.push(next);
     expect(came).toEqual(left);
   }
 
-  #offer(): void {
-    const may = this.#model.mayTakeFresh();
-    const ref = freshRef(this.#nextOffset);
+  #offer(size: number): void {
+    const may = this.#model.mayTakeFresh(size);
+    const ref = { ...freshRef(this.#nextOffset), sizeBytes: size };
     const taker = this.#dispatcher.offer(ref, this.#nowMs);
+    if (may === 'aside') {
+      same(taker, SET_ASIDE);
+      this.#model.setAside(this.#nextOffset++, size);
+      return;
+    }
     if (may.length === 0) {
       same(taker, 0);
       return;
     }
     same(may.includes(taker), true);
-    const record = { offset: this.#nextOffset++, count: 1, superseded: false, dueMs: 0 };
+    const record = { offset: this.#nextOffset++, count: 1, superseded: false, dueMs: 0, size, aside: false };
     this.#model.give(taker, { ...record, state: 'anybody', rejecter: undefined });
   }
 
@@ -159,7 +185,7 @@ class Pair {
     return expected.record.offset;
   }
 
-  #answer(kind: 'accept' | 'reject' | 'give-back', which: number): void {
+  #answer(kind: 'accept' | 'reject' | 'give-back' | 'too-large', which: number): void {
     const pairs = this.#model.consumers.flatMap((each) => each.held.map((record) => ({ id: each.id, record })));
     const pair = pairs[which % Math.max(1, pairs.length)];
     if (pair === undefined) return;
@@ -169,6 +195,12 @@ class Pair {
       same(this.#dispatcher.accept(stranger, offset, this.#nowMs), undefined);
       same(this.#dispatcher.accept(pair.id, offset, this.#nowMs)?.offset, offset);
       this.#model.settle(pair.id, offset);
+    } else if (kind === 'too-large') {
+      same(this.#dispatcher.tooLarge(stranger, offset), false);
+      const isLimited = this.#model.find(pair.id).limit < Number.POSITIVE_INFINITY;
+      same(this.#dispatcher.tooLarge(pair.id, offset), isLimited);
+      this.#model.tooLarge(pair.id, offset);
+      if (!isLimited) return;
     } else if (kind === 'give-back') {
       this.#dispatcher.giveBack(stranger, offset);
       same(this.#dispatcher.holderOf(offset), pair.id);
@@ -188,6 +220,13 @@ class Pair {
     const resting = waiting.filter((record) => record.state === 'resting').map((record) => record.dueMs);
     same(dispatcher.inflight, sum(consumers.map((each) => each.held.length)));
     same(dispatcher.redeliveryCount, waiting.length);
+    const aside = this.#model.aside();
+    same(
+      dispatcher.setAsideRefs().map(({ offset, sizeBytes }) => [offset, sizeBytes]),
+      aside.map(({ offset, size }) => [offset, size]),
+    );
+    const most = Math.max(0, ...consumers.map(({ limit }) => limit));
+    if (consumers.length > 0) same(dispatcher.tooLargeCount, aside.filter(({ size }) => size > most).length);
     same(dispatcher.room(), sum(consumers.map((each) => Math.max(0, each.window - each.held.length))));
     same(dispatcher.earliestDueMs(), Math.min(Number.POSITIVE_INFINITY, ...resting));
     same(
@@ -225,6 +264,17 @@ describe('against the naive model', () => {
         pair.drain();
       }),
       { seed: 20_261_120, numRuns: 300 },
+    );
+  });
+
+  test.each(STRATEGIES)('%s: nobody gets what he does not take, and who takes it gets it', (strategy) => {
+    fc.assert(
+      fc.property(stepsOfSizes, fc.constantFrom(3, 1_000), (script, redeliveryMax) => {
+        const pair = new Pair(strategy, redeliveryMax);
+        for (const step of script) pair.run(step);
+        pair.drain();
+      }),
+      { seed: 20_261_122, numRuns: 300 },
     );
   });
 });
