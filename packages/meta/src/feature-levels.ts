@@ -22,6 +22,8 @@ const LEVELS = [
   { level: 2, forms: ['hold-feature-level', 'session-ends-in-portions'] },
   /** The removal of a queue names the epoch of the image that lacks it, and machine version 10 of the partition keeps it. */
   { level: 3, forms: ['removal-names-epoch'] },
+  /** A consumer of a gateway says up to which size it takes records, and which one turned out to be too large. */
+  { level: 4, forms: ['consumer-says-size'] },
 ] as const satisfies readonly { level: number; forms: readonly string[] }[];
 
 /** What is only written from a level on. */

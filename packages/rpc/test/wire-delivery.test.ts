@@ -49,6 +49,13 @@ const CASES: CodecCase[] = [
         generation: integer,
         held: list(fc.record({ offset: integer, rowBase: integer, deliveryCount: integer, sizeBytes: integer })),
       }),
+      message('attach', {
+        ...{ consumerId: integer, partition: integer, queueId: integer, window: integer },
+        ...{ clientId: text, generation: integer, held: fc.constant([]) },
+        recordBytesMax: integer,
+      }),
+      message('limit', { consumerId: integer, recordBytesMax: integer }),
+      message('too-large', { consumerId: integer, offset: integer }),
       message('window', { consumerId: integer, window: integer }),
       message('detach', { consumerId: integer }),
       message('settle', {

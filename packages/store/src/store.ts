@@ -316,6 +316,10 @@ export class Store {
       moved: (partition) => this.#partitionMoved(partition),
       dispatchFailed: (group, queueId, cause) => this.#failures.failed(group, queueId, cause),
       dispatchRecovered: (group, queueId) => this.#failures.recovered(group, queueId),
+      recordsTooLarge: (partition, queueId, count) => {
+        const queue = topology.queue(queueId)?.name ?? String(queueId);
+        logger.warn({ partition, queue, count }, TOO_LARGE);
+      },
       dropFailed: (reason) => failures[reason].add(),
       streamOverflowed: (count) => this.#sessionMetrics.overflowed.add(count),
       streamsMoved: (partition, effects) => this.#sessions.streamsMoved(partition, effects),
@@ -378,6 +382,9 @@ export class Store {
     return status !== undefined && status.commit - status.applied <= Store.APPLY_LAG_ENTRIES_MAX;
   }
 }
+
+const TOO_LARGE =
+  'messages wait that are larger than any attached worker takes (its Maximum Packet Size): one that takes more gets them at once';
 
 /** No node has this number. */
 const NOBODY_KNOWN = 0;

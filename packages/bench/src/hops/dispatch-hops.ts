@@ -68,6 +68,7 @@ async function dispatching(directory: string, consumers: number): Promise<Prepar
     counts: new DispatchCounts(),
     onTrouble: () => {},
     onRecovered: () => {},
+    onTooLarge: () => {},
   });
   const held: { dispatchId: number; items: readonly DeliverItem[] }[] = [];
   let left = 0;

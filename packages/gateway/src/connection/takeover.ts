@@ -35,6 +35,7 @@ export function openSession(
     if (isHere) {
       existing.moveTo(connection);
       existing.paceQueues(false);
+      existing.sizeChanged();
       existing.storedWill?.release();
       existing.storedWill = undefined;
       if (existing.stored === undefined) existing.leavesWill = false;

@@ -13,6 +13,7 @@ import { type ReplayOwner, RetainedReplay } from '../retained/retained-replay.ts
 import type { StoredSession } from '../session/stored-session.ts';
 import type { StoredWill } from '../session/stored-will.ts';
 import { QueueConsumerLink } from './queue-consumer-link.ts';
+import { recordBytesMaxFor } from './record-bound.ts';
 
 /**
  * A session with its places in the gateway: live routes, queue attachments, running replays of retained messages. All
@@ -209,6 +210,16 @@ export class GatewaySession extends SessionState implements LiveSubscriber, Rout
   /** Queues it may not consume from any more give it nothing more, and those it may now begin. */
   lookAtQueues(): void {
     for (const link of this.#queues?.values() ?? []) link.lookAgain();
+  }
+
+  /** The largest record that can be a packet for its client; 0: any. */
+  get recordBytesMax(): number {
+    return recordBytesMaxFor(this.connection.clientMaximumPacketSizeBytes);
+  }
+
+  /** Its connection is another one. */
+  sizeChanged(): void {
+    for (const link of this.#queues?.values() ?? []) link.sizeChanged();
   }
 
   // ---- pace

@@ -25,6 +25,7 @@ export class AttachedQueue implements QueueAttachment {
   /** Of the newest assignment that was followed; 0: none. */
   #generation = 0;
   #window: number;
+  #recordBytesMax: number;
   #detached = false;
   readonly #changed: WindowPart[] = [];
 
@@ -33,6 +34,7 @@ export class AttachedQueue implements QueueAttachment {
     this.#consumer = consumer;
     this.#host = host;
     this.#window = consumer.window;
+    this.#recordBytesMax = consumer.recordBytesMax;
     this.#split = new WindowSplit(0);
   }
 
@@ -85,6 +87,37 @@ export class AttachedQueue implements QueueAttachment {
     this.#settle(delivery as DrawnDelivery, false);
   }
 
+  /** A store that was told no limit would hand it out here again: there it stays, until the connection ends. */
+  tooLarge(delivery: QueueDelivery): void {
+    const drawn = delivery as DrawnDelivery;
+    const { draw } = drawn;
+    if (this.#detached || !drawn.isHeld || draw.recordBytesMax === 0) return;
+    draw.held.remove(drawn);
+    this.#host.consumers.tooLarge(draw.consumerId, drawn.offset);
+    const isFreed = this.#split.settled(draw.part);
+    this.#leaveIfRetired(draw);
+    if (isFreed) this.plan();
+  }
+
+  setRecordBytesMax(recordBytesMax: number): void {
+    this.#recordBytesMax = recordBytesMax;
+    this.tellSize();
+  }
+
+  /** Stores that were told another one, or none since some node did not know of it, hear of it. */
+  tellSize(): void {
+    const recordBytesMax = this.#toldBytesMax;
+    for (const draw of this.#draws) {
+      if (draw.nodeId === 0 || draw.recordBytesMax === recordBytesMax) continue;
+      draw.recordBytesMax = recordBytesMax;
+      this.#host.consumers.setRecordBytesMax(draw.consumerId, recordBytesMax);
+    }
+  }
+
+  get #toldBytesMax(): number {
+    return this.#host.tellsSizes ? this.#recordBytesMax : 0;
+  }
+
   setWindow(window: number): void {
     if (window === this.#window) return;
     this.#window = window;
@@ -135,6 +168,7 @@ export class AttachedQueue implements QueueAttachment {
     this.#split.opened(draw.part);
     this.plan();
     draw.nodeId = nodeId;
+    draw.recordBytesMax = this.#toldBytesMax;
     draw.consumerId = this.#host.consumers.attach({
       nodeId,
       partition: draw.partition,
@@ -143,6 +177,7 @@ export class AttachedQueue implements QueueAttachment {
       clientId: this.#consumer.clientId,
       generation: this.#generation,
       held: draw.held.claims(),
+      recordBytesMax: draw.recordBytesMax,
       sink: draw,
     });
     draw.generation = this.#generation;
@@ -259,6 +294,8 @@ export interface AttachmentHost {
   readonly consumers: PartitionConsumer;
   readonly routes: RouteTable;
   readonly waiting: LeaderWaiting;
+  /** Every store knows of limits of consumers. */
+  readonly tellsSizes: boolean;
   /** `tick` is called from now on, until it returns false. */
   wantsTicks(attachment: AttachedQueue): void;
   /** What its client may consume is another thing now. */
@@ -277,6 +314,8 @@ class PartitionDraw implements ConsumerSink, LeaderWaiter {
   consumerId = 0;
   /** What the store was told with the attach. */
   generation = 0;
+  /** What the store was told last; 0: no limit. */
+  recordBytesMax = 0;
   /** The store has seen a newer assignment than this gateway: it waits for that. */
   isFenced = false;
 

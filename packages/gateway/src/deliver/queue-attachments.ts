@@ -1,3 +1,4 @@
+import { allows } from '@sluice/meta/feature-levels';
 import type { QueueDefinition } from '@sluice/meta/queue-definition';
 import type { Topology } from '@sluice/meta/topology';
 import type { PartitionConsumer } from '@sluice/store-client/consume/partition-consumer';
@@ -33,7 +34,7 @@ export class QueueAttachments implements QueueSubscriptions {
   /** Of the image that was looked at last. */
   #epoch: number;
   readonly #waiting: LeaderWaiting;
-  readonly #host: AttachmentHost;
+  readonly #host: AttachmentHost & { tellsSizes: boolean };
   readonly #ticking = new Set<AttachedQueue>();
   #tickTimer: NodeJS.Timeout | undefined;
 
@@ -57,6 +58,7 @@ export class QueueAttachments implements QueueSubscriptions {
       consumers: options.consumers,
       routes: options.routes,
       waiting: this.#waiting,
+      tellsSizes: allows(options.topology.featureLevel, 'consumer-says-size'),
       wantsTicks: (attachment) => this.#tickLater(attachment),
       changed: (attachment) => this.#bind(attachment),
       detached: (attachment) => this.#forget(attachment),
@@ -81,6 +83,7 @@ export class QueueAttachments implements QueueSubscriptions {
 
   /** The image of the cluster, or an assignment, changed. */
   topologyChanged(): void {
+    this.#lookAtLevel();
     const changed = this.#topology.queuesChangedSince(this.#epoch);
     this.#epoch = this.#topology.epoch;
     if (changed === undefined) {
@@ -90,6 +93,12 @@ export class QueueAttachments implements QueueSubscriptions {
     }
     for (const queueId of new Set(changed)) this.#queueChanged(queueId);
     for (const attachment of this.#spread) this.#bind(attachment);
+  }
+
+  #lookAtLevel(): void {
+    if (this.#host.tellsSizes || !allows(this.#topology.featureLevel, 'consumer-says-size')) return;
+    this.#host.tellsSizes = true;
+    for (const attachment of this.#attachments) attachment.tellSize();
   }
 
   /** Queue subscriptions, and how many of them wait for their queue or its leader. */

@@ -56,6 +56,10 @@ export class QueueConsumerLink implements QueueConsumer, QueueSettlement {
     }
   }
 
+  get recordBytesMax(): number {
+    return this.#session.recordBytesMax;
+  }
+
   mayConsume(topicFilter: string): boolean {
     return this.#session.mayConsume(topicFilter);
   }
@@ -68,6 +72,15 @@ export class QueueConsumerLink implements QueueConsumer, QueueSettlement {
     if (this.detached) return;
     if (accepted) this.#attachment.accept(delivery);
     else this.#attachment.reject(delivery);
+  }
+
+  tooLarge(delivery: QueueDelivery): void {
+    if (!this.detached) this.#attachment.tooLarge(delivery);
+  }
+
+  /** Its client is on another connection, which may take packets of another size. */
+  sizeChanged(): void {
+    if (!this.detached) this.#attachment.setRecordBytesMax(this.recordBytesMax);
   }
 
   setWindow(window: number): void {

@@ -23,6 +23,10 @@ export interface QueueAttachment {
   reject(delivery: QueueDelivery): void;
   /** Most deliveries that may be outstanding; 0 pauses. Never raised beyond the queue's `local_max_inflight`. */
   setWindow(window: number): void;
+  /** Its client takes no packet of that size, and was sent nothing: to others, or kept, where its store knows of sizes. */
+  tooLarge(delivery: QueueDelivery): void;
+  /** As `QueueConsumer.recordBytesMax`, which is another one now. */
+  setRecordBytesMax(recordBytesMax: number): void;
   /** What its client may consume is another thing now. */
   lookAgain(): void;
   /** Everything outstanding becomes available to others at once. Idempotent. */
@@ -46,6 +50,8 @@ export interface QueueConsumer {
   readonly clientId: string;
   /** min(Receive Maximum, what the connection wants); the attachment takes the smaller of this and the queue's. */
   readonly window: number;
+  /** No larger record fits its client's packets; 0: any does. */
+  readonly recordBytesMax: number;
   deliver(deliveries: readonly QueueDelivery[]): void;
   /** Asked when a queue turns out to be the one it means: only then is it known what that queue keeps. */
   mayConsume(topicFilter: string): boolean;

@@ -53,6 +53,9 @@ export class QueuedMessage implements DeliverableMessage, DeliverySource {
   rejected(): void {
     this.#settlement.settle(this.#delivery, false);
   }
+  tooLarge(): void {
+    this.#settlement.tooLarge(this.#delivery);
+  }
   /** The session ended: its attachment is detached, which returns everything. */
   returned(): void {}
 }
@@ -63,4 +66,5 @@ const DELIVERY_COUNT = 'sluice-delivery-count';
 export interface QueueSettlement {
   readonly detached: boolean;
   settle(delivery: QueueDelivery, accepted: boolean): void;
+  tooLarge(delivery: QueueDelivery): void;
 }

@@ -24,6 +24,7 @@ export const DEFINITION: QueueDefinition = { ...PLAIN_QUEUE, topicFilter: 't/#' 
 export class Collector implements QueueConsumer {
   readonly clientId = 'c';
   window = 5;
+  recordBytesMax = 0;
   readonly deliveries: QueueDelivery[] = [];
   /** Topic filters of queues it may not consume from. */
   readonly forbidden = new Set<string>();

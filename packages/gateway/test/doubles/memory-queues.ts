@@ -32,6 +32,12 @@ class MemoryAttachment implements QueueAttachment {
     this.window = window;
     this.log.push(`window ${window}`);
   }
+  tooLarge(delivery: QueueDelivery): void {
+    this.log.push(`too large ${delivery.offset}`);
+  }
+  setRecordBytesMax(recordBytesMax: number): void {
+    this.log.push(`records of ${recordBytesMax}`);
+  }
   lookAgain(): void {
     this.log.push('look again');
   }

@@ -146,8 +146,7 @@ export function transmit(session: SessionState, outbound: OutboundMessage, again
   if (sent || outbound.live) outbound.source?.accepted();
   else outbound.source?.tooLarge?.();
   outbound.forget();
-  // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message stays unsettled, like one whose worker
-  // never answers, until the connection ends: given back it would circle through this one.
+  // Too large for this client: as if sent [MQTT-3.1.2-25]. A queue's message is for who takes it, which its source sees to.
 }
 
 /** False when the client's Maximum Packet Size does not allow it. */

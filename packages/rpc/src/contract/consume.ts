@@ -20,6 +20,11 @@ export type ConsumeRequest =
       generation: number;
       /** What its client holds of an earlier consumer. What the store does not take of it is answered by `lost`. */
       held: readonly HeldItem[];
+      /**
+       * The largest record that its client may take: what is larger goes to others, or waits for them. A bound: of one that is
+       * handed over the gateway may still say that it is too large. Absent or 0: of any size. Feature level 4.
+       */
+      recordBytesMax?: number;
     }
   | { type: 'window'; consumerId: number; window: number }
   | { type: 'detach'; consumerId: number }
@@ -31,7 +36,11 @@ export type ConsumeRequest =
    */
   | ({ type: 'settle-late'; items: readonly LateItem[] } & SettleMark)
   /** All that this gateway has in the partition was attached, and all it has accepted there was sent. */
-  | { type: 'resumed'; partition: number; term: number };
+  | { type: 'resumed'; partition: number; term: number }
+  /** As with `attach`, for what is handed out from now on. */
+  | { type: 'limit'; consumerId: number; recordBytesMax: number }
+  /** Its client does not take this one, and was sent nothing of it: it is for a consumer with a larger limit. */
+  | { type: 'too-large'; consumerId: number; offset: number };
 
 /** Where settlements of a partition stand in their gateway's count. */
 export interface SettleMark {

@@ -3,7 +3,7 @@ import type { ConsumeRequest, ConsumeResponse, DetachReason, SettleMark } from '
 import type { Codec } from './codec.ts';
 import { type HeadReader, packedCodec, writeFlag, writeIntegers, writeName } from './packed.ts';
 
-const REQUESTS = ['attach', 'window', 'detach', 'settle', 'settle-late', 'resumed'] as const;
+const REQUESTS = ['attach', 'window', 'detach', 'settle', 'settle-late', 'resumed', 'limit', 'too-large'] as const;
 const RESPONSES = ['deliver', 'detached', 'waiting', 'lost', 'leading', 'settled'] as const;
 const REASONS: readonly DetachReason[] = ['queue-removed', 'not-leader', 'fenced'];
 
@@ -18,6 +18,8 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
         for (const { offset, rowBase, deliveryCount, sizeBytes } of message.held) {
           head.varint(offset).varint(rowBase).varint(deliveryCount).varint(sizeBytes);
         }
+        // Nothing where there is no limit: a store of feature level 3 and before knows of none.
+        if (message.recordBytesMax !== undefined) head.varint(message.recordBytesMax);
         return;
       case 'window':
         head.varint(message.consumerId).varint(message.window);
@@ -40,6 +42,12 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
         return;
       case 'resumed':
         head.varint(message.partition).varint(message.term);
+        return;
+      case 'limit':
+        head.varint(message.consumerId).varint(message.recordBytesMax);
+        return;
+      case 'too-large':
+        head.varint(message.consumerId).varint(message.offset);
     }
   },
   (head) => {
@@ -60,6 +68,7 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
             deliveryCount: head.integer(),
             sizeBytes: head.integer(),
           })),
+          ...(head.hasMore ? { recordBytesMax: head.integer() } : {}),
         };
       case 'window':
         return { type, consumerId: head.integer(), window: head.integer() };
@@ -79,6 +88,10 @@ export const consumeRequestCodec: Codec<ConsumeRequest> = packedCodec(
         };
       case 'resumed':
         return { type, partition: head.integer(), term: head.integer() };
+      case 'limit':
+        return { type, consumerId: head.integer(), recordBytesMax: head.integer() };
+      case 'too-large':
+        return { type, consumerId: head.integer(), offset: head.integer() };
     }
   },
 );

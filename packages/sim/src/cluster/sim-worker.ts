@@ -14,6 +14,7 @@ import type { GatewayNode } from './gateway-node.ts';
  */
 export class SimWorker implements QueueConsumer {
   readonly clientId: string;
+  readonly recordBytesMax = 0;
   readonly gateway: GatewayNode;
   readonly queue: string;
   readonly #life: string;

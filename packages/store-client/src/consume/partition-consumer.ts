@@ -73,9 +73,11 @@ export class PartitionConsumer {
     generation: number;
     /** What its client holds of an earlier consumer. */
     held: readonly HeldItem[];
+    /** The largest record that its client may take; 0: any, or its store does not know of it. */
+    recordBytesMax?: number;
     sink: ConsumerSink;
   }): number {
-    const { partition, queueId, window, clientId, generation, held } = request;
+    const { partition, queueId, window, clientId, generation, held, recordBytesMax = 0 } = request;
     const consumerId = this.#nextConsumerId++;
     const link = this.#links.to(request.nodeId);
     const place = this.#place(partition);
@@ -83,13 +85,24 @@ export class PartitionConsumer {
     const attached: Attached = { consumerId, place, sink: request.sink, link };
     this.#consumers.set(consumerId, attached);
     place.attached.add(attached);
-    link.channel.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation, held });
+    const limit = recordBytesMax > 0 ? { recordBytesMax } : {};
+    link.channel.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation, held, ...limit });
     return consumerId;
   }
 
   /** Answered by `sink.waiting`. */
   setWindow(consumerId: number, window: number): void {
     this.#consumers.get(consumerId)?.link.channel.send({ type: 'window', consumerId, window });
+  }
+
+  /** Of what is handed out from now on; 0: any. */
+  setRecordBytesMax(consumerId: number, recordBytesMax: number): void {
+    this.#consumers.get(consumerId)?.link.channel.send({ type: 'limit', consumerId, recordBytesMax });
+  }
+
+  /** Its client does not take this record: it goes to others. Of a consumer that is gone nothing is held. */
+  tooLarge(consumerId: number, offset: number): void {
+    this.#consumers.get(consumerId)?.link.channel.send({ type: 'too-large', consumerId, offset });
   }
 
   /** What it holds becomes available to others. Settlements of this turn go before it. */

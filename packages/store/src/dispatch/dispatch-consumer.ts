@@ -4,6 +4,8 @@ import type { DeliverItem } from '@sluice/rpc/contract/consume';
 export interface DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
+  /** Up to which size it takes records, as it attaches; undefined: any. */
+  readonly recordBytesMax?: number | undefined;
   /** Whether it is of the same gateway as that one, on a newer channel. */
   succeeds(other: DispatchConsumer): boolean;
   deliver(items: readonly DeliverItem[]): void;

@@ -155,6 +155,13 @@ export class DispatchStep {
     for (const assigned of this.assigned) assigned.row = rows.get(assigned.ref.rowBase);
   }
 
+  /** Those of the records that live no more. */
+  async deadOf(refs: readonly DeliveryRef[]): Promise<number[]> {
+    const rows = await this.#index.rows(this.#queueId, [...new Set(refs.map(({ rowBase }) => rowBase))]);
+    const dead = refs.filter(({ offset, rowBase }) => rows.get(rowBase)?.isLive(offset) !== true);
+    return dead.map(({ offset }) => offset);
+  }
+
   /** Where what is wanted from the entry of the record `at` on, by this step and the next ones, ends or leaves a gap. */
   #lastNear(at: number, entryIndex: number, ahead: readonly IndexRow[]): number {
     let last = entryIndex;

@@ -59,6 +59,7 @@ export class PartitionDispatches {
       counts: this.#countsFor(queueId),
       onTrouble: (cause) => events.dispatchFailed(groupId, queueId, cause),
       onRecovered: () => events.dispatchRecovered(groupId, queueId),
+      onTooLarge: (count) => events.recordsTooLarge(groupId, queueId, count),
     });
     this.#dispatches.set(queueId, dispatch);
     return dispatch;
@@ -140,4 +141,6 @@ export interface DispatchEvents {
   /** A record could not be read: the queue stands still rather than skip what was acknowledged, and tries again. */
   dispatchFailed(groupId: number, queueId: number, cause: Error): void;
   dispatchRecovered(groupId: number, queueId: number): void;
+  /** Now and then, while so many records of a queue wait that are too large for each of its consumers. */
+  recordsTooLarge(groupId: number, queueId: number, count: number): void;
 }

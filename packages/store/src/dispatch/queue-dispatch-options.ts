@@ -33,4 +33,6 @@ export interface QueueDispatchOptions {
   /** A record cannot be read; it is tried again until `onRecovered`. */
   onTrouble: (cause: Error) => void;
   onRecovered: () => void;
+  /** So many wait that no consumer takes for their size. */
+  onTooLarge: (count: number) => void;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '@sluice/common/clock';
 import type { DispatchStrategy } from '@sluice/meta/queue-definition';
-import { type DeliveryRef, Dispatcher, type DispatchLoad } from '@sluice/queue/dispatch/dispatcher';
+import { type DeliveryRef, Dispatcher, type DispatchLoad, SET_ASIDE } from '@sluice/queue/dispatch/dispatcher';
 import type { DeliverItem, HeldItem } from '@sluice/rpc/contract/consume';
 import type { DispatchCounts } from '../metrics/dispatch-counts.ts';
 import type { SettleBatcher } from '../settle/settle-batcher.ts';
@@ -10,7 +10,9 @@ import type { BalancedQueue } from './intake-balance.ts';
 import { PassedOffsets } from './passed-offsets.ts';
 import type { Pump, PumpTurn } from './pump-turn.ts';
 import type { QueueDispatchOptions } from './queue-dispatch-options.ts';
+import { RecordTrouble } from './record-trouble.ts';
 import { RowCursor } from './row-cursor.ts';
+import { SetAsideRecords } from './set-aside-records.ts';
 import { WaitingNews, type WaitingQueue } from './waiting-news.ts';
 
 /**
@@ -33,8 +35,6 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   readonly #isHeldUp: () => boolean;
   readonly #mayBeHeld: (entryIndex: number) => boolean;
   readonly #clock: Clock;
-  readonly #onTrouble: (cause: Error) => void;
-  readonly #onRecovered: () => void;
   readonly #dispatcher: Dispatcher;
   readonly #counts: DispatchCounts;
   readonly #consumers = new Map<number, DispatchConsumer>();
@@ -49,14 +49,12 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   readonly #passed = new PassedOffsets();
   /** The current one, or one that failed: what it has assigned is not handed over yet. */
   readonly #step: DispatchStep;
-  #isTroubled = false;
+  readonly #trouble: RecordTrouble;
   readonly #waiting: WaitingNews;
-  #retryTimer: NodeJS.Timeout | undefined;
+  readonly #setAside: SetAsideRecords;
 
   /** What one consumer may hold unanswered, besides its window: it is in the memory of its gateway until then. */
   static readonly CONSUMER_BYTES_MAX = 16 * 1024 * 1024;
-  /** A disk that said no is asked again after this long. */
-  static readonly RETRY_MS = 500;
 
   constructor(options: QueueDispatchOptions) {
     this.queueId = options.queueId;
@@ -69,14 +67,14 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     this.#waiting = new WaitingNews(this, options.tellsWaiting);
     this.#clock = options.clock;
     this.#counts = options.counts;
-    this.#onTrouble = options.onTrouble;
-    this.#onRecovered = options.onRecovered;
+    this.#trouble = new RecordTrouble(options);
     this.#dispatcher = new Dispatcher({
       strategy: options.strategy,
       prng: options.prng,
       redispatchIntervalMs: options.redispatchIntervalMs,
       consumerBytesMax: QueueDispatch.CONSUMER_BYTES_MAX,
     });
+    this.#setAside = new SetAsideRecords(this.#dispatcher, this.#step, options.onTooLarge);
   }
 
   /** A changed definition acts on the next assignment and the next rejection. */
@@ -90,7 +88,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   /** Returns which of the records that it says it holds it does not: they are with others, or settled. */
   attach(consumer: DispatchConsumer, window: number, held: readonly HeldItem[] = []): number[] {
     this.#consumers.set(consumer.dispatchId, consumer);
-    this.#dispatcher.attach(consumer.dispatchId, window);
+    this.#dispatcher.attach(consumer.dispatchId, window, consumer.recordBytesMax);
     this.#counts.rebalances++;
     const lost = held.filter((item) => !this.#take(consumer, item)).map(({ offset }) => offset);
     // They are with its client all the same; the gateway says so as well, in a moment.
@@ -124,6 +122,17 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     this.#dispatcher.setWindow(dispatchId, window);
     if (isAsked && this.#consumers.has(dispatchId)) this.#waiting.asked(dispatchId);
     this.wake();
+  }
+
+  /** Of what is handed out from now on. */
+  setRecordBytesMax(dispatchId: number, recordBytesMax: number | undefined): void {
+    this.#dispatcher.setRecordBytesMax(dispatchId, recordBytesMax ?? Number.POSITIVE_INFINITY);
+    this.wake();
+  }
+
+  /** It was not sent: it is for a consumer that takes more. */
+  tooLarge(dispatchId: number, offset: number): void {
+    if (this.#dispatcher.tooLarge(dispatchId, offset)) this.wake();
   }
 
   /** Everything it held is available to others at once, its delivery count raised unless it is being read still. */
@@ -184,13 +193,14 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   rowsDropped(): void {
     this.#cursor.dropped();
     this.#step.isStale = true;
+    if (this.#setAside.dropped()) this.wake();
   }
 
   /** The queue is gone. Its consumers are told by the caller. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#dueTimer);
-    this.#recovered();
+    this.#trouble.recovered();
   }
 
   /** A step is about to hand something out. */
@@ -231,7 +241,16 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   }
 
   get waitsForCredit(): boolean {
-    return this.#consumers.size > 0 && this.#dispatcher.room() <= 0 && this.#isAnyLeft;
+    if (this.#consumers.size === 0 || this.#dispatcher.room() > 0) return false;
+    return this.#cursor.isBehind || this.#dispatcher.redeliveryCount > this.#dispatcher.setAsideCount;
+  }
+
+  get hasSetAside(): boolean {
+    return this.#dispatcher.setAsideCount > 0;
+  }
+
+  lacksRoom(dispatchId: number): boolean {
+    return this.#dispatcher.lacksRoom(dispatchId);
   }
 
   isHeld(offset: number): boolean {
@@ -242,7 +261,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   wake(): void {
     if (this.#closed) return;
     this.#again = true;
-    if (this.#pumping || this.#retryTimer !== undefined || this.#consumers.size === 0) return;
+    if (this.#pumping || this.#trouble.rests || this.#consumers.size === 0) return;
     this.#pumping = true;
     this.#turn.add(this);
   }
@@ -250,7 +269,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
   /** By the turn that it was added to. Without a promise as long as all it needs is in memory. */
   pump(): void {
     try {
-      if (this.#step.assigned.length === 0 && !this.#isTroubled && this.#pumpAtHand()) {
+      if (this.#isAllAtHand && this.#pumpAtHand()) {
         this.#pumped();
         return;
       }
@@ -260,6 +279,11 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
       return;
     }
     void this.#pumpReading();
+  }
+
+  /** As far as is known before it is looked for. */
+  get #isAllAtHand(): boolean {
+    return this.#step.assigned.length === 0 && !this.#trouble.isThere && !this.#setAside.isStale;
   }
 
   /** Hands out what is in memory. False when something has to be read first; what is assigned by then is unsent. */
@@ -285,7 +309,8 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
 
   async #pumpReading(): Promise<void> {
     try {
-      if (this.#step.assigned.length > 0 || this.#isTroubled) await this.#deliverUnsent();
+      if (this.#step.assigned.length > 0 || this.#trouble.isThere) await this.#deliverUnsent();
+      await this.#setAside.look();
       while (this.#again && !this.#closed) {
         this.#again = false;
         while (this.#mayStep && (await this.#stepReading())) this.#waiting.answer();
@@ -304,6 +329,7 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     if (this.#again) this.wake();
     else this.#wakeWhenDue();
     this.#waiting.tellSoon();
+    this.#setAside.tell(this.#turn);
     if (this.#cursor.isBehind) this.#lookAhead();
   }
 
@@ -349,26 +375,13 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
       await this.#readAndSend();
       this.#again = true;
     }
-    this.#recovered();
+    this.#trouble.recovered();
   }
 
   #failed(cause: Error): void {
     if (this.#closed) return;
-    this.#isTroubled = true;
-    this.#onTrouble(cause);
     this.#again = true;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.wake();
-    }, QueueDispatch.RETRY_MS);
-  }
-
-  #recovered(): void {
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
-    if (!this.#isTroubled) return;
-    this.#isTroubled = false;
-    this.#onRecovered();
+    this.#trouble.failed(cause, () => this.wake());
   }
 
   /** What was given back comes first. False when rows have to be read for more. */
@@ -406,7 +419,11 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
         const sizeBytes = row.sizeBytesOf(offset);
         const ref = { offset, rowBase: row.base, deliveryCount: row.deliveryCountOf(offset), sizeBytes };
         const dispatchId = this.#dispatcher.offer(ref, nowMs);
-        if (dispatchId === 0) return true;
+        if (dispatchId <= 0) {
+          if (dispatchId !== SET_ASIDE) return true;
+          this.#cursor.passRecord(row, offset);
+          continue;
+        }
         if (ref.deliveryCount > 1) this.#counts.redeliveredFailover++;
         this.#cursor.passRecord(row, offset);
         step.assign(dispatchId, ref, row);

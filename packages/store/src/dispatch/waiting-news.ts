@@ -11,6 +11,8 @@ import type { DispatchConsumer } from './dispatch-consumer.ts';
  */
 export class WaitingNews {
   readonly #queue: WaitingQueue;
+  /** Told that records wait for their credit, while there is some for those of any size. Undefined: nobody. */
+  #waitsAlone: Set<number> | undefined;
   /** What consumers were told last. */
   #waits = false;
   #isTellScheduled = false;
@@ -35,6 +37,7 @@ export class WaitingNews {
 
   left(dispatchId: number): void {
     this.#toAnswer?.delete(dispatchId);
+    this.#waitsAlone?.delete(dispatchId);
   }
 
   /** All that was assigned before has been sent. */
@@ -42,11 +45,13 @@ export class WaitingNews {
     const dispatchIds = this.#toAnswer;
     if (dispatchIds === undefined || this.#queue.isClosed) return;
     this.#toAnswer = undefined;
-    for (const dispatchId of dispatchIds) this.#queue.consumer(dispatchId)?.waiting(this.#waits);
+    for (const dispatchId of dispatchIds) this.#queue.consumer(dispatchId)?.waiting(this.#saidTo(dispatchId));
   }
 
   tellSoon(): void {
-    if (!this.isWanted || this.#isTellScheduled || this.#waits === this.#queue.waitsForCredit) return;
+    if (!this.isWanted || this.#isTellScheduled) return;
+    const isSame = this.#waits === this.#queue.waitsForCredit;
+    if (isSame && this.#waitsAlone === undefined && !this.#queue.hasSetAside) return;
     this.#isTellScheduled = true;
     setImmediate(() => this.#tell());
   }
@@ -54,9 +59,31 @@ export class WaitingNews {
   #tell(): void {
     this.#isTellScheduled = false;
     const waits = this.#queue.waitsForCredit;
-    if (this.#queue.isClosed || waits === this.#waits) return;
+    if (this.#queue.isClosed) return;
+    if (this.#waitsAlone !== undefined || this.#queue.hasSetAside) {
+      this.#tellEach(waits);
+      return;
+    }
+    if (waits === this.#waits) return;
     this.#waits = waits;
     for (const consumer of this.#queue.consumers()) consumer.waiting(waits);
+  }
+
+  /** What was set aside for its size waits for the credit of those that take it, not of the others. */
+  #tellEach(waits: boolean): void {
+    const alone = new Set<number>();
+    for (const consumer of this.#queue.consumers()) {
+      const { dispatchId } = consumer;
+      const now = waits || this.#queue.lacksRoom(dispatchId);
+      if (now && !waits) alone.add(dispatchId);
+      if (now !== this.#saidTo(dispatchId)) consumer.waiting(now);
+    }
+    this.#waits = waits;
+    this.#waitsAlone = alone.size === 0 ? undefined : alone;
+  }
+
+  #saidTo(dispatchId: number): boolean {
+    return this.#waits || this.#waitsAlone?.has(dispatchId) === true;
   }
 }
 
@@ -64,6 +91,10 @@ export interface WaitingQueue {
   readonly isClosed: boolean;
   /** True may turn out to be wrong: what is left may be superseded. With credit the next step finds out. */
   readonly waitsForCredit: boolean;
+  /** Some records are too large for the consumers with credit. */
+  readonly hasSetAside: boolean;
+  /** Of those, one is for this consumer, which has none. */
+  lacksRoom(dispatchId: number): boolean;
   consumer(dispatchId: number): DispatchConsumer | undefined;
   consumers(): Iterable<DispatchConsumer>;
 }

@@ -31,6 +31,12 @@ export const QUEUE_FAMILIES: readonly QueueFamily[] = [
     'Of the ready messages those that were rejected and rest before they are delivered again',
     (queue) => queue.delayed,
   ),
+  family(
+    'sluice_queue_too_large_messages',
+    'gauge',
+    'Of the ready messages those that wait for a consumer that takes their size: all who are attached have a smaller Maximum Packet Size',
+    (queue) => queue.tooLarge,
+  ),
   coarse(
     'sluice_queue_oldest_message_age_seconds',
     'gauge',

@@ -22,6 +22,7 @@ export class QueueFigures {
   inflight = 0;
   /** Of those that nobody has: rejected, and resting before the next delivery. */
   delayed = 0;
+  tooLarge = 0;
   keys = 0;
   consumers = 0;
   windowTotal = 0;
@@ -84,6 +85,7 @@ export class QueueFigures {
       }
       this.inflight += load.inflight;
       this.delayed += load.delayedCount;
+      this.tooLarge += load.tooLargeCount;
       // Attached to several partitions, a consumer would count several times.
       this.consumers = Math.max(this.consumers, load.consumerCount);
       this.windowTotal += load.windowTotal;

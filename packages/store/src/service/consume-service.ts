@@ -153,6 +153,16 @@ export class ConsumeService {
         for (const item of request.items) this.#partitions.get(request.partition)?.acceptLate(item);
         this.#confirmLater(gateway, request);
         return;
+      case 'limit': {
+        const consumer = consumers.get(request.consumerId);
+        consumer?.dispatch.setRecordBytesMax(consumer.dispatchId, limitOf(request));
+        return;
+      }
+      case 'too-large': {
+        const consumer = consumers.get(request.consumerId);
+        consumer?.dispatch.tooLarge(consumer.dispatchId, request.offset);
+        return;
+      }
       case 'resumed': {
         const partition = this.#partitions.get(request.partition);
         if (partition?.term !== request.term || this.#newest.get(gateway.from) !== gateway) return;
@@ -175,7 +185,7 @@ export class ConsumeService {
     partition.settles.confirm(receipt);
   }
 
-  #attach(gateway: GatewayChannel, request: Extract<ConsumeRequest, { type: 'attach' }>): DetachReason | undefined {
+  #attach(gateway: GatewayChannel, request: AttachRequest): DetachReason | undefined {
     const { consumerId, queueId } = request;
     const { from, consumers } = gateway;
     if (this.#isFenced(queueId, from, request.generation)) return 'fenced';
@@ -187,7 +197,7 @@ export class ConsumeService {
     if (partition?.leads === true && partition.hasRemoved(queueId)) return 'queue-removed';
     const dispatch = partition?.dispatchFor(queueId);
     if (dispatch === undefined) return 'not-leader';
-    const consumer = new ChannelConsumer(this.#nextDispatchId++, consumerId, request.clientId, gateway, dispatch);
+    const consumer = new ChannelConsumer(this.#nextDispatchId++, request, gateway, dispatch);
     consumers.set(consumerId, consumer);
     const isNewest = this.#newest.get(from) === gateway;
     const lost = dispatch.attach(consumer, gateway.isHeld ? 0 : request.window, isNewest ? request.held : NOTHING);
@@ -211,6 +221,7 @@ export class ConsumeService {
   }
 }
 
+type AttachRequest = Extract<ConsumeRequest, { type: 'attach' }>;
 type ConsumeChannel = Channel<ConsumeResponse, ConsumeRequest>;
 
 /** One channel of a gateway, and what is attached through it. */
@@ -225,6 +236,11 @@ interface GatewayChannel extends BoundedGateway {
 }
 
 const NOTHING: readonly never[] = [];
+
+/** Undefined: it takes records of any size. */
+function limitOf({ recordBytesMax = 0 }: { recordBytesMax?: number }): number | undefined {
+  return recordBytesMax > 0 ? recordBytesMax : undefined;
+}
 
 function tellLeading({ channel }: GatewayChannel, { groupId, term }: Partition): void {
   channel.send({ type: 'leading', partition: groupId, term });
@@ -251,6 +267,7 @@ class SettledReceipt implements SettleReceipt {
 class ChannelConsumer implements DispatchConsumer {
   readonly dispatchId: number;
   readonly clientId: string;
+  readonly recordBytesMax: number | undefined;
   readonly dispatch: QueueDispatch;
   /** As its gateway said last. */
   window = 0;
@@ -259,15 +276,15 @@ class ChannelConsumer implements DispatchConsumer {
 
   constructor(
     dispatchId: number,
-    consumerId: number,
-    clientId: string,
+    request: Pick<AttachRequest, 'consumerId' | 'clientId' | 'recordBytesMax'>,
     gateway: GatewayChannel,
     dispatch: QueueDispatch,
   ) {
     this.dispatchId = dispatchId;
-    this.clientId = clientId;
+    this.clientId = request.clientId;
+    this.recordBytesMax = limitOf(request);
     this.dispatch = dispatch;
-    this.#consumerId = consumerId;
+    this.#consumerId = request.consumerId;
     this.#gateway = gateway;
   }
 

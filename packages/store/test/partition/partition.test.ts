@@ -79,6 +79,7 @@ beforeEach(() => {
       moved: () => {},
       dispatchFailed: () => {},
       dispatchRecovered: () => {},
+      recordsTooLarge: () => {},
       streamOverflowed: () => {},
       dropFailed: () => {},
       streamsMoved: () => {},

@@ -70,6 +70,14 @@ export class TestConsumer {
     this.#channel.send({ type: 'window', consumerId: this.#consumerId, window });
   }
 
+  limit(recordBytesMax: number): void {
+    this.#channel.send({ type: 'limit', consumerId: this.#consumerId, recordBytesMax });
+  }
+
+  tooLarge(offset: number): void {
+    this.#channel.send({ type: 'too-large', consumerId: this.#consumerId, offset });
+  }
+
   detach(): void {
     this.#channel.send({ type: 'detach', consumerId: this.#consumerId });
   }

@@ -228,13 +228,14 @@ export class TestStore {
     });
   }
 
-  attach(queueId: number, window = 10, held: readonly HeldItem[] = []): TestConsumer {
+  attach(queueId: number, window = 10, held: readonly HeldItem[] = [], recordBytesMax = 0): TestConsumer {
     const consumerId = this.#nextConsumerId++;
     const partition = this.topology.queue(queueId)?.partitions[0] ?? 1;
     const consumer = new TestConsumer(this.#consume, consumerId, partition);
     this.#consumers.set(consumerId, consumer);
     const clientId = `client ${consumerId}`;
-    this.#consume.send({ type: 'attach', consumerId, partition, queueId, window, clientId, generation: 0, held });
+    const of = { consumerId, partition, queueId, window, clientId, generation: 0, held };
+    this.#consume.send({ type: 'attach', ...of, ...(recordBytesMax > 0 ? { recordBytesMax } : {}) });
     return consumer;
   }
 
