@@ -9,6 +9,7 @@ export interface ClientOptions {
   username?: string;
   password?: string;
   receiveMaximum?: number;
+  maximumPacketSize?: number;
   sessionExpirySeconds?: number;
   /** `ws` connects to the WebSocket listener at the same address. */
   transport?: 'mqtt' | 'ws';
@@ -140,6 +141,7 @@ export class Client {
 function connectProperties(options: ClientOptions): NonNullable<IClientOptions['properties']> {
   return {
     ...(options.receiveMaximum === undefined ? {} : { receiveMaximum: options.receiveMaximum }),
+    ...(options.maximumPacketSize === undefined ? {} : { maximumPacketSize: options.maximumPacketSize }),
     ...(options.sessionExpirySeconds === undefined ? {} : { sessionExpiryInterval: options.sessionExpirySeconds }),
   };
 }
