@@ -226,7 +226,7 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'dispatch/dispatcher',
       'what a lost consumer held is not given to others',
-      '      this.#waiting.addForAnybody(record);\n      returned.push(record.ref);',
+      '      this.#waitForAnybody(record);\n      returned.push(record.ref);',
       '      this.#records.remove(record);\n      returned.push(record.ref);',
     ),
     bug(
@@ -239,8 +239,8 @@ export const QUEUE_BUGS: PlantedBugs = {
     bug(
       'dispatch/dispatcher',
       'a rejected record goes back to its rejecter while others wait',
-      'if (this.#passesOver(rejecter)) this.#waiting.addForOthers(record, rejecter);\n    else this.#waiting.addDelayed(record);',
-      'this.#waiting.addForAnybody(record);',
+      'if (this.#passesOver(rejecter, record.ref)) this.#waitForOthers(record, rejecter);\n    else this.#waiting.addDelayed(record);',
+      'this.#waitForAnybody(record);',
     ),
     bug(
       'dispatch/dispatcher',
@@ -260,6 +260,6 @@ export const QUEUE_BUGS: PlantedBugs = {
       'return a.ref.offset < b.ref.offset;\n}\n\nfunction byDueTime',
       'return a.ref.offset > b.ref.offset;\n}\n\nfunction byDueTime',
     ),
-    bug('dispatch/seating', 'a turn is not counted as taken', '    this.#lastServed = seat;\n', ''),
+    bug('dispatch/seating', 'a turn is not counted as taken', '    this.#lastServed = seat;\n    return', '    return'),
   ],
 };

@@ -3,7 +3,7 @@ import { withAstray, withBackups, withClocks, withJobs, withLimits, withRetentio
 import { simulateLog } from './log/log-history.ts';
 import { simulateRaft } from './raft/raft-history.ts';
 import { withRetained } from './retained/retained-knobs.ts';
-import { withClears, withEndings, withSessions, withWills, withWorkers } from './sessions/session-knobs.ts';
+import { withClears, withEndings, withSessions, withSizes, withWills, withWorkers } from './sessions/session-knobs.ts';
 import { withUpgradeOfAll } from './sessions/upgrade-knobs.ts';
 import type { Verdict } from './simulation.ts';
 
@@ -20,6 +20,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map<string, Scenario
   ['cluster', (seed, { safetyMs, onLine }) => simulateCluster(seed, { safetyMs, onLine })],
   ofCluster('jobs', withJobs),
   ofCluster('workers', withWorkers),
+  ofCluster('sizes', withSizes),
   ofCluster('upgrade', withUpgradeOfAll),
   ofCluster('clocks', withClocks),
   ofCluster('astray', withAstray),

@@ -93,7 +93,7 @@ export class AttachedQueue implements QueueAttachment {
     const { draw } = drawn;
     if (this.#detached || !drawn.isHeld || draw.recordBytesMax === 0) return;
     draw.held.remove(drawn);
-    this.#host.consumers.tooLarge(draw.consumerId, drawn.offset);
+    this.#host.consumers.tooLarge(draw.consumerId, drawn);
     const isFreed = this.#split.settled(draw.part);
     this.#leaveIfRetired(draw);
     if (isFreed) this.plan();

@@ -2,7 +2,7 @@
  * What a record may have that its packet has not: who published it, the queues it is for and its keys in them, and some fifty
  * bytes of lengths, times and numbers.
  */
-export const RECORD_ONLY_BYTES_MAX = 1024;
+const RECORD_ONLY_BYTES_MAX = 1024;
 
 /**
  * The largest record that can be a packet for a client with this Maximum Packet Size [MQTT-3.1.2-24]; 0 stands for any.

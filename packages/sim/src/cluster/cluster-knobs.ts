@@ -35,6 +35,9 @@ export const GENTLE_FAULTS: readonly (MachineFault | ClusterFault)[] = [
   'copies',
 ];
 
+/** More than a packet may be that is taken by workers who take the others. */
+export const LARGER_BYTES = 4_000;
+
 /** What a seed draws before its history begins. */
 export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   stores: number;
@@ -65,6 +68,8 @@ export interface ClusterKnobs extends NemesisKnobs<ClusterFault> {
   publishEveryMs: number;
   batch: number;
   payloadBytes: number;
+  /** Every so many messages one is larger by `LARGER_BYTES`; undefined: none is. */
+  largerEvery?: number;
   workersPerQueue: number;
   window: number;
   thinkMsMax: number;

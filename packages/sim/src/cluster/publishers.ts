@@ -4,7 +4,7 @@ import { type QueueCheck, textOf } from '../check/queue-check.ts';
 import type { Draw } from '../draw.ts';
 import type { SimWorld } from '../sim-world.ts';
 import { Violation } from '../simulation.ts';
-import type { ClusterKnobs } from './cluster-knobs.ts';
+import { type ClusterKnobs, LARGER_BYTES } from './cluster-knobs.ts';
 import type { GatewayNode } from './gateway-node.ts';
 
 /** Clients that publish numbered messages into every queue that their gateway knows. */
@@ -78,6 +78,11 @@ export class Publishers {
     });
   }
 
+  #payloadBytes(id: number): number {
+    const { payloadBytes, largerEvery } = this.#knobs;
+    return largerEvery !== undefined && id % largerEvery === 0 ? payloadBytes + LARGER_BYTES : payloadBytes;
+  }
+
   #publish(gateway: GatewayNode, publisher: string, queue: QueueDefinition): void {
     const { producer } = gateway;
     if (producer === undefined || producer.congested) return;
@@ -108,7 +113,7 @@ export class Publishers {
       {
         targets: [{ queueId, key: fullKey }],
         topic: queue.topicFilter,
-        payload: Buffer.from(`${textOf(message)} ${'.'.repeat(this.#knobs.payloadBytes)}`),
+        payload: Buffer.from(`${textOf(message)} ${'.'.repeat(this.#payloadBytes(message.id))}`),
         qos: 1,
         retain: false,
         publisher: from,

@@ -70,6 +70,15 @@ export class WatchedConsumers extends PartitionConsumer {
     this.#check.settled(delivery, accepted);
   }
 
+  override tooLarge(consumerId: number, record: SettledRecord): void {
+    super.tooLarge(consumerId, record);
+    const watched = this.#watched.get(consumerId);
+    const delivery = watched?.held.get(record.offset);
+    watched?.held.delete(record.offset);
+    if (delivery === undefined) this.#check.refusedBy(record);
+    else this.#check.settled(delivery, false);
+  }
+
   /** The consumer is gone with its client: what it held may come again, to anybody. */
   #over({ attachment, held }: Watched): void {
     for (const delivery of held.values()) this.#check.settled(delivery, false);

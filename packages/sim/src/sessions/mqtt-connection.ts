@@ -32,7 +32,7 @@ export class MqttConnection implements SocketClient {
   readonly #world: SimWorld;
   readonly #listener: ConnectionListener;
   readonly #socket: SimSocket | undefined;
-  readonly #decoder = new Decoder({ maximumPacketSizeBytes: 1024 * 1024, role: 'client' });
+  #decoder = new Decoder({ maximumPacketSizeBytes: 1024 * 1024, role: 'client' });
   #nextPacketId = 1;
   /** Nothing came since the last look. */
   #isSilent = false;
@@ -50,8 +50,22 @@ export class MqttConnection implements SocketClient {
     /** 5 unless it is said; 3.1.1 has no expiry and no Receive Maximum. */
     version?: ProtocolVersion;
     will?: Will | undefined;
+    /** Of MQTT 5: its client takes no larger packet. */
+    maximumPacketSizeBytes?: number | undefined;
   }) {
-    const { world, gateway, clientId, isClean, expiryS, receiveMaximum, version = 5, will } = options;
+    const {
+      world,
+      gateway,
+      clientId,
+      isClean,
+      expiryS,
+      receiveMaximum,
+      version = 5,
+      will,
+      maximumPacketSizeBytes,
+    } = options;
+    const sized = maximumPacketSizeBytes === undefined ? {} : { maximumPacketSizeBytes };
+    if (maximumPacketSizeBytes !== undefined) this.#decoder = new Decoder({ maximumPacketSizeBytes, role: 'client' });
     this.#version = version;
     this.#world = world;
     this.gateway = gateway;
@@ -72,7 +86,7 @@ export class MqttConnection implements SocketClient {
       clientId,
       cleanStart: isClean,
       keepAliveS: MqttConnection.KEEP_ALIVE_S,
-      ...(version === 5 ? { properties: { sessionExpiryIntervalS: expiryS, receiveMaximum } } : {}),
+      ...(version === 5 ? { properties: { sessionExpiryIntervalS: expiryS, receiveMaximum, ...sized } } : {}),
       ...(will === undefined ? {} : { will }),
     });
     this.#watch();

@@ -58,7 +58,9 @@ export class QueueWorker implements ConnectionListener {
     else if (connection.state === 'open' && !this.#isSubscribed && this.#subscribing === 0) this.#subscribe(connection);
     else if (this.#isSubscribed) {
       const id = queueId();
-      if (id !== undefined) this.#checked(() => check.idleSince(id, this.#roomSinceMs, clientId));
+      // What waits beside one that does not take everything may be too large for it.
+      if (id !== undefined && this.#parts.maximumPacketSizeBytes === undefined)
+        this.#checked(() => check.idleSince(id, this.#roomSinceMs, clientId));
     }
   }
 
@@ -81,12 +83,12 @@ export class QueueWorker implements ConnectionListener {
   }
 
   #connect(): void {
-    const { world, draw, gateways, clientId, receiveMaximum, version } = this.#parts;
+    const { world, draw, gateways, clientId, receiveMaximum, version, maximumPacketSizeBytes } = this.#parts;
     const up = gateways.filter(({ state, mqtt }) => state === 'up' && mqtt !== undefined);
     if (up.length === 0) return;
     this.#connection = new MqttConnection({
       ...{ world, clientId, receiveMaximum, version, gateway: draw.oneOf(up) },
-      ...{ isClean: true, expiryS: 0, listener: this },
+      ...{ isClean: true, expiryS: 0, listener: this, maximumPacketSizeBytes },
     });
   }
 
@@ -222,6 +224,8 @@ export interface QueueWorkerParts {
   queueId: () => number | undefined;
   version: 4 | 5;
   receiveMaximum: number;
+  /** Undefined: it takes packets of any size. */
+  maximumPacketSizeBytes: number | undefined;
   actEveryMs: number;
   knobs: WorkingKnobs;
   mayHarm: () => boolean;

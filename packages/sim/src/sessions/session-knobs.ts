@@ -1,8 +1,9 @@
 import { SUPPORTED_LEVELS, UNTOLD_LEVELS } from '@sluice/meta/feature-levels';
-import { type ClusterKnobs, withUpgrade } from '../cluster/cluster-knobs.ts';
+import { type ClusterKnobs, LARGER_BYTES, withUpgrade } from '../cluster/cluster-knobs.ts';
 import type { Draw } from '../draw.ts';
 import { withSyncs } from '../machine-knobs.ts';
 import type { RetainedKnobs } from '../retained/retained-knobs.ts';
+import type { CrewKnobs } from './worker-crew.ts';
 
 /** What clients of kept sessions do, as a seed draws it. */
 export interface SessionKnobs {
@@ -109,6 +110,19 @@ export function withWorkers(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
       exactPublishers: 0,
       willClients: 0,
     },
+  };
+}
+
+/** As `withWorkers`, of jobs that not every worker takes. */
+export function withSizes(knobs: ClusterKnobs, draw: Draw): ClusterKnobs {
+  const others = withWorkers(knobs, draw);
+  const { payloadBytes, crew } = others;
+  // Between the two sizes, or where the packet of a job comes to about as much as its worker takes.
+  const lastTakesBytes = payloadBytes + draw.oneOf([500, LARGER_BYTES + draw.between(10, 60)]);
+  return {
+    ...others,
+    largerEvery: draw.oneOf([2, 5, 20]),
+    crew: { ...(crew as CrewKnobs), workersPerQueue: draw.between(3, 4), lastTakesBytes },
   };
 }
 

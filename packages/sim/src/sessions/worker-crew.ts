@@ -23,14 +23,21 @@ export class WorkerCrew {
     for (const { name, topicFilter, queueId } of lasting) {
       for (let i = 0; i < knobs.workersPerQueue; i++) {
         const filter = i % 2 === 0 ? `$queue/${name}` : `$q/${topicFilter}`;
-        this.#employ(`${name}-${i}`, filter, () => queueId, i === 0);
+        this.#employ(`${name}-${i}`, filter, () => queueId, i === 0, i === knobs.workersPerQueue - 1);
       }
     }
-    for (const name of moving) this.#employ(name, `$queue/${name}`, () => undefined, false);
+    for (const name of moving) this.#employ(name, `$queue/${name}`, () => undefined, false, false);
   }
 
-  #employ(clientId: string, filter: string, queueId: () => number | undefined, isStuck: boolean): void {
+  #employ(
+    clientId: string,
+    filter: string,
+    queueId: () => number | undefined,
+    isStuck: boolean,
+    isLast: boolean,
+  ): void {
     const { fleet, draw, knobs } = this.#parts;
+    const maximumPacketSizeBytes = isLast ? knobs.lastTakesBytes : undefined;
     const { thinkMsMax, refuseOneIn, stuckMs, actEveryMs } = knobs;
     const working = { thinkMsMax, refuseOneIn, stuckMs, isStuck };
     this.#working.push(working);
@@ -45,7 +52,8 @@ export class WorkerCrew {
         queueId,
         actEveryMs,
       },
-      version: isStuck ? 5 : draw.oneOf([4, 5, 5]),
+      version: isStuck || maximumPacketSizeBytes !== undefined ? 5 : draw.oneOf([4, 5, 5]),
+      maximumPacketSizeBytes,
       receiveMaximum: isStuck ? draw.oneOf([1, 3]) : draw.oneOf([1, 3, 20]),
       knobs: working,
       mayHarm: () => !this.#isOver,
@@ -77,4 +85,6 @@ export interface CrewKnobs {
   refuseOneIn: number;
   stuckMs: number;
   actEveryMs: number;
+  /** The last worker of each queue takes packets up to this size; undefined: of any. */
+  lastTakesBytes?: number;
 }

@@ -101,7 +101,7 @@ export class PartitionConsumer {
   }
 
   /** Its client does not take this record: it goes to others. Of a consumer that is gone nothing is held. */
-  tooLarge(consumerId: number, offset: number): void {
+  tooLarge(consumerId: number, { offset }: SettledRecord): void {
     this.#consumers.get(consumerId)?.link.channel.send({ type: 'too-large', consumerId, offset });
   }
 
