@@ -187,6 +187,11 @@ export class QueueCheck {
     if (!isAccepted) this.#returned.add(place);
   }
 
+  /** It is too large for its client, who was sent nothing. */
+  unsent(delivery: Delivery): void {
+    this.settled(delivery, false);
+  }
+
   /** Its consumer is gone with a leader, its client has it all the same. */
   orphaned(delivery: Delivery): void {
     if (!this.#keepsHolders()) this.settled(delivery, false);

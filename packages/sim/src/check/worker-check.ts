@@ -72,6 +72,13 @@ export class WorkerCheck extends QueueCheck {
     this.#settled.add(id);
   }
 
+  /** That does not count as handed out. */
+  override unsent(delivery: Delivery): void {
+    super.unsent(delivery);
+    const times = this.#times.get(delivery.id);
+    if (times !== undefined) this.#times.set(delivery.id, { ...times, deliveries: times.deliveries - 1 });
+  }
+
   override floor(queueId: number, partition: number, head: number, atMs: number): void {
     super.floor(queueId, partition, head, atMs);
     const key = `${queueId}:${partition}`;

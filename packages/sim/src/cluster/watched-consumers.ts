@@ -76,7 +76,7 @@ export class WatchedConsumers extends PartitionConsumer {
     const delivery = watched?.held.get(record.offset);
     watched?.held.delete(record.offset);
     if (delivery === undefined) this.#check.refusedBy(record);
-    else this.#check.settled(delivery, false);
+    else this.#check.unsent(delivery);
   }
 
   /** The consumer is gone with its client: what it held may come again, to anybody. */
