@@ -124,7 +124,6 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     this.wake();
   }
 
-  /** Of what is handed out from now on. */
   setRecordBytesMax(dispatchId: number, recordBytesMax: number | undefined): void {
     this.#dispatcher.setRecordBytesMax(dispatchId, recordBytesMax ?? Number.POSITIVE_INFINITY);
     this.wake();
@@ -281,7 +280,6 @@ export class QueueDispatch implements Pump, BalancedQueue, WaitingQueue {
     void this.#pumpReading();
   }
 
-  /** As far as is known before it is looked for. */
   get #isAllAtHand(): boolean {
     return this.#step.assigned.length === 0 && !this.#trouble.isThere && !this.#setAside.isStale;
   }
