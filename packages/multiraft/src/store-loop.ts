@@ -423,9 +423,16 @@ export class StoreLoop {
     for (const { done } of turn.extra) done();
     for (const { replica, messages } of turn.afterPersist) if (!replica.removed) this.#peers.send(replica, messages);
     this.#peers.flush();
-    for (const { replica, term, index } of turn.persisted) {
+    // With nothing to be gathered no write would begin before what is committed is applied: then it needs no turn.
+    const isLast = this.#dirty.length === 0 && this.#extra.length === 0 && this.#ahead === undefined;
+    for (let i = 0; i < turn.persisted.length; i++) {
+      const { replica, term, index } = turn.persisted[i] as PersistedWrite;
       if (replica.removed) continue;
       replica.raft.persisted(term, index);
+      if (isLast) {
+        this.applyCommitted(replica);
+        this.#applyLoop.leadershipMayHaveMoved(replica);
+      }
       if (replica.raft.hasReady()) this.wake(replica);
     }
     return true;
@@ -451,7 +458,7 @@ export interface PeerSender {
 
 interface Turn {
   writes: LogWrite[];
-  persisted: { replica: Replica; term: number; index: number }[];
+  persisted: PersistedWrite[];
   afterPersist: { replica: Replica; messages: Message[] }[];
   extra: ExtraWrite[];
   startedMs: number;
@@ -460,6 +467,13 @@ interface Turn {
   entries: number;
   /** Of their data. */
   bytes: number;
+}
+
+/** Up to where a group's log is durable with the turn. */
+interface PersistedWrite {
+  replica: Replica;
+  term: number;
+  index: number;
 }
 
 interface ExtraWrite {

@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { RaftGroup } from '@sluice/raft/raft';
 import { add } from './support/tally-machine.ts';
 import { everyEntry, TestNode, until } from './support/test-node.ts';
 
@@ -31,6 +32,19 @@ describe('the Raft host on one node', () => {
     }
     await Promise.all(all);
     expect(syncs.value - before).toBe(1);
+    await node.stop();
+  });
+
+  test('what the write of the only voter commits is applied without a turn more', async () => {
+    await node.start(3);
+    await Promise.all([1, 2, 3].map((groupId) => node.propose(groupId, add(1, 1))));
+    const ready = jest.spyOn(RaftGroup.prototype, 'ready');
+    try {
+      await Promise.all([1, 2, 3].map((groupId) => node.propose(groupId, add(1, 1))));
+      expect(ready).toHaveBeenCalledTimes(3);
+    } finally {
+      ready.mockRestore();
+    }
     await node.stop();
   });
 

@@ -122,10 +122,17 @@ export class UnstableLog {
     while (done < this.#writes.length) {
       const write = this.#writes[done++] as Write;
       if (write.last !== index || write.lastTerm !== term) continue;
-      const settled = this.#writes.splice(0, done);
-      return this.#settle(settled, index);
+      return this.#settle(this.#takeWrites(done), index);
     }
     return false;
+  }
+
+  /** The oldest ones. */
+  #takeWrites(count: number): readonly Write[] {
+    const writes = this.#writes;
+    if (count < writes.length) return writes.splice(0, count);
+    this.#writes = [];
+    return writes;
   }
 
   #settle(settled: readonly Write[], index: number): boolean {
@@ -162,7 +169,7 @@ export class UnstableLog {
 
   #empty(): void {
     this.#dropFirst(this.#count);
-    this.#fresh.length = 0;
+    if (this.#fresh.length > 0) this.#fresh = [];
     this.#handed = 0;
   }
 }

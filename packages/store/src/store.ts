@@ -9,6 +9,7 @@ import type { StoreAdminRequest, StoreAdminResponse } from '@sluice/rpc/contract
 import type { ServiceRegistry } from '@sluice/rpc/transport';
 import { DiskGuard } from './disk-guard.ts';
 import { DispatchFailures } from './dispatch/dispatch-failures.ts';
+import { PumpTurn } from './dispatch/pump-turn.ts';
 import { dropFailures } from './metrics/drop-failures.ts';
 import { QueueGatherer } from './metrics/queue-gatherer.ts';
 import { collectReplicaMetrics } from './metrics/replica-metrics.ts';
@@ -61,6 +62,7 @@ export class Store {
   readonly #sessionMetrics: SessionMetrics;
   /** One after the other, over all partitions. */
   readonly #expiries = new Turnstile(1);
+  readonly #pumpTurn: PumpTurn;
   readonly #handOvers: HandOvers;
   readonly #keeper: MembershipKeeper;
   readonly #balancer: LeaderBalancer;
@@ -87,6 +89,7 @@ export class Store {
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    this.#pumpTurn = new PumpTurn(options.clock);
     const { host, storage, metrics, topology } = options;
     const { directory, engine, entryLog } = storage;
     this.#records = new RecordReader({ entryLog, bytesMax: options.readCacheBytesMax, metrics });
@@ -330,8 +333,8 @@ export class Store {
       gateways: this.#sessions,
       counted: (step: WillStep, count: number) => this.#sessionMetrics.wills[step].add(count),
     };
-    const expiries = this.#expiries;
-    const ports = { host, engine, topology, clock, prng, logger, isTimeKnown };
+    const [expiries, turn] = [this.#expiries, this.#pumpTurn];
+    const ports = { host, engine, turn, topology, clock, prng, logger, isTimeKnown };
     return new Partition({ ...ports, groupId, records, wills, expiries, events });
   }
 

@@ -55,7 +55,6 @@ export class ApplyLoop {
   readonly #cache = new RowCache();
   readonly #space: SpaceWait;
   #waiting: Replica[] = [];
-  #listed = new Set<Replica>();
   #running = false;
   #failed: Error | undefined;
   /** Run between two batches, when engine and machines agree. */
@@ -224,8 +223,8 @@ export class ApplyLoop {
   }
 
   #list(replica: Replica): void {
-    if (this.#listed.has(replica)) return;
-    this.#listed.add(replica);
+    if (replica.listed) return;
+    replica.listed = true;
     this.#waiting.push(replica);
     this.#start();
   }
@@ -244,7 +243,7 @@ export class ApplyLoop {
         for (const { act } of tasks) act();
         const replicas = this.#waiting;
         this.#waiting = [];
-        this.#listed = new Set();
+        for (const replica of replicas) replica.listed = false;
         if (replicas.length > 0) await this.#batch(replicas);
       }
     } catch (cause) {

@@ -60,7 +60,8 @@ export class RecentEntries {
     if (kept < 0 || kept > count) this.clear();
     else {
       for (let i = kept; i < count; i++) this.#bytes -= (this.#entries[this.#head + i] as Entry).data.length;
-      this.#entries.length = this.#head + kept;
+      // Nearly always nothing: to set the length as it is takes a walk out of JavaScript.
+      if (kept < count) this.#entries.length = this.#head + kept;
     }
     if (this.#head === this.#entries.length) this.#first = index;
   }

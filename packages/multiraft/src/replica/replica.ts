@@ -65,6 +65,8 @@ export class Replica {
   promise: ReplicaPromise | undefined;
   /** On the turn's work list already. */
   queued = false;
+  /** Waits for the next batch of the apply loop already. */
+  listed = false;
   /** Ticks since the log last grew. */
   idleTicks = 0;
   idleIndex = 0;

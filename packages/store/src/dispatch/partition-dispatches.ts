@@ -4,7 +4,6 @@ import type { Topology } from '@sluice/meta/topology';
 import type { QueueState } from '@sluice/queue/machine/queue-state';
 import { DispatchCounts } from '../metrics/dispatch-counts.ts';
 import { IntakeBalance } from './intake-balance.ts';
-import { PumpTurn } from './pump-turn.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { QueueDispatchOptions } from './queue-dispatch-options.ts';
 
@@ -20,16 +19,14 @@ export class PartitionDispatches {
   /** Who publishes to these queues hears when its records are committed, by how they are consumed. */
   readonly balance = new IntakeBalance();
   readonly #parts: DispatchesParts;
-  readonly #turn: PumpTurn;
   /** By the turn's clock, which all queues of a turn share. */
-  readonly #isHeldUp = (): boolean => this.#parts.isHeldUp(this.#turn);
+  readonly #isHeldUp = (): boolean => this.#parts.isHeldUp(this.#parts.turn);
   readonly #dispatches = new Map<number, QueueDispatch>();
   /** Of the queues that were dispatched from here in the life of this process. */
   readonly #counts = new Map<number, DispatchCounts>();
 
   constructor(parts: DispatchesParts) {
     this.#parts = parts;
-    this.#turn = new PumpTurn(parts.clock);
   }
 
   get(queueId: number): QueueDispatch | undefined {
@@ -39,7 +36,7 @@ export class PartitionDispatches {
   /** While this node leads. `queue` as the machine has it. */
   begin(queueId: number, queue: QueueState | undefined): QueueDispatch {
     const definition = this.#parts.topology.queue(queueId);
-    const { groupId, index, records, settles, mayBeHeld, clock, prng, events } = this.#parts;
+    const { groupId, index, records, settles, turn, mayBeHeld, clock, prng, events } = this.#parts;
     const dispatch = new QueueDispatch({
       queueId,
       groupId,
@@ -51,7 +48,7 @@ export class PartitionDispatches {
       index,
       records,
       settles,
-      turn: this.#turn,
+      turn,
       isHeldUp: this.#isHeldUp,
       mayBeHeld,
       clock,
@@ -130,7 +127,10 @@ function isSpread(definition: QueueDefinition | undefined): boolean {
 
 /** What all of them share. */
 interface DispatchesParts
-  extends Pick<QueueDispatchOptions, 'groupId' | 'index' | 'records' | 'settles' | 'mayBeHeld' | 'clock' | 'prng'> {
+  extends Pick<
+    QueueDispatchOptions,
+    'groupId' | 'index' | 'records' | 'settles' | 'turn' | 'mayBeHeld' | 'clock' | 'prng'
+  > {
   topology: Topology;
   /** As `QueueDispatchOptions.isHeldUp`, by the time of `clock`. */
   isHeldUp: (clock: Pick<Clock, 'nowMs'>) => boolean;

@@ -1,7 +1,7 @@
 import type { Clock } from '@sluice/common/clock';
 
 /**
- * The queues of a partition that may have something to hand out, pumped one after the other in one microtask.
+ * The queues of a node that may have something to hand out, pumped one after the other in one microtask.
  *
  * A microtask each would be the obvious way. But Node.js makes an object and a scope of its own for each, and an entry may
  * be for as many queues as it has records.

@@ -12,6 +12,7 @@ import type { LateItem } from '@sluice/rpc/contract/consume';
 import type { Engine } from '@sluice/storage/engine';
 import { EntryDemand } from '../dispatch/entry-demand.ts';
 import { type DispatchEvents, PartitionDispatches } from '../dispatch/partition-dispatches.ts';
+import type { PumpTurn } from '../dispatch/pump-turn.ts';
 import type { QueueDispatch } from '../dispatch/queue-dispatch.ts';
 import { encodePartitionCommand, type PartitionCommand } from '../machine/partition-command.ts';
 import type { PartitionEffect, PartitionMachine, PartitionReply } from '../machine/partition-machine.ts';
@@ -443,6 +444,8 @@ export interface PartitionParts {
   host: PartitionHost;
   engine: Engine;
   records: RecordReader;
+  /** In which the queues of all partitions here are pumped. */
+  turn: PumpTurn;
   topology: Topology;
   clock: Clock;
   prng: Prng;

@@ -4,6 +4,7 @@ import { silentLogger } from '@sluice/common/logger';
 import { SeededPrng } from '@sluice/common/prng';
 import { Topology } from '@sluice/meta/topology';
 import { APPENDED } from '@sluice/queue/machine/apply/apply-reply';
+import { PumpTurn } from '../../src/dispatch/pump-turn.ts';
 import { encodePartitionCommand } from '../../src/machine/partition-command.ts';
 import { PartitionMachine } from '../../src/machine/partition-machine.ts';
 import { Partition, type PartitionParts } from '../../src/partition/partition.ts';
@@ -66,6 +67,7 @@ beforeEach(() => {
     host: host as unknown as PartitionParts['host'],
     engine: new GatedEngine(),
     records: { forgetGroup: () => forgotten++ } as unknown as PartitionParts['records'],
+    turn: new PumpTurn(systemClock),
     topology: new Topology(),
     clock: systemClock,
     isTimeKnown: () => isTimeKnown,
