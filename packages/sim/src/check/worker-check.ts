@@ -18,6 +18,8 @@ export class WorkerCheck extends QueueCheck {
   readonly #waiting = new Map<number, number>();
   /** Handed out to somebody who has not had it yet: since when. */
   readonly #onItsWay = new Map<number, number>();
+  /** Of those, whose consumer has gone with its leader. */
+  readonly #orphans = new Set<number>();
   readonly #heads = new Map<string, number>();
   finished = 0;
   returned = 0;
@@ -46,8 +48,9 @@ export class WorkerCheck extends QueueCheck {
 
   override delivered(delivery: Delivery): void {
     const { id, deliveryCount } = delivery;
-    // It was with a gateway when its leader went, and its client was gone: nobody has it, and nobody says so.
-    if (this.#onItsWay.has(id) && !this.#isCalm()) this.refusedBy(delivery);
+    // It was with a gateway when its leader went, also by a hand-over, and its client was gone: nobody has it, nobody says so.
+    if (this.#onItsWay.has(id) && (this.#orphans.has(id) || !this.#isCalm())) this.refusedBy(delivery);
+    this.#orphans.delete(id);
     super.delivered(delivery);
     this.#waiting.delete(id);
     this.#onItsWay.set(id, this.#nowMs());
@@ -70,6 +73,11 @@ export class WorkerCheck extends QueueCheck {
     this.#mustBeFinished(id, 'its gateway');
     this.#waiting.delete(id);
     this.#settled.add(id);
+  }
+
+  override orphaned(delivery: Delivery): void {
+    super.orphaned(delivery);
+    this.#orphans.add(delivery.id);
   }
 
   /** That does not count as handed out. */

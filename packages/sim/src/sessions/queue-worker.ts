@@ -23,6 +23,8 @@ export class QueueWorker implements ConnectionListener {
   /** How often it subscribed: a queue's window is of one subscription, what it had before counts no more there. */
   #subscription = 0;
   #roomSinceMs = Number.POSITIVE_INFINITY;
+  /** Its answers that may still be under way: when it gave them. */
+  #answeredAtMs: number[] = [];
   #isOver = false;
 
   constructor(parts: QueueWorkerParts) {
@@ -57,6 +59,7 @@ export class QueueWorker implements ConnectionListener {
     else if (mayHarm() && !knobs.isStuck && draw.onceIn(10)) this.#harm(connection);
     else if (connection.state === 'open' && !this.#isSubscribed && this.#subscribing === 0) this.#subscribe(connection);
     else if (this.#isSubscribed) {
+      this.#look();
       const id = queueId();
       // What waits beside one that does not take everything may be too large for it.
       if (id !== undefined && this.#parts.maximumPacketSizeBytes === undefined)
@@ -140,6 +143,7 @@ export class QueueWorker implements ConnectionListener {
     world.after(ms, world.outside, () => {
       if (connection.state !== 'open' || this.#held.get(packetId) !== job) return;
       this.#held.delete(packetId);
+      this.#answeredAtMs.push(world.nowMs);
       this.#look();
       if (version === 5 && draw.onceIn(knobs.refuseOneIn)) {
         check.givenBack(job.id);
@@ -155,10 +159,13 @@ export class QueueWorker implements ConnectionListener {
     return [...this.#held.values()].filter(({ subscription }) => subscription === this.#subscription).length;
   }
 
-  /** Whether it could take more. */
+  /** Whether it could take more. A place is its store's to give away again when the answer is there, and not before. */
   #look(): void {
     const { version, receiveMaximum, world } = this.#parts;
-    const isFull = (version === 5 && this.#held.size >= receiveMaximum) || this.#ofSubscription >= WINDOW;
+    this.#answeredAtMs = this.#answeredAtMs.filter((atMs) => atMs > world.nowMs - ANSWER_MS_MAX);
+    const answers = this.#answeredAtMs.length;
+    const isFull =
+      (version === 5 && this.#held.size + answers >= receiveMaximum) || this.#ofSubscription + answers >= WINDOW;
     if (isFull || !this.#isSubscribed) this.#roomSinceMs = Number.POSITIVE_INFINITY;
     else this.#roomSinceMs = Math.min(this.#roomSinceMs, world.nowMs);
   }
@@ -174,6 +181,7 @@ export class QueueWorker implements ConnectionListener {
     this.#giveBack();
     this.#held = new Map();
     this.#had = new Set();
+    this.#answeredAtMs = [];
   }
 
   /** What is not answered, and what is and was not heard. */
@@ -198,6 +206,9 @@ interface HeldJob {
 
 /** `local_max_inflight` of a queue that says nothing. */
 const WINDOW = 10;
+
+/** Until an answer has come to the store, and the next job from there: four hops. */
+const ANSWER_MS_MAX = 500;
 
 function countIn(userProperties: readonly string[] | undefined): number {
   const at = userProperties?.indexOf('sluice-delivery-count') ?? -1;
