@@ -31,7 +31,7 @@ jest.setTimeout(300_000);
 
 describe('retained messages under faults', () => {
   // Slow wires between gateways, nothing else: what is missed is missed by who asks, not by what breaks.
-  test.each([1, 4, 9])('are missed by nobody who subscribes while they are published: seed %i', async (seed) => {
+  test.each([4, 5, 7, 9])('are missed by nobody who subscribes while they are published: seed %i', async (seed) => {
     const verdict = await simulateCluster(seed, retained(['gateway-wires']));
     expectHeld(verdict);
     expect(verdict.summary).toMatch(/[1-9]\d* readers/);
