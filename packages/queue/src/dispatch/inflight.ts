@@ -51,7 +51,9 @@ export class InflightRecord implements HeapItem {
  * redelivery queue; records are reused, so a steady flow allocates nothing.
  *
  * One that is alone stands beside the map, which is made by the second: a map that is emptied and filled again makes its
- * table anew each time, and a queue that has a message now and then would do nothing else.
+ * table anew each time, and a queue that has a message now and then would do nothing else. The map goes with its last one: a map
+ * that has once outlived a full collection makes every table it grows and shrinks to among the old objects, where only the next
+ * full collection finds it again.
  * @hotpath
  */
 export class Inflight {
@@ -98,6 +100,7 @@ export class Inflight {
   /** Forgets a record that is neither held nor waiting any more. */
   remove(record: InflightRecord): void {
     if (record === this.#only) this.#only = undefined;
+    else if (this.#byOffset?.size === 1) this.#byOffset = undefined;
     else this.#byOffset?.delete(record.ref.offset);
     record.superseded = false;
     record.rejecter = undefined;
