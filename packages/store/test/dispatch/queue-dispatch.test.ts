@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { QueueDispatch } from '../../src/dispatch/queue-dispatch.ts';
 import { SettleBacklog } from '../../src/settle/settle-backlog.ts';
+import { HeldReads } from '../support/held-reads.ts';
 import { rest, TestStore, until } from '../support/test-store.ts';
 
 let store: TestStore;
@@ -202,22 +203,13 @@ describe('giving back', () => {
     await store.define();
     await store.publishEach(1, numbers(3));
     await store.restart();
-    const { entryLog } = store;
-    const read = entryLog.readNear.bind(entryLog);
-    let goOn = (): void => {};
-    const gate = new Promise<void>((resolve) => (goOn = resolve));
-    let isAsked = false;
-    entryLog.readNear = async (...range) => {
-      isAsked = true;
-      await gate;
-      return await read(...range);
-    };
+    const reads = new HeldReads(store.entryLog);
     const leaving = store.attach(1);
-    await until(() => isAsked, 'its records are read');
+    await reads.asked();
     leaving.detach();
     const staying = store.attach(1);
     await rest();
-    goOn();
+    reads.release();
     expect(await staying.received(3)).toEqual(['1', '2', '3']);
     expect([leaving.texts, staying.delivered.map(({ count }) => count)]).toEqual([[], [1, 1, 1]]);
     staying.acceptAll();
@@ -339,24 +331,15 @@ describe('while a pump waits for the disk', () => {
     await store.define();
     await store.publishEach(1, numbers(2));
     await store.restart();
-    const { entryLog } = store;
-    const read = entryLog.readNear.bind(entryLog);
-    let goOn = (): void => {};
-    const gate = new Promise<void>((resolve) => (goOn = resolve));
-    let isAsked = false;
-    entryLog.readNear = async (...range) => {
-      isAsked = true;
-      await gate;
-      return await read(...range);
-    };
+    const reads = new HeldReads(store.entryLog);
     const former = store.attach(1);
-    await until(() => isAsked, 'its records are read');
+    await reads.asked();
     const newer = store.transport.open(1, 'consume');
     const held = [{ offset: 0, rowBase: 0, deliveryCount: 1, sizeBytes: 1 }];
     const asked = { consumerId: 9, partition: 1, queueId: 1, window: 1, clientId: 'newer', generation: 0 };
     newer.send({ type: 'attach', ...asked, held });
     await rest();
-    goOn();
+    reads.release();
     expect(await former.received(1)).toEqual(['2']);
     await rest();
     expect(former.texts).toEqual(['2']);
@@ -383,24 +366,12 @@ describe('while a pump waits for the disk', () => {
     await store.define({ limits: { countMax: 3, bytesMax: null, overflow: 'drop_oldest' } });
     await store.publishEach(1, numbers(3));
     await store.restart();
-    const { entryLog } = store;
-    const readNear = entryLog.readNear.bind(entryLog);
-    let answer = (): void => {};
-    const answered = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
-    let isReading = false;
-    entryLog.readNear = async (...range) => {
-      const entries = await readNear(...range);
-      isReading = true;
-      await answered;
-      return entries;
-    };
+    const reads = new HeldReads(store.entryLog);
     const consumer = store.attach(1);
-    await until(() => isReading, 'the pump reads an entry');
+    await reads.asked();
     await store.publishEach(1, ['4', '5']);
     await until(async () => (await store.statistics(1)).depth === 3, 'the oldest two are gone');
-    answer();
+    reads.release();
     expect(await consumer.received(3)).toEqual(['3', '4', '5']);
     consumer.acceptAll();
     await until(async () => (await store.statistics(1)).inflight === 0, 'no place is lost');
